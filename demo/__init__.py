@@ -1,0 +1,1 @@
+"""The demo: a Kargo installation in a box."""

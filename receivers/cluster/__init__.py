@@ -1,0 +1,1 @@
+"""The Kubernetes service layer: the only place that imports `kubernetes`."""

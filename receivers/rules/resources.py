@@ -1,0 +1,208 @@
+"""Kargo's and Kubernetes' objects as far as kargoweb needs them: small, frozen, decoded once.
+
+What is not needed is dropped while decoding. Decoding never raises on odd input that the API server could hold:
+a missing or wrongly typed field becomes its empty value.
+Field names and meanings: Kargo's `api/v1alpha1` types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from receivers.rules.subscriptions import Subscription, decode_subscription
+
+KARGO_GROUP: Final = "kargo.akuity.io"
+REFRESH_ANNOTATION: Final = "kargo.akuity.io/refresh"
+CLUSTER_CONFIG_NAME: Final = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The coordinates of a resource type in the Kubernetes API. `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        """Return what objects carry as `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+PROJECTS: Final = Resource(KARGO_GROUP, "v1alpha1", "projects", "Project", namespaced=False)
+PROJECT_CONFIGS: Final = Resource(KARGO_GROUP, "v1alpha1", "projectconfigs", "ProjectConfig", namespaced=True)
+CLUSTER_CONFIGS: Final = Resource(KARGO_GROUP, "v1alpha1", "clusterconfigs", "ClusterConfig", namespaced=False)
+WAREHOUSES: Final = Resource(KARGO_GROUP, "v1alpha1", "warehouses", "Warehouse", namespaced=True)
+FREIGHTS: Final = Resource(KARGO_GROUP, "v1alpha1", "freights", "Freight", namespaced=True)
+SECRETS: Final = Resource("", "v1", "secrets", "Secret", namespaced=True)
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A Kargo Project; its namespace has the same name."""
+
+    name: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One entry of `spec.webhookReceivers`. `kind` is the type key as written (`dockerhub`, `github`, ...)."""
+
+    name: str
+    kind: str
+    secret_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedUrl:
+    """One entry of `status.webhookReceivers`. `path` and `url` end in the digest: credentials, never logged."""
+
+    name: str
+    path: str
+    url: str
+
+    def __repr__(self) -> str:
+        return f"PublishedUrl(name={self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One entry of `status.conditions`; `status` is `True`, `False` or `Unknown`."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverConfig:
+    """A ProjectConfig (`project` is its namespace) or the ClusterConfig (`project` is empty)."""
+
+    project: str
+    name: str
+    resource_version: str
+    generation: int
+    observed_generation: int
+    receivers: tuple[Receiver, ...]
+    published: tuple[PublishedUrl, ...]
+    conditions: tuple[Condition, ...]
+    refresh_token: str
+    last_handled_refresh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A Warehouse: what it subscribes to and how far Kargo is with it.
+
+    `discovered_at` is RFC 3339 text as Kargo wrote it, or empty. `creation_policy` is `Automatic` or `Manual`.
+    """
+
+    project: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    shard: str
+    interval: str
+    creation_policy: str
+    criteria: str
+    subscriptions: tuple[Subscription, ...]
+    refresh_token: str
+    last_handled_refresh: str
+    discovered_at: str
+    last_freight_id: str
+    conditions: tuple[Condition, ...]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return project and name, which identify the Warehouse."""
+        return self.project, self.name
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def decode_project(raw: Mapping[str, Any]) -> Project:
+    """Decode a Project as the API server sent it."""
+    metadata = _map(raw.get("metadata"))
+    return Project(name=_text(metadata.get("name")), resource_version=_text(metadata.get("resourceVersion")))
+
+
+def decode_receiver(raw: Any) -> Receiver:
+    """Decode one entry of `spec.webhookReceivers`: `name` beside exactly one key that names the kind."""
+    entry = _map(raw)
+    kind = next((key for key in sorted(entry) if key != "name" and entry[key] is not None), "")
+    secret_ref = _map(_map(entry.get(kind)).get("secretRef"))
+    return Receiver(name=_text(entry.get("name")), kind=kind, secret_name=_text(secret_ref.get("name")))
+
+
+def _published(raw: Any) -> PublishedUrl:
+    entry = _map(raw)
+    return PublishedUrl(_text(entry.get("name")), _text(entry.get("path")), _text(entry.get("url")))
+
+
+def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+    entries = (_map(entry) for entry in _list(status.get("conditions")))
+    return tuple(
+        Condition(*(_text(entry.get(key)) for key in ("type", "status", "reason", "message"))) for entry in entries
+    )
+
+
+def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
+    """Decode a ProjectConfig or a ClusterConfig; one without a namespace is the ClusterConfig."""
+    metadata, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
+    return ReceiverConfig(
+        project=_text(metadata.get("namespace")),
+        name=_text(metadata.get("name")),
+        resource_version=_text(metadata.get("resourceVersion")),
+        generation=_number(metadata.get("generation")),
+        observed_generation=_number(status.get("observedGeneration")),
+        receivers=tuple(map(decode_receiver, _list(spec.get("webhookReceivers")))),
+        published=tuple(map(_published, _list(status.get("webhookReceivers")))),
+        conditions=_conditions(status),
+        refresh_token=_text(_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
+        last_handled_refresh=_text(status.get("lastHandledRefresh")),
+    )
+
+
+def decode_warehouse(raw: Mapping[str, Any]) -> Warehouse:
+    """Decode a Warehouse and compile its subscriptions."""
+    metadata, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
+    return Warehouse(
+        project=_text(metadata.get("namespace")),
+        name=_text(metadata.get("name")),
+        uid=_text(metadata.get("uid")),
+        resource_version=_text(metadata.get("resourceVersion")),
+        generation=_number(metadata.get("generation")),
+        shard=_text(spec.get("shard")),
+        interval=_text(spec.get("interval")),
+        creation_policy=_text(spec.get("freightCreationPolicy")) or "Automatic",
+        criteria=_text(_map(spec.get("freightCreationCriteria")).get("expression")),
+        subscriptions=tuple(map(decode_subscription, _list(spec.get("subscriptions")))),
+        refresh_token=_text(_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
+        last_handled_refresh=_text(status.get("lastHandledRefresh")),
+        discovered_at=_text(_map(status.get("discoveredArtifacts")).get("discoveredAt")),
+        last_freight_id=_text(status.get("lastFreightID")),
+        conditions=_conditions(status),
+    )
