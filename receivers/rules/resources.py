@@ -36,7 +36,9 @@ class Resource:
 
 PROJECTS: Final = Resource(KARGO_GROUP, "v1alpha1", "projects", "Project", namespaced=False)
 PROJECT_CONFIGS: Final = Resource(KARGO_GROUP, "v1alpha1", "projectconfigs", "ProjectConfig", namespaced=True)
-CLUSTER_CONFIGS: Final = Resource(KARGO_GROUP, "v1alpha1", "clusterconfigs", "ClusterConfig", namespaced=False)
+CLUSTER_CONFIGS: Final = Resource(
+    KARGO_GROUP, "v1alpha1", "clusterconfigs", "ClusterConfig", namespaced=False
+)
 WAREHOUSES: Final = Resource(KARGO_GROUP, "v1alpha1", "warehouses", "Warehouse", namespaced=True)
 FREIGHTS: Final = Resource(KARGO_GROUP, "v1alpha1", "freights", "Freight", namespaced=True)
 SECRETS: Final = Resource("", "v1", "secrets", "Secret", namespaced=True)
@@ -165,7 +167,8 @@ def _published(raw: Any) -> PublishedUrl:
 def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
     entries = (_map(entry) for entry in _list(status.get("conditions")))
     return tuple(
-        Condition(*(_text(entry.get(key)) for key in ("type", "status", "reason", "message"))) for entry in entries
+        Condition(*(_text(entry.get(key)) for key in ("type", "status", "reason", "message")))
+        for entry in entries
     )
 
 

@@ -1,0 +1,43 @@
+"""The kinds of receiver that kargoweb speaks. A new kind is one file here and one line in `KINDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from receivers.rules.kinds import dockerhub
+from receivers.rules.kinds.errors import InvalidBody
+from receivers.rules.push import Push
+
+__all__ = ["KARGO_KINDS", "KINDS", "InvalidBody", "Kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of receiver.
+
+    `name` is the key in `spec.webhookReceivers[]` and the last but one segment of the receiver path; `title` is for
+    people; `secret_key` is the key of the Secret whose bytes go into the digest; `parse` turns a body into a push and
+    raises `InvalidBody`.
+    """
+
+    name: str
+    title: str
+    secret_key: str
+    parse: Callable[[bytes], Push]
+
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (Kind(name="dockerhub", title="Docker Hub", secret_key="secret", parse=dockerhub.parse),)  # noqa: S106
+    }
+)
+
+KARGO_KINDS: Final = (
+    "artifactory", "azure", "bitbucket", "dockerhub", "generic",
+    "gitea", "github", "gitlab", "harbor", "quay",
+)  # fmt: skip
+"""Every kind that Kargo knows (`WebhookReceiverConfig` in its `api/v1alpha1`), spoken here or not."""
