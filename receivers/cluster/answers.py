@@ -1,0 +1,95 @@
+"""From an HTTP status and a Kubernetes `Status` object to our own errors.
+
+Rules: https://kubernetes.io/docs/reference/using-api/api-concepts/ and `apimachinery/pkg/api/errors` (Go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from receivers.cluster.errors import (
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    Gone,
+    NotFound,
+    NotInstalled,
+    Rejected,
+    ServerFault,
+    Throttled,
+    Unauthorized,
+)
+
+MESSAGE_LIMIT: Final = 1_000  # characters of Kubernetes' message; an admission webhook may write a novel
+_SIMPLE: Final[dict[int, type[ClusterError]]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    410: Gone,
+    429: Throttled,
+}
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in `body`. Raises `ServerFault` when it is anything else."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ServerFault("The Kubernetes API answered with something that is not JSON.") from error
+    if not isinstance(value, dict):
+        raise ServerFault("The Kubernetes API answered with JSON that is not an object.")
+    return value
+
+
+def error_of(code: int, body: bytes, retry_after: str | None, doing: str) -> ClusterError:
+    """Return the error for an answer with the HTTP status `code` (not 2xx).
+
+    `retry_after` is the header of that name; `doing` is what we were at, for example `list warehouses`.
+    """
+    try:
+        status = decode(body)
+    except ServerFault:
+        status = {}
+    return error_of_status(status, code, retry_after, doing)
+
+
+def error_of_status(
+    status: Mapping[str, Any], code: int, retry_after: str | None, doing: str
+) -> ClusterError:
+    """Return the error for a decoded `Status` object (empty if the answer was none)."""
+    message = str(status.get("message") or "")[:MESSAGE_LIMIT]
+    details = status.get("details")
+    details = details if isinstance(details, dict) else {}
+    seconds = _seconds(retry_after) or _seconds(details.get("retryAfterSeconds"))
+    kind = _kind(code, str(status.get("reason") or ""), message, details)
+    if kind is NotInstalled:
+        message = (
+            "the cluster does not know this resource type; its CustomResourceDefinition is not installed"
+        )
+    sentence = f"Could not {doing}: {message or f'the Kubernetes API answered {code}'}"
+    return kind(sentence, retry_after=seconds)
+
+
+def _kind(code: int, reason: str, message: str, details: Mapping[str, Any]) -> type[ClusterError]:
+    if code == 404:
+        # Without the name of an object it is the type that is missing (a plain `404 page not found`).
+        return NotFound if details.get("name") else NotInstalled
+    if code == 409:
+        return AlreadyExists if reason == "AlreadyExists" else Conflict
+    if code == 403 and message.startswith("admission webhook"):
+        return Rejected
+    if code == 403 and '"system:anonymous"' in message:
+        # Nobody gave us this identity on purpose: no credentials were sent, perhaps because a plugin failed.
+        return Unauthorized
+    return _SIMPLE.get(code) or (Rejected if 400 <= code < 500 else ServerFault)
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 < seconds < float("inf") else None

@@ -1,0 +1,187 @@
+"""Requests over a pool of connections of our own.
+
+Under threads urllib3 costs four times the CPU of `http.client`, and setting one annotation is what kargoweb does
+most. What only the official client knows how to do, that is proxies, goes through its pool (`proxied.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from http.client import HTTPResponse
+from typing import Any, Final
+
+from kubernetes.client import Configuration
+from urllib3.util.wait import wait_for_read
+
+from receivers.cluster.credentials import Credentials
+from receivers.cluster.endpoint import Endpoint
+from receivers.cluster.errors import TimedOut, Unreachable
+from receivers.cluster.transport import USER_AGENT, Answer, Request, Stream, own_errors
+
+IDLE_CONNECTIONS: Final = 32  # kept open; as many as there are threads that send refreshes
+
+
+class _Connection:
+    """One connection; used by one thread at a time."""
+
+    __slots__ = ("_response", "reused", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.reused = False
+        self._response: HTTPResponse | None = None
+
+    def exchange(self, data: bytes, request: Request) -> HTTPResponse:
+        self.sock.settimeout(request.timeout)
+        self.sock.sendall(data)
+        response = HTTPResponse(self.sock, method=request.method)
+        response.begin()
+        self._response = response
+        return response
+
+    def quiet(self) -> bool:
+        """Say whether nothing has arrived; on an idle connection anything is the end of it."""
+        return not wait_for_read(self.sock, 0)
+
+    def cut(self) -> None:
+        """End it from any thread. Not through TLS, which would wait for the thread that reads."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        if self._response is not None:
+            self._response.close()
+        self.sock.close()
+
+
+class DirectTransport:
+    """Talks to the API server over connections of its own; the last one used is used first."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._endpoint = Endpoint(configuration)
+        self._credentials = Credentials(configuration)
+        self._idle: deque[_Connection] = deque()
+        self._busy: set[_Connection] = set()
+        self._retired = False
+        self._closed = threading.Event()
+        self._fixed = f"Host: {self._endpoint.host_header}\r\nUser-Agent: {USER_AGENT}\r\n"
+
+    def send(self, request: Request) -> Answer:
+        """Send; a repeatable request that fails on a used connection is sent once more on a new one."""
+        data = self._bytes(request)
+        connection = self._idle_connection()
+        if connection is not None:
+            try:
+                return self._exchange(connection, data, request)
+            except TimedOut:
+                raise
+            except Unreachable:
+                if not request.repeatable or self._closed.is_set():
+                    raise
+        return self._exchange(self._new_connection(), data, request)
+
+    def open(self, request: Request) -> Stream:
+        """Send on a new connection."""
+        data = self._bytes(request)
+        connection = self._new_connection()
+        try:
+            with own_errors(self._endpoint.where):
+                response = connection.exchange(data, request)
+        except BaseException:
+            self._drop(connection)
+            raise
+        return _DirectStream(response, connection, self._endpoint.where, self._drop)
+
+    def retire(self) -> None:
+        """Close what is idle and keep nothing any more; requests under way go on."""
+        self._retired = True
+        while (connection := self._idle_connection()) is not None:
+            self._drop(connection)
+
+    def close(self) -> None:
+        """Close all connections; requests under way fail."""
+        self._closed.set()
+        self.retire()
+        for connection in tuple(self._busy):
+            connection.cut()
+
+    def _exchange(self, connection: _Connection, data: bytes, request: Request) -> Answer:
+        try:
+            with own_errors(self._endpoint.where):
+                response = connection.exchange(data, request)
+                answer = Answer(response.status, response.read(), response.getheader("Retry-After"))
+        except BaseException:
+            self._drop(connection)
+            raise
+        self._busy.discard(connection)
+        if response.will_close or self._retired or len(self._idle) >= IDLE_CONNECTIONS:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return answer
+
+    def _idle_connection(self) -> _Connection | None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            self._busy.add(connection)
+            if connection.quiet():
+                return connection
+            self._drop(connection)
+
+    def _new_connection(self) -> _Connection:
+        if self._closed.is_set():
+            raise Unreachable("The connection to the Kubernetes API has been closed by us.")
+        with own_errors(self._endpoint.where):
+            connection = _Connection(self._endpoint.dial())
+        self._busy.add(connection)
+        if self._closed.is_set():  # by another thread, meanwhile
+            connection.cut()
+        return connection
+
+    def _drop(self, connection: _Connection) -> None:
+        self._busy.discard(connection)
+        connection.close()
+
+    def _bytes(self, request: Request) -> bytes:
+        authorization = self._credentials.header()
+        head = (
+            f"{request.method} {self._endpoint.prefix}{request.target} HTTP/1.1\r\n{self._fixed}"
+            f"Accept: {request.accept}\r\n"
+        )
+        if authorization:
+            head += f"Authorization: {authorization}\r\n"
+        if request.body:
+            head += f"Content-Type: {request.content_type}\r\nContent-Length: {len(request.body)}\r\n"
+        return head.encode("latin-1") + b"\r\n" + request.body
+
+
+class _DirectStream:
+    def __init__(
+        self, response: HTTPResponse, connection: _Connection, where: str, drop: Callable[[_Connection], Any]
+    ) -> None:
+        self.status = response.status
+        self._response = response
+        self._connection = connection
+        self._where = where
+        self._drop = drop
+
+    def read(self) -> bytes:
+        with own_errors(self._where):
+            return self._response.read()
+
+    def read_some(self) -> bytes:
+        with own_errors(self._where):
+            return self._response.read1(65_536)
+
+    def cut(self) -> None:
+        self._connection.cut()
+
+    def close(self) -> None:
+        self._drop(self._connection)
