@@ -97,7 +97,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"credentials": {"()": "kargoweb.redaction.RedactCredentials"}},
+    "filters": {"credentials": {"()": "receivers.rules.redaction.RedactCredentials"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["credentials"]},
     },

@@ -1,12 +1,132 @@
-"""The HTTP edge of a push."""
+"""The HTTP edge of a push: bounded bytes in, the stored answer out."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
+from typing import Any, BinaryIO, Final
 
-MACHINE_PATH = re.compile(r"^/(healthz|readyz)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from receivers import runtime
+from receivers.intake import BodyIncomplete, BodyTooLarge, Call, Reply
+from receivers.rules import answers
+from receivers.rules.answers import Answer
+
+log = logging.getLogger(__name__)
+
+READ_SIZE: Final = 64 << 10  # bytes asked of the socket at a time
+DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
+MACHINE_PATH: Final = re.compile(r"^/(healthz|readyz)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
+# granian hands the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
+NOT_HEADERS: Final = frozenset(name for name in os.environ if name.startswith("HTTP_"))
 
 
 def is_machine_path(path: str) -> bool:
     """Say whether `path` belongs to machines: a probe or, under any prefix, a receiver URL."""
     return MACHINE_PATH.search(path) is not None
+
+
+class AnyAccept(BaseContentNegotiation):
+    """Takes every Accept header: the answer is JSON, as Kargo's is."""
+
+    def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
+        """Parse nothing: the body is read as bytes."""
+        return None
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """Return JSON, whatever was asked for."""
+        return JSONRenderer(), answers.CONTENT_TYPE
+
+
+class Webhook(APIView):
+    """`POST <any prefix>/<kind>/<digest>`: the receiver URLs. Who knows the digest may call it."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    parser_classes = ()
+    content_negotiation_class = AnyAccept
+    http_method_names = ("post",)  # type: ignore[assignment] # DRF's stubs want a list
+
+    def post(self, request: Request, kind: str, digest: str) -> HttpResponse:
+        """Take a push."""
+        return _respond(runtime.current().intake.take(_call(request._request, kind, digest)))
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        """Refuse everything but POST: Kargo takes any method, and a browser that opens the URL is no push."""
+        return _respond(Reply(answers.METHOD_NOT_ALLOWED))
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
+        """Answer a fault of ours as Kargo does: 500 and nothing that helps a stranger. It is in the log."""
+        log.error("a push could not be taken", exc_info=exc)
+        return _respond(Reply(Answer(500, answers.NOT_FOUND.body)))
+
+
+def _respond(reply: Reply) -> HttpResponse:
+    response = HttpResponse(reply.answer.body, status=reply.answer.status, content_type=answers.CONTENT_TYPE)
+    response["Content-Length"] = str(len(reply.answer.body))
+    if reply.delivery is not None:
+        response[DELIVERY_HEADER] = str(reply.delivery)
+    return response
+
+
+def _call(request: HttpRequest, kind: str, digest: str) -> Call:
+    environ = request.META
+    return Call(
+        kind=kind,
+        digest=digest,
+        path=request.get_full_path(),
+        headers=_headers(environ),
+        client_address=client_address(environ, settings.KARGOWEB.forwarded_hops),
+        user_agent=environ.get("HTTP_USER_AGENT", ""),
+        read_body=lambda: read_body(environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")),
+    )
+
+
+def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the request's headers with their usual names, as far as WSGI keeps them."""
+    found = [("Content-Type", environ.get("CONTENT_TYPE", "")), ("Content-Length", environ.get("CONTENT_LENGTH", ""))]
+    named = [
+        (key[5:].replace("_", "-").title(), value)
+        for key, value in environ.items()
+        if key.startswith("HTTP_") and key not in NOT_HEADERS
+    ]
+    return [(name, value) for name, value in found if value] + sorted(named)
+
+
+def client_address(environ: dict[str, Any], hops: int) -> str:
+    """Return the sender's address: the peer's, or what the outermost of `hops` (0 or more) own proxies saw."""
+    forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+    if hops and len(forwarded) >= hops:
+        return forwarded[-hops]
+    return str(environ.get("REMOTE_ADDR", ""))
+
+
+def read_body(stream: BinaryIO, content_length: str) -> bytes:
+    """Read a body of at most `answers.MAX_BODY` bytes, with or without a length announced.
+
+    Raises `BodyTooLarge` (before reading anything if the announced length is too large) or `BodyIncomplete`.
+    """
+    announced = int(content_length) if content_length.isdecimal() else None
+    if announced is not None and announced > answers.MAX_BODY:
+        raise BodyTooLarge
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := stream.read(READ_SIZE):
+        size += len(chunk)
+        if size > answers.MAX_BODY:
+            raise BodyTooLarge
+        chunks.append(chunk)
+    if announced is not None and size < announced:
+        raise BodyIncomplete(f"the sender hung up after {size} of {announced} bytes")
+    return b"".join(chunks)

@@ -1,0 +1,53 @@
+"""Finishes deliveries that are on record without an end: the process that took them died, or the database was away."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from receivers.intake import Intake
+from receivers.models import Delivery
+from receivers.rules.outcomes import Outcome
+from receivers.tokens import utc_now
+
+log = logging.getLogger(__name__)
+
+CLAIMED: Final = 50  # deliveries taken in one go
+CLAIM_SECONDS: Final = 120  # after which another process may take them
+
+
+class Finisher:
+    """Works off deliveries without an end. Any number of processes may do so on one database."""
+
+    def __init__(self, intake: Intake, after_seconds: float) -> None:
+        self._intake = intake
+        self._after = timedelta(seconds=after_seconds)
+
+    def work(self) -> bool:
+        """Finish what nobody works on any more. Returns whether there may be more at once."""
+        if not self._intake.mirror.ready:
+            return False
+        claimed = claim_pending(utc_now(), self._after)
+        for delivery in claimed:
+            log.warning("finishing delivery %s, which was stored and not worked on to the end", delivery.pk)
+            self._intake.finish(delivery, delivery.exchange)
+        return len(claimed) == CLAIMED
+
+
+def claim_pending(now: datetime, after: timedelta) -> list[Delivery]:
+    """Take deliveries received more than `after` ago that have no end, oldest first, for `CLAIM_SECONDS`."""
+    with transaction.atomic():
+        free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+        pending = Delivery.objects.filter(free, outcome=Outcome.PENDING, received_at__lte=now - after)
+        pending = pending.select_related("exchange").order_by("received_at")
+        if connection.features.has_select_for_update_skip_locked:
+            pending = pending.select_for_update(skip_locked=True, of=("self",))
+        claimed = list(pending[:CLAIMED])
+        Delivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(
+            claimed_until=now + timedelta(seconds=CLAIM_SECONDS)
+        )
+    return claimed

@@ -1,0 +1,243 @@
+"""The story of a push, from the request to the answer. Knows no HTTP framework.
+
+DESIGN: the delivery is on record before anything is parsed and before any Warehouse is touched; the answer is Kargo's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from receivers.kargo import Collision, Mirror, Route
+from receivers.log_writer import LogWriter, NotStored, Write
+from receivers.models import Delivery, Exchange, Refresh, storable
+from receivers.receiver_urls import Former, ReceiverUrls
+from receivers.refreshing import Asked, RefreshSender
+from receivers.retrying import note_attempt
+from receivers.rules import answers
+from receivers.rules.answers import Answer
+from receivers.rules.kinds import KINDS, InvalidBody
+from receivers.rules.matching import Result, Verdict, to_refresh, verdicts
+from receivers.rules.outcomes import Outcome
+from receivers.rules.push import Push
+from receivers.rules.redaction import redact, redact_headers
+from receivers.tokens import utc_now
+from receivers.unknown_calls import UnknownCalls
+
+URL_SUFFIX: Final = 6  # characters of a digest that may be shown: enough to tell two apart, far too few to guess one
+VERDICTS_KEPT: Final = 1_000  # on one delivery, matches first; a cluster receiver may judge every Warehouse there is
+
+
+PATH_LENGTH: Final = 1024
+ADDRESS_LENGTH: Final = 64
+
+log = logging.getLogger(__name__)
+
+
+class BodyTooLarge(Exception):
+    """The body has more than `answers.MAX_BODY` bytes."""
+
+
+class BodyIncomplete(Exception):
+    """The sender hung up in mid-body; the text says after how many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One POST to something that looks like a receiver URL.
+
+    `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
+    """
+
+    kind: str
+    digest: str
+    path: str
+    headers: Sequence[tuple[str, str]]
+    client_address: str
+    user_agent: str
+    read_body: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to send back; `delivery` is the id under which the call is on record, if it is."""
+
+    answer: Answer
+    delivery: UUID | None = None
+
+
+@dataclass(slots=True)
+class _End:
+    """How a delivery ended, before it is written down."""
+
+    outcome: Outcome
+    answer: Answer
+    reason: str = ""
+    push: Push | None = None
+    verdicts: Sequence[Verdict] = ()
+    asked: Sequence[Asked] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes calls. Everything it needs is handed in; one instance serves every thread."""
+
+    mirror: Mirror
+    writer: LogWriter
+    sender: RefreshSender
+    urls: ReceiverUrls
+    unknown: UnknownCalls
+    answer_timeout: float
+    """Seconds until we answer at the latest; what is not done by then goes on in the background."""
+
+    def take(self, call: Call) -> Reply:
+        """Take one call from the first byte to the answer. Never raises for anything a sender can do."""
+        started = time.monotonic()
+        if not self.mirror.ready:
+            # An empty mirror would call every good URL unknown.
+            return Reply(answers.UNAVAILABLE)
+        target = self._target(call)
+        if target is None:
+            self.unknown.count(call.kind, call.digest[-URL_SUFFIX:], call.client_address, call.user_agent)
+            return Reply(answers.NOT_FOUND)
+        delivery, exchange = _on_paper(call, target)
+        refusal = _refusal(target) or _read_body(call, exchange)
+        try:
+            self.writer.submit(Write(inserts=(delivery, exchange))).wait(self.answer_timeout)
+        except NotStored:
+            return Reply(answers.UNAVAILABLE)
+        end = refusal or self._work(delivery, exchange.body, started + self.answer_timeout)
+        delivery.status, delivery.answer = end.answer.status, end.answer.body.decode().rstrip("\n")
+        delivery.duration_ms = (time.monotonic() - started) * 1000
+        self._write_end(delivery, exchange, end)
+        return Reply(end.answer, delivery.pk)
+
+    def finish(self, delivery: Delivery, exchange: Exchange) -> None:
+        """Do the work of a delivery that is on record without an end; nobody waits for an answer any more."""
+        end = self._work(delivery, bytes(exchange.body), time.monotonic() + self.answer_timeout)
+        self._write_end(delivery, exchange, end)
+
+    def judge(self, push: Push, project: str) -> tuple[Verdict, ...]:
+        """Return the verdict of every subscription in scope that names the repository, or nearly does.
+
+        `project` is empty for a cluster receiver, whose scope is every project.
+        """
+        named = self.mirror.warehouses_for(push.names, project)
+        near = self.mirror.near_misses(push.near_key, project)
+        candidates = {warehouse.key: warehouse for warehouse in (*near, *named)}
+        return verdicts(push, [candidates[key] for key in sorted(candidates)])
+
+    def _target(self, call: Call) -> Route | Collision | Former | None:
+        """Return the receiver that the URL belongs to, now or once."""
+        route = self.mirror.route(call.digest)
+        if isinstance(route, Route) and route.kind != call.kind:
+            return None
+        return route or self.urls.former(call.kind, call.digest)
+
+    def _work(self, delivery: Delivery, body: bytes, deadline: float) -> _End:
+        """Understand the body, judge every Warehouse in scope, ask those that match."""
+        try:
+            push = KINDS[delivery.kind].parse(body)
+        except InvalidBody as error:
+            return _End(Outcome.INVALID_BODY, answers.INVALID_BODY, reason=str(error))
+        judged = self.judge(push, delivery.project)
+        keys = to_refresh(judged)
+        if not keys:
+            return _End(Outcome.NO_MATCH, answers.refreshed(0), _why_no_match(judged), push, judged)
+        asked = self.sender.ask(keys, max(0.0, deadline - time.monotonic()))
+        failures = [one for one in asked if one.requested_at is None]
+        if failures:
+            answer = answers.failed(len(failures), len(asked))
+            return _End(Outcome.FAILED, answer, failures[0].error, push, judged, asked)
+        return _End(Outcome.REFRESHED, answers.refreshed(len(asked)), "", push, judged, asked)
+
+    def _write_end(self, delivery: Delivery, exchange: Exchange, end: _End) -> None:
+        """Write the end down. Nobody waits for it: it is kept until the database takes it."""
+        now = utc_now()
+        delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
+        delivery.warehouses = len(end.asked)
+        if end.push is not None:
+            _note_push(delivery, end.push)
+        exchange.verdicts = [_storable_verdict(verdict) for verdict in _matches_first(end.verdicts)]
+        refreshes = [_refresh(delivery, asked, now) for asked in end.asked]
+        try:
+            self.writer.submit(Write(inserts=refreshes, replaces=(delivery, exchange), keep_trying=True))
+        except NotStored as error:
+            # It stays on record without an end, and is finished when the database is back.
+            log.warning("the end of delivery %s is not stored yet: %s", delivery.pk, error)
+
+
+def _on_paper(call: Call, target: Route | Collision | Former) -> tuple[Delivery, Exchange]:
+    """Return the rows that put the call on record, with nothing in them that is a credential."""
+    route = target.routes[0] if isinstance(target, Collision) else target
+    delivery = Delivery(
+        received_at=utc_now(),
+        project=route.project,
+        receiver=route.receiver,
+        kind=call.kind,
+        url_suffix=call.digest[-URL_SUFFIX:],
+    )
+    exchange = Exchange(
+        delivery=delivery,
+        path=storable(redact(call.path), PATH_LENGTH),
+        client_address=storable(call.client_address, ADDRESS_LENGTH),
+        user_agent=storable(call.user_agent),
+        headers=redact_headers(call.headers),
+    )
+    return delivery, exchange
+
+
+def _refusal(target: Route | Collision | Former) -> _End | None:
+    """Return the end of a call whose URL names no receiver that could take it; None if it does."""
+    if isinstance(target, Former):
+        return _End(Outcome.RETIRED_URL, answers.NOT_FOUND, "this URL was the receiver's until its Secret or name changed")
+    if isinstance(target, Collision):
+        names = ", ".join(f"{route.project or 'cluster'}/{route.receiver}" for route in target.routes)
+        return _End(Outcome.COLLISION, answers.NOT_FOUND, f"these receivers share one URL: {names}")
+    if target.kind not in KINDS:
+        return _End(Outcome.UNSUPPORTED_KIND, answers.NOT_FOUND, f"kargoweb does not speak {target.kind}")
+    return None
+
+
+def _read_body(call: Call, exchange: Exchange) -> _End | None:
+    """Read the body into `exchange`; return the end of a call whose body cannot be read whole."""
+    try:
+        exchange.body = call.read_body()
+    except BodyTooLarge:
+        return _End(Outcome.TOO_LARGE, answers.TOO_LARGE, f"the body has more than {answers.MAX_BODY} bytes")
+    except BodyIncomplete as error:
+        return _End(Outcome.INVALID_BODY, answers.INVALID_BODY, str(error))
+    return None
+
+
+def _note_push(delivery: Delivery, push: Push) -> None:
+    delivery.repository, delivery.tag = storable(push.repository), storable(push.tag)
+    delivery.media_type, delivery.pusher = storable(push.media_type), storable(push.pusher)
+    delivery.pushed_at = push.pushed_at
+
+
+def _refresh(delivery: Delivery, asked: Asked, now: datetime) -> Refresh:
+    project, warehouse = asked.key
+    refresh = Refresh(delivery=delivery, project=project, warehouse=warehouse)
+    note_attempt(refresh, asked, now)
+    return refresh
+
+
+def _matches_first(judged: Sequence[Verdict]) -> list[Verdict]:
+    return sorted(judged, key=lambda verdict: verdict.result is not Result.MATCH)[:VERDICTS_KEPT]
+
+
+def _storable_verdict(verdict: Verdict) -> dict[str, Any]:
+    return {key: storable(value) if isinstance(value, str) else value for key, value in verdict.as_dict().items()}
+
+
+def _why_no_match(judged: Sequence[Verdict]) -> str:
+    """Return the one reason that tells most: a broken subscription, then a refusal, then a near miss."""
+    order = (Result.NOT_EVALUABLE, Result.NO_MATCH, Result.NEAR_MISS)
+    told = sorted(judged, key=lambda verdict: order.index(verdict.result))
+    return told[0].reason if told else "no Warehouse in scope subscribes to this repository"

@@ -1,0 +1,157 @@
+"""The delivery log: what reached us, what we answered, and what we asked of Kargo for it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from typing import Any, ClassVar
+
+from django.db import models
+
+from receivers.rules.outcomes import Outcome, RefreshState
+
+NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
+TEXT_LENGTH = 255  # what people and registries write; longer text is clipped, the raw body keeps it whole
+
+
+def new_id() -> uuid.UUID:
+    """Return a new UUID of version 7: it sorts by the time it was made (RFC 9562, section 5.7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62))
+
+
+def storable(text: str, length: int = TEXT_LENGTH) -> str:
+    """Return `text` as every database takes it: at most `length` characters, no NUL, which PostgreSQL refuses."""
+    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+class Origin(models.TextChoices):
+    """Who sent a delivery."""
+
+    PUSH = "push"
+    TEST = "test"
+    REDELIVERY = "redelivery"
+
+
+class Delivery(models.Model):
+    """One request that hit a receiver. Kept narrow, so that lists of millions stay quick; the rest is in `Exchange`.
+
+    `project` is empty for a cluster receiver. `status` is the HTTP status of our answer, None while there is none;
+    a delivery that has an outcome but no status was finished after a restart, when nobody waited for the answer.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    received_at = models.DateTimeField()
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.PUSH)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    receiver = models.CharField(max_length=NAME_LENGTH)
+    kind = models.CharField(max_length=32)
+    url_suffix = models.CharField(max_length=6)
+    repository = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    tag = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    media_type = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    pusher = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    pushed_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING)
+    reason = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    answer = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    duration_ms = models.FloatField(null=True, blank=True)
+    warehouses = models.PositiveIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-received_at", "-id"], name="delivery_newest"),
+            models.Index(fields=["project", "receiver", "-received_at"], name="delivery_by_receiver"),
+            models.Index(
+                fields=["received_at"], name="delivery_pending", condition=models.Q(outcome=Outcome.PENDING)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag} to {self.project or 'cluster'}/{self.receiver}"
+
+
+class Exchange(models.Model):
+    """The wide part of a delivery: the request as it came, without its credentials, and every verdict on it."""
+
+    delivery = models.OneToOneField(Delivery, models.CASCADE, primary_key=True)
+    path = models.CharField(max_length=1024)
+    client_address = models.CharField(max_length=64, blank=True)
+    user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    headers: models.JSONField[Any, Any] = models.JSONField(default=list)
+    body = models.BinaryField(default=bytes)
+    verdicts: models.JSONField[Any, Any] = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Refresh(models.Model):
+    """One Warehouse asked, for one delivery, to discover artifacts now."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="refreshes")
+    project = models.CharField(max_length=NAME_LENGTH)
+    warehouse = models.CharField(max_length=NAME_LENGTH)
+    state = models.CharField(
+        max_length=16, choices=[(s.value, s.value) for s in RefreshState], default=RefreshState.WAITING
+    )
+    token = models.CharField(max_length=40, blank=True)
+    requested_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=TEXT_LENGTH, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["project", "warehouse", "-id"], name="refresh_by_warehouse"),
+            models.Index(
+                fields=["next_attempt_at"], name="refresh_waiting", condition=models.Q(state=RefreshState.WAITING)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.warehouse} {self.state}"
+
+
+class ReceiverUrl(models.Model):
+    """A receiver URL that is or was good. Only a hash of the digest is kept: the log must not hold credentials."""
+
+    digest_hash = models.BinaryField(max_length=32, unique=True)
+    url_suffix = models.CharField(max_length=6)
+    kind = models.CharField(max_length=32)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    receiver = models.CharField(max_length=NAME_LENGTH)
+    first_seen_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["project", "receiver"], name="receiver_url_by_receiver")]
+
+    def __str__(self) -> str:
+        return f"{self.project or 'cluster'}/{self.receiver} …{self.url_suffix}"
+
+
+class UnknownCall(models.Model):
+    """Calls of a URL that never was a receiver's, counted by kind, last characters and address. Bounded, bodiless."""
+
+    kind = models.CharField(max_length=32)
+    url_suffix = models.CharField(max_length=6)
+    client_address = models.CharField(max_length=64)
+    user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    count = models.PositiveBigIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["kind", "url_suffix", "client_address"], name="unknown_call_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} …{self.url_suffix} from {self.client_address}"

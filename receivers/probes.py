@@ -1,0 +1,43 @@
+"""What Kubernetes asks: is the process alive, and can it take pushes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from receivers import runtime
+from receivers.rules import answers
+
+
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """`GET /healthz`: 200 with no body while the process serves requests, whatever it depends on."""
+    return HttpResponse(b"", content_type=answers.CONTENT_TYPE)
+
+
+@require_safe
+def readiness(request: HttpRequest) -> HttpResponse:
+    """`GET /readyz`: 200 if pushes can be taken, else 503; in both cases JSON that says what is and what is missing."""
+    mirror = runtime.current().mirror
+    problem = database_problem()
+    ready = mirror.ready and not problem
+    body: dict[str, Any] = {
+        "ready": ready,
+        "database": problem or "ok",
+        "mirror": [asdict(freshness) for freshness in mirror.freshness()],
+    }
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+def database_problem() -> str:
+    """Return what keeps the database from answering a query, in its own words; empty if it answers."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError) as error:
+        return str(error) or type(error).__name__
+    return ""

@@ -1,0 +1,97 @@
+"""Tries again, in the background and across restarts, what could not be asked of Kargo at once."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection, transaction
+
+from receivers.log_writer import LogWriter, Write
+from receivers.models import Delivery, Refresh, storable
+from receivers.refreshing import Asked, RefreshSender, WarehouseKey
+from receivers.rules.outcomes import Outcome, RefreshState
+from receivers.tokens import utc_now
+
+log = logging.getLogger(__name__)
+
+DELAYS: Final = (1, 5, 30, 120, 600)  # seconds after the first attempt, the second, ...
+HOURLY: Final = 3600
+MOST_ATTEMPTS: Final = len(DELAYS) + 24  # then hourly for a day
+CLAIMED: Final = 200  # refreshes taken in one go
+CLAIM_SECONDS: Final = 120  # after which another process may take them: longer than any round
+ROUND_SECONDS: Final = 30.0  # for the patches of one round
+
+
+def next_attempt(attempts: int, now: datetime, retry_after: float) -> datetime | None:
+    """Return when to try again after `attempts` (1 or more) failed ones, not before `retry_after` seconds; None: never."""
+    if attempts >= MOST_ATTEMPTS:
+        return None
+    delay = DELAYS[attempts - 1] if attempts <= len(DELAYS) else HOURLY
+    return now + timedelta(seconds=max(delay, retry_after))
+
+
+def note_attempt(refresh: Refresh, asked: Asked, now: datetime) -> None:
+    """Write the result of an attempt into the row: requested, to be tried again at some time, or given up."""
+    refresh.attempts += 1
+    refresh.error = storable(asked.error)
+    if asked.requested_at is not None:
+        refresh.state, refresh.token, refresh.requested_at = RefreshState.REQUESTED, asked.token, asked.requested_at
+        refresh.next_attempt_at = None
+        return
+    refresh.next_attempt_at = None if asked.gone else next_attempt(refresh.attempts, now, asked.retry_after)
+    refresh.state = RefreshState.WAITING if refresh.next_attempt_at else RefreshState.FAILED
+
+
+class Retrier:
+    """Works off the refreshes that wait. Any number of processes may do so on one database."""
+
+    def __init__(self, sender: RefreshSender, writer: LogWriter) -> None:
+        self._sender = sender
+        self._writer = writer
+
+    def work(self) -> bool:
+        """Try what is due. Returns whether there may be more at once."""
+        if self._sender.paused:
+            return False
+        claimed = claim_due(utc_now())
+        if not claimed:
+            return False
+        by_warehouse: dict[WarehouseKey, list[Refresh]] = defaultdict(list)
+        for refresh in claimed:
+            by_warehouse[refresh.project, refresh.warehouse].append(refresh)
+        now = utc_now()
+        for asked in self._sender.ask(sorted(by_warehouse), ROUND_SECONDS):
+            for refresh in by_warehouse[asked.key]:
+                note_attempt(refresh, asked, now)
+        self._writer.submit(Write(replaces=claimed)).wait(ROUND_SECONDS)
+        _close_deliveries({refresh.delivery_id for refresh in claimed})
+        return len(claimed) == CLAIMED
+
+
+def claim_due(now: datetime) -> list[Refresh]:
+    """Take refreshes that are due, oldest first, so that no other process takes them for `CLAIM_SECONDS`.
+
+    The claim is a later `next_attempt_at`: a process that dies holding it loses nothing, they fall due again.
+    """
+    with transaction.atomic():
+        due = Refresh.objects.filter(state=RefreshState.WAITING, next_attempt_at__lte=now).order_by("next_attempt_at")
+        if connection.features.has_select_for_update_skip_locked:
+            due = due.select_for_update(skip_locked=True)
+        claimed = list(due[:CLAIMED])
+        until = now + timedelta(seconds=CLAIM_SECONDS)
+        Refresh.objects.filter(pk__in=[refresh.pk for refresh in claimed]).update(next_attempt_at=until)
+    return claimed
+
+
+def _close_deliveries(ids: Iterable[object]) -> None:
+    """A delivery that failed has succeeded once every Warehouse of it has been asked after all."""
+    open_ones = Refresh.objects.filter(delivery__in=list(ids)).exclude(state=RefreshState.REQUESTED)
+    unfinished = set(open_ones.values_list("delivery_id", flat=True))
+    done = [pk for pk in ids if pk not in unfinished]
+    Delivery.objects.filter(pk__in=done, outcome=Outcome.FAILED).update(
+        outcome=Outcome.REFRESHED, reason="asked again in the background, with success"
+    )

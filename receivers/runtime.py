@@ -1,0 +1,150 @@
+"""The background of a serving process: what is made once at its start, runs in threads and ends with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from django.db import close_old_connections
+
+from kargoweb.configuration import Configuration
+from receivers.cluster.client import Cluster, connect
+from receivers.finishing import Finisher
+from receivers.intake import Intake
+from receivers.janitor import Janitor
+from receivers.kargo import Mirror
+from receivers.log_writer import LogWriter
+from receivers.managing import ReceiverManager
+from receivers.receiver_urls import ReceiverUrls
+from receivers.refreshing import RefreshSender, WarehouseKey
+from receivers.retrying import Retrier
+from receivers.unknown_calls import UnknownCalls
+
+log = logging.getLogger(__name__)
+
+FAULT_PAUSE: Final = 5.0  # seconds until a background job that raised is run again
+STOP_SECONDS: Final = 3.0  # for a job under way to come to its end when the process stops
+
+
+class Job:
+    """A thread that calls `work` again and again, `pause` seconds apart, at once while it returns True."""
+
+    def __init__(self, name: str, work: Callable[[], bool], pause: float) -> None:
+        self._work = work
+        self._pause = pause
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the call under way be the last one."""
+        self._stop.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread to end, `seconds` at most."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._stop.wait(self._once())
+        close_old_connections()
+
+    def _once(self) -> float:
+        """Work once; return the seconds to wait before the next time."""
+        close_old_connections()
+        try:
+            return 0.0 if self._work() else self._pause
+        except Exception:
+            log.exception("%s failed and is tried again in %g s", self._thread.name, FAULT_PAUSE)
+            return FAULT_PAUSE
+
+
+class Runtime:
+    """Everything a serving process has beside its request threads. Made, started and stopped once."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._cluster = _Connection(configuration.kube_context)
+        self.mirror = Mirror(self._cluster.get, configuration.namespaces)
+        self.writer = LogWriter()
+        self.sender = RefreshSender(self._cluster.get, self._carried)
+        self.unknown = UnknownCalls()
+        urls = ReceiverUrls()
+        self.intake = Intake(
+            mirror=self.mirror,
+            writer=self.writer,
+            sender=self.sender,
+            urls=urls,
+            unknown=self.unknown,
+            answer_timeout=configuration.answer_timeout,
+        )
+        self._jobs = [
+            Job("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
+            Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
+            Job("book-keeper", BookKeeper(self.mirror, urls, self.unknown).work, pause=1.0),
+            Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
+        ]
+        if configuration.manage_receivers:
+            manager = ReceiverManager(
+                self.mirror, self._cluster.get, configuration.base_url, configuration.system_namespace
+            )
+            self._jobs.append(Job("receiver-manager", manager.work, pause=0.5))
+
+    def start(self) -> None:
+        """Start all threads. Returns at once; `mirror.ready` says when pushes can be taken."""
+        self.writer.start()
+        self.mirror.start()
+        for job in self._jobs:
+            job.start()
+
+    def stop(self) -> None:
+        """End all threads and store what is still to be stored."""
+        for job in self._jobs:
+            job.stop()
+        self.sender.stop()
+        self.mirror.stop()
+        for job in self._jobs:
+            job.join(STOP_SECONDS)
+        self.writer.stop(STOP_SECONDS)
+
+    def _carried(self, key: WarehouseKey) -> str:
+        warehouse = self.mirror.warehouse(*key)
+        return warehouse.refresh_token if warehouse else ""
+
+
+class _Connection:
+    """The cluster, connected when first needed: there may be no kubeconfig yet when the process starts."""
+
+    def __init__(self, context: str) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._cluster: Cluster | None = None
+
+    def get(self) -> Cluster:
+        """Return the cluster. Raises `ConfigurationProblem` while there is no usable configuration."""
+        with self._lock:
+            if self._cluster is None:
+                self._cluster = connect(context=self._context)
+            return self._cluster
+
+
+_current: Runtime | None = None
+
+
+def start(configuration: Configuration) -> Runtime:
+    """Make and start the runtime of this process."""
+    global _current  # noqa: PLW0603 - one per process, made at its start and not by racing threads
+    _current = Runtime(configuration)
+    _current.start()
+    return _current
+
+
+def current() -> Runtime:
+    """Return the runtime of this process. Raises RuntimeError in a process that does not serve."""
+    if _current is None:
+        raise RuntimeError("this process does not serve; start it with `manage.py serve`")
+    return _current

@@ -1,0 +1,53 @@
+"""Refresh tokens: the values of the annotation, and the times they stand for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+MICROSECOND: Final = timedelta(microseconds=1)
+PLAUSIBLE_AHEAD: Final = timedelta(hours=1)  # a token further in the future was not made by a clock
+
+
+def utc_now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def format_token(at: datetime) -> str:
+    """Return `at` (in UTC) as RFC 3339 with microseconds, `2026-01-02T03:04:05.000006Z`."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def token_time(token: str) -> datetime | None:
+    """Return the time that a token says, in UTC; None if it is no RFC 3339 time (any text is a valid token)."""
+    try:
+        at = datetime.fromisoformat(token)
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at.tzinfo else None
+
+
+class Tokens:
+    """Makes tokens that only ever grow.
+
+    Kargo ignores a token that it has handled, and two equal tokens are no change at all. So a token is later than every
+    one made before in this process, whatever the clock does, and later than the one the Warehouse carries.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def make(self, carried: str) -> datetime:
+        """Return the time of a new token for a Warehouse that carries the token `carried` (or an empty text)."""
+        before = token_time(carried)
+        with self._lock:
+            at = max(self._clock(), self._last + MICROSECOND)
+            if before is not None and at <= before < at + PLAUSIBLE_AHEAD:
+                at = before + MICROSECOND
+            self._last = at
+            return at
