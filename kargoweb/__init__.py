@@ -1,0 +1,1 @@
+"""Wiring: settings, addresses, the application that is served."""

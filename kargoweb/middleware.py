@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 
 from receivers.webhook import is_machine_path
@@ -15,6 +15,6 @@ class PagesCommonMiddleware(CommonMiddleware):
     answers to, so neither is a reason to refuse a push.
     """
 
-    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         """Let webhooks and probes pass unseen."""
         return None if is_machine_path(request.path_info) else super().process_request(request)

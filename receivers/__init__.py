@@ -1,0 +1,1 @@
+"""The product: receives Docker Hub pushes, keeps them, refreshes Warehouses."""

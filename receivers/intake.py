@@ -29,8 +29,12 @@ from receivers.rules.redaction import redact, redact_headers
 from receivers.tokens import utc_now
 from receivers.unknown_calls import UnknownCalls
 
-URL_SUFFIX: Final = 6  # characters of a digest that may be shown: enough to tell two apart, far too few to guess one
-VERDICTS_KEPT: Final = 1_000  # on one delivery, matches first; a cluster receiver may judge every Warehouse there is
+URL_SUFFIX: Final = (
+    6  # characters of a digest that may be shown: enough to tell two apart, far too few to guess one
+)
+VERDICTS_KEPT: Final = (
+    1_000  # on one delivery, matches first; a cluster receiver may judge every Warehouse there is
+)
 
 
 PATH_LENGTH: Final = 1024
@@ -111,7 +115,7 @@ class Intake:
             self.writer.submit(Write(inserts=(delivery, exchange))).wait(self.answer_timeout)
         except NotStored:
             return Reply(answers.UNAVAILABLE)
-        end = refusal or self._work(delivery, exchange.body, started + self.answer_timeout)
+        end = refusal or self._work(delivery, bytes(exchange.body), started + self.answer_timeout)
         delivery.status, delivery.answer = end.answer.status, end.answer.body.decode().rstrip("\n")
         delivery.duration_ms = (time.monotonic() - started) * 1000
         self._write_end(delivery, exchange, end)
@@ -195,7 +199,11 @@ def _on_paper(call: Call, target: Route | Collision | Former) -> tuple[Delivery,
 def _refusal(target: Route | Collision | Former) -> _End | None:
     """Return the end of a call whose URL names no receiver that could take it; None if it does."""
     if isinstance(target, Former):
-        return _End(Outcome.RETIRED_URL, answers.NOT_FOUND, "this URL was the receiver's until its Secret or name changed")
+        return _End(
+            Outcome.RETIRED_URL,
+            answers.NOT_FOUND,
+            "this URL was the receiver's until its Secret or name changed",
+        )
     if isinstance(target, Collision):
         names = ", ".join(f"{route.project or 'cluster'}/{route.receiver}" for route in target.routes)
         return _End(Outcome.COLLISION, answers.NOT_FOUND, f"these receivers share one URL: {names}")
@@ -233,7 +241,9 @@ def _matches_first(judged: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _storable_verdict(verdict: Verdict) -> dict[str, Any]:
-    return {key: storable(value) if isinstance(value, str) else value for key, value in verdict.as_dict().items()}
+    return {
+        key: storable(value) if isinstance(value, str) else value for key, value in verdict.as_dict().items()
+    }
 
 
 def _why_no_match(judged: Sequence[Verdict]) -> str:

@@ -18,11 +18,18 @@ from django.db import InterfaceError, OperationalError, connection, models, tran
 
 log = logging.getLogger(__name__)
 
-CAPACITY: Final = 2_000  # rows' owners waiting; more than every serving thread can have under way, so full = stuck
+CAPACITY: Final = (
+    2_000  # rows' owners waiting; more than every serving thread can have under way, so full = stuck
+)
 BATCH: Final = 200  # writes in one commit: enough for the log to keep up, few enough to stay under a frame
 RETRY_SECONDS: Final = 1.0  # between attempts to store what nobody waits for
-KEPT_FOR_RETRY: Final = 10_000  # ends of deliveries kept while the database is away; the oldest are finished later
-AWAY: Final = (OperationalError, InterfaceError)  # the database is locked or gone: no row of the batch is to blame
+KEPT_FOR_RETRY: Final = (
+    10_000  # ends of deliveries kept while the database is away; the oldest are finished later
+)
+AWAY: Final = (
+    OperationalError,
+    InterfaceError,
+)  # the database is locked or gone: no row of the batch is to blame
 
 
 class NotStored(Exception):
@@ -143,7 +150,9 @@ def _attempt(batch: Sequence[Write]) -> Exception | None:
     return None
 
 
-def _by_model(rows: Sequence[models.Model], store: Callable[[type[models.Model], list[models.Model]], None]) -> None:
+def _by_model(
+    rows: Sequence[models.Model], store: Callable[[type[models.Model], list[models.Model]], None]
+) -> None:
     """Store rows of one model together, models in the order of their first row (parents come before children)."""
     groups: dict[type[models.Model], list[models.Model]] = {}
     for row in rows:
@@ -159,4 +168,6 @@ def _insert(model: type[models.Model], rows: list[models.Model]) -> None:
 def _replace(model: type[models.Model], rows: list[models.Model]) -> None:
     """Replace rows by primary key: an insert that updates is the one bulk update that every database does at once."""
     fields = [column.name for column in model._meta.concrete_fields if not column.primary_key]
-    model._default_manager.bulk_create(rows, update_conflicts=True, unique_fields=["pk"], update_fields=fields)
+    model._default_manager.bulk_create(
+        rows, update_conflicts=True, unique_fields=["pk"], update_fields=fields
+    )

@@ -34,8 +34,12 @@ from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
-RECHECK_SECONDS: Final = 15.0  # between two looks at the Secrets of a good configuration: how late a rotation is seen
-FIRST_RETRY_SECONDS: Final = 2.0  # after a fault: `kubectl apply` of configuration and Secret in the wrong order
+RECHECK_SECONDS: Final = (
+    15.0  # between two looks at the Secrets of a good configuration: how late a rotation is seen
+)
+FIRST_RETRY_SECONDS: Final = (
+    2.0  # after a fault: `kubectl apply` of configuration and Secret in the wrong order
+)
 LONGEST_RETRY_SECONDS: Final = 60.0
 
 
@@ -86,7 +90,9 @@ class ReceiverManager:
         try:
             good = self._sync(config)
         except ClusterError as error:
-            log.warning("the status of %s %r cannot be brought up to date: %s", config.name, config.project, error)
+            log.warning(
+                "the status of %s %r cannot be brought up to date: %s", config.name, config.project, error
+            )
             good = False
         schedule.failures = 0 if good else schedule.failures + 1
         pause = RECHECK_SECONDS if good else _retry_pause(schedule.failures)
@@ -96,7 +102,7 @@ class ReceiverManager:
         """Compute and write the status; return whether every receiver has a URL."""
         resource = PROJECT_CONFIGS if config.project else CLUSTER_CONFIGS
         try:
-            raw = self._cluster().get(resource, config.name, config.project)
+            raw = self._cluster().get(resource, config.name, config.project or None)
         except NotFound:
             return True
         published, problems = self._resolve(config.project, decode_config(raw).receivers)
@@ -104,14 +110,14 @@ class ReceiverManager:
         before = raw.get("status") or {}
         if status != before:
             # A merge patch: what the status is to lose must be named. The version keeps two writers apart.
-            patch = {key: None for key in before if key not in status} | status
-            version = raw["metadata"]["resourceVersion"]
-            self._cluster().patch_status(resource, config.name, config.project, status=patch, resource_version=version)
+            patch = {
+                "metadata": {"resourceVersion": raw["metadata"]["resourceVersion"]},
+                "status": {key: None for key in before if key not in status} | status,
+            }
+            self._cluster().patch_status(resource, config.name, config.project or None, patch)
         return not problems
 
-    def _resolve(
-        self, project: str, receivers: tuple[Receiver, ...]
-    ) -> tuple[list[PublishedUrl], list[str]]:
+    def _resolve(self, project: str, receivers: tuple[Receiver, ...]) -> tuple[list[PublishedUrl], list[str]]:
         """Return the URLs of the receivers that have one, and a sentence for every receiver that has none."""
         secrets: dict[str, bytes] = {}
         problems: dict[str, str] = {}
@@ -127,8 +133,12 @@ class ReceiverManager:
                 problems[name] = (
                     f"its URL is also that of {', '.join(others)}; rename one of them or change its Secret"
                 )
-        published = [self._publish(project, one, secrets[one.name]) for one in receivers if one.name not in problems]
-        return published, [f'error syncing WebhookReceiver "{name}": {text}' for name, text in problems.items()]
+        published = [
+            self._publish(project, one, secrets[one.name]) for one in receivers if one.name not in problems
+        ]
+        return published, [
+            f'error syncing WebhookReceiver "{name}": {text}' for name, text in problems.items()
+        ]
 
     def _publish(self, project: str, receiver: Receiver, secret: bytes) -> PublishedUrl:
         at = (receiver.kind, project, receiver.name, secret)
@@ -173,7 +183,9 @@ class _Digests:
     def others(self, project: str, receiver: str) -> list[str]:
         """Return the other receivers with the same digest, as `project/receiver`."""
         digest_ = self._held[project, receiver]
-        sharers = (holder for holder, held in self._held.items() if held == digest_ and holder != (project, receiver))
+        sharers = (
+            holder for holder, held in self._held.items() if held == digest_ and holder != (project, receiver)
+        )
         return sorted(f"{other or 'cluster'}/{name}" for other, name in sharers)
 
 

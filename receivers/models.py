@@ -18,7 +18,9 @@ TEXT_LENGTH = 255  # what people and registries write; longer text is clipped, t
 def new_id() -> uuid.UUID:
     """Return a new UUID of version 7: it sorts by the time it was made (RFC 9562, section 5.7)."""
     milliseconds = time.time_ns() // 1_000_000
-    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62))
+    return uuid.UUID(
+        int=milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    )
 
 
 def storable(text: str, length: int = TEXT_LENGTH) -> str:
@@ -54,7 +56,9 @@ class Delivery(models.Model):
     media_type = models.CharField(max_length=TEXT_LENGTH, blank=True)
     pusher = models.CharField(max_length=TEXT_LENGTH, blank=True)
     pushed_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=20, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING)
+    outcome = models.CharField(
+        max_length=20, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING
+    )
     reason = models.CharField(max_length=TEXT_LENGTH, blank=True)
     status = models.PositiveSmallIntegerField(null=True, blank=True)
     answer = models.CharField(max_length=TEXT_LENGTH, blank=True)
@@ -111,7 +115,9 @@ class Refresh(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["project", "warehouse", "-id"], name="refresh_by_warehouse"),
             models.Index(
-                fields=["next_attempt_at"], name="refresh_waiting", condition=models.Q(state=RefreshState.WAITING)
+                fields=["next_attempt_at"],
+                name="refresh_waiting",
+                condition=models.Q(state=RefreshState.WAITING),
             ),
         ]
 

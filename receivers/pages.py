@@ -63,12 +63,11 @@ def project_rows(shown: str) -> list[ProjectRow]:
     mirror = runtime.current().mirror
     names = {project.name for project in mirror.projects()}
     configs = {config.project: config for config in mirror.configs()}
-    warehouses = mirror.warehouses()
     return [
         ProjectRow(
             name=name,
             receivers=receiver_rows(configs[name], shown) if name in configs else (),
-            warehouses=tuple(warehouse for warehouse in warehouses if warehouse.project == name),
+            warehouses=mirror.warehouses(name),
         )
         for name in sorted(names | configs.keys())
     ]
@@ -77,7 +76,9 @@ def project_rows(shown: str) -> list[ProjectRow]:
 def receiver_rows(config: ReceiverConfig, shown: str) -> tuple[ReceiverRow, ...]:
     """Return the receivers of the specification, each with its URL if it is `shown` and with what is wrong with it."""
     published = {url.name: url for url in config.published}
-    problem = next((one.message for one in config.conditions if one.type == "Ready" and one.status != "True"), "")
+    problem = next(
+        (one.message for one in config.conditions if one.type == "Ready" and one.status != "True"), ""
+    )
     rows = []
     for receiver in config.receivers:
         key = f"{config.project}/{receiver.name}"

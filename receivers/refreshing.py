@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
 from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource
@@ -19,19 +19,19 @@ from receivers.tokens import Tokens, format_token
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
 BREAKER_TIMEOUTS: Final = 3  # silences in a row after which the API server is left alone for a while
-BREAKER_SECONDS: Final = 5.0  # frees the request threads, and is over before anybody notices the recovery late
+BREAKER_SECONDS: Final = (
+    5.0  # frees the request threads, and is over before anybody notices the recovery late
+)
 
 WarehouseKey = tuple[str, str]
 """Project and name."""
 
 
-class Annotator(Protocol):
+class Patcher(Protocol):
     """The one verb of the Kubernetes service layer that sending needs."""
 
-    def annotate(
-        self, resource: Resource, name: str, namespace: str = "", *, annotations: Mapping[str, str]
-    ) -> str:
-        """Set annotations by a merge patch. Raises `ClusterError`."""
+    def patch(self, resource: Resource, name: str, namespace: str | None, body: Mapping[str, Any]) -> object:
+        """Apply a merge patch. Raises `ClusterError`."""
         ...
 
 
@@ -78,7 +78,10 @@ class RefreshSender:
     """
 
     def __init__(
-        self, cluster: Callable[[], Annotator], carried: Callable[[WarehouseKey], str], tokens: Tokens | None = None
+        self,
+        cluster: Callable[[], Patcher],
+        carried: Callable[[WarehouseKey], str],
+        tokens: Tokens | None = None,
     ) -> None:
         self._cluster = cluster
         self._carried = carried
@@ -103,7 +106,10 @@ class RefreshSender:
         Returns one `Asked` for each key, in order. Never raises: what goes wrong is in there.
         """
         if self.paused:
-            return tuple(Asked(key, error="the Kubernetes API server does not answer; will be tried again") for key in keys)
+            return tuple(
+                Asked(key, error="the Kubernetes API server does not answer; will be tried again")
+                for key in keys
+            )
         joined = [self._join(key) for key in keys]
         to_send = [flight for flight, is_ours in joined if is_ours]
         for flight in to_send[1:]:
@@ -151,9 +157,9 @@ class RefreshSender:
     def _patch(self, key: WarehouseKey) -> Asked:
         project, name = key
         requested_at = self._tokens.make(self._carried(key))
-        annotations = {REFRESH_ANNOTATION: format_token(requested_at)}
+        body = {"metadata": {"annotations": {REFRESH_ANNOTATION: format_token(requested_at)}}}
         try:
-            self._cluster().annotate(WAREHOUSES, name, project, annotations=annotations)
+            self._cluster().patch(WAREHOUSES, name, project, body)
         except ClusterError as error:
             self._breaker.saw(silence=isinstance(error, TimedOut))
             retry_after = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -27,7 +28,10 @@ ROUND_SECONDS: Final = 30.0  # for the patches of one round
 
 
 def next_attempt(attempts: int, now: datetime, retry_after: float) -> datetime | None:
-    """Return when to try again after `attempts` (1 or more) failed ones, not before `retry_after` seconds; None: never."""
+    """Return when to try again after `attempts` (1 or more) failed ones, not before `retry_after` seconds.
+
+    None means never.
+    """
     if attempts >= MOST_ATTEMPTS:
         return None
     delay = DELAYS[attempts - 1] if attempts <= len(DELAYS) else HOURLY
@@ -39,7 +43,11 @@ def note_attempt(refresh: Refresh, asked: Asked, now: datetime) -> None:
     refresh.attempts += 1
     refresh.error = storable(asked.error)
     if asked.requested_at is not None:
-        refresh.state, refresh.token, refresh.requested_at = RefreshState.REQUESTED, asked.token, asked.requested_at
+        refresh.state, refresh.token, refresh.requested_at = (
+            RefreshState.REQUESTED,
+            asked.token,
+            asked.requested_at,
+        )
         refresh.next_attempt_at = None
         return
     refresh.next_attempt_at = None if asked.gone else next_attempt(refresh.attempts, now, asked.retry_after)
@@ -78,7 +86,9 @@ def claim_due(now: datetime) -> list[Refresh]:
     The claim is a later `next_attempt_at`: a process that dies holding it loses nothing, they fall due again.
     """
     with transaction.atomic():
-        due = Refresh.objects.filter(state=RefreshState.WAITING, next_attempt_at__lte=now).order_by("next_attempt_at")
+        due = Refresh.objects.filter(state=RefreshState.WAITING, next_attempt_at__lte=now).order_by(
+            "next_attempt_at"
+        )
         if connection.features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
         claimed = list(due[:CLAIMED])
@@ -87,9 +97,9 @@ def claim_due(now: datetime) -> list[Refresh]:
     return claimed
 
 
-def _close_deliveries(ids: Iterable[object]) -> None:
+def _close_deliveries(ids: Collection[UUID]) -> None:
     """A delivery that failed has succeeded once every Warehouse of it has been asked after all."""
-    open_ones = Refresh.objects.filter(delivery__in=list(ids)).exclude(state=RefreshState.REQUESTED)
+    open_ones = Refresh.objects.filter(delivery__in=ids).exclude(state=RefreshState.REQUESTED)
     unfinished = set(open_ones.values_list("delivery_id", flat=True))
     done = [pk for pk in ids if pk not in unfinished]
     Delivery.objects.filter(pk__in=done, outcome=Outcome.FAILED).update(

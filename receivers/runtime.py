@@ -10,10 +10,10 @@ from typing import Final
 from django.db import close_old_connections
 
 from kargoweb.configuration import Configuration
-from receivers.cluster.client import Cluster, connect
+from receivers.cluster.client import connect
 from receivers.finishing import Finisher
 from receivers.intake import Intake
-from receivers.janitor import Janitor
+from receivers.janitor import BookKeeper, Janitor
 from receivers.kargo import Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
@@ -68,10 +68,10 @@ class Runtime:
     """Everything a serving process has beside its request threads. Made, started and stopped once."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self._cluster = _Connection(configuration.kube_context)
-        self.mirror = Mirror(self._cluster.get, configuration.namespaces)
+        context = configuration.kube_context
+        self.mirror = Mirror(lambda: connect(context=context), configuration.namespaces)
         self.writer = LogWriter()
-        self.sender = RefreshSender(self._cluster.get, self._carried)
+        self.sender = RefreshSender(self.mirror.cluster, self._carried)
         self.unknown = UnknownCalls()
         urls = ReceiverUrls()
         self.intake = Intake(
@@ -90,7 +90,7 @@ class Runtime:
         ]
         if configuration.manage_receivers:
             manager = ReceiverManager(
-                self.mirror, self._cluster.get, configuration.base_url, configuration.system_namespace
+                self.mirror, self.mirror.cluster, configuration.base_url, configuration.system_namespace
             )
             self._jobs.append(Job("receiver-manager", manager.work, pause=0.5))
 
@@ -114,22 +114,6 @@ class Runtime:
     def _carried(self, key: WarehouseKey) -> str:
         warehouse = self.mirror.warehouse(*key)
         return warehouse.refresh_token if warehouse else ""
-
-
-class _Connection:
-    """The cluster, connected when first needed: there may be no kubeconfig yet when the process starts."""
-
-    def __init__(self, context: str) -> None:
-        self._context = context
-        self._lock = threading.Lock()
-        self._cluster: Cluster | None = None
-
-    def get(self) -> Cluster:
-        """Return the cluster. Raises `ConfigurationProblem` while there is no usable configuration."""
-        with self._lock:
-            if self._cluster is None:
-                self._cluster = connect(context=self._context)
-            return self._cluster
 
 
 _current: Runtime | None = None

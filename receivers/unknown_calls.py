@@ -17,7 +17,9 @@ from django.db.models import F
 from receivers.models import UnknownCall, storable
 from receivers.tokens import utc_now
 
-SOURCES_IN_MEMORY: Final = 500  # between two flushes; a flood from more sources than that is counted, not told apart
+SOURCES_IN_MEMORY: Final = (
+    500  # between two flushes; a flood from more sources than that is counted, not told apart
+)
 SOURCES_KEPT: Final = 1_000  # in the database, newest first
 
 Source = tuple[str, str, str]
@@ -61,7 +63,9 @@ class UnknownCalls:
         with transaction.atomic():
             for source, tally in tallies.items():
                 _add(source, tally)
-        beyond = UnknownCall.objects.order_by("-last_at").values("pk")[SOURCES_KEPT : SOURCES_KEPT + SOURCES_IN_MEMORY]
+        beyond = UnknownCall.objects.order_by("-last_at").values("pk")[
+            SOURCES_KEPT : SOURCES_KEPT + SOURCES_IN_MEMORY
+        ]
         UnknownCall.objects.filter(pk__in=[row["pk"] for row in beyond]).delete()
 
 

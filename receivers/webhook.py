@@ -56,7 +56,7 @@ class Webhook(APIView):
     throttle_classes = ()
     parser_classes = ()
     content_negotiation_class = AnyAccept
-    http_method_names = ("post",)  # type: ignore[assignment] # DRF's stubs want a list
+    http_method_names = ("post",)
 
     def post(self, request: Request, kind: str, digest: str) -> HttpResponse:
         """Take a push."""
@@ -95,7 +95,10 @@ def _call(request: HttpRequest, kind: str, digest: str) -> Call:
 
 def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the request's headers with their usual names, as far as WSGI keeps them."""
-    found = [("Content-Type", environ.get("CONTENT_TYPE", "")), ("Content-Length", environ.get("CONTENT_LENGTH", ""))]
+    found = [
+        ("Content-Type", environ.get("CONTENT_TYPE", "")),
+        ("Content-Length", environ.get("CONTENT_LENGTH", "")),
+    ]
     named = [
         (key[5:].replace("_", "-").title(), value)
         for key, value in environ.items()
@@ -108,7 +111,7 @@ def client_address(environ: dict[str, Any], hops: int) -> str:
     """Return the sender's address: the peer's, or what the outermost of `hops` (0 or more) own proxies saw."""
     forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     if hops and len(forwarded) >= hops:
-        return forwarded[-hops]
+        return str(forwarded[-hops])
     return str(environ.get("REMOTE_ADDR", ""))
 
 

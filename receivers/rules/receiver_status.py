@@ -24,7 +24,9 @@ def desired_status(
     generation = metadata.get("generation", 0)
     status = {key: value for key, value in before.items() if key not in {"webhookReceivers", "conditions"}}
     if published:
-        status["webhookReceivers"] = [{"name": one.name, "path": one.path, "url": one.url} for one in published]
+        status["webhookReceivers"] = [
+            {"name": one.name, "path": one.path, "url": one.url} for one in published
+        ]
     if not problems:
         status["observedGeneration"] = generation
     token = (metadata.get("annotations") or {}).get(REFRESH_ANNOTATION)
