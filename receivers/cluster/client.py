@@ -34,6 +34,7 @@ WATCH_LASTS: Final = 290  # seconds after which the server ends a watch, so that
 WATCH_SILENCE: Final = 90.0  # seconds without a byte; bookmarks come every minute
 RELOAD_EVERY: Final = 5.0  # seconds between two reads of the kubeconfig because credentials were refused
 MERGE_PATCH: Final = "application/merge-patch+json"
+# A Warehouse may list hundreds of artifacts in its status; nobody needs them back for an annotation.
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 
@@ -62,30 +63,35 @@ class Cluster:
         self._reloading = threading.Lock()
         self._reloaded = time.monotonic()
 
-    def get(self, resource: Resource, name: str, namespace: str = "") -> Object:
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """Return one object. Raises `NotFound`, or `NotInstalled` if the type itself is unknown."""
         request = Request("GET", _path(resource, namespace, name), repeatable=True)
         return decode(self._send(request, f"get {resource.kind} {name}").body)
 
     @overload
     def list_pages(
-        self, resource: Resource, namespace: str = "", *, limit: int = PAGE_SIZE
+        self, resource: Resource, namespace: str | None = None, *, limit: int = PAGE_SIZE
     ) -> Iterator[Page[Object]]: ...
 
     @overload
     def list_pages(
-        self, resource: Resource, namespace: str = "", *, limit: int = PAGE_SIZE, item: Callable[[Object], T]
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        limit: int = PAGE_SIZE,
+        item: Callable[[Object], T],
     ) -> Iterator[Page[T]]: ...
 
     def list_pages(
         self,
         resource: Resource,
-        namespace: str = "",
+        namespace: str | None = None,
         *,
         limit: int = PAGE_SIZE,
         item: Callable[[Object], Any] | None = None,
     ) -> Iterator[Page[Any]]:
-        """Yield all objects of a type, page by page, in one namespace or (empty) everywhere.
+        """Yield all objects of a type, page by page, in one namespace or (None) everywhere.
 
         `item` decodes one object while the page's JSON is in memory; without it the objects come as they are.
         Raises `Gone` between two pages when the server has forgotten the list: start again.
@@ -102,7 +108,7 @@ class Cluster:
     def watch(
         self,
         resource: Resource,
-        namespace: str = "",
+        namespace: str | None = None,
         *,
         resource_version: str,
         lasts: int = WATCH_LASTS,
@@ -126,54 +132,39 @@ class Cluster:
                 raise self._noted(error_of(stream.status, stream.read(), None, doing))
         return Watch(stream, doing)
 
-    def patch(self, resource: Resource, name: str, namespace: str = "", *, body: Mapping[str, Any]) -> Object:
-        """Apply a merge patch (RFC 7386) and return the new object.
+    def patch(self, resource: Resource, name: str, namespace: str | None, body: Mapping[str, Any]) -> Object:
+        """Apply a merge patch (RFC 7386) and return the new object's metadata, without its spec and status.
 
-        With `metadata.resourceVersion` in the patch, raises `Conflict` if the object has changed since.
+        With `metadata.resourceVersion` in the patch, raises `Conflict` if the object has changed since; without,
+        the patch is sent once more if a connection breaks, so it must not matter how often it is applied.
         """
         request = _merge_patch(_path(resource, namespace, name), body)
-        return decode(self._send(request, f"patch {resource.kind} {name}").body)
-
-    def annotate(
-        self, resource: Resource, name: str, namespace: str = "", *, annotations: Mapping[str, str]
-    ) -> str:
-        """Set annotations and return the object's new resourceVersion. The cheapest write there is."""
-        request = _merge_patch(_path(resource, namespace, name), {"metadata": {"annotations": annotations}})
-        request = replace(request, accept=METADATA_ONLY)
-        answer = self._send(request, f"patch {resource.kind} {name}")
-        return _resource_version(decode(answer.body))
+        answer = self._send(replace(request, accept=METADATA_ONLY), f"patch {resource.kind} {name}")
+        metadata = decode(answer.body).get("metadata")
+        return metadata if isinstance(metadata, dict) else {}
 
     def patch_status(
-        self,
-        resource: Resource,
-        name: str,
-        namespace: str = "",
-        *,
-        status: Mapping[str, Any],
-        resource_version: str = "",
+        self, resource: Resource, name: str, namespace: str | None, body: Mapping[str, Any]
     ) -> Object:
-        """Apply a merge patch to the `status` and return the new object.
+        """Apply a merge patch to the `status` subresource and return the new object.
 
-        Raises `Conflict` if `resource_version` is given and the object has changed since.
+        Only `status` and `metadata.resourceVersion` of the patch count; the latter as for `patch`.
         """
-        body: Object = {"status": status}
-        if resource_version:
-            body["metadata"] = {"resourceVersion": resource_version}
         request = _merge_patch(f"{_path(resource, namespace, name)}/status", body)
         return decode(self._send(request, f"patch the status of {resource.kind} {name}").body)
 
-    def create(self, resource: Resource, body: Mapping[str, Any], namespace: str = "") -> Object:
+    def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None) -> Object:
         """Create an object and return it as stored. Raises `AlreadyExists`."""
         request = Request("POST", _path(resource, namespace), orjson.dumps(body))
         return decode(self._send(request, f"create a {resource.kind}").body)
 
-    def delete(self, resource: Resource, name: str, namespace: str = "") -> None:
+    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         """Delete an object. Raises `NotFound`."""
         request = Request("DELETE", _path(resource, namespace, name))
         self._send(request, f"delete {resource.kind} {name}")
 
-    def can_i(self, verb: str, resource: Resource, namespace: str = "") -> bool:
-        """Say whether our credentials allow `verb` on the type, in one namespace or (empty) in all."""
+    def can_i(self, verb: str, resource: Resource, namespace: str | None = None) -> bool:
+        """Say whether our credentials allow `verb` on the type, in one namespace or (None) in all."""
         attributes = {
             "verb": verb,
             "group": resource.group,
@@ -257,12 +248,7 @@ def _merge_patch(target: str, body: Mapping[str, Any]) -> Request:
     return Request("PATCH", target, orjson.dumps(body), MERGE_PATCH, repeatable=not conditional)
 
 
-def _resource_version(body: Object) -> str:
-    metadata = body.get("metadata")
-    return str(metadata.get("resourceVersion", "")) if isinstance(metadata, dict) else ""
-
-
-def _path(resource: Resource, namespace: str, name: str | None = None) -> str:
+def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:
     """Return the path of a type's collection or of one object."""
     root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
     if resource.namespaced and namespace:

@@ -32,3 +32,12 @@ def collector_paused() -> Iterator[None]:
             _pauses -= 1
             if _pauses == 0 and _was_enabled:
                 gc.enable()
+
+
+def settle() -> None:
+    """Take all objects there are now out of the collector's sight, for the process's lifetime.
+
+    Called once after the first complete lists: walking through 10,000 Warehouses stops all threads for 50 ms.
+    """
+    gc.collect()
+    gc.freeze()

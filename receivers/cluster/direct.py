@@ -1,7 +1,7 @@
 """Requests over a pool of connections of our own.
 
-Under threads urllib3 costs four times the CPU of `http.client`, and setting one annotation is what kargoweb does
-most. What only the official client knows how to do, that is proxies, goes through its pool (`proxied.py`).
+Under threads urllib3 costs four times the CPU of `http.client`, and setting one annotation is what kargoweb
+does most. What only the official client knows how to do, proxies, goes through its pool (`proxied.py`).
 """
 
 from __future__ import annotations

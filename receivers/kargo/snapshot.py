@@ -1,0 +1,138 @@
+"""One consistent state of the mirror, with the indexes that its readers need."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+from receivers.kargo.index import Bucket, Index
+from receivers.rules.resources import (
+    PROJECTS,
+    WAREHOUSES,
+    Project,
+    PublishedUrl,
+    Receiver,
+    ReceiverConfig,
+    Resource,
+    Warehouse,
+)
+
+DIGEST: Final = re.compile(r"/([0-9a-f]{64})/?$")
+
+Change = tuple[Any, Any]
+"""An object before (or None) and after (or None); both of the same type."""
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a digest leads: a receiver of a project, or of the cluster if `project` is empty.
+
+    `kind` is the receiver's type key as written in the spec (`dockerhub`, `github`, ...).
+    """
+
+    project: str
+    receiver: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collision:
+    """Several receivers share a digest; pushes to it are refused."""
+
+    routes: tuple[Route, ...]
+
+
+def hashed(digest: str) -> str:
+    """Return what a digest is looked up by: hashed, so that the time a lookup takes says nothing about it."""
+    return sha256(digest.encode()).hexdigest()
+
+
+def _digest(published: PublishedUrl) -> str:
+    found = DIGEST.search(published.path) or DIGEST.search(published.url)
+    return found[1] if found else ""
+
+
+def _routes(config: ReceiverConfig) -> Iterator[tuple[str, Route]]:
+    """Yield the routes of one configuration: what Kargo has published, as far as it is still in the spec."""
+    receivers: dict[str, Receiver] = {receiver.name: receiver for receiver in config.receivers}
+    for published in config.published:
+        receiver = receivers.get(published.name)
+        digest = _digest(published)
+        if receiver is not None and digest:
+            yield hashed(digest), Route(config.project, receiver.name, receiver.kind)
+
+
+def _by_project(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
+    yield warehouse.project, warehouse
+
+
+def _by_repository(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
+    return ((each.repository, warehouse) for each in warehouse.subscriptions if each.repository)
+
+
+def _by_near_key(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
+    return ((each.near_key, warehouse) for each in warehouse.subscriptions if each.near_key)
+
+
+_key = attrgetter("key")
+_project = attrgetter("project")
+_name = attrgetter("name")
+_config_key = attrgetter("project", "name")
+_route_order = attrgetter("project", "receiver")
+
+
+def in_project(bucket: Bucket[Warehouse], project: str) -> Bucket[Warehouse]:
+    """Return the Warehouses of one project; of all projects if `project` is empty."""
+    if not project:
+        return bucket
+    return bucket[bisect_left(bucket, project, key=_project) : bisect_right(bucket, project, key=_project)]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the mirror knows at one moment. Never changed: `changed` returns the next one."""
+
+    projects: dict[str, Project] = field(default_factory=dict)
+    configs: dict[tuple[str, str], ReceiverConfig] = field(default_factory=dict)
+    routes: Index[ReceiverConfig, Route] = field(default_factory=lambda: Index(_routes, _route_order))
+    by_project: Index[Warehouse, Warehouse] = field(default_factory=lambda: Index(_by_project, _key))
+    by_repository: Index[Warehouse, Warehouse] = field(default_factory=lambda: Index(_by_repository, _key))
+    by_near_key: Index[Warehouse, Warehouse] = field(default_factory=lambda: Index(_by_near_key, _key))
+
+    def changed(self, resource: Resource, changes: Sequence[Change]) -> Snapshot:
+        """Return the state after these changes of objects of one type."""
+        if resource is WAREHOUSES:
+            return replace(
+                self,
+                by_project=self.by_project.changed(changes),
+                by_repository=self.by_repository.changed(changes),
+                by_near_key=self.by_near_key.changed(changes),
+            )
+        if resource is PROJECTS:
+            return replace(self, projects=_merged(self.projects, changes, _name))
+        configs = _merged(self.configs, changes, _config_key)
+        return replace(self, configs=configs, routes=self.routes.changed(changes))
+
+    def warehouse(self, project: str, name: str) -> Warehouse | None:
+        """Return one Warehouse, or None."""
+        bucket = self.by_project.get(project)
+        at = bisect_left(bucket, (project, name), key=_key)
+        return bucket[at] if at < len(bucket) and bucket[at].name == name else None
+
+
+def _merged(objects: dict[K, T], changes: Iterable[Change], key: Callable[[T], K]) -> dict[K, T]:
+    merged = objects.copy()
+    for old, new in changes:
+        if old is not None:
+            merged.pop(key(old), None)
+        if new is not None:
+            merged[key(new)] = new
+    return merged
