@@ -1,0 +1,211 @@
+"""What kube-apiserver's built-in types and Kargo's admission webhooks do to objects on their way in.
+
+Kargo's part: `pkg/webhook/kubernetes/*` (defaulting and validation of Project, ProjectConfig, ClusterConfig,
+Warehouse, Freight) as far as kargoweb can notice it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from demo.apiserver import kargo_types
+from demo.apiserver.errors import bad_request, conflict, forbidden, invalid
+from demo.apiserver.objects import now
+from demo.apiserver.resource_types import DEFINITIONS, NAMESPACES, SECRETS, ResourceType, from_definition
+from demo.apiserver.storage import Json, Store
+
+_SECRET_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
+_SHARD_LABEL: Final = "kargo.akuity.io/shard"
+_ALIAS_LABEL: Final = "kargo.akuity.io/alias"
+_CLUSTER_CONFIG: Final = "cluster"
+
+# Written by the admission webhook into every subscription that lacks them (vectors' README, "Defaults").
+_SUBSCRIPTION_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "image": {"imageSelectionStrategy": "SemVer", "strictSemvers": True, "discoveryLimit": 20},
+    "git": {"commitSelectionStrategy": "NewestFromBranch", "strictSemvers": True, "discoveryLimit": 20},
+    "chart": {"discoveryLimit": 20},
+}
+_WAREHOUSE_DEFAULTS: Final[Mapping[str, Any]] = {"interval": "5m0s", "freightCreationPolicy": "Automatic"}
+
+
+def _secret(kind: ResourceType, content: Json, old: Json | None) -> Json:
+    name = content["metadata"].get("name", "")
+    data = content.get("data") or {}
+    extra = content.get("stringData") or {}
+    if not isinstance(data, dict) or not isinstance(extra, dict):
+        raise bad_request("data and stringData must be objects")
+    for value in data.values():
+        _check_base64(value)
+    if not all(isinstance(value, str) for value in extra.values()):
+        raise bad_request("json: cannot unmarshal into Go struct field Secret.stringData of type string")
+    merged = {**data, **{key: base64.b64encode(value.encode()).decode() for key, value in extra.items()}}
+    for key in merged:
+        if not _SECRET_KEY.match(key):
+            raise invalid(
+                kind, name, f"data[{key}]", f'Invalid value: "{key}": a valid config key is expected'
+            )
+    secret = {key: value for key, value in content.items() if key not in ("data", "stringData")}
+    secret |= {"data": merged} if merged else {}
+    secret["type"] = content.get("type") or "Opaque"
+    if old is not None:
+        _check_secret_change(kind, old, secret)
+    return secret
+
+
+def _check_base64(value: Any) -> None:
+    try:
+        base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise bad_request("illegal base64 data at input byte 0") from None
+
+
+def _check_secret_change(kind: ResourceType, old: Json, new: Json) -> None:
+    name = old["metadata"]["name"]
+    if new["type"] != old["type"]:
+        raise invalid(kind, name, "type", f'Invalid value: "{new["type"]}": field is immutable')
+    if old.get("immutable") is True and (
+        new.get("data") != old.get("data") or new.get("immutable") is not True
+    ):
+        why = "Forbidden: field is immutable when `immutable` is set"
+        raise invalid(kind, name, "data", why, "FieldValueForbidden")
+
+
+def _namespace(_kind: ResourceType, content: Json, old: Json | None) -> Json:
+    metadata = content["metadata"]
+    labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata.get("name", "")}
+    content = {**content, "metadata": {**metadata, "labels": labels}}
+    if old is None:
+        return {**content, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+    return {**content, "spec": old["spec"]}
+
+
+def _definition(kind: ResourceType, content: Json, old: Json | None) -> Json:
+    name = content["metadata"].get("name", "")
+    try:
+        defined = from_definition(content)
+    except (KeyError, TypeError, StopIteration, AttributeError):
+        raise invalid(kind, name, "spec", "Required value: group, names, scope, one stored version") from None
+    if name != defined.qualified:
+        raise invalid(
+            kind, name, "metadata.name", f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
+        )
+    if old is not None:
+        return content
+    names = {"listKind": defined.list_kind, "singular": defined.singular, **content["spec"]["names"]}
+    conditions = [
+        {
+            "type": condition,
+            "status": "True",
+            "lastTransitionTime": now(),
+            "reason": reason,
+            "message": message,
+        }
+        for condition, reason, message in (
+            ("NamesAccepted", "NoConflicts", "no conflicts found"),
+            ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        )
+    ]
+    status = {"acceptedNames": names, "conditions": conditions, "storedVersions": [defined.version]}
+    spec = {"conversion": {"strategy": "None"}, **content["spec"], "names": names}
+    return {**content, "spec": spec, "status": status}
+
+
+def _subscription(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    filled = dict(entry)
+    for key, defaults in _SUBSCRIPTION_DEFAULTS.items():
+        if isinstance(given := entry.get(key), dict):
+            missing = {name: value for name, value in defaults.items() if given.get(name) in (None, "", 0)}
+            filled[key] = {**given, **missing} if missing else given
+    return filled
+
+
+def _warehouse(kind: ResourceType, content: Json, old: Json | None) -> Json:
+    spec = content.get("spec")
+    if (
+        old is not None
+        and spec is old.get("spec")
+        and content["metadata"].get("labels") == old["metadata"].get("labels")
+    ):
+        return content  # a refresh touches neither: nothing to do, and this is the hot path
+    name = content["metadata"].get("name", "")
+    subscriptions = spec.get("subscriptions") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(subscriptions, list) or not subscriptions:
+        why = "Required value: should have at least 1 items"
+        raise invalid(kind, name, "spec.subscriptions", why, "FieldValueRequired")
+    spec = {**_WAREHOUSE_DEFAULTS, **spec, "subscriptions": [_subscription(entry) for entry in subscriptions]}
+    return _with_label({**content, "spec": spec}, _SHARD_LABEL, spec.get("shard") or "")
+
+
+def _with_label(content: Json, key: str, value: str) -> Json:
+    labels = dict(content["metadata"].get("labels") or {})
+    if labels.get(key, "") == value:
+        return content
+    if value:
+        labels[key] = value
+    else:
+        del labels[key]
+    return {**content, "metadata": {**content["metadata"], "labels": labels}}
+
+
+def _freight(_kind: ResourceType, content: Json, _old: Json | None) -> Json:
+    label = (content["metadata"].get("labels") or {}).get(_ALIAS_LABEL, "")
+    alias = content.get("alias") or ""
+    if label and not alias:
+        return {**content, "alias": label}
+    return _with_label(content, _ALIAS_LABEL, alias)
+
+
+def _cluster_config(kind: ResourceType, content: Json, _old: Json | None) -> Json:
+    name = content["metadata"].get("name", "")
+    if name != _CLUSTER_CONFIG:
+        why = f'Invalid value: "{name}": the name of a ClusterConfig must be "{_CLUSTER_CONFIG}"'
+        raise invalid(kind, name, "metadata.name", why)
+    return content
+
+
+_DEFAULTS: Final[Mapping[str, Callable[[ResourceType, Json, Json | None], Json]]] = {
+    SECRETS.qualified: _secret,
+    NAMESPACES.qualified: _namespace,
+    DEFINITIONS.qualified: _definition,
+    f"warehouses.{kargo_types.GROUP}": _warehouse,
+    f"freights.{kargo_types.GROUP}": _freight,
+    f"clusterconfigs.{kargo_types.GROUP}": _cluster_config,
+}
+
+
+def admit(kind: ResourceType, content: Json, old: Json | None) -> Json:
+    """Return the object with its defaults; `old` is None for a creation. Raises `ApiError` 400 or 422."""
+    change = _DEFAULTS.get(kind.qualified)
+    return change(kind, content, old) if change is not None else content
+
+
+def check_namespace(store: Store, kind: ResourceType, content: Json) -> None:
+    """Check a creation against the namespace it goes to. Raises `ApiError` 403, 409 or 422."""
+    name, namespace = content["metadata"].get("name", ""), content["metadata"].get("namespace", "")
+    if kind.qualified == f"projectconfigs.{kargo_types.GROUP}":
+        if name != namespace:
+            why = f'Invalid value: "{name}": name "{name}" must match project name "{namespace}"'
+            raise invalid(kind, name, "metadata.name", why)
+        if not is_project_namespace(store, namespace):
+            raise forbidden(kind, name, f'namespace "{namespace}" is not a project')
+    if kind.qualified == f"projects.{kargo_types.GROUP}":
+        exists = name in store.collection(NAMESPACES.qualified).objects
+        if exists and not is_project_namespace(store, name):
+            why = (
+                f'failed to initialize Project "{name}" with namespace "{name}" because the namespace already '
+                "exists and is not labeled as a Project namespace"
+            )
+            raise conflict(kind, name, why)
+
+
+def is_project_namespace(store: Store, name: str) -> bool:
+    """Say whether that namespace exists and is labelled as a Kargo project's."""
+    namespace = store.collection(NAMESPACES.qualified).objects.get(name)
+    labels = namespace.content["metadata"].get("labels", {}) if namespace else {}
+    return bool(labels.get(kargo_types.PROJECT_LABEL) == "true")

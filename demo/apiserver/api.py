@@ -1,0 +1,87 @@
+"""The front door: from a request to the verb that answers it, past access and faults."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import orjson
+
+from demo.apiserver.access import Access, User, access_review
+from demo.apiserver.discovery import document
+from demo.apiserver.errors import ApiError, internal, method_not_allowed
+from demo.apiserver.faults import Faults
+from demo.apiserver.reading import Watches, get, list_objects, parse_watch
+from demo.apiserver.resource_types import Catalog
+from demo.apiserver.routing import Route, find_route
+from demo.apiserver.storage import Store
+from demo.apiserver.wire import Request, Response, Streaming
+from demo.apiserver.writing import Writer, body_json
+
+log = logging.getLogger("demo.apiserver")
+
+
+@dataclass(slots=True)
+class Api:
+    """Answers every request. `faults` is None when the server may not be told to fail."""
+
+    catalog: Catalog
+    store: Store
+    access: Access
+    watches: Watches
+    writer: Writer
+    faults: Faults | None
+    bookmark_interval: float
+
+    async def handle(self, request: Request) -> Response | Streaming:
+        """Answer a request; refusals and mishaps become Status objects. Raises `DropConnectionError` for faults."""
+        try:
+            return await self._handle(request)
+        except ApiError as error:
+            return error.response()
+        except OSError as error:
+            return internal(f"cannot keep the change: {error.strerror}").response()
+        except (TypeError, ValueError, KeyError, AttributeError):
+            # A body of an unforeseen shape must not end the connection; the traceback tells where to check for it.
+            log.exception("%s %s", request.method, request.path)
+            return internal("unexpected content").response()
+
+    async def _handle(self, request: Request) -> Response | Streaming:
+        if self.faults is not None and request.path.startswith("/faults"):
+            return self.faults.serve(request)
+        user = self.access.user(request)
+        route = find_route(self.catalog, request)
+        if route is None:
+            return self._other(request, user)
+        self.access.check(user, route)
+        if self.faults is None:
+            return self._serve(route, request)
+        record = await self.faults.before(route, request)
+        answer = self._serve(route, request)
+        await self.faults.after(route, record)
+        return answer
+
+    def _serve(self, route: Route, request: Request) -> Response | Streaming:
+        match route.verb:
+            case "get":
+                return get(self.store, route, request)
+            case "list":
+                return list_objects(self.store, route, request)
+            case "watch":
+                return self.watches.answer(parse_watch(route, request, self.bookmark_interval))
+            case "create" if not route.name:
+                return self.writer.create(route, request)
+            case "update" if route.name:
+                return self.writer.update(route, request)
+            case "patch" if route.name:
+                return self.writer.patch(route, request)
+            case "delete" if not route.subresource:
+                return self.writer.delete(route, request)
+            case "deletecollection":
+                return self.writer.delete_collection(route, request)
+        raise method_not_allowed()
+
+    def _other(self, request: Request, user: User) -> Response:
+        if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            return Response(201, orjson.dumps(access_review(user, body_json(request))))
+        return document(self.catalog, request)

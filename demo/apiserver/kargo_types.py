@@ -1,0 +1,73 @@
+"""Kargo's resource types as CustomResourceDefinitions, with everything inside `spec` and `status` left open.
+
+Names, scopes, status subresources and printer columns are those of Kargo's own definitions (charts/kargo/resources/crds).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+GROUP: Final = "kargo.akuity.io"
+VERSION: Final = "v1alpha1"
+PROJECT_LABEL: Final = "kargo.akuity.io/project"
+
+_OPEN: Final = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_AGE: Final = ("Age", ".metadata.creationTimestamp", "date")
+_CONDITIONS: Final = (
+    ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string"),
+    ("Status", '.status.conditions[?(@.type=="Ready")].message', "string"),
+    _AGE,
+)
+_FREIGHT: Final = (
+    ("Alias", r".metadata.labels.kargo\.akuity\.io/alias", "string"),
+    ("Origin (Kind)", ".origin.kind", "string"),
+    ("Origin (Name)", ".origin.name", "string"),
+    _AGE,
+)
+_TYPES: Final = (
+    # plural, singular, kind, namespaced, short names, columns
+    ("projects", "project", "Project", False, (), _CONDITIONS),
+    ("projectconfigs", "projectconfig", "ProjectConfig", True, (), _CONDITIONS),
+    ("clusterconfigs", "clusterconfig", "ClusterConfig", False, (), _CONDITIONS),
+    ("warehouses", "warehouse", "Warehouse", True, (), (("Shard", ".spec.shard", "string"), _AGE)),
+    ("freights", "freight", "Freight", True, (), _FREIGHT),
+)
+
+
+def _definition(
+    plural: str,
+    singular: str,
+    kind: str,
+    namespaced: bool,
+    short_names: tuple[str, ...],
+    columns: tuple[tuple[str, str, str], ...],
+) -> dict[str, Any]:
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {**_OPEN, "properties": {"spec": _OPEN, "status": _OPEN}}},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "jsonPath": path, "type": column} for name, path, column in columns
+        ],
+    }
+    names: dict[str, Any] = {"plural": plural, "singular": singular, "kind": kind, "listKind": f"{kind}List"}
+    if short_names:
+        names["shortNames"] = list(short_names)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced" if namespaced else "Cluster",
+            "names": names,
+            "versions": [version],
+        },
+    }
+
+
+def kargo_definitions() -> list[dict[str, Any]]:
+    """Return the CustomResourceDefinitions of the Kargo types that kargoweb works with, ready to be created."""
+    return [_definition(*entry) for entry in _TYPES]

@@ -1,0 +1,214 @@
+"""What the API server does to an object before it is stored: checks, and the metadata that it owns.
+
+Sources: the Kubernetes API conventions, apiserver's `registry/rest` (create.go, update.go, meta.go).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from demo.apiserver.errors import bad_request, conflict, invalid
+from demo.apiserver.resource_types import NAMESPACES, ResourceType
+from demo.apiserver.storage import Json
+
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
+_KEY: Final = re.compile(r"(?:(?P<prefix>[^/]*)/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
+_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
+_SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"  # letters that make no words, as apimachinery's rand.String
+_LONGEST_PREFIX: Final = 58  # characters of generateName that are used, so that a label's 63 are not exceeded
+_LONGEST_SUBDOMAIN: Final = 253
+_LONGEST_LABEL: Final = 63
+_ANNOTATIONS: Final = 256 * 1024  # bytes of all annotations of an object together
+
+# Metadata that only the server writes; a client's value is overwritten without a word.
+_OWNED: Final = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+
+
+def now() -> str:
+    """Return the time as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_strings(metadata: Json, field: str) -> None:
+    values = metadata.get(field)
+    if values is None:
+        metadata.pop(field, None)
+    elif not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise bad_request(
+            f"json: cannot unmarshal into Go struct field ObjectMeta.metadata.{field} of type string"
+        )
+
+
+def check_shape(kind: ResourceType, content: Any, name: str, namespace: str) -> Json:
+    """Check that a body is such an object at that place; returns a copy whose top and metadata may be changed.
+
+    `name` is empty when the path does not name the object. Raises `ApiError` 400.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("metadata", {}), dict):
+        raise bad_request("the object provided is not a JSON object with metadata")
+    given = (content.get("apiVersion") or kind.api_version, content.get("kind") or kind.kind)
+    if kind.custom and not (content.get("apiVersion") and content.get("kind")):
+        raise bad_request("Object 'Kind' or 'apiVersion' is missing")
+    if given != (kind.api_version, kind.kind):
+        wanted = f"{kind.kind} in version {kind.api_version}"
+        raise bad_request(f"{given[1]} in version {given[0]} cannot be handled as a {wanted}")
+    metadata = dict(content.get("metadata") or {})
+    if name and metadata.get("name", name) != name:
+        raise bad_request(
+            f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({name})"
+        )
+    if (metadata.get("namespace") or namespace) != namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    for field in ("labels", "annotations"):
+        _check_strings(metadata, field)
+    if name:
+        metadata["name"] = name
+    if namespace:
+        metadata["namespace"] = namespace
+    metadata.pop("managedFields", None)
+    metadata.pop("selfLink", None)
+    return {**content, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+
+
+def _check_name(kind: ResourceType, name: Any) -> None:
+    if not isinstance(name, str) or not name:
+        raise invalid(
+            kind,
+            "",
+            "metadata.name",
+            "Required value: name or generateName is required",
+            "FieldValueRequired",
+        )
+    pattern, longest = (_LABEL, _LONGEST_LABEL) if kind == NAMESPACES else (_SUBDOMAIN, _LONGEST_SUBDOMAIN)
+    if len(name) > longest or not pattern.match(name):
+        what = "RFC 1123 label" if kind == NAMESPACES else "RFC 1123 subdomain"
+        why = (
+            f'Invalid value: "{name}": a lowercase {what} must consist of lower case alphanumeric characters '
+            "or '-', and must start and end with an alphanumeric character"
+        )
+        raise invalid(kind, name, "metadata.name", why)
+
+
+def check_metadata(kind: ResourceType, content: Json) -> None:
+    """Check labels and annotations. Raises `ApiError` 422."""
+    metadata = content["metadata"]
+    name = metadata.get("name", "")
+    for key, value in (metadata.get("labels") or {}).items():
+        if not _qualified(key):
+            raise invalid(
+                kind, name, "metadata.labels", f'Invalid value: "{key}": name part must be a qualified name'
+            )
+        if not _LABEL_VALUE.match(value):
+            raise invalid(
+                kind, name, "metadata.labels", f'Invalid value: "{value}": a valid label is expected'
+            )
+    annotations = metadata.get("annotations") or {}
+    for key in annotations:
+        if not _qualified(key.lower()):
+            raise invalid(
+                kind, name, "metadata.annotations", f'Invalid value: "{key}": must be a qualified name'
+            )
+    if sum(len(key) + len(value.encode()) for key, value in annotations.items()) > _ANNOTATIONS:
+        raise invalid(kind, name, "metadata.annotations", f"Too long: must have at most {_ANNOTATIONS} bytes")
+
+
+def _qualified(key: str) -> bool:
+    found = _KEY.match(key)
+    return bool(found) and (found["prefix"] is None or bool(_SUBDOMAIN.match(found["prefix"])))
+
+
+def new_object(kind: ResourceType, content: Json, taken: Callable[[str], bool]) -> Json:
+    """Give a checked body the metadata of a new object. `taken` says whether a name is in use.
+
+    Raises `ApiError` 400 or 422.
+    """
+    metadata = content["metadata"]
+    if metadata.pop("resourceVersion", None):
+        raise bad_request("resourceVersion should not be set on objects to be created")
+    if not metadata.get("name") and (prefix := metadata.get("generateName")):
+        metadata["name"] = _generated(prefix, taken)
+    _check_name(kind, metadata.get("name"))
+    check_metadata(kind, content)
+    for field in _OWNED:
+        metadata.pop(field, None)
+    metadata["uid"] = str(uuid.uuid4())
+    metadata["creationTimestamp"] = now()
+    if kind.generation:
+        metadata["generation"] = 1
+    if kind.status_subresource:
+        content.pop("status", None)
+    return content
+
+
+def _generated(prefix: str, taken: Callable[[str], bool]) -> str:
+    while True:
+        suffix = "".join(random.choices(_SUFFIX, k=5))  # noqa: S311 - a name, not a secret
+        name = prefix[:_LONGEST_PREFIX] + suffix
+        if not taken(name):
+            return name
+
+
+def _check_preconditions(kind: ResourceType, old: Json, metadata: Json) -> None:
+    name, current = old["metadata"]["name"], old["metadata"]
+    uid = metadata.get("uid") or current["uid"]
+    if uid != current["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current['uid']}"
+        raise conflict(kind, name, why)
+    version = metadata.get("resourceVersion") or current["resourceVersion"]
+    if version != current["resourceVersion"]:
+        if not (isinstance(version, str) and version.isascii() and version.isdigit()):
+            raise invalid(
+                kind, name, "metadata.resourceVersion", f'Invalid value: "{version}": must be an integer'
+            )
+        raise conflict(kind, name)
+
+
+def changed_object(kind: ResourceType, old: Json, new: Json, subresource: str) -> Json:
+    """Merge a checked body into the stored object: preconditions, owned metadata, status or spec, generation.
+
+    Returns `old` itself when nothing would change. Raises `ApiError` 409 or 422.
+    """
+    metadata = new["metadata"]
+    _check_preconditions(kind, old, metadata)
+    if subresource == "status":
+        # Everything but the status stays; of the metadata a status update may not even change the labels.
+        new = {**old, "status": new["status"]} if "status" in new else _without(old, "status")
+        return old if new == old else new
+    for field in (*_OWNED, "resourceVersion"):
+        if field in old["metadata"]:
+            metadata[field] = old["metadata"][field]
+        else:
+            metadata.pop(field, None)
+    _check_finalizers(kind, old["metadata"], metadata)
+    if kind.status_subresource:
+        new = {**new, "status": old["status"]} if "status" in old else _without(new, "status")
+    if new == old:
+        return old
+    if metadata != old["metadata"]:
+        check_metadata(kind, new)
+    if kind.generation and _spec(kind, new) != _spec(kind, old):
+        metadata["generation"] = old["metadata"].get("generation", 0) + 1
+    return new
+
+
+def _check_finalizers(kind: ResourceType, old: Json, new: Json) -> None:
+    if "deletionTimestamp" in old and set(new.get("finalizers") or ()) - set(old.get("finalizers") or ()):
+        why = "Forbidden: no new finalizers can be added if the object is being deleted"
+        raise invalid(kind, old["name"], "metadata.finalizers", why, "FieldValueForbidden")
+
+
+def _without(content: Json, *fields: str) -> Json:
+    return {key: value for key, value in content.items() if key not in fields}
+
+
+def _spec(kind: ResourceType, content: Json) -> Json:
+    """Return what a change of bumps the generation: all but metadata and, where it has its own path, status."""
+    return _without(content, "metadata", *(("status",) if kind.status_subresource else ()))

@@ -1,0 +1,166 @@
+"""The resource types that are served: the built-in ones, and how a CustomResourceDefinition becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`, as in `additionalPrinterColumns`. `type` is `string`, `integer` or `date`."""
+
+    name: str
+    path: str
+    type: str = "string"
+    priority: int = 0
+
+
+AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A resource type. `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    singular: str
+    kind: str
+    namespaced: bool
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    status_subresource: bool = False
+    custom: bool = (
+        False  # made by a CustomResourceDefinition: stricter PUT, generation, no strategic merge patch
+    )
+    conditional_put: bool = False  # PUT must name the resourceVersion
+    generation: bool = False
+    columns: tuple[Column, ...] = (AGE,)
+    qualified: str = ""
+    """`warehouses.kargo.akuity.io`, `secrets`: how messages name the type."""
+
+    @property
+    def api_version(self) -> str:
+        """Return what objects carry as `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def list_kind(self) -> str:
+        """Return the kind of a list of such objects."""
+        return f"{self.kind}List"
+
+
+def _built_in(group: str, plural: str, kind: str, namespaced: bool, **more: Any) -> ResourceType:
+    qualified = f"{plural}.{group}" if group else plural
+    singular = kind.lower()
+    return ResourceType(group, "v1", plural, singular, kind, namespaced, qualified=qualified, **more)
+
+
+NAMESPACES: Final = _built_in(
+    "",
+    "namespaces",
+    "Namespace",
+    False,
+    short_names=("ns",),
+    status_subresource=True,
+    columns=(Column("Status", ".status.phase"), AGE),
+)
+SECRETS: Final = _built_in("", "secrets", "Secret", True, columns=(Column("Type", ".type"), AGE))
+EVENTS: Final = _built_in(
+    "",
+    "events",
+    "Event",
+    True,
+    short_names=("ev",),
+    columns=(
+        Column("Last Seen", ".lastTimestamp", "date"),
+        Column("Type", ".type"),
+        Column("Reason", ".reason"),
+        Column("Object", ".involvedObject.name"),
+        Column("Message", ".message"),
+    ),
+)
+SERVICE_ACCOUNTS: Final = _built_in("", "serviceaccounts", "ServiceAccount", True, short_names=("sa",))
+LEASES: Final = _built_in(
+    "coordination.k8s.io",
+    "leases",
+    "Lease",
+    True,
+    conditional_put=True,
+    columns=(Column("Holder", ".spec.holderIdentity"), AGE),
+)
+DEFINITIONS: Final = _built_in(
+    "apiextensions.k8s.io",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    False,
+    short_names=("crd", "crds"),
+    categories=("api-extensions",),
+    status_subresource=True,
+    conditional_put=True,
+    generation=True,
+    columns=(Column("Created At", ".metadata.creationTimestamp"),),
+)
+BUILT_IN: Final = (NAMESPACES, SECRETS, EVENTS, SERVICE_ACCOUNTS, LEASES, DEFINITIONS)
+
+
+def _columns(version: Mapping[str, Any]) -> tuple[Column, ...]:
+    given = version.get("additionalPrinterColumns") or []
+    columns = (
+        Column(entry["name"], entry["jsonPath"], entry.get("type", "string"), entry.get("priority", 0))
+        for entry in given
+    )
+    return tuple(columns) or (AGE,)
+
+
+def from_definition(definition: Mapping[str, Any]) -> ResourceType:
+    """Return the type that a CustomResourceDefinition defines, in its storage version.
+
+    Only that one version is served: nothing here needs conversion. Raises KeyError, TypeError or StopIteration
+    on a definition that lacks what it must have.
+    """
+    spec = definition["spec"]
+    names = spec["names"]
+    version = next(entry for entry in spec["versions"] if entry["storage"] and entry["served"])
+    return ResourceType(
+        group=spec["group"],
+        version=version["name"],
+        plural=names["plural"],
+        singular=names.get("singular") or names["kind"].lower(),
+        kind=names["kind"],
+        namespaced=spec["scope"] == "Namespaced",
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        status_subresource="status" in (version.get("subresources") or {}),
+        custom=True,
+        conditional_put=True,
+        generation=True,
+        columns=_columns(version),
+        qualified=f"{names['plural']}.{spec['group']}",
+    )
+
+
+class Catalog:
+    """The types served now, by group, version and plural."""
+
+    def __init__(self, kinds: Iterable[ResourceType] = BUILT_IN) -> None:
+        self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in kinds}
+
+    def get(self, group: str, version: str, plural: str) -> ResourceType | None:
+        """Return the type at that path, or None."""
+        return self._by_path.get((group, version, plural))
+
+    def add(self, kind: ResourceType) -> None:
+        """Serve a type from now on."""
+        self._by_path[(kind.group, kind.version, kind.plural)] = kind
+
+    def remove(self, qualified: str) -> None:
+        """Serve the type of that qualified name no longer."""
+        self._by_path = {path: kind for path, kind in self._by_path.items() if kind.qualified != qualified}
+
+    def all(self) -> list[ResourceType]:
+        """Return all types, the built-in ones first."""
+        return list(self._by_path.values())
