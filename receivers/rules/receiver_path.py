@@ -1,12 +1,14 @@
 """Where a receiver listens: the digest, the path and the URL that Kargo computes.
 
-Source: `buildWebhookPath` and `getDetails` in Kargo's `pkg/webhook/external/receiver.go`. Users have these URLs in
+Source: `buildWebhookPath` and `getDetails` in Kargo's `pkg/webhook/external/receiver.go`. People have these URLs in
 Docker Hub: a change here breaks theirs.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
+
+from receivers.rules import gourl
 
 
 def digest(project: str, receiver: str, *secrets: bytes) -> str:
@@ -18,10 +20,20 @@ def digest(project: str, receiver: str, *secrets: bytes) -> str:
 
 
 def receiver_path(base_path: str, kind: str, project: str, receiver: str, *secrets: bytes) -> str:
-    """Return the path of a receiver below `base_path`. Raises ValueError where Kargo does."""
-    raise NotImplementedError
+    """Return `<base_path>/<kind>/<digest>`, percent-encoded as Kargo writes it into the status.
+
+    Raises ValueError where Kargo fails, which takes a `base_path` that is no URL path, such as `%zz`.
+    """
+    return str(gourl.parse(base_path or "/").joined(kind, digest(project, receiver, *secrets)))
 
 
 def receiver_url(base_url: str, kind: str, project: str, receiver: str, *secrets: bytes) -> str:
-    """Return the full URL of a receiver below `base_url`. Raises ValueError where Kargo does."""
-    raise NotImplementedError
+    """Return the full URL of a receiver below `base_url`. Raises ValueError where Kargo fails."""
+    base = gourl.parse(base_url)
+    path = receiver_path(base.path_text, kind, project, receiver, *secrets)
+    return str(base.with_path(path))
+
+
+def base_path(base_url: str) -> str:
+    """Return the `base_path` that belongs to a base URL: its path, decoded. Raises ValueError for no URL."""
+    return gourl.parse(base_url).path_text

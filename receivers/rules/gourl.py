@@ -1,0 +1,264 @@
+"""URLs as Go's `net/url` reads and writes them, which Python's `urllib.parse` does not.
+
+Kargo builds receiver URLs and compares repository URLs with that package (Go 1.26); which text is a URL at all, what
+comes out percent-encoded and which host is valid must be the same here. Text is handled as Go does, byte by byte:
+inside this module a `str` holds one character for each byte of the UTF-8 text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final
+
+_ALWAYS_PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+_PLAIN_IN_PATH: Final = _ALWAYS_PLAIN | frozenset("$&+,/:;=@")
+_PLAIN_IN_USER: Final = _ALWAYS_PLAIN | frozenset("$&+,;=")
+_PLAIN_IN_FRAGMENT: Final = _PLAIN_IN_PATH | frozenset("?!()*")
+_PLAIN_IN_HOST: Final = _ALWAYS_PLAIN | frozenset("!$&'()*+,;=:[]<>\"")
+_VALID_IN_ENCODED: Final = frozenset("!$&'()*+,;=:@[]%")
+_VALID_IN_USER: Final = _ALWAYS_PLAIN | frozenset("!$&'()*+,;=:%@")
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_PORT: Final = re.compile(r"(?::[0-9]*)?")
+
+_MAX_QUERY_PARAMETERS: Final = 10_000  # Go reads no query at all beyond this many
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A parsed URL; the fields are those of Go's `url.URL`, `user` is (name, password or None)."""
+
+    scheme: str = ""
+    opaque: str = ""
+    user: tuple[str, str | None] | None = None
+    host: str = ""
+    path: str = ""
+    raw_path: str = ""
+    query: str = ""
+    force_query: bool = False
+    fragment: str = ""
+    raw_fragment: str = ""
+    omit_host: bool = False
+
+    @property
+    def path_text(self) -> str:
+        """Return the decoded path as text."""
+        return self.path.encode("latin-1").decode("utf-8", "replace")
+
+    def with_path(self, path: str) -> Url:
+        """Return the URL with another decoded path; how the old one was encoded stays as a hint, as in Go."""
+        return replace(self, path=as_bytes(path))
+
+    def with_encoded_path(self, path: str) -> Url:
+        """Return the URL with a path that is given percent-encoded. Raises ValueError."""
+        decoded = _unescape(path)
+        return replace(self, path=decoded, raw_path="" if _escape(decoded, _PLAIN_IN_PATH) == path else path)
+
+    def joined(self, *elements: str) -> Url:
+        """Return the URL with elements added to its path and `.`, `..` and `//` resolved. Raises ValueError."""
+        base = _encoded(self.path, self.raw_path, _PLAIN_IN_PATH)
+        joined = _clean("/".join(element for element in (base.lstrip("/") or "", *elements) if element))
+        path = joined if base.startswith("/") else joined[1:]
+        return self.with_encoded_path(path)
+
+    def without_git_suffix(self, *, keep_user: bool) -> Url:
+        """Return the URL without a final `/` and then a final `.git` of its path, and without user if so asked."""
+        path = self.path.removesuffix("/").removesuffix(".git")
+        return replace(self, path=path, user=self.user if keep_user else None)
+
+    def has_query_parameters(self) -> bool:
+        """Say whether Go would find any parameter in the query."""
+        if self.query.count("&") >= _MAX_QUERY_PARAMETERS:
+            return False
+        return any(_is_parameter(part) for part in self.query.split("&"))
+
+    def __str__(self) -> str:
+        """Return the URL as text, percent-encoded where Go does so."""
+        text = f"{self.scheme}:" if self.scheme else ""
+        text += self.opaque or self._authority_and_path(at_start=not text)
+        if self.force_query or self.query:
+            text += f"?{self.query}"
+        if self.fragment:
+            text += "#" + _encoded(self.fragment, self.raw_fragment, _PLAIN_IN_FRAGMENT)
+        return text.encode("latin-1").decode("utf-8", "replace")
+
+    def _authority_and_path(self, *, at_start: bool) -> str:
+        text = self._authority()
+        path = _encoded(self.path, self.raw_path, _PLAIN_IN_PATH)
+        if path and not path.startswith("/") and self.host:
+            text += "/"
+        if at_start and not text and ":" in path.partition("/")[0]:
+            text += "./"  # otherwise the first segment would read as a scheme
+        return text + path
+
+    def _authority(self) -> str:
+        if not (self.host or self.user) and (not self.scheme or self.omit_host or not self.path):
+            return ""
+        user = ""
+        if self.user:
+            parts = [_escape(part, _PLAIN_IN_USER) for part in self.user if part is not None]
+            user = ":".join(parts) + "@"
+        return f"//{user}{_escape(self.host, _PLAIN_IN_HOST)}"
+
+
+def parse(text: str) -> Url:
+    """Read a URL reference. Raises ValueError where Go does, with a short reason."""
+    before, _, fragment = as_bytes(text).partition("#")
+    url = _parse_without_fragment(before)
+    if not fragment:
+        return url
+    decoded = _unescape(fragment)
+    raw = "" if _escape(decoded, _PLAIN_IN_FRAGMENT) == fragment else fragment
+    return replace(url, fragment=decoded, raw_fragment=raw)
+
+
+def is_host(text: str) -> bool:
+    """Say whether `text` is a host with an optional port, which Go would read back unchanged."""
+    authority = as_bytes(text)
+    if not authority.isprintable() and _CONTROL.search(authority) or any(c in authority for c in "/?#@%"):
+        return False
+    try:
+        return _host("", authority) == authority
+    except ValueError:
+        return False
+
+
+def as_bytes(text: str) -> str:
+    """Return text in which each character stands for one byte of the UTF-8 form of the given one."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
+
+
+def _parse_without_fragment(text: str) -> Url:
+    if _CONTROL.search(text):
+        raise ValueError("it holds a control character")
+    if text == "*":
+        return Url(path="*")
+    scheme, rest = _split_scheme(text)
+    force_query = rest.endswith("?") and rest.count("?") == 1
+    rest, _, query = rest.partition("?")
+    url = Url(scheme=scheme, query=query, force_query=force_query)
+    if not rest.startswith("/"):
+        if scheme:
+            return replace(url, opaque=rest)
+        if ":" in rest.partition("/")[0]:
+            raise ValueError("its first segment holds a colon")
+    if rest.startswith("//") and (scheme or not rest.startswith("///")):
+        authority, slash, path = rest[2:].partition("/")
+        user, host = _authority(scheme, authority)
+        return replace(url, user=user, host=host).with_encoded_path(slash + path)
+    return replace(url, omit_host=bool(scheme) and rest.startswith("/")).with_encoded_path(rest)
+
+
+def _split_scheme(text: str) -> tuple[str, str]:
+    if text.startswith(":"):
+        raise ValueError("its scheme is missing")
+    found = _SCHEME.match(text)
+    return (found[1].lower(), text[found.end() :]) if found else ("", text)
+
+
+def _authority(scheme: str, authority: str) -> tuple[tuple[str, str | None] | None, str]:
+    userinfo, at, host = authority.rpartition("@")
+    decoded_host = _host(scheme, host)
+    if not at:
+        return None, decoded_host
+    if not _VALID_IN_USER.issuperset(userinfo):
+        raise ValueError("its user information is invalid")
+    name, colon, password = userinfo.partition(":")
+    return (_unescape(name), _unescape(password) if colon else None), decoded_host
+
+
+def _host(scheme: str, host: str) -> str:
+    bracket = host.rfind("[")
+    if bracket > 0:
+        raise ValueError("its IP literal is invalid")
+    if bracket == 0:
+        return _ip_literal(host)
+    # Several colons are an error in http and https, and taken as part of the host elsewhere.
+    colon = host.find(":") if scheme in {"http", "https"} else host.rfind(":")
+    if colon >= 0 and not _PORT.fullmatch(host, colon):
+        raise ValueError("its port is invalid")
+    return _unescape_host(host)
+
+
+def _ip_literal(host: str) -> str:
+    inside, bracket, port = host[1:].rpartition("]")
+    if not bracket or not _PORT.fullmatch(port):
+        raise ValueError("its IP literal or port is invalid")
+    address, percent, zone = inside.partition("%25")
+    name = _unescape_host(address)
+    if percent:
+        name += _unescape_zone(percent + zone)
+    _check_ip6(name)
+    return f"[{name}]{port}"
+
+
+def _check_ip6(address: str) -> None:
+    plain, percent, zone = address.partition("%")
+    if percent and not zone:
+        raise ValueError("its IP literal has an empty zone")
+    try:
+        IPv6Address(plain)
+    except AddressValueError as error:
+        raise ValueError("its IP literal is invalid") from error
+
+
+def _encoded(decoded: str, raw: str, plain: frozenset[str]) -> str:
+    if (
+        raw
+        and (plain | _VALID_IN_ENCODED).issuperset(raw)
+        and not _BAD_ESCAPE.search(raw)
+        and _unescape(raw) == decoded
+    ):
+        return raw
+    return "*" if decoded == "*" and plain is _PLAIN_IN_PATH else _escape(decoded, plain)
+
+
+def _escape(text: str, plain: frozenset[str]) -> str:
+    if plain.issuperset(text):
+        return text
+    return "".join(char if char in plain else f"%{ord(char):02X}" for char in text)
+
+
+def _unescape(text: str) -> str:
+    if "%" not in text:
+        return text
+    if _BAD_ESCAPE.search(text):
+        raise ValueError("it holds a % that is not followed by two hexadecimal digits")
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+def _unescape_host(text: str) -> str:
+    if any(char not in _PLAIN_IN_HOST and char < "\x80" and char != "%" for char in text):
+        raise ValueError("its host holds an invalid character")
+    if any(int(code, 16) < 0x80 and code != "25" for code in _ESCAPE.findall(text)):
+        raise ValueError("its host holds an escaped ASCII character")
+    return _unescape(text)
+
+
+def _unescape_zone(text: str) -> str:
+    if any(char not in _PLAIN_IN_HOST and char < "\x80" and char != "%" for char in text):
+        raise ValueError("its zone holds an invalid character")
+    codes = (chr(int(code, 16)) for code in _ESCAPE.findall(text))
+    if any(char not in _PLAIN_IN_HOST and char not in "% " for char in codes):
+        raise ValueError("its zone holds an invalid escape")
+    return _unescape(text)
+
+
+def _is_parameter(part: str) -> bool:
+    return bool(part) and ";" not in part and not _BAD_ESCAPE.search(part)
+
+
+def _clean(path: str) -> str:
+    """Resolve `.`, `..` and empty segments of a rooted path, as Go's `path.Clean`."""
+    segments: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del segments[-1:]
+        elif segment and segment != ".":
+            segments.append(segment)
+    return "/" + "/".join(segments)
