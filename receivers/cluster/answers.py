@@ -38,9 +38,9 @@ def decode(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ServerFault("The Kubernetes API answered with something that is not JSON.") from error
+        raise ServerFault("the Kubernetes API answered with something that is not JSON") from error
     if not isinstance(value, dict):
-        raise ServerFault("The Kubernetes API answered with JSON that is not an object.")
+        raise ServerFault("the Kubernetes API answered with JSON that is not an object")
     return value
 
 
@@ -69,7 +69,7 @@ def error_of_status(
         message = (
             "the cluster does not know this resource type; its CustomResourceDefinition is not installed"
         )
-    sentence = f"Could not {doing}: {message or f'the Kubernetes API answered {code}'}"
+    sentence = f"could not {doing}: {message or f'the Kubernetes API answered {code}'}"
     return kind(sentence, retry_after=seconds)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, overload
 from urllib.parse import quote, urlencode
 
@@ -138,8 +138,8 @@ class Cluster:
         With `metadata.resourceVersion` in the patch, raises `Conflict` if the object has changed since; without,
         the patch is sent once more if a connection breaks, so it must not matter how often it is applied.
         """
-        request = _merge_patch(_path(resource, namespace, name), body)
-        answer = self._send(replace(request, accept=METADATA_ONLY), f"patch {resource.kind} {name}")
+        request = _merge_patch(_path(resource, namespace, name), body, accept=METADATA_ONLY)
+        answer = self._send(request, f"patch {resource.kind} {name}")
         metadata = decode(answer.body).get("metadata")
         return metadata if isinstance(metadata, dict) else {}
 
@@ -241,15 +241,15 @@ def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[Page[Any], s
     return Page(items, str(metadata.get("resourceVersion", ""))), str(metadata.get("continue") or "")
 
 
-def _merge_patch(target: str, body: Mapping[str, Any]) -> Request:
+def _merge_patch(target: str, body: Mapping[str, Any], accept: str = "application/json") -> Request:
     # Merging the same values twice does no harm; with a resourceVersion the second time would be a Conflict.
     metadata = body.get("metadata")
     conditional = isinstance(metadata, Mapping) and "resourceVersion" in metadata
-    return Request("PATCH", target, orjson.dumps(body), MERGE_PATCH, repeatable=not conditional)
+    return Request("PATCH", target, orjson.dumps(body), MERGE_PATCH, accept, repeatable=not conditional)
 
 
 def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:
-    """Return the path of a type's collection or of one object."""
+    """Return the path of a type's collection or of one object"""
     root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
     if resource.namespaced and namespace:
         root += f"/namespaces/{_segment(namespace)}"
@@ -259,5 +259,5 @@ def _path(resource: Resource, namespace: str | None, name: str | None = None) ->
 def _segment(name: str) -> str:
     if name in {"", ".", ".."}:
         # These would address another object than the one that was meant.
-        raise Rejected(f"{name!r} is not a name of a Kubernetes object.")
+        raise Rejected(f"{name!r} is not a name of a Kubernetes object")
     return quote(name, safe="")

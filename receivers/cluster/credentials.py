@@ -42,8 +42,8 @@ class Credentials:
         except Exception as error:  # noqa: BLE001  a hook may run a plugin and raise anything
             if self._value:
                 return self._value
-            raise ConfigurationProblem(f"The credentials cannot be read ({type(error).__name__}).") from None
+            raise ConfigurationProblem(f"the credentials cannot be read ({type(error).__name__})") from None
         value = value.strip()
         if "\n" in value or "\r" in value:
-            raise ConfigurationProblem("The token holds a line break; it cannot be sent.")
+            raise ConfigurationProblem("the token holds a line break and cannot be sent")
         return value

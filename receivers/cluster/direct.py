@@ -1,6 +1,6 @@
 """Requests over a pool of connections of our own.
 
-Under threads urllib3 costs four times the CPU of `http.client`, and setting one annotation is what kargoweb
+Under threads urllib3 costs ten times the CPU of a socket, and setting one annotation is what kargoweb
 does most. What only the official client knows how to do, proxies, goes through its pool (`proxied.py`).
 """
 
@@ -11,8 +11,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from http.client import HTTPResponse
-from typing import Any, Final
+from typing import Final
 
 from kubernetes.client import Configuration
 from urllib3.util.wait import wait_for_read
@@ -20,7 +19,8 @@ from urllib3.util.wait import wait_for_read
 from receivers.cluster.credentials import Credentials
 from receivers.cluster.endpoint import Endpoint
 from receivers.cluster.errors import TimedOut, Unreachable
-from receivers.cluster.transport import USER_AGENT, Answer, Request, Stream, own_errors
+from receivers.cluster.http1 import HttpAnswer
+from receivers.cluster.transport import USER_AGENT, Answer, OwnErrors, Request, Stream
 
 IDLE_CONNECTIONS: Final = 32  # kept open; as many as there are threads that send refreshes
 
@@ -28,20 +28,19 @@ IDLE_CONNECTIONS: Final = 32  # kept open; as many as there are threads that sen
 class _Connection:
     """One connection; used by one thread at a time."""
 
-    __slots__ = ("_response", "reused", "sock")
+    __slots__ = ("_timeout", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.reused = False
-        self._response: HTTPResponse | None = None
+        self._timeout = -1.0
 
-    def exchange(self, data: bytes, request: Request) -> HTTPResponse:
-        self.sock.settimeout(request.timeout)
+    def exchange(self, data: bytes, timeout: float) -> HttpAnswer:
+        """Send a request; return the answer with its body still to be read."""
+        if timeout != self._timeout:
+            self.sock.settimeout(timeout)
+            self._timeout = timeout
         self.sock.sendall(data)
-        response = HTTPResponse(self.sock, method=request.method)
-        response.begin()
-        self._response = response
-        return response
+        return HttpAnswer(self.sock)
 
     def quiet(self) -> bool:
         """Say whether nothing has arrived; on an idle connection anything is the end of it."""
@@ -53,8 +52,6 @@ class _Connection:
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        if self._response is not None:
-            self._response.close()
         self.sock.close()
 
 
@@ -63,6 +60,7 @@ class DirectTransport:
 
     def __init__(self, configuration: Configuration) -> None:
         self._endpoint = Endpoint(configuration)
+        self._own_errors = OwnErrors(configuration.host)
         self._credentials = Credentials(configuration)
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
@@ -73,7 +71,8 @@ class DirectTransport:
     def send(self, request: Request) -> Answer:
         """Send; a repeatable request that fails on a used connection is sent once more on a new one."""
         data = self._bytes(request)
-        connection = self._idle_connection()
+        # What may be sent twice need not look first whether the server has closed the connection.
+        connection = self._idle_connection(look=not request.repeatable)
         if connection is not None:
             try:
                 return self._exchange(connection, data, request)
@@ -89,17 +88,17 @@ class DirectTransport:
         data = self._bytes(request)
         connection = self._new_connection()
         try:
-            with own_errors(self._endpoint.where):
-                response = connection.exchange(data, request)
+            with self._own_errors:
+                response = connection.exchange(data, request.timeout)
         except BaseException:
             self._drop(connection)
             raise
-        return _DirectStream(response, connection, self._endpoint.where, self._drop)
+        return _DirectStream(response, connection, self._own_errors, self._drop)
 
     def retire(self) -> None:
         """Close what is idle and keep nothing any more; requests under way go on."""
         self._retired = True
-        while (connection := self._idle_connection()) is not None:
+        while (connection := self._idle_connection(look=False)) is not None:
             self._drop(connection)
 
     def close(self) -> None:
@@ -111,34 +110,34 @@ class DirectTransport:
 
     def _exchange(self, connection: _Connection, data: bytes, request: Request) -> Answer:
         try:
-            with own_errors(self._endpoint.where):
-                response = connection.exchange(data, request)
-                answer = Answer(response.status, response.read(), response.getheader("Retry-After"))
+            with self._own_errors:
+                response = connection.exchange(data, request.timeout)
+                answer = Answer(response.status, response.read(), response.headers.get("retry-after"))
         except BaseException:
             self._drop(connection)
             raise
         self._busy.discard(connection)
-        if response.will_close or self._retired or len(self._idle) >= IDLE_CONNECTIONS:
+        if not response.reusable or self._retired or len(self._idle) >= IDLE_CONNECTIONS:
             connection.close()
         else:
             self._idle.append(connection)
         return answer
 
-    def _idle_connection(self) -> _Connection | None:
+    def _idle_connection(self, *, look: bool) -> _Connection | None:
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return None
             self._busy.add(connection)
-            if connection.quiet():
+            if not look or connection.quiet():
                 return connection
             self._drop(connection)
 
     def _new_connection(self) -> _Connection:
         if self._closed.is_set():
-            raise Unreachable("The connection to the Kubernetes API has been closed by us.")
-        with own_errors(self._endpoint.where):
+            raise Unreachable("kargoweb has closed its connections to the Kubernetes API")
+        with self._own_errors:
             connection = _Connection(self._endpoint.dial())
         self._busy.add(connection)
         if self._closed.is_set():  # by another thread, meanwhile
@@ -164,21 +163,25 @@ class DirectTransport:
 
 class _DirectStream:
     def __init__(
-        self, response: HTTPResponse, connection: _Connection, where: str, drop: Callable[[_Connection], Any]
+        self,
+        response: HttpAnswer,
+        connection: _Connection,
+        own_errors: OwnErrors,
+        drop: Callable[[_Connection], None],
     ) -> None:
         self.status = response.status
         self._response = response
         self._connection = connection
-        self._where = where
+        self._own_errors = own_errors
         self._drop = drop
 
     def read(self) -> bytes:
-        with own_errors(self._where):
+        with self._own_errors:
             return self._response.read()
 
     def read_some(self) -> bytes:
-        with own_errors(self._where):
-            return self._response.read1(65_536)
+        with self._own_errors:
+            return self._response.read_some()
 
     def cut(self) -> None:
         self._connection.cut()

@@ -21,9 +21,8 @@ class Endpoint:
         url = urlsplit(configuration.host)
         if url.scheme not in {"http", "https"} or not url.hostname:
             raise ConfigurationProblem(
-                f"{configuration.host!r} is not the address of a Kubernetes API server."
+                f"{configuration.host!r} is not the address of a Kubernetes API server"
             )
-        self.where = configuration.host
         self.prefix = url.path.rstrip("/")
         self.host_header = url.netloc.rpartition("@")[2]
         self._address = (url.hostname, url.port or (443 if url.scheme == "https" else 80))
@@ -57,5 +56,5 @@ def _tls_context(configuration: Configuration) -> ssl.SSLContext:
             context.load_cert_chain(configuration.cert_file, configuration.key_file)
         context.set_alpn_protocols(ALPN_PROTOCOLS)
     except (OSError, ValueError) as error:
-        raise ConfigurationProblem(f"The certificates of the kubeconfig cannot be used: {error}.") from error
+        raise ConfigurationProblem(f"the certificates of the kubeconfig cannot be used: {error}") from error
     return context

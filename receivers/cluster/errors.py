@@ -1,7 +1,7 @@
 """What can go wrong between us and a Kubernetes API server, in our own words.
 
-Messages are sentences for people. They hold no credentials; Kubernetes' own message is quoted where it says
-more than we know. The third-party exception, where there is one, is chained as the cause.
+Messages are for people, and can stand after "error: ". They hold no credentials; Kubernetes' own message is
+quoted where it says more than we know. The third-party exception, where there is one, is chained as the cause.
 """
 
 from __future__ import annotations

@@ -33,29 +33,29 @@ def load_configuration(kubeconfig: str | None = None, context: str = "") -> Conf
         _load_service_account(configuration)
     else:
         raise ConfigurationProblem(
-            f"There is no kubeconfig: KUBECONFIG is not set, {DEFAULT_KUBECONFIG} does not exist, "
-            "and this is not a pod."
+            f"there is no kubeconfig: KUBECONFIG is not set, {DEFAULT_KUBECONFIG} does not exist, "
+            "and this is not a pod"
         )
     return configuration
 
 
 def _load_file(paths: str, context: str, configuration: Configuration) -> None:
     if not any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
-        raise ConfigurationProblem(f"The kubeconfig {paths} does not exist.")
+        raise ConfigurationProblem(f"the kubeconfig {paths} does not exist")
     try:
         load_kube_config(  # type: ignore[no-untyped-call]
             config_file=paths, context=context or None, client_configuration=configuration
         )
     except Exception as error:  # noqa: BLE001  a broken file makes the loader raise nearly anything
         # The loader's messages quote whole entries of the file, tokens included: cut, and not chained.
-        raise ConfigurationProblem(f"The kubeconfig {paths} cannot be used: {_harmless(error)}") from None
+        raise ConfigurationProblem(f"the kubeconfig {paths} cannot be used: {_harmless(error)}") from None
 
 
 def _load_service_account(configuration: Configuration) -> None:
     try:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
-        raise ConfigurationProblem(f"The pod's service account cannot be used: {_harmless(error)}") from error
+        raise ConfigurationProblem(f"the pod's service account cannot be used: {_harmless(error)}") from error
 
 
 def _harmless(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import urllib3
@@ -17,10 +16,10 @@ from receivers.cluster.transport import (
     CONNECT_TIMEOUT,
     USER_AGENT,
     Answer,
+    OwnErrors,
     Request,
     Stream,
     Transport,
-    own_errors,
 )
 
 
@@ -33,39 +32,38 @@ def transport_for(configuration: Configuration) -> Transport:
     return ProxiedTransport(configuration, pool_manager)
 
 
-@contextlib.contextmanager
-def _own_errors(where: str) -> Iterator[None]:
-    with own_errors(where):
-        try:
-            yield
-        except urllib3.exceptions.TimeoutError as error:
-            raise TimedOut(f"The Kubernetes API at {where} did not answer in time.") from error
-        except urllib3.exceptions.SSLError as error:
-            raise Untrusted(f"No trusted connection to the Kubernetes API at {where}.") from error
-        except urllib3.exceptions.HTTPError as error:
-            kind = type(error).__name__
-            raise Unreachable(f"The Kubernetes API at {where} cannot be reached: {kind}.") from error
+class _OwnErrors(OwnErrors):
+    def translate(self, error: BaseException) -> Unreachable | None:
+        """Know what urllib3 raises too."""
+        if isinstance(error, urllib3.exceptions.TimeoutError):
+            return TimedOut(f"{self._where} did not answer in time")
+        if isinstance(error, urllib3.exceptions.SSLError):
+            return Untrusted(f"no trusted connection to {self._where}")
+        if isinstance(error, urllib3.exceptions.HTTPError):
+            return Unreachable(f"{self._where} cannot be reached: {type(error).__name__}")
+        return super().translate(error)
 
 
 class ProxiedTransport:
     """Talks to the API server through the proxy that the kubeconfig or the environment names."""
 
     def __init__(self, configuration: Configuration, pool_manager: urllib3.PoolManager) -> None:
-        self._where = configuration.host
+        self._url = configuration.host.rstrip("/")
+        self._own_errors = _OwnErrors(configuration.host)
         self._credentials = Credentials(configuration)
         self._pool_manager = pool_manager
 
     def send(self, request: Request) -> Answer:
         """Send and read the whole answer."""
-        with _own_errors(self._where):
+        with self._own_errors:
             response = self._request(request)
             return Answer(response.status, response.data, response.headers.get("Retry-After"))
 
     def open(self, request: Request) -> Stream:
         """Send and return the answer as a stream."""
-        with _own_errors(self._where):
+        with self._own_errors:
             response = self._request(request, preload_content=False)
-        return _ProxiedStream(response, self._where)
+        return _ProxiedStream(response, self._own_errors)
 
     def retire(self) -> None:
         """Close what is idle; requests under way go on."""
@@ -83,7 +81,7 @@ class ProxiedTransport:
             headers["Authorization"] = authorization
         return self._pool_manager.request(
             request.method,
-            self._where.rstrip("/") + request.target,
+            self._url + request.target,
             body=request.body or None,
             headers=headers,
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=request.timeout),
@@ -94,17 +92,17 @@ class ProxiedTransport:
 
 
 class _ProxiedStream:
-    def __init__(self, response: urllib3.BaseHTTPResponse, where: str) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, own_errors: OwnErrors) -> None:
         self.status = response.status
         self._response: Any = response
-        self._where = where
+        self._own_errors = own_errors
 
     def read(self) -> bytes:
-        with _own_errors(self._where):
+        with self._own_errors:
             return bytes(self._response.read())
 
     def read_some(self) -> bytes:
-        with _own_errors(self._where):
+        with self._own_errors:
             return bytes(self._response.read1(65_536))
 
     def cut(self) -> None:

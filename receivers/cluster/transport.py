@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Final, Protocol
 
 from receivers.cluster.errors import TimedOut, Unreachable, Untrusted
@@ -80,18 +77,29 @@ class Transport(Protocol):
         ...
 
 
-@contextlib.contextmanager
-def own_errors(where: str) -> Iterator[None]:
-    """Turn what sockets, TLS and `http.client` raise into our errors."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise TimedOut(f"The Kubernetes API at {where} did not answer in time.") from error
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-        raise Unreachable(f"The Kubernetes API at {where} closed the connection.") from error
-    except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-        raise Untrusted(f"No trusted connection to the Kubernetes API at {where}: {reason}.") from error
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: another thread closed it
-        reason = getattr(error, "strerror", None) or "it closed the connection"
-        raise Unreachable(f"The Kubernetes API at {where} cannot be reached: {reason}.") from error
+class OwnErrors:
+    """A context that turns what sockets and TLS raise into our errors. Holds no state, so it may be shared."""
+
+    def __init__(self, where: str) -> None:
+        self._where = f"the Kubernetes API at {where}"
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None and (own := self.translate(error)) is not None:
+            raise own from error
+
+    def translate(self, error: BaseException) -> Unreachable | None:
+        """Return our error for `error`, or None if that is no failure of the connection."""
+        if isinstance(error, TimeoutError):
+            return TimedOut(f"{self._where} did not answer in time")
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return Unreachable(f"{self._where} closed the connection")
+        if isinstance(error, ssl.SSLError):
+            reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+            return Untrusted(f"no trusted connection to {self._where}: {reason}")
+        if isinstance(error, OSError | ValueError):  # ValueError: another thread closed it
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return Unreachable(f"{self._where} cannot be reached: {reason}")
+        return None

@@ -146,7 +146,7 @@ class Watcher:
         except Exception as error:  # a thread that dies would leave the mirror silently stale
             log.exception("watching %s failed unexpectedly; listing again", self.resource.plural)
             self._version = ""
-            fault = ClusterError(f"Watching {self.resource.plural} failed: {type(error).__name__}.")
+            fault = ClusterError(f"watching {self.resource.plural} failed: {type(error).__name__}")
             self._failed(fault)
             return fault
         return None
@@ -211,11 +211,11 @@ class Watcher:
     def _check_order(self, version: str) -> None:
         """Raise `Gone` when a bookmark is older than what we have: the server was restored from a backup."""
         if version.isdecimal() and self._version.isdecimal() and int(version) < int(self._version):
-            raise Gone(f"The history of {self.resource.plural} went back; listing again.")
+            raise Gone(f"the history of {self.resource.plural} went back")
 
     def _failed(self, error: ClusterError) -> None:
         if str(error) != self._error:
-            log.warning("%s Trying again.", error)
+            log.warning("%s; trying again", error)
         self._error = str(error)
         self._failing_since = self._failing_since or self._clock()
         self._forbidden = isinstance(error, Forbidden)
