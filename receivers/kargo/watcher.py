@@ -198,19 +198,24 @@ class Watcher:
         if kind == "BOOKMARK":
             self._check_order(version_of(raw))
         elif kind in {"ADDED", "MODIFIED", "DELETED"}:
-            key = key_of(raw)
-            old = self._objects.get(key)
-            new = None if kind == "DELETED" else self._decode(raw, None)
-            if new is None:
-                self._objects.pop(key, None)
-            else:
-                self._objects[key] = new
-            self._changed(self.resource, [(old, new)])
+            self._change(key_of(raw), raw, exists=kind != "DELETED")
         self._version = version_of(raw) or self._version
+
+    def _change(self, key: Key, raw: dict[str, Any], *, exists: bool) -> None:
+        old = self._objects.get(key)
+        if old is not None and _is_older(version_of(raw), old.resource_version):
+            return  # seen before: a watch that goes on may repeat what came out of order
+        new = self._decode(raw, None) if exists else None
+        if new is None:
+            self._objects.pop(key, None)
+        else:
+            self._objects[key] = new
+        if (old, new) != (None, None):
+            self._changed(self.resource, [(old, new)])
 
     def _check_order(self, version: str) -> None:
         """Raise `Gone` when a bookmark is older than what we have: the server was restored from a backup."""
-        if version.isdecimal() and self._version.isdecimal() and int(version) < int(self._version):
+        if _is_older(version, self._version):
             raise Gone(f"the history of {self.resource.plural} went back")
 
     def _failed(self, error: ClusterError) -> None:
@@ -227,6 +232,11 @@ class Watcher:
         if self._error:
             log.info("watching %s again", self.resource.plural)
         self._failing_since, self._error, self._forbidden = None, "", False
+
+
+def _is_older(version: str, than: str) -> bool:
+    """Compare resourceVersions, which are numbers that grow (Kubernetes promises that since 1.35)."""
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
 
 
 def _differences(before: dict[Key, Any], after: dict[Key, Any]) -> list[Change]:

@@ -1,0 +1,103 @@
+"""A server on a loopback socket that does with each connection what a test says."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from demo.apiserver.kubeconfig import write_kubeconfig
+from receivers.cluster.client import Cluster, connect
+
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\n{"metadata":{"resourceVersion":"000042"}}'
+PATIENCE = 10.0
+
+Behaviour = Callable[[socket.socket], None]
+Script = Callable[["LoopbackServer"], Behaviour]
+
+
+@dataclass
+class LoopbackServer:
+    """Plays the behaviours one after the other, one for each connection, the last one again and again."""
+
+    port: int
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    def answer(self, data: bytes = OK, times: int = 1_000_000) -> Behaviour:
+        """Answer so many requests of a connection with `data`, then close it."""
+
+        def behave(sock: socket.socket) -> None:
+            for _ in range(times):
+                if not self.receive(sock):
+                    return
+                sock.sendall(data)
+
+        return behave
+
+    def silent(self, data: bytes = b"") -> Behaviour:
+        """Send `data` after the request, then nothing until the client closes."""
+
+        def behave(sock: socket.socket) -> None:
+            self.receive(sock)
+            sock.sendall(data)
+            while sock.recv(65_536):
+                pass
+
+        return behave
+
+    def receive(self, sock: socket.socket) -> bytes:
+        """Read one request; all of ours fit into one read."""
+        data = sock.recv(65_536)
+        if data:
+            self.requests.append(data)
+        return data
+
+
+@contextlib.contextmanager
+def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[LoopbackServer]:
+    """Serve until the block ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = LoopbackServer(listener.getsockname()[1])
+    behaviours = [script(server) for script in scripts]
+    threads: list[threading.Thread] = []
+
+    def handle(sock: socket.socket, behave: Behaviour) -> None:
+        with contextlib.suppress(OSError), sock:
+            sock.settimeout(PATIENCE)
+            with tls.wrap_socket(sock, server_side=True) if tls else sock as wrapped:
+                behave(wrapped)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = listener.accept()
+                behave = behaviours[min(server.connections, len(behaviours) - 1)]
+                server.connections += 1
+                threads.append(threading.Thread(target=handle, args=(sock, behave)))
+                threads[-1].start()
+
+    acceptor = threading.Thread(target=accept)
+    acceptor.start()
+    try:
+        yield server
+    finally:
+        socket.socket.shutdown(listener, socket.SHUT_RDWR)
+        listener.close()
+        acceptor.join()
+        for thread in threads:
+            thread.join()
+
+
+@contextlib.contextmanager
+def client_of(directory: Path, *scripts: Script) -> Iterator[tuple[LoopbackServer, Cluster]]:
+    """Serve, and connect to the server."""
+    path = directory / "kubeconfig"
+    with serving(*scripts) as server:
+        write_kubeconfig(path, f"http://127.0.0.1:{server.port}", token="t0ken")
+        with contextlib.closing(connect(str(path))) as cluster:
+            yield server, cluster

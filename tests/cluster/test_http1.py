@@ -1,0 +1,92 @@
+"""Answers of an API server are read as RFC 9112 says, whatever the pieces they arrive in."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from receivers.cluster.http1 import HEAD_LIMIT, BadAnswer, HttpAnswer
+
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;x=y\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\nT: v\r\n\r\n"
+)
+
+
+@contextlib.contextmanager
+def answered(data: bytes, piece: int = 65_536, *, close: bool = True) -> Iterator[HttpAnswer]:
+    ours, theirs = socket.socketpair()
+
+    def write():
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for at in range(0, len(data), piece):
+                theirs.sendall(data[at : at + piece])
+        if close:
+            theirs.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with ours:
+            ours.settimeout(5 if close else 0.2)
+            yield HttpAnswer(ours)
+    finally:
+        writer.join()
+        theirs.close()
+
+
+@pytest.mark.parametrize("piece", [1, 7, 65_536])
+@pytest.mark.parametrize(
+    ("data", "body", "reusable"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", b"hello", True, id="length"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", True, id="empty"),
+        pytest.param(CHUNKED, b"hello world", True, id="chunked with an extension and a trailer"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nhello", b"hello", False, id="until the end"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 2\r\n\r\nhi",
+            b"hi",
+            False,
+            id="last one",
+        ),
+        pytest.param(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            b"hi",
+            True,
+            id="continue",
+        ),
+    ],
+)
+def test_a_body_is_read_to_its_end(data, body, reusable, piece):
+    with answered(data, piece) as answer:
+        assert (answer.status, answer.read(), answer.reusable) == (200, body, reusable)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Le", id="half a head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", id="half a body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello", id="a length that is none"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", id="a negative length"),
+        pytest.param(CHUNKED[:-20], id="half a chunk"),
+        pytest.param(CHUNKED.replace(b"hello", b"hello!"), id="a chunk that is too long"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (HEAD_LIMIT + 70_000), id="a head without end"),
+    ],
+)
+def test_what_is_not_a_complete_answer_is_refused(data):
+    with pytest.raises(BadAnswer), answered(data) as answer:
+        answer.read()
+
+
+def test_what_has_arrived_is_given_without_waiting_for_more():
+    with answered(CHUNKED[:60], close=False) as answer:
+        assert answer.read_some() == b"hello"
+        with pytest.raises(TimeoutError):
+            answer.read_some()

@@ -1,0 +1,101 @@
+"""The credentials come from where the official client looks, and what is wrong with them is said in a sentence."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+import yaml
+
+from demo.apiserver.kubeconfig import kubeconfig
+from receivers.cluster.client import connect
+from receivers.cluster.errors import ConfigurationProblem, Unreachable
+from receivers.cluster.loading import load_configuration
+
+TOKEN = "very-secret-token"
+GOOD = kubeconfig("http://127.0.0.1:9", token=TOKEN)
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def written(path, content) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return str(path)
+
+
+def test_a_kubeconfig_in_the_home_directory_is_found(tmp_path):
+    written(tmp_path / ".kube" / "config", GOOD)
+    assert load_configuration().host == "http://127.0.0.1:9"
+
+
+def test_the_variable_wins_and_may_name_several_files(monkeypatch, tmp_path):
+    written(tmp_path / ".kube" / "config", kubeconfig("http://127.0.0.1:1"))
+    path = written(tmp_path / "second", GOOD)
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{path}")
+    assert load_configuration().host == "http://127.0.0.1:9"
+
+
+def test_another_context_can_be_named(tmp_path):
+    other = {"name": "other", "context": {"cluster": "demo", "user": "nobody"}}
+    path = written(tmp_path / "config", {**GOOD, "contexts": [*GOOD["contexts"], other]})
+    assert load_configuration(path, "other").get_api_key_with_prefix("BearerToken") is None
+    assert load_configuration(path).get_api_key_with_prefix("BearerToken") == f"Bearer {TOKEN}"
+
+
+def broken(**changes) -> dict:
+    return {**GOOD, **changes}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("just text", id="text"),
+        pytest.param(f"users: [{{token: {TOKEN}", id="no YAML"),
+        pytest.param(["a", "list"], id="a list"),
+        pytest.param(broken(contexts=[]), id="no contexts"),
+        pytest.param(broken(clusters=[{"name": "demo", "cluster": None}]), id="an empty cluster"),
+        pytest.param(broken(users=[{"name": "demo", "user": TOKEN}]), id="a user that is text"),
+        pytest.param(broken(users=[{"user": {"token": TOKEN}}]), id="a user without a name"),
+        pytest.param(broken(clusters=[{"name": "demo", "cluster": {"server": "ftp://x"}}]), id="no HTTP"),
+        pytest.param(kubeconfig("https://127.0.0.1:9", token=TOKEN, ca_file="/nowhere/ca"), id="no CA file"),
+    ],
+)
+def test_a_broken_kubeconfig_is_named_and_its_token_is_not(tmp_path, content):
+    path = written(tmp_path / "config", content)
+    with pytest.raises(ConfigurationProblem) as problem:
+        connect(path)
+    assert str(problem.value)
+    assert TOKEN not in "".join(traceback.format_exception(problem.value))
+
+
+@pytest.mark.parametrize(
+    ("variable", "sentence"),
+    [("", "there is no kubeconfig"), ("/nowhere/config", "/nowhere/config does not exist")],
+)
+def test_a_missing_kubeconfig_is_named(monkeypatch, variable, sentence):
+    monkeypatch.setenv("KUBECONFIG", variable)
+    with pytest.raises(ConfigurationProblem, match=sentence):
+        connect()
+
+
+def test_a_pod_without_a_service_account_is_told_so(monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    with pytest.raises(ConfigurationProblem, match="service account"):
+        connect()
+
+
+def test_an_address_where_nobody_listens_is_unreachable_and_the_token_is_not_told(tmp_path):
+    cluster = connect(written(tmp_path / "config", GOOD))
+    with pytest.raises(
+        Unreachable, match=r"http://127.0.0.1:9 cannot be reached: Connection refused"
+    ) as error:
+        cluster.version()
+    assert TOKEN not in "".join(traceback.format_exception(error.value))

@@ -1,0 +1,111 @@
+"""With a proxy the official client's own connections are used, behind the same verbs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import pytest
+import yaml
+
+from demo.apiserver.kubeconfig import kubeconfig
+from receivers.cluster.client import connect
+from receivers.cluster.direct import DirectTransport
+from receivers.cluster.errors import NotInstalled, TimedOut, Unreachable
+from receivers.cluster.loading import load_configuration
+from receivers.cluster.proxied import ProxiedTransport, transport_for
+from receivers.rules.resources import WAREHOUSES
+from tests.cluster.servers import LoopbackServer, serving
+
+API = "http://api.test:8080"
+WATCHED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b'36\r\n{"type":"ADDED","object":{"metadata":{"name":"w"}}}  \n\r\n'
+)
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def kubeconfig_file(directory, proxy=""):
+    content = kubeconfig(API, token="t0ken")
+    if proxy:
+        content["clusters"][0]["cluster"]["proxy-url"] = proxy
+    path = directory / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+@contextlib.contextmanager
+def through_proxy(directory, script):
+    with serving(script) as proxy:
+        path = kubeconfig_file(directory, f"http://127.0.0.1:{proxy.port}")
+        with contextlib.closing(connect(path)) as cluster:
+            yield proxy, cluster
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        ({}, DirectTransport),
+        ({"HTTP_PROXY": "http://127.0.0.1:1"}, ProxiedTransport),
+        ({"HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "api.test"}, DirectTransport),
+    ],
+    ids=["none", "proxy", "but not for this host"],
+)
+def test_the_environment_decides_as_for_the_official_client(tmp_path, monkeypatch, environment, kind):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    transport = transport_for(load_configuration(kubeconfig_file(tmp_path)))
+    transport.close()
+    assert type(transport) is kind
+
+
+def test_a_patch_goes_through_the_proxy_of_the_kubeconfig(tmp_path):
+    with through_proxy(tmp_path, LoopbackServer.answer) as (proxy, cluster):
+        assert cluster.patch(WAREHOUSES, "w", "p", {"metadata": {}}) == {"resourceVersion": "000042"}
+        request = b"".join(proxy.requests)
+        assert request.startswith(
+            b"PATCH http://api.test:8080/apis/kargo.akuity.io/v1alpha1/namespaces/p/warehouses/w "
+        )
+        assert b"Authorization: Bearer t0ken" in request
+
+
+def test_a_watch_through_a_proxy_gives_events_and_can_be_closed(tmp_path):
+    with through_proxy(tmp_path, lambda server: server.silent(WATCHED)) as (_, cluster):
+        watch = cluster.watch(WAREHOUSES, resource_version="1")
+        with watch:
+            events = iter(watch)
+            assert next(events) == ("ADDED", {"metadata": {"name": "w"}})
+            closer = threading.Thread(target=lambda: (time.sleep(0.05), watch.close()))
+            closer.start()
+            assert list(events) == []
+            closer.join()
+
+
+def test_a_silent_watch_through_a_proxy_times_out(tmp_path):
+    with through_proxy(tmp_path, lambda server: server.silent(WATCHED)) as (_, cluster):
+        watch = cluster.watch(WAREHOUSES, resource_version="1", silence=0.1)
+        with watch, pytest.raises(TimedOut):
+            list(watch)
+
+
+def test_a_refused_watch_through_a_proxy_says_why(tmp_path):
+    answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    with (
+        through_proxy(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
+        pytest.raises(NotInstalled),
+    ):
+        cluster.watch(WAREHOUSES, resource_version="1")
+
+
+def test_a_proxy_that_is_not_there_is_unreachable(tmp_path):
+    with (
+        contextlib.closing(connect(kubeconfig_file(tmp_path, "http://127.0.0.1:9"))) as cluster,
+        pytest.raises(Unreachable),
+    ):
+        cluster.version()
