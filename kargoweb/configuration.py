@@ -5,22 +5,38 @@ Every variable may also be given as a file: `NAME_FILE` holds the path of a file
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+import os
+import re
 import secrets
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
 
-from environs import EnvError, FileAwareEnv, validate
+from kargoweb.database import database, sqlite
+from kargoweb.environment import (
+    ConfigurationError,
+    Environment,
+    flag,
+    listed,
+    one_of,
+    seconds,
+    text,
+    whole,
+)
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
-DOCKER_HUB_URL_LIMIT = 255  # characters of a webhook URL that Docker Hub stores
-LONGEST_BASE_URL = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 
-
-class ConfigurationError(Exception):
-    """The environment asks for something that cannot be; the text says what and how to mend it."""
+DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL that Docker Hub stores
+LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
+HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label, RFC 1123
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,87 +63,118 @@ class Configuration:
     log_level: str
 
 
-def read_configuration() -> Configuration:
-    """Read the environment. Raises `ConfigurationError` with one line that names the variable and the mend."""
-    env = FileAwareEnv()
+def read_configuration(variables: Mapping[str, str] = os.environ) -> Configuration:
+    """Read the environment.
+
+    Makes the data directory and a secret key in it where they are needed and missing, so that a plain checkout runs.
+    Raises `ConfigurationError` with a line for every variable that is wrong: its name, its value, what it takes.
+    """
+    env = Environment(variables)
+    data_dir = env.read("KARGOWEB_DATA_DIR", PROJECT_ROOT / "var", _path)
+    port = env.read("PORT", 8000, whole(1, 65535))
+    base_url = env.read("KARGOWEB_BASE_URL", f"http://localhost:{port}", _base_url)
+    configuration = Configuration(
+        data_dir=data_dir,
+        secret_key=env.read("KARGOWEB_SECRET_KEY", "", text, secret=True),
+        debug=env.read("KARGOWEB_DEBUG", False, flag),
+        allowed_hosts=env.read("KARGOWEB_ALLOWED_HOSTS", (), listed(_host)) or _default_hosts(base_url),
+        base_url=base_url,
+        database=env.read("DATABASE_URL", sqlite(data_dir / "kargoweb.sqlite3"), database, secret=True),
+        bind=env.read("KARGOWEB_BIND", "127.0.0.1", _address),
+        port=port,
+        threads=env.read("KARGOWEB_THREADS", 32, whole(4, 256)),
+        kube_context=env.read("KARGOWEB_KUBE_CONTEXT", "", text),
+        namespaces=env.read("KARGOWEB_NAMESPACES", (), listed(_namespace)),
+        system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),
+        manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, flag),
+        forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, whole(0, 10)),
+        answer_timeout=env.read("KARGOWEB_ANSWER_TIMEOUT", 8.0, seconds(0.5, 60)),
+        finish_after=env.read("KARGOWEB_FINISH_AFTER", 30.0, seconds(1, 3600)),
+        keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, whole(1, 3650)),
+        log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR")),
+    )
+    env.finish()
+    return _with_data_dir(configuration)
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _address(value: str) -> str:
     try:
-        data_dir = Path(env.str("KARGOWEB_DATA_DIR", str(PROJECT_ROOT / "var")))
-        port = env.int("PORT", 8000, validate=validate.Range(1, 65535))
-        base_url = _base_url(env.str("KARGOWEB_BASE_URL", f"http://localhost:{port}"))
-        return Configuration(
-            data_dir=data_dir,
-            secret_key=env.str("KARGOWEB_SECRET_KEY", "") or _kept_secret_key(data_dir),
-            debug=env.bool("KARGOWEB_DEBUG", False),
-            allowed_hosts=tuple(env.list("KARGOWEB_ALLOWED_HOSTS", [])) or _default_hosts(base_url),
-            base_url=base_url,
-            database=_database(env, data_dir),
-            bind=env.str("KARGOWEB_BIND", "127.0.0.1"),
-            port=port,
-            threads=env.int("KARGOWEB_THREADS", 32, validate=validate.Range(4, 256)),
-            kube_context=env.str("KARGOWEB_KUBE_CONTEXT", ""),
-            namespaces=tuple(env.list("KARGOWEB_NAMESPACES", [])),
-            system_namespace=env.str("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources"),
-            manage_receivers=env.bool("KARGOWEB_MANAGE_RECEIVERS", False),
-            forwarded_hops=env.int("KARGOWEB_FORWARDED_HOPS", 0, validate=validate.Range(0, 10)),
-            answer_timeout=env.float("KARGOWEB_ANSWER_TIMEOUT", 8.0, validate=validate.Range(0.5, 60)),
-            finish_after=env.float("KARGOWEB_FINISH_AFTER", 30.0, validate=validate.Range(1, 3600)),
-            keep_days=env.int("KARGOWEB_KEEP_DAYS", 90, validate=validate.Range(1, 3650)),
-            log_level=env.str(
-                "KARGOWEB_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
-            ),
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("takes an IP address of this machine: 127.0.0.1, or 0.0.0.0 or :: for all") from None
+
+
+def _host(value: str) -> str:
+    if not HOST.fullmatch(value):
+        raise ValueError(
+            "takes host names separated by commas, without scheme, port and path; "
+            ".example.com stands for all names below"
         )
-    except (EnvError, ValueError, OSError) as error:
-        raise ConfigurationError(" ".join(str(error).split())) from error
+    return value
 
 
-def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"KARGOWEB_BASE_URL is {url!r}; it takes http:// or https://, a host and an optional path, "
-            "for example https://kargo-hooks.example.com"
+def _namespace(value: str) -> str:
+    if not NAMESPACE.fullmatch(value):
+        raise ValueError("takes names of namespaces: small letters, digits and dashes, 63 characters at most")
+    return value
+
+
+def _base_url(value: str) -> str:
+    url = value.rstrip("/")
+    parts = _split(url)
+    if not parts or parts.scheme not in {"http", "https"} or "@" in parts.netloc or not parts.hostname:
+        raise ValueError(
+            "takes http:// or https://, a host and, if need be, a port and a path, such as https://hooks.example.com"
         )
     if len(url) > LONGEST_BASE_URL:
-        raise ConfigurationError(
-            f"KARGOWEB_BASE_URL has {len(url)} characters; with more than {LONGEST_BASE_URL} the receiver URLs "
-            f"are longer than the {DOCKER_HUB_URL_LIMIT} characters that Docker Hub takes"
+        raise ValueError(
+            f"takes {LONGEST_BASE_URL} characters: with its {len(url)} the receiver URLs would be longer than the "
+            f"{DOCKER_HUB_URL_LIMIT} that Docker Hub takes"
         )
-    return url.rstrip("/")
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of an address that has no query, no fragment and nothing that would have to be escaped."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.port != 0 and re.fullmatch(r"[!-~]+", url) and not re.search(r"[?#\\\"<>]", url)
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return None
+    return parts if usable else None
 
 
 def _default_hosts(base_url: str) -> tuple[str, ...]:
-    return ("localhost", "127.0.0.1", "[::1]", urlsplit(base_url).hostname or "localhost")
+    name = urlsplit(base_url).hostname or "localhost"
+    return ("localhost", "127.0.0.1", "[::1]", f"[{name}]" if ":" in name else name)
+
+
+def _with_data_dir(configuration: Configuration) -> Configuration:
+    """Make what has to be in the data directory. Nothing has to with PostgreSQL and a given secret key."""
+    data_dir = configuration.data_dir
+    try:
+        if not configuration.secret_key or Path(configuration.database["NAME"]).parent == data_dir:
+            data_dir.mkdir(parents=True, exist_ok=True)
+        return replace(configuration, secret_key=configuration.secret_key or _kept_secret_key(data_dir))
+    except OSError as error:
+        problem = f"KARGOWEB_DATA_DIR is {str(data_dir)!r}; it must be a directory that user {os.getuid()} can write in"
+        raise ConfigurationError(f"{problem} ({error.strerror})") from error
 
 
 def _kept_secret_key(data_dir: Path) -> str:
-    """Return the key kept in the data directory; make one at the first start, so that a plain checkout runs."""
+    """Return the key kept in the data directory; make one at the first start.
+
+    It is written elsewhere and linked into place: of two processes that start together one is first, and nobody
+    reads half a key.
+    """
     path = data_dir / "secret-key"
     if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
+        with tempfile.NamedTemporaryFile("w", dir=data_dir) as new, contextlib.suppress(FileExistsError):
+            new.write(secrets.token_urlsafe(50))
+            new.flush()
+            path.hardlink_to(new.name)
     return path.read_text().strip()
-
-
-def _database(env: FileAwareEnv, data_dir: Path) -> dict[str, Any]:
-    url = env.str("DATABASE_URL", "")
-    if not url:
-        url = f"sqlite:///{data_dir / 'kargoweb.sqlite3'}"
-    if not url.startswith(("sqlite:", "postgres:", "postgresql:")):
-        raise ConfigurationError("DATABASE_URL takes sqlite:///path or postgresql://user:password@host:5432/name")
-    database: dict[str, Any] = dict(env.dj_db_url("DATABASE_URL", url))
-    if database["ENGINE"].endswith("sqlite3"):
-        database["OPTIONS"] = SQLITE_OPTIONS
-    else:
-        database["CONN_MAX_AGE"] = None
-        database["CONN_HEALTH_CHECKS"] = True
-    return database
-
-
-SQLITE_OPTIONS = {
-    # A writer takes its lock at the start instead of failing when it first writes.
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    # FULL: a delivery that we have acted on survives a power cut; with batched commits it costs nothing measurable.
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;",
-}

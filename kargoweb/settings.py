@@ -1,21 +1,25 @@
 """Django's settings; what can be configured is in `configuration.py`."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kargoweb.configuration import PROJECT_ROOT, ConfigurationError, read_configuration
 
 try:
     KARGOWEB = read_configuration()
 except ConfigurationError as error:
-    sys.exit(f"kargoweb: configuration error: {error}")
+    sys.exit("\n".join(f"kargoweb: configuration error: {line}" for line in str(error).splitlines()))
 
 BASE_DIR: Path = PROJECT_ROOT
 SECRET_KEY = KARGOWEB.secret_key
 DEBUG = KARGOWEB.debug
 ALLOWED_HOSTS = list(KARGOWEB.allowed_hosts)
-CSRF_TRUSTED_ORIGINS = [KARGOWEB.base_url] if KARGOWEB.base_url.startswith("https://") else []
+BASE = urlsplit(KARGOWEB.base_url)
+HTTPS = BASE.scheme == "https"
+CSRF_TRUSTED_ORIGINS = [f"https://{BASE.netloc}"] if HTTPS else []
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -26,7 +30,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_htmx",
     "receivers",
-    "demo",
+    *(["demo"] if find_spec("demo") else []),  # a checkout has it, the container image does not
 ]
 
 MIDDLEWARE = [
@@ -75,15 +79,33 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 
+# The container image is built with a directory of collected files: compressed, named by their content, cached for ever.
+# A checkout has none and serves the files where they lie.
+COLLECTED = BASE_DIR / "staticfiles"
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = COLLECTED if COLLECTED.is_dir() else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+STATICFILES_BACKEND = (
+    "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    if STATIC_ROOT
+    else "django.contrib.staticfiles.storage.StaticFilesStorage"
+)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": STATICFILES_BACKEND},
+}
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = KARGOWEB.base_url.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# Only a proxy that is known to be there can be believed.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and KARGOWEB.forwarded_hops else None
+SILENCED_SYSTEM_CHECKS = [
+    "security.W004",  # HSTS speaks for a whole host name, which belongs to whoever runs the Ingress
+    "security.W008",  # no redirects to HTTPS: Docker Hub is not known to follow any; an Ingress may redirect people
+]
 
 # The webhook endpoint sets what it needs itself; anything else in DRF is for signed-in people.
 REST_FRAMEWORK = {
