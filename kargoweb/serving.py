@@ -1,5 +1,9 @@
 """The WSGI application of a serving process: Django, and beside it the background threads."""
 
+import os
+import signal
+import threading
+import time
 from multiprocessing.util import Finalize
 
 from django.conf import settings
@@ -9,5 +13,14 @@ from receivers import runtime
 
 __all__ = ["application"]
 
+
+def end_with(parent: int) -> None:
+    """Ask this process to end when `parent`, which listens and would restart it, is gone: killed, it tells nobody."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+threading.Thread(target=end_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
 # granian's workers are processes of `multiprocessing`, which leave without running atexit's functions.
 Finalize(None, runtime.start(settings.KARGOWEB).stop, exitpriority=1)

@@ -1,0 +1,59 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from tests.clusters import DemoCluster
+from tests.product import Product
+from tests.worlds import World
+
+
+@pytest.fixture(scope="session")
+def database(django_db_blocker) -> Iterator[None]:
+    """The session's database, migrated. Tests and the servers they start use the same one."""
+    if connection.vendor == "postgresql":
+        with psycopg.connect(settings.SERVER_URL, autocommit=True) as server:
+            server.execute(f'CREATE DATABASE "{connection.settings_dict["NAME"]}"')
+    with django_db_blocker.unblock():
+        call_command("migrate", verbosity=0)
+        yield
+        connection.close()
+    if connection.vendor == "postgresql":
+        with psycopg.connect(settings.SERVER_URL, autocommit=True) as server:
+            server.execute(f'DROP DATABASE "{connection.settings_dict["NAME"]}" WITH (FORCE)')
+    shutil.rmtree(settings.KARGOWEB.data_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def demo_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoCluster]:
+    """A Kubernetes API with Kargo's types and nothing in it, which can be told to fail."""
+    with DemoCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def shared_product(database: None, demo_cluster: DemoCluster) -> Iterator[Product]:
+    """kargoweb, serving, in front of `demo_cluster`."""
+    with Product(demo_cluster.kubeconfig) as product:
+        yield product
+
+
+@pytest.fixture
+def product(shared_product: Product, demo_cluster: DemoCluster) -> Iterator[Product]:
+    """kargoweb, serving, with a cluster that does not fail, before and after the test."""
+    yield shared_product
+    demo_cluster.faults()
+
+
+@pytest.fixture
+def world(demo_cluster: DemoCluster) -> World:
+    """A place in the cluster where the test makes its own projects, receivers and Warehouses."""
+    return World(demo_cluster.kubeconfig)

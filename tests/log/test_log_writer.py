@@ -1,0 +1,108 @@
+"""The log's one writer."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from receivers.log_writer import CAPACITY, LogWriter, NotStored, Write
+from receivers.models import Delivery, Exchange, new_id, storable
+from receivers.rules.outcomes import Outcome
+from receivers.tokens import utc_now
+
+
+@pytest.fixture
+def writer(database):
+    writer = LogWriter()
+    writer.start()
+    yield writer
+    writer.stop()
+
+
+def delivery(**fields) -> Delivery:
+    return Delivery(received_at=utc_now(), receiver="hook", kind="dockerhub", **fields)
+
+
+def test_what_was_waited_for_is_committed(writer):
+    row = delivery()
+    writer.submit(Write(inserts=[row, Exchange(delivery=row, path="/x")])).wait(5)
+    assert Delivery.objects.get(pk=row.pk).exchange.path == "/x"
+
+
+def test_many_threads_are_served_and_each_gets_its_own_row(writer):
+    rows = [delivery() for _ in range(300)]
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda row: writer.submit(Write(inserts=[row])).wait(10), rows))
+    assert Delivery.objects.filter(pk__in=[row.pk for row in rows]).count() == 300
+
+
+def test_a_bad_row_fails_alone(writer):
+    good, bad, other = delivery(), delivery(), delivery()
+    bad.received_at = None
+    writes = [writer.submit(Write(inserts=[row])) for row in (good, bad, other)]
+    writes[0].wait(5)
+    writes[2].wait(5)
+    with pytest.raises(NotStored, match="refused the row"):
+        writes[1].wait(5)
+
+
+def test_replacing_changes_the_row_and_keeps_what_belongs_to_it(writer):
+    row = delivery()
+    writer.submit(Write(inserts=[row, Exchange(delivery=row, path="/x")])).wait(5)
+    row.outcome = Outcome.NO_MATCH
+    writer.submit(Write(replaces=[row])).wait(5)
+    assert Delivery.objects.get(pk=row.pk).outcome == Outcome.NO_MATCH
+    assert Exchange.objects.filter(pk=row.pk).exists()
+
+
+def test_a_full_queue_is_refused_at_once(database):
+    writer = LogWriter()
+    for _ in range(CAPACITY):
+        writer.submit(Write())
+    with pytest.raises(NotStored, match="does not keep up"):
+        writer.submit(Write())
+
+
+def test_stopping_stores_what_is_queued(database):
+    writer = LogWriter()
+    writes = [writer.submit(Write(inserts=[delivery()])) for _ in range(10)]
+    writer.start()
+    writer.stop()
+    for write in writes:
+        write.wait(0)
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole database")
+def test_while_the_database_is_locked_waiters_give_up_and_ends_are_kept(writer):
+    row = delivery()
+    writer.submit(Write(inserts=[row])).wait(5)
+    row.outcome = Outcome.REFRESHED
+    lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    end = writer.submit(Write(replaces=[row], keep_trying=True))
+    with pytest.raises(NotStored, match="did not answer within"):
+        end.wait(0.1)
+    lock.execute("ROLLBACK")
+    lock.close()
+    end.wait(30)
+    assert Delivery.objects.get(pk=row.pk).outcome == Outcome.REFRESHED
+
+
+def test_ids_sort_by_the_time_they_were_made():
+    ids = [new_id() for _ in range(3)]
+    assert all(one.version == 7 for one in ids)
+    later = threading.Timer(0.005, lambda: ids.append(new_id()))
+    later.start()
+    later.join()
+    assert max(ids) == ids[-1]
+
+
+def test_text_is_cut_and_cleaned_for_every_database():
+    assert storable("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
+    assert storable("x" * 300, 10) == "x" * 9 + "…"
+
+

@@ -1,0 +1,118 @@
+"""kargoweb as a process: started, asked over HTTP, stopped or killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import urllib3
+
+from tests.clusters import until
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+TOKEN = re.compile(r"token: (\S+)")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Product:
+    """A serving process on a free port, with the session's database unless `environment` says otherwise."""
+
+    def __init__(self, kubeconfig: str | Path, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(30), maxsize=64)
+        self.log_path = Path(tempfile.mkdtemp(prefix="kargoweb-log-")) / "log"
+        self._kubeconfig = Path(kubeconfig)
+        defaults = {"KUBECONFIG": str(kubeconfig), "PORT": str(self.port), "KARGOWEB_FINISH_AFTER": "2"}
+        self._environment = os.environ | defaults | environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+        self.http.clear()
+        shutil.rmtree(self.log_path.parent)
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start it and wait until it serves; with `ready`, until it can take pushes."""
+        command = [sys.executable, "manage.py", "serve", "--no-migrate"]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+        path = "/readyz" if ready else "/healthz"
+        until(f"{path} is 200", lambda: self.status(path) == 200)
+
+    def stop(self) -> int:
+        """Ask it to end and wait; return its exit code."""
+        assert self._process
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(20)
+        self.kill()
+        self._assert_no_credentials()
+        return code
+
+    def _assert_no_credentials(self) -> None:
+        """No digest, no Secret and no token is in the log, whatever the test did."""
+        log = self.log()
+        assert not DIGEST.search(log)
+        assert "s3cret" not in log
+        for token in TOKEN.findall(self._kubeconfig.read_text() if self._kubeconfig.exists() else ""):
+            assert token not in log
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group, as a node that dies would."""
+        assert self._process
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait(10)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process and its children."""
+        assert self._process
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return [self._process.pid, *map(int, children)]
+
+    def log(self) -> str:
+        """Return all that it has logged."""
+        return self.log_path.read_text(errors="replace")
+
+    def status(self, path: str) -> int:
+        """Return the status of a GET, 0 if nobody answers."""
+        try:
+            return self.http.request("GET", self.url + path).status
+        except urllib3.exceptions.HTTPError:
+            return 0
+
+    def get(self, path: str) -> urllib3.BaseHTTPResponse:
+        """GET `path`."""
+        return self.http.request("GET", self.url + path)
+
+    def post(
+        self, path: str, body: Any = b"", headers: Mapping[str, str] | None = None, method: str = "POST"
+    ) -> urllib3.BaseHTTPResponse:
+        """POST `body` to `path` with Docker Hub's content type."""
+        all_headers = {"Content-Type": "application/json", **(headers or {})}
+        return self.http.request(method, self.url + path, body=body, headers=all_headers)

@@ -1,0 +1,72 @@
+"""The serving process: starts without a cluster, stops cleanly, leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.clusters import DemoCluster, until
+from tests.product import Product
+from tests.worlds import World, image, push_body
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def own(database, demo_cluster):
+    """A serving process of this test's own."""
+    with Product(demo_cluster.kubeconfig) as product:
+        yield product
+
+
+def test_sigterm_ends_it_with_code_0_and_no_traceback(own: Product):
+    pids = own.pids
+    assert own.stop() == 0
+    assert not any(map(alive, pids))
+    assert "Traceback" not in own.log()
+
+
+def test_the_worker_does_not_outlive_its_parent(own: Product):
+    parent, *workers = own.pids
+    os.kill(parent, signal.SIGKILL)
+    until("the workers end", lambda: not any(map(alive, workers)))
+
+
+def test_without_a_cluster_it_starts_says_so_and_takes_no_push(database, tmp_path):
+    with_nothing = Product(tmp_path / "no-kubeconfig")
+    with_nothing.start(ready=False)
+    try:
+        readiness = with_nothing.get("/readyz")
+        assert readiness.status == 503
+        assert "no-kubeconfig does not exist" in readiness.data.decode()
+        assert "no-kubeconfig does not exist" in with_nothing.log()
+        answer = with_nothing.post("/dockerhub/" + "0" * 64, push_body("example/app"))
+        assert (answer.status, answer.data) == (503, b'{"error":"not ready to take this push; please send it again"}\n')
+    finally:
+        with_nothing.stop()
+
+
+def test_it_recovers_when_the_cluster_comes(database, tmp_path):
+    cluster = DemoCluster(tmp_path / "cluster")
+    with cluster:
+        kubeconfig = cluster.kubeconfig
+        cluster.stop()
+        product = Product(kubeconfig)
+        product.start(ready=False)
+        try:
+            assert product.status("/readyz") == 503
+            cluster.start()
+            place = World(kubeconfig).project(image("example/late"))
+            until("ready", lambda: product.status("/readyz") == 200)
+            until("the push is taken", lambda: product.post(place.path(), push_body("example/late")).status == 200)
+        finally:
+            product.stop()

@@ -1,0 +1,74 @@
+"""An API server that hangs is left alone for a while, so that it does not hang us."""
+
+from __future__ import annotations
+
+import pytest
+
+from receivers.cluster.errors import ServerFault, TimedOut
+from receivers.refreshing import BREAKER_SECONDS, BREAKER_TIMEOUTS, Breaker, RefreshSender
+
+ONE = ("project", "warehouse")
+
+
+@pytest.fixture
+def clock():
+    return [0.0]
+
+
+@pytest.fixture
+def breaker(clock):
+    return Breaker(lambda: clock[0])
+
+
+def test_it_opens_after_several_silences_in_a_row(breaker):
+    for _ in range(BREAKER_TIMEOUTS):
+        assert not breaker.is_open()
+        breaker.saw(silence=True)
+    assert breaker.is_open()
+
+
+def test_an_answer_in_between_starts_the_count_anew(breaker):
+    for _ in range(BREAKER_TIMEOUTS * 2):
+        breaker.saw(silence=True)
+        breaker.saw(silence=False)
+    assert not breaker.is_open()
+
+
+def test_after_the_pause_one_more_silence_opens_it_again(breaker, clock):
+    for _ in range(BREAKER_TIMEOUTS):
+        breaker.saw(silence=True)
+    clock[0] += BREAKER_SECONDS
+    assert not breaker.is_open()
+    breaker.saw(silence=True)
+    assert breaker.is_open()
+
+
+class Raises:
+    """A service layer that fails in one way."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.asked = 0
+
+    def patch(self, resource, name, namespace, body):
+        self.asked += 1
+        raise self.error
+
+
+def asked_after_many_tries(error: Exception) -> int:
+    server = Raises(error)
+    sender = RefreshSender(lambda: server, lambda key: "")
+    try:
+        for _ in range(10):
+            assert sender.ask([ONE], 1)[0].error
+        return server.asked
+    finally:
+        sender.stop()
+
+
+def test_a_silent_server_is_asked_no_more():
+    assert asked_after_many_tries(TimedOut("no answer in time")) == BREAKER_TIMEOUTS
+
+
+def test_a_server_that_answers_with_faults_is_asked_each_time():
+    assert asked_after_many_tries(ServerFault("oh")) == 10

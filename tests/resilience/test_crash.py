@@ -1,0 +1,105 @@
+"""The process is killed in the middle of its work, and started again."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+import urllib3
+
+from receivers.models import Delivery, Refresh
+from receivers.rules.outcomes import Outcome, RefreshState
+from receivers.tokens import token_time
+from tests.clusters import until
+from tests.deliveries import of_project, routed
+from tests.product import Product
+from tests.worlds import World, image, push_body
+
+PUSHES = 200
+WAREHOUSES = 10
+KILL_AFTER = 40  # answers; the rest is in all stages of its way
+
+
+@pytest.fixture
+def own(database, demo_cluster):
+    """A serving process of this test's own, to be killed."""
+    with Product(demo_cluster.kubeconfig) as product:
+        yield product
+    demo_cluster.faults()
+
+
+def test_what_was_answered_is_on_record_and_what_is_on_record_is_finished(own: Product, demo_cluster, world: World):
+    place = routed(own, world)
+    for number in range(WAREHOUSES):
+        place.warehouse(f"warehouse-{number}", image(f"example/crash-{number}"))
+    last = push_body(f"example/crash-{WAREHOUSES - 1}")
+    until("all Warehouses are known", lambda: b"refreshed 1" in own.post(place.path(), last).data)
+    demo_cluster.faults({"verb": "patch", "latency": 0.02})
+    answered = _push_until_killed(own, place.path())
+    assert KILL_AFTER <= len(answered) < PUSHES
+    demo_cluster.faults()
+    own.start()
+
+    on_record = {str(pk) for pk in of_project(place).values_list("pk", flat=True)}
+    assert set(answered) <= on_record
+    until("everything is finished", lambda: not of_project(place).filter(outcome=Outcome.PENDING).exists())
+    pushes = of_project(place).filter(repository__startswith="example/crash-")
+    assert {delivery.outcome for delivery in pushes} == {Outcome.REFRESHED}
+    for number in range(WAREHOUSES):
+        newest = pushes.filter(repository=f"example/crash-{number}").last()
+        refreshed_at = token_time(place.token(f"warehouse-{number}"))
+        assert newest is not None
+        assert refreshed_at >= newest.received_at
+    assert not Refresh.objects.filter(project=place.name).exclude(state=RefreshState.REQUESTED).exists()
+
+
+def _push_until_killed(product: Product, path: str) -> list[str]:
+    """Send pushes from many connections, kill the process in their midst; return the ids that were answered 2xx."""
+    answered: list[str] = []
+    enough = threading.Event()
+
+    def push(number: int) -> None:
+        try:
+            answer = product.post(path, push_body(f"example/crash-{number % WAREHOUSES}", f"1.0.{number}"))
+        except urllib3.exceptions.HTTPError:
+            return
+        if answer.status == 200:
+            answered.append(answer.headers["X-Kargoweb-Delivery"])
+        if len(answered) >= KILL_AFTER:
+            enough.set()
+
+    with ThreadPoolExecutor(16) as pool:
+        for number in range(PUSHES):
+            pool.submit(push, number)
+        assert enough.wait(20)
+        product.kill()
+    return answered
+
+
+def test_a_delivery_that_was_stored_and_never_worked_on_is_finished(product: Product, world: World):
+    place = routed(product, world, image("example/left"))
+    left = _stored_long_ago(place, push_body("example/left", "3.0.0"))
+    until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.REFRESHED)
+    finished = Delivery.objects.get(pk=left.pk)
+    assert (finished.tag, finished.status) == ("3.0.0", None)
+    assert finished.refreshes.get().token == place.token()
+
+
+def test_what_was_left_without_a_body_that_makes_sense_ends_as_that(product: Product, world: World):
+    place = routed(product, world, image("example/left"))
+    left = _stored_long_ago(place, b"garbage")
+    until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.INVALID_BODY)
+
+
+def _stored_long_ago(place, body: bytes) -> Delivery:
+    from receivers.models import Exchange
+
+    delivery = Delivery.objects.create(
+        received_at=datetime(2026, 1, 1, tzinfo=UTC), project=place.name, receiver="hook", kind="dockerhub"
+    )
+    Exchange.objects.create(delivery=delivery, path=place.path()[:20], body=body)
+    return delivery
+
+

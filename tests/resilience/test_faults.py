@@ -1,0 +1,141 @@
+"""The Kubernetes API or the database fails in every way there is: the right answer, nothing lost, no restart."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from django.db import connection
+
+from receivers.models import Delivery
+from receivers.rules.outcomes import Outcome, RefreshState
+from receivers.rules.resources import WAREHOUSES
+from tests.clusters import until
+from tests.deliveries import ended, of_project, routed
+from tests.product import Product
+from tests.worlds import image, push_body
+
+ONE_FAILED = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"status": 409}, id="409"),
+        pytest.param({"status": 429, "retryAfter": 1}, id="429 with Retry-After"),
+        pytest.param({"status": 500}, id="500"),
+        pytest.param({"status": 403}, id="403"),
+        # Twice: a connection that breaks is tried once more at once.
+        pytest.param({"reset": True}, id="reset connection"),
+    ],
+)
+def test_a_patch_that_fails_is_answered_500_and_tried_again_until_it_succeeds(product, demo_cluster, world, fault):
+    place = routed(product, world, image("example/app"))
+    demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 2, **fault})
+    answer = product.post(place.path(), push_body("example/app"))
+    assert (answer.status, answer.data) == (500, ONE_FAILED)
+    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    until("it is tried again", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+    assert delivery.refreshes.get().token == place.token()
+    until("the delivery ends well", lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.REFRESHED)
+
+
+def test_the_lost_answer_of_a_patch_does_no_harm(product, demo_cluster, world):
+    place = routed(product, world, image("example/app"))
+    demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "reset": True, "after": True})
+    assert product.post(place.path(), push_body("example/app")).status == 200
+
+
+def test_one_failing_warehouse_holds_back_no_other(product, demo_cluster, world):
+    place = routed(product, world, image("example/app"), warehouses=3)
+    demo_cluster.faults({"verb": "patch", "namespace": place.name, "name": "warehouse-1", "status": 500})
+    answer = product.post(place.path(), push_body("example/app"))
+    assert (answer.status, answer.data) == (500, b'{"error":"failed to refresh 1 of 3 warehouses"}\n')
+    assert place.token("warehouse-0")
+    assert place.token("warehouse-2")
+
+
+def test_a_warehouse_that_was_deleted_meanwhile_is_given_up(product, demo_cluster, world):
+    place = routed(product, world, image("example/app"))
+    demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "status": 500})
+    answer = product.post(place.path(), push_body("example/app"))
+    world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
+    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    until("it is given up", lambda: delivery.refreshes.get().state == RefreshState.FAILED)
+    assert "not found" in delivery.refreshes.get().error
+
+
+def test_silence_is_answered_in_time_and_made_good(database, demo_cluster, world):
+    with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="1") as product:
+        place = routed(product, world, image("example/app"))
+        demo_cluster.faults({"verb": "patch", "namespace": place.name, "silence": 30, "times": 1})
+        answer = product.post(place.path(), push_body("example/app"))
+        assert (answer.status, answer.data) == (500, ONE_FAILED)
+        delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+        until("it is tried again", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+        demo_cluster.faults()
+
+
+def test_a_watch_that_is_dropped_loses_no_change(product, demo_cluster, world):
+    demo_cluster.faults(dropWatches=True)
+    place = routed(product, world, image("example/dropped"))
+    assert b"refreshed 1" in product.post(place.path(), push_body("example/dropped")).data
+
+
+def test_a_compacted_history_is_listed_again(product, demo_cluster, world):
+    demo_cluster.faults(expireWatches=True, compact=True)
+    place = routed(product, world, image("example/compacted"))
+    assert b"refreshed 1" in product.post(place.path(), push_body("example/compacted")).data
+
+
+def test_events_out_of_order_end_in_the_same_state(product, demo_cluster, world):
+    demo_cluster.faults(swapEvents=True)
+    place = routed(product, world, image("example/swapped"))
+    until("it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/swapped")).data)
+
+
+def test_an_api_server_that_was_away_is_asked_again(product, demo_cluster, world):
+    place = routed(product, world, image("example/app"))
+    demo_cluster.kill()
+    try:
+        answer = product.post(place.path(), push_body("example/app", "5.0.0"))
+        assert (answer.status, answer.data) == (500, ONE_FAILED)
+        assert product.status("/healthz") == 200
+    finally:
+        demo_cluster.start()
+    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    until("it is tried again", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+    other = routed(product, world, image("example/after"))
+    until("changes are seen again", lambda: b"1 ware" in product.post(other.path(), push_body("example/after")).data)
+
+
+def test_a_locked_database_is_503_touches_nothing_and_loses_nothing(database, demo_cluster, world):
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite locks the whole database")
+    with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="1") as product:
+        place = routed(product, world, image("example/locked"))
+        with sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            answer = product.post(place.path(), push_body("example/locked", "6.0.0"))
+            assert answer.status == 503
+            assert place.token() == ""
+            lock.execute("ROLLBACK")
+        lock.close()
+        # It had reached us, so it is not lost although we could not promise that.
+        until("it is finished", lambda: of_project(place).filter(tag="6.0.0", outcome=Outcome.REFRESHED).exists())
+        assert product.post(place.path(), push_body("example/locked", "6.0.1")).status == 200
+
+
+def test_a_database_that_is_gone_is_503_and_touches_nothing(database, demo_cluster, world, tmp_path):
+    if connection.vendor != "sqlite":
+        pytest.skip("the file of a database can only be moved away under SQLite")
+    product = Product(demo_cluster.kubeconfig, DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/db.sqlite3")
+    product.start(ready=False)
+    try:
+        assert product.status("/readyz") == 503
+        place = world.project(image("example/gone"))
+        until("the receiver is known", lambda: product.post(place.path(), b"[]").status != 404)
+        assert product.post(place.path(), push_body("example/gone")).status == 503
+        assert place.token() == ""
+    finally:
+        product.stop()

@@ -1,0 +1,175 @@
+"""Whatever is sent: never a 500, never a traceback, memory that does not grow."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.clusters import until
+from tests.deliveries import routed
+from tests.product import Product
+from tests.worlds import image, push_body
+
+LIMIT = 2 << 20
+DEEP = 100_000
+FINE = {200, 400, 404, 405, 413, 431}
+
+
+@pytest.fixture(scope="module")
+def path(shared_product, demo_cluster):
+    """The path of a receiver."""
+    from tests.worlds import World
+
+    return routed(shared_product, World(demo_cluster.kubeconfig), image("example/garbage")).path()
+
+
+@pytest.fixture(autouse=True)
+def no_traceback(shared_product):
+    """No test here may leave a traceback in the log."""
+    before = len(shared_product.log())
+    yield
+    assert "Traceback" not in shared_product.log()[before:]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=300))
+def test_random_bytes(shared_product, path, body):
+    assert shared_product.post(path, body).status in {200, 400}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tag=json_values, name=json_values, pushed_at=json_values, pusher=json_values, media_type=json_values)
+def test_right_fields_with_wrong_values(shared_product, path, tag, name, pushed_at, pusher, media_type):
+    push_data = {"tag": tag, "pushed_at": pushed_at, "pusher": pusher, "media_type": media_type}
+    body = json.dumps({"push_data": push_data, "repository": {"repo_name": name}})
+    assert shared_product.post(path, body.encode()).status in {200, 400}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(b"[" * DEEP, 400, id="open brackets"),
+        pytest.param(b'{"a":' * DEEP + b"1" + b"}" * DEEP, 400, id="deep objects"),
+        pytest.param(b"[" * LIMIT, 400, id="2 MiB of open brackets"),
+        pytest.param(b"1" * LIMIT, 400, id="a number of 2 MiB"),
+        pytest.param(b'{"a":' + b"9" * 1_000_000 + b"}", 200, id="a huge unknown number"),
+        pytest.param(push_body("x/" + "y" * 1_000_000), 200, id="a repository name of a million"),
+        pytest.param(push_body("example/garbage", "t\x00g"), 200, id="NUL in the tag"),
+        pytest.param(b'{"push_data":{"tag":"\\ud800"},"repository":{"repo_name":"a/b"}}', 200, id="lone surrogate"),
+        pytest.param(push_body("example/garbage", pushed_at=10**30), 200, id="a date beyond all dates"),
+        pytest.param(b"\xff\xfe{\x00}\x00", 400, id="UTF-16"),
+    ],
+)
+def test_bodies_that_hurt_parsers(shared_product, path, body, status):
+    assert shared_product.post(path, body).status == status
+
+
+def raw(product: Product, *pieces: bytes) -> bytes:
+    """Send bytes on a connection of their own, piece by piece; return the first of what comes back."""
+    with socket.create_connection(("127.0.0.1", product.port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(4096)
+
+
+def head(path: str, *headers: str) -> bytes:
+    """Return the head of a POST."""
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode("latin-1")
+
+
+def test_a_sender_that_hangs_up_in_mid_body_is_no_push(shared_product, path):
+    body = push_body("example/garbage")
+    raw(shared_product, head(path, f"Content-Length: {len(body) + 10}"), body)
+    assert shared_product.status("/healthz") == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Content-Length: -1",),
+        ("Content-Length: 99999999999999999999",),
+        ("Content-Length: 5", "Content-Length: 7"),
+        ("Transfer-Encoding: chunked", "Content-Length: 5"),
+        ("Transfer-Encoding: chunked, nonsense",),
+        ("X-" + "y" * 60_000 + ": z",),
+        ("User-Agent: \xff\xfe\xfd",),
+        ("X-Forwarded-For: " + "1," * 5_000,),
+        ("Host: evil.example",),
+    ],
+    ids=lambda headers: headers[0][:30],
+)
+def test_odd_headers(shared_product, path, headers):
+    answer = raw(shared_product, head(path, *headers), b"hello")
+    assert not answer.startswith(b"HTTP/1.1 5")
+    assert shared_product.status("/healthz") == 200
+
+
+def test_slow_bodies_do_not_hold_up_others(shared_product, path):
+    body = push_body("example/garbage")
+    slow = [socket.create_connection(("127.0.0.1", shared_product.port)) for _ in range(20)]
+    try:
+        for connection in slow:
+            connection.sendall(head(path, f"Content-Length: {len(body)}") + body[:20])
+        assert shared_product.post(path, body).status == 200
+        for connection in slow:
+            connection.sendall(body[20:])
+        assert all(connection.recv(100).startswith(b"HTTP/1.1 200") for connection in slow)
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["/", "/dockerhub", "/dockerhub/", "/dockerhub/x", "/%2e%2e/dockerhub/" + "0" * 64, "/\x7f%00%ff", "/?" + "a" * 9000],
+)
+def test_odd_paths(shared_product, odd):
+    assert shared_product.post(odd, b"{}").status in FINE | {302, 403, 414}
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) // 1024
+    raise AssertionError("no VmRSS")
+
+
+def test_memory_does_not_grow_with_what_is_refused(shared_product, path):
+    worker = shared_product.pids[-1]
+    dice = random.Random(1)
+    too_large = b"x" * (LIMIT + 1)
+
+    def flood() -> int:
+        for number in range(60):
+            shared_product.post(path, iter([too_large]))
+            shared_product.post(f"/dockerhub/{dice.randbytes(32).hex()}", b"{}")
+            shared_product.post(path, dice.randbytes(2000))
+            assert number >= 0
+        return resident(worker)
+
+    flood()
+    before = flood()
+    assert flood() <= before + 30
+
+
+def test_unknown_urls_are_counted_by_source_and_bounded(shared_product):
+    from receivers.models import UnknownCall
+
+    for _ in range(3):
+        shared_product.post("/dockerhub/" + "ab" * 32, push_body("example/app"), headers={"User-Agent": "old hook"})
+    row = until("it is stored", lambda: UnknownCall.objects.filter(url_suffix="ababab", count__gte=3).first())
+    assert (row.kind, row.user_agent) == ("dockerhub", "old hook")

@@ -1,0 +1,95 @@
+"""No digest, Secret value or token in any log line, page, answer or stored row.
+
+`Product.stop` greps the log of every process that any test has started; here is the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from django.apps import apps
+
+from receivers.rules.redaction import RedactCredentials, redact, redact_headers
+from tests.deliveries import ended, routed
+from tests.worlds import image, push_body
+
+DIGEST = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (f"POST /dockerhub/{DIGEST} HTTP/1.1", "POST /dockerhub/[redacted]abcdef HTTP/1.1"),
+        (f"{DIGEST}", "[redacted]abcdef"),
+        (f"/a/{DIGEST}/?x={DIGEST}", "/a/[redacted]abcdef/?x=[redacted]abcdef"),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer [redacted]"),
+        ("Basic dXNlcjpwYXNz", "Basic [redacted]"),
+        ("nothing to hide", "nothing to hide"),
+        ("a" * 63, "a" * 63),
+    ],
+)
+def test_text_is_redacted(text, redacted):
+    assert redact(text) == redacted
+
+
+def test_headers_that_carry_credentials_keep_their_names_only():
+    headers = [("Authorization", "x"), ("Cookie", "a=b"), ("X-Original-Uri", f"/dockerhub/{DIGEST}"), ("Accept", "*/*")]
+    assert redact_headers(headers) == [
+        ("Authorization", "[redacted]"),
+        ("Cookie", "[redacted]"),
+        ("X-Original-Uri", "/dockerhub/[redacted]abcdef"),
+        ("Accept", "*/*"),
+    ]
+
+
+def test_log_records_are_redacted_with_their_arguments_and_tracebacks(caplog):
+    formatter = logging.Formatter("%(message)s")
+    try:
+        raise ValueError(DIGEST)
+    except ValueError as error:
+        record = logging.LogRecord("x", 40, "x", 1, "at %s", (DIGEST,), (type(error), error, error.__traceback__))
+    RedactCredentials().filter(record)
+    assert DIGEST not in formatter.format(record)
+    assert "ValueError: [redacted]abcdef" in formatter.format(record)
+
+
+def everything_stored() -> str:
+    """Return every value of every row of every table of ours, as text."""
+    parts = []
+    for model in apps.get_app_config("receivers").get_models():
+        for row in model.objects.all().values_list():
+            parts.extend(bytes(value).hex() if isinstance(value, memoryview | bytes) else str(value) for value in row)
+    return "\n".join(parts)
+
+
+def test_nothing_stored_or_answered_holds_a_digest_or_a_secret(product, world):
+    place = routed(product, world, image("example/app"))
+    digest = place.path().rpartition("/")[2]
+    headers = {
+        "Authorization": "Bearer very-secret-token",
+        "Cookie": "sessionid=very-secret-token",
+        "X-Forwarded-Uri": place.path(),
+        "Referer": f"https://hooks.example.com{place.path()}",
+    }
+    answers = [
+        product.post(place.path(), push_body("example/app"), headers=headers),
+        product.post(f"/prefix{place.path()}/?again={digest}", b"garbage", headers=headers),
+        product.post(place.path() + "x", b"garbage", headers=headers),
+        product.post(place.path(), b"", headers=headers, method="GET"),
+        product.get("/sign-in"),
+        product.get("/no/such/page/" + digest + "x"),
+        product.get("/readyz"),
+    ]
+    for answer in answers:
+        assert digest not in answer.data.decode()
+        assert digest not in str(answer.headers)
+    for answer in answers[:2]:
+        delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+        assert delivery.exchange.path.count("[redacted]") == len(delivery.exchange.path.split(digest[-6:])) - 1 > 0
+    stored = everything_stored()
+    for secret in (digest, "very-secret-token", "s3cret"):
+        assert secret not in stored
+        assert secret.encode().hex() not in stored
+
+

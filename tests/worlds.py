@@ -1,0 +1,116 @@
+"""What tests put into a cluster: projects, receivers, Warehouses. Plays Kargo's management controller for the URLs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from receivers.cluster.client import connect
+from receivers.rules.resources import (
+    PROJECT_CONFIGS,
+    PROJECTS,
+    REFRESH_ANNOTATION,
+    WAREHOUSES,
+    Resource,
+)
+
+_numbers = itertools.count(1)
+
+
+def push_body(repository: str, tag: str | None = "1.0.0", **push_data: Any) -> bytes:
+    """Return a body as Docker Hub sends it, with what matters here."""
+    data = {"pushed_at": 1_700_000_000, "pusher": "somebody", **push_data}
+    if tag is not None:
+        data["tag"] = tag
+    namespace, _, name = repository.partition("/")
+    return json.dumps(
+        {
+            "push_data": data,
+            "repository": {"repo_name": repository, "namespace": namespace, "name": name, "status": "Active"},
+        }
+    ).encode()
+
+
+def image(repo_url: str, **fields: Any) -> dict[str, Any]:
+    """Return an image subscription as Kargo's admission webhook would have stored it."""
+    defaults = {"imageSelectionStrategy": "SemVer", "strictSemvers": True, "discoveryLimit": 20}
+    return {"image": {"repoURL": repo_url, **defaults, **fields}}
+
+
+class World:
+    """Makes objects with names that no other test uses."""
+
+    def __init__(self, kubeconfig: str | Path) -> None:
+        self.cluster = connect(str(kubeconfig))
+
+    def project(self, *subscriptions: dict[str, Any], warehouses: int = 1) -> Place:
+        """Make a project with one Docker Hub receiver and `warehouses` Warehouses that have these subscriptions."""
+        place = self.bare_project()
+        if subscriptions:
+            for number in range(warehouses):
+                place.warehouse(f"warehouse-{number}", *subscriptions)
+        place.publish(place.receiver)
+        return place
+
+    def bare_project(self, name: str = "") -> Place:
+        """Make a project with nothing in it."""
+        name = name or f"project-{os.getpid()}-{next(_numbers)}"
+        self.create(PROJECTS, {"metadata": {"name": name}})
+        return Place(self, name)
+
+    def create(self, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> dict[str, Any]:
+        """Create an object of a type; its kind and version are filled in."""
+        return self.cluster.create(
+            resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace
+        )
+
+
+class Place:
+    """One project of a test."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.receiver = "hook"
+        self.repository = f"{name}/app"
+
+    def warehouse(self, name: str, *subscriptions: dict[str, Any]) -> str:
+        """Make a Warehouse; return its name."""
+        body = {"metadata": {"name": name, "namespace": self.name}, "spec": {"subscriptions": list(subscriptions)}}
+        self.world.create(WAREHOUSES, body, self.name)
+        return name
+
+    def publish(self, *receivers: str, kind: str = "dockerhub", secret: str = "s3cret") -> None:
+        """Make the ProjectConfig with these receivers, or change it, and publish their URLs as Kargo does."""
+        spec = {"webhookReceivers": [{"name": one, kind: {"secretRef": {"name": "hooks"}}} for one in receivers]}
+        metadata = {"name": self.name, "namespace": self.name}
+        cluster = self.world.cluster
+        if self._exists():
+            cluster.patch(PROJECT_CONFIGS, self.name, self.name, {"spec": spec})
+        else:
+            self.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": spec}, self.name)
+        published = [
+            {"name": one, "path": self.path(one, kind, secret), "url": f"http://hooks{self.path(one, kind, secret)}"}
+            for one in receivers
+        ]
+        cluster.patch_status(PROJECT_CONFIGS, self.name, self.name, {"status": {"webhookReceivers": published}})
+
+    def path(self, receiver: str = "hook", kind: str = "dockerhub", secret: str = "s3cret") -> str:
+        """Return the path of a receiver, computed here and not by the product."""
+        return f"/{kind}/{hashlib.sha256(f'{self.name}{receiver}{secret}'.encode()).hexdigest()}"
+
+    def token(self, warehouse: str = "warehouse-0") -> str:
+        """Return the refresh annotation that the Warehouse carries, or an empty text."""
+        raw = self.world.cluster.get(WAREHOUSES, warehouse, self.name)
+        return str(raw["metadata"].get("annotations", {}).get(REFRESH_ANNOTATION, ""))
+
+    def _exists(self) -> bool:
+        return any(
+            one["metadata"]["name"] == self.name
+            for page in self.world.cluster.list_pages(PROJECT_CONFIGS, self.name)
+            for one in page.items
+        )
