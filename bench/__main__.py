@@ -1,0 +1,163 @@
+"""`python -m bench`: measure, print a table of ratios with what they should be; exit code 1 if one is missed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings"
+
+from bench.load import Load, cycle, post, run  # noqa: E402
+from bench.worlds import BenchWorld, fill  # noqa: E402
+from tests.clusters import DemoCluster  # noqa: E402
+from tests.product import Product  # noqa: E402
+from tests.worlds import push_body  # noqa: E402
+
+PATCH_SECONDS = 0.003
+SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
+LARGE = BenchWorld(projects=1_000, warehouses=10, shared=100)
+SMALL = BenchWorld(projects=1, warehouses=10, shared=0)
+SPREAD = 2_000  # different Warehouses that the load goes to, so that nothing is shared
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    measured: float
+    target: float
+    unit: str = ""
+    at_least: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Say whether the target is met."""
+        return self.measured >= self.target if self.at_least else self.measured <= self.target
+
+    def __str__(self) -> str:
+        sign, mark = (">=" if self.at_least else "<="), ("ok" if self.good else "MISSED")
+        return f"{self.what:<66} {self.measured:>9.3f} {sign} {self.target:<7g} {self.unit:<5} {mark}"
+
+
+class Bench:
+    """A cluster, kargoweb in front of it, and what to send."""
+
+    def __init__(self, stack: ExitStack, directory: Path, world: BenchWorld) -> None:
+        self.world = world
+        self.cluster = stack.enter_context(DemoCluster(directory / "cluster"))
+        fill(self.cluster.kubeconfig, world)
+        self.cluster.faults({"verb": "patch", "latency": PATCH_SECONDS})
+        database = f"sqlite:///{directory / 'log.sqlite3'}"
+        options = {"KARGOWEB_DATA_DIR": str(directory), "DATABASE_URL": database, "KARGOWEB_LOG_LEVEL": "WARNING"}
+        self.product = Product(self.cluster.kubeconfig, **options)
+        self.product.migrate()
+        stack.enter_context(self.product)
+        time.sleep(1)  # until the janitors have had their first round
+
+    def noop(self, connections: int, seconds: float = SECONDS) -> Load:
+        """Load the view that does nothing."""
+        return self._run(cycle(lambda _: post("/noop", push_body("bench/noop")), 1), connections, seconds)
+
+    def pushes(self, connections: int, seconds: float = SECONDS) -> Load:
+        """Load receivers with pushes for ever different Warehouses."""
+        per_project = self.world.warehouses
+
+        def push(number: int) -> bytes:
+            project, warehouse = number // per_project, number % per_project
+            return post(self.world.path(project), push_body(self.world.repository(project, warehouse), "1.2.3"))
+
+        return self._run(cycle(push, min(SPREAD, self.world.projects * per_project)), connections, seconds)
+
+    def one_warehouse(self, connections: int, seconds: float = SECONDS) -> Load:
+        """Load one receiver with pushes for one Warehouse."""
+        body = post(self.world.path(0), push_body(self.world.repository(0, 0), "1.2.3"))
+        return self._run(cycle(lambda _: body, 1), connections, seconds)
+
+    def fan_out(self, seconds: float = SECONDS) -> Load:
+        """Send pushes that match a hundred Warehouses, one after the other."""
+        body = post(self.world.path(self.world.fan_out), push_body("bench/shared", "1.2.3"))
+        return self._run(cycle(lambda _: body, 1), 1, seconds)
+
+    def patches(self) -> int:
+        """Return how many patches the API server has seen."""
+        requests = self.cluster.fault_log()["requests"]
+        return sum(count for what, count in requests.items() if what.startswith("patch "))
+
+    def memory(self) -> float:
+        """Return the resident memory of the worker, in MB."""
+        status = Path(f"/proc/{self.product.pids[-1]}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def _run(self, requests: Iterator[bytes], connections: int, seconds: float) -> Load:
+        load = run(self.product.port, requests, connections=connections, seconds=seconds)
+        assert set(load.statuses) == {200}, load.statuses
+        return load
+
+
+def measure(large: Bench, small: Bench) -> Iterator[Row]:
+    """Measure everything; yield the lines as they are known."""
+    yield Row("memory of 10,000 Warehouses and 1,000 receivers", large.memory() - small.memory(), 60, "MB")
+    for bench in (large, small):
+        bench.pushes(16, 1)  # warm up
+    yield from throughput(large)
+    single = large.pushes(1)
+    yield Row("1 connection: p50 beyond the patch", (single.percentile(0.5) - PATCH_SECONDS) * 1000, 3, "ms")
+    hundred = large.fan_out()
+    ratio = hundred.percentile(0.5) / single.percentile(0.5)
+    yield Row("a push that matches 100 Warehouses / one that matches 1 (p50)", ratio, 12)
+    before = large.patches()
+    hot = large.one_warehouse(64)
+    yield Row("64 connections, one Warehouse: patches per delivery", (large.patches() - before) / len(hot.times), 0.2)
+    ratios = sorted(large.pushes(1, 2).percentile(0.5) / small.pushes(1, 2).percentile(0.5) for _ in range(3))
+    yield Row("p50 with 10,000 Warehouses / with 10", ratios[1], 1.2)
+    yield Row("longest answer while everything is listed again", resync(large) * 1000, 100, "ms")
+
+
+def throughput(large: Bench) -> Iterator[Row]:
+    """Compare the full path with the view that does nothing, taken in turns because the machine's speed drifts."""
+    rounds = [(large.noop(16, SECONDS / 2), large.pushes(16, SECONDS / 2)) for _ in range(3)]
+    ratios = sorted(full.rate / noop.rate for noop, full in rounds)
+    rates = sorted(full.rate for _, full in rounds)
+    p99 = sorted(full.percentile(0.99) for _, full in rounds)[1]
+    yield Row(f"16 connections: rate ({rates[1]:.0f}/s) / rate of a no-op DRF view", ratios[1], 0.25, at_least=True)
+    yield Row("16 connections: p99 / patch latency", p99 / PATCH_SECONDS, 15)
+    yield Row("64 connections: longest answer", large.pushes(64).worst, 1, "s")
+
+
+def resync(large: Bench) -> float:
+    """Return the longest time of an answer while the mirror lists everything anew, in seconds.
+
+    What the same load takes at its worst without that is in it too.
+    """
+    large.pushes(1, 1)
+    timer = threading.Timer(1, lambda: large.cluster.faults({"verb": "patch", "latency": PATCH_SECONDS}, expireWatches=True))
+    timer.start()
+    load = large.pushes(1, 6)
+    timer.join()
+    return load.worst
+
+
+def main() -> int:
+    """Run everything; return the exit code."""
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as directory:
+        small = Bench(stack, Path(directory) / "small", SMALL)
+        large = Bench(stack, Path(directory) / "large", LARGE)
+        good = True
+        for row in measure(large, small):
+            print(row, flush=True)
+            good &= row.good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

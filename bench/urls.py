@@ -1,0 +1,32 @@
+"""The product's addresses and `/noop`, a DRF view as lean as the webhook's that answers at once."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.urls import path
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from kargoweb.urls import urlpatterns as product_urls
+from receivers.webhook import AnyAccept
+
+ANSWER = b'{"msg":"refreshed 0 warehouse(s)"}\n'
+
+
+class Noop(APIView):
+    """Reads nothing, does nothing."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    parser_classes = ()
+    content_negotiation_class = AnyAccept
+
+    def post(self, request: Request) -> HttpResponse:
+        """Answer."""
+        response = HttpResponse(ANSWER, content_type="application/json")
+        response["Content-Length"] = str(len(ANSWER))
+        return response
+
+
+urlpatterns = [path("noop", Noop.as_view()), *product_urls]
