@@ -1,0 +1,174 @@
+"""The verbs of the service layer, against every API server there is."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from receivers.cluster.client import connect
+from receivers.cluster.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    NotFound,
+    NotInstalled,
+    Rejected,
+    Unauthorized,
+)
+from receivers.rules.resources import NAMESPACES, SECRETS, WAREHOUSES, Resource
+from tests.contract.things import warehouse
+
+UNKNOWN = Resource("kargo.akuity.io", "v1alpha1", "unicorns", "Unicorn", namespaced=True)
+
+
+@pytest.fixture
+def client(cluster):
+    with contextlib.closing(connect(str(cluster.kubeconfig))) as client:
+        yield client
+
+
+def test_what_is_created_is_there(client, namespace):
+    made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    found = client.get(WAREHOUSES, "w", namespace)
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+    assert found["spec"]["subscriptions"][0]["image"]["repoURL"] == "example/app"
+
+
+def test_what_is_deleted_is_gone(client, namespace):
+    client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    client.delete(WAREHOUSES, "w", namespace)
+    with pytest.raises(NotFound, match='"w" not found'):
+        client.get(WAREHOUSES, "w", namespace)
+
+
+def test_an_annotation_is_set_and_the_rest_stays(client, namespace):
+    made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    patch = {"metadata": {"annotations": {"example.com/a": "1"}}}
+    metadata = client.patch(WAREHOUSES, "w", namespace, patch)
+    found = client.get(WAREHOUSES, "w", namespace)
+    assert (
+        metadata["resourceVersion"]
+        == found["metadata"]["resourceVersion"]
+        != made["metadata"]["resourceVersion"]
+    )
+    assert found["metadata"]["annotations"]["example.com/a"] == "1"
+    assert found["spec"] == made["spec"]
+
+
+def test_a_patch_of_the_status_changes_nothing_else(client, namespace):
+    made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    patch = {"status": {"lastHandledRefresh": "t"}, "spec": {"shard": "x"}}
+    changed = client.patch_status(WAREHOUSES, "w", namespace, patch)
+    assert changed["status"]["lastHandledRefresh"] == "t"
+    assert changed["spec"] == made["spec"]
+    assert changed["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize("verb", ["patch", "patch_status"])
+def test_a_patch_of_an_old_version_is_a_conflict(client, namespace, verb):
+    old = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)["metadata"]["resourceVersion"]
+    client.patch(WAREHOUSES, "w", namespace, {"metadata": {"annotations": {"a": "1"}}})
+    patch = {
+        "metadata": {"resourceVersion": old, "annotations": {"a": "2"}},
+        "status": {"lastFreightID": "f"},
+    }
+    with pytest.raises(Conflict):
+        getattr(client, verb)(WAREHOUSES, "w", namespace, patch)
+
+
+def test_a_patch_of_the_version_we_know_is_applied(client, namespace):
+    version = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)["metadata"]["resourceVersion"]
+    patch = {"metadata": {"resourceVersion": version}, "status": {"lastFreightID": "f"}}
+    assert client.patch_status(WAREHOUSES, "w", namespace, patch)["status"]["lastFreightID"] == "f"
+
+
+def test_a_list_comes_in_pages_of_one_version(client, namespace):
+    for number in range(5):
+        client.create(WAREHOUSES, warehouse({"name": f"w{number}"}), namespace)
+    pages = list(client.list_pages(WAREHOUSES, namespace, limit=2))
+    assert [[each["metadata"]["name"] for each in page.items] for page in pages] == [
+        ["w0", "w1"],
+        ["w2", "w3"],
+        ["w4"],
+    ]
+    assert len({page.resource_version for page in pages}) == 1
+
+
+def test_a_list_across_namespaces_holds_this_one_too(client, namespace):
+    client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    found = [
+        each
+        for page in client.list_pages(WAREHOUSES, item=lambda raw: raw["metadata"])
+        for each in page.items
+    ]
+    assert (namespace, "w") in {(each["namespace"], each["name"]) for each in found}
+
+
+def test_an_empty_list_is_a_page_with_a_version(client, namespace):
+    (page,) = client.list_pages(WAREHOUSES, namespace)
+    assert (page.items, page.resource_version != "") == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda client, namespace: client.get(WAREHOUSES, "none", namespace), NotFound),
+        (lambda client, namespace: client.patch(WAREHOUSES, "none", namespace, {"metadata": {}}), NotFound),
+        (
+            lambda client, namespace: client.patch_status(WAREHOUSES, "none", namespace, {"status": {}}),
+            NotFound,
+        ),
+        (lambda client, namespace: client.delete(WAREHOUSES, "none", namespace), NotFound),
+        (
+            lambda client, namespace: client.create(WAREHOUSES, warehouse({"name": "w"}), f"not-{namespace}"),
+            NotFound,
+        ),
+        (lambda client, namespace: client.get(UNKNOWN, "none", namespace), NotInstalled),
+        (lambda client, _: list(client.list_pages(UNKNOWN)), NotInstalled),
+        (lambda client, _: client.watch(UNKNOWN, resource_version="1"), NotInstalled),
+        (
+            lambda client, namespace: client.create(NAMESPACES, {"metadata": {"name": namespace}}),
+            AlreadyExists,
+        ),
+        (
+            lambda client, namespace: client.create(WAREHOUSES, warehouse({"name": "No Name"}), namespace),
+            Rejected,
+        ),
+        (lambda client, namespace: client.get(WAREHOUSES, "..", namespace), Rejected),
+        (lambda client, namespace: client.get(SECRETS, "../configmaps", namespace), (NotFound, Rejected)),
+    ],
+)
+def test_what_is_refused_has_a_name(client, namespace, call, error):
+    with pytest.raises(error) as refused:
+        call(client, namespace)
+    assert not isinstance(error, type) or type(refused.value) is error
+
+
+def test_the_server_has_a_version(client):
+    assert client.version().startswith("v1.")
+
+
+def test_permissions_can_be_asked_for(cluster, client):
+    with contextlib.closing(connect(str(cluster.kubeconfig_for("kargoweb")))) as restricted:
+        answers = [each.can_i("delete", WAREHOUSES) for each in (client, restricted)]
+        assert answers == [True, False]
+        assert restricted.can_i("patch", WAREHOUSES, "default")
+
+
+def test_what_is_not_allowed_is_forbidden_in_the_words_of_kubernetes(cluster, namespace):
+    with contextlib.closing(connect(str(cluster.kubeconfig_for("nobody")))) as nobody:
+        with pytest.raises(Forbidden, match="cannot list resource"):
+            list(nobody.list_pages(WAREHOUSES))
+        with pytest.raises(Forbidden, match="cannot patch resource"):
+            nobody.patch(WAREHOUSES, "w", namespace, {"metadata": {}})
+
+
+def test_a_wrong_token_is_unauthorized(cluster, tmp_path):
+    text = cluster.kubeconfig.read_text().replace(cluster.token("admin"), "wr0ng")
+    (tmp_path / "kubeconfig").write_text(text)
+    with (
+        contextlib.closing(connect(str(tmp_path / "kubeconfig"))) as stranger,
+        pytest.raises(Unauthorized),
+    ):
+        list(stranger.list_pages(WAREHOUSES))

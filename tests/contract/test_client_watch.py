@@ -1,0 +1,105 @@
+"""Watches, against every API server there is."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import pytest
+
+from receivers.cluster.client import connect
+from receivers.cluster.errors import Gone
+from receivers.rules.resources import WAREHOUSES
+from tests.contract.things import warehouse
+
+
+@pytest.fixture
+def client(cluster):
+    with contextlib.closing(connect(str(cluster.kubeconfig))) as client:
+        yield client
+
+
+def version(client, namespace):
+    return next(client.list_pages(WAREHOUSES, namespace)).resource_version
+
+
+def churn(client, namespace):
+    client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    client.patch(WAREHOUSES, "w", namespace, {"metadata": {"annotations": {"a": "1"}}})
+    client.patch_status(WAREHOUSES, "w", namespace, {"status": {"lastFreightID": "f"}})
+    client.delete(WAREHOUSES, "w", namespace)
+
+
+def seen(events, count):
+    found = []
+    for kind, each in events:
+        if kind != "BOOKMARK":
+            found.append((kind, each["metadata"]["name"]))
+        if len(found) == count:
+            break
+    return found
+
+
+EVENTS = [("ADDED", "w"), ("MODIFIED", "w"), ("MODIFIED", "w"), ("DELETED", "w")]
+
+
+def test_events_come_in_order_while_they_happen(client, namespace):
+    with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace)) as watch:
+        writer = threading.Thread(target=churn, args=(client, namespace))
+        writer.start()
+        assert seen(watch, 4) == EVENTS
+        writer.join()
+
+
+def test_a_watch_goes_on_where_another_ended(client, namespace):
+    start = version(client, namespace)
+    churn(client, namespace)
+    with client.watch(WAREHOUSES, namespace, resource_version=start) as watch:
+        events = iter(watch)
+        _, first = next(events)
+    with client.watch(WAREHOUSES, namespace, resource_version=first["metadata"]["resourceVersion"]) as watch:
+        assert seen(watch, 3) == EVENTS[1:]
+
+
+def test_other_namespaces_are_not_seen(client, namespace):
+    start = version(client, namespace)
+    churn(client, namespace)
+    with client.watch(WAREHOUSES, f"not-{namespace}", resource_version=start, lasts=1) as watch:
+        assert seen(watch, 1) == []
+
+
+def test_the_server_ends_a_watch_when_asked_to(client, namespace):
+    with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace), lasts=1) as watch:
+        assert {kind for kind, _ in watch} <= {"BOOKMARK"}
+
+
+def test_closing_a_watch_wakes_its_reader(client, namespace):
+    with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace)) as watch:
+        events = []
+        reader = threading.Thread(target=lambda: events.extend(watch))
+        reader.start()
+        watch.close()
+        reader.join(5)
+        assert not reader.is_alive()
+        assert events == []
+
+
+def test_a_watch_from_a_forgotten_version_is_gone(demo):
+    with contextlib.closing(connect(str(demo.kubeconfig))) as client:
+        start = version(client, None)
+        client.create(WAREHOUSES, warehouse({"name": "w"}), "default")
+        demo.faults(compact=True)
+        with pytest.raises(Gone), client.watch(WAREHOUSES, resource_version=start) as watch:
+            list(watch)
+
+
+def test_a_list_that_the_server_forgets_between_two_pages_is_gone(demo):
+    with contextlib.closing(connect(str(demo.kubeconfig))) as client:
+        for name in ("w1", "w2"):
+            client.create(WAREHOUSES, warehouse({"name": name}), "default")
+        pages = client.list_pages(WAREHOUSES, limit=1)
+        next(pages)
+        client.delete(WAREHOUSES, "w1", "default")
+        demo.faults(compact=True)
+        with pytest.raises(Gone):
+            next(pages)
