@@ -1,0 +1,65 @@
+"""How the demo's controller is told to misbehave: by the annotation `demo.kargoweb/behaviour` of a Warehouse.
+
+The value is a list of words, separated by commas; some take a number after `=`:
+
+    slow=5                discovery takes so many seconds (5)
+    lag=30                the registry lists a tag to this Warehouse so many seconds after it was pushed (30)
+    fail-discovery-once   the next discovery is refused by Docker Hub's rate limit; then the word is taken out
+    fail-discovery        every discovery is
+    dead                  nobody looks at this Warehouse, as if the controller of its shard were gone
+
+For example: `kubectl annotate warehouse app demo.kargoweb/behaviour=slow=10,fail-discovery-once`. What else can happen
+needs no word: `freightCreationPolicy: Manual`, criteria that are not met, a shard without a controller, a tag beyond
+the discovery limit, a push of the same content (`manage.py push --same`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+BEHAVIOUR_ANNOTATION: Final = "demo.kargoweb/behaviour"
+FAIL_ONCE: Final = "fail-discovery-once"
+DEFAULTS: Final = {"slow": 5.0, "lag": 30.0}  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the annotation asks for; times in seconds."""
+
+    slow: float = 0.0
+    lag: float = 0.0
+    fails: bool = False
+    fails_once: bool = False
+    dead: bool = False
+
+
+def parse_behaviour(text: str) -> Behaviour:
+    """Read the annotation's value; what is not understood is passed over."""
+    words = dict(_word(part) for part in text.split(","))
+    return Behaviour(
+        slow=_seconds(words, "slow"),
+        lag=_seconds(words, "lag"),
+        fails="fail-discovery" in words,
+        fails_once=FAIL_ONCE in words,
+        dead="dead" in words,
+    )
+
+
+def without_fail_once(text: str) -> str:
+    """Return the annotation's value after the one failure."""
+    return ",".join(part.strip() for part in text.split(",") if part.strip() not in {"", FAIL_ONCE})
+
+
+def _word(part: str) -> tuple[str, str]:
+    name, _, value = part.strip().partition("=")
+    return name, value
+
+
+def _seconds(words: dict[str, str], name: str) -> float:
+    if name not in words:
+        return 0.0
+    try:
+        return max(0.0, float(words[name] or DEFAULTS[name]))
+    except ValueError:
+        return DEFAULTS[name]

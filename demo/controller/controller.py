@@ -1,0 +1,149 @@
+"""Watches Warehouses and looks at each when it changes, is refreshed or is due."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from demo.controller.behaviours import BEHAVIOUR_ANNOTATION, parse_behaviour
+from demo.controller.heartbeat import Heartbeat
+from demo.controller.reconciling import MINIMUM_INTERVAL, ReconcileError, Reconciler
+from demo.controller.work_queue import WorkQueue
+from demo.registry import Registry
+from receivers.cluster.client import Cluster
+from receivers.cluster.errors import ClusterError, Gone
+from receivers.cluster.watching import Watch
+from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES
+
+log = logging.getLogger("demo.controller")
+
+WORKERS: Final = 8  # Warehouses at a time; Kargo's chart has 4, but its Warehouses are not told to be slow
+RECONNECT_PAUSE: Final = 0.5  # seconds until the API server is asked again after it was lost
+STOP_SECONDS: Final = 3.0  # for threads to come to their end
+
+WarehouseKey = tuple[str, str]
+"""Project and name."""
+State = tuple[str, int, str | None, bool]
+"""What makes the controller look when it changes: uid, generation, refresh token, and whether it is to play dead."""
+
+
+class Controller:
+    """Watches in one thread and works in several."""
+
+    def __init__(
+        self, cluster: Cluster, registry: Registry, *, minimum_interval: float = MINIMUM_INTERVAL
+    ) -> None:
+        self._cluster = cluster
+        self._stopping = threading.Event()
+        self._queue: WorkQueue[WarehouseKey] = WorkQueue()
+        self._reconciler = Reconciler(cluster, registry, self._stopping, minimum_interval)
+        self._heartbeat = Heartbeat(cluster)
+        self._seen: dict[WarehouseKey, State] = {}
+        self._watch: Watch | None = None
+        self._threads = [
+            threading.Thread(target=self._watch_for_ever, name="watch", daemon=True),
+            threading.Thread(
+                target=self._heartbeat.run, args=(self._stopping,), name="heartbeat", daemon=True
+            ),
+            *(threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)),
+        ]
+
+    def start(self) -> None:
+        """Start all threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End all threads; what is under way in one of them may be cut off, as when a controller is killed."""
+        self._stopping.set()
+        self._queue.close()
+        if self._watch is not None:
+            self._watch.close()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+        self._cluster.close()
+
+    def _work(self) -> None:
+        while (key := self._queue.get()) is not None:
+            try:
+                self._look_at(key)
+            finally:
+                self._queue.done(key)
+
+    def _look_at(self, key: WarehouseKey) -> None:
+        try:
+            due = self._reconciler.reconcile(*key)
+        except ReconcileError as error:
+            log.info("%s/%s: %s", *key, error)
+            self._queue.retry(key)
+        except ClusterError as error:
+            if not self._stopping.is_set():
+                log.info("%s/%s is tried again: %s", *key, error)
+            self._queue.retry(key)
+        except Exception:
+            log.exception("%s/%s cannot be worked on", *key)
+        else:
+            self._queue.forgive(key)
+            if due is not None:
+                self._queue.add_after(key, due)
+
+    def _watch_for_ever(self) -> None:
+        lost = False
+        while not self._stopping.is_set():
+            try:
+                version = self._list()
+                if lost:
+                    log.info("the API server is back")
+                lost = False
+                self._follow(version)
+            except Gone:
+                continue
+            except ClusterError as error:
+                if not lost and not self._stopping.is_set():
+                    log.info("the API server is lost: %s", error)
+                lost = True
+                self._stopping.wait(RECONNECT_PAUSE)
+
+    def _list(self) -> str:
+        """Take note of all Warehouses; return the version from which to watch."""
+        version, listed = "", set()
+        for page in self._cluster.list_pages(WAREHOUSES):
+            listed |= {self._note(raw) for raw in page.items}
+            version = page.resource_version
+        for gone in self._seen.keys() - listed:
+            del self._seen[gone]
+        return version
+
+    def _follow(self, version: str) -> None:
+        """Take note of changes until the API server is lost. Raises `ClusterError`."""
+        while not self._stopping.is_set():
+            with self._cluster.watch(WAREHOUSES, resource_version=version) as watch:
+                self._watch = watch
+                for event, raw in watch:
+                    version = raw["metadata"]["resourceVersion"]
+                    if event == "DELETED":
+                        self._seen.pop(_key(raw), None)
+                    elif event != "BOOKMARK":
+                        self._note(raw)
+
+    def _note(self, raw: Mapping[str, Any]) -> WarehouseKey:
+        """Queue a Warehouse if it is new, has another specification or another refresh token."""
+        key, metadata = _key(raw), raw["metadata"]
+        annotations = metadata.get("annotations") or {}
+        dead = parse_behaviour(annotations.get(BEHAVIOUR_ANNOTATION, "")).dead
+        state = (
+            metadata.get("uid", ""),
+            metadata.get("generation", 0),
+            annotations.get(REFRESH_ANNOTATION),
+            dead,
+        )
+        if self._seen.get(key) != state:
+            self._seen[key] = state
+            self._queue.add(key)
+        return key
+
+
+def _key(raw: Mapping[str, Any]) -> WarehouseKey:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]

@@ -1,0 +1,190 @@
+"""Discovers artifacts as Kargo does: which tags a subscription selects, in which order, and how many of them.
+
+Source: Kargo's `pkg/subscription/{image,chart}.go`, `pkg/image/*_selector.go` and `pkg/helm/chart/oci_selector.go`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from demo.registry import Tag
+from receivers.rules import semver
+from receivers.rules.subscriptions import Selector, decode_subscription
+
+TagsOf = Callable[[str], Sequence[Tag]]
+"""Lists the tags of a repository. Raises `DiscoveryError` where a registry would refuse."""
+
+ANY_TAG: Final = "latest"  # asked of a selector only to learn whether it works at all
+
+
+class DiscoveryError(Exception):
+    """Discovery failed; the text is what Kargo says in that case."""
+
+
+def discover(subscriptions: Iterable[Any], tags_of: TagsOf) -> dict[str, Any]:
+    """Return `status.discoveredArtifacts` without its time. Raises `DiscoveryError`: one bad subscription fails all."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for raw in subscriptions:
+        kind = next((kind for kind in _KINDS if isinstance(raw, Mapping) and kind in raw), "")
+        if not kind:
+            raise DiscoveryError(
+                "error finding subscriber for subscription: no registered value matched the subscription"
+            )
+        field, discover_one = _KINDS[kind]
+        try:
+            result = discover_one(raw, tags_of)
+        except DiscoveryError as error:
+            raise DiscoveryError(f"error discovering artifacts: {error}") from error
+        name = raw.get("name")
+        found.setdefault(field, []).append(result | ({"subscriptionName": name} if name else {}))
+    return dict(found)
+
+
+def rfc3339(seconds: float) -> str:
+    """Return Unix seconds as Kubernetes writes times: in UTC, whole seconds."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _image(raw: Mapping[str, Any], tags_of: TagsOf) -> dict[str, Any]:
+    image = raw["image"]
+    url = image.get("repoURL", "")
+    selector = _working_selector(raw, f'error obtaining selector for image "{url}"')
+    try:
+        tags = [tag for tag in tags_of(url) if selector.judge(tag.name).matches]
+    except DiscoveryError as error:
+        raise DiscoveryError(f'error discovering newest applicable images "{url}": {error}') from error
+    ordered = _ORDERS.get(image.get("imageSelectionStrategy", ""), _by_semver)(tags, image)
+    platform = {"platform": image["platform"]} if image.get("platform") else {}
+    return {"repoURL": url, **platform, "references": [_reference(tag) for tag in ordered]}
+
+
+def _reference(tag: Tag) -> dict[str, Any]:
+    return {"tag": tag.name, "digest": tag.digest, "createdAt": rfc3339(tag.created_at)}
+
+
+def _working_selector(raw: Mapping[str, Any], doing: str) -> Selector:
+    selector = decode_subscription(raw).selector
+    judged = selector.judge(ANY_TAG)
+    if judged.matches is None:
+        raise DiscoveryError(f"{doing}: {judged.reason}")
+    return selector
+
+
+def _by_semver(tags: Sequence[Tag], image: Mapping[str, Any]) -> Sequence[Tag]:
+    strict = image.get("strictSemvers") is True
+    versions = ((semver.parse_tag(tag.name, strict=strict), tag) for tag in tags)
+    ordered = sorted(
+        ((semver.order(version), tag.name, tag) for version, tag in versions if version),
+        key=lambda entry: entry[:2],
+        reverse=True,
+    )
+    return _limited([tag for _, _, tag in ordered], image)
+
+
+def _by_name(tags: Sequence[Tag], image: Mapping[str, Any]) -> Sequence[Tag]:
+    return _limited(sorted(tags, key=lambda tag: tag.name, reverse=True), image)
+
+
+def _by_age(tags: Sequence[Tag], image: Mapping[str, Any]) -> Sequence[Tag]:
+    return _limited(sorted(tags, key=lambda tag: (tag.created_at, tag.name), reverse=True), image)
+
+
+def _as_selected(tags: Sequence[Tag], _image: Mapping[str, Any]) -> Sequence[Tag]:
+    return tags  # Digest selects one tag: nothing to order or to limit
+
+
+_ORDERS: Final[Mapping[str, Callable[[Sequence[Tag], Mapping[str, Any]], Sequence[Tag]]]] = {
+    "SemVer": _by_semver,
+    "Lexical": _by_name,
+    "NewestBuild": _by_age,
+    "Digest": _as_selected,
+}
+
+
+def _limited(found: Sequence[Any], subscription: Mapping[str, Any]) -> Sequence[Any]:
+    return found[: subscription.get("discoveryLimit") or len(found)]
+
+
+def _chart(raw: Mapping[str, Any], tags_of: TagsOf) -> dict[str, Any]:
+    chart = raw["chart"]
+    url = chart.get("repoURL", "")
+    selector = _working_selector(
+        raw, f'error obtaining selector for chart versions from helm chart repo "{url}"'
+    )
+    try:
+        # A tag cannot hold the "+" of build metadata; Helm writes "_".
+        names = [tag.name.replace("_", "+") for tag in tags_of(url.removeprefix("oci://"))]
+    except DiscoveryError as error:
+        raise DiscoveryError(
+            f'error discovering chart versions from helm chart repo "{url}": '
+            f'error retrieving versions of chart from repository "{url}": {error}'
+        ) from error
+    versions = [
+        (semver.order(version), name)
+        for name in names
+        # Unlike the verdict on a push, discovery passes over a leading "v".
+        if (version := semver.parse_tag(name, strict=True))
+        and not name.startswith("v")
+        and selector.judge(name).matches
+    ]
+    given = {key: chart[key] for key in ("name", "semverConstraint") if chart.get(key)}
+    return {
+        "repoURL": url,
+        **given,
+        "versions": _limited([name for _, name in sorted(versions, reverse=True)], chart),
+    }
+
+
+def _git(raw: Mapping[str, Any], _tags_of: TagsOf) -> dict[str, Any]:
+    """Every Git repository here has one commit, so that Warehouses that mix Git with images work."""
+    git = raw["git"]
+    url = git.get("repoURL", "")
+    commit = {
+        "id": hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest(),
+        "branch": git.get("branch") or "main",
+        "subject": "Initial commit",
+        "author": "Demo <demo@example.com>",
+        "creatorDate": "2026-01-05T09:00:00Z",
+    }
+    return {"repoURL": url, "commits": [commit]}
+
+
+_KINDS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any], TagsOf], dict[str, Any]]]]] = {
+    "image": ("images", _image),
+    "chart": ("charts", _chart),
+    "git": ("git", _git),
+}
+
+
+_ARTIFACTS: Final = (
+    # field, list, reasons of Healthy and Ready, message
+    ("git", "commits", ("NoCommitsDiscovered", "MissingCommits"), "No commits discovered for Git repository"),
+    (
+        "images",
+        "references",
+        ("NoImageReferencesDiscovered", "MissingImageReferences"),
+        "No references discovered for image repository",
+    ),
+    (
+        "charts",
+        "versions",
+        ("NoChartVersionsDiscovered", "MissingChartVersions"),
+        "No versions discovered for chart from repository",
+    ),
+)
+
+
+def missing(artifacts: Mapping[str, Any]) -> tuple[tuple[str, str], str] | None:
+    """Return the reasons and the message for the first subscription without an artifact."""
+    for field, entries, reasons, message in _ARTIFACTS:
+        for result in artifacts.get(field, ()):
+            if not result.get(entries):
+                name = f'"{result["name"]}" ' if result.get("name") else ""
+                text = message.replace("chart from", f"chart {name}from")
+                return reasons, f'{text} "{result["repoURL"]}"'
+    if not any(artifacts.get(field) for field, *_ in _ARTIFACTS):
+        return ("MissingArtifacts", "MissingArtifacts"), "No artifacts discovered"
+    return None

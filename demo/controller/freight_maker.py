@@ -1,0 +1,60 @@
+"""Creates Freight in the cluster, with an alias and an event."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from demo.controller import freight
+from demo.controller.aliases import new_alias
+from demo.controller.discovery import rfc3339
+from receivers.cluster.client import Cluster
+from receivers.cluster.errors import AlreadyExists, ClusterError
+from receivers.rules.resources import FREIGHTS, Resource
+
+log = logging.getLogger("demo.controller")
+
+EVENTS: Final = Resource("", "v1", "events", "Event", namespaced=True)
+
+
+class FreightMaker:
+    """Creates Freight. May be used by several threads."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._aliases: dict[str, set[str]] = {}
+
+    def create(self, project: str, warehouse: str, artifacts: Mapping[str, Any]) -> tuple[str, bool]:
+        """Create the Freight of the newest artifacts; return what becomes `lastFreightID`, and whether it is new.
+
+        Raises `BuildError` or `ClusterError`.
+        """
+        content = freight.build(warehouse, artifacts)
+        name = freight.freight_id(content, f"Warehouse/{warehouse}")
+        aliases = self._aliases_of(project)
+        alias = new_alias(aliases)
+        made = freight.freight_object(project, name, alias, content, artifacts["discoveredAt"])
+        try:
+            created = self._cluster.create(FREIGHTS, made, project)
+        except AlreadyExists:
+            # Kargo computes a name before the Freight has an origin; the true one comes back from the admission
+            # webhook, but not together with an error. So this names no Freight that exists.
+            return freight.freight_id(content, "/"), False
+        aliases.add(alias)
+        self._announce(created)
+        return name, True
+
+    def _aliases_of(self, project: str) -> set[str]:
+        if project not in self._aliases:
+            pages = self._cluster.list_pages(FREIGHTS, project, item=lambda one: str(one.get("alias", "")))
+            self._aliases[project] = {alias for page in pages for alias in page.items}
+        return self._aliases[project]
+
+    def _announce(self, created: Mapping[str, Any]) -> None:
+        event = freight.created_event(created, rfc3339(time.time()))
+        try:
+            self._cluster.create(EVENTS, event, event["metadata"]["namespace"])
+        except ClusterError as error:
+            log.warning("no event for new Freight: %s", error)

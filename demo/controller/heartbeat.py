@@ -1,0 +1,61 @@
+"""The controller's sign of life: a Lease that it renews, as Kargo's controllers do (`pkg/heartbeat`)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from receivers.cluster.client import Cluster
+from receivers.cluster.errors import ClusterError, NotFound
+from receivers.rules.resources import Resource
+
+log = logging.getLogger("demo.controller")
+
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
+KARGO_NAMESPACE: Final = "kargo"
+CONTROLLER_LABEL: Final = "kargo.akuity.io/controller"
+LEASE_NAME: Final = "kargo-controller-unnamed"  # the default controller's, which has no name
+LEASE_DURATION: Final = 60  # seconds
+RENEW_EVERY: Final = LEASE_DURATION / 3  # so that one renewal may be missed
+
+
+class Heartbeat:
+    """Writes the Lease of the default controller, and takes it away at the end."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def run(self, stopping: threading.Event) -> None:
+        """Renew until `stopping` is set."""
+        while not stopping.is_set():
+            try:
+                self._renew()
+            except ClusterError as error:
+                log.debug("no heartbeat: %s", error)
+            stopping.wait(RENEW_EVERY)
+        try:
+            self._cluster.delete(LEASES, LEASE_NAME, KARGO_NAMESPACE)
+        except ClusterError as error:
+            log.debug("the heartbeat's Lease stays: %s", error)
+
+    def _renew(self) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec: dict[str, Any] = {
+            "holderIdentity": socket.gethostname(),
+            "leaseDurationSeconds": LEASE_DURATION,
+            "renewTime": now,
+        }
+        try:
+            self._cluster.patch(LEASES, LEASE_NAME, KARGO_NAMESPACE, {"spec": spec})
+        except NotFound:
+            metadata = {"name": LEASE_NAME, "namespace": KARGO_NAMESPACE, "labels": {CONTROLLER_LABEL: ""}}
+            lease = {
+                "apiVersion": LEASES.api_version,
+                "kind": LEASES.kind,
+                "metadata": metadata,
+                "spec": spec | {"acquireTime": now},
+            }
+            self._cluster.create(LEASES, lease, KARGO_NAMESPACE)

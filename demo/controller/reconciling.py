@@ -1,0 +1,265 @@
+"""One look at one Warehouse, as Kargo's controller takes it: from a refresh to discovered artifacts to Freight.
+
+Source: Kargo's `pkg/controller/warehouses/warehouses.go`. Reasons, messages and the order of things are its own, its
+traps included: a failed discovery counts as handled, and the retry skips discovery and turns `Ready` again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from demo.controller import criteria
+from demo.controller.behaviours import BEHAVIOUR_ANNOTATION, Behaviour, parse_behaviour, without_fail_once
+from demo.controller.discovery import DiscoveryError, discover, missing, rfc3339
+from demo.controller.freight import BuildError
+from demo.controller.freight_maker import FreightMaker
+from demo.controller.status import Status
+from demo.registry import Registry, Tag
+from receivers.cluster.client import Cluster
+from receivers.cluster.errors import ClusterError, NotFound
+from receivers.rules.repo_names import normalize_image
+from receivers.rules.resources import WAREHOUSES
+
+SHARD_LABEL: Final = "kargo.akuity.io/shard"
+MINIMUM_INTERVAL: Final = 300.0  # seconds; Kargo's chart sets it, and shorter intervals have no effect
+SOON: Final = 0.1  # seconds until a discovery that is due already
+RATE_LIMIT: Final = (
+    "TOOMANYREQUESTS: You have reached your unauthenticated pull rate limit. "
+    "https://www.docker.com/increase-rate-limit"
+)
+
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+class ReconcileError(Exception):
+    """The Warehouse is to be looked at again soon; the text says why."""
+
+
+class Reconciler:
+    """Looks at Warehouses. Different ones may be looked at by different threads at the same time."""
+
+    def __init__(
+        self, cluster: Cluster, registry: Registry, stopping: threading.Event, minimum_interval: float
+    ) -> None:
+        self._cluster = cluster
+        self._registry = registry
+        self._stopping = stopping
+        self._minimum_interval = minimum_interval
+        self.freight = FreightMaker(cluster)
+
+    def reconcile(self, project: str, name: str) -> float | None:
+        """Bring one Warehouse up to date; return the seconds until it is due again, or None if it is not ours.
+
+        Raises `ReconcileError` or `ClusterError` when it is to be tried again.
+        """
+        try:
+            raw = self._cluster.get(WAREHOUSES, name, project)
+        except NotFound:
+            return None
+        metadata = raw["metadata"]
+        behaviour = parse_behaviour((metadata.get("annotations") or {}).get(BEHAVIOUR_ANNOTATION, ""))
+        if behaviour.dead or (metadata.get("labels") or {}).get(SHARD_LABEL):
+            return None
+        return _Visit(self, raw, behaviour).run()
+
+    def due(self, spec: Mapping[str, Any], status: Status) -> float:
+        """Return the seconds until the next discovery."""
+        interval = max(seconds_of(spec.get("interval", "")), self._minimum_interval)
+        discovered = _discovered_at(status)
+        return interval if discovered is None else max(discovered + interval - time.time(), SOON)
+
+    def store(self, status: Status, project: str, name: str, *fields: str) -> None:
+        """Write these fields of the status, or all of them, if they have changed."""
+        if patch := status.patch(*fields):
+            stored = self._cluster.patch_status(WAREHOUSES, name, project, patch)
+            status.stored(stored.get("status") or {})
+
+    def discover(self, raw: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
+        """List tags and select. Raises `DiscoveryError`."""
+        self._stopping.wait(behaviour.slow)
+        fails = behaviour.fails or behaviour.fails_once
+        if behaviour.fails_once:
+            self._forget_failure(raw)
+
+        def tags_of(repository: str) -> Sequence[Tag]:
+            tags = self._registry.tags(repository, lag=behaviour.lag)
+            if fails:
+                raise DiscoveryError(_refused(repository, tags))
+            return tags
+
+        found = discover(raw["spec"].get("subscriptions") or (), tags_of)
+        return {"discoveredAt": rfc3339(time.time()), **found}
+
+    def _forget_failure(self, raw: Mapping[str, Any]) -> None:
+        metadata = raw["metadata"]
+        left = without_fail_once(metadata["annotations"][BEHAVIOUR_ANNOTATION])
+        patch = {"metadata": {"annotations": {BEHAVIOUR_ANNOTATION: left or None}}}
+        self._cluster.patch(WAREHOUSES, metadata["name"], metadata["namespace"], patch)
+
+
+class _Visit:
+    """One look at one Warehouse."""
+
+    def __init__(self, reconciler: Reconciler, raw: Mapping[str, Any], behaviour: Behaviour) -> None:
+        self._reconciler = reconciler
+        self._raw = raw
+        self._behaviour = behaviour
+        self._spec: Mapping[str, Any] = raw["spec"]
+        self._project: str = raw["metadata"]["namespace"]
+        self._name: str = raw["metadata"]["name"]
+        self._status = Status(raw)
+        self._now = rfc3339(time.time())
+
+    def run(self) -> float:
+        """Do it. Raises `ReconcileError` or `ClusterError`; the status tells of the former."""
+        try:
+            self._sync()
+        finally:
+            self._reconciler.store(self._status, self._project, self._name)
+        return self._reconciler.due(self._spec, self._status)
+
+    def _sync(self) -> None:
+        refreshed = self._status.take_token()
+        if refreshed or self._should_discover():
+            self._discover()
+        self._status.values["observedGeneration"] = self._status.generation
+        if self._is_complete() and self._has_freight():
+            self._succeed()
+
+    def _should_discover(self) -> bool:
+        discovered = _discovered_at(self._status)
+        if discovered is None or self._status.generation > self._status.values.get("observedGeneration", 0):
+            return True
+        return discovered + seconds_of(self._spec.get("interval", "")) < time.time()
+
+    def _discover(self) -> None:
+        count = len(self._spec.get("subscriptions") or ())
+        self._set(
+            "Reconciling", "True", "ScheduledDiscovery", f"Discovering artifacts for {count} subscriptions"
+        )
+        self._set("Ready", "False", "DiscoveryInProgress", "Waiting for discovery to complete")
+        self._pending("artifact discovery")
+        self._status.drop("FreightCreationCriteriaSatisfied", "FreightCreated")
+        # The conditions only: the token counts as handled when all is done.
+        self._reconciler.store(self._status, self._project, self._name, "conditions")
+        try:
+            self._status.values["discoveredArtifacts"] = self._reconciler.discover(self._raw, self._behaviour)
+        except DiscoveryError as error:
+            self._set("Healthy", "False", "DiscoveryFailed", f"Unable to discover artifacts: {error}")
+            self._set("Ready", "False", "DiscoveryFailure", f"Artifact discovery failed: {error}")
+            raise ReconcileError(f"error discovering artifacts: {error}") from error
+
+    def _is_complete(self) -> bool:
+        """Say whether every subscription has an artifact; if not, that is the end, and no error."""
+        problem = missing(self._status.artifacts or {})
+        if problem:
+            (healthy, ready), message = problem
+            self._set("Healthy", "False", healthy, message)
+            self._set("Ready", "False", ready, message)
+            self._status.drop("Reconciling")
+        return not problem
+
+    def _has_freight(self) -> bool:
+        """Create Freight if the policy and the criteria want it; say whether all is well."""
+        if (self._spec.get("freightCreationPolicy") or "Automatic") != "Automatic":
+            return True
+        expression = (self._spec.get("freightCreationCriteria") or {}).get("expression", "")
+        try:
+            wanted = criteria.satisfied(expression, self._status.artifacts or {})
+        except criteria.CriteriaError as error:
+            self._fail("CriteriaEvaluationFailed", f"Evaluation of Freight creation criteria failed: {error}")
+            self._status.drop("Reconciling")
+            return False
+        if wanted:
+            self._create_freight()
+        else:
+            self._set(
+                "FreightCreationCriteriaSatisfied", "False", "CriteriaNotSatisfied",
+                "Freight creation criteria were not satisfied",
+            )  # fmt: skip
+        return True
+
+    def _create_freight(self) -> None:
+        self._set(
+            "Reconciling", "True", "FreightCreationInProgress", "Creating Freight from latest artifacts"
+        )
+        self._set(
+            "Ready", "False", "AwaitingFreightCreation",
+            "Freight creation from latest artifacts is in progress",
+        )  # fmt: skip
+        self._pending("Freight creation")
+        self._set(
+            "FreightCreationCriteriaSatisfied", "True", "CriteriaSatisfied",
+            "Freight creation criteria satisfied",
+        )  # fmt: skip
+        try:
+            name, new = self._reconciler.freight.create(
+                self._project, self._name, self._status.artifacts or {}
+            )
+        except BuildError as error:
+            raise self._failure(
+                "FreightBuildFailure", f"Error building Freight from latest artifacts: {error}"
+            ) from error
+        except ClusterError as error:
+            raise self._failure(
+                "FreightCreationFailure", f'Error creating Freight in namespace "{self._project}": {error}'
+            ) from error
+        if new:
+            said = "True", "NewFreight", "No Freight composed of the newest artifacts already existed"
+        else:
+            said = "False", "AlreadyExists", "Freight composed of the newest artifacts already exists"
+        self._set("FreightCreated", *said)
+        self._status.values["lastFreightID"] = name
+
+    def _succeed(self) -> None:
+        count = len(self._spec.get("subscriptions") or ())
+        message = f"Successfully discovered artifacts from {count} subscriptions"
+        self._set("Healthy", "True", "ReconciliationSucceeded", "")
+        self._set("Ready", "True", "ArtifactsDiscovered", message)
+        self._status.drop("Reconciling")
+
+    def _failure(self, ready: str, message: str) -> ReconcileError:
+        self._set("Healthy", "False", "FreightBuildFailure", message)
+        self._set("Ready", "False", ready, message)
+        return ReconcileError(message)
+
+    def _fail(self, reason: str, message: str) -> None:
+        self._set("Healthy", "False", reason, message)
+        self._set("Ready", "False", reason, message)
+
+    def _pending(self, what: str) -> None:
+        message = f"Health status cannot be determined until {what} is finished"
+        self._set("Healthy", "Unknown", "Pending", message)
+
+    def _set(self, type_: str, status: str, reason: str, message: str) -> None:
+        self._status.set(type_, status, reason, message, self._now)
+
+
+def seconds_of(duration: str) -> float:
+    """Return a Go duration such as `5m0s` in seconds; 0 for what is none."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(duration))
+
+
+def _discovered_at(status: Status) -> float | None:
+    text = (status.artifacts or {}).get("discoveredAt")
+    try:
+        return datetime.fromisoformat(str(text)).timestamp() if text else None
+    except ValueError:
+        return None
+
+
+def _refused(repository: str, tags: Sequence[Tag]) -> str:
+    """Return the error of a pull that Docker Hub's rate limit refuses: the list of tags is not counted, images are."""
+    name = normalize_image(repository)
+    newest = tags[-1].name if tags else "latest"
+    path = name if "/" in name else f"library/{name}"
+    url = f"https://index.docker.io/v2/{path}/manifests/{newest}"
+    return (
+        f'error getting images by tags: error retrieving image with tag "{newest}": GET {url}: {RATE_LIMIT}'
+    )

@@ -1,0 +1,120 @@
+"""A small registry of tags: what was pushed to which repository, and from when on it is listed.
+
+One SQLite file, used by several processes at once: `manage.py push` writes, the controller reads. Repositories are kept
+under their normalised names, so `docker.io/library/nginx` and `nginx` are the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from receivers.rules.repo_names import normalize_image
+
+IMAGE_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+LOCK_TIMEOUT: Final = 10.0  # seconds to wait for another process's write, which takes milliseconds
+
+_TABLE: Final = """
+    CREATE TABLE IF NOT EXISTS pushes (
+        id INTEGER PRIMARY KEY,
+        repository TEXT NOT NULL,
+        tag TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        visible_at REAL NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS pushes_of ON pushes (repository, tag);
+"""
+# The last push that is visible counts: until a new `latest` is listed, the one before is.
+_VISIBLE: Final = """
+    SELECT tag, digest, media_type, created_at FROM pushes WHERE id IN (
+        SELECT max(id) FROM pushes WHERE repository = ? AND visible_at <= ? GROUP BY tag
+    ) ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag as the registry lists it. `created_at` is in Unix seconds."""
+
+    name: str
+    digest: str
+    media_type: str
+    created_at: float
+
+
+class Registry:
+    """Repositories with tags in the SQLite file at `path`, which is made if it does not exist."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as connection:
+            connection.executescript(f"PRAGMA journal_mode=WAL; {_TABLE}")
+
+    def put(
+        self,
+        repository: str,
+        tag: str,
+        *,
+        media_type: str = IMAGE_INDEX,
+        lag: float = 0.0,
+        created_at: float | None = None,
+        same_content: bool = False,
+    ) -> Tag:
+        """Push a tag, which is listed `lag` seconds from now.
+
+        It is a new build, with a new digest, unless `same_content` asks for the one that the tag has already.
+        """
+        name, now = normalize_image(repository), time.time()
+        put = Tag(tag, _new_digest(), media_type, now if created_at is None else created_at)
+        with self._open() as connection:
+            if same_content:
+                put = _last(connection, name, tag) or put
+            connection.execute(
+                "INSERT INTO pushes (repository, tag, digest, media_type, created_at, visible_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (name, tag, put.digest, put.media_type, put.created_at, now + lag),
+            )
+        return put
+
+    def tags(self, repository: str, *, lag: float = 0.0) -> tuple[Tag, ...]:
+        """Return the tags of a repository that were listed `lag` seconds ago, in the order of their pushes."""
+        with self._open() as connection:
+            rows = connection.execute(_VISIBLE, (normalize_image(repository), time.time() - lag))
+            return tuple(Tag(*row) for row in rows)
+
+    def repositories(self) -> frozenset[str]:
+        """Return the normalised names of all repositories with a tag."""
+        with self._open() as connection:
+            return frozenset(name for (name,) in connection.execute("SELECT DISTINCT repository FROM pushes"))
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+
+def _last(connection: sqlite3.Connection, repository: str, tag: str) -> Tag | None:
+    query = (
+        "SELECT tag, digest, media_type, created_at FROM pushes"
+        " WHERE repository = ? AND tag = ? ORDER BY id DESC LIMIT 1"
+    )
+    row = connection.execute(query, (repository, tag)).fetchone()
+    return Tag(*row) if row else None
+
+
+def _new_digest() -> str:
+    return f"sha256:{hashlib.sha256(secrets.token_bytes(32)).hexdigest()}"
