@@ -1,0 +1,37 @@
+"""The user that people sign in to the demo with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+
+USER: Final = "admin"
+
+
+def sign_in_password(path: Path) -> str:
+    """Bring the database up to date, see to it that the user exists, and return the password, kept in `path`.
+
+    Whoever deletes the file, or the user, gets a new password at the next start.
+    """
+    call_command("migrate", verbosity=0, interactive=False)
+    users = get_user_model()._default_manager
+    password = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    user = users.filter(username=USER).first()
+    if not password:
+        password = secrets.token_urlsafe(12)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(f"{password}\n")
+    elif user is not None:
+        connection.close()
+        return password
+    user = user or get_user_model()(username=USER, is_staff=True, is_superuser=True)
+    user.set_password(password)
+    user.save()
+    connection.close()  # the children open their own
+    return password
