@@ -1,0 +1,37 @@
+# kargoweb as a container: no root, nothing to write to but /data, no pip, no demo, no tests.
+ARG PYTHON_IMAGE=python:3.11-slim
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /app
+COPY requirements.lock ./
+RUN python -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock \
+    && /opt/venv/bin/pip uninstall --yes pip setuptools
+COPY LICENSE manage.py ./
+COPY kargoweb/ kargoweb/
+COPY receivers/ receivers/
+COPY static/ static/
+COPY templates/ templates/
+# Bytecode is made here, because the finished container cannot write any. The directory is what tells the settings to
+# serve collected files; the key is for this command only.
+RUN /opt/venv/bin/python -m compileall -q kargoweb receivers \
+    && mkdir staticfiles \
+    && KARGOWEB_DATA_DIR=/tmp/data KARGOWEB_SECRET_KEY=build /opt/venv/bin/python manage.py collectstatic --noinput
+
+FROM ${PYTHON_IMAGE}
+# The only directory that is written to: the SQLite database and the secret key, unless both are given from outside.
+RUN pip uninstall --yes --root-user-action=ignore pip setuptools wheel && install -d -o 65532 -g 65532 /data
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/data \
+    KARGOWEB_DATA_DIR=/data \
+    KARGOWEB_BIND=0.0.0.0 \
+    PORT=8000
+VOLUME /data
+EXPOSE 8000
+USER 65532:65532
+CMD ["python", "manage.py", "serve"]
