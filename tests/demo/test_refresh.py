@@ -1,0 +1,127 @@
+"""What becomes of a refresh when all goes well."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from demo.controller.freight_maker import EVENTS
+from receivers.cluster.errors import NotFound
+from receivers.rules.resources import FREIGHTS
+from tests.clusters import until
+from tests.demo.kargo import Kargo, image
+
+ALL_WELL = {
+    "Healthy": "True/ReconciliationSucceeded",
+    "Ready": "True/ArtifactsDiscovered",
+    "FreightCreationCriteriaSatisfied": "True/CriteriaSatisfied",
+}
+
+
+def test_a_refresh_is_handled_discovers_the_tag_and_makes_freight(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse()
+    digest = warehouse.push("1.0.0")
+    status = warehouse.settled().refresh().status
+    assert warehouse.conditions == ALL_WELL | {"FreightCreated": "True/NewFreight"}
+    assert status["observedGeneration"] == 1
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["discoveredArtifacts"]["discoveredAt"])
+    [freight] = warehouse.freight
+    assert freight["images"] == [{"repoURL": warehouse.repository, "tag": "1.0.0", "digest": digest}]
+    assert freight["origin"] == {"kind": "Warehouse", "name": "main"}
+    assert freight["metadata"]["labels"]["kargo.akuity.io/alias"] == freight["alias"]
+    assert status["lastFreightID"] == freight["metadata"]["name"]
+
+
+def test_new_freight_is_announced_by_an_event(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse()
+    warehouse.push("1.0.0")
+    warehouse.settled().refresh()
+    [event] = next(kargo.cluster.list_pages(EVENTS, warehouse.project)).items
+    assert event["reason"] == "FreightCreated"
+    assert event["involvedObject"]["name"] == warehouse.freight[0]["metadata"]["name"]
+
+
+def test_a_second_tag_makes_second_freight(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse()
+    for tag in ("1.0.0", "1.1.0"):
+        warehouse.push(tag)
+        warehouse.settled().refresh()
+    assert warehouse.tags == ["1.1.0", "1.0.0"]
+    assert sorted(one["images"][0]["tag"] for one in warehouse.freight) == ["1.0.0", "1.1.0"]
+
+
+def test_the_same_artifacts_again_are_freight_that_exists(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse()
+    warehouse.push("1.0.0")
+    warehouse.settled().refresh()
+    warehouse.push("1.0.0", same_content=True)
+    warehouse.refresh()
+    assert warehouse.conditions == ALL_WELL | {"FreightCreated": "False/AlreadyExists"}
+    assert len(warehouse.freight) == 1
+    # Kargo's own trap: the name was computed before the Freight had an origin.
+    with pytest.raises(NotFound):
+        kargo.cluster.get(FREIGHTS, warehouse.status["lastFreightID"], warehouse.project)
+
+
+def test_manual_creation_discovers_and_makes_nothing(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse(freightCreationPolicy="Manual")
+    warehouse.push("1.0.0")
+    warehouse.settled().refresh()
+    assert warehouse.tags == ["1.0.0"]
+    assert warehouse.conditions == {"Healthy": ALL_WELL["Healthy"], "Ready": ALL_WELL["Ready"]}
+    assert warehouse.freight == []
+
+
+def test_criteria_that_are_not_met_make_nothing(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse(freightCreationCriteria={"expression": "false"})
+    warehouse.push("1.0.0")
+    warehouse.settled().refresh()
+    assert warehouse.conditions["FreightCreationCriteriaSatisfied"] == "False/CriteriaNotSatisfied"
+    assert warehouse.freight == []
+
+
+def test_criteria_that_cannot_be_evaluated_are_a_failure(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse(freightCreationCriteria={"expression": "what?"})
+    warehouse.push("1.0.0")
+    warehouse.settled().refresh()
+    assert warehouse.conditions["Ready"] == "False/CriteriaEvaluationFailed"
+
+
+def test_a_subscription_without_a_tag_is_named(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse().settled()
+    assert warehouse.conditions["Ready"] == "False/MissingImageReferences"
+    message = f'No references discovered for image repository "{warehouse.repository}"'
+    assert message in [one["message"] for one in warehouse.status["conditions"]]
+
+
+def test_git_and_images_make_one_piece_of_freight(kargo: Kargo) -> None:
+    kargo.registry.put("demo/mixed", "1.0.0")
+    git = {"git": {"repoURL": "https://github.com/demo/config.git"}}
+    [freight] = kargo.warehouse(image("demo/mixed"), git).settled().freight
+    assert freight["images"][0]["tag"] == "1.0.0"
+    assert freight["commits"][0]["repoURL"] == "https://github.com/demo/config.git"
+
+
+def test_a_token_that_was_handled_asks_for_nothing(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse()
+    warehouse.push("1.0.0")
+    warehouse.settled().refresh()
+    version = warehouse.raw["metadata"]["resourceVersion"]
+    warehouse.push("1.1.0")
+    warehouse.annotate(**{"kargo.akuity.io/refresh": warehouse.handled})
+    assert warehouse.raw["metadata"]["resourceVersion"] == version  # so nobody was told anything
+    assert warehouse.tags == ["1.0.0"]
+
+
+def test_another_specification_is_discovered_without_a_refresh(kargo: Kargo) -> None:
+    warehouse = kargo.warehouse()
+    for tag in ("1.0.0", "2.0.0"):
+        warehouse.push(tag)
+    warehouse.settled().refresh()
+    spec = {"subscriptions": [image(warehouse.repository, constraint="^1.0.0")]}
+    kargo.api_server.api.patch(
+        f"/apis/kargo.akuity.io/v1alpha1/namespaces/{warehouse.project}/warehouses/main", {"spec": spec}
+    )
+    until("only the old tag is left", lambda: warehouse.tags == ["1.0.0"])
+    until("the generation is observed", lambda: warehouse.status["observedGeneration"] == 2)
