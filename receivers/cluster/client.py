@@ -32,7 +32,7 @@ PAGE_SIZE: Final = 500  # objects; a page of Warehouses is about 2 MB and takes 
 LIST_TIMEOUT: Final = 30.0  # seconds until the first byte of a page; the server may have to read them all
 WATCH_LASTS: Final = 290  # seconds after which the server ends a watch, so that nothing hangs for ever
 WATCH_SILENCE: Final = 90.0  # seconds without a byte; bookmarks come every minute
-RELOAD_EVERY: Final = 5.0  # seconds between two reads of the kubeconfig because credentials were refused
+RELOAD_EVERY: Final = 2.0  # seconds between two reads of the kubeconfig because credentials were refused
 MERGE_PATCH: Final = "application/merge-patch+json"
 # A Warehouse may list hundreds of artifacts in its status; nobody needs them back for an annotation.
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"

@@ -60,7 +60,7 @@ class Mirror:
         self._ready = threading.Event()
         self._listeners: tuple[Listener, ...] = ()
         self._snapshot = Snapshot(projects={name: Project(name, "") for name in sorted(namespaces)})
-        self._watchers = tuple(
+        self.watchers = tuple(
             Watcher(
                 resource,
                 namespace,
@@ -76,18 +76,18 @@ class Mirror:
 
     def start(self) -> None:
         """Start to list and watch, in threads. Never fails: what goes wrong is in `freshness`."""
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.start()
 
     def stop(self) -> None:
         """End the threads and close the cluster's connections."""
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.stop()
         with self._connecting:
             if self._cluster is not None:
                 self._cluster.close()
         deadline = time.monotonic() + STOP_TIMEOUT
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.join(max(0.0, deadline - time.monotonic()))
 
     def cluster(self) -> Cluster:
@@ -109,7 +109,7 @@ class Mirror:
 
     def freshness(self) -> tuple[Freshness, ...]:
         """Return how well each type of object is known, per namespace if there are several."""
-        return tuple(watcher.freshness() for watcher in self._watchers)
+        return tuple(watcher.freshness() for watcher in self.watchers)
 
     def add_listener(self, listener: Listener) -> None:
         """Have `listener` called after every change, in the thread of that object's watch, in order.
@@ -173,7 +173,7 @@ class Mirror:
                 _call(listener, resource, old, new)
 
     def _check_ready(self) -> None:
-        if not self.ready and all(watcher.is_settled for watcher in self._watchers):
+        if not self.ready and all(watcher.is_settled for watcher in self.watchers):
             settle()
             self._ready.set()
 

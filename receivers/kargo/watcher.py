@@ -93,6 +93,10 @@ class Watcher:
         if watch is not None:
             watch.close()
 
+    def is_alive(self) -> bool:
+        """Say whether the thread is running."""
+        return self._thread.is_alive()
+
     def join(self, timeout: float) -> None:
         """Wait for the thread to end, `timeout` seconds at most."""
         if self._thread.ident is not None:

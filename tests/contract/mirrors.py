@@ -1,0 +1,136 @@
+"""Mirrors under test, and what they are compared with."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from receivers.cluster.client import Cluster, connect
+from receivers.kargo import Mirror, Pauses
+from receivers.rules.resources import (
+    CLUSTER_CONFIGS,
+    PROJECT_CONFIGS,
+    PROJECTS,
+    WAREHOUSES,
+    Resource,
+    decode_config,
+    decode_project,
+    decode_warehouse,
+)
+from tests.clusters import PATIENCE
+
+IMPATIENT = Pauses(first=0.01, longest=0.1, refused=0.1, healthy=0.2)
+TYPES = {
+    PROJECTS: decode_project,
+    PROJECT_CONFIGS: decode_config,
+    CLUSTER_CONFIGS: decode_config,
+    WAREHOUSES: decode_warehouse,
+}
+Json = dict[str, Any]
+
+
+@contextlib.contextmanager
+def mirrored(
+    kubeconfig: Path, *, ready: bool = True, pauses: Pauses = IMPATIENT, **options: Any
+) -> Iterator[Mirror]:
+    """A mirror that is running, and (unless told otherwise) ready."""
+    mirror = Mirror(lambda: connect(str(kubeconfig)), pauses=pauses, **options)
+    mirror.start()
+    try:
+        if ready:
+            assert mirror.wait_ready(PATIENCE), mirror.freshness()
+        yield mirror
+    finally:
+        mirror.stop()
+
+
+class Kargo:
+    """Writes Kargo's objects."""
+
+    def __init__(self, client: Cluster) -> None:
+        self.client = client
+
+    def create(self, resource: Resource, name: str, namespace: str | None = None, **content: Any) -> None:
+        """Create an object."""
+        body = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": name},
+            **content,
+        }
+        self.client.create(resource, body, namespace)
+
+    def warehouse(self, project: str, name: str, *repositories: str) -> None:
+        """Create a Warehouse that subscribes to these images."""
+        self.create(WAREHOUSES, name, project, spec=subscriptions(*repositories))
+
+    def subscribe(self, project: str, name: str, *repositories: str) -> None:
+        """Have a Warehouse subscribe to other images."""
+        self.client.patch(WAREHOUSES, name, project, {"spec": subscriptions(*repositories)})
+
+    def delete_warehouse(self, project: str, name: str) -> None:
+        """Delete a Warehouse."""
+        self.client.delete(WAREHOUSES, name, project)
+
+    def receivers(self, project: str, *names: str) -> None:
+        """Create the ProjectConfig (or with an empty project the ClusterConfig) with these receivers."""
+        resource = PROJECT_CONFIGS if project else CLUSTER_CONFIGS
+        self.create(resource, project or "cluster", project or None, spec=receivers(*names))
+
+    def publish(self, project: str, **digests: str) -> None:
+        """Publish URLs as Kargo does: digests by receiver name."""
+        resource = PROJECT_CONFIGS if project else CLUSTER_CONFIGS
+        published = [
+            {"name": name, "path": f"/hooks/dockerhub/{one}", "url": f"https://x/hooks/dockerhub/{one}"}
+            for name, one in digests.items()
+        ]
+        body = {"status": {"webhookReceivers": published}}
+        self.client.patch_status(resource, project or "cluster", project or None, body)
+
+
+def subscriptions(*repositories: str) -> Json:
+    """Return the spec of a Warehouse."""
+    return {
+        "interval": "5m0s",
+        "subscriptions": [{"image": {"repoURL": each, "strictSemvers": True}} for each in repositories],
+    }
+
+
+def receivers(*names: str) -> Json:
+    """Return the spec of a ProjectConfig with Docker Hub receivers."""
+    return {"webhookReceivers": [{"name": each, "dockerhub": {"secretRef": {"name": "s"}}} for each in names]}
+
+
+def digest(text: str) -> str:
+    """Return some digest."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def known(mirror: Mirror) -> dict[str, set[tuple[str, str, str]]]:
+    """Return what the mirror knows: namespace, name and version by kind."""
+    return {
+        "Project": {("", each.name, each.resource_version) for each in mirror.projects()},
+        "Config": {(each.project, each.name, each.resource_version) for each in mirror.configs()},
+        "Warehouse": {(each.project, each.name, each.resource_version) for each in mirror.warehouses()},
+    }
+
+
+def listed(client: Cluster) -> dict[str, set[tuple[str, str, str]]]:
+    """Return what a fresh list says, in the form of `known`."""
+    found: dict[str, set[tuple[str, str, str]]] = {"Project": set(), "Config": set(), "Warehouse": set()}
+    for resource in TYPES:
+        kind = "Config" if resource.kind.endswith("Config") else resource.kind
+        for page in client.list_pages(resource):
+            metadata = [each["metadata"] for each in page.items]
+            found[kind] |= {
+                (each.get("namespace", ""), each["name"], each["resourceVersion"]) for each in metadata
+            }
+    return found
+
+
+def indexed(mirror: Mirror, names: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the keys of the Warehouses that the mirror finds under each of these repository names."""
+    return {name: [each.key for each in mirror.warehouses_for([name], "")] for name in names}
