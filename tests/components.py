@@ -38,8 +38,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say at the end of the run what was left out. A plugin hook, which a `conftest.py` imports."""
     reasons = Counter[str]()
     for report in terminalreporter.getreports("skipped"):
-        _, marker, reason = str(report.longrepr).partition(LEFT_OUT)
-        if marker:
-            reasons[reason.rstrip("')")] += 1
+        _path, _line, reason = report.longrepr
+        if reason.startswith(f"Skipped: {LEFT_OUT}"):
+            reasons[reason.partition(LEFT_OUT)[2]] += 1
     for reason, count in reasons.items():
         terminalreporter.write_line(f"{LEFT_OUT}{count} tests: {reason}", yellow=True, bold=True)
