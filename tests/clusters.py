@@ -86,7 +86,14 @@ class Answer:
 class ApiClient:
     """Raw HTTP to an API server, with one token."""
 
-    def __init__(self, url: str, *, token: str = "", ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        ca_file: str | None = None,
+        certificate: tuple[str, str] | None = None,
+    ) -> None:
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._pool = urllib3.PoolManager(
@@ -200,8 +207,8 @@ class Cluster(Protocol):
 class DemoCluster:
     """The demo's API server as a process of its own, with its files in `directory`."""
 
-    name = "demo"
-    ca_file = None
+    name: str = "demo"
+    ca_file: str | None = None
 
     def __init__(
         self,

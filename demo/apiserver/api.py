@@ -69,15 +69,19 @@ class Api:
                 return list_objects(self.store, route, request)
             case "watch":
                 return self.watches.answer(parse_watch(route, request, self.bookmark_interval))
-            case "create" if not route.name:
+        return self._write(route, request)
+
+    def _write(self, route: Route, request: Request) -> Response:
+        match route.verb, bool(route.name):
+            case "create", False:
                 return self.writer.create(route, request)
-            case "update" if route.name:
+            case "update", True:
                 return self.writer.update(route, request)
-            case "patch" if route.name:
+            case "patch", True:
                 return self.writer.patch(route, request)
-            case "delete" if not route.subresource:
+            case "delete", True if not route.subresource:
                 return self.writer.delete(route, request)
-            case "deletecollection":
+            case "deletecollection", False:
                 return self.writer.delete_collection(route, request)
         raise method_not_allowed()
 

@@ -14,7 +14,7 @@ from demo.apiserver.wire import Request, Response
 
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _REVIEWS: Final = "authorization.k8s.io"
-_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 VERSION: Final = {
     "major": "1",
@@ -150,7 +150,7 @@ def _dynamic(catalog: Catalog, path: str) -> Any:
     kinds = [
         kind
         for kind in catalog.all()
-        if parts == ["api", kind.version] and not kind.group or parts == ["apis", kind.group, kind.version]
+        if (parts == ["api", kind.version] and not kind.group) or parts == ["apis", kind.group, kind.version]
     ]
     if openapi and (kinds or parts == ["apis", _REVIEWS, "v1"]):
         return _openapi_v3_of(kinds, "/".join(parts))

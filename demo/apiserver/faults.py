@@ -1,11 +1,13 @@
 """Failures on request, for tests: what `PUT /faults` says happens to the requests it names.
 
-`PUT /faults` takes `{"rules": [...], "dropWatches": true, "expireWatches": true, "compact": true, "swapEvents": true,
-"record": "<annotation>"}`, all of it optional; the rules replace those before. A rule names requests by `verb`, `resource`,
-`namespace` and `name` (absent: any) and says what happens to them: `latency` (seconds) for all, and for those it strikes
-one of `status` (with `retryAfter` in seconds), `reset` (the connection closes without an answer), `silence` (seconds
-without an answer, then the connection closes). It strikes `times` requests (absent: all), each with `probability`.
-With `after` the request is carried out first and only its answer is lost.
+`PUT /faults` takes `{"rules": [...], "dropWatches": true, "expireWatches": true, "compact": true,
+"swapEvents": true, "record": "<annotation>"}`, all of it optional; the rules replace those before. A rule names
+requests by `verb`, `resource`, `namespace` and `name` (absent: any) and says what happens to them: `latency`
+(seconds) for all, and for those it strikes one of `status` (with `retryAfter` in seconds), `reset` (the connection
+closes without an answer), `silence` (seconds without an answer, then the connection closes). It strikes `times`
+requests (absent: all), each with `probability`. With `after` the request is carried out first and only its
+answer is lost. `DELETE /faults` ends all of it; `GET /faults/log` tells what was asked, `DELETE /faults/log`
+forgets it.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Rule:
     name: str = ""
     latency: float = 0.0
     status: int = 0
-    retryAfter: int = 0  # noqa: N815 - the JSON's name
+    retryAfter: int = 0
     reset: bool = False
     silence: float = 0.0
     probability: float = 1.0

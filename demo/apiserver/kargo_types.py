@@ -1,6 +1,7 @@
 """Kargo's resource types as CustomResourceDefinitions, with everything inside `spec` and `status` left open.
 
-Names, scopes, status subresources and printer columns are those of Kargo's own definitions (charts/kargo/resources/crds).
+Names, scopes, status subresources and printer columns are those of Kargo's own definitions
+(charts/kargo/resources/crds).
 """
 
 from __future__ import annotations
@@ -25,23 +26,17 @@ _FREIGHT: Final = (
     _AGE,
 )
 _TYPES: Final = (
-    # plural, singular, kind, namespaced, short names, columns
-    ("projects", "project", "Project", False, (), _CONDITIONS),
-    ("projectconfigs", "projectconfig", "ProjectConfig", True, (), _CONDITIONS),
-    ("clusterconfigs", "clusterconfig", "ClusterConfig", False, (), _CONDITIONS),
-    ("warehouses", "warehouse", "Warehouse", True, (), (("Shard", ".spec.shard", "string"), _AGE)),
-    ("freights", "freight", "Freight", True, (), _FREIGHT),
+    # kind, namespaced, columns
+    ("Project", False, _CONDITIONS),
+    ("ProjectConfig", True, _CONDITIONS),
+    ("ClusterConfig", False, _CONDITIONS),
+    ("Warehouse", True, (("Shard", ".spec.shard", "string"), _AGE)),
+    ("Freight", True, _FREIGHT),
 )
 
 
-def _definition(
-    plural: str,
-    singular: str,
-    kind: str,
-    namespaced: bool,
-    short_names: tuple[str, ...],
-    columns: tuple[tuple[str, str, str], ...],
-) -> dict[str, Any]:
+def _definition(kind: str, namespaced: bool, columns: tuple[tuple[str, str, str], ...]) -> dict[str, Any]:
+    plural = f"{kind.lower()}s"
     version = {
         "name": VERSION,
         "served": True,
@@ -52,9 +47,7 @@ def _definition(
             {"name": name, "jsonPath": path, "type": column} for name, path, column in columns
         ],
     }
-    names: dict[str, Any] = {"plural": plural, "singular": singular, "kind": kind, "listKind": f"{kind}List"}
-    if short_names:
-        names["shortNames"] = list(short_names)
+    names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -29,6 +29,9 @@ _ANNOTATIONS: Final = 256 * 1024  # bytes of all annotations of an object togeth
 # Metadata that only the server writes; a client's value is overwritten without a word.
 _OWNED: Final = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
+_NOT_KEPT: Final = ("managedFields", "selfLink")  # who owns which field is not tracked here
+_OMITTED_EMPTY: Final = ("labels", "annotations", "finalizers", "ownerReferences")
+
 
 def now() -> str:
     """Return the time as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
@@ -55,6 +58,8 @@ def check_shape(kind: ResourceType, content: Any, name: str, namespace: str) -> 
     given = (content.get("apiVersion") or kind.api_version, content.get("kind") or kind.kind)
     if kind.custom and not (content.get("apiVersion") and content.get("kind")):
         raise bad_request("Object 'Kind' or 'apiVersion' is missing")
+    if kind.custom and given[0] == kind.api_version and given[1] != kind.kind:
+        raise invalid(kind, name, "kind", f'Invalid value: "{given[1]}": must be {kind.kind}')
     if given != (kind.api_version, kind.kind):
         wanted = f"{kind.kind} in version {kind.api_version}"
         raise bad_request(f"{given[1]} in version {given[0]} cannot be handled as a {wanted}")
@@ -73,8 +78,11 @@ def check_shape(kind: ResourceType, content: Any, name: str, namespace: str) -> 
         metadata["name"] = name
     if namespace:
         metadata["namespace"] = namespace
-    metadata.pop("managedFields", None)
-    metadata.pop("selfLink", None)
+    for field in _NOT_KEPT:
+        metadata.pop(field, None)
+    for field in _OMITTED_EMPTY:
+        if field in metadata and not metadata[field]:
+            del metadata[field]
     return {**content, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
 
 
@@ -122,7 +130,7 @@ def check_metadata(kind: ResourceType, content: Json) -> None:
 
 def _qualified(key: str) -> bool:
     found = _KEY.match(key)
-    return bool(found) and (found["prefix"] is None or bool(_SUBDOMAIN.match(found["prefix"])))
+    return found is not None and (found["prefix"] is None or _SUBDOMAIN.match(found["prefix"]) is not None)
 
 
 def new_object(kind: ResourceType, content: Json, taken: Callable[[str], bool]) -> Json:

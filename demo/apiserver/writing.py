@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from demo.apiserver import kargo_types, patches
+from demo.apiserver import kargo_types, patches, protobuf
 from demo.apiserver.admission import admit, check_namespace, is_project_namespace
 from demo.apiserver.errors import (
     ApiError,
@@ -41,12 +41,13 @@ def media_type(request: Request) -> str:
 
 
 def body_json(request: Request) -> Any:
-    """Return the decoded body. Raises `ApiError` 400 or 415."""
-    if media_type(request) != "application/json":
-        raise unsupported_media_type("application/json")
+    """Return the decoded body, JSON or protobuf. Raises `ApiError` 400 or 415."""
+    given = media_type(request)
+    if given not in ("application/json", protobuf.MEDIA_TYPE):
+        raise unsupported_media_type("application/json", protobuf.MEDIA_TYPE)
     try:
-        return orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
+        return protobuf.decode(request.body) if given == protobuf.MEDIA_TYPE else orjson.loads(request.body)
+    except (orjson.JSONDecodeError, protobuf.ProtobufError) as error:
         raise bad_request(f"couldn't decode the body: {error}") from None
 
 
@@ -258,16 +259,16 @@ def _apply(kind: ResourceType, request: Request, content: Json) -> Any:
         patch = orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
         raise bad_request(f"error decoding patch: {error}") from None
-    if not isinstance(patch, list if given == patches.JSON_PATCH else dict):
-        raise bad_request("error decoding patch: it is not of the form its content type says")
-    if given == patches.MERGE:
-        return patches.merge_patch(content, patch)
     try:
-        return (patches.json_patch if given == patches.JSON_PATCH else patches.strategic_merge_patch)(
-            content, patch
-        )
+        if isinstance(patch, list) and given == patches.JSON_PATCH:
+            return patches.json_patch(content, patch)
+        if isinstance(patch, dict) and given == patches.STRATEGIC:
+            return patches.strategic_merge_patch(content, patch)
     except patches.PatchError as error:
         raise patch_rejected(str(error)) from None
+    if isinstance(patch, dict) and given == patches.MERGE:
+        return patches.merge_patch(content, patch)
+    raise bad_request("error decoding patch: it is not of the form its content type says")
 
 
 def _dry_run(request: Request) -> bool:

@@ -1,0 +1,67 @@
+"""The clusters that contract tests run against: the demo's API server always, a real one when one is configured."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clusters import Cluster, DemoCluster
+from tests.contract.things import Things, lease, secret, warehouse
+from tests.real_cluster import real_cluster, real_cluster_configured
+
+CLUSTERS = ["demo", "real"] if real_cluster_configured() else ["demo"]
+LEFT_OUT = (
+    "NOT run against a real API server: set KUBEBUILDER_ASSETS or KARGOWEB_TEST_KUBECONFIG (see CONTRIBUTING)"
+)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say aloud when the real API server was left out."""
+    if "real" not in CLUSTERS:
+        terminalreporter.write_sep("!", f"contract tests: {LEFT_OUT}", yellow=True)
+
+
+@pytest.fixture(scope="session", params=CLUSTERS)
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Kubernetes API with Kargo's types; the same tests run against each kind."""
+    directory = tmp_path_factory.mktemp(f"{request.param}-cluster")
+    with DemoCluster(directory) if request.param == "demo" else real_cluster(directory) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def demo(tmp_path) -> Iterator[DemoCluster]:
+    """A demo cluster of the test's own, for what only the demo's API server can do."""
+    with DemoCluster(tmp_path / "demo") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """The name of a namespace of the test's own, labelled as a Kargo project's."""
+    name = f"kargoweb-{secrets.token_hex(4)}"
+    labels = {"kargo.akuity.io/project": "true"}
+    answer = cluster.api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    assert answer.status == 201, answer.data
+    yield name
+    cluster.api.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def warehouses(cluster: Cluster, namespace: str) -> Things:
+    """Custom resources with a status subresource."""
+    return Things(cluster.api, f"/apis/kargo.akuity.io/v1alpha1/namespaces/{namespace}/warehouses", warehouse)
+
+
+@pytest.fixture
+def secrets_(cluster: Cluster, namespace: str) -> Things:
+    """Objects of a built-in type that has neither spec nor status."""
+    return Things(cluster.api, f"/api/v1/namespaces/{namespace}/secrets", secret)
+
+
+@pytest.fixture
+def leases(cluster: Cluster, namespace: str) -> Things:
+    """Objects of a built-in type with a spec."""
+    return Things(cluster.api, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases", lease)

@@ -1,0 +1,84 @@
+"""Tokens and rights: 401, 403, SelfSubjectAccessReview."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clusters import ApiClient
+from tests.contract.things import ok, refused
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def test_an_unknown_token_is_unauthorized(cluster):
+    stranger = ApiClient(cluster.url, token="stranger", ca_file=cluster.ca_file)
+
+    refused(stranger.get("/api/v1/namespaces"), 401, "Unauthorized")
+    stranger.close()
+
+
+def test_without_a_token_nothing_is_given_away(cluster, secrets_):
+    assert cluster.client("").get(secrets_.path).status in (401, 403)
+
+
+def test_what_is_not_allowed_is_forbidden_by_name(cluster, warehouses, namespace):
+    warehouses.create("one")
+
+    status = refused(cluster.client("nobody").get(warehouses.at("one")), 403, "Forbidden")
+
+    assert status["message"].startswith('warehouses.kargo.akuity.io "one" is forbidden: User "')
+    assert (
+        f'cannot get resource "warehouses" in API group "kargo.akuity.io" in the namespace "{namespace}"'
+        in status["message"]
+    )
+    assert status["details"] == {"name": "one", "group": "kargo.akuity.io", "kind": "warehouses"}
+
+
+def test_what_spans_the_cluster_is_forbidden_at_the_cluster_scope(cluster):
+    status = refused(cluster.client("kargoweb").get("/api/v1/secrets"), 403, "Forbidden")
+
+    assert 'cannot list resource "secrets" in API group "" at the cluster scope' in status["message"]
+
+
+def test_a_right_is_for_a_verb_and_a_resource(cluster, warehouses, secrets_):
+    warehouses.create("one")
+    kargoweb = cluster.client("kargoweb")
+
+    ok(kargoweb.get("/apis/kargo.akuity.io/v1alpha1/warehouses"))
+    ok(kargoweb.patch(warehouses.at("one"), {"metadata": {"annotations": {"a": "b"}}}))
+    refused(kargoweb.delete(warehouses.at("one")), 403, "Forbidden")
+    refused(kargoweb.patch(warehouses.at("one", "status"), {}), 403, "Forbidden")
+    refused(kargoweb.get(secrets_.path), 403, "Forbidden")
+
+
+def test_a_forbidden_object_does_not_show_whether_it_exists(cluster, warehouses):
+    refused(cluster.client("nobody").get(warehouses.at("none")), 403, "Forbidden")
+
+
+@pytest.mark.parametrize(
+    ("role", "verb", "resource", "subresource", "allowed"),
+    [
+        ("kargoweb", "list", "warehouses", "", True),
+        ("kargoweb", "patch", "warehouses", "", True),
+        ("kargoweb", "patch", "projectconfigs", "status", False),
+        ("manager", "patch", "projectconfigs", "status", True),
+        ("nobody", "list", "warehouses", "", False),
+        ("admin", "delete", "warehouses", "", True),
+    ],
+)
+def test_one_can_ask_what_one_may(cluster, role, verb, resource, subresource, allowed):
+    attributes = {"verb": verb, "group": "kargo.akuity.io", "resource": resource, "subresource": subresource}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+
+    answer = ok(cluster.client(role).post(REVIEWS, review), 201)
+
+    assert (answer["kind"], answer["status"]["allowed"]) == ("SelfSubjectAccessReview", allowed)
+
+
+def test_everybody_with_a_token_may_look_around(cluster):
+    for path in ("/version", "/api", "/apis", "/api/v1", "/apis/kargo.akuity.io/v1alpha1"):
+        assert ok(cluster.client("nobody").get(path))

@@ -1,0 +1,87 @@
+"""Deletion, finalizers and preconditions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.things import ok, refused, version
+
+HELD = "example.com/held"
+
+
+def test_a_deleted_object_is_gone(warehouses):
+    uid = warehouses.create("one")["metadata"]["uid"]
+
+    status = ok(warehouses.api.delete(warehouses.at("one")))
+
+    assert (status["kind"], status["status"]) == ("Status", "Success")
+    assert status["details"] == {"name": "one", "group": "kargo.akuity.io", "kind": "warehouses", "uid": uid}
+    refused(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
+    refused(warehouses.api.delete(warehouses.at("one")), 404, "NotFound")
+
+
+def test_an_object_made_again_is_another_one(warehouses):
+    first = warehouses.create("one")
+    warehouses.api.delete(warehouses.at("one"))
+
+    second = warehouses.create("one")
+
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    assert version(second) > version(first)
+
+
+def test_finalizers_hold_an_object_until_they_are_gone(warehouses):
+    created = warehouses.create("one", finalizers=[HELD])
+
+    held = ok(warehouses.api.delete(warehouses.at("one")))
+
+    assert held["metadata"]["deletionTimestamp"]
+    assert held["metadata"]["generation"] == created["metadata"]["generation"] + 1
+    assert warehouses.get("one")["metadata"]["deletionTimestamp"]
+    again = ok(warehouses.api.delete(warehouses.at("one")))
+    assert version(again) == version(held)
+
+    warehouses.patch("one", {"metadata": {"finalizers": None}})
+    refused(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
+
+
+def test_a_watch_sees_the_marking_and_the_end(warehouses):
+    start = version(warehouses.create("one", finalizers=[HELD]))
+    warehouses.api.delete(warehouses.at("one"))
+    warehouses.patch("one", {"metadata": {"finalizers": []}})
+
+    with warehouses.api.watch(warehouses.path, resourceVersion=start) as events:
+        marked = next(events)
+        end = next(events)
+
+    assert (marked["type"], HELD in marked["object"]["metadata"]["finalizers"]) == ("MODIFIED", True)
+    assert end["type"] == "DELETED"
+
+
+def test_no_finalizer_can_be_added_to_what_is_being_deleted(warehouses):
+    warehouses.create("one", finalizers=[HELD])
+    warehouses.api.delete(warehouses.at("one"))
+
+    body = {"metadata": {"finalizers": [HELD, "example.com/late"]}}
+
+    refused(warehouses.api.patch(warehouses.at("one"), body), 422, "Invalid")
+    warehouses.patch("one", {"metadata": {"finalizers": None}})
+
+
+@pytest.mark.parametrize("field", ["uid", "resourceVersion"])
+def test_preconditions_must_hold(warehouses, field):
+    created = warehouses.create("one")
+
+    wrong = {"preconditions": {field: "1"}}
+    refused(warehouses.api.delete(warehouses.at("one"), wrong), 409, "Conflict")
+
+    right = {"preconditions": {field: created["metadata"][field]}}
+    ok(warehouses.api.delete(warehouses.at("one"), right))
+
+
+def test_a_dry_run_deletes_nothing(warehouses):
+    created = warehouses.create("one")
+
+    ok(warehouses.api.delete(warehouses.at("one"), dryRun="All"))
+
+    assert warehouses.get("one") == created

@@ -1,0 +1,94 @@
+"""What the server says it serves, and requests beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.clusters import Cluster
+from tests.contract.things import ok, refused
+
+
+def resources(cluster: Cluster, path: str) -> dict[str, Any]:
+    return {entry["name"]: entry for entry in ok(cluster.api.get(path))["resources"]}
+
+
+def test_kargos_types_are_listed(cluster):
+    found = resources(cluster, "/apis/kargo.akuity.io/v1alpha1")
+
+    assert {
+        "projects",
+        "projectconfigs",
+        "clusterconfigs",
+        "warehouses",
+        "freights",
+        "warehouses/status",
+    } <= set(found)
+    assert [found[name]["namespaced"] for name in ("projects", "clusterconfigs", "warehouses")] == [
+        False,
+        False,
+        True,
+    ]
+    assert found["warehouses"]["kind"] == "Warehouse"
+    assert {"get", "list", "watch", "create", "update", "patch", "delete"} <= set(
+        found["warehouses"]["verbs"]
+    )
+
+
+def test_the_core_types_are_listed(cluster):
+    found = resources(cluster, "/api/v1")
+
+    assert found["namespaces"]["shortNames"] == ["ns"]
+    assert {"secrets", "events", "serviceaccounts"} <= set(found)
+
+
+def test_groups_are_listed_with_their_version(cluster):
+    groups = {group["name"]: group for group in ok(cluster.api.get("/apis"))["groups"]}
+
+    assert groups["kargo.akuity.io"]["preferredVersion"]["groupVersion"] == "kargo.akuity.io/v1alpha1"
+    assert {"apiextensions.k8s.io", "coordination.k8s.io", "authorization.k8s.io"} <= set(groups)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apis/kargo.akuity.io/v1alpha1/nothing",
+        "/apis/kargo.akuity.io/v9/warehouses",
+        "/nothing",
+        "/api/v1/nothing",
+    ],
+)
+def test_what_is_not_served_is_not_found(cluster, path):
+    assert cluster.api.get(path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v1/namespaces/default"),
+        ("PUT", "/api/v1/namespaces"),
+        ("POST", "/apis/kargo.akuity.io/v1alpha1/projects/one"),
+    ],
+)
+def test_a_method_that_makes_no_sense_is_refused(cluster, method, path):
+    refused(cluster.api.request(method, path, {}), 405, "MethodNotAllowed")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'"x"', b"5"], ids=["empty", "broken", "list", "text", "number"]
+)
+def test_a_body_that_is_no_object_is_refused(warehouses, body):
+    refused(warehouses.api.post(warehouses.path, body), 400, "BadRequest")
+
+
+def test_a_body_must_be_json(warehouses):
+    answer = warehouses.api.request(
+        "POST", warehouses.path, b"a=b", content_type="application/x-www-form-urlencoded"
+    )
+
+    refused(answer, 415, "UnsupportedMediaType")
+
+
+def test_a_body_has_a_limit(warehouses):
+    assert warehouses.api.post(warehouses.path, b" " * (3 * 1024 * 1024 + 1)).status == 413

@@ -1,0 +1,163 @@
+"""Lists: pages, versions, selectors."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.things import names, refused, version
+
+
+@pytest.fixture
+def five(warehouses):
+    for name in "abcde":
+        warehouses.create(name, labels={"letter": name, "vowel": "yes" if name in "ae" else "no"})
+    return warehouses
+
+
+def test_a_list_says_what_it_is(five):
+    listed = five.list()
+
+    assert (listed["kind"], listed["apiVersion"]) == ("WarehouseList", "kargo.akuity.io/v1alpha1")
+    assert names(listed) == list("abcde")
+    assert listed["items"][0]["kind"] == "Warehouse"
+
+
+def test_a_list_of_all_namespaces_holds_this_one_too(five, namespace):
+    listed = five.api.get("/apis/kargo.akuity.io/v1alpha1/warehouses").body
+
+    assert [
+        item["metadata"]["name"] for item in listed["items"] if item["metadata"]["namespace"] == namespace
+    ] == list("abcde")
+
+
+def test_pages_give_one_consistent_list(five):
+    first = five.list(limit=2)
+    five.create("bb")
+    five.api.delete(five.at("d"))
+    five.annotate("e", "changed")
+
+    second = five.list(limit=2, **{"continue": first["metadata"]["continue"]})
+    third = five.list(limit=2, **{"continue": second["metadata"]["continue"]})
+
+    assert [names(page) for page in (first, second, third)] == [["a", "b"], ["c", "d"], ["e"]]
+    assert version(first) == version(second) == version(third)
+    assert first["metadata"]["remainingItemCount"] == 3
+    assert "annotations" not in third["items"][0]["metadata"], "as it was when the list began"
+    assert not third["metadata"].get("continue")
+
+
+def test_a_page_that_holds_everything_is_the_last(five):
+    assert not five.list(limit=5)["metadata"].get("continue")
+
+
+def test_pages_of_a_selection_leave_the_rest_out(five):
+    first = five.list(limit=1, labelSelector="vowel=yes")
+    second = five.list(limit=1, labelSelector="vowel=yes", **{"continue": first["metadata"]["continue"]})
+
+    assert [names(first), names(second)] == [["a"], ["e"]]
+    assert "remainingItemCount" not in first["metadata"]
+
+
+def test_a_continue_token_that_is_none_is_refused(five):
+    refused(five.api.get(five.path, limit=1, **{"continue": "nonsense"}), 400, "BadRequest")
+
+
+@pytest.mark.parametrize("given", ["0", ""], ids=["any", "most recent"])
+def test_version_zero_and_none_give_a_list(five, given):
+    assert names(five.list(resourceVersion=given)) == list("abcde")
+
+
+def test_a_list_at_an_exact_version_is_as_it_was_then(five):
+    then = version(five.list())
+    five.api.delete(five.at("a"))
+
+    assert names(five.list(resourceVersion=then, resourceVersionMatch="Exact")) == list("abcde")
+    assert names(five.list()) == list("bcde")
+
+
+def test_a_version_from_the_future_is_refused(five):
+    status = refused(
+        five.api.get(five.path, resourceVersion=version(five.list()) + 1_000_000), 504, "Timeout"
+    )
+
+    assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+
+
+def test_a_version_that_is_no_number_is_refused(five):
+    assert five.api.get(five.path, resourceVersion="abc").status in (400, 422)
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        ("letter=a", "a"),
+        ("letter==a", "a"),
+        ("letter!=a", "bcde"),
+        ("letter", "abcde"),
+        ("!letter", ""),
+        ("other!=a", "abcde"),
+        ("letter in (a, b)", "ab"),
+        ("letter notin (a,b)", "cde"),
+        ("other notin (a)", "abcde"),
+        ("vowel=yes,letter!=a", "e"),
+        ("letter in (a,b),vowel in (no)", "b"),
+        ("letter=", ""),
+    ],
+)
+def test_label_selectors_select(five, selector, selected):
+    assert names(five.list(labelSelector=selector)) == list(selected)
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [("metadata.name=c", "c"), ("metadata.name!=c", "abde"), ("metadata.name=none", "")],
+)
+def test_field_selectors_select(five, selector, selected):
+    assert names(five.list(fieldSelector=selector)) == list(selected)
+
+
+def test_the_namespace_can_be_selected_too(five, namespace):
+    path = "/apis/kargo.akuity.io/v1alpha1/warehouses"
+
+    assert names(
+        five.api.get(path, fieldSelector=f"metadata.namespace={namespace},metadata.name=b").body
+    ) == ["b"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"labelSelector": "a in b"},
+        {"labelSelector": "=="},
+        {"fieldSelector": "spec.interval=5m0s"},
+        {"fieldSelector": "x"},
+    ],
+    ids=["bad set", "no key", "unknown field", "no operator"],
+)
+def test_selectors_that_make_no_sense_are_refused(five, query):
+    refused(five.api.get(five.path, **query), 400, "BadRequest")
+
+
+def test_secrets_are_selected_by_type(secrets_):
+    secrets_.create("plain")
+    body = {**secrets_.make({"name": "special"}), "type": "example.com/special"}
+    secrets_.api.post(secrets_.path, body)
+
+    assert names(secrets_.list(fieldSelector="type=Opaque")) == ["plain"]
+
+
+def test_a_table_has_a_row_for_each_object(five):
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+    table = five.api.request("GET", five.path, headers={"Accept": accept}, limit=2).body
+
+    assert table["kind"] == "Table"
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Shard", "Age"]
+    assert [row["cells"][0] for row in table["rows"]] == ["a", "b"]
+    assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+    assert table["metadata"]["continue"]
+
+
+def test_deleting_a_collection_takes_what_is_selected(five):
+    five.api.delete(five.path, labelSelector="vowel=no")
+
+    assert names(five.list()) == ["a", "e"]
