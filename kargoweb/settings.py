@@ -119,9 +119,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"credentials": {"()": "receivers.rules.redaction.RedactCredentials"}},
+    "filters": {
+        "credentials": {"()": "receivers.rules.redaction.RedactCredentials"},
+        "faults only": {"()": "kargoweb.logs.FaultsOnly"},
+    },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["credentials"]},
     },
+    "loggers": {"django.request": {"filters": ["faults only"]}},
     "root": {"handlers": ["stderr"], "level": KARGOWEB.log_level},
 }
