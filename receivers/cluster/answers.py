@@ -60,7 +60,7 @@ def error_of_status(
     status: Mapping[str, Any], code: int, retry_after: str | None, doing: str
 ) -> ClusterError:
     """Return the error for a decoded `Status` object (empty if the answer was none)."""
-    message = str(status.get("message") or "")[:MESSAGE_LIMIT]
+    message = str(status.get("message") or "")[:MESSAGE_LIMIT].rstrip(".")
     details = status.get("details")
     details = details if isinstance(details, dict) else {}
     seconds = _seconds(retry_after) or _seconds(details.get("retryAfterSeconds"))
