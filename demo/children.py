@@ -16,6 +16,7 @@ from typing import IO, Final
 from demo.places import Places
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+LAST_WORDS_PAUSE: Final = 0.2  # seconds until what an ended child has said is read from its pipe
 END_SECONDS: Final = 5.0  # for all children to end when asked to; then they are killed
 
 _LEVEL: Final = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) |^\[(INFO|WARNING|ERROR)\] ")
@@ -27,12 +28,16 @@ class ChildEnded(Exception):
 
 
 class Children:
-    """Processes that end with this one. What they log goes to a file, and to standard error if it is a warning."""
+    """Processes that end with this one.
+
+    What they say goes to files; warnings go to standard error as well, while `audible`: parts that wait for one another
+    complain at the start.
+    """
 
     def __init__(self, places: Places) -> None:
         self._places = places
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._ending = False
+        self.audible = False
         self._guardian = subprocess.Popen(
             [sys.executable, "-m", "demo.guardian"], cwd=ROOT, stdin=subprocess.PIPE, process_group=0
         )
@@ -71,11 +76,11 @@ class Children:
                     if code < 0
                     else f"ended with exit code {code}"
                 )
-                raise ChildEnded(f"{name} {how}; what it said is in {self._places.log(name)}")
+                raise ChildEnded(f"{name} {how}: {self._last_words(name)}")
 
     def end(self) -> None:
         """End all children, the one that was started last first."""
-        self._ending = True
+        self.audible = False
         deadline = time.monotonic() + END_SECONDS
         for process in reversed(self._processes.values()):
             process.terminate()
@@ -87,6 +92,15 @@ class Children:
             self._guardian.stdin.close()
         self._guardian.wait()
 
+    def _last_words(self, name: str) -> str:
+        """Return the last line that a child has said, and where the others are."""
+        time.sleep(LAST_WORDS_PAUSE)
+        path = self._places.log(name)
+        lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+        return (
+            f"{lines[-1].strip()} (more in {path})" if len(lines) > 1 else "".join(lines) or "it said nothing"
+        )
+
     def _listen(self, name: str, stream: IO[str]) -> None:
         shown = True
         with stream, self._places.log(name).open("a") as log:
@@ -95,5 +109,5 @@ class Children:
                 log.flush()
                 if level := _LEVEL.match(line):
                     shown = (level[1] or level[2]) not in _QUIET
-                if shown and line.strip() and not self._ending:
+                if shown and line.strip() and self.audible:
                     sys.stderr.write(f"{name}: {line}")

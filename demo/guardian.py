@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Final
 
-GRACE: Final = 3.0  # seconds for the children of a demo that was killed
+GRACE: Final = 2.0  # seconds for the children of a demo that was killed
 
 
 def main() -> None:

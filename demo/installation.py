@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from demo.apiserver.kubeconfig import write_kubeconfig
-from demo.children import ChildEnded, Children
+from demo.children import Children
 from demo.docker_hub import Webhook, registered
 from demo.places import Places
 from demo.registry import IMAGE_INDEX, Registry
@@ -43,11 +43,12 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What to try first: a receiver, and a tag that waits in the registry to be announced to it."""
+    """What to try first: a receiver, a tag that waits in the registry to be announced to it, and the tag after that."""
 
     receiver: str
     url: str
     tag: str
+    next_tag: str
 
 
 class Installation:
@@ -97,7 +98,9 @@ class Installation:
 
     def wait(self) -> None:
         """Wait for ever. Raises `ChildEnded` when one of the parts does not go on."""
-        while self._children is not None:
+        assert self._children is not None  # noqa: S101 - started before
+        self._children.audible = True
+        while True:
             self._children.check()
             time.sleep(WATCH_PAUSE)
 
@@ -176,7 +179,7 @@ class Installation:
         """Push a new tag that nobody has announced yet, and write the body that announces it."""
         if webhook is None:
             return None
-        tag = _next_patch(registry)
+        tag, next_tag = _next_patches(registry)
         registry.put(EXAMPLE_REPOSITORY, tag)
         self.places.push_body.write_bytes(
             compose(
@@ -187,7 +190,7 @@ class Installation:
                 pushed_at=int(time.time()),
             )
         )
-        return Offer(webhook.receiver, webhook.url, tag)
+        return Offer(webhook.receiver, webhook.url, tag, next_tag)
 
     def _settle(self, condition: Callable[[], object]) -> None:
         """Wait for `condition`, but not for ever: somebody may have changed what it is about."""
@@ -248,12 +251,10 @@ def _all_discovered(cluster: Cluster) -> bool:
     )
 
 
-def _next_patch(registry: Registry) -> str:
-    """Return the version after the newest one of the example repository."""
+def _next_patches(registry: Registry) -> tuple[str, str]:
+    """Return the two versions after the newest one of the example repository."""
     found = (semver.parse_tag(tag.name, strict=True) for tag in registry.tags(EXAMPLE_REPOSITORY))
     versions = sorted((one for one in found if one and not one.pre and one.major == 1), key=semver.order)
-    newest = versions[-1] if versions else semver.Version(1, 0, -1)
-    return f"{newest.major}.{newest.minor}.{newest.patch + 1}"
-
-
-__all__ = ["ChildEnded", "DemoError", "Installation", "Offer"]
+    newest = versions[-1] if versions else semver.Version(1, 0, 0)
+    start = f"{newest.major}.{newest.minor}"
+    return f"{start}.{newest.patch + 1}", f"{start}.{newest.patch + 2}"

@@ -29,7 +29,7 @@ def welcome(base_url: str, password: str, places: Places, offer: Offer | None, h
 def _commands(places: Places, offer: Offer | None, here: Path) -> list[tuple[str, str]]:
     kubectl = f"kubectl --kubeconfig {shlex.quote(_shown(places.kubeconfig, here))}"
     query = "-o=jsonpath='{.status.webhookReceivers}'"
-    push = f"{shlex.quote(_python(here))} manage.py push {EXAMPLE_REPOSITORY}:1.2.3"
+    push = f"{_python(here)} manage.py push {EXAMPLE_REPOSITORY}:{offer.next_tag if offer else '1.2.3'}"
     commands = []
     if offer:
         body = shlex.quote(f"@{_shown(places.push_body, here)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any
 
 from django.conf import settings
@@ -62,13 +63,11 @@ class Command(BaseCommand):
     def _webhooks(self, places: Places, push: Push) -> list[Webhook]:
         """Return the webhooks to call. Raises CommandError when the demo does not run."""
         try:
-            cluster = connect(str(places.kubeconfig))
-            projects = subscribers(cluster, push)
-            webhooks = registered(cluster, projects) if projects else []
+            with closing(connect(str(places.kubeconfig))) as cluster:
+                projects = subscribers(cluster, push)
+                webhooks = registered(cluster, projects) if projects else []
         except ClusterError as error:
-            raise CommandError(
-                f"The demo is not running (start it with `make run`), so nobody is called: {error}"
-            ) from error
+            raise CommandError(f"The demo does not run (start it with `make run`): {error}") from error
         if not projects:
             self.stdout.write(
                 f"No Warehouse subscribes to {push.repository}, so nobody would have registered a webhook there."

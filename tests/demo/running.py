@@ -1,0 +1,118 @@
+"""`manage.py demo` as people start it."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Self
+
+from tests.clusters import PATIENCE, ROOT
+from tests.product import free_port
+
+LAST_LINE = "Ctrl-C ends all of it"
+# What the test session has set for its own servers.
+NOT_INHERITED = {"DATABASE_URL", "KARGOWEB_SECRET_KEY", "KUBECONFIG", "DJANGO_SETTINGS_MODULE"}
+
+
+class Demo:
+    """The demo with its state in `directory`, on a free port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        self.environment = kept | {"KARGOWEB_DATA_DIR": str(directory), "PORT": str(self.port)}
+        self.output = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def start(self, *arguments: str) -> None:
+        """Start it and wait until it has said everything."""
+        self.process = self.popen("demo", *arguments)
+        self.output = self._read_until(LAST_LINE)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `manage.py` with these arguments."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run `manage.py` with these arguments to its end; return the exit code and what it printed."""
+        process = self.popen(*arguments)
+        output, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, output.decode()
+
+    def line(self, start: str) -> str:
+        """Return the line of the output that starts like this, without the spaces before it."""
+        [found] = [line.strip() for line in self.output.splitlines() if line.strip().startswith(start)]
+        return found
+
+    @property
+    def descendants(self) -> set[int]:
+        """The ids of all processes that the demo has started, and theirs."""
+        found, fresh = set(), {self.process.pid}
+        while fresh:
+            fresh = {child for parent in fresh for child in _children(parent)} - found
+            found |= fresh
+        return found
+
+    def deliveries(self) -> list[tuple[str, int]]:
+        """Return tag and response code of all deliveries in the log, in order."""
+        with closing(sqlite3.connect(self.directory / "kargoweb.sqlite3")) as connection:
+            return connection.execute("SELECT tag, status FROM receivers_delivery ORDER BY id").fetchall()
+
+    def interrupt(self) -> tuple[int, str]:
+        """Press Ctrl-C; return the exit code and what was printed after that."""
+        self.process.send_signal(signal.SIGINT)
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, output.decode()
+
+    def _read_until(self, end: str) -> str:
+        assert self.process.stdout is not None
+        text, deadline = "", time.monotonic() + PATIENCE
+        while end not in text:
+            assert time.monotonic() < deadline, f"the demo did not start:\n{text}"
+            if select.select([self.process.stdout], [], [], 0.1)[0]:
+                data = os.read(self.process.stdout.fileno(), 65536)
+                assert data, f"the demo ended:\n{text}"
+                text += data.decode()
+        return text
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether there is such a process, and it is not just waiting to be buried."""
+    try:
+        return re.search(r"\) ([A-Z])", Path(f"/proc/{pid}/stat").read_text())[1] != "Z"  # type: ignore[index]
+    except OSError:
+        return False
+
+
+def _children(pid: int) -> set[int]:
+    try:
+        return {
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        }
+    except OSError:
+        return set()
