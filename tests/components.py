@@ -17,6 +17,7 @@ LEFT_OUT: Final = "LEFT OUT: "
 # Each with the programs it is known by, and how to get one of them.
 # Each program with the way to get it.
 COMPONENTS: Final = {
+    "curl": "apt-get install curl",
     "kubectl": "apt-get install kubernetes-client",
 }
 
