@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from sys import intern
 from typing import Any, Final
 
 from receivers.rules.subscriptions import Subscription, decode_subscription
@@ -167,9 +169,15 @@ def _published(raw: Any) -> PublishedUrl:
 def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
     entries = (_map(entry) for entry in _list(status.get("conditions")))
     return tuple(
-        Condition(*(_text(entry.get(key)) for key in ("type", "status", "reason", "message")))
+        _condition(*(_text(entry.get(key)) for key in ("type", "status", "reason", "message")))
         for entry in entries
     )
+
+
+@lru_cache(maxsize=1024)
+def _condition(type_: str, status: str, reason: str, message: str) -> Condition:
+    """Return the one Condition of these values: thousands of objects say the same."""
+    return Condition(type_, status, reason, message)
 
 
 def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
@@ -193,14 +201,14 @@ def decode_warehouse(raw: Mapping[str, Any]) -> Warehouse:
     """Decode a Warehouse and compile its subscriptions."""
     metadata, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
     return Warehouse(
-        project=_text(metadata.get("namespace")),
+        project=intern(_text(metadata.get("namespace"))),
         name=_text(metadata.get("name")),
         uid=_text(metadata.get("uid")),
         resource_version=_text(metadata.get("resourceVersion")),
         generation=_number(metadata.get("generation")),
         shard=_text(spec.get("shard")),
-        interval=_text(spec.get("interval")),
-        creation_policy=_text(spec.get("freightCreationPolicy")) or "Automatic",
+        interval=intern(_text(spec.get("interval"))),
+        creation_policy=intern(_text(spec.get("freightCreationPolicy")) or "Automatic"),
         criteria=_text(_map(spec.get("freightCreationCriteria")).get("expression")),
         subscriptions=tuple(map(decode_subscription, _list(spec.get("subscriptions")))),
         refresh_token=_text(_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
