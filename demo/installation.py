@@ -28,7 +28,7 @@ from receivers.rules.resources import WAREHOUSES, decode_warehouse
 
 LOOPBACK: Final = "127.0.0.1"
 PATIENCE: Final = 60.0  # seconds for everything to be up
-SETTLING: Final = 10.0  # seconds for the first discoveries; the demo is of use without them
+SETTLING: Final = 5.0  # seconds for the example's URL and first discovery; the demo is of use without them
 PROBE_PAUSE: Final = 0.05  # seconds
 WATCH_PAUSE: Final = 0.25  # seconds between two looks at the children
 
@@ -91,7 +91,7 @@ class Installation:
             self._start_kargoweb(self._children)
             self._await(self._is_ready, "kargoweb is not ready")
             self._settle(lambda: self._published(cluster))
-            self._settle(lambda: _all_discovered(cluster))
+            self._settle(lambda: _is_looked_at(cluster))
             return self._offer(registry, self._published(cluster))
         finally:
             cluster.close()
@@ -242,11 +242,11 @@ def _port_of_last_time(places: Places) -> int:
         return 0
 
 
-def _all_discovered(cluster: Cluster) -> bool:
-    """Say whether every Warehouse that is looked at has been discovered once."""
+def _is_looked_at(cluster: Cluster) -> bool:
+    """Say whether the controller has looked at the example's Warehouses, so that what comes now is news to it."""
     return all(
-        warehouse.discovered_at or warehouse.shard
-        for page in cluster.list_pages(WAREHOUSES, item=decode_warehouse)
+        warehouse.conditions or warehouse.shard
+        for page in cluster.list_pages(WAREHOUSES, EXAMPLE_PROJECT, item=decode_warehouse)
         for warehouse in page.items
     )
 

@@ -70,7 +70,8 @@ class Demo:
     @property
     def descendants(self) -> set[int]:
         """The ids of all processes that the demo has started, and theirs."""
-        found, fresh = set(), {self.process.pid}
+        found: set[int] = set()
+        fresh = {self.process.pid}
         while fresh:
             fresh = {child for parent in fresh for child in _children(parent)} - found
             found |= fresh

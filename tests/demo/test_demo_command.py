@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import urllib3
@@ -83,9 +84,8 @@ def test_one_can_sign_in_with_it(demo: Demo) -> None:
     cookie = http.request("GET", url).headers["Set-Cookie"].partition(";")[0]
     password = demo.line("Sign in").split()[3]
     fields = {"username": "admin", "password": password, "csrfmiddlewaretoken": cookie.partition("=")[2]}
-    answer = http.request_encode_body(
-        "POST", url, fields, headers={"Cookie": cookie}, encode_multipart=False, redirect=False
-    )
+    headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+    answer = http.urlopen("POST", url, body=urlencode(fields), headers=headers, redirect=False)
     http.clear()
     assert answer.status == 302
 

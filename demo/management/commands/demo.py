@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-from demo.account import sign_in_password
-from demo.children import ChildEnded
-from demo.installation import DemoError, Installation
-from demo.welcome import welcome
-from receivers.cluster.errors import ClusterError
+from django.core.management.base import BaseCommand, CommandParser
 
 
 class Ended(BaseException):
@@ -34,28 +27,19 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _end)
-        installation = Installation(settings.KARGOWEB, options["api_port"])
         try:
-            installation.reserve()
-            self.stdout.write("Starting a Kargo installation in a box, and kargoweb in front of it …")
-            self.stdout.flush()
-            password = sign_in_password(installation.places.password)
-            offer = installation.start()
-            self.stdout.write(
-                welcome(settings.KARGOWEB.base_url, password, installation.places, offer, Path.cwd())
-            )
-            self.stdout.flush()
-            installation.wait()
-        except Ended:
-            pass
-        except (ChildEnded, ClusterError, DemoError) as error:
-            raise CommandError(str(error)) from error
-        finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            installation.end()
+                signal.signal(number, _end)
+            # Not before Ctrl-C is seen to: this takes a second.
+            from demo.box import run  # noqa: PLC0415
+
+            run(settings.KARGOWEB, options["api_port"], self._say)
+        except Ended:
+            return
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
 
 
 def _end(*_: object) -> None:
