@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from kubernetes.client import Configuration
@@ -16,22 +17,23 @@ FRESH_FOR: Final = 1.0  # seconds; the hook behind it scans the environment each
 class Credentials:
     """The `Authorization` header, kept fresh by the official client's hook (token files, exec plugins)."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, clock: Callable[[], float] = time.monotonic) -> None:
         self._configuration = configuration
+        self._clock = clock
         self._lock = threading.Lock()
         self._asked = float("-inf")
         self._value = ""
 
     def header(self) -> str:
         """Return the value to send, or an empty string. Raises `ConfigurationProblem`."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._asked < FRESH_FOR:
             return self._value
         # One thread asks (a plugin may take seconds); the others go on with what they have.
         if self._lock.acquire(blocking=self._asked == float("-inf")):
             try:
                 self._value = self._ask()
-                self._asked = time.monotonic()
+                self._asked = self._clock()
             finally:
                 self._lock.release()
         return self._value

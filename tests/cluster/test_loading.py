@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 import pytest
 import yaml
@@ -48,7 +49,7 @@ def test_another_context_can_be_named(tmp_path):
     assert load_configuration(path).get_api_key_with_prefix("BearerToken") == f"Bearer {TOKEN}"
 
 
-def broken(**changes) -> dict:
+def broken(**changes: Any) -> dict[str, Any]:
     return {**GOOD, **changes}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 
 import pytest
 import yaml
@@ -81,7 +80,7 @@ def test_a_watch_through_a_proxy_gives_events_and_can_be_closed(tmp_path):
         with watch:
             events = iter(watch)
             assert next(events) == ("ADDED", {"metadata": {"name": "w"}})
-            closer = threading.Thread(target=lambda: (time.sleep(0.05), watch.close()))
+            closer = threading.Timer(0.05, watch.close)
             closer.start()
             assert list(events) == []
             closer.join()

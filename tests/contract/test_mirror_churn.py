@@ -213,7 +213,7 @@ def repository_names(mirror) -> list[str]:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(steps=steps)
 def test_after_any_sequence_the_mirror_equals_a_fresh_list(churn, steps):

@@ -74,6 +74,7 @@ def test_a_forgotten_version_is_listed_again_and_differences_are_events(demo, ka
 def test_what_was_known_stays_until_a_slow_new_list_is_complete(demo, kargo):
     with mirrored(demo.kubeconfig) as mirror:
         steady = mirror.warehouse("default", "steady")
+        assert steady is not None
 
         def lists_again():
             demo.faults({"verb": "list", "latency": 0.5}, expireWatches=True)
@@ -213,3 +214,30 @@ def test_stopping_does_not_wait_for_a_silent_server(demo, kargo):
     until("the lists wait", lambda: asked(demo, "list warehouses"))
     mirror.stop()
     assert not any(watcher.is_alive() for watcher in mirror.watchers)
+
+
+@pytest.fixture
+def bookmarking(tmp_path):
+    """A cluster that sends bookmarks all the time, with one Warehouse."""
+    options = ("--bookmark-interval", "0.1")
+    with (
+        DemoCluster(tmp_path, options=options) as cluster,
+        contextlib.closing(connect(str(cluster.kubeconfig))) as client,
+    ):
+        Kargo(client).warehouse("default", "steady", "docker.io/example/steady")
+        yield cluster, Kargo(client)
+
+
+def test_a_server_that_was_restored_from_a_backup_is_listed_again(bookmarking, tmp_path):
+    cluster, kargo = bookmarking
+    cluster.stop()
+    backup = (tmp_path / "state.jsonl").read_bytes()
+    cluster.start()
+    for number in range(5):
+        kargo.warehouse("default", f"lost{number}", "docker.io/example/app")
+    with mirrored(cluster.kubeconfig) as mirror:
+        cluster.stop()
+        (tmp_path / "state.jsonl").write_bytes(backup)
+        cluster.start()
+        caught_up(mirror, kargo)
+        assert [each.name for each in mirror.warehouses()] == ["steady"]
