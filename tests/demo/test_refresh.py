@@ -20,9 +20,9 @@ ALL_WELL = {
 
 
 def test_a_refresh_is_handled_discovers_the_tag_and_makes_freight(kargo: Kargo) -> None:
-    warehouse = kargo.warehouse()
+    warehouse = kargo.warehouse().settled()
     digest = warehouse.push("1.0.0")
-    status = warehouse.settled().refresh().status
+    status = warehouse.refresh().status
     assert warehouse.conditions == ALL_WELL | {"FreightCreated": "True/NewFreight"}
     assert status["observedGeneration"] == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["discoveredArtifacts"]["discoveredAt"])
