@@ -184,23 +184,21 @@ def _comparator(text: str, operator: str, version: Version, precision: int) -> C
 def _bounds(operator: str, version: Version, precision: int) -> tuple[Bound | None, Bound | None]:
     """Return from where and up to where versions are inside, for `precision` numbers given (0 to 3)."""
     key = order(version)
-    match operator:
-        case "" | "=" if precision == _NUMBERS:
-            return key, _after(key)
-        case "" | "=" | "~" | "~>":
-            return key, _tilde_end(version, precision)
-        case "!=":
-            return _not_equal_bounds(version, precision)
-        case ">":
-            return (_step(version, precision) if precision in {1, 2} else _after(key)), None
-        case "<":
-            return None, key
-        case ">=" | "=>":
-            return key, None
-        case "<=" | "=<":
-            return None, _after(key) if precision == _NUMBERS else _step(version, precision or 2)
-        case _:  # "^", the last that the pattern lets through
-            return key, _caret_end(version, precision)
+    exact = precision == _NUMBERS
+    bounds: dict[str, tuple[Bound | None, Bound | None]] = {
+        "=": (key, _after(key) if exact else _tilde_end(version, precision)),
+        "!=": _not_equal_bounds(version, precision),
+        ">": (_step(version, precision) if precision in {1, 2} else _after(key), None),
+        "<": (None, key),
+        ">=": (key, None),
+        "<=": (None, _after(key) if exact else _step(version, precision or 2)),
+        "~": (key, _tilde_end(version, precision)),
+        "^": (key, _caret_end(version, precision)),
+    }
+    return bounds[_SYNONYMS.get(operator, operator)]
+
+
+_SYNONYMS: Final = {"": "=", "=>": ">=", "=<": "<=", "~>": "~"}
 
 
 def _after(key: Bound) -> Bound:

@@ -84,7 +84,7 @@ class _Reader:
     position: int = 0
 
     def read_document(self, shape: Shape) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        found: dict[str, dict[str, Any]] = {}
         self.read_value(shape, found, "", "", depth=0)
         self.position = self.end_of_spaces()
         if self.position < len(self.text):
@@ -116,7 +116,7 @@ class _Reader:
         if self.passes(_END["{"]):
             return
         while True:
-            name = _fold(_unquote(self.take(_NAME, "a name in quotes and a colon")))
+            name = fold(_unquote(self.take(_NAME, "a name in quotes and a colon")))
             self.read_value(shape.get(name), into, name, f"{path}.{name}" if path else name, depth)
             if self.take_comma_or("}") == "}":
                 return
@@ -133,7 +133,7 @@ class _Reader:
                     open_containers.append(nested)
                     fresh = True
                     if depth + len(open_containers) > DEEPEST_NESTING + 1:
-                        self.fail(f"nested deeper than {DEEPEST_NESTING} levels; expected less")
+                        raise InvalidJson(f"it nests deeper than {DEEPEST_NESTING} levels")
                     continue
             else:
                 open_containers.pop()
@@ -191,6 +191,6 @@ def _unquote(token: str) -> str:
     return _LONE_SURROGATE.sub("\ufffd", json.loads(token))
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
     """Return the name as Go compares it with ASCII names: `ſ` and the Kelvin sign are letters to it, too."""
     return name.lower() if name.isascii() else name.replace("\u017f", "s").lower()

@@ -22,6 +22,7 @@ _VALID_IN_USER: Final = _ALWAYS_PLAIN | frozenset("!$&'()*+,;=:%@")
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NEVER_IN_HOST: Final = re.compile(r"[\x00-\x1f\x7f/?#@%]")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _PORT: Final = re.compile(r"(?::[0-9]*)?")
@@ -120,7 +121,7 @@ def parse(text: str) -> Url:
 def is_host(text: str) -> bool:
     """Say whether `text` is a host with an optional port, which Go would read back unchanged."""
     authority = as_bytes(text)
-    if not authority.isprintable() and _CONTROL.search(authority) or any(c in authority for c in "/?#@%"):
+    if _NEVER_IN_HOST.search(authority):
         return False
     try:
         return _host("", authority) == authority

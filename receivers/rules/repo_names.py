@@ -20,7 +20,7 @@ _SHORTEST_REPOSITORY, _LONGEST_REPOSITORY = 2, 255  # characters, go-containerre
 _LONGEST_TAG: Final = 128  # characters
 
 _REPOSITORY_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-./")
-_TAG: Final = re.compile(r"[A-Za-z0-9_.-]{1,%d}" % _LONGEST_TAG)
+_TAG: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{_LONGEST_TAG}}}")
 _SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _SCP: Final = re.compile(r"((?:[\w-]+@)?[\w-]+(?:\.[\w-]+)*)(?::(.*))?", re.ASCII)
 

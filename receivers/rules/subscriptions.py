@@ -1,30 +1,36 @@
-"""One entry of a Warehouse's `spec.subscriptions`, decoded and compiled once."""
+"""One entry of a Warehouse's `spec.subscriptions`, decoded and compiled once.
+
+Ten thousand Warehouses are kept in memory, so what equal subscriptions have in common exists once.
+Source: `WarehouseSpec.UnmarshalJSON` in Kargo's `api/v1alpha1`; field names match in any case, as in Go.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final
 
+from receivers.rules import building
+from receivers.rules.fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS, WrongType, read_fields
+from receivers.rules.repo_names import (
+    is_docker_hub,
+    near_key,
+    normalize_chart,
+    normalize_git,
+    normalize_image,
+    split_host,
+)
+from receivers.rules.selectors import Broken, Judgement, NeverAsked, Selector
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a selector says about one tag.
+__all__ = ["Judgement", "Selector", "Subscription", "decode_subscription"]
 
-    `matches` is None when the subscription cannot be evaluated at all.
-    `rule` is a stable short name of the rule that decided; `reason` is a sentence for people, with the values.
-    """
-
-    matches: bool | None
-    rule: str
-    reason: str
-
-
-class Selector(Protocol):
-    """Decides whether a pushed tag is one that a subscription selects."""
-
-    def judge(self, tag: str) -> Judgement:
-        """Say whether `tag` (not empty) is selected, and by which rule."""
-        ...
+_NAME: Final = "name"
+_KINDS: Final = {
+    "image": (IMAGE_FIELDS, normalize_image, building.image_selector),
+    "chart": (CHART_FIELDS, normalize_chart, building.chart_selector),
+    "git": (GIT_FIELDS, normalize_git, building.git_selector),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +52,68 @@ class Subscription:
 
 def decode_subscription(raw: Any) -> Subscription:
     """Decode one entry of `spec.subscriptions`. Never raises: what is broken gets a selector that says so."""
-    raise NotImplementedError
+    try:
+        return _decoded(raw)
+    except WrongType as error:
+        return _broken(raw, str(error))
+
+
+def _decoded(raw: Any) -> Subscription:
+    kind = _kind_of(raw)
+    name = raw.get(_NAME)
+    if name is not None and not isinstance(name, str):
+        raise WrongType("name is not text")
+    if kind not in _KINDS or raw[kind] is None:
+        return _subscription(kind, name or "", "", NeverAsked(kind))
+    known, _, build = _KINDS[kind]
+    fields = read_fields(raw[kind], known)
+    return _subscription(kind, name or "", fields.get("repoURL", ""), build(fields))
+
+
+def _broken(raw: Any, reason: str) -> Subscription:
+    """Return what can be said of a subscription that Kargo cannot decode, so that a push still finds it."""
+    entry = raw if isinstance(raw, Mapping) else {}
+    kind = next((key for key in entry if key in _KINDS), "")
+    fields = entry.get(kind)
+    url = fields.get("repoURL") if isinstance(fields, Mapping) else None
+    name = entry.get(_NAME)
+    return _subscription(
+        kind,
+        name if isinstance(name, str) else "",
+        url if isinstance(url, str) else "",
+        Broken("subscription.invalid", f"Kargo cannot read this subscription: {reason}"),
+    )
+
+
+def _kind_of(raw: Any) -> str:
+    if not isinstance(raw, Mapping):
+        raise WrongType("it is not an object")
+    kinds = [str(key) for key in raw if key != _NAME]
+    if len(kinds) != 1:
+        found = ", ".join(kinds) or "none"
+        raise WrongType(
+            f"beside name it takes exactly one of image, chart, git or another kind, but has {found}"
+        )
+    return kinds[0]
+
+
+def _subscription(kind: str, name: str, repo_url: str, selector: Selector) -> Subscription:
+    normalize = _KINDS[kind][1] if kind in _KINDS else None
+    repository = normalize(repo_url) if normalize and repo_url else ""
+    return Subscription(
+        kind=sys.intern(kind),
+        name=sys.intern(name),
+        repo_url=sys.intern(repo_url),
+        repository=sys.intern(repository),
+        near_key=sys.intern(_near_key(kind, repo_url)),
+        selector=selector,
+    )
+
+
+def _near_key(kind: str, repo_url: str) -> str:
+    """Return no key where being near means nothing: Git, and charts that are not in an OCI registry."""
+    scheme, separator, rest = repo_url.lower().rpartition("://")
+    is_web = separator and scheme != "oci" and not is_docker_hub(split_host(rest)[0])
+    if kind == "image" or (kind == "chart" and not is_web):
+        return near_key(repo_url)
+    return ""

@@ -1,0 +1,199 @@
+"""From the fields of a subscription to its selector, with the checks that Kargo makes on the way.
+
+Whatever Kargo refuses becomes a `Broken` selector with a sentence that says what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import re2
+
+from receivers.rules import gourl
+from receivers.rules.constraints import Constraint, InvalidConstraint, parse_constraint
+from receivers.rules.regexes import InvalidRegex, compile_regex
+from receivers.rules.repo_names import normalize_image, parse_reference
+from receivers.rules.selectors import (
+    Broken,
+    ChartVersions,
+    ExactTag,
+    GitBranch,
+    GitTags,
+    NamedRegex,
+    Regexes,
+    Selector,
+    SemverTags,
+    quoted,
+)
+
+_REMEMBERED: Final = 4096  # selectors
+
+_IMAGE_STRATEGIES: Final = frozenset({"", "SemVer", "Digest", "Lexical", "NewestBuild"})
+_BRANCH_STRATEGIES: Final = frozenset({"", "NewestFromBranch"})
+_GIT_STRATEGIES: Final = _BRANCH_STRATEGIES | {"SemVer", "Lexical", "NewestTag"}
+
+# oras-go 2.6 `registry.ParseReference`: stricter than what images are parsed with.
+# RE2, because hostile names would take the backtracking of `re` forever.
+_OCI_NAME: Final = re2.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
+)
+_OCI_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_OCI_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
+
+
+class InvalidSubscription(ValueError):
+    """Something that Kargo refuses: a stable short name of the rule, and a sentence."""
+
+    def __init__(self, rule: str, reason: str) -> None:
+        super().__init__(reason)
+        self.rule = rule
+
+
+def image_selector(fields: Mapping[str, Any]) -> Selector:
+    """Return the selector of an image subscription with these fields (`fields.IMAGE_FIELDS`)."""
+    return _or_broken(_image_selector, fields)
+
+
+def chart_selector(fields: Mapping[str, Any]) -> Selector:
+    """Return the selector of a chart subscription with these fields (`fields.CHART_FIELDS`)."""
+    return _or_broken(_chart_selector, fields)
+
+
+def git_selector(fields: Mapping[str, Any]) -> Selector:
+    """Return the selector of a Git subscription with these fields (`fields.GIT_FIELDS`).
+
+    Path patterns and `expressionFilter` are not looked at: a Docker Hub push says nothing about files and commits.
+    """
+    return _or_broken(_git_selector, fields)
+
+
+def _or_broken(build: Callable[[Mapping[str, Any]], Selector], fields: Mapping[str, Any]) -> Selector:
+    try:
+        return build(fields)
+    except InvalidSubscription as error:
+        return Broken(error.rule, str(error))
+
+
+def _image_selector(fields: Mapping[str, Any]) -> Selector:
+    strategy = fields.get("imageSelectionStrategy", "")
+    _check_strategy("imageSelectionStrategy", strategy, _IMAGE_STRATEGIES)
+    _check_platform(fields.get("platform", ""))
+    _check_image_url(fields.get("repoURL", ""))
+    constraint = fields.get("constraint", "")
+    if strategy == "Digest":
+        return ExactTag(constraint)
+    regexes = _regexes(fields)
+    if strategy in {"Lexical", "NewestBuild"}:
+        return regexes
+    return _semver_tags(regexes, bool(fields.get("strictSemvers")), _constraint("constraint", constraint))
+
+
+def _chart_selector(fields: Mapping[str, Any]) -> Selector:
+    url = fields.get("repoURL", "")
+    if not url.startswith(("http://", "https://", "oci://")):
+        raise InvalidSubscription(
+            "chart.invalid URL", f"repoURL {quoted(url)} has to begin with oci://, https:// or http://"
+        )
+    constraint = _constraint("semverConstraint", fields.get("semverConstraint", ""))
+    if url.startswith("oci://"):
+        _check_oci_url(url)
+    return _chart_versions(constraint)
+
+
+def _git_selector(fields: Mapping[str, Any]) -> Selector:
+    strategy = fields.get("commitSelectionStrategy", "")
+    _check_strategy("commitSelectionStrategy", strategy, _GIT_STRATEGIES)
+    if strategy in _BRANCH_STRATEGIES:
+        return GitBranch(fields.get("branch", ""))
+    regexes = _regexes(fields)
+    if strategy != "SemVer":
+        return GitTags(regexes)
+    constraint = _constraint("semverConstraint", fields.get("semverConstraint", ""))
+    return GitTags(_semver_tags(regexes, bool(fields.get("strictSemvers")), constraint))
+
+
+def _regexes(fields: Mapping[str, Any]) -> Regexes:
+    for legacy, now in (("allowTags", "allowTagsRegexes"), ("ignoreTags", "ignoreTagsRegexes")):
+        if fields.get(legacy):
+            raise InvalidSubscription(
+                f"{legacy}.removed", f"{legacy} is no longer supported since Kargo 1.11; use {now} instead"
+            )
+    return _compiled_regexes(fields.get("allowTagsRegexes", ()), fields.get("ignoreTagsRegexes", ()))
+
+
+@lru_cache(_REMEMBERED)
+def _compiled_regexes(allow: tuple[str, ...], ignore: tuple[str, ...]) -> Regexes:
+    return Regexes(
+        tuple(_named_regex("allowTagsRegexes", text) for text in allow),
+        tuple(_named_regex("ignoreTagsRegexes", text) for text in ignore),
+    )
+
+
+def _named_regex(field: str, text: str) -> NamedRegex:
+    try:
+        return NamedRegex(text, compile_regex(text))
+    except InvalidRegex as error:
+        raise InvalidSubscription(
+            "regex.invalid", f"{field} {quoted(text)} is not a regular expression that Kargo takes: {error}"
+        ) from error
+
+
+@lru_cache(_REMEMBERED)
+def _semver_tags(regexes: Regexes, strict: bool, constraint: Constraint | None) -> SemverTags:
+    return SemverTags(regexes, strict, constraint)
+
+
+@lru_cache(_REMEMBERED)
+def _chart_versions(constraint: Constraint | None) -> ChartVersions:
+    return ChartVersions(constraint)
+
+
+def _constraint(field: str, text: str) -> Constraint | None:
+    try:
+        return parse_constraint(text) if text else None
+    except InvalidConstraint as error:
+        raise InvalidSubscription(
+            "constraint.invalid", f"{field} {quoted(text)} is not a version constraint: {error}"
+        ) from error
+
+
+def _check_strategy(field: str, strategy: str, known: frozenset[str]) -> None:
+    if strategy not in known:
+        listed = ", ".join(sorted(known - {""}))
+        raise InvalidSubscription("strategy.unknown", f"{field} {quoted(strategy)} is none of {listed}")
+
+
+def _check_platform(platform: str) -> None:
+    if platform and "/" not in platform:
+        raise InvalidSubscription(
+            "platform.invalid", f"platform {quoted(platform)} is not of the form os/arch, like linux/amd64"
+        )
+
+
+def _check_image_url(repo_url: str) -> None:
+    if parse_reference(normalize_image(repo_url)) is None:
+        raise InvalidSubscription(
+            "image.invalid URL", f"repoURL {quoted(repo_url)} is not an image repository"
+        )
+
+
+def _check_oci_url(url: str) -> None:
+    if not _is_oci_reference(url.removeprefix("oci://")):
+        raise InvalidSubscription(
+            "chart.invalid URL",
+            f"repoURL {quoted(url)} is not an OCI repository: it takes oci://host/path in lower case",
+        )
+
+
+def _is_oci_reference(artifact: str) -> bool:
+    host, _, path = artifact.partition("/")
+    before, at, digest = path.partition("@")
+    name, colon, tag = before.partition(":")
+    if not host or not gourl.is_host(host) or not _OCI_NAME.fullmatch(name):
+        return False
+    if at:
+        return not digest or bool(_OCI_DIGEST.fullmatch(digest))
+    return not colon or not tag or bool(_OCI_TAG.fullmatch(tag))
