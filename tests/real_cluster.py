@@ -238,9 +238,7 @@ class GivenCluster(RealCluster):
     def __init__(self, kubeconfig: Path, directory: Path) -> None:
         super().__init__(directory)
         self._given = Configuration()
-        config.load_kube_config(  # type: ignore[no-untyped-call]
-            str(kubeconfig), client_configuration=self._given
-        )
+        config.load_kube_config(str(kubeconfig), client_configuration=self._given)
         self.url = self._given.host
         self.ca_file = self._given.ssl_ca_cert
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -27,7 +28,7 @@ KARGO_NAMESPACES: Final = (
     "kargo",
     "kargo-system-resources",
 )  # the chart's, and where cluster Secrets are kept
-REWRITE_CHECK: Final = 5.0  # seconds between looks at the journal's size
+HOUSEKEEPING: Final = 5.0  # seconds
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -95,6 +96,17 @@ def reread_tokens(api: Api, path: Path) -> None:
         api.faults.reloads += 1
 
 
+def keep_house(api: Api, journal: FileJournal | None) -> None:
+    """Rewrite the journal if it is time, and take what is stored out of the garbage collector's sight.
+
+    Stored objects hold no cycles, and a full collection over those of 10,000 Warehouses takes 0.2 s.
+    """
+    if journal is not None and journal.overgrown():
+        journal.rewrite(api.store)
+    gc.collect(1)
+    gc.freeze()
+
+
 async def serve(options: argparse.Namespace) -> None:
     """Serve until told to stop; the first line on standard output is the address, once requests are answered."""
     api, journal = build(options)
@@ -108,11 +120,10 @@ async def serve(options: argparse.Namespace) -> None:
     host, port = server.sockets[0].getsockname()[:2]
     print(f"http://{host}:{port}", flush=True)  # noqa: T201 - this line is the interface to who started us
     while not stop.is_set():
+        keep_house(api, journal)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(REWRITE_CHECK):
+            async with asyncio.timeout(HOUSEKEEPING):
                 await stop.wait()
-        if journal is not None and journal.overgrown():
-            journal.rewrite(api.store)
     server.close()
     api.watches.end()
     await asyncio.sleep(0)  # lets the watches write their last chunk

@@ -106,7 +106,7 @@ class Access:
         namespace = route.name if route.kind.plural == "namespaces" else route.namespace
         if user.may(route.verb, route.resource, namespace, route.name):
             return
-        where = f'in the namespace "{route.namespace}"' if route.namespace else "at the cluster scope"
+        where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
         what = f'resource "{route.resource}" in API group "{route.kind.group}"'
         raise forbidden(route.kind, route.name, f'User "{user.name}" cannot {route.verb} {what} {where}')
 

@@ -114,13 +114,17 @@ def _definition(kind: ResourceType, content: Json, old: Json | None) -> Json:
     return {**content, "spec": spec, "status": status}
 
 
+def _unset(value: Any) -> bool:
+    return value in (None, "", 0) and value is not False
+
+
 def _subscription(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
     filled = dict(entry)
     for key, defaults in _SUBSCRIPTION_DEFAULTS.items():
         if isinstance(given := entry.get(key), dict):
-            missing = {name: value for name, value in defaults.items() if given.get(name) in (None, "", 0)}
+            missing = {name: value for name, value in defaults.items() if _unset(given.get(name))}
             filled[key] = {**given, **missing} if missing else given
     return filled
 
@@ -150,7 +154,8 @@ def _with_label(content: Json, key: str, value: str) -> Json:
         labels[key] = value
     else:
         del labels[key]
-    return {**content, "metadata": {**content["metadata"], "labels": labels}}
+    metadata = {name: entry for name, entry in content["metadata"].items() if name != "labels"}
+    return {**content, "metadata": {**metadata, "labels": labels} if labels else metadata}
 
 
 def _freight(_kind: ResourceType, content: Json, _old: Json | None) -> Json:

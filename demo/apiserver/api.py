@@ -41,7 +41,7 @@ class Api:
             return error.response()
         except OSError as error:
             return internal(f"cannot keep the change: {error.strerror}").response()
-        except (TypeError, ValueError, KeyError, AttributeError):
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             # A body of an unforeseen shape must not end the connection; the traceback tells where to check for it.
             log.exception("%s %s", request.method, request.path)
             return internal("unexpected content").response()

@@ -200,11 +200,16 @@ def changed_object(kind: ResourceType, old: Json, new: Json, subresource: str) -
         new = {**new, "status": old["status"]} if "status" in old else _without(new, "status")
     if new == old:
         return old
-    if metadata != old["metadata"]:
-        check_metadata(kind, new)
+    _check_changed_metadata(kind, old["metadata"], new)
     if kind.generation and _spec(kind, new) != _spec(kind, old):
         metadata["generation"] = old["metadata"].get("generation", 0) + 1
     return new
+
+
+def _check_changed_metadata(kind: ResourceType, old: Json, new: Json) -> None:
+    fields = ("labels", "annotations")
+    if any(new["metadata"].get(field) != old.get(field) for field in fields):
+        check_metadata(kind, new)
 
 
 def _check_finalizers(kind: ResourceType, old: Json, new: Json) -> None:

@@ -7,6 +7,7 @@ temporary file and a rename, when it has grown well beyond what it describes.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -25,9 +26,11 @@ class DataFileBusyError(Exception):
     """Another server uses the data file."""
 
 
-def _put_line(qualified: str, stored: Stored) -> bytes:
-    head = orjson.dumps({"type": qualified, "key": stored.key, "version": stored.version})
-    return b'%b,"object":%b}\n' % (head[:-1], stored.encoded)
+def _put_line(qualified: str, stored: Stored) -> tuple[bytes, bytes, bytes]:
+    """Return the line that keeps an object, in parts: joining them would copy the object once more."""
+    # Types and keys are checked names: there is nothing to escape.
+    head = f'{{"type":"{qualified}","key":"{stored.key}","version":{stored.version},"object":'
+    return head.encode(), stored.encoded, b"}\n"
 
 
 class FileJournal:
@@ -70,9 +73,10 @@ class FileJournal:
     def rewrite(self, store: Store) -> None:
         """Replace the file by a snapshot of the store. The data file is whole at every moment."""
         lines = [
-            _put_line(qualified, stored)
+            part
             for qualified, collection in store.collections().items()
             for stored in collection.objects.values()
+            for part in _put_line(qualified, stored)
         ]
         lines.append(orjson.dumps({"version": store.version}) + b"\n")
         draft = self._path.with_name(self._path.name + ".new")
@@ -89,17 +93,17 @@ class FileJournal:
 
     def put(self, qualified: str, stored: Stored) -> None:
         """Keep an object. Raises OSError."""
-        self._append(_put_line(qualified, stored))
+        self._append(*_put_line(qualified, stored))
 
     def delete(self, qualified: str, key: str, version: int) -> None:
         """Keep that an object is gone. Raises OSError."""
         self._append(orjson.dumps({"type": qualified, "key": key, "version": version}) + b"\n")
 
-    def _append(self, line: bytes) -> None:
-        written = os.write(self._file, line)
-        if written < len(line):
+    def _append(self, *parts: bytes) -> None:
+        written = os.writev(self._file, parts)
+        if written < sum(map(len, parts)):
             os.ftruncate(self._file, self._size)
-            raise OSError(28, "the disk is full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
 
     def overgrown(self) -> bool:

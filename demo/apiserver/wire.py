@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 LONGEST_HEAD: Final = (
@@ -278,6 +278,9 @@ class Connection(asyncio.Protocol):
                 await self._send_stream(response)
         except DropConnectionError:
             self._transport.abort()
+        except BaseException:
+            self._transport.abort()  # the client must not wait for an answer that never comes
+            raise
         if request.headers.get("connection", "").lower() == "close":
             self._transport.close()
         self._task = None
@@ -314,8 +317,3 @@ def loopback(host_header: str) -> bool:
     host = host_header.strip().lower()
     name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
     return name in ("127.0.0.1", "localhost", "[::1]")
-
-
-def header(request: Request, name: str) -> Any:
-    """Return a header's value or the empty string."""
-    return request.headers.get(name, "")

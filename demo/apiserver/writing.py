@@ -167,7 +167,7 @@ class Writer:
 
     def delete(self, route: Route, request: Request) -> Response:
         """Answer a DELETE: a Status when the object is gone, the object while finalizers hold it. Raises `ApiError`."""
-        options = orjson.loads(request.body) if request.body else {}
+        options = _delete_options(request)
         stored = self._existing(route)
         _check_delete_preconditions(route.kind, stored, options)
         if _dry_run(request) or "All" in (options.get("dryRun") or ()):
@@ -280,6 +280,16 @@ def _marked(content: Json) -> Json:
     if "generation" in metadata:
         metadata["generation"] += 1
     return {**content, "metadata": metadata}
+
+
+def _delete_options(request: Request) -> dict[str, Any]:
+    """Return the options in the body of a DELETE; of a protobuf one, which nobody sends with conditions, none."""
+    if not request.body or media_type(request) == protobuf.MEDIA_TYPE:
+        return {}
+    options = body_json(request)
+    if not isinstance(options, dict):
+        raise bad_request("the options must be an object")
+    return options
 
 
 def _check_delete_preconditions(kind: ResourceType, stored: Stored, options: Mapping[str, Any]) -> None:

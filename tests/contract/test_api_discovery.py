@@ -68,7 +68,7 @@ def test_what_is_not_served_is_not_found(cluster, path):
     [
         ("POST", "/api/v1/namespaces/default"),
         ("PUT", "/api/v1/namespaces"),
-        ("POST", "/apis/kargo.akuity.io/v1alpha1/projects/one"),
+        ("DELETE", "/api/v1/namespaces"),
     ],
 )
 def test_a_method_that_makes_no_sense_is_refused(cluster, method, path):

@@ -1,0 +1,197 @@
+"""Failures on request. Demo only."""
+
+from __future__ import annotations
+
+import pytest
+import urllib3
+
+from tests.clusters import DemoCluster
+from tests.contract.things import Things, names, ok, refused, version, warehouse
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with DemoCluster(tmp_path_factory.mktemp("failing")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def demo(shared):
+    yield shared
+    shared.faults()
+    shared.api.delete("/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses")
+
+
+@pytest.fixture
+def things(demo):
+    things = Things(demo.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse)
+    things.create("one")
+    return things
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (403, "Forbidden"),
+        (409, "Conflict"),
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (503, "ServiceUnavailable"),
+        (504, "Timeout"),
+    ],
+)
+def test_a_rule_fails_as_often_as_it_says(demo, things, code, reason):
+    demo.faults({"verb": "patch", "resource": "warehouses", "status": code, "times": 2})
+
+    for _ in range(2):
+        refused(demo.api.patch(things.at("one"), {"metadata": {"labels": {"a": "b"}}}), code, reason)
+
+    assert "labels" not in things.get("one")["metadata"]
+    assert things.annotate("one", "x")
+
+
+def test_too_many_requests_say_when_to_come_back(demo, things):
+    demo.faults({"status": 429, "retryAfter": 7})
+
+    answer = demo.api.get(things.path)
+
+    assert answer.headers["Retry-After"] == "7"
+    assert answer.body["details"]["retryAfterSeconds"] == 7
+
+
+def test_a_rule_is_for_what_it_names(demo, things):
+    things.create("two")
+    demo.faults(
+        {"verb": "get", "resource": "warehouses", "namespace": "default", "name": "one", "status": 500}
+    )
+
+    assert demo.api.get(things.at("one")).status == 500
+    assert demo.api.get(things.at("two")).status == 200
+    assert demo.api.get(things.path).status == 200
+
+
+@pytest.mark.parametrize("rule", [{"reset": True}, {"silence": 0.05}], ids=["reset", "silence"])
+@pytest.mark.parametrize("after", [False, True], ids=["not carried out", "carried out"])
+def test_a_connection_ends_without_an_answer(demo, things, rule, after):
+    demo.faults({"verb": "patch", "times": 1, "after": after, **rule})
+
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        demo.api.patch(things.at("one"), {"metadata": {"annotations": {"note": "x"}}})
+
+    assert ("annotations" in things.get("one")["metadata"]) is after
+
+
+def test_latency_changes_nothing_else(demo, things):
+    demo.faults({"verb": "patch", "latency": 0.003})
+
+    assert things.annotate("one", "x")["metadata"]["annotations"] == {"note": "x"}
+
+
+def test_a_fault_rule_of_an_unknown_form_is_refused(demo):
+    refused(demo.api.put("/faults", {"rules": [{"colour": "red"}]}), 400, "BadRequest")
+
+
+def test_watches_can_be_dropped(demo, things):
+    with demo.api.watch(things.path) as events:
+        assert next(events)["type"] == "ADDED"
+        demo.faults(dropWatches=True)
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            next(events)
+
+
+def test_watches_can_be_refused(demo, things):
+    demo.faults({"verb": "watch", "status": 503})
+
+    refused(demo.api.get(things.path, watch="true"), 503, "ServiceUnavailable")
+
+
+def test_watches_can_expire(demo, things):
+    with demo.api.watch(things.path) as events:
+        next(events)
+        demo.faults(expireWatches=True)
+        event = next(events)
+        rest = list(events)
+
+    assert (event["type"], event["object"]["code"], rest) == ("ERROR", 410, [])
+
+
+def test_an_open_watch_survives_a_compaction(demo, things):
+    with demo.api.watch(things.path) as events:
+        next(events)
+        demo.faults(compact=True)
+        things.annotate("one", "x")
+        assert next(events)["type"] == "MODIFIED"
+
+
+def test_a_list_whose_beginning_is_forgotten_can_be_read_on_or_begun_again(demo, things):
+    for name in ("three", "two"):
+        things.create(name)
+    first = things.list(limit=1)
+    things.create("zero")
+    demo.faults(compact=True)
+
+    status = refused(
+        demo.api.get(things.path, limit=9, **{"continue": first["metadata"]["continue"]}), 410, "Expired"
+    )
+
+    rest = things.list(limit=9, **{"continue": status["metadata"]["continue"]})
+    assert names(first) + names(rest) == ["one", "three", "two", "zero"]
+    assert names(things.list(limit=1)) == ["one"]
+
+
+def test_history_is_bounded(tmp_path):
+    with DemoCluster(tmp_path / "short", options=("--history", "3")) as cluster:
+        things = Things(
+            cluster.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse
+        )
+        start = version(things.create("one"))
+        for note in "abcd":
+            things.annotate("one", note)
+
+        with cluster.api.watch(things.path, resourceVersion=start) as events:
+            assert next(events)["object"]["reason"] == "Expired"
+        with cluster.api.watch(things.path, resourceVersion=start + 1) as events:
+            assert next(events)["object"]["metadata"]["annotations"] == {"note": "b"}
+
+
+def test_events_of_different_objects_can_come_swapped(demo, things):
+    things.create("two")
+    start = version(things.list())
+    demo.faults(swapEvents=True)
+
+    with demo.api.watch(things.path, resourceVersion=start) as events:
+        for name in ("one", "two", "one", "two"):
+            things.annotate(name, str(version(things.list())))
+        seen = [
+            (event["object"]["metadata"]["name"], version(event["object"]))
+            for event in map(next, [events] * 4)
+        ]
+
+    assert [each for _, each in seen] != sorted(each for _, each in seen)
+    for name in ("one", "two"):
+        own = [each for named, each in seen if named == name]
+        assert own == sorted(own), "one object's events keep their order"
+
+
+def test_requests_are_counted_and_patches_recorded(demo, things):
+    demo.api.delete("/faults/log")
+    demo.faults(record="note")
+    things.annotate("one", "first")
+    things.annotate("one", "second")
+    things.list()
+
+    log = demo.fault_log()
+
+    assert log["requests"] == {"patch warehouses": 2, "list warehouses": 1}
+    assert [(each["namespace"], each["name"], each["value"]) for each in log["patches"]] == [
+        ("default", "one", "first"),
+        ("default", "one", "second"),
+    ]
+    first, second = log["patches"]
+    assert first["received"] <= first["answered"] <= second["received"]
+
+
+def test_without_the_option_nothing_can_be_made_to_fail(tmp_path):
+    with DemoCluster(tmp_path / "strict", faults=False) as cluster:
+        assert cluster.api.put("/faults", {"rules": [{"status": 500}]}).status == 404
+        ok(cluster.api.get("/api/v1/namespaces"))

@@ -1,0 +1,148 @@
+"""State that survives the process. Demo only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo.apiserver.persistence import DataFileBusyError, FileJournal
+from demo.apiserver.storage import Store
+from tests.clusters import ROOT, DemoCluster
+from tests.contract.things import Things, names, ok, version, warehouse
+
+PATH = "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses"
+
+
+@pytest.fixture
+def things(demo):
+    return Things(demo.api, PATH, warehouse)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_restart_loses_nothing_and_versions_go_on(demo, things, end):
+    things.create("gone")
+    kept = things.create("kept")
+    demo.api.delete(things.at("gone"))
+    before = version(things.list())
+
+    getattr(demo, end)()
+    demo.start()
+
+    assert things.list()["items"] == [kept]
+    assert version(things.list()) == before
+    assert version(things.create("new")) > before
+
+
+def test_a_watch_from_before_a_restart_is_expired_unless_it_missed_nothing(demo, things):
+    old = version(things.create("one"))
+    current = version(things.annotate("one", "x"))
+    demo.kill()
+    demo.start()
+    things.create("two")
+
+    with demo.api.watch(things.path, resourceVersion=old) as events:
+        assert next(events)["object"]["code"] == 410
+    with demo.api.watch(things.path, resourceVersion=current) as events:
+        assert next(events)["object"]["metadata"]["name"] == "two"
+
+
+def test_types_survive_and_so_does_their_absence(tmp_path):
+    with DemoCluster(tmp_path / "bare", kargo=False) as cluster:
+        assert cluster.api.get(PATH).status == 404
+        cluster.stop()
+        cluster.start()
+        assert cluster.api.get(PATH).status == 404
+
+
+def test_stopping_ends_open_watches_cleanly(demo, things):
+    things.create("one")
+    with demo.api.watch(things.path) as events:
+        assert next(events)["type"] == "ADDED"
+        demo.stop()
+        assert list(events) == []
+
+
+def test_a_torn_last_line_is_dropped(demo, things, tmp_path):
+    things.create("one")
+    things.create("two")
+    demo.kill()
+    state = tmp_path / "demo" / "state.jsonl"
+    state.write_bytes(state.read_bytes()[:-40])
+
+    demo.start()
+
+    assert names(things.list()) == ["one"]
+    things.create("three")
+    demo.kill()
+    demo.start()
+    assert names(things.list()) == ["one", "three"]
+
+
+def test_two_servers_never_share_a_file(demo, tmp_path):
+    state = tmp_path / "demo" / "state.jsonl"
+    command = [sys.executable, "-m", "demo.apiserver", "--port", "0", "--data", str(state)]
+
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert second.returncode == 1
+    assert "in use" in second.stderr
+    ok(demo.api.get("/api/v1/namespaces"))
+
+
+def filled(path: Path, count: int) -> tuple[FileJournal, Store]:
+    journal = FileJournal(path)
+    store = Store(journal=journal)
+    journal.load(store)
+    for number in range(count):
+        content = {"metadata": {"name": "one"}, "number": number}
+        store.put("things", "one", content)
+        store.put("things", f"other-{number}", {"metadata": {"name": f"other-{number}"}})
+        store.delete("things", f"other-{number}")
+    return journal, store
+
+
+def loaded(path: Path) -> Store:
+    journal = FileJournal(path)
+    store = Store(journal=journal)
+    journal.load(store)
+    journal.close()
+    return store
+
+
+@pytest.mark.parametrize("rewritten", [False, True], ids=["journal", "snapshot"])
+def test_what_is_written_is_what_is_read(tmp_path, rewritten):
+    path = tmp_path / "state"
+    journal, store = filled(path, 10)
+    if rewritten:
+        journal.rewrite(store)
+        store.put("things", "late", {"metadata": {"name": "late"}})
+    journal.close()
+
+    again = loaded(path)
+
+    assert again.version == store.version
+    assert again.collection("things").objects == store.collection("things").objects
+
+
+def test_a_rewritten_file_holds_each_object_once(tmp_path):
+    path = tmp_path / "state"
+    journal, store = filled(path, 10)
+    long = len(path.read_bytes().splitlines())
+    journal.rewrite(store)
+    journal.close()
+
+    assert long == 1 + 30
+    assert len(path.read_bytes().splitlines()) == 2
+    assert path.stat().st_mode & 0o077 == 0, "Secrets are in it"
+
+
+def test_a_file_is_for_one_journal(tmp_path):
+    journal, _ = filled(tmp_path / "state", 1)
+
+    with pytest.raises(DataFileBusyError):
+        FileJournal(tmp_path / "state")
+
+    journal.close()

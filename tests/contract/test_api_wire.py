@@ -1,0 +1,157 @@
+"""HTTP as it comes: pieces, chunks, pipelines, nonsense; and who may ask without a token. Demo only."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+
+import pytest
+
+from demo.apiserver.wire import loopback
+from tests.clusters import PATIENCE, DemoCluster, until
+
+SECRET = {"metadata": {"name": "one"}, "stringData": {"a": "b"}}
+PATH = "/api/v1/namespaces/default/secrets"
+
+
+@pytest.fixture(scope="module")
+def open_demo(tmp_path_factory):
+    with DemoCluster(tmp_path_factory.mktemp("open"), anonymous_admin=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def connection(open_demo):
+    host, port = open_demo.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+        yield connection
+
+
+def exchange(connection: socket.socket, *pieces: bytes) -> bytes:
+    """Send the pieces one by one, then read until the other side closes."""
+    for piece in pieces:
+        connection.sendall(piece)
+    answer = b""
+    while received := connection.recv(65536):
+        answer += received
+    return answer
+
+
+def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def statuses(answer: bytes) -> list[int]:
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
+
+
+def test_a_request_may_come_byte_by_byte(connection):
+    whole = request("GET", "/version")
+
+    assert statuses(exchange(connection, *(whole[at : at + 1] for at in range(len(whole))))) == [200]
+
+
+def test_requests_may_follow_each_other_without_waiting(connection):
+    first = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    assert statuses(exchange(connection, first + first + request("GET", "/nothing"))) == [200, 200, 404]
+
+
+def test_a_body_may_come_in_chunks(connection):
+    body = json.dumps(SECRET).encode()
+    head = request("POST", PATH, "Content-Type: application/json", "Transfer-Encoding: chunked")
+    chunks = b"5;x=y\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:])
+
+    answer = exchange(connection, head, chunks[:9], chunks[9:])
+
+    assert statuses(answer) == [201]
+
+
+def test_a_client_may_ask_before_it_sends_a_body(connection):
+    head = request(
+        "POST",
+        PATH,
+        "Content-Type: application/json",
+        "Content-Length: 2",
+        "Expect: 100-continue",
+        body=b"{}",
+    )
+
+    assert statuses(exchange(connection, head)) == [100, 422]
+
+
+def test_head_has_no_body(connection):
+    head, _, body = exchange(connection, request("HEAD", "/version")).partition(b"\r\n\r\n")
+
+    assert (statuses(head), body) == ([200], b"")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /version SPDY/3\r\n\r\n", 400),
+        (b"GET /version HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", 413),
+        (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFF\r\n", 413),
+        (b"GET /" + b"x" * 70_000, 431),
+    ],
+    ids=["no line", "protocol", "header", "length", "long", "chunk", "long chunk", "long head"],
+)
+def test_nonsense_is_refused_and_the_connection_closed(connection, sent, status):
+    assert statuses(exchange(connection, sent)) == [status]
+
+
+def test_a_watch_of_a_client_that_left_is_forgotten(open_demo, connection):
+    connection.sendall(b"GET /api/v1/namespaces?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert connection.recv(10)
+    connection.close()
+
+    open_demo.faults(dropWatches=True)
+    until("the server still answers", lambda: open_demo.api.get("/version").status == 200)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (["Content-Type: application/json"], 422),
+        (["Content-Type: application/json; charset=utf-8"], 422),
+        ([], 422),
+        (["Content-Type: text/plain"], 415),
+        (["Content-Type: application/x-www-form-urlencoded"], 415),
+        (["Content-Type: application/json", "Origin: https://example.com"], 403),
+        (["Origin: null"], 403),
+        (["Content-Type: application/json", "Host: example.com"], 403),
+    ],
+    ids=["JSON", "with charset", "none", "text", "form", "foreign page", "sandboxed page", "foreign name"],
+)
+def test_without_a_token_only_local_programs_are_served(connection, headers, status):
+    sent = request("POST", PATH, *headers, "Content-Length: 2", body=b"{}")
+
+    assert statuses(exchange(connection, sent)) == [status]
+
+
+def test_a_foreign_name_may_not_even_read(connection):
+    assert statuses(exchange(connection, request("GET", "/api/v1/namespaces", "Host: example.com"))) == [403]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        ("localhost", True),
+        ("localhost:8001", True),
+        ("127.0.0.1:8001", True),
+        ("[::1]:8001", True),
+        ("LOCALHOST", True),
+        ("", False),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com:8001", False),
+        ("[::2]", False),
+    ],
+)
+def test_only_names_of_this_machine_are_loopback(host, is_loopback):
+    assert loopback(host) is is_loopback
