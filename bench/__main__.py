@@ -58,7 +58,8 @@ class Bench:
         self.cluster.faults({"verb": "patch", "latency": PATCH_SECONDS})
         database = f"sqlite:///{directory / 'log.sqlite3'}"
         options = {"KARGOWEB_DATA_DIR": str(directory), "DATABASE_URL": database, "KARGOWEB_LOG_LEVEL": "WARNING"}
-        self.product = Product(self.cluster.kubeconfig, **options)
+        settings = {"DJANGO_SETTINGS_MODULE": "bench.settings"}
+        self.product = Product(self.cluster.kubeconfig, **options, **settings)
         self.product.migrate()
         stack.enter_context(self.product)
         time.sleep(1)  # until the janitors have had their first round

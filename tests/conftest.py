@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from tests.clusters import DemoCluster
+from tests.components import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.product import Product
 from tests.worlds import World
 
@@ -54,6 +55,7 @@ def product(shared_product: Product, demo_cluster: DemoCluster) -> Iterator[Prod
 
 
 @pytest.fixture
-def world(demo_cluster: DemoCluster) -> World:
+def world(demo_cluster: DemoCluster) -> Iterator[World]:
     """A place in the cluster where the test makes its own projects, receivers and Warehouses."""
-    return World(demo_cluster.kubeconfig)
+    with World(demo_cluster.kubeconfig) as world:
+        yield world

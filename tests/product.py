@@ -39,7 +39,12 @@ class Product:
         self.http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(30), maxsize=64)
         self.log_path = Path(tempfile.mkdtemp(prefix="kargoweb-log-")) / "log"
         self._kubeconfig = Path(kubeconfig)
-        defaults = {"KUBECONFIG": str(kubeconfig), "PORT": str(self.port), "KARGOWEB_FINISH_AFTER": "2"}
+        defaults = {
+            "DJANGO_SETTINGS_MODULE": "kargoweb.settings",
+            "KUBECONFIG": str(kubeconfig),
+            "PORT": str(self.port),
+            "KARGOWEB_FINISH_AFTER": "2",
+        }
         self._environment = os.environ | defaults | environment
         self._process: subprocess.Popen[bytes] | None = None
 

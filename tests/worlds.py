@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from receivers.cluster.client import connect
 from receivers.rules.resources import (
@@ -46,6 +46,12 @@ class World:
 
     def __init__(self, kubeconfig: str | Path) -> None:
         self.cluster = connect(str(kubeconfig))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.cluster.close()
 
     def project(self, *subscriptions: dict[str, Any], warehouses: int = 1) -> Place:
         """Make a project with one Docker Hub receiver and `warehouses` Warehouses that have these subscriptions."""

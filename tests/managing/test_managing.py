@@ -12,7 +12,6 @@ from receivers.models import Delivery
 from receivers.rules.outcomes import Outcome
 from receivers.rules.resources import (
     CLUSTER_CONFIGS,
-    NAMESPACES,
     PROJECT_CONFIGS,
     REFRESH_ANNOTATION,
     SECRETS,
@@ -47,9 +46,16 @@ def manager(managers):
 
 
 @pytest.fixture
-def place(own_cluster, manager):
+def world(own_cluster, manager):
+    """The managed cluster, to make things in."""
+    with World(own_cluster.kubeconfig) as world:
+        yield world
+
+
+@pytest.fixture
+def place(world):
     """A project without a ProjectConfig."""
-    return World(own_cluster.kubeconfig).bare_project()
+    return world.bare_project()
 
 
 def secret(place: Place, name: str, value: bytes, key: str = "secret") -> None:
@@ -169,8 +175,7 @@ def _if_status(answer, wanted):
     return answer if answer.status == wanted else None
 
 
-def test_receivers_that_share_a_digest_are_both_refused(own_cluster, manager):
-    world = World(own_cluster.kubeconfig)
+def test_receivers_that_share_a_digest_are_both_refused(world):
     one = world.bare_project("colliding-team")
     two = world.bare_project("colliding-teama")
     secret(one, "hooks", b"same")
@@ -194,12 +199,10 @@ def test_a_config_without_receivers_is_ready(place):
     assert "webhookReceivers" not in status(place)
 
 
-def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(own_cluster, manager):
-    world = World(own_cluster.kubeconfig)
+def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(world, manager):
     places = [world.bare_project() for _ in range(2)]
     for place in places:
         place.warehouse("app", image("example/everywhere"))
-    world.create(NAMESPACES, {"metadata": {"name": "kargo-system-resources"}})
     data = {"secret": base64.b64encode(b"cluster").decode()}
     world.create(SECRETS, {"metadata": {"name": "hooks"}, "data": data}, "kargo-system-resources")
     entries = [{"name": "all", "dockerhub": {"secretRef": {"name": "hooks"}}}]
@@ -219,7 +222,7 @@ def _if_two(answer):
     return answer if answer.data == b'{"msg":"refreshed 2 warehouse(s)"}\n' else None
 
 
-def test_once_everything_is_written_nothing_is_written_again(place, own_cluster):
+def test_once_everything_is_written_nothing_is_written_again(place):
     secret(place, "hooks", b"s")
     configure(place, hook="hooks")
     until("it is ready", lambda: condition(place, "Ready").get("status") == "True")

@@ -65,7 +65,8 @@ def test_it_recovers_when_the_cluster_comes(database, tmp_path):
         try:
             assert product.status("/readyz") == 503
             cluster.start()
-            place = World(kubeconfig).project(image("example/late"))
+            with World(kubeconfig) as world:
+                place = world.project(image("example/late"))
             until("ready", lambda: product.status("/readyz") == 200)
             until("the push is taken", lambda: product.post(place.path(), push_body("example/late")).status == 200)
         finally:

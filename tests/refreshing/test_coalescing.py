@@ -33,7 +33,8 @@ def sender(world, demo_cluster):
 
 def patches_of(demo_cluster, place):
     """Return the patches of a project's Warehouses, in the order of their arrival."""
-    return [one for one in demo_cluster.fault_log()["patches"] if one["namespace"] == place.name]
+    patches = demo_cluster.fault_log()["patches"]
+    return [one for one in patches if one["namespace"] == place.name and one["value"]]
 
 
 def test_nobody_rides_on_a_patch_that_was_made_before_he_came(sender, place, demo_cluster):

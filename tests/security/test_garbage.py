@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from receivers.models import UnknownCall
 from tests.clusters import until
 from tests.deliveries import routed
 from tests.product import Product
-from tests.worlds import image, push_body
+from tests.worlds import World, image, push_body
 
 LIMIT = 2 << 20
 DEEP = 100_000
@@ -24,9 +25,8 @@ FINE = {200, 400, 404, 405, 413, 431}
 @pytest.fixture(scope="module")
 def path(shared_product, demo_cluster):
     """The path of a receiver."""
-    from tests.worlds import World
-
-    return routed(shared_product, World(demo_cluster.kubeconfig), image("example/garbage")).path()
+    with World(demo_cluster.kubeconfig) as world:
+        return routed(shared_product, world, image("example/garbage")).path()
 
 
 @pytest.fixture(autouse=True)
@@ -167,8 +167,6 @@ def test_memory_does_not_grow_with_what_is_refused(shared_product, path):
 
 
 def test_unknown_urls_are_counted_by_source_and_bounded(shared_product):
-    from receivers.models import UnknownCall
-
     for _ in range(3):
         shared_product.post("/dockerhub/" + "ab" * 32, push_body("example/app"), headers={"User-Agent": "old hook"})
     row = until("it is stored", lambda: UnknownCall.objects.filter(url_suffix="ababab", count__gte=3).first())
