@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from receivers.cluster.errors import TimedOut, Unreachable, Untrusted
 
-CONNECT_TIMEOUT: Final = 3.0  # seconds; a connection inside a data centre takes milliseconds
+CONNECT_TIMEOUT: Final = 5.0  # seconds; a connection inside a data centre takes milliseconds
 READ_TIMEOUT: Final = 10.0  # seconds without a byte from the server before a request is given up
 USER_AGENT: Final = "kargoweb"
 
