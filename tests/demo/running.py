@@ -17,6 +17,7 @@ from typing import Self
 from tests.clusters import PATIENCE, ROOT
 from tests.product import free_port
 
+START_PATIENCE = 60.0  # seconds; on a busy machine five Pythons take half of that to start
 LAST_LINE = "Ctrl-C ends all of it"
 # What the test session has set for its own servers.
 NOT_INHERITED = {"DATABASE_URL", "KARGOWEB_SECRET_KEY", "KUBECONFIG", "DJANGO_SETTINGS_MODULE"}
@@ -90,7 +91,7 @@ class Demo:
 
     def _read_until(self, end: str) -> str:
         assert self.process.stdout is not None
-        text, deadline = "", time.monotonic() + PATIENCE
+        text, deadline = "", time.monotonic() + START_PATIENCE
         while end not in text:
             assert time.monotonic() < deadline, f"the demo did not start:\n{text}"
             if select.select([self.process.stdout], [], [], 0.1)[0]:

@@ -82,8 +82,12 @@ def test_the_first_discovery_of_a_warehouse_is_tried_until_it_succeeds(kargo: Ka
 
 def test_a_failure_names_the_rate_limit_and_the_image(kargo: Kargo) -> None:
     warehouse = kargo.warehouse(behaviour="fail-discovery")
-    until("it has failed", lambda: warehouse.conditions.get("Ready") == "False/DiscoveryFailure")
-    [message] = [one["message"] for one in warehouse.status["conditions"] if one["type"] == "Ready"]
+
+    def failures() -> list[str]:
+        conditions = warehouse.status.get("conditions", ())
+        return [one["message"] for one in conditions if one["reason"] == "DiscoveryFailure"]
+
+    [message] = until("it has failed", failures)
     assert message.startswith(
         "Artifact discovery failed: error discovering artifacts: error discovering newest"
     )
