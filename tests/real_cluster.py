@@ -22,7 +22,8 @@ from kubernetes.client import Configuration
 
 from demo.apiserver.kargo_types import GROUP, kargo_definitions
 from demo.apiserver.kubeconfig import write_kubeconfig
-from tests.clusters import PATIENCE, ROLES, ApiClient, until
+from tests.api_client import ApiClient
+from tests.clusters import PATIENCE, ROLES, until
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RBAC_GROUP = "rbac.authorization.k8s.io"

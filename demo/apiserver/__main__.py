@@ -14,6 +14,7 @@ from typing import Final
 
 from demo.apiserver.access import Access, read_tokens
 from demo.apiserver.api import Api
+from demo.apiserver.deleting import Deleter
 from demo.apiserver.faults import Faults
 from demo.apiserver.kargo_types import kargo_definitions
 from demo.apiserver.persistence import DataFileBusyError, FileJournal
@@ -59,7 +60,8 @@ def build(options: argparse.Namespace) -> tuple[Api, FileJournal | None]:
     loaded = journal.load(store) if journal else 0
     catalog = Catalog()
     watches = Watches(store)
-    writer = Writer(store, catalog, watches)
+    deleter = Deleter(store, catalog, watches)
+    writer = Writer(store, catalog, deleter)
     for stored in store.collection(DEFINITIONS.qualified).objects.values():
         catalog.add(from_definition(stored.content))
     if not loaded:
@@ -72,6 +74,7 @@ def build(options: argparse.Namespace) -> tuple[Api, FileJournal | None]:
             access=Access(users, anonymous_admin=options.anonymous_admin),
             watches=watches,
             writer=writer,
+            deleter=deleter,
             faults=Faults(store, watches) if options.faults else None,
             bookmark_interval=options.bookmark_interval,
         ),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo.apiserver.errors import ApiError, bad_request, forbidden, unauthorized
+from demo.apiserver.messages import Request, loopback
 from demo.apiserver.routing import Route
-from demo.apiserver.wire import Request, loopback
 
 ANY: Final = frozenset({"*"})
 # No page of a foreign site can send these without asking first, which is never granted here. "" is old kubectl's;

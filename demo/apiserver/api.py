@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import orjson
 
 from demo.apiserver.access import Access, User, access_review
+from demo.apiserver.bodies import body_json
+from demo.apiserver.deleting import Deleter
 from demo.apiserver.discovery import document
 from demo.apiserver.errors import ApiError, internal, method_not_allowed
 from demo.apiserver.faults import Faults
+from demo.apiserver.messages import Request, Response
 from demo.apiserver.reading import Watches, get, list_objects, parse_watch
 from demo.apiserver.resource_types import Catalog
 from demo.apiserver.routing import Route, find_route
 from demo.apiserver.storage import Store
-from demo.apiserver.wire import Request, Response, Streaming
-from demo.apiserver.writing import Writer, body_json
+from demo.apiserver.wire import Streaming
+from demo.apiserver.writing import Writer
 
 log = logging.getLogger("demo.apiserver")
 
@@ -30,6 +33,7 @@ class Api:
     access: Access
     watches: Watches
     writer: Writer
+    deleter: Deleter
     faults: Faults | None
     bookmark_interval: float
 
@@ -80,9 +84,9 @@ class Api:
             case "patch", True:
                 return self.writer.patch(route, request)
             case "delete", True if not route.subresource:
-                return self.writer.delete(route, request)
+                return self.deleter.delete(route, request)
             case "deletecollection", False:
-                return self.writer.delete_collection(route, request)
+                return self.deleter.delete_collection(route, request)
         raise method_not_allowed()
 
     def _other(self, request: Request, user: User) -> Response:

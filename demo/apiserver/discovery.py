@@ -8,9 +8,9 @@ from typing import Any, Final
 import orjson
 
 from demo.apiserver.errors import method_not_allowed
+from demo.apiserver.messages import Request, Response
 from demo.apiserver.resource_types import NAMESPACES, Catalog, ResourceType
 from demo.apiserver.storage import Json
-from demo.apiserver.wire import Request, Response
 
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _REVIEWS: Final = "authorization.k8s.io"

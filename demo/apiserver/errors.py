@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import orjson
 
+from demo.apiserver.messages import Response
 from demo.apiserver.resource_types import ResourceType
-from demo.apiserver.wire import Response
 
 # Reasons of answers that carry no text of their own, as `apierrors.NewGenericServerResponse` gives them.
 GENERIC: Final = {

@@ -22,10 +22,11 @@ from typing import Any, Final
 import orjson
 
 from demo.apiserver.errors import bad_request, generic, method_not_allowed
+from demo.apiserver.messages import Request, Response
 from demo.apiserver.reading import Watches
 from demo.apiserver.routing import Route
 from demo.apiserver.storage import Store
-from demo.apiserver.wire import DropConnectionError, Request, Response
+from demo.apiserver.wire import DropConnectionError
 
 RECORDS: Final = 100_000  # patches remembered for a test to look at
 

@@ -17,13 +17,14 @@ from typing import Any, Final
 import orjson
 
 from demo.apiserver.errors import ApiError, bad_request, expired, not_found, version_too_large
+from demo.apiserver.messages import Request, Response
 from demo.apiserver.resource_types import ResourceType
 from demo.apiserver.routing import TRUE, Route
 from demo.apiserver.selectors import selection
 from demo.apiserver.storage import Collection, CompactedError, Json, Store, Stored, object_key
 from demo.apiserver.tables import table, wants_table
 from demo.apiserver.watching import Renderer, Scope, Watch, encoded, error_line, event_line
-from demo.apiserver.wire import Request, Response, Stream, Streaming
+from demo.apiserver.wire import Stream, Streaming
 
 BOOKMARK_INTERVAL: Final = 60.0  # seconds between bookmarks, as kube-apiserver sends them
 WATCH_TIMEOUT: Final = (

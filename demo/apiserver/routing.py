@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from demo.apiserver.messages import Request
 from demo.apiserver.resource_types import NAMESPACES, Catalog, ResourceType
-from demo.apiserver.wire import Request
 
 _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 TRUE: Final = frozenset({"true", "1"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clusters import ApiClient
+from tests.api_client import ApiClient
 from tests.contract.things import ok, refused
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.clusters import Answer, DemoCluster
+from tests.api_client import Answer
+from tests.clusters import DemoCluster
 from tests.contract.things import ok, refused
 
 BASE = "/apis/kargo.akuity.io/v1alpha1"

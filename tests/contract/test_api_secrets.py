@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clusters import Answer
+from tests.api_client import Answer
 from tests.contract.things import Things, ok, refused
 
 

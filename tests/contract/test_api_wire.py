@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from demo.apiserver.wire import loopback
+from demo.apiserver.messages import loopback
 from tests.clusters import PATIENCE, DemoCluster, until
 
 SECRET = {"metadata": {"name": "one"}, "stringData": {"a": "b"}}

@@ -83,9 +83,7 @@ def server(tmp_path_factory):
         yield cluster
 
 
-@pytest.fixture(
-    scope="module", params=KUBECTLS or [pytest.param("", marks=pytest.mark.skip("NO kubectl ON PATH"))]
-)
+@pytest.fixture(scope="module", params=KUBECTLS or [NONE])
 def command(request, server, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     return [request.param, "--kubeconfig", str(server.kubeconfig), "--cache-dir", str(home)], home

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.clusters import Answer, ApiClient
+from tests.api_client import Answer, ApiClient
 
 Json = dict[str, Any]
 

@@ -1,0 +1,32 @@
+"""The bodies and options that writing requests carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from demo.apiserver import protobuf
+from demo.apiserver.errors import bad_request, unsupported_media_type
+from demo.apiserver.messages import Request
+
+
+def media_type(request: Request) -> str:
+    """Return the content type without its parameters; absent means JSON."""
+    return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+
+
+def body_json(request: Request) -> Any:
+    """Return the decoded body, JSON or protobuf. Raises `ApiError` 400 or 415."""
+    given = media_type(request)
+    if given not in ("application/json", protobuf.MEDIA_TYPE):
+        raise unsupported_media_type("application/json", protobuf.MEDIA_TYPE)
+    try:
+        return protobuf.decode(request.body) if given == protobuf.MEDIA_TYPE else orjson.loads(request.body)
+    except (orjson.JSONDecodeError, protobuf.ProtobufError) as error:
+        raise bad_request(f"couldn't decode the body: {error}") from None
+
+
+def dry_run(request: Request) -> bool:
+    """Say whether the request is only to be tried."""
+    return request.query.get("dryRun") == "All"

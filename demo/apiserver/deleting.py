@@ -1,0 +1,160 @@
+"""delete and deletecollection, and what follows from a deletion.
+
+Semantics: "Kubernetes API Concepts" (finalizers, preconditions), apiserver's `registry/generic/registry/store.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from demo.apiserver import kargo_types, protobuf
+from demo.apiserver.admission import is_project_namespace
+from demo.apiserver.bodies import body_json, dry_run, media_type
+from demo.apiserver.errors import bad_request, conflict, method_not_allowed, not_found
+from demo.apiserver.messages import Request, Response
+from demo.apiserver.objects import now
+from demo.apiserver.reading import Watches
+from demo.apiserver.resource_types import DEFINITIONS, NAMESPACES, Catalog, ResourceType, from_definition
+from demo.apiserver.routing import Route
+from demo.apiserver.selectors import selection
+from demo.apiserver.storage import Json, Store, Stored, object_key
+
+PROJECTS: Final = f"projects.{kargo_types.GROUP}"
+
+
+def existing(store: Store, route: Route) -> Stored:
+    """Return the object that a request names. Raises `ApiError` 404."""
+    stored = store.collection(route.kind.qualified).objects.get(object_key(route.namespace, route.name))
+    if stored is None:
+        raise not_found(route.kind, route.name)
+    return stored
+
+
+class Deleter:
+    """Removes objects from the store on behalf of requests."""
+
+    def __init__(self, store: Store, catalog: Catalog, watches: Watches) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._watches = watches
+
+    def delete(self, route: Route, request: Request) -> Response:
+        """Answer a DELETE: a Status when the object is gone, the object while finalizers hold it. Raises `ApiError`."""
+        options = _delete_options(request)
+        stored = existing(self._store, route)
+        _check_delete_preconditions(route.kind, stored, options)
+        if dry_run(request) or "All" in (options.get("dryRun") or ()):
+            return Response(200, stored.encoded)
+        held = self.delete_object(route.kind, stored)
+        return Response(200, held.encoded if held is not None else _deleted(route.kind, stored))
+
+    def delete_collection(self, route: Route, request: Request) -> Response:
+        """Answer a DELETE of a whole collection with the list of what it held. Raises `ApiError`."""
+        kind, query = route.kind, request.query
+        if kind == NAMESPACES:
+            raise method_not_allowed()
+        selects = selection(kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        collection = self._store.collection(kind.qualified)
+        objects = [collection.objects[key] for key in collection.keys(route.namespace)]
+        doomed = [stored for stored in objects if selects is None or selects(stored.content)]
+        if not dry_run(request):
+            for stored in doomed:
+                self.delete_object(kind, stored)
+        head = orjson.dumps(
+            {
+                "kind": kind.list_kind,
+                "apiVersion": kind.api_version,
+                "metadata": {"resourceVersion": str(self._store.version)},
+            }
+        )
+        return Response(
+            200, b'%b,"items":[%b]}' % (head[:-1], b",".join(stored.encoded for stored in doomed))
+        )
+
+    def delete_object(self, kind: ResourceType, stored: Stored) -> Stored | None:
+        """Delete an object. Returns its state if it only is marked, because finalizers hold it; else None."""
+        metadata = stored.content["metadata"]
+        if kind == NAMESPACES:
+            return self._delete_namespace(stored)
+        if not metadata.get("finalizers"):
+            self.remove(kind, stored.key)
+            return None
+        if "deletionTimestamp" in metadata:
+            return stored
+        return self._store.put(kind.qualified, stored.key, _marked(stored.content))
+
+    def remove(self, kind: ResourceType, key: str) -> None:
+        """Remove an object now, with what depends on it."""
+        gone = self._store.delete(kind.qualified, key)
+        if kind == DEFINITIONS:
+            self._drop_type(from_definition(gone.content))
+        elif kind.qualified == PROJECTS and is_project_namespace(self._store, key):
+            self.delete_object(NAMESPACES, self._store.collection(NAMESPACES.qualified).objects[key])
+        elif kind.namespaced:
+            self.finish_namespace(key.partition("/")[0])
+
+    def _drop_type(self, kind: ResourceType) -> None:
+        for key in list(self._store.collection(kind.qualified).objects):
+            self._store.delete(kind.qualified, key)
+        self._catalog.remove(kind.qualified)
+        self._watches.end(kind.qualified)
+
+    def _delete_namespace(self, stored: Stored) -> Stored:
+        if "deletionTimestamp" not in stored.content["metadata"]:
+            marked = {**_marked(stored.content), "status": {"phase": "Terminating"}}
+            stored = self._store.put(NAMESPACES.qualified, stored.key, marked)
+        for kind in self._catalog.all():
+            if kind.namespaced:
+                collection = self._store.collection(kind.qualified)
+                for key in collection.keys(stored.key):
+                    self.delete_object(kind, collection.objects[key])
+        self.finish_namespace(stored.key)
+        return stored
+
+    def finish_namespace(self, name: str) -> None:
+        """Remove a Namespace that is being deleted once nothing is left in it and no finalizer holds it."""
+        found = self._store.collection(NAMESPACES.qualified).objects.get(name)
+        if found is None or "deletionTimestamp" not in found.content["metadata"]:
+            return
+        empty = not any(collection.keys(name) for collection in self._store.collections().values())
+        if empty and not found.content["metadata"].get("finalizers"):
+            self._store.delete(NAMESPACES.qualified, name)
+
+
+def _marked(content: Json) -> Json:
+    metadata = {**content["metadata"], "deletionTimestamp": now(), "deletionGracePeriodSeconds": 0}
+    if "generation" in metadata:
+        metadata["generation"] += 1
+    return {**content, "metadata": metadata}
+
+
+def _delete_options(request: Request) -> dict[str, Any]:
+    """Return the options in the body of a DELETE; of a protobuf one, which nobody sends with conditions, none."""
+    if not request.body or media_type(request) == protobuf.MEDIA_TYPE:
+        return {}
+    options = body_json(request)
+    if not isinstance(options, dict):
+        raise bad_request("the options must be an object")
+    return options
+
+
+def _check_delete_preconditions(kind: ResourceType, stored: Stored, options: Mapping[str, Any]) -> None:
+    preconditions = options.get("preconditions") or {}
+    for field, word in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+        wanted, current = preconditions.get(field), stored.content["metadata"][field]
+        if wanted is not None and wanted != current:
+            why = f"Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {current}"
+            raise conflict(kind, stored.content["metadata"]["name"], why)
+
+
+def _deleted(kind: ResourceType, stored: Stored) -> bytes:
+    metadata = stored.content["metadata"]
+    details = {"name": metadata["name"], "kind": kind.plural, "uid": metadata["uid"]}
+    if kind.group:
+        details["group"] = kind.group
+    return orjson.dumps(
+        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    )
