@@ -55,6 +55,7 @@ class Mirror:
         """
         self._cluster_factory = cluster_factory
         self._cluster: Cluster | None = None
+        self._stopped = False
         self._connecting = threading.Lock()
         self._writing = threading.Lock()
         self._ready = threading.Event()
@@ -83,9 +84,10 @@ class Mirror:
         """End the threads and close the cluster's connections."""
         for watcher in self.watchers:
             watcher.stop()
-        with self._connecting:
-            if self._cluster is not None:
-                self._cluster.close()
+        # Without the lock: a kubeconfig's plugin may hold it for as long as it likes.
+        self._stopped = True
+        if self._cluster is not None:
+            self._cluster.close()
         deadline = time.monotonic() + STOP_TIMEOUT
         for watcher in self.watchers:
             watcher.join(max(0.0, deadline - time.monotonic()))
@@ -96,6 +98,8 @@ class Mirror:
             with self._connecting:
                 if self._cluster is None:
                     self._cluster = self._cluster_factory()
+                    if self._stopped:  # by another thread, meanwhile
+                        self._cluster.close()
         return self._cluster
 
     @property
