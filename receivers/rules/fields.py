@@ -1,6 +1,6 @@
 """The fields of subscriptions with their types, read as Go's `encoding/json` reads them.
 
-Names match in any case, null changes nothing, a wrong type makes the whole subscription invalid.
+Names match in any case, the last one counts, null stands for nothing, a wrong type makes the whole subscription invalid.
 Source: Kargo's `api/v1alpha1/zz_subscription_types.go`.
 """
 
@@ -23,6 +23,9 @@ class Type(Enum):
     NUMBER = "a whole number"
     BOOLEAN = "true or false"
     OPTIONAL_BOOLEAN = "true, false or null"
+
+
+_CLEARED_BY_NULL: Final = frozenset({Type.TEXTS, Type.OPTIONAL_BOOLEAN})  # slices and pointers in Go
 
 
 class WrongType(ValueError):
@@ -82,7 +85,7 @@ def read_fields(raw: Any, fields: Fields) -> dict[str, Any]:
             continue
         if value is not None:
             found[name] = _checked(name, value, fields[name])
-        elif fields[name] is Type.OPTIONAL_BOOLEAN:
+        elif fields[name] in _CLEARED_BY_NULL:
             found.pop(name, None)
     return found
 

@@ -46,14 +46,9 @@ class Url:
     raw_fragment: str = ""
     omit_host: bool = False
 
-    @property
-    def path_text(self) -> str:
-        """Return the decoded path as text."""
-        return self.path.encode("latin-1").decode("utf-8", "replace")
-
     def with_path(self, path: str) -> Url:
         """Return the URL with another decoded path; how the old one was encoded stays as a hint, as in Go."""
-        return replace(self, path=as_bytes(path))
+        return replace(self, path=path)
 
     def with_encoded_path(self, path: str) -> Url:
         """Return the URL with a path that is given percent-encoded. Raises ValueError."""
@@ -109,7 +104,12 @@ class Url:
 
 def parse(text: str) -> Url:
     """Read a URL reference. Raises ValueError where Go does, with a short reason."""
-    before, _, fragment = as_bytes(text).partition("#")
+    return parse_bytes(_as_bytes(text))
+
+
+def parse_bytes(text: str) -> Url:
+    """Read a URL reference in which each character stands for a byte, such as the path of a parsed URL."""
+    before, _, fragment = text.partition("#")
     url = _parse_without_fragment(before)
     if not fragment:
         return url
@@ -120,7 +120,7 @@ def parse(text: str) -> Url:
 
 def is_host(text: str) -> bool:
     """Say whether `text` is a host with an optional port, which Go would read back unchanged."""
-    authority = as_bytes(text)
+    authority = _as_bytes(text)
     if _NEVER_IN_HOST.search(authority):
         return False
     try:
@@ -129,7 +129,7 @@ def is_host(text: str) -> bool:
         return False
 
 
-def as_bytes(text: str) -> str:
+def _as_bytes(text: str) -> str:
     """Return text in which each character stands for one byte of the UTF-8 form of the given one."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
 

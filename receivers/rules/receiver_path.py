@@ -24,16 +24,19 @@ def receiver_path(base_path: str, kind: str, project: str, receiver: str, *secre
 
     Raises ValueError where Kargo fails, which takes a `base_path` that is no URL path, such as `%zz`.
     """
-    return str(gourl.parse(base_path or "/").joined(kind, digest(project, receiver, *secrets)))
+    return _path(gourl.parse(base_path or "/"), kind, project, receiver, *secrets)
 
 
 def receiver_url(base_url: str, kind: str, project: str, receiver: str, *secrets: bytes) -> str:
     """Return the full URL of a receiver below `base_url`. Raises ValueError where Kargo fails."""
     base = gourl.parse(base_url)
-    path = receiver_path(base.path_text, kind, project, receiver, *secrets)
-    return str(base.with_path(path))
+    return str(base.with_path(_path(gourl.parse_bytes(base.path or "/"), kind, project, receiver, *secrets)))
 
 
 def base_path(base_url: str) -> str:
     """Return the `base_path` that belongs to a base URL: its path, decoded. Raises ValueError for no URL."""
-    return gourl.parse(base_url).path_text
+    return gourl.parse(base_url).path.encode("latin-1").decode("utf-8", "replace")
+
+
+def _path(base: gourl.Url, kind: str, project: str, receiver: str, *secrets: bytes) -> str:
+    return str(base.joined(kind, digest(project, receiver, *secrets)))

@@ -17,6 +17,7 @@ from typing import Any, Final
 import re2
 
 _REMEMBERED: Final = 4096  # expressions; Warehouses share far fewer
+_LONGEST_MESSAGE: Final = 120  # characters
 _MEMORY: Final = 32 << 20  # bytes for one expression; RE2's own 8 MiB refuses some that Go takes
 
 _TOKEN: Final = re.compile(
@@ -33,7 +34,8 @@ _TOKEN: Final = re.compile(
 _CLASS_TOKEN: Final = re.compile(
     r"""
     (?P<property> \\[pP](?:\{[^}]*\}|[^{]) )
-  | (?P<other> \\. | \[:.*?:\] | [^\]] )
+  | (?P<bad_range> (?: \\[^dDsSwW] | [^\\\]] ) - (?=\\[pP]) )
+  | (?P<other> \[:.*?:\] | \\[dDsSwW] | (?: \\. | [^\\\]] ) - (?: \\. | [^\\\]] ) | \\. | [^\]] )
   | (?P<class_end> \] )
     """,
     re.VERBOSE | re.DOTALL,
@@ -62,12 +64,10 @@ class InvalidRegex(ValueError):
 @lru_cache(_REMEMBERED)
 def compile_regex(expression: str) -> Any:
     """Return the expression with a `search(text)` that means what Go's `MatchString` does. Raises `InvalidRegex`."""
-    if _LOOK_AROUND.search(expression) and not _compiles(expression):
-        raise InvalidRegex("look-ahead and look-behind are not available")
     try:
         return re2.compile("".join(_translated(expression)), _options())
-    except re2.error as error:
-        raise InvalidRegex(_message(error)) from error
+    except (re2.error, InvalidRegex) as error:
+        raise InvalidRegex(_message(expression, error)) from error
 
 
 @cache
@@ -78,17 +78,12 @@ def _options() -> Any:
     return options
 
 
-def _compiles(expression: str) -> bool:
-    try:
-        re2.compile(expression, _options())
-    except re2.error:
-        return False
-    return True
-
-
-def _message(error: Exception) -> str:
+def _message(expression: str, error: Exception) -> str:
+    if _LOOK_AROUND.search(expression):
+        return "look-ahead and look-behind are not available"
     message = error.args[0]
-    return message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
+    text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
+    return text[:_LONGEST_MESSAGE]  # RE2 quotes what is left of the expression
 
 
 def _translated(expression: str) -> Iterator[str]:
@@ -113,8 +108,11 @@ def _translated_token(token: re.Match[str], *, in_class: bool) -> str:
             return _translated_property(text, in_class=in_class)
         case "group":
             if not _GROUP_NAME.fullmatch(token["name"]):
-                raise InvalidRegex(f"invalid named capture: {text}")
-            return "("
+                raise InvalidRegex("a group has a name with other characters than A-Z, a-z, 0-9 and _")
+            # Named by its place: two groups of one name are fine in Go, and a bare ( could begin something else.
+            return f"(?P<g{token.start()}>"
+        case "bad_range":
+            raise InvalidRegex(f"invalid character class range: {text}")
         case "escape" if text == r"\C":
             raise InvalidRegex(r"invalid escape sequence: \C")
         case _:

@@ -170,10 +170,8 @@ class GitBranch:
 
     def judge(self, tag: str) -> Judgement:
         """Say whether the full name of a Git reference is that of the branch."""
-        pushed = tag.removeprefix(BRANCHES)
-        if pushed != tag and (
-            pushed == self.branch or (not self.branch and pushed in _LIKELY_DEFAULT_BRANCHES)
-        ):
+        followed = {self.branch} if self.branch else _LIKELY_DEFAULT_BRANCHES
+        if tag.startswith(BRANCHES) and tag.removeprefix(BRANCHES) in followed:
             return Judgement(True, "git.branch", f"{quoted(tag)} is the branch that is followed")
         branch = BRANCHES + (self.branch or "main")
         return Judgement(
