@@ -5,7 +5,7 @@ Semantics: "Kubernetes API Concepts", the API conventions, and apiserver's `regi
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -28,8 +28,6 @@ from demo.apiserver.reading import renderer
 from demo.apiserver.resource_types import DEFINITIONS, NAMESPACES, Catalog, ResourceType, from_definition
 from demo.apiserver.routing import Route
 from demo.apiserver.storage import Json, Store, Stored, freeze, object_key
-
-APPLY: Final = "application/apply-patch+yaml"
 
 
 class Writer:
