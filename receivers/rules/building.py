@@ -26,8 +26,8 @@ from receivers.rules.selectors import (
     Regexes,
     Selector,
     SemverTags,
-    quoted,
 )
+from receivers.rules.wording import quoted
 
 _REMEMBERED: Final = 4096  # selectors
 
@@ -162,8 +162,8 @@ def _constraint(field: str, text: str) -> Constraint | None:
 
 def _check_strategy(field: str, strategy: str, known: frozenset[str]) -> None:
     if strategy not in known:
-        listed = ", ".join(sorted(known - {""}))
-        raise InvalidSubscription("strategy.unknown", f"{field} {quoted(strategy)} is none of {listed}")
+        names = ", ".join(sorted(known - {""}))
+        raise InvalidSubscription("strategy.unknown", f"{field} {quoted(strategy)} is none of {names}")
 
 
 def _check_platform(platform: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import re2
 
 from receivers.rules.semver import Version, order, parse_version
+from receivers.rules.wording import quoted
 
 LONGEST_CONSTRAINT: Final = 512  # bytes, before hyphen ranges are written out
 MOST_GROUPS: Final = 32  # groups joined by ||
@@ -123,7 +124,7 @@ class Constraint:
         if part is None:
             return self.text
         meaning = f" ({part.meaning()})" if part.meaning() else ""
-        whole = f" in {self.text!r}" if len(self.groups[0].parts) > 1 else ""
+        whole = f" in {quoted(self.text)}" if len(self.groups[0].parts) > 1 else ""
         return f"{part.text}{meaning}{whole}"
 
 
@@ -149,14 +150,14 @@ def _parse_group(text: str) -> Group:
     if not text.strip():
         raise InvalidConstraint("a part of it is empty")
     if not _GROUP.fullmatch(text):
-        raise InvalidConstraint(f"{text.strip()!r} is not a list of comparisons such as '>=1.0.0 <2.0.0'")
+        raise InvalidConstraint(f"{quoted(text.strip())} is no comparison like ^1.2.0 or >=1.0.0 <2.0.0")
     return Group(text.strip(), tuple(_parse_comparator(found[0]) for found in _COMPARATORS.finditer(text)))
 
 
 def _parse_comparator(text: str) -> Comparator:
     found = _SPLIT.fullmatch(text.strip())
     if found is None:
-        raise InvalidConstraint(f"{text!r} is not a comparison")
+        raise InvalidConstraint(f"{quoted(text)} is not a comparison")
     precision = _precision(found)
     pre = found["pre"] or ""
     numbers = [found["major"], found["minor"], found["patch"]][:precision]
@@ -164,7 +165,7 @@ def _parse_comparator(text: str) -> Comparator:
     full = found["version"] if precision == _NUMBERS else ".".join([*numbers, "0", "0", "0"][:_NUMBERS]) + pre
     version = parse_version(full)
     if version is None:
-        raise InvalidConstraint(f"{found['version']!r} is not a version")
+        raise InvalidConstraint(f"{quoted(found['version'])} is not a version")
     return _comparator(found[0], found["operator"], version, precision)
 
 

@@ -1,6 +1,7 @@
 """The fields of subscriptions with their types, read as Go's `encoding/json` reads them.
 
-Names match in any case, the last one counts, null stands for nothing, a wrong type makes the whole subscription invalid.
+Names match in any case and the last one counts, null stands for nothing, and a wrong type makes the whole
+subscription invalid.
 Source: Kargo's `api/v1alpha1/zz_subscription_types.go`.
 """
 

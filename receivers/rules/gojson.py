@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NoReturn, TypeAlias
 
+from receivers.rules.wording import quoted
+
 DEEPEST_NESTING: Final = 10_000  # Go's limit
 
 
@@ -55,6 +57,7 @@ _RUN: Final = {
 }
 _CLOSING: Final = {"{": "}", "[": "]"}
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_FOUND: Final = {"": "the end", '"': "text with no end, a bad escape or a raw control character"}
 _TYPE_BY_FIRST: Final = {'"': "text", "{": "an object", "[": "a list", "t": "true", "f": "false"}
 
 
@@ -177,7 +180,7 @@ class _Reader:
         at = self.end_of_spaces()
         line = self.text.count("\n", 0, at) + 1
         column = at - self.text.rfind("\n", 0, at)
-        found = repr(self.text[at]) if at < len(self.text) else "the end"
+        found = _FOUND.get(self.text[at : at + 1]) or quoted(self.text[at])
         raise InvalidJson(f"line {line}, column {column}: {what}, found {found}")
 
     def fail_type(self, token: str, path: str, wanted: str) -> NoReturn:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from receivers.rules.repo_names import is_docker_hub, normalize_chart, split_host
-from receivers.rules.selectors import quoted
+from receivers.rules.wording import quoted
 
 _WEB_SCHEME: Final = re.compile(r"(?i)https?://")
 

@@ -11,8 +11,7 @@ from typing import Any, Final, Protocol
 
 from receivers.rules.constraints import Constraint
 from receivers.rules.semver import Version, parse_tag, parse_version
-
-LONGEST_QUOTE: Final = 128  # characters; no tag is longer, and a body may hold anything
+from receivers.rules.wording import listed, quoted
 
 BRANCHES: Final = "refs/heads/"
 TAGS: Final = "refs/tags/"
@@ -80,7 +79,7 @@ class ExactTag:
                 False, "digest.tag", "the Digest strategy follows the tag in constraint, which is empty"
             )
         return Judgement(
-            False, "digest.tag", f"tag {quoted(tag)} is not {quoted(self.followed)}, the one that is followed"
+            False, "digest.tag", f"tag {quoted(tag)} is not the one that is followed, {quoted(self.followed)}"
         )
 
 
@@ -114,16 +113,16 @@ class Regexes:
                 )
         if not self.allow:
             return Judgement(
-                True, "regex.any", f"tag {quoted(tag)} is taken: every tag is that is not ignored"
+                True, "regex.any", f"tag {quoted(tag)} is not ignored, and any other tag will do"
             )
         for regex in self.allow:
             if regex.matches(tag):
                 return Judgement(
                     True, "regex.allowed", f"tag {quoted(tag)} matches allowTagsRegexes {quoted(regex.text)}"
                 )
-        listed = ", ".join(quoted(regex.text) for regex in self.allow)
+        texts = listed([regex.text for regex in self.allow])
         none = "does not match" if len(self.allow) == 1 else "matches none of"
-        return Judgement(False, "regex.not allowed", f"tag {quoted(tag)} {none} allowTagsRegexes {listed}")
+        return Judgement(False, "regex.not allowed", f"tag {quoted(tag)} {none} allowTagsRegexes {texts}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +213,3 @@ def _not_a_version(tag: str) -> Judgement:
         "semver.not strict",
         f"tag {quoted(tag)} is not a full semantic version like {lenient}, which strictSemvers asks for",
     )
-
-
-def quoted(text: str) -> str:
-    """Return text in quotes for a sentence: on one line, and cut off where no tag or name goes on."""
-    if len(text) > LONGEST_QUOTE:
-        text = text[: LONGEST_QUOTE - 1] + "…"
-    return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text) + '"'
