@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Final
 
 from receivers.rules import gourl
@@ -27,9 +28,21 @@ _SCP: Final = re.compile(r"((?:[\w-]+@)?[\w-]+(?:\.[\w-]+)*)(?::(.*))?", re.ASCI
 _REMEMBERED: Final = (
     16_384  # names; the repositories of 10,000 Warehouses are normalised again at every relist
 )
+_LONGEST_REMEMBERED: Final = 512  # characters; a push may name a repository of 2 MB, and thousands of them
 
 
-@lru_cache(_REMEMBERED)
+def _remembered(normalize: Callable[[str], str]) -> Callable[[str], str]:
+    """Keep the results for names of a length that registries take; longer ones, which match nothing, are not kept."""
+    kept = lru_cache(_REMEMBERED)(normalize)
+
+    @wraps(normalize)
+    def call(name: str) -> str:
+        return kept(name) if len(name) <= _LONGEST_REMEMBERED else normalize(name)
+
+    return call
+
+
+@_remembered
 def normalize_image(repo_url: str) -> str:
     """Return the comparable form of an image repository; what cannot be parsed comes back exactly as it was.
 
@@ -44,7 +57,7 @@ def normalize_image(repo_url: str) -> str:
     )
 
 
-@lru_cache(_REMEMBERED)
+@_remembered
 def normalize_chart(repo_url: str) -> str:
     """Return the comparable form of a chart repository: as for an image, without a leading `oci://`.
 
@@ -58,7 +71,7 @@ def normalize_chart(repo_url: str) -> str:
     return normalize_image(_lower(cleaned).removeprefix("oci://"))
 
 
-@lru_cache(_REMEMBERED)
+@_remembered
 def normalize_git(repo_url: str) -> str:
     """Return the comparable form of a Git repository, or the text as it was where Kargo cannot make one."""
     cleaned = _printable(_lower(repo_url))
@@ -155,14 +168,20 @@ _WEB_PAGE: Final = re.compile(r"(?:r|u|_|repository/docker)/(.+)")
 _DOCKER_HUB_NAME: Final = re.compile(r"(?:hub\.|.+\.)?docker\.(?:com|io)(?::\d+)?")
 
 
-@lru_cache(_REMEMBERED)
+@_remembered
 def near_key(name: str) -> str:
     """Return a coarser name, the same for repositories that people confuse; empty for an empty name.
 
     Scheme, registry host, `r/` and `u/` of Docker Hub's pages, `library/` and `_/`, tag, digest and a final slash are
-    dropped: `https://hub.docker.com/r/x/y`, `docker.io:443/x/y` and `ghcr.io/x/y` are all near to `x/y`.
+    dropped: `https://hub.docker.com/r/x/y`, `docker.io:443/x/y` and `ghcr.io/x/y` are all near to `x/y`. Nobody
+    confuses names longer than any registry takes: they are near to nothing.
     """
-    text = _SCHEME.sub("", _printable(_lower(name)), count=1).partition("?")[0].strip("/")
+    if len(name) > _LONGEST_REMEMBERED:
+        return ""
+    text = _printable(_lower(name))
+    if scheme := _SCHEME.match(text):
+        text = text[scheme.end() :]
+    text = text.partition("?")[0].strip("/")
     host, path = split_host(text)
     path = _TAG_OR_DIGEST.sub("", path).strip("/")
     if is_docker_hub(host) and (page := _WEB_PAGE.fullmatch(path)):
