@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from receivers.models import ReceiverUrl
@@ -29,50 +31,78 @@ class Former:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A URL that a configuration published: the last characters of its digest, and whose it was."""
+
+    suffix: str
+    owner: Former
+
+
 class ReceiverUrls:
     """The URLs known so far, in memory and in the database. `sync` is called by one thread only."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._known: dict[bytes, Former] = {}
+        self._not_stored: dict[bytes, Seen] = {}
 
     def former(self, kind: str, digest: str) -> Former | None:
         """Return the receiver of this kind that the digest belonged to; None if it never was a receiver's."""
         found = self._known.get(digest_hash(digest))
         return found if found is not None and found.kind == kind else None
 
+    def notice(self, config: ReceiverConfig) -> None:
+        """Take note, in memory, of the URLs that a configuration publishes now. Called whenever one changes."""
+        seen = _published([config])
+        with self._lock:
+            self._known.update({hashed: one.owner for hashed, one in seen.items()})
+            self._not_stored.update(seen)
+
     def sync(self, configs: Iterable[ReceiverConfig]) -> None:
-        """Take note of the URLs that these configurations (all there are) publish, and of those they no longer do."""
+        """Store what was noticed, and which URLs these configurations (all there are) no longer publish."""
         now = utc_now()
         rows = {bytes(row.digest_hash): row for row in ReceiverUrl.objects.all()}
-        published = _published(configs)
-        new = [
-            ReceiverUrl(
-                digest_hash=hashed,
-                url_suffix=suffix,
-                kind=former.kind,
-                project=former.project,
-                receiver=former.receiver,
-                first_seen_at=now,
-            )
-            for hashed, (suffix, former) in published.items()
-            if hashed not in rows
-        ]
-        ReceiverUrl.objects.bulk_create(new, ignore_conflicts=True)
+        with self._lock:
+            published, noticed = _published(configs), dict(self._not_stored)
+        new = {hashed: seen for hashed, seen in (noticed | published).items() if hashed not in rows}
+        ReceiverUrl.objects.bulk_create(
+            [_row(hashed, seen, now, retired=hashed not in published) for hashed, seen in new.items()],
+            ignore_conflicts=True,
+        )
         gone = [row.pk for hashed, row in rows.items() if hashed not in published and row.retired_at is None]
         back = [row.pk for hashed, row in rows.items() if hashed in published and row.retired_at is not None]
         ReceiverUrl.objects.filter(pk__in=gone).update(retired_at=now)
         ReceiverUrl.objects.filter(pk__in=back).update(retired_at=None)
-        known = {hashed: Former(row.project, row.receiver, row.kind) for hashed, row in rows.items()}
-        self._known = known | {hashed: former for hashed, (_, former) in published.items()}
+        stored = {hashed: Former(row.project, row.receiver, row.kind) for hashed, row in rows.items()}
+        self._known = self._known | stored | {hashed: seen.owner for hashed, seen in new.items()}
+        self._not_stored = {
+            hashed: seen for hashed, seen in self._not_stored.items() if hashed not in noticed
+        }
 
 
-def _published(configs: Iterable[ReceiverConfig]) -> dict[bytes, tuple[str, Former]]:
-    """Return, by hash, the last characters and the receiver of every URL published for a receiver of the spec."""
-    found: dict[bytes, tuple[str, Former]] = {}
+def _row(hashed: bytes, seen: Seen, now: datetime, *, retired: bool) -> ReceiverUrl:
+    owner = seen.owner
+    return ReceiverUrl(
+        digest_hash=hashed,
+        url_suffix=seen.suffix,
+        kind=owner.kind,
+        project=owner.project,
+        receiver=owner.receiver,
+        first_seen_at=now,
+        retired_at=now if retired else None,
+    )
+
+
+def _published(configs: Iterable[ReceiverConfig]) -> dict[bytes, Seen]:
+    """Return, by hash, every URL that is published for a receiver of the spec."""
+    found: dict[bytes, Seen] = {}
     for config in configs:
         kinds = {receiver.name: receiver.kind for receiver in config.receivers}
         for url in config.published:
             digest = url.path.rstrip("/").rpartition("/")[2]
             if url.name in kinds and DIGEST.fullmatch(digest):
-                found[digest_hash(digest)] = digest[-6:], Former(config.project, url.name, kinds[url.name])
+                found[digest_hash(digest)] = Seen(
+                    digest[-6:], Former(config.project, url.name, kinds[url.name])
+                )
     return found

@@ -20,6 +20,7 @@ from receivers.managing import ReceiverManager
 from receivers.receiver_urls import ReceiverUrls
 from receivers.refreshing import RefreshSender, WarehouseKey
 from receivers.retrying import Retrier
+from receivers.rules.resources import ReceiverConfig
 from receivers.unknown_calls import UnknownCalls
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,9 @@ class Runtime:
         self.sender = RefreshSender(self.mirror.cluster, self._carried)
         self.unknown = UnknownCalls()
         urls = ReceiverUrls()
+        self.mirror.add_listener(
+            lambda _, __, new: urls.notice(new) if isinstance(new, ReceiverConfig) else None
+        )
         self.intake = Intake(
             mirror=self.mirror,
             writer=self.writer,

@@ -23,6 +23,9 @@ from receivers.rules.answers import Answer
 log = logging.getLogger(__name__)
 
 READ_SIZE: Final = 64 << 10  # bytes asked of the socket at a time
+DRAINED: Final = (
+    256 << 10
+)  # bytes read beyond the limit, as Go does: a sender cut off in mid-body may miss our answer
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
 MACHINE_PATH: Final = re.compile(r"^/(healthz|readyz)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
 # granian hands the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
@@ -118,18 +121,27 @@ def client_address(environ: dict[str, Any], hops: int) -> str:
 def read_body(stream: BinaryIO, content_length: str) -> bytes:
     """Read a body of at most `answers.MAX_BODY` bytes, with or without a length announced.
 
-    Raises `BodyTooLarge` (before reading anything if the announced length is too large) or `BodyIncomplete`.
+    Raises `BodyTooLarge` (keeping nothing, and reading little, if the announced length is too large) or
+    `BodyIncomplete`.
     """
     announced = int(content_length) if content_length.isdecimal() else None
     if announced is not None and announced > answers.MAX_BODY:
+        _drain(stream)
         raise BodyTooLarge
     chunks: list[bytes] = []
     size = 0
     while chunk := stream.read(READ_SIZE):
         size += len(chunk)
         if size > answers.MAX_BODY:
+            _drain(stream)
             raise BodyTooLarge
         chunks.append(chunk)
     if announced is not None and size < announced:
         raise BodyIncomplete(f"the sender hung up after {size} of {announced} bytes")
     return b"".join(chunks)
+
+
+def _drain(stream: BinaryIO) -> None:
+    for _ in range(DRAINED // READ_SIZE):
+        if not stream.read(READ_SIZE):
+            return

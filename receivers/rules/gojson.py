@@ -57,7 +57,7 @@ _RUN: Final = {
 }
 _CLOSING: Final = {"{": "}", "[": "]"}
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_FOUND: Final = {"": "the end", '"': "text with no end, a bad escape or a raw control character"}
+_FOUND: Final = {"": "the end", '"': "text without an end, or with a bad character"}
 _TYPE_BY_FIRST: Final = {'"': "text", "{": "an object", "[": "a list", "t": "true", "f": "false"}
 
 
