@@ -1,0 +1,77 @@
+"""Bodies of the greatest length that is read, made to hurt: decoded or refused, without recursion or growing memory."""
+
+import tracemalloc
+
+import pytest
+
+from receivers.rules.answers import MAX_BODY
+from receivers.rules.gojson import DEEPEST_NESTING
+from receivers.rules.kinds.dockerhub import parse
+from receivers.rules.kinds.errors import InvalidBody
+
+SMALL = 64 << 10  # bytes; what may be built for a body beside its text
+
+
+def filled(start, piece, end=b""):
+    """Return a body of `MAX_BODY` bytes at most: the start, as many pieces as fit, the end."""
+    return start + piece * ((MAX_BODY - len(start) - len(end)) // len(piece)) + end
+
+
+ACCEPTED = {
+    "numbers": filled(b'{"x":[', b"1,", b"1]}"),
+    "one number": filled(b'{"x":', b"1", b"}"),
+    "one number where a time stands": filled(b'{"push_data":{"pushed_at":', b"1", b"}}"),
+    "containers": filled(b'{"x":[', b"[[]],{},", b"1]}"),
+    "members": filled(b"{", b'"":1,', b'"":1}'),
+    "members of a known object": filled(b'{"push_data":{', b'"":1,', b'"":1}}'),
+    "escapes": filled(b'{"x":"', rb"\n", b'"}'),
+    "spaces": filled(b"{}", b" "),
+}
+
+REFUSED = {
+    "open lists": filled(b"", b"["),
+    "open lists in an object": filled(b'{"x":', b"["),
+    "open objects": filled(b"", b'{"a":'),
+    "open text": filled(b'{"x":"', b"a"),
+    "open escapes": filled(b'{"x":"', rb"\""),
+    "spaces": filled(b"", b" "),
+    "no UTF-8": filled(b"", b"\xff"),
+    "commas": filled(b'{"x":[', b","),
+}
+
+
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
+def test_long_bodies_are_read(body):
+    assert parse(body).repository == ""
+
+
+@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
+def test_long_bodies_are_refused(body):
+    with pytest.raises(InvalidBody):
+        parse(body)
+
+
+@pytest.mark.parametrize("name", ["numbers", "escapes", "one number where a time stands"])
+def test_nothing_is_built_for_what_is_not_read(name):
+    tracemalloc.start()
+    try:
+        parse(ACCEPTED[name])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * MAX_BODY + SMALL
+
+
+def test_a_long_tag_is_kept_whole():
+    body = filled(b'{"push_data":{"tag":"', rb"\n", b'"}}')
+    assert set(parse(body).tag) == {"\n"}
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+def test_nesting_ends_where_it_ends_in_go(opening, closing):
+    def nested(levels):
+        return b'{"x":' + opening * (levels - 1) + b"1" + closing * (levels - 1) + b"}"
+
+    assert parse(nested(DEEPEST_NESTING)).tag == ""
+    with pytest.raises(InvalidBody, match="nests deeper than 10000 levels"):
+        parse(nested(DEEPEST_NESTING + 1))

@@ -1,0 +1,99 @@
+"""From a push and Warehouses to verdicts and to what is refreshed."""
+
+import json
+
+from receivers.rules.matching import Result, Verdict, to_refresh, verdicts
+from receivers.rules.push import Push
+from receivers.rules.resources import decode_warehouse
+
+
+def warehouse(name, *subscriptions, project="demo"):
+    return decode_warehouse(
+        {"metadata": {"namespace": project, "name": name}, "spec": {"subscriptions": list(subscriptions)}}
+    )
+
+
+def image(repo_url="example/repo", **fields):
+    return {"image": {"repoURL": repo_url, **fields}}
+
+
+def summary(push, *warehouses):
+    return [(one.warehouse, one.position, one.result, one.rule) for one in verdicts(push, warehouses)]
+
+
+V1 = Push("example/repo", "1.0.0")
+
+
+def test_each_subscription_of_the_repository_gets_a_verdict_in_order():
+    found = summary(
+        V1,
+        warehouse("b", image("other/repo"), image(constraint="^1"), image(constraint="^2")),
+        warehouse(
+            "a",
+            {"git": {"repoURL": "https://example.com/x"}},
+            {"chart": {"repoURL": "oci://docker.io/example/repo"}},
+        ),
+        warehouse("c", image("ghcr.io/example/repo"), image(constraint="(")),
+    )
+    assert found == [
+        ("b", 1, Result.MATCH, "semver.satisfied"),
+        ("b", 2, Result.NO_MATCH, "semver.refused"),
+        ("a", 1, Result.MATCH, "semver.any"),
+        ("c", 0, Result.NEAR_MISS, "near miss"),
+        ("c", 1, Result.NOT_EVALUABLE, "constraint.invalid"),
+    ]
+
+
+def test_without_a_tag_every_subscriber_matches_and_no_selector_is_asked():
+    push = Push("example/repo", "")
+    found = summary(
+        push,
+        warehouse("a", image(constraint="^9"), image(constraint="("), image("hub.docker.com/r/example/repo")),
+    )
+    assert found == [
+        ("a", 0, Result.MATCH, "no tag"),
+        ("a", 1, Result.MATCH, "no tag"),
+        ("a", 2, Result.NEAR_MISS, "near miss"),
+    ]
+
+
+def test_an_empty_repository_names_nobody():
+    assert verdicts(Push("", ""), [warehouse("a", image(""), image(), {"acme": {}})]) == ()
+
+
+def test_a_warehouse_is_refreshed_once_and_only_for_a_match():
+    found = verdicts(
+        V1,
+        [
+            warehouse("b", image(), image(constraint="^1"), project="z"),
+            warehouse("a", image(constraint="^2"), image(constraint="("), image("ghcr.io/example/repo")),
+            warehouse("c", image()),
+        ],
+    )
+    assert to_refresh(found) == (("demo", "c"), ("z", "b"))
+
+
+def test_a_broken_subscription_does_not_hold_back_its_own_warehouse():
+    assert to_refresh(verdicts(V1, [warehouse("a", image(constraint="("), image())])) == (("demo", "a"),)
+
+
+def test_a_verdict_is_plain_json_and_keeps_what_was_written():
+    (verdict,) = verdicts(V1, [warehouse("a", {"name": "app", **image("docker.io/Example/Repo")})])
+    assert isinstance(verdict, Verdict)
+    assert json.loads(json.dumps(verdict.as_dict())) == {
+        "project": "demo",
+        "warehouse": "a",
+        "position": 0,
+        "subscription": "app",
+        "kind": "image",
+        "repo_url": "docker.io/Example/Repo",
+        "result": "match",
+        "rule": "semver.any",
+        "reason": 'tag "1.0.0" is a semantic version, and any will do',
+    }
+
+
+def test_a_push_is_looked_up_under_sorted_names_without_doubles():
+    assert V1.names == ("example/repo",)
+    assert Push("127.0.0.1:5000/Chart", "").names == ("127.0.0.1:5000/Chart", "127.0.0.1:5000/chart")
+    assert Push("", "").names == ()

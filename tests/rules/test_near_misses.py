@@ -1,0 +1,94 @@
+"""Names that people confuse are found under one key, and hinted at."""
+
+import pytest
+
+from receivers.rules.kinds.dockerhub import compose, parse
+from receivers.rules.matching import Result, verdicts
+from receivers.rules.near_misses import explain
+from receivers.rules.push import Push
+from receivers.rules.repo_names import near_key
+from receivers.rules.resources import decode_warehouse
+
+NEAR = {
+    "x/y": [
+        "x/y", "X/Y", "x/y/", "/x/y", "x/y:1.2", "docker.io/x/y", "docker.io:443/x/y", "index.docker.io/x/y",
+        "registry-1.docker.io/x/y", "https://docker.io/x/y", "oci://docker.io/x/y", "hub.docker.com/x/y",
+        "hub.docker.com/r/x/y", "https://hub.docker.com/r/x/y/", "https://hub.docker.com/r/x/y/tags?page=1",
+        "https://hub.docker.com/repository/docker/x/y/general", "registry.hub.docker.com/x/y",
+        "https://registry.hub.docker.com/u/x/y/", "ghcr.io/x/y", "localhost:5000/x/y@sha256:" + "0" * 64,
+    ],
+    "nginx": ["nginx", "library/nginx", "_/nginx", "docker.io/library/nginx", "https://hub.docker.com/_/nginx"],
+    "": ["", "  ", "/"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key, names in NEAR.items() for name in names])
+def test_near_names_have_one_key(key, name):
+    assert near_key(name) == key
+
+
+@pytest.mark.parametrize("name", ["x/z", "z/x/y", "x", "y", "xy"])
+def test_other_names_have_another_key(name):
+    assert near_key(name) != "x/y"
+
+
+@pytest.mark.parametrize(
+    ("pushed", "kind", "repo_url", "hint"),
+    [
+        (
+            "x/y",
+            "image",
+            "hub.docker.com/r/x/y",
+            '"hub.docker.com/r/x/y" is an address for browsers; write "x/y" instead',
+        ),
+        (
+            "x/y",
+            "image",
+            "https://x.io/x/y",
+            '"https://x.io/x/y" is on x.io; this push to "x/y" was on Docker Hub',
+        ),
+        ("nginx", "image", "_/nginx", 'Kargo does not take "_/nginx" for "nginx"; write "nginx" instead'),
+        (
+            "_/nginx",
+            "image",
+            "nginx",
+            'Docker Hub calls the repository "_/nginx", which Kargo does not take for "nginx"',
+        ),
+        (
+            "x/y",
+            "chart",
+            "oci://hub.docker.com/r/x/y",
+            '"oci://hub.docker.com/r/x/y" is an address for browsers; write "oci://registry-1.docker.io/x/y" instead',
+        ),
+    ],
+)
+def test_a_near_miss_says_what_to_write(pushed, kind, repo_url, hint):
+    assert explain(pushed, kind, repo_url) == hint
+
+
+def results(repository, subscription):
+    warehouse = decode_warehouse({"spec": {"subscriptions": [subscription]}})
+    push = parse(compose(repository, "1.0.0", media_type="", pusher="", pushed_at=0))
+    return [verdict.result for verdict in verdicts(push, [warehouse])]
+
+
+def test_a_near_miss_is_no_match():
+    assert results("x/y", {"image": {"repoURL": "hub.docker.com/r/x/y"}}) == [Result.NEAR_MISS]
+
+
+@pytest.mark.parametrize(
+    "subscription",
+    [
+        {"git": {"repoURL": "https://github.com/x/y"}},
+        {"chart": {"repoURL": "https://charts.example.com/x/y", "name": "z"}},
+        {"acme": {"repoURL": "x/y"}},
+    ],
+    ids=["Git", "classic chart repository", "another kind"],
+)
+def test_what_docker_hub_never_serves_is_no_near_miss(subscription):
+    assert results("x/y", subscription) == []
+
+
+def test_an_empty_name_is_near_to_nothing():
+    warehouse = decode_warehouse({"spec": {"subscriptions": [{"image": {"repoURL": ""}}, {"image": {}}]}})
+    assert verdicts(Push("", "1.0.0"), [warehouse]) == ()
