@@ -1,7 +1,7 @@
 """Regular expressions that mean what they mean in Go, on top of RE2.
 
 Go's `regexp` (1.26) and the C++ RE2 behind `google-re2` are siblings; where they differ the expression is rewritten
-or refused before RE2 sees it: `\\C`, names of groups, and the spelling and meaning of `\\p{...}`.
+or refused before RE2 sees it: `\\B`, `\\C`, names of groups, and the spelling and meaning of `\\p{...}`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,11 @@ class InvalidRegex(ValueError):
 def compile_regex(expression: str) -> Any:
     """Return the expression with a `search(text)` that means what Go's `MatchString` does. Raises `InvalidRegex`."""
     try:
-        return re2.compile("".join(_translated(expression)), _options())
+        translated = "".join(_translated(expression))
+        compiled = re2.compile(translated, _options())
+        # RE2 takes the middle of a character for a place where no word begins or ends; from character to character
+        # it does not come there.
+        return re2.compile(rf"\A(?s:.)*?(?:{translated})", _options()) if r"\B" in translated else compiled
     except (re2.error, InvalidRegex) as error:
         raise InvalidRegex(_message(expression, error)) from error
 
@@ -111,6 +115,8 @@ def _translated_token(token: re.Match[str], *, in_class: bool) -> str:
                 raise InvalidRegex("a group has a name with other characters than A-Z, a-z, 0-9 and _")
             # Named by its place: two groups of one name are fine in Go, and a bare ( could begin something else.
             return f"(?P<g{token.start()}>"
+        case "literal" if not text.endswith(r"\E"):
+            return text + r"\E"
         case "bad_range":
             raise InvalidRegex(f"invalid character class range: {text}")
         case "escape" if text == r"\C":

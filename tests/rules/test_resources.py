@@ -107,26 +107,10 @@ def test_a_receiver_is_of_the_kind_beside_its_name(raw, receiver):
     assert decode_receiver(raw) == receiver
 
 
-KEYS = st.sampled_from(
-    [
-        "metadata",
-        "spec",
-        "status",
-        "name",
-        "namespace",
-        "generation",
-        "annotations",
-        "webhookReceivers",
-        "conditions",
-        "subscriptions",
-        "discoveredArtifacts",
-        "freightCreationCriteria",
-        "dockerhub",
-        "secretRef",
-        "type",
-        "path",
-    ]
-)
+METADATA = ["metadata", "name", "namespace", "generation", "annotations"]
+SPEC = ["spec", "webhookReceivers", "subscriptions", "freightCreationCriteria", "dockerhub", "secretRef"]
+STATUS = ["status", "conditions", "discoveredArtifacts", "type", "path"]
+KEYS = st.sampled_from(METADATA + SPEC + STATUS)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
