@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
@@ -220,9 +221,12 @@ def _encoded(decoded: str, raw: str, plain: frozenset[str]) -> str:
 
 
 def _escape(text: str, plain: frozenset[str]) -> str:
-    if plain.issuperset(text):
-        return text
-    return "".join(char if char in plain else f"%{ord(char):02X}" for char in text)
+    return text if plain.issuperset(text) else text.translate(_escapes(plain))
+
+
+@cache
+def _escapes(plain: frozenset[str]) -> dict[int, str]:
+    return {code: f"%{code:02X}" for code in range(256) if chr(code) not in plain}
 
 
 def _unescape(text: str) -> str:

@@ -7,10 +7,11 @@ only ever compared with one another; they are not always names that a registry w
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Final
+
+import re2
 
 from receivers.rules import gourl
 from receivers.rules.media_types import MediaClass, classify
@@ -23,6 +24,8 @@ _LONGEST_TAG: Final = 128  # characters
 _REPOSITORY_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-./")
 _TAG: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{_LONGEST_TAG}}}")
 _SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
+# RE2 knows the characters of Unicode 15.1, Go 1.26 those of 15.0; what Python knows depends on its release.
+_PRINTABLE: Final = re2.compile(r"[\pL\pM\pN\pP\pS ]")
 _SCP: Final = re.compile(r"((?:[\w-]+@)?[\w-]+(?:\.[\w-]+)*)(?::(.*))?", re.ASCII)
 
 _REMEMBERED: Final = (
@@ -153,13 +156,13 @@ def _normalize_scp(cleaned: str) -> str:
 def _printable(text: str) -> str:
     """Drop what Go calls unprintable; the only white space that stays is an ASCII space inside."""
     if not (text.isascii() and text.isprintable()):
-        text = "".join(char for char in text if char == " " or unicodedata.category(char)[0] in "LMNPS")
+        text = text.translate({ord(char): None for char in set(text) if not _PRINTABLE.search(char)})
     return text.strip(" ")
 
 
 def _lower(text: str) -> str:
     """Lower-case as Go does, one character for one: `İ` becomes `i`, and a final `Σ` becomes `σ`."""
-    return text.lower() if text.isascii() else "".join(char.lower()[0] for char in text)
+    return text.lower() if text.isascii() else text.replace("\u0130", "i").replace("\u03a3", "\u03c3").lower()
 
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://")

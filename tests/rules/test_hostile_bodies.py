@@ -8,6 +8,8 @@ from receivers.rules.answers import MAX_BODY
 from receivers.rules.gojson import DEEPEST_NESTING
 from receivers.rules.kinds.dockerhub import parse
 from receivers.rules.kinds.errors import InvalidBody
+from receivers.rules.matching import verdicts
+from receivers.rules.resources import decode_warehouse
 
 SMALL = 64 << 10  # bytes; what may be built for a body beside its text
 
@@ -75,3 +77,21 @@ def test_nesting_ends_where_it_ends_in_go(opening, closing):
     assert parse(nested(DEEPEST_NESTING)).tag == ""
     with pytest.raises(InvalidBody, match="nests deeper than 10000 levels"):
         parse(nested(DEEPEST_NESTING + 1))
+
+
+LONG_NAMES = ["a", "A", "@", ":", "/", ".", "-", "%", "é", "a/", "oci://", "a@", "_/", "docker.io/", "[", "?"]
+
+
+@pytest.mark.parametrize("piece", LONG_NAMES, ids=ascii)
+def test_a_long_repository_name_is_compared_and_not_kept(piece):
+    warehouse = decode_warehouse({"spec": {"subscriptions": [{"image": {"repoURL": "example/repo"}}]}})
+    push = parse(filled(b'{"repository":{"repo_name":"x', piece.encode(), b'"}}'))
+    assert verdicts(push, [warehouse]) == ()
+    tracemalloc.start()
+    try:
+        push.names  # noqa: B018 - computed anew each time
+        push.near_key  # noqa: B018
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < SMALL
