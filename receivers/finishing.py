@@ -34,7 +34,7 @@ class Finisher:
         claimed = claim_pending(utc_now(), self._after)
         for delivery in claimed:
             log.warning("finishing delivery %s, which was stored and not worked on to the end", delivery.pk)
-            self._intake.finish(delivery, delivery.exchange)
+            self._intake.finish(delivery)
         return len(claimed) == CLAIMED
 
 
@@ -43,9 +43,9 @@ def claim_pending(now: datetime, after: timedelta) -> list[Delivery]:
     with transaction.atomic():
         free = Q(claimed_until=None) | Q(claimed_until__lt=now)
         pending = Delivery.objects.filter(free, outcome=Outcome.PENDING, received_at__lte=now - after)
-        pending = pending.select_related("exchange").order_by("received_at")
+        pending = pending.order_by("received_at")
         if connection.features.has_select_for_update_skip_locked:
-            pending = pending.select_for_update(skip_locked=True, of=("self",))
+            pending = pending.select_for_update(skip_locked=True)
         claimed = list(pending[:CLAIMED])
         Delivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(
             claimed_until=now + timedelta(seconds=CLAIM_SECONDS)

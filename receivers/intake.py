@@ -15,7 +15,7 @@ from uuid import UUID
 
 from receivers.kargo import Collision, Mirror, Route
 from receivers.log_writer import LogWriter, NotStored, Write
-from receivers.models import Delivery, Exchange, Refresh, storable
+from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
 from receivers.receiver_urls import Former, ReceiverUrls
 from receivers.refreshing import Asked, RefreshSender
 from receivers.retrying import note_attempt
@@ -36,9 +36,6 @@ VERDICTS_KEPT: Final = (
     1_000  # on one delivery, matches first; a cluster receiver may judge every Warehouse there is
 )
 
-
-PATH_LENGTH: Final = 1024
-ADDRESS_LENGTH: Final = 64
 
 log = logging.getLogger(__name__)
 
@@ -109,22 +106,22 @@ class Intake:
         if target is None:
             self.unknown.count(call.kind, call.digest[-URL_SUFFIX:], call.client_address, call.user_agent)
             return Reply(answers.NOT_FOUND)
-        delivery, exchange = _on_paper(call, target)
-        refusal = _refusal(target) or _read_body(call, exchange)
+        delivery = _on_paper(call, target)
+        refusal = _refusal(target) or _read_body(call, delivery)
         try:
-            self.writer.submit(Write(inserts=(delivery, exchange))).wait(self.answer_timeout)
+            self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout)
         except NotStored:
             return Reply(answers.UNAVAILABLE)
-        end = refusal or self._work(delivery, bytes(exchange.body), started + self.answer_timeout)
+        end = refusal or self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
         delivery.status, delivery.answer = end.answer.status, end.answer.body.decode().rstrip("\n")
         delivery.duration_ms = (time.monotonic() - started) * 1000
-        self._write_end(delivery, exchange, end)
+        self._write_end(delivery, end)
         return Reply(end.answer, delivery.pk)
 
-    def finish(self, delivery: Delivery, exchange: Exchange) -> None:
+    def finish(self, delivery: Delivery) -> None:
         """Do the work of a delivery that is on record without an end; nobody waits for an answer any more."""
-        end = self._work(delivery, bytes(exchange.body), time.monotonic() + self.answer_timeout)
-        self._write_end(delivery, exchange, end)
+        end = self._work(delivery, bytes(delivery.body), time.monotonic() + self.answer_timeout)
+        self._write_end(delivery, end)
 
     def judge(self, push: Push, project: str) -> tuple[Verdict, ...]:
         """Return the verdict of every subscription in scope that names the repository, or nearly does.
@@ -160,40 +157,36 @@ class Intake:
             return _End(Outcome.FAILED, answer, failures[0].error, push, judged, asked)
         return _End(Outcome.REFRESHED, answers.refreshed(len(asked)), "", push, judged, asked)
 
-    def _write_end(self, delivery: Delivery, exchange: Exchange, end: _End) -> None:
+    def _write_end(self, delivery: Delivery, end: _End) -> None:
         """Write the end down. Nobody waits for it: it is kept until the database takes it."""
         now = utc_now()
         delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
         delivery.warehouses = len(end.asked)
         if end.push is not None:
             _note_push(delivery, end.push)
-        exchange.verdicts = [_storable_verdict(verdict) for verdict in _matches_first(end.verdicts)]
+        delivery.verdicts = [_storable_verdict(verdict) for verdict in _matches_first(end.verdicts)]
         refreshes = [_refresh(delivery, asked, now) for asked in end.asked]
         try:
-            self.writer.submit(Write(inserts=refreshes, replaces=(delivery, exchange), keep_trying=True))
+            self.writer.submit(Write(inserts=refreshes, updates=(delivery,), can_wait=True))
         except NotStored as error:
             # It stays on record without an end, and is finished when the database is back.
             log.warning("the end of delivery %s is not stored yet: %s", delivery.pk, error)
 
 
-def _on_paper(call: Call, target: Route | Collision | Former) -> tuple[Delivery, Exchange]:
-    """Return the rows that put the call on record, with nothing in them that is a credential."""
+def _on_paper(call: Call, target: Route | Collision | Former) -> Delivery:
+    """Return the row that puts the call on record, with nothing in it that is a credential."""
     route = target.routes[0] if isinstance(target, Collision) else target
-    delivery = Delivery(
+    return Delivery(
         received_at=utc_now(),
         project=route.project,
         receiver=route.receiver,
         kind=call.kind,
         url_suffix=call.digest[-URL_SUFFIX:],
-    )
-    exchange = Exchange(
-        delivery=delivery,
-        path=storable(redact(call.path), PATH_LENGTH),
         client_address=storable(call.client_address, ADDRESS_LENGTH),
         user_agent=storable(call.user_agent),
+        path=storable(redact(call.path), PATH_LENGTH),
         headers=redact_headers(call.headers),
     )
-    return delivery, exchange
 
 
 def _refusal(target: Route | Collision | Former) -> _End | None:
@@ -212,10 +205,10 @@ def _refusal(target: Route | Collision | Former) -> _End | None:
     return None
 
 
-def _read_body(call: Call, exchange: Exchange) -> _End | None:
-    """Read the body into `exchange`; return the end of a call whose body cannot be read whole."""
+def _read_body(call: Call, delivery: Delivery) -> _End | None:
+    """Read the body into the delivery; return the end of a call whose body cannot be read whole."""
     try:
-        exchange.body = call.read_body()
+        delivery.body = call.read_body()
     except BodyTooLarge:
         return _End(Outcome.TOO_LARGE, answers.TOO_LARGE, f"the body has more than {answers.MAX_BODY} bytes")
     except BodyIncomplete as error:

@@ -2,30 +2,33 @@
 
 Request threads hand rows over and a single thread commits them, as many at a time as have come together while the
 last commit was under way. SQLite has one writer anyway, and threads that wait for its lock by polling starve each
-other (a p99 of half a second); PostgreSQL doubles its rate. Nothing lingers: one lonely row is committed at once.
+other (a p99 of half a second); PostgreSQL doubles its rate. A row that somebody waits for is committed at once.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 
+from receivers.statements import insert, update
+
 log = logging.getLogger(__name__)
 
-CAPACITY: Final = (
-    2_000  # rows' owners waiting; more than every serving thread can have under way, so full = stuck
-)
+# Rows' owners waiting: more than every serving thread can have under way, so that full means stuck.
+CAPACITY: Final = 2_000
 BATCH: Final = 200  # writes in one commit: enough for the log to keep up, few enough to stay under a frame
-RETRY_SECONDS: Final = 1.0  # between attempts to store what nobody waits for
-KEPT_FOR_RETRY: Final = (
-    10_000  # ends of deliveries kept while the database is away; the oldest are finished later
+RETRY_SECONDS: Final = 1.0  # after which what could not be stored, and nobody waits for, is tried again
+MOMENT: Final = (
+    0.05  # seconds that what nobody waits for may wait for company: a commit costs as much as its rows
 )
+KEPT: Final = 10_000  # ends of deliveries kept while the database is away; the oldest are finished later
 AWAY: Final = (
     OperationalError,
     InterfaceError,
@@ -36,24 +39,34 @@ class NotStored(Exception):
     """The database did not take a row, or not in time."""
 
 
+def _taken_lock() -> threading.Lock:
+    """Return a lock that is held: an event that happens once, at a tenth of the price of `threading.Event`."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True, eq=False)
 class Write:
-    """Rows to insert and rows to replace, in one transaction with whatever else is in the batch."""
+    """Rows to insert and rows to update, in one transaction with whatever else is in the batch.
+
+    `can_wait`: nobody waits for it. It is committed after a moment, with others, and kept while the database is away.
+    """
 
     inserts: Sequence[models.Model] = ()
-    replaces: Sequence[models.Model] = ()
-    keep_trying: bool = False
-    _done: threading.Event = field(default_factory=threading.Event)
+    updates: Sequence[models.Model] = ()
+    can_wait: bool = False
+    _done: threading.Lock = field(default_factory=_taken_lock)
     _error: Exception | None = None
 
     def finish(self, error: Exception | None) -> None:
         """Wake whoever waits."""
         self._error = error
-        self._done.set()
+        self._done.release()
 
     def wait(self, seconds: float) -> None:
-        """Wait until the rows are committed. Raises `NotStored` if they were refused or `seconds` have passed."""
-        if not self._done.wait(seconds):
+        """Wait until the rows are committed; once. Raises `NotStored` if they were refused or `seconds` have passed."""
+        if not self._done.acquire(timeout=seconds):
             raise NotStored(f"the database did not answer within {seconds:g} s")
         if self._error is not None:
             raise NotStored(f"the database refused the row: {self._error}") from self._error
@@ -63,8 +76,9 @@ class LogWriter:
     """A thread that commits writes in batches, and its bounded queue."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Write | None] = queue.Queue(CAPACITY)
-        self._kept: list[Write] = []
+        self._queue: SimpleQueue[Write | None] = SimpleQueue()
+        self._waiting: list[Write] = []
+        self._due = 0.0
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
@@ -78,37 +92,44 @@ class LogWriter:
 
     def submit(self, write: Write) -> Write:
         """Queue `write` and return it, to wait on. Raises `NotStored` at once if the queue is full."""
-        try:
-            self._queue.put_nowait(write)
-        except queue.Full:
-            raise NotStored("the database does not keep up: too many deliveries wait to be stored") from None
+        if self._queue.qsize() >= CAPACITY:
+            raise NotStored("the database does not keep up: too many deliveries wait to be stored")
+        self._queue.put(write)
         return write
 
     def _run(self) -> None:
         running = True
         while running:
-            batch = self._next_batch()
-            if None in batch:
-                running = False
-            self._commit([*self._take_kept(), *(write for write in batch if write is not None)])
+            urgent: list[Write] = []
+            running = self._collect(urgent)
+            self._commit(urgent)
+            if self._waiting and (time.monotonic() >= self._due or not running):
+                waiting, self._waiting = self._waiting, []
+                self._commit(waiting)
         connection.close()
 
-    def _next_batch(self) -> list[Write | None]:
-        """Wait for a write and take what else is there; with something to retry, wait no longer than a moment."""
-        try:
-            batch = [self._queue.get(timeout=RETRY_SECONDS if self._kept else None)]
-        except queue.Empty:
-            return []
-        while len(batch) < BATCH:
+    def _collect(self, urgent: list[Write]) -> bool:
+        """Collect writes until there are some that somebody waits for, or others are due; return False at the end."""
+        for _ in range(BATCH):
             try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return batch
+                write = self._queue.get(timeout=self._patience(urgent))
+            except Empty:
+                return True
+            if write is None:
+                return False
+            if not write.can_wait:
+                urgent.append(write)
+                continue
+            if not self._waiting:
+                self._due = time.monotonic() + MOMENT
+            self._waiting.append(write)
+        return True
 
-    def _take_kept(self) -> list[Write]:
-        kept, self._kept = self._kept, []
-        return kept
+    def _patience(self, urgent: list[Write]) -> float | None:
+        """Return how many seconds to wait for another write; None means for ever."""
+        if urgent:
+            return 0.0
+        return max(0.0, self._due - time.monotonic()) if self._waiting else None
 
     def _commit(self, batch: list[Write]) -> None:
         if not batch:
@@ -117,15 +138,16 @@ class LogWriter:
         if error is None:
             _finish_all(batch)
             return
+        self._due = time.monotonic() + RETRY_SECONDS
         for write in batch:
             # One bad row must not fail the others, so they go one by one; a database that is away fails all alike.
             self._settle(write, error if isinstance(error, AWAY) else _attempt([write]))
 
     def _settle(self, write: Write, error: Exception | None) -> None:
         """Wake the waiter; keep for later what nobody waits for and the database may take when it is back."""
-        if error is not None and write.keep_trying and isinstance(error, AWAY):
-            self._kept.append(write)
-            del self._kept[:-KEPT_FOR_RETRY]
+        if error is not None and write.can_wait and isinstance(error, AWAY):
+            self._waiting.append(write)
+            del self._waiting[:-KEPT]
             return
         if error is not None:
             log.error("a write to the delivery log failed: %s", error)
@@ -139,35 +161,17 @@ def _finish_all(batch: Iterable[Write]) -> None:
 
 def _attempt(batch: Sequence[Write]) -> Exception | None:
     """Commit the whole batch or nothing of it; return what went wrong."""
+    inserts = [row for write in batch for row in write.inserts]
+    updates = [row for write in batch for row in write.updates]
     try:
-        with transaction.atomic():
-            _by_model([row for write in batch for row in write.inserts], _insert)
-            _by_model([row for write in batch for row in write.replaces], _replace)
+        if updates or len({type(row) for row in inserts}) > 1:
+            with transaction.atomic():
+                insert(inserts)
+                update(updates)
+        else:
+            insert(inserts)  # one statement, which is a transaction of its own
     except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it and the thread go on
         if isinstance(error, AWAY):
             connection.close_if_unusable_or_obsolete()
         return error
     return None
-
-
-def _by_model(
-    rows: Sequence[models.Model], store: Callable[[type[models.Model], list[models.Model]], None]
-) -> None:
-    """Store rows of one model together, models in the order of their first row (parents come before children)."""
-    groups: dict[type[models.Model], list[models.Model]] = {}
-    for row in rows:
-        groups.setdefault(type(row), []).append(row)
-    for model, group in groups.items():
-        store(model, group)
-
-
-def _insert(model: type[models.Model], rows: list[models.Model]) -> None:
-    model._default_manager.bulk_create(rows)
-
-
-def _replace(model: type[models.Model], rows: list[models.Model]) -> None:
-    """Replace rows by primary key: an insert that updates is the one bulk update that every database does at once."""
-    fields = [column.name for column in model._meta.concrete_fields if not column.primary_key]
-    model._default_manager.bulk_create(
-        rows, update_conflicts=True, unique_fields=["pk"], update_fields=fields
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 import uuid
 from typing import Any, ClassVar
@@ -12,15 +12,16 @@ from django.db import models
 from receivers.rules.outcomes import Outcome, RefreshState
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
+PATH_LENGTH = 1024
+ADDRESS_LENGTH = 64
 TEXT_LENGTH = 255  # what people and registries write; longer text is clipped, the raw body keeps it whole
 
 
 def new_id() -> uuid.UUID:
     """Return a new UUID of version 7: it sorts by the time it was made (RFC 9562, section 5.7)."""
-    milliseconds = time.time_ns() // 1_000_000
-    return uuid.UUID(
-        int=milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    )
+    number = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+    version_and_variant = 0xF << 76 | 0b11 << 62
+    return uuid.UUID(int=number & ~version_and_variant | 0x7 << 76 | 0b10 << 62)
 
 
 def storable(text: str, length: int = TEXT_LENGTH) -> str:
@@ -38,7 +39,7 @@ class Origin(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """One request that hit a receiver. Kept narrow, so that lists of millions stay quick; the rest is in `Exchange`.
+    """One request that hit a receiver, and how it ended. Stored by one insertion before it is worked on.
 
     `project` is empty for a cluster receiver. `status` is the HTTP status of our answer, None while there is none;
     a delivery that has an outcome but no status was finished after a restart, when nobody waited for the answer.
@@ -65,6 +66,18 @@ class Delivery(models.Model):
     duration_ms = models.FloatField(null=True, blank=True)
     warehouses = models.PositiveIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True, blank=True)
+    client_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
+    user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    path = models.CharField(max_length=PATH_LENGTH, blank=True)
+    # The wide ones come last: SQLite reads a row from its beginning, and lists do without them.
+    verdicts: models.JSONField[Any, Any] = models.JSONField(default=list)
+    headers: models.JSONField[Any, Any] = models.JSONField(default=list)
+    body = models.BinaryField(default=bytes)
+
+    CHANGING: ClassVar = (
+        "repository", "tag", "media_type", "pusher", "pushed_at",
+        "outcome", "reason", "status", "answer", "duration_ms", "warehouses", "verdicts",
+    )  # fmt: skip
 
     class Meta:
         indexes: ClassVar = [
@@ -77,21 +90,6 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag} to {self.project or 'cluster'}/{self.receiver}"
-
-
-class Exchange(models.Model):
-    """The wide part of a delivery: the request as it came, without its credentials, and every verdict on it."""
-
-    delivery = models.OneToOneField(Delivery, models.CASCADE, primary_key=True)
-    path = models.CharField(max_length=1024)
-    client_address = models.CharField(max_length=64, blank=True)
-    user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
-    headers: models.JSONField[Any, Any] = models.JSONField(default=list)
-    body = models.BinaryField(default=bytes)
-    verdicts: models.JSONField[Any, Any] = models.JSONField(default=list)
-
-    def __str__(self) -> str:
-        return self.path
 
 
 class Refresh(models.Model):
@@ -108,8 +106,9 @@ class Refresh(models.Model):
     requested_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
-    claimed_until = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=TEXT_LENGTH, blank=True)
+
+    CHANGING: ClassVar = ("state", "token", "requested_at", "attempts", "next_attempt_at", "error")
 
     class Meta:
         indexes: ClassVar = [

@@ -45,7 +45,9 @@ class ProjectRow:
 @require_safe
 def home(request: Any) -> HttpResponse:
     """List projects, receivers and the last deliveries; for HTMX only the deliveries."""
-    deliveries = Delivery.objects.order_by("-received_at", "-id")[:DELIVERIES_SHOWN]
+    deliveries = Delivery.objects.defer("verdicts", "headers", "body").order_by("-received_at", "-id")[
+        :DELIVERIES_SHOWN
+    ]
     if request.htmx.target == "deliveries":
         return render(request, "_deliveries.html", {"deliveries": deliveries})
     mirror = runtime.current().mirror

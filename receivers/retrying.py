@@ -75,7 +75,7 @@ class Retrier:
         for asked in self._sender.ask(sorted(by_warehouse), ROUND_SECONDS):
             for refresh in by_warehouse[asked.key]:
                 note_attempt(refresh, asked, now)
-        self._writer.submit(Write(replaces=claimed)).wait(ROUND_SECONDS)
+        self._writer.submit(Write(updates=claimed)).wait(ROUND_SECONDS)
         _close_deliveries({refresh.delivery_id for refresh in claimed})
         return len(claimed) == CLAIMED
 

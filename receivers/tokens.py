@@ -18,7 +18,7 @@ def utc_now() -> datetime:
 
 def format_token(at: datetime) -> str:
     """Return `at` (in UTC) as RFC 3339 with microseconds, `2026-01-02T03:04:05.000006Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def token_time(token: str) -> datetime | None:

@@ -130,7 +130,8 @@ def read_body(stream: BinaryIO, content_length: str) -> bytes:
         raise BodyTooLarge
     chunks: list[bytes] = []
     size = 0
-    while chunk := stream.read(READ_SIZE):
+    # Not read to its end when the end is known: every read hands the interpreter to another thread.
+    while size != announced and (chunk := stream.read(READ_SIZE)):
         size += len(chunk)
         if size > answers.MAX_BODY:
             _drain(stream)

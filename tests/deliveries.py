@@ -13,7 +13,7 @@ from tests.worlds import Place, World
 
 def ended(delivery_id: str) -> Delivery:
     """Return a delivery once its end is on record, for which nobody waits when answering."""
-    done = Delivery.objects.exclude(outcome=Outcome.PENDING).select_related("exchange")
+    done = Delivery.objects.exclude(outcome=Outcome.PENDING)
     return until("the end is stored", lambda: done.filter(pk=delivery_id).first())
 
 

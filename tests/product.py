@@ -59,7 +59,9 @@ class Product:
 
     def migrate(self) -> None:
         """Bring the process's own database up to date."""
-        subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self._environment, check=True)
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self._environment, check=True
+        )
 
     def start(self, *, ready: bool = True) -> None:
         """Start it and wait until it serves; with `ready`, until it can take pushes."""

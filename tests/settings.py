@@ -10,6 +10,8 @@ os.environ["KARGOWEB_SECRET_KEY"] = "only-for-tests-only-for-tests-only-for-test
 # DATABASE_URL names the PostgreSQL server to test on; every session makes a database of its own there.
 SERVER_URL = os.environ.get("DATABASE_URL", "")
 if SERVER_URL.startswith("postgres"):
-    os.environ["DATABASE_URL"] = urlsplit(SERVER_URL)._replace(path=f"/kargoweb_test_{uuid.uuid4().hex}").geturl()
+    os.environ["DATABASE_URL"] = (
+        urlsplit(SERVER_URL)._replace(path=f"/kargoweb_test_{uuid.uuid4().hex}").geturl()
+    )
 
 from kargoweb.settings import *  # noqa: E402, F403

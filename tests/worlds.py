@@ -68,7 +68,9 @@ class World:
         self.create(PROJECTS, {"metadata": {"name": name}})
         return Place(self, name)
 
-    def create(self, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> dict[str, Any]:
+    def create(
+        self, resource: Resource, body: dict[str, Any], namespace: str | None = None
+    ) -> dict[str, Any]:
         """Create an object of a type; its kind and version are filled in."""
         return self.cluster.create(
             resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace
@@ -86,13 +88,18 @@ class Place:
 
     def warehouse(self, name: str, *subscriptions: dict[str, Any]) -> str:
         """Make a Warehouse; return its name."""
-        body = {"metadata": {"name": name, "namespace": self.name}, "spec": {"subscriptions": list(subscriptions)}}
+        body = {
+            "metadata": {"name": name, "namespace": self.name},
+            "spec": {"subscriptions": list(subscriptions)},
+        }
         self.world.create(WAREHOUSES, body, self.name)
         return name
 
     def publish(self, *receivers: str, kind: str = "dockerhub", secret: str = "s3cret") -> None:
         """Make the ProjectConfig with these receivers, or change it, and publish their URLs as Kargo does."""
-        spec = {"webhookReceivers": [{"name": one, kind: {"secretRef": {"name": "hooks"}}} for one in receivers]}
+        spec = {
+            "webhookReceivers": [{"name": one, kind: {"secretRef": {"name": "hooks"}}} for one in receivers]
+        }
         metadata = {"name": self.name, "namespace": self.name}
         cluster = self.world.cluster
         if self._exists():
@@ -100,10 +107,16 @@ class Place:
         else:
             self.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": spec}, self.name)
         published = [
-            {"name": one, "path": self.path(one, kind, secret), "url": f"http://hooks{self.path(one, kind, secret)}"}
+            {
+                "name": one,
+                "path": self.path(one, kind, secret),
+                "url": f"http://hooks{self.path(one, kind, secret)}",
+            }
             for one in receivers
         ]
-        cluster.patch_status(PROJECT_CONFIGS, self.name, self.name, {"status": {"webhookReceivers": published}})
+        cluster.patch_status(
+            PROJECT_CONFIGS, self.name, self.name, {"status": {"webhookReceivers": published}}
+        )
 
     def path(self, receiver: str = "hook", kind: str = "dockerhub", secret: str = "s3cret") -> str:
         """Return the path of a receiver, computed here and not by the product."""

@@ -49,6 +49,8 @@ def _warehouse(raw: Mapping[str, Any], known: Warehouse | None) -> Warehouse:
         # Both: after a restore from a backup the same number may stand for another object.
         if (known.resource_version, known.uid) == (metadata.get("resourceVersion"), metadata.get("uid")):
             return known
+        if (known.generation, known.uid) == (metadata.get("generation"), metadata.get("uid")):
+            return decode_warehouse(raw, known.subscriptions)  # the specification is the same
     return decode_warehouse(raw)
 
 

@@ -57,6 +57,8 @@ class Index(Generic[Source, Item]):
         for old, new in changes:
             for key, edit in self._edits(old, new):
                 edits[hash(key) % SHARDS][key].append(edit)
+        if not edits:
+            return self
         shards = list(self._shards)
         for number, by_key in edits.items():
             shards[number] = self._edited_shard(shards[number], by_key)

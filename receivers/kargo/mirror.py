@@ -11,7 +11,7 @@ from typing import Any, Final
 from receivers.cluster.client import Cluster
 from receivers.cluster.collector import settle
 from receivers.kargo.pauses import Pauses
-from receivers.kargo.snapshot import Change, Collision, Route, Snapshot, hashed, in_project
+from receivers.kargo.snapshot import Change, Collision, Route, Snapshot, hashed
 from receivers.kargo.watcher import Freshness, Watcher
 from receivers.rules.resources import (
     CLUSTER_CONFIG_NAME,
@@ -135,15 +135,16 @@ class Mirror:
 
         `project` limits them to one project; empty means all.
         """
-        index = self._snapshot.by_repository
-        return _united([in_project(index.get(name), project) for name in names])
+        snapshot = self._snapshot
+        return snapshot.subscribers(snapshot.by_repository, names, project)
 
     def near_misses(self, near_key: str, project: str) -> tuple[Warehouse, ...]:
         """Return the Warehouses with a subscription of this near key, sorted by key.
 
         `project` is as for `warehouses_for`. Those that name the repository exactly are among them.
         """
-        return in_project(self._snapshot.by_near_key.get(near_key), project)
+        snapshot = self._snapshot
+        return snapshot.subscribers(snapshot.by_near_key, [near_key], project)
 
     def warehouse(self, project: str, name: str) -> Warehouse | None:
         """Return one Warehouse, or None."""

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeVar
 
 from receivers.kargo.index import Bucket, Index
@@ -26,6 +26,9 @@ DIGEST: Final = re.compile(r"/([0-9a-f]{64})/?$")
 
 Change = tuple[Any, Any]
 """An object before (or None) and after (or None); both of the same type."""
+
+WarehouseKey = tuple[str, str]
+"""Project and name."""
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -74,23 +77,33 @@ def _by_project(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
     yield warehouse.project, warehouse
 
 
-def _by_repository(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
-    return ((each.repository, warehouse) for each in warehouse.subscriptions if each.repository)
+def _by_repository(warehouse: Warehouse) -> Iterator[tuple[str, WarehouseKey]]:
+    return ((each.repository, warehouse.key) for each in warehouse.subscriptions if each.repository)
 
 
-def _by_near_key(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
-    return ((each.near_key, warehouse) for each in warehouse.subscriptions if each.near_key)
+def _by_near_key(warehouse: Warehouse) -> Iterator[tuple[str, WarehouseKey]]:
+    return ((each.near_key, warehouse.key) for each in warehouse.subscriptions if each.near_key)
+
+
+def _resubscribed(change: Change) -> bool:
+    """Say whether a change is one of subscriptions. Most are not: a status moves on, our own annotation comes back."""
+    old, new = change
+    return old is None or new is None or old.key != new.key or old.subscriptions is not new.subscriptions
+
+
+def _itself(key: WarehouseKey) -> WarehouseKey:
+    return key
 
 
 _key = attrgetter("key")
-_project = attrgetter("project")
+_project = itemgetter(0)
 _name = attrgetter("name")
 _config_key = attrgetter("project", "name")
 _route_order = attrgetter("project", "receiver")
 
 
-def in_project(bucket: Bucket[Warehouse], project: str) -> Bucket[Warehouse]:
-    """Return the Warehouses of one project; of all projects if `project` is empty."""
+def _in_project(bucket: Bucket[WarehouseKey], project: str) -> Bucket[WarehouseKey]:
+    """Return the keys of one project; of all projects if `project` is empty."""
     if not project:
         return bucket
     return bucket[bisect_left(bucket, project, key=_project) : bisect_right(bucket, project, key=_project)]
@@ -104,22 +117,36 @@ class Snapshot:
     configs: dict[tuple[str, str], ReceiverConfig] = field(default_factory=dict)
     routes: Index[ReceiverConfig, Route] = field(default_factory=lambda: Index(_routes, _route_order))
     by_project: Index[Warehouse, Warehouse] = field(default_factory=lambda: Index(_by_project, _key))
-    by_repository: Index[Warehouse, Warehouse] = field(default_factory=lambda: Index(_by_repository, _key))
-    by_near_key: Index[Warehouse, Warehouse] = field(default_factory=lambda: Index(_by_near_key, _key))
+    by_repository: Index[Warehouse, WarehouseKey] = field(
+        default_factory=lambda: Index(_by_repository, _itself)
+    )
+    by_near_key: Index[Warehouse, WarehouseKey] = field(default_factory=lambda: Index(_by_near_key, _itself))
 
     def changed(self, resource: Resource, changes: Sequence[Change]) -> Snapshot:
         """Return the state after these changes of objects of one type."""
         if resource is WAREHOUSES:
+            resubscribed = list(filter(_resubscribed, changes))
             return replace(
                 self,
                 by_project=self.by_project.changed(changes),
-                by_repository=self.by_repository.changed(changes),
-                by_near_key=self.by_near_key.changed(changes),
+                by_repository=self.by_repository.changed(resubscribed),
+                by_near_key=self.by_near_key.changed(resubscribed),
             )
         if resource is PROJECTS:
             return replace(self, projects=_merged(self.projects, changes, _name))
         configs = _merged(self.configs, changes, _config_key)
         return replace(self, configs=configs, routes=self.routes.changed(changes))
+
+    def subscribers(
+        self, index: Index[Warehouse, WarehouseKey], names: Iterable[str], project: str
+    ) -> tuple[Warehouse, ...]:
+        """Return the Warehouses that an index of this state holds under these names, sorted by key.
+
+        `project` limits them to one project; empty means all.
+        """
+        keys = {key for name in names for key in _in_project(index.get(name), project)}
+        found = (self.warehouse(*key) for key in sorted(keys))
+        return tuple(warehouse for warehouse in found if warehouse is not None)
 
     def warehouse(self, project: str, name: str) -> Warehouse | None:
         """Return one Warehouse, or None."""

@@ -209,7 +209,7 @@ class Watcher:
         old = self._objects.get(key)
         if old is not None and _is_older(version_of(raw), old.resource_version):
             return  # seen before: a watch that goes on may repeat what came out of order
-        new = self._decode(raw, None) if exists else None
+        new = self._decode(raw, old) if exists else None
         if new is None:
             self._objects.pop(key, None)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values, for the delivery log and the API."""
-        return asdict(self) | {"result": self.result.value}
+        return {name: getattr(self, name) for name in self.__slots__} | {"result": self.result.value}
 
 
 def verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdict, ...]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+DIGEST_LENGTH: Final = 64
 DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{58}([0-9a-f]{6})(?![0-9a-f])")
 BEARER: Final = re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]+")
 SECRET_HEADERS: Final = frozenset(
@@ -17,7 +18,9 @@ REDACTED: Final = "[redacted]"
 
 def redact(text: str) -> str:
     """Return `text` with receiver digests cut to their last six characters and tokens taken out."""
-    return BEARER.sub(rf"\1\2{REDACTED}", DIGEST.sub(rf"{REDACTED}\1", text))
+    if len(text) >= DIGEST_LENGTH:
+        text = DIGEST.sub(rf"{REDACTED}\1", text)
+    return BEARER.sub(rf"\1\2{REDACTED}", text)
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -197,9 +197,13 @@ def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
     )
 
 
-def decode_warehouse(raw: Mapping[str, Any]) -> Warehouse:
-    """Decode a Warehouse and compile its subscriptions."""
+def decode_warehouse(
+    raw: Mapping[str, Any], subscriptions: tuple[Subscription, ...] | None = None
+) -> Warehouse:
+    """Decode a Warehouse and compile its subscriptions, unless they are given because they are known to be the same."""
     metadata, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
+    if subscriptions is None:
+        subscriptions = tuple(map(decode_subscription, _list(spec.get("subscriptions"))))
     return Warehouse(
         project=intern(_text(metadata.get("namespace"))),
         name=_text(metadata.get("name")),
@@ -210,7 +214,7 @@ def decode_warehouse(raw: Mapping[str, Any]) -> Warehouse:
         interval=intern(_text(spec.get("interval"))),
         creation_policy=intern(_text(spec.get("freightCreationPolicy")) or "Automatic"),
         criteria=_text(_map(spec.get("freightCreationCriteria")).get("expression")),
-        subscriptions=tuple(map(decode_subscription, _list(spec.get("subscriptions")))),
+        subscriptions=subscriptions,
         refresh_token=_text(_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
         last_handled_refresh=_text(status.get("lastHandledRefresh")),
         discovered_at=_text(_map(status.get("discoveredArtifacts")).get("discoveredAt")),

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from receivers.log_writer import CAPACITY, LogWriter, NotStored, Write
-from receivers.models import Delivery, Exchange, new_id, storable
+from receivers.models import Delivery, Refresh, new_id, storable
 from receivers.rules.outcomes import Outcome
 from receivers.tokens import utc_now
 
@@ -28,9 +28,9 @@ def delivery(**fields) -> Delivery:
 
 
 def test_what_was_waited_for_is_committed(writer):
-    row = delivery()
-    writer.submit(Write(inserts=[row, Exchange(delivery=row, path="/x")])).wait(5)
-    assert Delivery.objects.get(pk=row.pk).exchange.path == "/x"
+    row = delivery(path="/x")
+    writer.submit(Write(inserts=[row])).wait(5)
+    assert Delivery.objects.get(pk=row.pk).path == "/x"
 
 
 def test_many_threads_are_served_and_each_gets_its_own_row(writer):
@@ -50,13 +50,13 @@ def test_a_bad_row_fails_alone(writer):
         writes[1].wait(5)
 
 
-def test_replacing_changes_the_row_and_keeps_what_belongs_to_it(writer):
+def test_updating_changes_the_row_and_keeps_what_belongs_to_it(writer):
     row = delivery()
-    writer.submit(Write(inserts=[row, Exchange(delivery=row, path="/x")])).wait(5)
+    writer.submit(Write(inserts=[row, Refresh(delivery=row, project="p", warehouse="w")])).wait(5)
     row.outcome = Outcome.NO_MATCH
-    writer.submit(Write(replaces=[row])).wait(5)
+    writer.submit(Write(updates=[row])).wait(5)
     assert Delivery.objects.get(pk=row.pk).outcome == Outcome.NO_MATCH
-    assert Exchange.objects.filter(pk=row.pk).exists()
+    assert Delivery.objects.get(pk=row.pk).refreshes.count() == 1
 
 
 def test_a_full_queue_is_refused_at_once(database):
@@ -83,7 +83,7 @@ def test_while_the_database_is_locked_waiters_give_up_and_ends_are_kept(writer):
     row.outcome = Outcome.REFRESHED
     lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    end = writer.submit(Write(replaces=[row], keep_trying=True))
+    end = writer.submit(Write(updates=[row], can_wait=True))
     with pytest.raises(NotStored, match="did not answer within"):
         end.wait(0.1)
     lock.execute("ROLLBACK")
@@ -104,5 +104,3 @@ def test_ids_sort_by_the_time_they_were_made():
 def test_text_is_cut_and_cleaned_for_every_database():
     assert storable("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
     assert storable("x" * 300, 10) == "x" * 9 + "…"
-
-

@@ -72,7 +72,9 @@ def configure(place: Place, **receivers: str) -> None:
     """Create the ProjectConfig with Docker Hub receivers by name of their Secret."""
     entries = [{"name": name, "dockerhub": {"secretRef": {"name": ref}}} for name, ref in receivers.items()]
     metadata = {"name": place.name, "namespace": place.name}
-    place.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": {"webhookReceivers": entries}}, place.name)
+    place.world.create(
+        PROJECT_CONFIGS, {"metadata": metadata, "spec": {"webhookReceivers": entries}}, place.name
+    )
 
 
 def status(place: Place) -> dict:
@@ -168,7 +170,11 @@ def test_a_rotated_secret_gives_a_new_url_and_the_old_one_is_recorded_as_retired
     answer = until("the old one is retired", lambda: _if_status(manager.post(old, push_body("a/b")), 404))
     assert answer.data == b"{}\n"
     delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-    assert (delivery.project, delivery.receiver, delivery.outcome) == (place.name, "hook", Outcome.RETIRED_URL)
+    assert (delivery.project, delivery.receiver, delivery.outcome) == (
+        place.name,
+        "hook",
+        Outcome.RETIRED_URL,
+    )
 
 
 def _if_status(answer, wanted):
@@ -213,7 +219,8 @@ def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(world, mana
     assert (delivery.project, delivery.receiver) == ("", "all")
     assert all(place.token("app") for place in places)
     message = until(
-        "it is ready", lambda: world.cluster.get(CLUSTER_CONFIGS, "cluster")["status"]["conditions"][0]["message"]
+        "it is ready",
+        lambda: world.cluster.get(CLUSTER_CONFIGS, "cluster")["status"]["conditions"][0]["message"],
     )
     assert message == "ClusterConfig is synced and ready for use"
 

@@ -45,9 +45,18 @@ def test_every_matching_warehouse_is_refreshed_once(product, world):
 @pytest.mark.parametrize(
     ("body", "status", "data"),
     [
-        pytest.param(push_body("example/other"), 200, b'{"msg":"refreshed 0 warehouse(s)"}\n', id="another repository"),
-        pytest.param(push_body("example/app", "nope"), 200, b'{"msg":"refreshed 0 warehouse(s)"}\n', id="tag not selected"),
-        pytest.param(push_body("example/app", None), 200, b'{"msg":"refreshed 1 warehouse(s)"}\n', id="no tag"),
+        pytest.param(
+            push_body("example/other"), 200, b'{"msg":"refreshed 0 warehouse(s)"}\n', id="another repository"
+        ),
+        pytest.param(
+            push_body("example/app", "nope"),
+            200,
+            b'{"msg":"refreshed 0 warehouse(s)"}\n',
+            id="tag not selected",
+        ),
+        pytest.param(
+            push_body("example/app", None), 200, b'{"msg":"refreshed 1 warehouse(s)"}\n', id="no tag"
+        ),
         pytest.param(b"{}", 200, b'{"msg":"refreshed 0 warehouse(s)"}\n', id="empty object"),
         pytest.param(b"", 400, b'{"error":"invalid request body"}\n', id="empty body"),
         pytest.param(b"[]", 400, b'{"error":"invalid request body"}\n', id="array"),
@@ -84,7 +93,9 @@ def test_any_prefix_and_one_trailing_slash_are_fine(product, world, path):
     assert product.post(path.format(place.path()), push_body("example/app")).status == 200
 
 
-@pytest.mark.parametrize("path", ["{}//", "{}/more", "{}x"], ids=["two slashes", "more segments", "longer digest"])
+@pytest.mark.parametrize(
+    "path", ["{}//", "{}/more", "{}x"], ids=["two slashes", "more segments", "longer digest"]
+)
 def test_other_paths_are_not_found(product, world, path):
     place = routed(product, world, image("example/app"))
     assert product.post(path.format(place.path()), push_body("example/app")).status == 404

@@ -50,7 +50,10 @@ def test_without_a_cluster_it_starts_says_so_and_takes_no_push(database, tmp_pat
         assert "no-kubeconfig does not exist" in readiness.data.decode()
         assert "no-kubeconfig does not exist" in with_nothing.log()
         answer = with_nothing.post("/dockerhub/" + "0" * 64, push_body("example/app"))
-        assert (answer.status, answer.data) == (503, b'{"error":"not ready to take this push; please send it again"}\n')
+        assert (answer.status, answer.data) == (
+            503,
+            b'{"error":"not ready to take this push; please send it again"}\n',
+        )
     finally:
         with_nothing.stop()
 
@@ -68,6 +71,9 @@ def test_it_recovers_when_the_cluster_comes(database, tmp_path):
             with World(kubeconfig) as world:
                 place = world.project(image("example/late"))
             until("ready", lambda: product.status("/readyz") == 200)
-            until("the push is taken", lambda: product.post(place.path(), push_body("example/late")).status == 200)
+            until(
+                "the push is taken",
+                lambda: product.post(place.path(), push_body("example/late")).status == 200,
+            )
         finally:
             product.stop()

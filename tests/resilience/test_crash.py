@@ -30,7 +30,9 @@ def own(database, demo_cluster):
     demo_cluster.faults()
 
 
-def test_what_was_answered_is_on_record_and_what_is_on_record_is_finished(own: Product, demo_cluster, world: World):
+def test_what_was_answered_is_on_record_and_what_is_on_record_is_finished(
+    own: Product, demo_cluster, world: World
+):
     place = routed(own, world)
     for number in range(WAREHOUSES):
         place.warehouse(f"warehouse-{number}", image(f"example/crash-{number}"))
@@ -94,12 +96,10 @@ def test_what_was_left_without_a_body_that_makes_sense_ends_as_that(product: Pro
 
 
 def _stored_long_ago(place, body: bytes) -> Delivery:
-    from receivers.models import Exchange
-
-    delivery = Delivery.objects.create(
-        received_at=datetime(2026, 1, 1, tzinfo=UTC), project=place.name, receiver="hook", kind="dockerhub"
+    return Delivery.objects.create(
+        received_at=datetime(2026, 1, 1, tzinfo=UTC),
+        project=place.name,
+        receiver="hook",
+        kind="dockerhub",
+        body=body,
     )
-    Exchange.objects.create(delivery=delivery, path=place.path()[:20], body=body)
-    return delivery
-
-

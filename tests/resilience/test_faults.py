@@ -29,7 +29,9 @@ ONE_FAILED = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
         pytest.param({"reset": True, "times": 2}, id="reset connection"),
     ],
 )
-def test_a_patch_that_fails_is_answered_500_and_tried_again_until_it_succeeds(product, demo_cluster, world, fault):
+def test_a_patch_that_fails_is_answered_500_and_tried_again_until_it_succeeds(
+    product, demo_cluster, world, fault
+):
     place = routed(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, **fault})
     answer = product.post(place.path(), push_body("example/app"))
@@ -79,19 +81,26 @@ def test_silence_is_answered_in_time_and_made_good(database, demo_cluster, world
 def test_a_watch_that_is_dropped_loses_no_change(product, demo_cluster, world):
     demo_cluster.faults(dropWatches=True)
     place = routed(product, world, image("example/dropped"))
-    until("it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/dropped")).data)
+    until(
+        "it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/dropped")).data
+    )
 
 
 def test_a_compacted_history_is_listed_again(product, demo_cluster, world):
     demo_cluster.faults(expireWatches=True, compact=True)
     place = routed(product, world, image("example/compacted"))
-    until("it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/compacted")).data)
+    until(
+        "it matches",
+        lambda: b"refreshed 1" in product.post(place.path(), push_body("example/compacted")).data,
+    )
 
 
 def test_events_out_of_order_end_in_the_same_state(product, demo_cluster, world):
     demo_cluster.faults(swapEvents=True)
     place = routed(product, world, image("example/swapped"))
-    until("it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/swapped")).data)
+    until(
+        "it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/swapped")).data
+    )
 
 
 def test_an_api_server_that_was_away_is_asked_again(product, demo_cluster, world):
@@ -106,7 +115,10 @@ def test_an_api_server_that_was_away_is_asked_again(product, demo_cluster, world
     delivery = ended(answer.headers["X-Kargoweb-Delivery"])
     until("it is tried again", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
     other = routed(product, world, image("example/after"))
-    until("changes are seen again", lambda: b"1 ware" in product.post(other.path(), push_body("example/after")).data)
+    until(
+        "changes are seen again",
+        lambda: b"1 ware" in product.post(other.path(), push_body("example/after")).data,
+    )
 
 
 def test_a_locked_database_is_503_touches_nothing_and_loses_nothing(database, demo_cluster, world):
@@ -122,7 +134,10 @@ def test_a_locked_database_is_503_touches_nothing_and_loses_nothing(database, de
             lock.execute("ROLLBACK")
         lock.close()
         # It had reached us, so it is not lost although we could not promise that.
-        until("it is finished", lambda: of_project(place).filter(tag="6.0.0", outcome=Outcome.REFRESHED).exists())
+        until(
+            "it is finished",
+            lambda: of_project(place).filter(tag="6.0.0", outcome=Outcome.REFRESHED).exists(),
+        )
         assert product.post(place.path(), push_body("example/locked", "6.0.1")).status == 200
 
 

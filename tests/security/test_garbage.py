@@ -68,7 +68,9 @@ def test_right_fields_with_wrong_values(shared_product, path, tag, name, pushed_
         pytest.param(b'{"a":' + b"9" * 1_000_000 + b"}", 200, id="a huge unknown number"),
         pytest.param(push_body("x/" + "y" * 1_000_000), 200, id="a repository name of a million"),
         pytest.param(push_body("example/garbage", "t\x00g"), 200, id="NUL in the tag"),
-        pytest.param(b'{"push_data":{"tag":"\\ud800"},"repository":{"repo_name":"a/b"}}', 200, id="lone surrogate"),
+        pytest.param(
+            b'{"push_data":{"tag":"\\ud800"},"repository":{"repo_name":"a/b"}}', 200, id="lone surrogate"
+        ),
         pytest.param(push_body("example/garbage", pushed_at=10**30), 200, id="a date beyond all dates"),
         pytest.param(b"\xff\xfe{\x00}\x00", 400, id="UTF-16"),
     ],
@@ -139,7 +141,15 @@ def test_slow_bodies_do_not_hold_up_others(shared_product, path):
 
 @pytest.mark.parametrize(
     "odd",
-    ["/", "/dockerhub", "/dockerhub/", "/dockerhub/x", "/%2e%2e/dockerhub/" + "0" * 64, "/\x7f%00%ff", "/?" + "a" * 9000],
+    [
+        "/",
+        "/dockerhub",
+        "/dockerhub/",
+        "/dockerhub/x",
+        "/%2e%2e/dockerhub/" + "0" * 64,
+        "/\x7f%00%ff",
+        "/?" + "a" * 9000,
+    ],
 )
 def test_odd_paths(shared_product, odd):
     assert shared_product.post(odd, b"{}").status in FINE | {302, 403, 414}
@@ -173,6 +183,8 @@ def test_memory_does_not_grow_with_what_is_refused(shared_product, path):
 
 def test_unknown_urls_are_counted_by_source_and_bounded(shared_product):
     for _ in range(3):
-        shared_product.post("/dockerhub/" + "ab" * 32, push_body("example/app"), headers={"User-Agent": "old hook"})
+        shared_product.post(
+            "/dockerhub/" + "ab" * 32, push_body("example/app"), headers={"User-Agent": "old hook"}
+        )
     row = until("it is stored", lambda: UnknownCall.objects.filter(url_suffix="ababab", count__gte=3).first())
     assert (row.kind, row.user_agent) == ("dockerhub", "old hook")

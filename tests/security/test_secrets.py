@@ -34,7 +34,12 @@ def test_text_is_redacted(text, redacted):
 
 
 def test_headers_that_carry_credentials_keep_their_names_only():
-    headers = [("Authorization", "x"), ("Cookie", "a=b"), ("X-Original-Uri", f"/dockerhub/{DIGEST}"), ("Accept", "*/*")]
+    headers = [
+        ("Authorization", "x"),
+        ("Cookie", "a=b"),
+        ("X-Original-Uri", f"/dockerhub/{DIGEST}"),
+        ("Accept", "*/*"),
+    ]
     assert redact_headers(headers) == [
         ("Authorization", "[redacted]"),
         ("Cookie", "[redacted]"),
@@ -48,7 +53,9 @@ def test_log_records_are_redacted_with_their_arguments_and_tracebacks(caplog):
     try:
         raise ValueError(DIGEST)
     except ValueError as error:
-        record = logging.LogRecord("x", 40, "x", 1, "at %s", (DIGEST,), (type(error), error, error.__traceback__))
+        record = logging.LogRecord(
+            "x", 40, "x", 1, "at %s", (DIGEST,), (type(error), error, error.__traceback__)
+        )
     RedactCredentials().filter(record)
     assert DIGEST not in formatter.format(record)
     assert "ValueError: [redacted]abcdef" in formatter.format(record)
@@ -59,7 +66,9 @@ def everything_stored() -> str:
     parts = []
     for model in apps.get_app_config("receivers").get_models():
         for row in model.objects.all().values_list():
-            parts.extend(bytes(value).hex() if isinstance(value, memoryview | bytes) else str(value) for value in row)
+            parts.extend(
+                bytes(value).hex() if isinstance(value, memoryview | bytes) else str(value) for value in row
+            )
     return "\n".join(parts)
 
 
@@ -86,10 +95,8 @@ def test_nothing_stored_or_answered_holds_a_digest_or_a_secret(product, world):
         assert digest not in str(answer.headers)
     for answer in answers[:2]:
         delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-        assert delivery.exchange.path.count("[redacted]") == len(delivery.exchange.path.split(digest[-6:])) - 1 > 0
+        assert delivery.path.count("[redacted]") == len(delivery.path.split(digest[-6:])) - 1 > 0
     stored = everything_stored()
     for secret in (digest, "very-secret-token", "s3cret"):
         assert secret not in stored
         assert secret.encode().hex() not in stored
-
-

@@ -1,0 +1,110 @@
+"""Inserts and updates of model rows, all rows of a model in one statement.
+
+The log writes the same few statements over and over. Django's ORM builds each anew, which costs more than all the rest
+of a delivery; `executemany` hands the interpreter to another thread after every row, and it takes its time to come
+back. Here a statement's text is made once for each number of rows, and executed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from django.db import connection, models
+
+AnyField: TypeAlias = "models.Field[Any, Any]"
+Column: TypeAlias = "tuple[str, AnyField, bool]"
+"""The attribute that holds the value, the field, and whether the field has to prepare the value for the database."""
+
+AS_THEY_ARE: Final = {
+    models.CharField,
+    models.PositiveSmallIntegerField,
+    models.PositiveIntegerField,
+    models.FloatField,
+}
+"""Fields whose values every database takes as Python holds them."""
+
+
+def insert(rows: Sequence[models.Model]) -> None:
+    """Insert rows of any models, parents before children. All fields are written; defaults are those of the model."""
+    for model, of_model in _by_model(rows):
+        _execute(_insertion(model, len(of_model), connection.vendor), _columns(model), of_model)
+
+
+def update(rows: Sequence[models.Model]) -> None:
+    """Update rows of any models, found by primary key: the fields that the model names in `CHANGING`.
+
+    Of several versions of a row the last one counts. Rows that are gone stay gone.
+    """
+    for model, of_model in _by_model(rows):
+        last = list({row.pk: row for row in of_model}.values())
+        _execute(_change(model, len(last), connection.vendor), _changing(model), last)
+
+
+def _by_model(rows: Iterable[models.Model]) -> Iterable[tuple[type[models.Model], list[models.Model]]]:
+    """Return the rows of each model, models in the order of their first row."""
+    groups: dict[type[models.Model], list[models.Model]] = {}
+    for row in rows:
+        groups.setdefault(type(row), []).append(row)
+    return groups.items()
+
+
+def _execute(sql: str, columns: tuple[Column, ...], rows: Sequence[models.Model]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value for row in rows for value in _values(row, columns)])
+
+
+def _values(row: models.Model, columns: tuple[Column, ...]) -> Iterable[Any]:
+    return (
+        field.get_db_prep_save(getattr(row, name), connection) if prepared else getattr(row, name)
+        for name, field, prepared in columns
+    )
+
+
+@lru_cache
+def _columns(model: type[models.Model]) -> tuple[Column, ...]:
+    fields = model._meta.concrete_fields
+    return tuple((field.attname, field, type(field) not in AS_THEY_ARE) for field in fields)
+
+
+@lru_cache
+def _changing(model: type[models.Model]) -> tuple[Column, ...]:
+    """Return the primary key and the columns that change."""
+    names: tuple[str, ...] = model.CHANGING  # type: ignore[attr-defined] # only models that say so are updated
+    by_name = {field.name: column for column in _columns(model) for field in [column[1]]}
+    return tuple(by_name[name] for name in (model._meta.pk.name, *names))
+
+
+@lru_cache(maxsize=1024)
+def _insertion(model: type[models.Model], count: int, vendor: str) -> str:
+    columns = _columns(model)
+    return f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES {_rows(columns, count, vendor)}"  # noqa: S608
+
+
+@lru_cache(maxsize=1024)
+def _change(model: type[models.Model], count: int, vendor: str) -> str:
+    columns = _changing(model)
+    key, *others = (_quoted(field) for _, field, _ in columns)
+    changes = ", ".join(f"{name} = new.{name}" for name in others)
+    new = f"WITH new ({_names(columns)}) AS (VALUES {_rows(columns, count, vendor)})"
+    return f"{new} UPDATE {_table(model)} SET {changes} FROM new WHERE {_table(model)}.{key} = new.{key}"  # noqa: S608
+
+
+def _rows(columns: tuple[Column, ...], count: int, vendor: str) -> str:
+    """Return the marks of `count` rows. PostgreSQL must be told the types of values that stand by themselves."""
+    types = [field.db_type(connection) for _, field, _ in columns]
+    marks = ", ".join(f"%s::{type_}" if vendor == "postgresql" else "%s" for type_ in types)
+    return ", ".join([f"({marks})"] * count)
+
+
+def _names(columns: tuple[Column, ...]) -> str:
+    return ", ".join(_quoted(field) for _, field, _ in columns)
+
+
+def _table(model: type[models.Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
+
+
+def _quoted(field: AnyField) -> str:
+    return connection.ops.quote_name(str(field.column))
