@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import sys
 import tempfile
 import threading
@@ -16,7 +17,9 @@ from pathlib import Path
 os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings"
 
 from bench.load import Load, cycle, post, run  # noqa: E402
-from bench.worlds import BenchWorld, fill  # noqa: E402
+from bench.worlds import BenchWorld, fill, name_of  # noqa: E402
+from receivers.cluster.client import connect  # noqa: E402
+from receivers.rules.resources import WAREHOUSES  # noqa: E402
 from tests.clusters import DemoCluster  # noqa: E402
 from tests.product import Product  # noqa: E402
 from tests.worlds import push_body  # noqa: E402
@@ -57,7 +60,11 @@ class Bench:
         fill(self.cluster.kubeconfig, world)
         self.cluster.faults({"verb": "patch", "latency": PATCH_SECONDS})
         database = f"sqlite:///{directory / 'log.sqlite3'}"
-        options = {"KARGOWEB_DATA_DIR": str(directory), "DATABASE_URL": database, "KARGOWEB_LOG_LEVEL": "WARNING"}
+        options = {
+            "KARGOWEB_DATA_DIR": str(directory),
+            "DATABASE_URL": database,
+            "KARGOWEB_LOG_LEVEL": "WARNING",
+        }
         settings = {"DJANGO_SETTINGS_MODULE": "bench.settings"}
         self.product = Product(self.cluster.kubeconfig, **options, **settings)
         self.product.migrate()
@@ -74,7 +81,9 @@ class Bench:
 
         def push(number: int) -> bytes:
             project, warehouse = number // per_project, number % per_project
-            return post(self.world.path(project), push_body(self.world.repository(project, warehouse), "1.2.3"))
+            return post(
+                self.world.path(project), push_body(self.world.repository(project, warehouse), "1.2.3")
+            )
 
         return self._run(cycle(push, min(SPREAD, self.world.projects * per_project)), connections, seconds)
 
@@ -93,6 +102,18 @@ class Bench:
         requests = self.cluster.fault_log()["requests"]
         return sum(count for what, count in requests.items() if what.startswith("patch "))
 
+    def patch_latency(self) -> float:
+        """Return the median of what a patch takes when nothing else is asked, in seconds: 3 ms and what it costs."""
+        cluster = connect(str(self.cluster.kubeconfig))
+        times = []
+        for number in range(300):
+            body = {"metadata": {"annotations": {"bench": str(number)}}}
+            begin = time.perf_counter()
+            cluster.patch(WAREHOUSES, f"warehouse-{number % 10}", name_of(0), body)
+            times.append(time.perf_counter() - begin)
+        cluster.close()
+        return statistics.median(times)
+
     def memory(self) -> float:
         """Return the resident memory of the worker, in MB."""
         status = Path(f"/proc/{self.product.pids[-1]}/status").read_text()
@@ -109,28 +130,40 @@ def measure(large: Bench, small: Bench) -> Iterator[Row]:
     yield Row("memory of 10,000 Warehouses and 1,000 receivers", large.memory() - small.memory(), 60, "MB")
     for bench in (large, small):
         bench.pushes(16, 1)  # warm up
-    yield from throughput(large)
+    patch = large.patch_latency()
+    yield from throughput(large, patch)
     single = large.pushes(1)
-    yield Row("1 connection: p50 beyond the patch", (single.percentile(0.5) - PATCH_SECONDS) * 1000, 3, "ms")
+    yield Row(
+        f"1 connection: p50 beyond a patch ({patch * 1000:.1f} ms)",
+        (single.percentile(0.5) - patch) * 1000,
+        3,
+        "ms",
+    )
     hundred = large.fan_out()
     ratio = hundred.percentile(0.5) / single.percentile(0.5)
     yield Row("a push that matches 100 Warehouses / one that matches 1 (p50)", ratio, 12)
     before = large.patches()
     hot = large.one_warehouse(64)
-    yield Row("64 connections, one Warehouse: patches per delivery", (large.patches() - before) / len(hot.times), 0.2)
+    yield Row(
+        "64 connections, one Warehouse: patches per delivery",
+        (large.patches() - before) / len(hot.times),
+        0.2,
+    )
     ratios = sorted(large.pushes(1, 2).percentile(0.5) / small.pushes(1, 2).percentile(0.5) for _ in range(3))
     yield Row("p50 with 10,000 Warehouses / with 10", ratios[1], 1.2)
     yield Row("longest answer while everything is listed again", resync(large) * 1000, 100, "ms")
 
 
-def throughput(large: Bench) -> Iterator[Row]:
+def throughput(large: Bench, patch: float) -> Iterator[Row]:
     """Compare the full path with the view that does nothing, taken in turns because the machine's speed drifts."""
     rounds = [(large.noop(16, SECONDS / 2), large.pushes(16, SECONDS / 2)) for _ in range(3)]
     ratios = sorted(full.rate / noop.rate for noop, full in rounds)
     rates = sorted(full.rate for _, full in rounds)
     p99 = sorted(full.percentile(0.99) for _, full in rounds)[1]
-    yield Row(f"16 connections: rate ({rates[1]:.0f}/s) / rate of a no-op DRF view", ratios[1], 0.25, at_least=True)
-    yield Row("16 connections: p99 / patch latency", p99 / PATCH_SECONDS, 15)
+    yield Row(
+        f"16 connections: rate ({rates[1]:.0f}/s) / rate of a no-op DRF view", ratios[1], 0.25, at_least=True
+    )
+    yield Row("16 connections: p99 / patch latency", p99 / patch, 15)
     yield Row("64 connections: longest answer", large.pushes(64).worst, 1, "s")
 
 
@@ -140,7 +173,9 @@ def resync(large: Bench) -> float:
     What the same load takes at its worst without that is in it too.
     """
     large.pushes(1, 1)
-    timer = threading.Timer(1, lambda: large.cluster.faults({"verb": "patch", "latency": PATCH_SECONDS}, expireWatches=True))
+    timer = threading.Timer(
+        1, lambda: large.cluster.faults({"verb": "patch", "latency": PATCH_SECONDS}, expireWatches=True)
+    )
     timer.start()
     load = large.pushes(1, 6)
     timer.join()
@@ -149,7 +184,9 @@ def resync(large: Bench) -> float:
 
 def main() -> int:
     """Run everything; return the exit code."""
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    )
     with ExitStack() as stack, tempfile.TemporaryDirectory() as directory:
         small = Bench(stack, Path(directory) / "small", SMALL)
         large = Bench(stack, Path(directory) / "large", LARGE)

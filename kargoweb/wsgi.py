@@ -1,9 +1,46 @@
-"""The WSGI application that granian serves."""
+"""The WSGI application: pages through Django's middleware, webhooks and probes straight to their views."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.exception import convert_exception_to_response
+from django.core.handlers.wsgi import WSGIHandler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kargoweb.settings")
+django.setup(set_prefix=False)
 
-application = get_wsgi_application()
+from receivers.webhook import is_machine_path  # noqa: E402 - its models need the apps set up
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class MachineHandler(WSGIHandler):
+    """Django without middleware: machines have no session, no language and no use for the headers of pages.
+
+    Nor is there a reason to refuse them for their Host header: probes call a pod by its address, and Docker Hub calls
+    whatever name an Ingress answers to.
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Load none."""
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        self._middleware_chain = convert_exception_to_response(getattr(self, "_get_response"))  # noqa: B009 - untyped
+
+
+def choose(machines: WSGIApplication, pages: WSGIApplication) -> WSGIApplication:
+    """Return an application that hands each request to one of the two, by its path."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        handler = machines if is_machine_path(environ["PATH_INFO"]) else pages
+        return handler(environ, start_response)
+
+    return application
+
+
+application = choose(MachineHandler(), WSGIHandler())

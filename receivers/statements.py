@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 Column: TypeAlias = "tuple[str, AnyField, bool]"
@@ -51,15 +51,14 @@ def _by_model(rows: Iterable[models.Model]) -> Iterable[tuple[type[models.Model]
 
 
 def _execute(sql: str, columns: tuple[Column, ...], rows: Sequence[models.Model]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [value for row in rows for value in _values(row, columns)])
-
-
-def _values(row: models.Model, columns: tuple[Column, ...]) -> Iterable[Any]:
-    return (
-        field.get_db_prep_save(getattr(row, name), connection) if prepared else getattr(row, name)
+    own = connections[DEFAULT_DB_ALIAS]  # the thread's own, not the proxy, which looks it up for every value
+    values = [
+        field.get_db_prep_save(getattr(row, name), own) if prepared else getattr(row, name)
+        for row in rows
         for name, field, prepared in columns
-    )
+    ]
+    with own.cursor() as cursor:
+        cursor.execute(sql, values)
 
 
 @lru_cache

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +24,9 @@ from receivers.cluster.errors import TimedOut, Unreachable
 from receivers.cluster.http1 import HttpAnswer
 from receivers.cluster.transport import USER_AGENT, Answer, OwnErrors, Request, Stream
 
+GATHERING: Final = (
+    0.01  # seconds between two looks at a stream: a burst of events costs one look, and is not late
+)
 IDLE_CONNECTIONS: Final = 32  # kept open; as many as there are threads that send refreshes
 
 
@@ -37,10 +42,23 @@ class _Connection:
     def exchange(self, data: bytes, timeout: float) -> HttpAnswer:
         """Send a request; return the answer with its body still to be read."""
         if timeout != self._timeout:
-            self.sock.settimeout(timeout)
+            self._set_timeout(timeout)
             self._timeout = timeout
         self.sock.sendall(data)
         return HttpAnswer(self.sock)
+
+    def _set_timeout(self, timeout: float) -> None:
+        """Have the system keep the time where it can: Python's own way is to ask before each call whether to call.
+
+        Every such question hands the interpreter to another thread, and with 16 of them it takes long to come back.
+        """
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.settimeout(timeout)
+            return
+        seconds = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000))
+        self.sock.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self.sock.setsockopt(socket.SOL_SOCKET, option, seconds)
 
     def quiet(self) -> bool:
         """Say whether nothing has arrived; on an idle connection anything is the end of it."""
@@ -93,6 +111,7 @@ class DirectTransport:
         except BaseException:
             self._drop(connection)
             raise
+        response.gathering = GATHERING
         return _DirectStream(response, connection, self._own_errors, self._drop)
 
     def retire(self) -> None:

@@ -7,6 +7,7 @@ time of setting an annotation. An API server's answers need far less.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,15 +22,18 @@ class BadAnswer(ConnectionError):
 class HttpAnswer:
     """One answer: `status` and `headers` (names in lower case) at once, then the body.
 
-    `reusable` says whether another request may follow on the connection once the body has been read.
+    `reusable` says whether another request may follow on the connection once the body has been read. `gathering` is
+    how many seconds to wait before asking for more, so that what comes in drops is read in gulps; 0 at first.
     Everything here raises `BadAnswer` and what the socket raises.
     """
 
-    __slots__ = ("_body", "_buffer", "_sock", "headers", "reusable", "status")
+    __slots__ = ("_body", "_buffer", "_received", "_sock", "gathering", "headers", "reusable", "status")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._buffer = b""
+        self._received = 0
+        self.gathering = 0.0
         self.status, self.headers = self._head()
         while self.status < 200:  # 100 Continue and the like announce the real one
             self.status, self.headers = self._head()
@@ -92,7 +96,13 @@ class HttpAnswer:
         return found
 
     def _receive(self) -> bytes:
-        data = self._sock.recv(RECEIVE)
+        if self.gathering and self._received < RECEIVE:  # else there is more already
+            time.sleep(self.gathering)
+        try:
+            data = self._sock.recv(RECEIVE)
+        except BlockingIOError:  # so the system tells of a timeout of its own, see `_Connection`
+            raise TimeoutError from None
+        self._received = len(data)
         if not data:
             raise BadAnswer("it closed the connection")
         self._buffer += data
