@@ -16,13 +16,13 @@ from pathlib import Path
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings"
 
-from bench.load import Load, cycle, post, run  # noqa: E402
-from bench.worlds import BenchWorld, fill, name_of  # noqa: E402
-from receivers.cluster.client import connect  # noqa: E402
-from receivers.rules.resources import WAREHOUSES  # noqa: E402
-from tests.clusters import DemoCluster  # noqa: E402
-from tests.product import Product  # noqa: E402
-from tests.worlds import push_body  # noqa: E402
+from bench.load import Load, cycle, post, run
+from bench.worlds import BenchWorld, fill, name_of
+from receivers.cluster.client import connect
+from receivers.rules.resources import WAREHOUSES
+from tests.clusters import DemoCluster
+from tests.product import Product
+from tests.worlds import push_body
 
 PATCH_SECONDS = 0.003
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))

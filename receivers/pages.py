@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from receivers import runtime
 from receivers.models import Delivery
 from receivers.rules.kinds import KINDS
-from receivers.rules.resources import ReceiverConfig, Warehouse
+from receivers.rules.resources import ReceiverConfig
 
 DELIVERIES_SHOWN: Final = 50
+WAREHOUSES_SHOWN: Final = 20  # names of one project; a project may have thousands
+# What the list shows and no more: dictionaries, so that a template that asks for more gets nothing and no query.
+DELIVERY_COLUMNS: Final = (
+    "received_at", "project", "receiver", "repository", "tag",
+    "status", "outcome", "reason", "warehouses", "duration_ms",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +43,45 @@ class ReceiverRow:
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
-    """One project, or the cluster receivers (`name` is empty)."""
+    """One project, or the cluster receivers (`name` is empty). `more` Warehouses are there but not named."""
 
     name: str
     receivers: tuple[ReceiverRow, ...]
-    warehouses: tuple[Warehouse, ...]
+    warehouses: tuple[str, ...]
+    more: int
 
 
-@login_required
 @never_cache
 @require_safe
 def home(request: Any) -> HttpResponse:
-    """List projects, receivers and the last deliveries; for HTMX only the deliveries."""
-    deliveries = Delivery.objects.defer("verdicts", "headers", "body").order_by("-received_at", "-id")[
-        :DELIVERIES_SHOWN
-    ]
+    """List projects, receivers and the last deliveries; for HTMX only the deliveries, if they have changed."""
+    if not request.user.is_authenticated:
+        # A part of a page has no room for the sign-in page.
+        return HttpResponseClientRefresh() if request.htmx else redirect_to_login(request.get_full_path())
+    rows = delivery_rows()
     if request.htmx.target == "deliveries":
-        return render(request, "_deliveries.html", {"deliveries": deliveries})
+        # 204: HTMX leaves the page alone, with what somebody has selected in it.
+        unchanged = request.GET.get("seen") == rows["seen"]
+        return HttpResponse(status=204) if unchanged else HttpResponse(rows["html"])
     mirror = runtime.current().mirror
     context = {
         "projects": project_rows(request.GET.get("show", "")),
-        "deliveries": deliveries,
+        "deliveries": rows["html"],
         "mirror_ready": mirror.ready,
-        "freshness": mirror.freshness(),
+        "faults": [one for one in mirror.freshness() if one.error],
     }
     return render(request, "home.html", context)
+
+
+def delivery_rows() -> Mapping[str, str]:
+    """Return the table of the last deliveries: `html`, safe to show, and `seen`, which differs when the rows do."""
+    newest = Delivery.objects.order_by("-received_at", "-id").values(*DELIVERY_COLUMNS)
+    deliveries: Sequence[Mapping[str, Any]] = newest[:DELIVERIES_SHOWN]
+    seen = hashlib.sha256(repr(list(deliveries)).encode()).hexdigest()[:16]
+    return {
+        "html": render_to_string("_deliveries.html", {"deliveries": deliveries, "seen": seen}),
+        "seen": seen,
+    }
 
 
 def project_rows(shown: str) -> list[ProjectRow]:
@@ -66,13 +90,21 @@ def project_rows(shown: str) -> list[ProjectRow]:
     names = {project.name for project in mirror.projects()}
     configs = {config.project: config for config in mirror.configs()}
     return [
-        ProjectRow(
-            name=name,
-            receivers=receiver_rows(configs[name], shown) if name in configs else (),
-            warehouses=mirror.warehouses(name),
-        )
+        project_row(name, configs.get(name), [one.name for one in mirror.warehouses(name)], shown)
         for name in sorted(names | configs.keys())
     ]
+
+
+def project_row(
+    name: str, config: ReceiverConfig | None, warehouses: Sequence[str], shown: str
+) -> ProjectRow:
+    """Return a project with its receivers, if `config` has any, and its first Warehouses by name."""
+    return ProjectRow(
+        name=name,
+        receivers=receiver_rows(config, shown) if config else (),
+        warehouses=tuple(sorted(warehouses)[:WAREHOUSES_SHOWN]),
+        more=max(0, len(warehouses) - WAREHOUSES_SHOWN),
+    )
 
 
 def receiver_rows(config: ReceiverConfig, shown: str) -> tuple[ReceiverRow, ...]:

@@ -55,7 +55,7 @@ ROLES: dict[str, list[dict[str, list[str]]]] = {
 T = TypeVar("T")
 
 
-def until(what: str, probe: Callable[[], T]) -> T:
+def until(what: str, probe: Callable[[], T | None]) -> T:
     """Call `probe` until it returns something true, and return that; fail after `PATIENCE` seconds."""
     deadline = monotonic() + PATIENCE
     while not (found := probe()):

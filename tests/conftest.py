@@ -14,6 +14,7 @@ from django.db import connection
 from tests.clusters import DemoCluster
 from tests.components import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.product import Product
+from tests.settings import SERVER_URL
 from tests.worlds import World
 
 
@@ -21,14 +22,14 @@ from tests.worlds import World
 def database(django_db_blocker) -> Iterator[None]:
     """The session's database, migrated. Tests and the servers they start use the same one."""
     if connection.vendor == "postgresql":
-        with psycopg.connect(settings.SERVER_URL, autocommit=True) as server:
+        with psycopg.connect(SERVER_URL, autocommit=True) as server:
             server.execute(f'CREATE DATABASE "{connection.settings_dict["NAME"]}"')
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0)
         yield
         connection.close()
     if connection.vendor == "postgresql":
-        with psycopg.connect(settings.SERVER_URL, autocommit=True) as server:
+        with psycopg.connect(SERVER_URL, autocommit=True) as server:
             server.execute(f'DROP DATABASE "{connection.settings_dict["NAME"]}" WITH (FORCE)')
     shutil.rmtree(settings.KARGOWEB.data_dir, ignore_errors=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from django.db.models import QuerySet
 
 from receivers.models import Delivery
 from receivers.rules.outcomes import Outcome
@@ -24,6 +24,6 @@ def routed(product: Product, world: World, *subscriptions, **more) -> Place:
     return place
 
 
-def of_project(place: Place) -> Iterable[Delivery]:
+def of_project(place: Place) -> QuerySet[Delivery]:
     """Return the deliveries of one project's receivers, oldest first."""
     return Delivery.objects.filter(project=place.name).order_by("received_at")

@@ -42,7 +42,7 @@ def test_many_threads_are_served_and_each_gets_its_own_row(writer):
 
 def test_a_bad_row_fails_alone(writer):
     good, bad, other = delivery(), delivery(), delivery()
-    bad.received_at = None
+    bad.received_at = None  # type: ignore[assignment] # which is what is bad about it
     writes = [writer.submit(Write(inserts=[row])) for row in (good, bad, other)]
     writes[0].wait(5)
     writes[2].wait(5)

@@ -32,6 +32,7 @@ def test_a_push_refreshes_the_warehouse_and_is_on_record_with_its_answer(product
     )
     refresh = delivery.refreshes.get()
     assert refresh.token == place.token() != ""
+    assert refresh.requested_at
     assert delivery.received_at <= refresh.requested_at
 
 
