@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.cookiejar import CookieJar
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -35,11 +35,13 @@ class Browser:
         self._root = product.url
         self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
 
-    def open(self, path: str, form: dict[str, str] | None = None, **headers: str) -> str:
+    def open(
+        self, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> str:
         """GET `path`, or POST `form` to it; return the text."""
         data = urlencode(form).encode() if form else None
         try:
-            answer = self._opener.open(Request(self._root + path, data, headers), timeout=30)
+            answer = self._opener.open(Request(self._root + path, data, dict(headers or {})), timeout=30)
         except HTTPError as error:
             answer = error
         with answer:
@@ -83,9 +85,9 @@ def section(page: str, place: Place) -> str:
 
 def seen_twice(browser: Browser) -> str:
     """Return what names the state of the list, once HTMX is told that the list is still in that state."""
-    field = SEEN_FIELD.search(browser.open("/", **HTMX))
+    field = SEEN_FIELD.search(browser.open("/", headers=HTMX))
     assert field
-    again = browser.open(f"/?seen={field[1]}", **HTMX)
+    again = browser.open(f"/?seen={field[1]}", headers=HTMX)
     return field[1] if (browser.status, again) == (204, "") else ""
 
 
@@ -96,7 +98,7 @@ def test_who_is_not_signed_in_is_sent_to_the_sign_in_page_and_back(browser):
 
 
 def test_a_list_that_refreshes_itself_makes_the_browser_load_the_sign_in_page(browser):
-    assert browser.open("/", **HTMX) == ""
+    assert browser.open("/", headers=HTMX) == ""
     assert browser.headers["HX-Refresh"] == "true"
 
 
@@ -142,12 +144,12 @@ def test_a_receiver_url_is_in_the_page_only_when_asked_for(signed_in, product, w
 def test_htmx_gets_the_deliveries_alone_and_nothing_while_they_are_the_same(signed_in, product, world):
     place = routed(product, world)
     ended(product.post(place.path(), push_body("example/part")).headers["X-Kargoweb-Delivery"])
-    part = signed_in.open("/", **HTMX)
+    part = signed_in.open("/", headers=HTMX)
     assert "example/part" in part
     assert not re.search(r"<(html|h\d|section|form)\b", part)
     seen = until("what other tests have sent has ended", lambda: seen_twice(signed_in))
     ended(product.post(place.path(), push_body("example/next")).headers["X-Kargoweb-Delivery"])
-    assert "example/next" in signed_in.open(f"/?seen={seen}", **HTMX)
+    assert "example/next" in signed_in.open(f"/?seen={seen}", headers=HTMX)
 
 
 def test_what_a_sender_writes_stays_text(signed_in, product, world):
