@@ -18,6 +18,7 @@ from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource
 from receivers.tokens import Tokens, format_token
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
+PATCH_TIMEOUT: Final = 5.0  # seconds of silence; an API server that takes longer is in trouble
 BREAKER_TIMEOUTS: Final = 3  # silences in a row after which the API server is left alone for a while
 BREAKER_SECONDS: Final = (
     5.0  # frees the request threads, and is over before anybody notices the recovery late
@@ -30,8 +31,10 @@ WarehouseKey = tuple[str, str]
 class Patcher(Protocol):
     """The one verb of the Kubernetes service layer that sending needs."""
 
-    def patch(self, resource: Resource, name: str, namespace: str | None, body: Mapping[str, Any]) -> object:
-        """Apply a merge patch. Raises `ClusterError`."""
+    def patch(
+        self, resource: Resource, name: str, namespace: str | None, body: Mapping[str, Any], *, timeout: float
+    ) -> object:
+        """Apply a merge patch; give up after `timeout` seconds of silence. Raises `ClusterError`."""
         ...
 
 
@@ -74,18 +77,19 @@ class RefreshSender:
     """Sends refreshes. Safe to call from any thread; start it before the first call.
 
     `cluster` gives the service layer (and may raise `ClusterError` while there is none); `carried` gives the token
-    that a Warehouse carries as far as we know.
+    that a Warehouse carries as far as we know; `patch_timeout` is how many seconds a patch may take.
     """
 
     def __init__(
         self,
         cluster: Callable[[], Patcher],
         carried: Callable[[WarehouseKey], str],
-        tokens: Tokens | None = None,
+        patch_timeout: float = PATCH_TIMEOUT,
     ) -> None:
         self._cluster = cluster
         self._carried = carried
-        self._tokens = tokens or Tokens()
+        self._patch_timeout = patch_timeout
+        self._tokens = Tokens()
         self._lock = threading.Lock()
         self._lanes: dict[WarehouseKey, _Lane] = {}
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="refresh")
@@ -159,7 +163,7 @@ class RefreshSender:
         requested_at = self._tokens.make(self._carried(key))
         body = {"metadata": {"annotations": {REFRESH_ANNOTATION: format_token(requested_at)}}}
         try:
-            self._cluster().patch(WAREHOUSES, name, project, body)
+            self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
         except ClusterError as error:
             self._breaker.saw(silence=isinstance(error, TimedOut))
             retry_after = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0

@@ -18,7 +18,7 @@ from receivers.kargo import Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
 from receivers.receiver_urls import ReceiverUrls
-from receivers.refreshing import RefreshSender, WarehouseKey
+from receivers.refreshing import PATCH_TIMEOUT, RefreshSender, WarehouseKey
 from receivers.retrying import Retrier
 from receivers.rules.resources import ReceiverConfig
 from receivers.unknown_calls import UnknownCalls
@@ -72,7 +72,9 @@ class Runtime:
         context = configuration.kube_context
         self.mirror = Mirror(lambda: connect(context=context), configuration.namespaces)
         self.writer = LogWriter()
-        self.sender = RefreshSender(self.mirror.cluster, self._carried)
+        # A patch must come to its end, good or bad, before the push has to be answered.
+        patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
+        self.sender = RefreshSender(self.mirror.cluster, self._carried, patch_timeout)
         self.unknown = UnknownCalls()
         urls = ReceiverUrls()
         self.mirror.add_listener(

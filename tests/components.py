@@ -14,7 +14,6 @@ from typing import Any, Final, NoReturn
 import pytest
 
 LEFT_OUT: Final = "LEFT OUT: "
-# Each with the programs it is known by, and how to get one of them.
 # Each program with the way to get it.
 COMPONENTS: Final = {
     "curl": "apt-get install curl",

@@ -21,7 +21,7 @@ from receivers.cluster.collector import collector_paused
 from receivers.cluster.errors import ClusterError, ConfigurationProblem, Rejected, Unauthorized, Untrusted
 from receivers.cluster.loading import load_configuration
 from receivers.cluster.proxied import transport_for
-from receivers.cluster.transport import Answer, Request, Stream
+from receivers.cluster.transport import READ_TIMEOUT, Answer, Request, Stream
 from receivers.cluster.watching import Watch
 from receivers.rules.resources import Resource
 
@@ -132,13 +132,21 @@ class Cluster:
                 raise self._noted(error_of(stream.status, stream.read(), None, doing))
         return Watch(stream, doing)
 
-    def patch(self, resource: Resource, name: str, namespace: str | None, body: Mapping[str, Any]) -> Object:
+    def patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        body: Mapping[str, Any],
+        *,
+        timeout: float = READ_TIMEOUT,
+    ) -> Object:
         """Apply a merge patch (RFC 7386) and return the new object's metadata, without its spec and status.
 
         With `metadata.resourceVersion` in the patch, raises `Conflict` if the object has changed since; without,
         the patch is sent once more if a connection breaks, so it must not matter how often it is applied.
         """
-        request = _merge_patch(_path(resource, namespace, name), body, accept=METADATA_ONLY)
+        request = _merge_patch(_path(resource, namespace, name), body, accept=METADATA_ONLY, timeout=timeout)
         answer = self._send(request, f"patch {resource.kind} {name}")
         metadata = decode(answer.body).get("metadata")
         return metadata if isinstance(metadata, dict) else {}
@@ -241,11 +249,15 @@ def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[Page[Any], s
     return Page(items, str(metadata.get("resourceVersion", ""))), str(metadata.get("continue") or "")
 
 
-def _merge_patch(target: str, body: Mapping[str, Any], accept: str = "application/json") -> Request:
+def _merge_patch(
+    target: str, body: Mapping[str, Any], accept: str = "application/json", timeout: float = READ_TIMEOUT
+) -> Request:
     # Merging the same values twice does no harm; with a resourceVersion the second time would be a Conflict.
     metadata = body.get("metadata")
     conditional = isinstance(metadata, Mapping) and "resourceVersion" in metadata
-    return Request("PATCH", target, orjson.dumps(body), MERGE_PATCH, accept, repeatable=not conditional)
+    return Request(
+        "PATCH", target, orjson.dumps(body), MERGE_PATCH, accept, timeout, repeatable=not conditional
+    )
 
 
 def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -23,6 +22,7 @@ from django.core.management import call_command
 from receivers.cluster.client import connect
 from receivers.rules.resources import FREIGHTS
 from tests.clusters import until
+from tests.components import require
 from tests.demo.running import Demo, is_alive
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
@@ -90,8 +90,8 @@ def test_one_can_sign_in_with_it(demo: Demo) -> None:
     assert answer.status == 302
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_the_curl_line_works_as_it_stands(demo: Demo) -> None:
+    require("curl")
     line = demo.line("curl")
     answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
     assert answer.startswith("HTTP/1.1 200")
@@ -100,8 +100,8 @@ def test_the_curl_line_works_as_it_stands(demo: Demo) -> None:
     until("its tag is Freight", lambda: tag in freight_tags(demo, "kargo-demo"))
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
 def test_the_kubectl_line_works_as_it_stands(demo: Demo) -> None:
+    require("kubectl")
     line = demo.line("kubectl")
     answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
     assert [one["url"] for one in json.loads(answer)] == [demo.line("http://")]

@@ -50,7 +50,7 @@ class Raises:
         self.error = error
         self.asked = 0
 
-    def patch(self, resource, name, namespace, body):
+    def patch(self, resource, name, namespace, body, *, timeout):
         self.asked += 1
         raise self.error
 
