@@ -108,13 +108,18 @@ class Intake:
             return Reply(answers.NOT_FOUND)
         delivery = _on_paper(call, target)
         refusal = _refusal(target) or _read_body(call, delivery)
+        if refusal is not None:
+            # Its end is stored with it: should we die now, nobody may take it for a push that is still to be worked on.
+            _note_answer(delivery, refusal, started)
+            _note_end(delivery, refusal)
         try:
             self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout)
         except NotStored:
             return Reply(answers.UNAVAILABLE)
-        end = refusal or self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
-        delivery.status, delivery.answer = end.answer.status, end.answer.body.decode().rstrip("\n")
-        delivery.duration_ms = (time.monotonic() - started) * 1000
+        if refusal is not None:
+            return Reply(refusal.answer, delivery.pk)
+        end = self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
+        _note_answer(delivery, end, started)
         self._write_end(delivery, end)
         return Reply(end.answer, delivery.pk)
 
@@ -159,12 +164,8 @@ class Intake:
 
     def _write_end(self, delivery: Delivery, end: _End) -> None:
         """Write the end down. Nobody waits for it: it is kept until the database takes it."""
+        _note_end(delivery, end)
         now = utc_now()
-        delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
-        delivery.warehouses = len(end.asked)
-        if end.push is not None:
-            _note_push(delivery, end.push)
-        delivery.verdicts = [_storable_verdict(verdict) for verdict in _matches_first(end.verdicts)]
         refreshes = [_refresh(delivery, asked, now) for asked in end.asked]
         try:
             self.writer.submit(Write(inserts=refreshes, updates=(delivery,), can_wait=True))
@@ -214,6 +215,19 @@ def _read_body(call: Call, delivery: Delivery) -> _End | None:
     except BodyIncomplete as error:
         return _End(Outcome.INVALID_BODY, answers.INVALID_BODY, str(error))
     return None
+
+
+def _note_answer(delivery: Delivery, end: _End, started: float) -> None:
+    delivery.status, delivery.answer = end.answer.status, end.answer.body.decode().rstrip("\n")
+    delivery.duration_ms = (time.monotonic() - started) * 1000
+
+
+def _note_end(delivery: Delivery, end: _End) -> None:
+    delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
+    delivery.warehouses = len(end.asked)
+    delivery.verdicts = [_storable_verdict(verdict) for verdict in _matches_first(end.verdicts)]
+    if end.push is not None:
+        _note_push(delivery, end.push)
 
 
 def _note_push(delivery: Delivery, push: Push) -> None:

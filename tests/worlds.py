@@ -97,8 +97,12 @@ class Place:
 
     def publish(self, *receivers: str, kind: str = "dockerhub", secret: str = "s3cret") -> None:
         """Make the ProjectConfig with these receivers, or change it, and publish their URLs as Kargo does."""
+        self.publish_as(dict.fromkeys(receivers, secret), kind)
+
+    def publish_as(self, secrets: dict[str, str], kind: str = "dockerhub") -> None:
+        """Do the same for receivers that each have a secret of their own."""
         spec = {
-            "webhookReceivers": [{"name": one, kind: {"secretRef": {"name": "hooks"}}} for one in receivers]
+            "webhookReceivers": [{"name": one, kind: {"secretRef": {"name": "hooks"}}} for one in secrets]
         }
         metadata = {"name": self.name, "namespace": self.name}
         cluster = self.world.cluster
@@ -112,11 +116,17 @@ class Place:
                 "path": self.path(one, kind, secret),
                 "url": f"http://hooks{self.path(one, kind, secret)}",
             }
-            for one in receivers
+            for one, secret in secrets.items()
         ]
         cluster.patch_status(
             PROJECT_CONFIGS, self.name, self.name, {"status": {"webhookReceivers": published}}
         )
+
+    def forget(self, receiver: str) -> None:
+        """Take a receiver out of the specification and leave its URL in the status, as before Kargo's next look."""
+        raw = self.world.cluster.get(PROJECT_CONFIGS, self.name, self.name)
+        left = [one for one in raw["spec"]["webhookReceivers"] if one["name"] != receiver]
+        self.world.cluster.patch(PROJECT_CONFIGS, self.name, self.name, {"spec": {"webhookReceivers": left}})
 
     def path(self, receiver: str = "hook", kind: str = "dockerhub", secret: str = "s3cret") -> str:
         """Return the path of a receiver, computed here and not by the product."""

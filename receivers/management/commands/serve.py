@@ -38,7 +38,8 @@ class Command(BaseCommand):
             workers=1,
             blocking_threads=configuration.threads,
             websockets=False,
-            log_level=LogLevels.warning,
+            # Its warnings are about many threads on few cores; ours wait for the database and the cluster.
+            log_level=LogLevels.error,
         ).serve()
 
 
