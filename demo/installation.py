@@ -27,9 +27,8 @@ from receivers.rules.kinds.dockerhub import compose
 from receivers.rules.resources import WAREHOUSES, decode_warehouse
 
 LOOPBACK: Final = "127.0.0.1"
-PATIENCE: Final = (
-    120.0  # seconds for everything to be up; a busy machine takes half a minute, an idle one two seconds
-)
+# Seconds for everything to be up; a busy machine takes half a minute, an idle one two seconds.
+PATIENCE: Final = 120.0
 SETTLING: Final = 5.0  # seconds for the example's URL and first discovery; the demo is of use without them
 PROBE_PAUSE: Final = 0.05  # seconds
 WATCH_PAUSE: Final = 0.25  # seconds between two looks at the children

@@ -9,9 +9,8 @@ from typing import Final, TypeVar
 
 PREFIX: Final = "KARGOWEB_"
 FILE_SUFFIX: Final = "_FILE"
-LIKENESS: Final = (
-    0.9  # of two names: a slip of the finger is above, what Kubernetes sets for a Service is below
-)
+# Of two names: a slip of the finger is above, what Kubernetes sets for a Service is below.
+LIKENESS: Final = 0.9
 TRUE: Final = frozenset({"true", "yes", "on", "1"})
 FALSE: Final = frozenset({"false", "no", "off", "0"})
 

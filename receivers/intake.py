@@ -29,12 +29,10 @@ from receivers.rules.redaction import redact, redact_headers
 from receivers.tokens import utc_now
 from receivers.unknown_calls import UnknownCalls
 
-URL_SUFFIX: Final = (
-    6  # characters of a digest that may be shown: enough to tell two apart, far too few to guess one
-)
-VERDICTS_KEPT: Final = (
-    1_000  # on one delivery, matches first; a cluster receiver may judge every Warehouse there is
-)
+# Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.
+URL_SUFFIX: Final = 6
+# On one delivery, matches first; a cluster receiver may judge every Warehouse there is.
+VERDICTS_KEPT: Final = 1_000
 
 
 log = logging.getLogger(__name__)

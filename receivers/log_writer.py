@@ -25,9 +25,8 @@ log = logging.getLogger(__name__)
 CAPACITY: Final = 2_000
 BATCH: Final = 200  # writes in one commit: enough for the log to keep up, few enough to stay under a frame
 RETRY_SECONDS: Final = 1.0  # after which what could not be stored, and nobody waits for, is tried again
-MOMENT: Final = (
-    0.05  # seconds that what nobody waits for may wait for company: a commit costs as much as its rows
-)
+# Seconds that what nobody waits for may wait for company: a commit costs as much as its rows.
+MOMENT: Final = 0.05
 KEPT: Final = 10_000  # ends of deliveries kept while the database is away; the oldest are finished later
 AWAY: Final = (
     OperationalError,

@@ -34,12 +34,12 @@ from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
-RECHECK_SECONDS: Final = (
-    15.0  # between two looks at the Secrets of a good configuration: how late a rotation is seen
-)
-FIRST_RETRY_SECONDS: Final = (
-    2.0  # after a fault: `kubectl apply` of configuration and Secret in the wrong order
-)
+# Secrets are read and not watched, which would take the right to list them all. A rotation is seen within seconds,
+# as long as there are not so many receivers that reading them all takes longer.
+SHORTEST_RECHECK_SECONDS: Final = 2.0  # between two looks at the Secrets of a good configuration
+RECHECKS_PER_SECOND: Final = 20.0  # of receivers; a thousand of them are looked at within a minute
+# After a fault: `kubectl apply` of configuration and Secret in the wrong order.
+FIRST_RETRY_SECONDS: Final = 2.0
 LONGEST_RETRY_SECONDS: Final = 60.0
 
 
@@ -95,8 +95,11 @@ class ReceiverManager:
             )
             good = False
         schedule.failures = 0 if good else schedule.failures + 1
-        pause = RECHECK_SECONDS if good else _retry_pause(schedule.failures)
+        pause = self._recheck_seconds() if good else _retry_pause(schedule.failures)
         schedule.due = time.monotonic() + pause
+
+    def _recheck_seconds(self) -> float:
+        return max(SHORTEST_RECHECK_SECONDS, len(self._digests) / RECHECKS_PER_SECOND)
 
     def _sync(self, config: ReceiverConfig) -> bool:
         """Compute and write the status; return whether every receiver has a URL."""
@@ -169,6 +172,9 @@ class _Digests:
     def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
         self._held: dict[tuple[str, str], str] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
 
     def replace(self, project: str, found: Mapping[str, str]) -> None:
         """Note the digests by receiver name of one project; what it had before is forgotten."""

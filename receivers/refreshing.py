@@ -20,9 +20,8 @@ from receivers.tokens import Tokens, format_token
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
 PATCH_TIMEOUT: Final = 5.0  # seconds of silence; an API server that takes longer is in trouble
 BREAKER_TIMEOUTS: Final = 3  # silences in a row after which the API server is left alone for a while
-BREAKER_SECONDS: Final = (
-    5.0  # frees the request threads, and is over before anybody notices the recovery late
-)
+# Frees the request threads, and is over before anybody notices the recovery late.
+BREAKER_SECONDS: Final = 5.0
 
 WarehouseKey = tuple[str, str]
 """Project and name."""

@@ -17,9 +17,8 @@ from django.db.models import F
 from receivers.models import UnknownCall, storable
 from receivers.tokens import utc_now
 
-SOURCES_IN_MEMORY: Final = (
-    500  # between two flushes; a flood from more sources than that is counted, not told apart
-)
+# Between two flushes; a flood from more sources than that is counted, not told apart.
+SOURCES_IN_MEMORY: Final = 500
 SOURCES_KEPT: Final = 1_000  # in the database, newest first
 
 Source = tuple[str, str, str]

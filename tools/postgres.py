@@ -23,9 +23,8 @@ from urllib.parse import quote
 DEBIAN: Final = Path("/usr/lib/postgresql")
 USER: Final = "kargoweb"
 START_SECONDS: Final = 60
-LONGEST_PARENT: Final = (
-    60  # of the 107 bytes that the path of a Unix socket may have; the rest is what we add to it
-)
+# Of the 107 bytes that the path of a Unix socket may have; the rest is what we add to it.
+LONGEST_PARENT: Final = 60
 # Nothing here outlives the command, so nothing has to reach the disk.
 FAST: Final = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
 

@@ -14,9 +14,8 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-HISTORY: Final = (
-    10_000  # changes of one resource type that a watch can go back; kube-apiserver keeps 5 minutes
-)
+# Changes of one resource type that a watch can go back; kube-apiserver keeps 5 minutes.
+HISTORY: Final = 10_000
 
 Json = dict[str, Any]
 

@@ -24,9 +24,8 @@ from receivers.cluster.errors import TimedOut, Unreachable
 from receivers.cluster.http1 import HttpAnswer
 from receivers.cluster.transport import USER_AGENT, Answer, OwnErrors, Request, Stream
 
-GATHERING: Final = (
-    0.01  # seconds between two looks at a stream: a burst of events costs one look, and is not late
-)
+# Seconds between two looks at a stream: a burst of events costs one look, and is not late.
+GATHERING: Final = 0.01
 IDLE_CONNECTIONS: Final = 32  # kept open; as many as there are threads that send refreshes
 
 

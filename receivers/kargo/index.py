@@ -12,9 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Generic, Self, TypeVar
 
-SHARDS: Final = (
-    256  # the square root of the number of keys in a large cluster: copying either level is as cheap
-)
+# The square root of the number of keys in a large cluster: copying either level is as cheap.
+SHARDS: Final = 256
 
 Source = TypeVar("Source")
 Item = TypeVar("Item")

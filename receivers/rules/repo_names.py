@@ -28,9 +28,8 @@ _SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _PRINTABLE: Final = re2.compile(r"[\pL\pM\pN\pP\pS ]")
 _SCP: Final = re.compile(r"((?:[\w-]+@)?[\w-]+(?:\.[\w-]+)*)(?::(.*))?", re.ASCII)
 
-_REMEMBERED: Final = (
-    16_384  # names; the repositories of 10,000 Warehouses are normalised again at every relist
-)
+# Names; the repositories of 10,000 Warehouses are normalised again at every relist.
+_REMEMBERED: Final = 16_384
 _LONGEST_REMEMBERED: Final = 512  # characters; a push may name a repository of 2 MB, and thousands of them
 
 

@@ -179,6 +179,14 @@ def test_a_rotated_secret_gives_a_new_url_and_the_old_one_is_recorded_as_retired
     )
 
 
+def test_a_rotation_is_seen_without_being_asked_for(place):
+    secret(place, "hooks", b"old")
+    configure(place, hook="hooks")
+    until("the old URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"old")})
+    secret(place, "hooks", b"new")
+    until("the new one is", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
+
+
 def _if_status(answer, wanted):
     return answer if answer.status == wanted else None
 
