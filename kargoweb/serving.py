@@ -23,7 +23,7 @@ def end_with(parent: int) -> None:
 
 
 # Requests leave little behind that only the collector finds; Python's default has it look every few requests.
-gc.set_threshold(20_000, 20, 20)
+gc.set_threshold(5_000, 20, 20)
 threading.Thread(target=end_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
 # granian's workers are processes of `multiprocessing`, which leave without running atexit's functions.
 Finalize(None, runtime.start(settings.KARGOWEB).stop, exitpriority=1)

@@ -134,6 +134,7 @@ def read_body(stream: BinaryIO, content_length: str) -> bytes:
     while size != announced and (chunk := stream.read(READ_SIZE)):
         size += len(chunk)
         if size > answers.MAX_BODY:
+            chunks.clear()  # the exception would hold on to them
             _drain(stream)
             raise BodyTooLarge
         chunks.append(chunk)

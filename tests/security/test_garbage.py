@@ -169,16 +169,16 @@ def test_memory_does_not_grow_with_what_is_refused(shared_product, path):
     too_large = b"x" * (LIMIT + 1)
 
     def flood() -> int:
-        for number in range(60):
+        for _ in range(60):
             shared_product.post(path, iter([too_large]))
             shared_product.post(f"/dockerhub/{dice.randbytes(32).hex()}", b"{}")
             shared_product.post(path, dice.randbytes(2000))
-            assert number >= 0
         return resident(worker)
 
-    flood()
+    for _ in range(3):
+        flood()
     before = flood()
-    assert flood() <= before + 30
+    assert min(flood() for _ in range(4)) <= before + 30
 
 
 def test_unknown_urls_are_counted_by_source_and_bounded(shared_product):
