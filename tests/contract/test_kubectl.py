@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from tests.clusters import PATIENCE, DemoCluster, until
+from tests.components import require
 
 FOUND = shutil.which("kubectl")
 KUBECTLS: list[Any] = [path for path in os.environ.get("KARGOWEB_TEST_KUBECTL", "").split(os.pathsep) if path]
 KUBECTLS += [FOUND] if FOUND else []
 
-NONE = pytest.param("", marks=pytest.mark.skip("NO kubectl ON PATH"), id="none")
 Kubectl = Callable[..., str]
 
 PROJECT = """
@@ -83,10 +83,16 @@ def server(tmp_path_factory):
         yield cluster
 
 
-@pytest.fixture(scope="module", params=KUBECTLS or [NONE])
+@pytest.fixture(scope="module", params=KUBECTLS or [""])
 def command(request, server, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    return [request.param, "--kubeconfig", str(server.kubeconfig), "--cache-dir", str(home)], home
+    return [
+        request.param or require("kubectl"),
+        "--kubeconfig",
+        str(server.kubeconfig),
+        "--cache-dir",
+        str(home),
+    ], home
 
 
 @pytest.fixture
