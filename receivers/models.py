@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from receivers.rules.outcomes import Outcome, RefreshState
+from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
 PATH_LENGTH = 1024
 ADDRESS_LENGTH = 64
+OUTCOME_LENGTH = 32
+REASON_LENGTH = 1024  # a message of Kargo's, which may hold the addresses and errors of several registries
 TEXT_LENGTH = 255  # what people and registries write; longer text is clipped, the raw body keeps it whole
 
 
@@ -44,6 +46,9 @@ class Delivery(models.Model):
 
     `project` is empty for a cluster receiver. `status` is the HTTP status of our answer, None while there is none;
     a delivery that has an outcome but no status was finished after a restart, when nobody waited for the answer.
+    `push_id` is shared by the deliveries that announce one push, as Docker Hub sends several for an image of several
+    platforms. `original` is the delivery that this one repeats, `actor` the user who had it sent; both are empty for
+    what a stranger sent. `ended_at` is when nothing more was to be expected of it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -59,9 +64,13 @@ class Delivery(models.Model):
     pusher = models.CharField(max_length=TEXT_LENGTH, blank=True)
     pushed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(
-        max_length=20, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING
+        max_length=OUTCOME_LENGTH, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING
     )
     reason = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    push_id = models.UUIDField(null=True, blank=True)
+    original = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="redeliveries")
+    actor = models.CharField(max_length=TEXT_LENGTH, blank=True)
     status = models.PositiveSmallIntegerField(null=True, blank=True)
     answer = models.CharField(max_length=TEXT_LENGTH, blank=True)
     duration_ms = models.FloatField(null=True, blank=True)
@@ -77,7 +86,7 @@ class Delivery(models.Model):
 
     CHANGING: ClassVar = (
         "repository", "tag", "media_type", "pusher", "pushed_at",
-        "outcome", "reason", "status", "answer", "duration_ms", "warehouses", "verdicts",
+        "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "verdicts",
     )  # fmt: skip
 
     class Meta:
@@ -87,6 +96,14 @@ class Delivery(models.Model):
             models.Index(
                 fields=["received_at"], name="delivery_pending", condition=models.Q(outcome=Outcome.PENDING)
             ),
+            models.Index(
+                fields=["received_at"],
+                name="delivery_followed",
+                condition=models.Q(outcome=Outcome.REFRESHED),
+            ),
+            models.Index(fields=["push_id", "-id"], name="delivery_by_push"),
+            models.Index(fields=["repository", "tag", "-received_at"], name="delivery_by_tag"),
+            models.Index(fields=["outcome", "-received_at"], name="delivery_by_outcome"),
         ]
 
     def __str__(self) -> str:
@@ -94,7 +111,14 @@ class Delivery(models.Model):
 
 
 class Refresh(models.Model):
-    """One Warehouse asked, for one delivery, to discover artifacts now."""
+    """One Warehouse asked, for one delivery, to discover artifacts now, and what came of it.
+
+    `requested_at` is when it was first asked, `token` what it was asked with last; `attempts` counts all patches,
+    `next_attempt_at` is when it is asked again. `handled_at`, `discovered_at` and `ended_at` are when we learned of it.
+    `reason` says in a sentence how it stands or why it ended so. `digest` is that of the pushed tag, `freight` and
+    `freight_alias` name the Freight that holds it. `story` is a list of {"at", "event", "text"}, oldest first.
+    `owner` is the `Replica` that follows it.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="refreshes")
@@ -103,13 +127,29 @@ class Refresh(models.Model):
     state = models.CharField(
         max_length=16, choices=[(s.value, s.value) for s in RefreshState], default=RefreshState.WAITING
     )
+    outcome = models.CharField(
+        max_length=OUTCOME_LENGTH, choices=[(o.value, o.value) for o in RefreshOutcome], blank=True
+    )
+    reason = models.CharField(max_length=REASON_LENGTH, blank=True)
     token = models.CharField(max_length=40, blank=True)
+    discovered_before = models.CharField(max_length=40, blank=True)
     requested_at = models.DateTimeField(null=True, blank=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+    discovered_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    digest = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    freight = models.CharField(max_length=NAME_LENGTH, blank=True)
+    freight_alias = models.CharField(max_length=TEXT_LENGTH, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    owner = models.UUIDField(null=True, blank=True)
+    story: models.JSONField[Any, Any] = models.JSONField(default=list)
 
-    CHANGING: ClassVar = ("state", "token", "requested_at", "attempts", "next_attempt_at", "error")
+    CHANGING: ClassVar = (
+        "state", "outcome", "reason", "token", "discovered_before", "requested_at", "handled_at", "discovered_at",
+        "ended_at", "digest", "freight", "freight_alias", "attempts", "next_attempt_at", "error", "owner", "story",
+    )  # fmt: skip
 
     class Meta:
         indexes: ClassVar = [
@@ -119,10 +159,24 @@ class Refresh(models.Model):
                 name="refresh_waiting",
                 condition=models.Q(state=RefreshState.WAITING),
             ),
+            models.Index(fields=["owner"], name="refresh_open", condition=models.Q(outcome="")),
         ]
 
     def __str__(self) -> str:
-        return f"{self.project}/{self.warehouse} {self.state}"
+        return f"{self.project}/{self.warehouse} {self.outcome or self.state}"
+
+
+class Replica(models.Model):
+    """A serving process. One that has not been seen for a while is dead, and what it followed is taken over."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    host = models.CharField(max_length=TEXT_LENGTH)
+    version = models.CharField(max_length=40)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.version}"
 
 
 class ReceiverUrl(models.Model):

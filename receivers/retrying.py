@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from receivers.log_writer import LogWriter, Write
 from receivers.models import Delivery, Refresh, storable
 from receivers.refreshing import Asked, RefreshSender, WarehouseKey
-from receivers.rules.outcomes import Outcome, RefreshState
+from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ def note_attempt(refresh: Refresh, asked: Asked, now: datetime) -> None:
         refresh.next_attempt_at = None
         return
     refresh.next_attempt_at = None if asked.gone else next_attempt(refresh.attempts, now, asked.retry_after)
-    refresh.state = RefreshState.WAITING if refresh.next_attempt_at else RefreshState.FAILED
+    if refresh.next_attempt_at is None:
+        refresh.state, refresh.ended_at, refresh.reason = RefreshState.ENDED, now, refresh.error
+        refresh.outcome = RefreshOutcome.WAREHOUSE_DELETED if asked.gone else RefreshOutcome.NOT_REQUESTED
 
 
 class Retrier:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from receivers.models import Delivery
-from receivers.rules.outcomes import Outcome, RefreshState
+from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.rules.resources import WAREHOUSES
 from tests.clusters import until
 from tests.deliveries import ended, of_project, routed
@@ -63,7 +63,7 @@ def test_a_warehouse_that_was_deleted_meanwhile_is_given_up(product, demo_cluste
     answer = product.post(place.path(), push_body("example/app"))
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
     delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-    until("it is given up", lambda: delivery.refreshes.get().state == RefreshState.FAILED)
+    until("it is given up", lambda: delivery.refreshes.get().outcome == RefreshOutcome.WAREHOUSE_DELETED)
     assert "not found" in delivery.refreshes.get().error
 
 
