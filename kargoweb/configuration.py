@@ -24,6 +24,7 @@ from kargoweb.environment import (
     flag,
     listed,
     one_of,
+    rising_seconds,
     seconds,
     text,
     whole,
@@ -36,6 +37,9 @@ PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL that Docker Hub stores
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+HOUR: Final = 3600.0  # seconds
+# Six in a row: whoever wants more has a registry that polling serves better.
+DELAYS: Final = rising_seconds(0.1, 24 * HOUR, 6)
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label, RFC 1123
 
 
@@ -59,6 +63,12 @@ class Configuration:
     forwarded_hops: int
     answer_timeout: float
     finish_after: float
+    handled_within: float
+    discovered_within: float
+    freight_within: float
+    discovery_delays: tuple[float, ...]
+    rate_limit_delays: tuple[float, ...]
+    lag_delays: tuple[float, ...]
     keep_days: int
     log_level: str
 
@@ -90,6 +100,12 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, whole(0, 10)),
         answer_timeout=env.read("KARGOWEB_ANSWER_TIMEOUT", 8.0, seconds(0.5, 60)),
         finish_after=env.read("KARGOWEB_FINISH_AFTER", 30.0, seconds(1, 3600)),
+        handled_within=env.read("KARGOWEB_HANDLED_WITHIN", 120.0, seconds(0.1, HOUR)),
+        discovered_within=env.read("KARGOWEB_DISCOVERED_WITHIN", 900.0, seconds(0.1, 24 * HOUR)),
+        freight_within=env.read("KARGOWEB_FREIGHT_WITHIN", 120.0, seconds(0.1, HOUR)),
+        discovery_delays=env.read("KARGOWEB_DISCOVERY_DELAYS", (5.0, 30.0, 120.0, 600.0), DELAYS),
+        rate_limit_delays=env.read("KARGOWEB_RATE_LIMIT_DELAYS", (120.0, 300.0, 900.0, 1800.0), DELAYS),
+        lag_delays=env.read("KARGOWEB_LAG_DELAYS", (10.0, 60.0, 300.0), DELAYS),
         keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, whole(1, 3650)),
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR")),
     )

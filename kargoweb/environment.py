@@ -123,6 +123,23 @@ def seconds(lowest: float, highest: float) -> Callable[[str], float]:
     return parse
 
 
+def rising_seconds(lowest: float, highest: float, most: int) -> Callable[[str], tuple[float, ...]]:
+    """Return a parser that takes one to `most` numbers of seconds in a range, each at least the one before."""
+    one = seconds(lowest, highest)
+
+    def parse(value: str) -> tuple[float, ...]:
+        sentence = f"takes 1 to {most} numbers of seconds from {lowest:g} to {highest:g}, the smallest first: 10,60,300"
+        try:
+            numbers = listed(one)(value)
+        except ValueError:
+            raise ValueError(sentence) from None
+        if not 1 <= len(numbers) <= most or list(numbers) != sorted(numbers):
+            raise ValueError(sentence)
+        return numbers
+
+    return parse
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """Return a parser that takes one of some words, in capitals or not."""
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from receivers.following import Follower
 from receivers.kargo import Collision, Mirror, Route
 from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
@@ -91,6 +92,7 @@ class Intake:
     sender: RefreshSender
     urls: ReceiverUrls
     unknown: UnknownCalls
+    follower: Follower
     answer_timeout: float
     """Seconds until we answer at the latest; what is not done by then goes on in the background."""
 
@@ -165,6 +167,7 @@ class Intake:
         _note_end(delivery, end)
         now = utc_now()
         refreshes = [_refresh(delivery, asked, now) for asked in end.asked]
+        self.follower.follow_new(delivery, refreshes)
         try:
             self.writer.submit(Write(inserts=refreshes, updates=(delivery,), can_wait=True))
         except NotStored as error:
@@ -223,6 +226,8 @@ def _note_answer(delivery: Delivery, end: _End, started: float) -> None:
 def _note_end(delivery: Delivery, end: _End) -> None:
     delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
     delivery.warehouses = len(end.asked)
+    if not end.asked:
+        delivery.ended_at = utc_now()
     delivery.verdicts = [_storable_verdict(verdict) for verdict in _matches_first(end.verdicts)]
     if end.push is not None:
         _note_push(delivery, end.push)
@@ -236,7 +241,8 @@ def _note_push(delivery: Delivery, push: Push) -> None:
 
 def _refresh(delivery: Delivery, asked: Asked, now: datetime) -> Refresh:
     project, warehouse = asked.key
-    refresh = Refresh(delivery=delivery, project=project, warehouse=warehouse)
+    # By its id: a refresh is kept while it is followed, and must not keep the body.
+    refresh = Refresh(delivery_id=delivery.pk, project=project, warehouse=warehouse)
     note_attempt(refresh, asked, now)
     return refresh
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -49,11 +49,14 @@ def _taken_lock() -> threading.Lock:
 class Write:
     """Rows to insert and rows to update, in one transaction with whatever else is in the batch.
 
-    `can_wait`: nobody waits for it. It is committed after a moment, with others, and kept while the database is away.
+    `then` are called afterwards in the same transaction, for what follows from the rows; they must not mind being
+    called again. `can_wait`: nobody waits for it. It is committed after a moment, with others, and kept while the
+    database is away.
     """
 
     inserts: Sequence[models.Model] = ()
     updates: Sequence[models.Model] = ()
+    then: Sequence[Callable[[], None]] = ()
     can_wait: bool = False
     _done: threading.Lock = field(default_factory=_taken_lock)
     _error: Exception | None = None
@@ -162,11 +165,14 @@ def _attempt(batch: Sequence[Write]) -> Exception | None:
     """Commit the whole batch or nothing of it; return what went wrong."""
     inserts = [row for write in batch for row in write.inserts]
     updates = [row for write in batch for row in write.updates]
+    then = [call for write in batch for call in write.then]
     try:
-        if updates or len({type(row) for row in inserts}) > 1:
+        if updates or then or len({type(row) for row in inserts}) > 1:
             with transaction.atomic():
                 insert(inserts)
                 update(updates)
+                for call in then:
+                    call()
         else:
             insert(inserts)  # one statement, which is a transaction of its own
     except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it and the thread go on

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
-from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource
+from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
 from receivers.tokens import Tokens, format_token
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
@@ -41,11 +41,13 @@ class Patcher(Protocol):
 class Asked:
     """A Warehouse that was to be asked: `requested_at` says when, if the API server took it; else `error` says why not.
 
+    `discovered_before` is the `discoveredAt` that the Warehouse had when it was asked, as far as we know.
     `retry_after` is how long the API server wants us to wait, in seconds; `gone`: there is no such Warehouse.
     """
 
     key: WarehouseKey
     requested_at: datetime | None = None
+    discovered_before: str = ""
     error: str = ""
     retry_after: float = 0.0
     gone: bool = False
@@ -75,18 +77,18 @@ class _Lane:
 class RefreshSender:
     """Sends refreshes. Safe to call from any thread; start it before the first call.
 
-    `cluster` gives the service layer (and may raise `ClusterError` while there is none); `carried` gives the token
-    that a Warehouse carries as far as we know; `patch_timeout` is how many seconds a patch may take.
+    `cluster` gives the service layer (and may raise `ClusterError` while there is none); `known` gives a Warehouse as
+    far as we know it; `patch_timeout` is how many seconds a patch may take.
     """
 
     def __init__(
         self,
         cluster: Callable[[], Patcher],
-        carried: Callable[[WarehouseKey], str],
+        known: Callable[[WarehouseKey], Warehouse | None],
         patch_timeout: float = PATCH_TIMEOUT,
     ) -> None:
         self._cluster = cluster
-        self._carried = carried
+        self._known = known
         self._patch_timeout = patch_timeout
         self._tokens = Tokens()
         self._lock = threading.Lock()
@@ -159,7 +161,8 @@ class RefreshSender:
 
     def _patch(self, key: WarehouseKey) -> Asked:
         project, name = key
-        requested_at = self._tokens.make(self._carried(key))
+        warehouse = self._known(key)
+        requested_at = self._tokens.make(warehouse.refresh_token if warehouse else "")
         body = {"metadata": {"annotations": {REFRESH_ANNOTATION: format_token(requested_at)}}}
         try:
             self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
@@ -171,7 +174,7 @@ class RefreshSender:
         except Exception as error:  # noqa: BLE001 - whoever waits must be woken, whatever happened
             return Asked(key, error=f"{type(error).__name__}: {error}")
         self._breaker.saw(silence=False)
-        return Asked(key, requested_at)
+        return Asked(key, requested_at, warehouse.discovered_at if warehouse else "")
 
 
 def _landed(flight: _Flight, seconds: float) -> Asked:

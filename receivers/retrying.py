@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
-from uuid import UUID
 
 from django.db import connection, transaction
 
+from receivers.following import close_deliveries
+from receivers.following.story import end, tell
 from receivers.log_writer import LogWriter, Write
-from receivers.models import Delivery, Refresh, storable
+from receivers.models import Refresh, storable
 from receivers.refreshing import Asked, RefreshSender, WarehouseKey
-from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
+from receivers.rules.outcomes import RefreshOutcome, RefreshState
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,15 @@ def note_attempt(refresh: Refresh, asked: Asked, now: datetime) -> None:
             asked.token,
             asked.requested_at,
         )
-        refresh.next_attempt_at = None
+        refresh.discovered_before, refresh.next_attempt_at = storable(asked.discovered_before, 40), None
+        tell(refresh, asked.requested_at, "requested")
         return
     refresh.next_attempt_at = None if asked.gone else next_attempt(refresh.attempts, now, asked.retry_after)
     if refresh.next_attempt_at is None:
-        refresh.state, refresh.ended_at, refresh.reason = RefreshState.ENDED, now, refresh.error
-        refresh.outcome = RefreshOutcome.WAREHOUSE_DELETED if asked.gone else RefreshOutcome.NOT_REQUESTED
+        outcome = RefreshOutcome.WAREHOUSE_DELETED if asked.gone else RefreshOutcome.NOT_REQUESTED
+        end(refresh, outcome, asked.error, None, now)
+    else:
+        tell(refresh, now, "not requested", asked.error)
 
 
 class Retrier:
@@ -77,8 +81,8 @@ class Retrier:
         for asked in self._sender.ask(sorted(by_warehouse), ROUND_SECONDS):
             for refresh in by_warehouse[asked.key]:
                 note_attempt(refresh, asked, now)
-        self._writer.submit(Write(updates=claimed)).wait(ROUND_SECONDS)
-        _close_deliveries({refresh.delivery_id for refresh in claimed})
+        then = partial(close_deliveries, {refresh.delivery_id for refresh in claimed})
+        self._writer.submit(Write(updates=claimed, then=(then,))).wait(ROUND_SECONDS)
         return len(claimed) == CLAIMED
 
 
@@ -97,13 +101,3 @@ def claim_due(now: datetime) -> list[Refresh]:
         until = now + timedelta(seconds=CLAIM_SECONDS)
         Refresh.objects.filter(pk__in=[refresh.pk for refresh in claimed]).update(next_attempt_at=until)
     return claimed
-
-
-def _close_deliveries(ids: Collection[UUID]) -> None:
-    """A delivery that failed has succeeded once every Warehouse of it has been asked after all."""
-    open_ones = Refresh.objects.filter(delivery__in=ids).exclude(state=RefreshState.REQUESTED)
-    unfinished = set(open_ones.values_list("delivery_id", flat=True))
-    done = [pk for pk in ids if pk not in unfinished]
-    Delivery.objects.filter(pk__in=done, outcome=Outcome.FAILED).update(
-        outcome=Outcome.REFRESHED, reason="asked again in the background, with success"
-    )

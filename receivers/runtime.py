@@ -9,17 +9,20 @@ from typing import Final
 
 from django.db import close_old_connections
 
+from kargoweb import VERSION
 from kargoweb.configuration import Configuration
 from receivers.cluster.client import connect
 from receivers.finishing import Finisher
+from receivers.following import Adoption, Corrector, Follower, Owner, replica_id
 from receivers.intake import Intake
 from receivers.janitor import BookKeeper, Janitor
-from receivers.kargo import Mirror
+from receivers.kargo import FreightWatch, Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
 from receivers.receiver_urls import ReceiverUrls
-from receivers.refreshing import PATCH_TIMEOUT, RefreshSender, WarehouseKey
+from receivers.refreshing import PATCH_TIMEOUT, RefreshSender
 from receivers.retrying import Retrier
+from receivers.rules.patience import Schedule
 from receivers.rules.resources import ReceiverConfig
 from receivers.unknown_calls import UnknownCalls
 
@@ -74,7 +77,21 @@ class Runtime:
         self.writer = LogWriter()
         # A patch must come to its end, good or bad, before the push has to be answered.
         patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
-        self.sender = RefreshSender(self.mirror.cluster, self._carried, patch_timeout)
+        self.sender = RefreshSender(
+            self.mirror.cluster, lambda key: self.mirror.warehouse(*key), patch_timeout
+        )
+        self.owner = Owner(replica_id(configuration.port), VERSION)
+        self.freight = FreightWatch(self.mirror.cluster, configuration.namespaces)
+        self.follower = Follower(
+            mirror=self.mirror,
+            freight=self.freight,
+            sender=self.sender,
+            writer=self.writer,
+            schedule=_schedule(configuration),
+            owner=self.owner.id,
+        )
+        self.corrector = Corrector(self.mirror.cluster, self.writer)
+        self._listen()
         self.unknown = UnknownCalls()
         urls = ReceiverUrls()
         self.mirror.add_listener(
@@ -86,10 +103,14 @@ class Runtime:
             sender=self.sender,
             urls=urls,
             unknown=self.unknown,
+            follower=self.follower,
             answer_timeout=configuration.answer_timeout,
         )
         self._jobs = [
             Job("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
+            Job("follower", self.follower.work, pause=0.0),
+            Job("owner", Adoption(self.owner, self.follower).work, pause=2.0),
+            Job("corrector", self.corrector.work, pause=1.0),
             Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
             Job("book-keeper", BookKeeper(self.mirror, urls, self.unknown).work, pause=1.0),
             Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
@@ -104,6 +125,7 @@ class Runtime:
         """Start all threads. Returns at once; `mirror.ready` says when pushes can be taken."""
         self.writer.start()
         self.mirror.start()
+        self.freight.start()
         for job in self._jobs:
             job.start()
 
@@ -112,14 +134,29 @@ class Runtime:
         for job in self._jobs:
             job.stop()
         self.sender.stop()
+        self.follower.stop()
+        self.freight.stop()
         self.mirror.stop()
         for job in self._jobs:
             job.join(STOP_SECONDS)
         self.writer.stop(STOP_SECONDS)
 
-    def _carried(self, key: WarehouseKey) -> str:
-        warehouse = self.mirror.warehouse(*key)
-        return warehouse.refresh_token if warehouse else ""
+    def _listen(self) -> None:
+        self.mirror.add_listener(self.follower.note_change)
+        self.freight.add_listener(self.follower.note_freight)
+        self.freight.add_listener(self.corrector.note_freight)
+        self.freight.add_restart_listener(self.corrector.note_restart)
+
+
+def _schedule(configuration: Configuration) -> Schedule:
+    return Schedule(
+        handled_within=configuration.handled_within,
+        discovered_within=configuration.discovered_within,
+        freight_within=configuration.freight_within,
+        discovery_delays=configuration.discovery_delays,
+        rate_limit_delays=configuration.rate_limit_delays,
+        lag_delays=configuration.lag_delays,
+    )
 
 
 _current: Runtime | None = None

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from receivers.rules.times import parse_time
+
 MICROSECOND: Final = timedelta(microseconds=1)
 PLAUSIBLE_AHEAD: Final = timedelta(hours=1)  # a token further in the future was not made by a clock
 
@@ -19,15 +21,6 @@ def utc_now() -> datetime:
 def format_token(at: datetime) -> str:
     """Return `at` (in UTC) as RFC 3339 with microseconds, `2026-01-02T03:04:05.000006Z`."""
     return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def token_time(token: str) -> datetime | None:
-    """Return the time that a token says, in UTC; None if it is no RFC 3339 time (any text is a valid token)."""
-    try:
-        at = datetime.fromisoformat(token)
-    except ValueError:
-        return None
-    return at.astimezone(UTC) if at.tzinfo else None
 
 
 class Tokens:
@@ -44,7 +37,7 @@ class Tokens:
 
     def make(self, carried: str) -> datetime:
         """Return the time of a new token for a Warehouse that carries the token `carried` (or an empty text)."""
-        before = token_time(carried)
+        before = parse_time(carried)
         with self._lock:
             at = max(self._clock(), self._last + MICROSECOND)
             if before is not None and at <= before < at + PLAUSIBLE_AHEAD:

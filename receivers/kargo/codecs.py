@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from receivers.rules.artifacts import decode_freight
 from receivers.rules.resources import (
     CLUSTER_CONFIGS,
+    FREIGHTS,
     PROJECT_CONFIGS,
     PROJECTS,
     WAREHOUSES,
@@ -61,5 +63,6 @@ CODECS: Final[Mapping[Resource, Codec]] = {
         Codec(PROJECT_CONFIGS, lambda raw, _: decode_config(raw)),
         Codec(CLUSTER_CONFIGS, lambda raw, _: decode_config(raw)),
         Codec(WAREHOUSES, _warehouse),
+        Codec(FREIGHTS, lambda raw, _: decode_freight(raw)),
     )
 }

@@ -107,6 +107,11 @@ class Mirror:
         """Say whether every type of object was listed completely once."""
         return self._ready.is_set()
 
+    @property
+    def is_current(self) -> bool:
+        """Say whether nothing is known to fail: what is seen in the mirror is how it is in the cluster."""
+        return self.ready and not any(watcher.is_failing for watcher in self.watchers)
+
     def wait_ready(self, timeout: float) -> bool:
         """Wait until `ready`, `timeout` seconds at most; return it."""
         return self._ready.wait(timeout)

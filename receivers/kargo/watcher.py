@@ -107,6 +107,11 @@ class Watcher:
         """Say whether there is nothing to wait for: listed once, or forbidden where that may be."""
         return self._synced or (self._may_be_forbidden and self._forbidden)
 
+    @property
+    def is_failing(self) -> bool:
+        """Say whether the objects could not be listed or watched when that was last tried."""
+        return bool(self._error) and not (self._may_be_forbidden and self._forbidden)
+
     def freshness(self) -> Freshness:
         """Return how well the objects are known."""
         return Freshness(

@@ -13,6 +13,7 @@ from functools import lru_cache
 from sys import intern
 from typing import Any, Final
 
+from receivers.rules.raw import as_list, as_map, as_number, as_text
 from receivers.rules.subscriptions import Subscription, decode_subscription
 
 KARGO_GROUP: Final = "kargo.akuity.io"
@@ -131,45 +132,31 @@ class Warehouse:
         return self.project, self.name
 
 
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
 def decode_project(raw: Mapping[str, Any]) -> Project:
     """Decode a Project as the API server sent it."""
-    metadata = _map(raw.get("metadata"))
-    return Project(name=_text(metadata.get("name")), resource_version=_text(metadata.get("resourceVersion")))
+    metadata = as_map(raw.get("metadata"))
+    return Project(
+        name=as_text(metadata.get("name")), resource_version=as_text(metadata.get("resourceVersion"))
+    )
 
 
 def decode_receiver(raw: Any) -> Receiver:
     """Decode one entry of `spec.webhookReceivers`: `name` beside exactly one key that names the kind."""
-    entry = _map(raw)
+    entry = as_map(raw)
     kind = next((key for key in sorted(entry) if key != "name" and entry[key] is not None), "")
-    secret_ref = _map(_map(entry.get(kind)).get("secretRef"))
-    return Receiver(name=_text(entry.get("name")), kind=kind, secret_name=_text(secret_ref.get("name")))
+    secret_ref = as_map(as_map(entry.get(kind)).get("secretRef"))
+    return Receiver(name=as_text(entry.get("name")), kind=kind, secret_name=as_text(secret_ref.get("name")))
 
 
 def _published(raw: Any) -> PublishedUrl:
-    entry = _map(raw)
-    return PublishedUrl(_text(entry.get("name")), _text(entry.get("path")), _text(entry.get("url")))
+    entry = as_map(raw)
+    return PublishedUrl(as_text(entry.get("name")), as_text(entry.get("path")), as_text(entry.get("url")))
 
 
 def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
-    entries = (_map(entry) for entry in _list(status.get("conditions")))
+    entries = (as_map(entry) for entry in as_list(status.get("conditions")))
     return tuple(
-        _condition(*(_text(entry.get(key)) for key in ("type", "status", "reason", "message")))
+        _condition(*(as_text(entry.get(key)) for key in ("type", "status", "reason", "message")))
         for entry in entries
     )
 
@@ -182,18 +169,18 @@ def _condition(type_: str, status: str, reason: str, message: str) -> Condition:
 
 def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
     """Decode a ProjectConfig or a ClusterConfig; one without a namespace is the ClusterConfig."""
-    metadata, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
+    metadata, spec, status = (as_map(raw.get(key)) for key in ("metadata", "spec", "status"))
     return ReceiverConfig(
-        project=_text(metadata.get("namespace")),
-        name=_text(metadata.get("name")),
-        resource_version=_text(metadata.get("resourceVersion")),
-        generation=_number(metadata.get("generation")),
-        observed_generation=_number(status.get("observedGeneration")),
-        receivers=tuple(map(decode_receiver, _list(spec.get("webhookReceivers")))),
-        published=tuple(map(_published, _list(status.get("webhookReceivers")))),
+        project=as_text(metadata.get("namespace")),
+        name=as_text(metadata.get("name")),
+        resource_version=as_text(metadata.get("resourceVersion")),
+        generation=as_number(metadata.get("generation")),
+        observed_generation=as_number(status.get("observedGeneration")),
+        receivers=tuple(map(decode_receiver, as_list(spec.get("webhookReceivers")))),
+        published=tuple(map(_published, as_list(status.get("webhookReceivers")))),
         conditions=_conditions(status),
-        refresh_token=_text(_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
-        last_handled_refresh=_text(status.get("lastHandledRefresh")),
+        refresh_token=as_text(as_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
+        last_handled_refresh=as_text(status.get("lastHandledRefresh")),
     )
 
 
@@ -201,23 +188,23 @@ def decode_warehouse(
     raw: Mapping[str, Any], subscriptions: tuple[Subscription, ...] | None = None
 ) -> Warehouse:
     """Decode a Warehouse and compile its subscriptions, unless they are given because they are known to be the same."""
-    metadata, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
+    metadata, spec, status = (as_map(raw.get(key)) for key in ("metadata", "spec", "status"))
     if subscriptions is None:
-        subscriptions = tuple(map(decode_subscription, _list(spec.get("subscriptions"))))
+        subscriptions = tuple(map(decode_subscription, as_list(spec.get("subscriptions"))))
     return Warehouse(
-        project=intern(_text(metadata.get("namespace"))),
-        name=_text(metadata.get("name")),
-        uid=_text(metadata.get("uid")),
-        resource_version=_text(metadata.get("resourceVersion")),
-        generation=_number(metadata.get("generation")),
-        shard=_text(spec.get("shard")),
-        interval=intern(_text(spec.get("interval"))),
-        creation_policy=intern(_text(spec.get("freightCreationPolicy")) or "Automatic"),
-        criteria=_text(_map(spec.get("freightCreationCriteria")).get("expression")),
+        project=intern(as_text(metadata.get("namespace"))),
+        name=as_text(metadata.get("name")),
+        uid=as_text(metadata.get("uid")),
+        resource_version=as_text(metadata.get("resourceVersion")),
+        generation=as_number(metadata.get("generation")),
+        shard=as_text(spec.get("shard")),
+        interval=intern(as_text(spec.get("interval"))),
+        creation_policy=intern(as_text(spec.get("freightCreationPolicy")) or "Automatic"),
+        criteria=as_text(as_map(spec.get("freightCreationCriteria")).get("expression")),
         subscriptions=subscriptions,
-        refresh_token=_text(_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
-        last_handled_refresh=_text(status.get("lastHandledRefresh")),
-        discovered_at=_text(_map(status.get("discoveredArtifacts")).get("discoveredAt")),
-        last_freight_id=_text(status.get("lastFreightID")),
+        refresh_token=as_text(as_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
+        last_handled_refresh=as_text(status.get("lastHandledRefresh")),
+        discovered_at=as_text(as_map(status.get("discoveredArtifacts")).get("discoveredAt")),
+        last_freight_id=as_text(status.get("lastFreightID")),
         conditions=_conditions(status),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from receivers.rules import building
@@ -26,6 +27,7 @@ from receivers.rules.selectors import Broken, Judgement, NeverAsked, Selector
 __all__ = ["Judgement", "Selector", "Subscription", "decode_subscription"]
 
 _NAME: Final = "name"
+_DEFAULT_STRATEGIES: Final = {"image": "SemVer", "chart": "SemVer"}
 _KINDS: Final = {
     "image": (IMAGE_FIELDS, normalize_image, building.image_selector),
     "chart": (CHART_FIELDS, normalize_chart, building.chart_selector),
@@ -39,7 +41,8 @@ class Subscription:
 
     `kind` is the type key as written (`image`, `chart`, `git`, ...); `name` may be empty; `repo_url` is as written;
     `repository` is the normalised name under which a push finds it ("" if Kargo never indexes it);
-    `near_key` is the name under which a near miss finds it (see `repo_names.near_key`).
+    `near_key` is the name under which a near miss finds it (see `repo_names.near_key`). `strategy`, `limit` (0: none
+    given) and `platform` decide which of the tags that `selector` lets through Kargo keeps, and in which order.
     """
 
     kind: str
@@ -48,6 +51,9 @@ class Subscription:
     repository: str
     near_key: str
     selector: Selector
+    strategy: str = ""
+    limit: int = 0
+    platform: str = ""
 
 
 def decode_subscription(raw: Any) -> Subscription:
@@ -67,7 +73,7 @@ def _decoded(raw: Any) -> Subscription:
         return _subscription(kind, name or "", "", NeverAsked(kind))
     known, _, build = _KINDS[kind]
     fields = read_fields(raw[kind], known)
-    return _subscription(kind, name or "", fields.get("repoURL", ""), build(fields))
+    return _subscription(kind, name or "", fields.get("repoURL", ""), build(fields), fields)
 
 
 def _broken(raw: Any, reason: str) -> Subscription:
@@ -97,7 +103,9 @@ def _kind_of(raw: Any) -> str:
     return kinds[0]
 
 
-def _subscription(kind: str, name: str, repo_url: str, selector: Selector) -> Subscription:
+def _subscription(
+    kind: str, name: str, repo_url: str, selector: Selector, fields: Mapping[str, Any] = MappingProxyType({})
+) -> Subscription:
     normalize = _KINDS[kind][1] if kind in _KINDS else None
     repository = normalize(repo_url) if normalize and repo_url else ""
     return Subscription(
@@ -107,6 +115,9 @@ def _subscription(kind: str, name: str, repo_url: str, selector: Selector) -> Su
         repository=sys.intern(repository),
         near_key=sys.intern(_near_key(kind, repo_url)),
         selector=selector,
+        strategy=sys.intern(fields.get("imageSelectionStrategy", "") or _DEFAULT_STRATEGIES.get(kind, "")),
+        limit=fields.get("discoveryLimit", 0),
+        platform=sys.intern(fields.get("platform", "")),
     )
 
 

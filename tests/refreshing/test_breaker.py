@@ -57,7 +57,7 @@ class Raises:
 
 def asked_after_many_tries(error: Exception) -> int:
     server = Raises(error)
-    sender = RefreshSender(lambda: server, lambda key: "")
+    sender = RefreshSender(lambda: server, lambda key: None)
     try:
         for _ in range(10):
             assert sender.ask([ONE], 1)[0].error

@@ -25,7 +25,7 @@ def place(world):
 def sender(world, demo_cluster):
     """A sender in front of the demo's API server, which takes 5 ms for a patch and writes each one down."""
     demo_cluster.faults({"verb": "patch", "latency": 0.005}, record=REFRESH_ANNOTATION)
-    sender = RefreshSender(lambda: world.cluster, lambda key: "")
+    sender = RefreshSender(lambda: world.cluster, lambda key: None)
     yield sender
     sender.stop()
     demo_cluster.faults()

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receivers.tokens import Tokens, format_token, token_time
+from receivers.rules.times import parse_time
+from receivers.tokens import Tokens, format_token
 
 NOW = datetime(2026, 5, 5, 12, 0, 0, 7, tzinfo=UTC)
 
@@ -18,16 +19,16 @@ def tokens_at(*times: datetime) -> Tokens:
 
 def test_a_token_is_rfc_3339_in_utc_with_microseconds():
     assert format_token(NOW) == "2026-05-05T12:00:00.000007Z"
-    assert token_time(format_token(NOW)) == NOW
+    assert parse_time(format_token(NOW)) == NOW
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-05-05T12:00:00"], ids=["empty", "words", "no zone"])
 def test_any_text_may_be_a_token_but_not_every_token_is_a_time(text):
-    assert token_time(text) is None
+    assert parse_time(text) is None
 
 
 def test_kargos_own_tokens_are_times_too():
-    assert token_time("2026-05-05T12:00:00Z") == datetime(2026, 5, 5, 12, tzinfo=UTC)
+    assert parse_time("2026-05-05T12:00:00Z") == datetime(2026, 5, 5, 12, tzinfo=UTC)
 
 
 def test_a_token_is_later_than_the_one_the_warehouse_carries():

@@ -11,7 +11,7 @@ import urllib3
 
 from receivers.models import Delivery, Refresh
 from receivers.rules.outcomes import Outcome, RefreshState
-from receivers.tokens import token_time
+from receivers.rules.times import parse_time
 from tests.clusters import until
 from tests.deliveries import of_project, routed
 from tests.product import Product
@@ -51,7 +51,7 @@ def test_what_was_answered_is_on_record_and_what_is_on_record_is_finished(
     assert {delivery.outcome for delivery in pushes} == {Outcome.REFRESHED}
     for number in range(WAREHOUSES):
         newest = pushes.filter(repository=f"example/crash-{number}").last()
-        refreshed_at = token_time(place.token(f"warehouse-{number}"))
+        refreshed_at = parse_time(place.token(f"warehouse-{number}"))
         assert newest is not None
         assert refreshed_at is not None
         assert refreshed_at >= newest.received_at

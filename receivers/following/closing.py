@@ -1,0 +1,50 @@
+"""Brings deliveries up to date with their refreshes: a delivery ends when the last of them does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from receivers.models import TEXT_LENGTH, Delivery, Refresh, storable
+from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState, summary
+
+AT_ONCE: Final = 500  # deliveries in one query: every database takes that many values
+# A delivery with one of these has refreshes that decide what it comes to.
+FOLLOWED: Final = (Outcome.REFRESHED, Outcome.FAILED, *(Outcome(one.value) for one in RefreshOutcome))
+
+End = tuple[Outcome, str, datetime | None]
+"""Outcome, reason, and when it ended."""
+
+
+def close_deliveries(ids: Collection[UUID]) -> None:
+    """Give these deliveries the outcome that their refreshes have by now. May be called again at any time."""
+    wanted = list(ids)
+    for start in range(0, len(wanted), AT_ONCE):
+        _close(wanted[start : start + AT_ONCE])
+
+
+def _close(ids: Collection[UUID]) -> None:
+    columns = ("delivery_id", "state", "outcome", "reason", "ended_at")
+    by_delivery: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
+    for row in Refresh.objects.filter(delivery__in=ids).order_by("pk").values(*columns):
+        by_delivery[row["delivery_id"]].append(row)
+    alike: dict[End, list[UUID]] = defaultdict(list)
+    for pk, rows in by_delivery.items():
+        alike[_end(rows)].append(pk)
+    for (outcome, reason, ended_at), pks in alike.items():
+        followed = Delivery.objects.filter(pk__in=pks, outcome__in=FOLLOWED)
+        followed.update(outcome=outcome, reason=reason, ended_at=ended_at)
+
+
+def _end(rows: list[dict[str, Any]]) -> End:
+    outcome = summary(row["outcome"] for row in rows)
+    if outcome is not None:
+        reason = next(row["reason"] for row in rows if row["outcome"] == outcome)
+        return outcome, storable(reason, TEXT_LENGTH), max(row["ended_at"] for row in rows if row["ended_at"])
+    waiting = [row for row in rows if row["state"] == RefreshState.WAITING]
+    if waiting:
+        return Outcome.FAILED, "a Warehouse could not be asked; it is tried again in the background", None
+    return Outcome.REFRESHED, "", None

@@ -1,0 +1,262 @@
+"""Follows refreshes: looks at a Warehouse when the watch says that it has changed, or when patience ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from receivers.following.closing import close_deliveries
+from receivers.following.lanes import MOMENT, NEVER, Lane, Lanes
+from receivers.following.looking import Look, LookUp
+from receivers.following.story import (
+    Followed,
+    note_asked_again,
+    note_end,
+    note_lost,
+    note_step,
+    note_waiting,
+)
+from receivers.kargo import FreightWatch, Mirror, WarehouseKey
+from receivers.log_writer import LogWriter, NotStored, Write
+from receivers.models import Delivery, Refresh
+from receivers.refreshing import RefreshSender
+from receivers.rules.artifacts import Freight
+from receivers.rules.following import (
+    Cause,
+    Ended,
+    Looking,
+    Lost,
+    Need,
+    Patience,
+    Step,
+    Waiting,
+    is_handled,
+    step,
+)
+from receivers.rules.outcomes import RefreshOutcome, RefreshState
+from receivers.rules.patience import Schedule
+from receivers.rules.resources import WAREHOUSES, Resource, Warehouse
+from receivers.tokens import utc_now
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 200  # Warehouses in one round
+LOOKS: Final = 4  # at one Warehouse in one round: each brings one more thing that had to be looked up
+IDLE_SECONDS: Final = 0.25  # of waiting for something to become due, so that the process can stop
+ASK_SECONDS: Final = 10.0  # for the patches of one round; what takes longer is seen by the next look
+POSTPONED_SECONDS: Final = 5.0  # until the next look, when the cluster does not answer
+ROWS_IN_ONE_WRITE: Final = 500
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round has found out: rows to store, and Warehouses to ask again."""
+
+    now: datetime
+    news: dict[UUID, Followed] = field(default_factory=dict)
+    to_ask: dict[WarehouseKey, list[Followed]] = field(default_factory=dict)
+
+
+class Follower:
+    """Follows refreshes. `follow`, `note_change` and `note_freight` may be called by any thread, `work` by one."""
+
+    def __init__(
+        self,
+        *,
+        mirror: Mirror,
+        freight: FreightWatch,
+        sender: RefreshSender,
+        writer: LogWriter,
+        schedule: Schedule,
+        owner: UUID,
+    ) -> None:
+        self._mirror = mirror
+        self._sender = sender
+        self._writer = writer
+        self._schedule = schedule
+        self._owner = owner
+        self._lanes = Lanes()
+        self._looking = LookUp(mirror.cluster, freight)
+
+    @property
+    def room(self) -> int:
+        """Return how many more refreshes may be followed by this process."""
+        return self._lanes.room
+
+    def __len__(self) -> int:
+        """Return how many refreshes are followed."""
+        return len(self._lanes)
+
+    def follow_new(self, delivery: Delivery, refreshes: Iterable[Refresh]) -> None:
+        """Follow what was just requested for a delivery, and mark it as ours; what there is no room for is not."""
+        for refresh in refreshes:
+            if refresh.state == RefreshState.REQUESTED and self._lanes.room:
+                refresh.owner = self._owner
+                self.follow([Followed.of(refresh, delivery)])
+
+    def follow(self, refreshes: Iterable[Followed]) -> None:
+        """Follow these; those that are followed already stay as they are."""
+        for followed in refreshes:
+            key = (followed.refresh.project, followed.refresh.warehouse)
+            warehouse = self._mirror.warehouse(*key)
+            # Kargo may have been quicker than we: then nothing changes any more that would wake us.
+            quick = warehouse is None or is_handled(followed.request, warehouse)
+            self._lanes.add(key, [followed], MOMENT if quick else self._schedule.handled_within)
+
+    def note_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
+        """Take note of a change in the mirror. Our own annotation coming back is none."""
+        if resource is WAREHOUSES and _has_moved(old, new):
+            known = new or old
+            if known is not None:
+                self._lanes.note(known.key, old, new)
+
+    def note_freight(self, freight: Freight) -> None:
+        """Take note of new Freight."""
+        self._lanes.wake((freight.project, freight.warehouse), MOMENT)
+
+    def stop(self) -> None:
+        """Look nothing up any more."""
+        self._looking.stop()
+
+    def work(self) -> bool:
+        """Look at what is due, waiting a moment for it. Returns whether there may be more at once."""
+        due = self._lanes.take_due(AT_ONCE, IDLE_SECONDS)
+        if due:
+            if not self._mirror.ready:
+                self._postpone(key for key, _ in due)
+                return True
+            round_ = _Round(utc_now())
+            self._look_at(round_, due)
+            self._ask_again(round_)
+            self._store(round_)
+        return True
+
+    def _look_at(self, round_: _Round, due: Sequence[tuple[WarehouseKey, Lane]]) -> None:
+        """Look at these Warehouses, and again at those for which something had to be looked up."""
+        looks = {key: Look() for key, _ in due}
+        lanes = dict(due)
+        for _ in range(LOOKS):
+            needs = {key: self._judge(round_, key, lanes[key], look) for key, look in looks.items()}
+            needed = {key: need for key, need in needs.items() if need is not None}
+            if not needed:
+                return
+            looks = {key: looks[key] for key in needed}
+            failed = self._looking.look_up({key: (looks[key], need) for key, need in needed.items()})
+            self._postpone(failed)
+            looks = {key: look for key, look in looks.items() if key not in failed}
+        self._postpone(looks)  # the Warehouse changes faster than we look; it will rest
+
+    def _judge(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Need | None:
+        """Bring all refreshes of a Warehouse up to date; return what has to be looked up before that is done."""
+        rows = self._lanes.rows(lane)
+        warehouse = look.warehouse or (None if look.gone else self._mirror.warehouse(*key))
+        needs: set[Need] = set()
+        due = NEVER
+        for followed in rows:
+            if warehouse is None:
+                ended = Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted")
+                taken = Step(ended)
+            else:
+                taken = step(followed.request, self._looking.seen(warehouse, look, followed.request))
+            if isinstance(taken.stand, Looking):
+                needs.add(taken.stand.need)
+                continue
+            due = min(due, self._take(round_, followed, taken, look))
+        self._lanes.drop(key, [one for one in rows if one.refresh.state == RefreshState.ENDED])
+        if due < NEVER:
+            self._lanes.wake(key, due)
+        return min(needs, key=list(Need).index, default=None)
+
+    def _take(self, round_: _Round, followed: Followed, taken: Step, look: Look) -> float:
+        """Write one step into the row; return the seconds until this refresh has to be looked at again."""
+        refresh, now, stand = followed.refresh, round_.now, taken.stand
+        news = note_step(followed, taken, now)
+        if isinstance(stand, Waiting):
+            seconds = self._seconds_left(followed, stand, now)
+            if seconds > 0:
+                news = note_waiting(followed, stand.reason) or news
+                self._news(round_, followed, news=news)
+                return seconds
+            stand = _out_of_patience(stand)
+        if isinstance(stand, Ended):
+            note_end(followed, stand, now)
+            news = True
+        elif isinstance(stand, Lost):
+            freight = self._looking.freight_of(refresh, look)
+            news = note_lost(followed, stand, freight, self._schedule, now) or news
+        self._news(round_, followed, news=news)
+        return self._until_next_attempt(round_, followed)
+
+    def _until_next_attempt(self, round_: _Round, followed: Followed) -> float:
+        """Return the seconds until the Warehouse is asked again for this refresh; have it asked now if it is time."""
+        refresh = followed.refresh
+        if refresh.next_attempt_at is None:
+            return NEVER
+        seconds = (refresh.next_attempt_at - round_.now).total_seconds()
+        if seconds > 0:
+            return seconds
+        round_.to_ask.setdefault((refresh.project, refresh.warehouse), [])
+        return NEVER
+
+    def _seconds_left(self, followed: Followed, waiting: Waiting, now: datetime) -> float:
+        deadline = followed.deadline(waiting, self._schedule)
+        left = (deadline - now).total_seconds() if deadline else 0.0
+        # While the cluster is away, nobody can say that Kargo has not answered.
+        return left if left > 0 or self._mirror.is_current else POSTPONED_SECONDS
+
+    def _news(self, round_: _Round, followed: Followed, *, news: bool) -> None:
+        if news:
+            round_.news[followed.refresh.pk] = followed
+
+    def _ask_again(self, round_: _Round) -> None:
+        """Ask Warehouses again, each once for all of its refreshes that wait for that."""
+        if not round_.to_ask or self._sender.paused:
+            self._postpone(round_.to_ask)
+            return
+        for asked in self._sender.ask(sorted(round_.to_ask), ASK_SECONDS):
+            now = utc_now()
+            for followed in self._lanes.of(asked.key):
+                if followed.refresh.next_attempt_at is not None:
+                    note_asked_again(followed, asked, now)
+                    round_.news[followed.refresh.pk] = followed
+            soon = MOMENT if asked.gone else self._schedule.handled_within
+            self._lanes.wake(asked.key, soon if asked.requested_at or asked.gone else POSTPONED_SECONDS)
+
+    def _store(self, round_: _Round) -> None:
+        rows = list(round_.news.values())
+        for start in range(0, len(rows), ROWS_IN_ONE_WRITE):
+            some = [one.refresh for one in rows[start : start + ROWS_IN_ONE_WRITE]]
+            ended = {row.delivery_id for row in some if row.outcome}
+            then = (partial(close_deliveries, ended),) if ended else ()
+            try:
+                self._writer.submit(Write(updates=some, then=then, can_wait=True))
+            except NotStored as error:
+                # What is in the cluster stays there to be seen, so it is found again when these rows are taken over.
+                log.warning("the stories of %d refreshes are not stored yet: %s", len(some), error)
+
+    def _postpone(self, keys: Iterable[WarehouseKey]) -> None:
+        for key in keys:
+            self._lanes.wake(key, POSTPONED_SECONDS)
+
+
+def _has_moved(old: Warehouse | None, new: Warehouse | None) -> bool:
+    if old is None or new is None:
+        return True
+    return (
+        old.last_handled_refresh != new.last_handled_refresh
+        or old.discovered_at != new.discovered_at
+        or old.conditions != new.conditions
+        or old.last_freight_id != new.last_freight_id
+        or old.generation != new.generation
+    )
+
+
+def _out_of_patience(waiting: Waiting) -> Ended | Lost:
+    if waiting.patience is Patience.FREIGHT:
+        return Ended(RefreshOutcome.FREIGHT_FAILED, waiting.reason)
+    return Lost(Cause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, waiting.reason)

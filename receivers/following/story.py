@@ -1,0 +1,155 @@
+"""The story of one refresh: what is known of it, and how its row is brought up to date."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from receivers.models import REASON_LENGTH, Delivery, Origin, Refresh, storable
+from receivers.refreshing import Asked
+from receivers.rules.artifacts import Freight
+from receivers.rules.following import Ended, Lost, Patience, Request, Step, Waiting, given_up
+from receivers.rules.outcomes import RefreshOutcome, RefreshState
+from receivers.rules.patience import Schedule
+from receivers.rules.push import Push
+from receivers.rules.times import parse_time
+
+MOST_EVENTS: Final = 60  # of one story; asking again is bounded well below
+JITTER: Final = 0.25  # of a delay, added at random: many stories that begin together must not go on in step
+ASKED_AGAIN: Final = "asked again"
+LATE_REQUEST_SECONDS: Final = (
+    30.0  # until it is tried once more to ask again, when the API server did not take it
+)
+
+
+@dataclass(slots=True, eq=False)
+class Followed:
+    """A refresh that is being followed, without the delivery's body and headers.
+
+    `may_ask_again` is false for a test: its tag need not exist.
+    """
+
+    refresh: Refresh
+    push: Push
+    received_at: datetime
+    may_ask_again: bool
+    witnessed: bool | None = None
+    failure: str = ""
+    cause: str = ""
+
+    @classmethod
+    def of(cls, refresh: Refresh, delivery: Delivery) -> Followed:
+        """Return what is to be followed of a row and its delivery."""
+        push = Push(
+            delivery.repository, delivery.tag, delivery.media_type, delivery.pusher, delivery.pushed_at
+        )
+        return cls(refresh, push, delivery.received_at, may_ask_again=delivery.origin != Origin.TEST)
+
+    @property
+    def request(self) -> Request:
+        """Return what was asked."""
+        return Request(
+            push=self.push,
+            received_at=self.received_at,
+            token=self.refresh.token,
+            discovered_before=self.refresh.discovered_before,
+            witnessed=self.witnessed,
+            failure=self.failure,
+        )
+
+    def times_asked_again(self, cause: str = "") -> int:
+        """Return how often the Warehouse was asked again for that cause, or (empty) for any."""
+        asked = (one for one in self.refresh.story if one["event"] == ASKED_AGAIN)
+        return sum(1 for one in asked if cause in ("", one.get("cause")))
+
+    def deadline(self, waiting: Waiting, schedule: Schedule) -> datetime | None:
+        """Return when it has been waited for long enough; None if nobody knows since when."""
+        refresh = self.refresh
+        since = refresh.discovered_at if waiting.patience is Patience.FREIGHT else parse_time(refresh.token)
+        times = self.times_asked_again("not handled") if waiting.patience is Patience.HANDLING else 0
+        return since and since + timedelta(seconds=schedule.limit(waiting.patience, times))
+
+
+def tell(refresh: Refresh, at: datetime, event: str, text: str = "", **more: str) -> None:
+    """Add a line to the story."""
+    if len(refresh.story) < MOST_EVENTS:
+        line = {
+            "at": at.isoformat(timespec="milliseconds"),
+            "event": event,
+            "text": storable(text, REASON_LENGTH),
+        }
+        refresh.story = [*refresh.story, line | more]
+
+
+def note_step(followed: Followed, step: Step, now: datetime) -> bool:
+    """Write into the row how far it is; return whether that was news. How it stands is for others to write."""
+    refresh, news = followed.refresh, False
+    if step.handled and refresh.handled_at is None:
+        refresh.handled_at, refresh.state, news = now, RefreshState.HANDLED, True
+        tell(refresh, now, "handled")
+    if step.discovered and refresh.discovered_at is None:
+        refresh.discovered_at, refresh.state, news = now, RefreshState.DISCOVERED, True
+        tell(refresh, now, "discovered", step.digest)
+    if step.digest and refresh.digest != step.digest:
+        refresh.digest, news = storable(step.digest), True
+    return news
+
+
+def note_waiting(followed: Followed, reason: str) -> bool:
+    """Write into the row what is waited for; return whether that was news."""
+    refresh, reason = followed.refresh, storable(reason, REASON_LENGTH)
+    news = refresh.reason != reason or refresh.next_attempt_at is not None
+    refresh.reason, refresh.next_attempt_at = reason, None
+    return news
+
+
+def note_lost(
+    followed: Followed, lost: Lost, freight: tuple[Freight, ...], schedule: Schedule, now: datetime
+) -> bool:
+    """Plan when the Warehouse is asked again, or end the story; return whether that was news."""
+    refresh = followed.refresh
+    if refresh.next_attempt_at is not None and followed.cause in ("", lost.cause):
+        return False
+    times, in_all = followed.times_asked_again(lost.cause), followed.times_asked_again()
+    delay = schedule.delay(lost.cause, times, in_all) if followed.may_ask_again else None
+    if delay is None:
+        note_end(followed, given_up(followed.request, lost, freight), now)
+        return True
+    seconds = delay * random.uniform(1.0, 1.0 + JITTER)  # noqa: S311 - nothing secret
+    refresh.next_attempt_at = now + timedelta(seconds=seconds)
+    refresh.reason, followed.cause = storable(lost.reason, REASON_LENGTH), lost.cause
+    tell(refresh, now, "lost", lost.reason)
+    return True
+
+
+def note_end(followed: Followed, ended: Ended, now: datetime) -> None:
+    """Write the end of the story into the row."""
+    end(followed.refresh, ended.outcome, ended.reason, ended.freight, now)
+
+
+def end(
+    refresh: Refresh, outcome: RefreshOutcome, reason: str, freight: Freight | None, now: datetime
+) -> None:
+    """Write an end into a row; it may be a better one than the row has."""
+    refresh.state, refresh.outcome, refresh.ended_at = RefreshState.ENDED, outcome, now
+    refresh.reason, refresh.next_attempt_at = storable(reason, REASON_LENGTH), None
+    if freight is not None:
+        refresh.freight, refresh.freight_alias = storable(freight.name), storable(freight.alias)
+    tell(refresh, now, outcome, reason)
+
+
+def note_asked_again(followed: Followed, asked: Asked, now: datetime) -> None:
+    """Write into the row that the Warehouse was asked again, or that it could not be and is to be later."""
+    refresh = followed.refresh
+    refresh.attempts += 1
+    refresh.error = storable(asked.error)
+    if asked.requested_at is None:
+        refresh.next_attempt_at = now + timedelta(seconds=max(LATE_REQUEST_SECONDS, asked.retry_after))
+        return
+    tell(refresh, now, ASKED_AGAIN, refresh.reason, cause=followed.cause)
+    refresh.state, refresh.token, refresh.next_attempt_at = RefreshState.REQUESTED, asked.token, None
+    refresh.discovered_before = storable(asked.discovered_before, 40)
+    refresh.handled_at = refresh.discovered_at = None
+    followed.witnessed, followed.failure, followed.cause = None, "", ""

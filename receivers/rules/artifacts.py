@@ -1,0 +1,113 @@
+"""What Kargo has discovered and what it has made of it: tags of a Warehouse's status, and Freight.
+
+Source: `DiscoveredArtifacts` and `Freight` in Kargo's `api/v1alpha1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from receivers.rules.push import Push
+from receivers.rules.raw import as_list, as_map, as_text
+from receivers.rules.repo_names import normalize_chart, normalize_image
+from receivers.rules.times import parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An image or a chart of one version. `repository` is normalised; `digest` is empty for a chart."""
+
+    kind: str
+    repository: str
+    tag: str
+    digest: str
+
+    def is_of(self, push: Push, names: Iterable[str]) -> bool:
+        """Say whether it is what was pushed; `names` are `push.names`. A push without a tag is any of its repository.
+
+        A tag cannot hold the `+` of a chart's version; Helm writes `_`.
+        """
+        if self.repository not in names:
+            return False
+        return push.tag in ("", self.tag) or (self.kind == "chart" and push.tag.replace("_", "+") == self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What was discovered for one subscription, in the order in which the subscription puts it: the first is taken."""
+
+    kind: str
+    repository: str
+    subscription: str
+    artifacts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Freight:
+    """A piece of Freight, and what of its content a registry holds. `warehouse` is where it came from, `project` its
+    namespace; `created_at` is in whole seconds, None if unknown."""
+
+    project: str
+    name: str
+    alias: str
+    warehouse: str
+    created_at: datetime | None
+    artifacts: tuple[Artifact, ...]
+
+    def holds(self, push: Push, digest: str = "") -> Artifact | None:
+        """Return the artifact that was pushed, if it is in there; with that digest, if one is given and known."""
+        names = push.names
+        return next(
+            (
+                one
+                for one in self.artifacts
+                if one.is_of(push, names) and (not digest or not one.digest or one.digest == digest)
+            ),
+            None,
+        )
+
+
+def decode_discovered(warehouse: Mapping[str, Any]) -> tuple[Discovered, ...]:
+    """Return what the status of a Warehouse, as the API server sent it, says was discovered. Never raises."""
+    found = as_map(as_map(warehouse.get("status")).get("discoveredArtifacts"))
+    images = (_discovered_image(as_map(raw)) for raw in as_list(found.get("images")))
+    charts = (_discovered_chart(as_map(raw)) for raw in as_list(found.get("charts")))
+    return (*images, *charts)
+
+
+def decode_freight(raw: Mapping[str, Any]) -> Freight:
+    """Decode a Freight as the API server sent it. Never raises."""
+    metadata, origin = as_map(raw.get("metadata")), as_map(raw.get("origin"))
+    images = (_image(as_map(one), as_text(as_map(one).get("repoURL"))) for one in as_list(raw.get("images")))
+    charts = (_chart(as_map(one), as_text(as_map(one).get("version"))) for one in as_list(raw.get("charts")))
+    return Freight(
+        project=as_text(metadata.get("namespace")),
+        name=as_text(metadata.get("name")),
+        alias=as_text(raw.get("alias")),
+        warehouse=as_text(origin.get("name")),
+        created_at=parse_time(as_text(metadata.get("creationTimestamp"))),
+        artifacts=(*images, *charts),
+    )
+
+
+def _discovered_image(raw: Mapping[str, Any]) -> Discovered:
+    url = as_text(raw.get("repoURL"))
+    artifacts = tuple(_image(as_map(one), url) for one in as_list(raw.get("references")))
+    return Discovered("image", normalize_image(url), as_text(raw.get("subscriptionName")), artifacts)
+
+
+def _discovered_chart(raw: Mapping[str, Any]) -> Discovered:
+    artifacts = tuple(_chart(raw, as_text(version)) for version in as_list(raw.get("versions")))
+    url = normalize_chart(as_text(raw.get("repoURL")))
+    return Discovered("chart", url, as_text(raw.get("subscriptionName")), artifacts)
+
+
+def _image(raw: Mapping[str, Any], url: str) -> Artifact:
+    return Artifact("image", normalize_image(url), as_text(raw.get("tag")), as_text(raw.get("digest")))
+
+
+def _chart(raw: Mapping[str, Any], version: str) -> Artifact:
+    return Artifact("chart", normalize_chart(as_text(raw.get("repoURL"))), version, "")

@@ -1,0 +1,19 @@
+"""Times as Kubernetes and Kargo write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def parse_time(text: str) -> datetime | None:
+    """Return the time, in UTC, that RFC 3339 text says; None for any other text."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at.tzinfo else None
+
+
+def whole_second(at: datetime) -> datetime:
+    """Return the second that `at` lies in: Kargo and Kubernetes write no fractions."""
+    return at.replace(microsecond=0)

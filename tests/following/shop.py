@@ -1,0 +1,108 @@
+"""A project whose images are pushed: registry, Warehouse, receiver, and what became of a delivery."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from demo.controller.behaviours import BEHAVIOUR_ANNOTATION
+from demo.registry import IMAGE_INDEX
+from receivers.models import Delivery, Refresh
+from receivers.rules.resources import FREIGHTS, WAREHOUSES
+from tests.clusters import until
+from tests.demo.kargo import Kargo
+from tests.product import Product
+from tests.worlds import World, image, push_body
+
+OPEN = ("pending", "refreshed", "failed")
+
+
+class Shop:
+    """One Warehouse `main` with Freight of 1.0.0, the first tag, if it makes Freight at all."""
+
+    def __init__(
+        self,
+        product: Product,
+        world: World,
+        kargo: Kargo,
+        *subscriptions: dict[str, Any],
+        tags: tuple[str, ...] = ("1.0.0",),
+        image_fields: dict[str, Any] | None = None,
+        **spec: Any,
+    ) -> None:
+        self.product, self.world, self.kargo = product, world, kargo
+        self.place = world.bare_project()
+        self.project, self.repository = self.place.name, self.place.repository
+        for tag in tags:
+            kargo.registry.put(self.repository, tag)
+        subscription = image(self.repository, **(image_fields or {}))
+        body = {
+            "metadata": {"name": "main", "namespace": self.project},
+            "spec": {"subscriptions": [subscription, *subscriptions], **spec},
+        }
+        world.create(WAREHOUSES, body, self.project)
+        self.place.publish("hook")
+        until("it is known", lambda: product.post(self.place.path(), b"[]").status == 400)
+        if not spec.get("shard"):
+            until("the controller had its first look", lambda: self.status.get("conditions"))
+            until("and rests", self._rests)
+        until("the Warehouse is known", self._is_known)
+
+    def _is_known(self) -> bool:
+        answer = self.product.post(self.place.path(), push_body(self.repository, "no-version"))
+        return bool(self.delivery(answer).verdicts)
+
+    def _rests(self) -> bool:
+        conditions = self.status.get("conditions", [])
+        return not any(one["type"] == "Reconciling" for one in conditions)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The Warehouse's status as it is now."""
+        found: dict[str, Any] = self.world.cluster.get(WAREHOUSES, "main", self.project).get("status") or {}
+        return found
+
+    @property
+    def freight(self) -> list[dict[str, Any]]:
+        """All Freight of the project."""
+        return [one for page in self.world.cluster.list_pages(FREIGHTS, self.project) for one in page.items]
+
+    def behave(self, behaviour: str | None) -> None:
+        """Tell the controller how to misbehave with this Warehouse."""
+        patch = {"metadata": {"annotations": {BEHAVIOUR_ANNOTATION: behaviour}}}
+        self.world.cluster.patch(WAREHOUSES, "main", self.project, patch)
+
+    def put(self, tag: str, **options: Any) -> str:
+        """Put a tag into the registry; return its digest."""
+        return self.kargo.registry.put(self.repository, tag, **options).digest
+
+    def announce(self, tag: str | None, **push_data: Any) -> Delivery:
+        """Announce a push as Docker Hub does; return the delivery as it was stored."""
+        now = {"pushed_at": int(time.time()), "media_type": IMAGE_INDEX}
+        answer = self.product.post(self.place.path(), push_body(self.repository, tag, **(now | push_data)))
+        assert answer.status == 200, answer.data
+        return self.delivery(answer)
+
+    def push(self, tag: str, **options: Any) -> Delivery:
+        """Put a tag into the registry and announce it."""
+        self.put(tag, **options)
+        return self.announce(tag)
+
+    def delivery(self, answer: Any) -> Delivery:
+        """Return the delivery of an answer once its end is on record."""
+        done = Delivery.objects.exclude(outcome="pending")
+        return until("it is stored", lambda: done.filter(pk=answer.headers["X-Kargoweb-Delivery"]).first())
+
+    def end_of(self, delivery: Delivery) -> Refresh:
+        """Wait until a delivery has ended, and return its one refresh; both tell the same."""
+        ended = Delivery.objects.filter(pk=delivery.pk).exclude(outcome__in=OPEN)
+        found = until(f"{delivery.tag} has ended", ended.first)
+        refresh: Refresh = found.refreshes.get()
+        assert found.outcome == refresh.outcome
+        assert found.ended_at == refresh.ended_at
+        return refresh
+
+
+def events(refresh: Refresh) -> list[str]:
+    """Return the story as a list of its events."""
+    return [one["event"] for one in refresh.story]
