@@ -48,9 +48,23 @@ class Shop:
             until("and rests", self._rests)
         until("the Warehouse is known", self._is_known)
 
-    def _is_known(self) -> bool:
+    def second_warehouse(self, name: str, **spec: Any) -> None:
+        """Make another Warehouse on the same image, and wait until the product and the controller know it."""
+        body = {
+            "metadata": {"name": name, "namespace": self.project},
+            "spec": {"subscriptions": [image(self.repository)], **spec},
+        }
+        self.world.create(WAREHOUSES, body, self.project)
+        until("the controller had its first look", lambda: self.status_of(name).get("discoveredArtifacts"))
+        until("the Warehouse is known", lambda: len(self._verdicts()) == 2)
+
+    def _verdicts(self) -> list[Any]:
         answer = self.product.post(self.place.path(), push_body(self.repository, "no-version"))
-        return bool(self.delivery(answer).verdicts)
+        found: list[Any] = self.delivery(answer).verdicts
+        return found
+
+    def _is_known(self) -> bool:
+        return bool(self._verdicts())
 
     def _rests(self) -> bool:
         conditions = self.status.get("conditions", [])
@@ -59,7 +73,13 @@ class Shop:
     @property
     def status(self) -> dict[str, Any]:
         """The Warehouse's status as it is now."""
-        found: dict[str, Any] = self.world.cluster.get(WAREHOUSES, "main", self.project).get("status") or {}
+        return self.status_of("main")
+
+    def status_of(self, warehouse: str) -> dict[str, Any]:
+        """A Warehouse's status as it is now."""
+        found: dict[str, Any] = (
+            self.world.cluster.get(WAREHOUSES, warehouse, self.project).get("status") or {}
+        )
         return found
 
     @property

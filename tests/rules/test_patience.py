@@ -1,0 +1,63 @@
+"""How often and when a Warehouse is asked again."""
+
+from __future__ import annotations
+
+import pytest
+
+from receivers.rules.following import Cause, Patience
+from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone, summary, tone
+from receivers.rules.patience import MOST_AGAIN, Schedule
+
+SCHEDULE = Schedule(lag_delays=(1.0, 2.0), discovery_delays=(3.0,), rate_limit_delays=(60.0,))
+
+
+@pytest.mark.parametrize(
+    ("cause", "times", "delay"),
+    [
+        (Cause.NOT_VISIBLE, 0, 1.0),
+        (Cause.NOT_VISIBLE, 1, 2.0),
+        (Cause.NOT_VISIBLE, 2, None),
+        (Cause.DISCOVERY_FAILED, 0, 3.0),
+        (Cause.RATE_LIMITED, 0, 60.0),
+        (Cause.SAME_CONTENT, 0, 1.0),
+        (Cause.SAME_CONTENT, 1, None),
+        (Cause.NOT_HANDLED, 0, 0.0),
+        (Cause.NOT_HANDLED, 2, None),
+    ],
+)
+def test_every_cause_has_its_delays(cause: Cause, times: int, delay: float | None) -> None:
+    assert SCHEDULE.delay(cause, times, times) == delay
+
+
+def test_asking_again_is_bounded_in_all() -> None:
+    assert SCHEDULE.delay(Cause.NOT_VISIBLE, 0, MOST_AGAIN) is None
+
+
+def test_a_controller_is_waited_for_twice_as_long_every_time() -> None:
+    schedule = Schedule(handled_within=10)
+    assert [schedule.limit(Patience.HANDLING, times) for times in range(3)] == [10, 20, 40]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "wanted"),
+    [
+        ([], None),
+        (["Freight", ""], None),
+        (["Freight", "Freight"], Outcome.FREIGHT),
+        (["Freight", "already current"], Outcome.ALREADY_CURRENT),
+        (["Freight", "not handled", "not the newest"], Outcome.NOT_HANDLED),
+        (["discovery failed", "not requested"], Outcome.NOT_REQUESTED),
+    ],
+)
+def test_a_delivery_is_what_its_refresh_is_that_needs_somebody_most(
+    outcomes: list[str], wanted: Outcome | None
+) -> None:
+    assert summary(outcomes) == wanted
+
+
+def test_every_outcome_of_a_refresh_is_one_of_a_delivery_and_has_a_tone() -> None:
+    assert {one.value for one in RefreshOutcome} <= {one.value for one in Outcome}
+    assert {one for one in Outcome if tone(one) is Tone.OPEN} == {Outcome.PENDING, Outcome.REFRESHED}
+    assert tone(RefreshOutcome.FREIGHT) is Tone.GOOD
+    assert tone(Outcome.NOT_HANDLED) is Tone.BAD
+    assert tone(Outcome.NO_MATCH) is Tone.PLAIN
