@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ PATCH_SECONDS = 0.003
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 LARGE = BenchWorld(projects=1_000, warehouses=10, shared=100)
 SMALL = BenchWorld(projects=1, warehouses=10, shared=0)
+STATUS_CHANGES = 100  # a second
 SPREAD = 2_000  # different Warehouses that the load goes to, so that nothing is shared
 
 
@@ -114,6 +117,28 @@ class Bench:
         cluster.close()
         return statistics.median(times)
 
+    def push_to_all(self) -> None:
+        """Push once for every Warehouse, so that each has a refresh that is followed."""
+        numbers = iter(range(self.world.projects * self.world.warehouses))
+        per_project = self.world.warehouses
+        with ThreadPoolExecutor(8) as pool:
+            for number in numbers:
+                project, warehouse = number // per_project, number % per_project
+                body = push_body(self.world.repository(project, warehouse), "1.2.3")
+                pool.submit(self.product.post, self.world.path(project), body)
+
+    def play_kargo(self, seconds: float) -> subprocess.Popen[str]:
+        """Have the statuses of Warehouses that were asked to refresh written, as Kargo does, by another process."""
+        arguments = [str(self.cluster.kubeconfig), str(STATUS_CHANGES), str(seconds)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "bench.kargo", *arguments], stdout=subprocess.PIPE, text=True
+        )
+
+    def cpu(self) -> float:
+        """Return the seconds that the worker has computed so far."""
+        fields = Path(f"/proc/{self.product.pids[-1]}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self) -> float:
         """Return the resident memory of the worker, in MB."""
         status = Path(f"/proc/{self.product.pids[-1]}/status").read_text()
@@ -149,9 +174,33 @@ def measure(large: Bench, small: Bench) -> Iterator[Row]:
         (large.patches() - before) / len(hot.times),
         0.2,
     )
+    yield from following(large)
     ratios = sorted(large.pushes(1, 2).percentile(0.5) / small.pushes(1, 2).percentile(0.5) for _ in range(3))
     yield Row("p50 with 10,000 Warehouses / with 10", ratios[1], 1.2)
     yield Row("longest answer while everything is listed again", resync(large) * 1000, 100, "ms")
+
+
+def following(large: Bench) -> Iterator[Row]:
+    """Measure what it costs to follow every Warehouse while Kargo changes a hundred statuses a second."""
+    large.push_to_all()
+    time.sleep(2)
+    before, begin = large.cpu(), time.monotonic()
+    time.sleep(SECONDS)
+    idle = (large.cpu() - before) / (time.monotonic() - begin)
+    before, begin = large.cpu(), time.monotonic()
+    changes = int(large.play_kargo(4 * SECONDS).communicate()[0])
+    share = (large.cpu() - before) / (time.monotonic() - begin)
+    rate = changes / (4 * SECONDS)
+    yield Row(
+        f"cores to follow 10,000 Warehouses with {rate:.0f} status changes a second", share - idle, 0.25
+    )
+    quiet = large.pushes(4).percentile(0.99)
+    large.push_to_all()
+    kargo = large.play_kargo(3 * SECONDS)
+    time.sleep(SECONDS)  # until it has listed everything
+    busy = large.pushes(4).percentile(0.99)
+    kargo.communicate()
+    yield Row("4 connections: p99 meanwhile / p99 without", busy / quiet, 1.5)
 
 
 def throughput(large: Bench, patch: float) -> Iterator[Row]:

@@ -35,6 +35,11 @@ def test_nothing_needs_to_be_set(read: Any, tmp_path: Path) -> None:
     assert not configuration.manage_receivers
 
 
+def test_delays_are_read_as_a_row_of_seconds(read: Any) -> None:
+    assert read(KARGOWEB_RATE_LIMIT_DELAYS="60, 90.5,90.5").rate_limit_delays == (60.0, 90.5, 90.5)
+    assert read().lag_delays == (10.0, 60.0, 300.0)
+
+
 def test_an_empty_variable_is_as_good_as_none(read: Any) -> None:
     names = [
         "PORT",
@@ -55,6 +60,10 @@ REFUSED = [
     ("KARGOWEB_THREADS", "2.5", "takes a whole number from 4 to 256"),
     ("KARGOWEB_ANSWER_TIMEOUT", "nan", "takes seconds from 0.5 to 60"),
     ("KARGOWEB_ANSWER_TIMEOUT", "8s", "takes seconds from 0.5 to 60"),
+    ("KARGOWEB_LAG_DELAYS", "10,soon", "takes 1 to 6 numbers of seconds"),
+    ("KARGOWEB_LAG_DELAYS", "60,10", "takes 1 to 6 numbers of seconds"),
+    ("KARGOWEB_LAG_DELAYS", "1,2,3,4,5,6,7", "takes 1 to 6 numbers of seconds"),
+    ("KARGOWEB_LAG_DELAYS", "0", "takes 1 to 6 numbers of seconds"),
     ("KARGOWEB_MANAGE_RECEIVERS", "maybe", "takes true or false"),
     ("KARGOWEB_LOG_LEVEL", "LOUD", "takes one of DEBUG, INFO, WARNING, ERROR"),
     ("KARGOWEB_BIND", "localhost", "takes an IP address"),

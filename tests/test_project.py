@@ -19,6 +19,8 @@ import yaml
 from django.core.management import get_commands
 from packaging.requirements import Requirement
 
+from kargoweb import VERSION
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 SETTING = re.compile(r"KARGOWEB_[A-Z_]+|PORT|DATABASE_URL")
@@ -79,6 +81,11 @@ class TestLockFiles:
 
     def test_development_adds_to_the_runtime_and_changes_nothing(self) -> None:
         assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
 
 
 class TestReadme:

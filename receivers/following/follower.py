@@ -27,12 +27,10 @@ from receivers.models import Delivery, Refresh
 from receivers.refreshing import RefreshSender
 from receivers.rules.artifacts import Freight
 from receivers.rules.following import (
-    Cause,
     Ended,
     Looking,
     Lost,
     Need,
-    Patience,
     Step,
     Waiting,
     is_handled,
@@ -182,7 +180,7 @@ class Follower:
                 news = note_waiting(followed, stand.reason) or news
                 self._news(round_, followed, news=news)
                 return seconds
-            stand = _out_of_patience(stand)
+            stand = stand.otherwise
         if isinstance(stand, Ended):
             note_end(followed, stand, now)
             news = True
@@ -254,9 +252,3 @@ def _has_moved(old: Warehouse | None, new: Warehouse | None) -> bool:
         or old.last_freight_id != new.last_freight_id
         or old.generation != new.generation
     )
-
-
-def _out_of_patience(waiting: Waiting) -> Ended | Lost:
-    if waiting.patience is Patience.FREIGHT:
-        return Ended(RefreshOutcome.FREIGHT_FAILED, waiting.reason)
-    return Lost(Cause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, waiting.reason)

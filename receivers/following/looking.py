@@ -51,6 +51,7 @@ class LookUp:
             discovered=look.discovered,
             all_freight=look.freight is not None
             or self._freight.is_complete_since(warehouse.project, request.since),
+            listed=look.freight is not None,
             last_freight_gone=look.last_freight_gone,
         )
 

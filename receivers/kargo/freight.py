@@ -85,6 +85,8 @@ class FreightWatch:
             for namespace in (namespaces or ("",))
         )
 
+        self._by_namespace = {watcher.namespace: watcher for watcher in self.watchers}
+
     def start(self) -> None:
         """Start to watch, in threads. Never fails: what goes wrong is in `freshness`."""
         for watcher in self.watchers:
@@ -114,8 +116,9 @@ class FreightWatch:
         return self._by_warehouse.get(key, ())
 
     def is_complete_since(self, project: str, at: datetime) -> bool:
-        """Say whether all Freight that a project got since `at` is remembered."""
-        since = self._complete_since.get("") or self._complete_since.get(project)
+        """Say whether all Freight that a project got since `at` is remembered, but for what is on its way here."""
+        watcher = self._by_namespace.get("") or self._by_namespace.get(project)
+        since = self._complete_since.get(watcher.namespace) if watcher and watcher.is_watching else None
         return since is not None and max(since + OVERLAP, self._forgotten_until) <= at
 
     def remember(self, freight: Freight) -> None:

@@ -74,6 +74,7 @@ class Watcher:
         self._version = ""  # where the watch goes on; empty: list first
         self._watch: Watch | None = None
         self._watching_since: float | None = None
+        self._open = False
         self._stopping = threading.Event()
         self._synced = self._forbidden = False
         self._contact: float | None = None
@@ -112,6 +113,11 @@ class Watcher:
         """Say whether the objects could not be listed or watched when that was last tried."""
         return bool(self._error) and not (self._may_be_forbidden and self._forbidden)
 
+    @property
+    def is_watching(self) -> bool:
+        """Say whether a watch is open."""
+        return self._open
+
     def freshness(self) -> Freshness:
         """Return how well the objects are known."""
         return Freshness(
@@ -130,6 +136,7 @@ class Watcher:
         while not self._stopping.is_set():
             self._watching_since = None
             error = self._once()
+            self._open = False
             failures = self._failures(failures, error)
             self._stopping.wait(self._pauses.after(failures, error))
 
@@ -196,6 +203,7 @@ class Watcher:
         with watch, contextlib.suppress(TimedOut):
             self._watch = watch
             self._watching_since = time.monotonic()
+            self._open = True
             self._recovered()
             if self._stopping.is_set():
                 return

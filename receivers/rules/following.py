@@ -34,10 +34,13 @@ from receivers.rules.wording import quoted
 
 # A push that a sender says is older than this is not a delayed delivery: its clock, or its body, cannot be believed.
 BELIEVABLE_DELAY: Final = timedelta(hours=1)
+# Docker Hub's clock, the cluster's and ours.
+CLOCKS_APART: Final = timedelta(seconds=10)
 
 _MISSING: Final = frozenset(
     {"MissingCommits", "MissingImageReferences", "MissingChartVersions", "MissingArtifacts"}
 )
+_UNDER_WAY: Final = ("DiscoveryInProgress", "DiscoveryFailure")
 _NOT_MADE: Final = frozenset({"FreightBuildFailure", "FreightCreationFailure"})
 
 
@@ -97,23 +100,16 @@ class Request:
 class Seen:
     """What can be seen now: the Warehouse, Freight of it (oldest first), and, if looked up, what it has discovered.
 
-    `all_freight`: none that may hold the push is missing. `last_freight_gone`: the Freight that the Warehouse says it
-    made last cannot be had.
+    `all_freight`: as far as the watch tells, none that was made since the push is missing; `listed`: none at all is.
+    `last_freight_gone`: the Freight that the Warehouse says it made last cannot be had.
     """
 
     warehouse: Warehouse
     freight: Sequence[Freight] = ()
     discovered: Sequence[Discovered] | None = None
     all_freight: bool = False
+    listed: bool = False
     last_freight_gone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Nothing to do until something changes, or patience ends."""
-
-    patience: Patience
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +138,15 @@ class Ended:
     freight: Freight | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing to do until something changes; `otherwise` is how it stands when patience ends."""
+
+    patience: Patience
+    reason: str
+    otherwise: Lost | Ended
+
+
 Stand: TypeAlias = Waiting | Looking | Lost | Ended
 
 
@@ -163,7 +168,7 @@ def step(request: Request, seen: Seen) -> Step:
     fresh = is_fresh(request, warehouse)
     if fresh is False:
         return Step(_not_discovered(request, warehouse), handled=True)
-    made = newest_holding(request, seen.freight) if fresh else None
+    made = _just_made(seen) if fresh else None
     if made is not None and (artifact := made.holds(request.push)):
         ended = Ended(RefreshOutcome.FREIGHT, _holds(made, request.push), made)
         return Step(ended, handled=True, discovered=True, digest=artifact.digest)
@@ -198,16 +203,14 @@ def is_fresh(request: Request, warehouse: Warehouse) -> bool | None:
     return True if request.witnessed else (None if same_second else False)
 
 
-def newest_holding(request: Request, freight: Sequence[Freight]) -> Freight | None:
-    """Return the newest Freight that holds what was pushed and was made since."""
-    return next(
-        (
-            one
-            for one in reversed(freight)
-            if one.created_at is not None and one.created_at >= request.since and one.holds(request.push)
-        ),
-        None,
-    )
+def newest_holding(request: Request, freight: Sequence[Freight], digest: str = "") -> Freight | None:
+    """Return the newest Freight that holds what was pushed and was made since.
+
+    With a digest the clocks may be somewhat apart: there is no mistaking it for what the tag was before.
+    """
+    since = request.since - CLOCKS_APART if digest else request.since
+    made = (one for one in reversed(freight) if one.created_at is not None and one.created_at >= since)
+    return next((one for one in made if one.holds(request.push, digest)), None)
 
 
 def given_up(request: Request, lost: Lost, freight: Sequence[Freight]) -> Ended:
@@ -231,11 +234,21 @@ def discovery_failure(warehouse: Warehouse) -> str:
     return healthy.message.removeprefix("Unable to discover artifacts: ")
 
 
+def _just_made(seen: Seen) -> Freight | None:
+    """Return the Freight that Kargo says it has just made, if it is known."""
+    if not _says(seen.warehouse, "FreightCreated", "True", "NewFreight"):
+        return None
+    name = seen.warehouse.last_freight_id
+    return next((one for one in reversed(seen.freight) if one.name == name), None)
+
+
 def _until_handled(warehouse: Warehouse) -> Stand:
     if _says(warehouse, "Reconciling", "True", "ScheduledDiscovery"):
-        return Waiting(Patience.DISCOVERY, "Kargo is discovering artifacts")
-    shard = f" of shard {quoted(warehouse.shard)}" if warehouse.shard else ""
-    return Waiting(Patience.HANDLING, f"the controller{shard} has not answered yet")
+        patience, text = Patience.DISCOVERY, "Kargo is discovering artifacts"
+    else:
+        shard = f" of shard {quoted(warehouse.shard)}" if warehouse.shard else ""
+        patience, text = Patience.HANDLING, f"the controller{shard} has not answered yet"
+    return Waiting(patience, text, Lost(Cause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, text))
 
 
 def _not_discovered(request: Request, warehouse: Warehouse) -> Lost:
@@ -273,19 +286,21 @@ def _with_artifact(request: Request, seen: Seen, place: Place) -> Stand:
     push, warehouse = request.push, seen.warehouse
     digest = place.artifact.digest if push.tag else ""
     holding = [one for one in seen.freight if one.holds(push, digest)]
-    made = newest_holding(request, holding)
+    made = newest_holding(request, holding, digest)
     if made is not None:
         return Ended(RefreshOutcome.FREIGHT, _holds(made, push), made)
     if warehouse.creation_policy == "Manual":
         tag = quoted(place.artifact.tag)
         text = f"{tag} was discovered; with the creation policy Manual somebody makes Freight of it"
         return Ended(RefreshOutcome.MANUAL_POLICY, text)
-    refused = _why_no_freight(warehouse)
-    if refused is not None:
+    if (refused := _why_no_freight(warehouse)) is not None:
         return refused
-    if place.position > 0 and push.tag:
-        return _behind_others(seen, place)
-    return _from_condition(request, seen, holding)
+    stand = _behind_others(seen, place) if place.position > 0 and push.tag else None
+    if _says(warehouse, "Ready", "False", *_UNDER_WAY):
+        # For a later refresh. Kargo took the conditions away that would tell what became of this one.
+        text = "Kargo is at the next discovery already, and will say then"
+        return Waiting(Patience.DISCOVERY, text, stand if isinstance(stand, Ended) else _not_made(text))
+    return stand or _from_condition(request, seen, holding)
 
 
 def _why_no_freight(warehouse: Warehouse) -> Stand | None:
@@ -300,8 +315,12 @@ def _why_no_freight(warehouse: Warehouse) -> Stand | None:
         text = f"the Freight creation criteria are not met: {warehouse.criteria}"
         return Ended(RefreshOutcome.CRITERIA_NOT_MET, text)
     if reason in _NOT_MADE:
-        return Waiting(Patience.FREIGHT, message)
+        return Waiting(Patience.FREIGHT, message, _not_made(message))
     return None
+
+
+def _not_made(reason: str) -> Ended:
+    return Ended(RefreshOutcome.FREIGHT_FAILED, reason)
 
 
 def _behind_others(seen: Seen, place: Place) -> Stand:
@@ -316,26 +335,28 @@ def _from_condition(request: Request, seen: Seen, holding: Sequence[Freight]) ->
     """Return what the condition FreightCreated says about a push that Freight is to be made of."""
     warehouse = seen.warehouse
     if _says(warehouse, "FreightCreated", "False", "AlreadyExists"):
-        if not holding and not seen.all_freight:
+        if not holding and not seen.listed:
             return Looking(Need.ALL_FREIGHT)
         return _already_there(request, holding[-1] if holding else None)
     if _says(warehouse, "FreightCreated", "True", "NewFreight"):
         return _newly_made(request, seen, holding)
-    return Waiting(Patience.FREIGHT, "Kargo has discovered the tag and made no Freight of it yet")
+    text = "Kargo has discovered the tag and made no Freight of it"
+    return Waiting(Patience.FREIGHT, text, _not_made(text))
 
 
 def _newly_made(request: Request, seen: Seen, holding: Sequence[Freight]) -> Stand:
     """Return how it stands when Kargo says that it has just made Freight, whatever the clocks say."""
     name = seen.warehouse.last_freight_id
-    made = next((one for one in holding if one.name == name), None)
-    if made is not None:
+    made = _just_made(seen)
+    if made is not None and made in holding:
         return Ended(RefreshOutcome.FREIGHT, _holds(made, request.push), made)
     if seen.last_freight_gone:
         text = f"Kargo made Freight {name}, which kargoweb may not read or which is gone"
         return Ended(RefreshOutcome.FREIGHT, text)
-    if all(one.name != name for one in seen.freight):
+    if made is None:
         return Looking(Need.LAST_FREIGHT)
-    return Waiting(Patience.FREIGHT, f"Kargo made Freight {name}, which holds something else")
+    text = f"Kargo made Freight {name}, which holds something else"
+    return Waiting(Patience.FREIGHT, text, _not_made(text))
 
 
 def _already_there(request: Request, there: Freight | None) -> Stand:
@@ -352,6 +373,6 @@ def _holds(freight: Freight, push: Push) -> str:
     return f"Freight {freight.alias or freight.name} holds {what}"
 
 
-def _says(warehouse: Warehouse, type_: str, status: str, reason: str) -> bool:
+def _says(warehouse: Warehouse, type_: str, status: str, *reasons: str) -> bool:
     found = condition(warehouse, type_)
-    return found is not None and (found.status, found.reason) == (status, reason)
+    return found is not None and found.status == status and found.reason in reasons

@@ -31,7 +31,7 @@ from tests.product import Product
 from tests.worlds import Place, World, image, push_body
 
 PUSHES = 1_000
-WAREHOUSES_OF_A_KIND = 8
+WAREHOUSES_OF_A_KIND = 16  # so that no repository gets as many tags as discoveryLimit keeps
 MISHAPS = ("slow=0.3", "lag=0.8", "fail-discovery-once", "slow=0.2,fail-discovery-once", "dead", None)
 NEVER_PUT = 0.03  # of the tags: announced, and never in the registry
 PATIENCE = {
@@ -89,7 +89,7 @@ class Chaos:
         self._cluster.faults(record=REFRESH_ANNOTATION)
 
     def _run(self) -> None:
-        while not self._ended.wait(0.2):
+        while not self._ended.wait(0.05):
             self._behave(random.choice(self._targets), random.choice(MISHAPS))
             refused = {"verb": "patch", "resource": "warehouses", "status": random.choice((429, 500, 503))}
             rules = [refused | {"times": 2}] if random.random() < 0.2 else []
@@ -152,11 +152,12 @@ def test_every_push_ends_as_freight_or_as_the_right_reason(installation) -> None
     def push(number: int) -> None:
         target = random.choice(random.choices(of_kind, SHARES)[0])
         tag = f"{random.randrange(1, 4)}.{number}.{random.randrange(10)}"
+        pushed_at = int(time.time())
         if random.random() < NEVER_PUT:
             never_put.add((target.place.name, tag))
         else:
             kargo.registry.put(target.place.repository, tag, lag=random.choice((0, 0, 0, 0.5, 2)))
-        body = push_body(target.place.repository, tag, media_type=IMAGE_INDEX, pushed_at=int(time.time()))
+        body = push_body(target.place.repository, tag, media_type=IMAGE_INDEX, pushed_at=pushed_at)
         answer = product.post(target.place.path(), body)
         assert answer.status in (200, 500), answer.data  # 500 where the API server refused: tried again
 

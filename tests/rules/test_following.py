@@ -31,8 +31,10 @@ from receivers.rules.resources import Warehouse, decode_warehouse
 ASKED = datetime(2026, 5, 5, 12, 0, 10, 500_000, tzinfo=UTC)
 TOKEN = "2026-05-05T12:00:10.500000Z"
 EARLIER, SAME, LATER = "2026-05-05T12:00:05Z", "2026-05-05T12:00:10Z", "2026-05-05T12:00:12Z"
+CREATED, EXISTS = "FreightCreated=True/NewFreight", "FreightCreated=False/AlreadyExists"
 DIGEST = "sha256:" + "1" * 64
-PUSH = Push("example/repo", "1.2.3", pushed_at=ASKED - timedelta(seconds=3))
+PUSHED_AT = ASKED - timedelta(seconds=3)
+PUSH = Push("example/repo", "1.2.3", pushed_at=PUSHED_AT)
 
 
 def conditions(*given: str) -> list[dict[str, str]]:
@@ -173,7 +175,7 @@ def test_handled_without_a_discovery_is_lost(
 
 
 def test_freight_that_holds_the_push_ends_it_without_a_look_at_the_tags() -> None:
-    taken = step(request(), Seen(warehouse()[0], (OLD, freight())))
+    taken = step(request(), Seen(warehouse(CREATED, last_freight="f1")[0], (OLD, freight())))
     assert taken.stand == Ended(
         RefreshOutcome.FREIGHT, "Freight alias-f1 holds example/repo:1.2.3", freight()
     )
@@ -181,20 +183,28 @@ def test_freight_that_holds_the_push_ends_it_without_a_look_at_the_tags() -> Non
 
 
 @pytest.mark.parametrize(
-    "there",
-    [(), (OLD,), (freight(tag="1.2.4"),), (freight(created_at=None),)],
-    ids=["none", "older", "another tag", "of unknown age"],
+    ("given", "there"),
+    [
+        (CREATED, ()),
+        (CREATED, (OLD,)),
+        (CREATED, (freight(tag="1.2.4"),)),
+        (EXISTS, (freight(),)),
+    ],
+    ids=["none known", "another one", "another tag", "nothing new"],
 )
-def test_without_such_freight_the_tags_are_looked_at(there: tuple[Freight, ...]) -> None:
-    assert step(request(), Seen(warehouse()[0], there)).stand == Looking(Need.ARTIFACTS)
+def test_without_such_freight_the_tags_are_looked_at(given: str, there: tuple[Freight, ...]) -> None:
+    house, _ = warehouse(given, last_freight="f1")
+    assert step(request(), Seen(house, there)).stand == Looking(Need.ARTIFACTS)
+
+
+def test_freight_of_the_pushed_digest_counts_though_clocks_are_apart() -> None:
+    a_moment_before = freight(created_at=PUSHED_AT - timedelta(seconds=2))
+    assert stand_of((EXISTS,), ("1.2.3",), (a_moment_before,)).outcome == RefreshOutcome.FREIGHT
 
 
 def test_freight_does_not_count_before_the_refresh_is_handled() -> None:
-    assert isinstance(step(request(), Seen(warehouse(handled="")[0], (freight(),))).stand, Waiting)
-
-
-CREATED = "FreightCreated=True/NewFreight"
-EXISTS = "FreightCreated=False/AlreadyExists"
+    house, _ = warehouse(CREATED, handled="", last_freight="f1")
+    assert isinstance(step(request(), Seen(house, (freight(),))).stand, Waiting)
 
 
 def stand_of(
@@ -290,15 +300,16 @@ def test_freight_that_is_not_known_is_looked_up(
     assert stand_of(given, ("1.2.3",), there, **more) == Looking(need)
 
 
+def test_while_kargo_is_at_the_next_discovery_the_conditions_do_not_tell() -> None:
+    stand = stand_of(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), all_freight=True)
+    assert isinstance(stand, Waiting)
+    assert isinstance(stand.otherwise, Ended)
+    assert stand.otherwise.outcome == RefreshOutcome.NOT_NEWEST
+
+
 def test_new_freight_counts_whatever_the_clocks_say() -> None:
     stand = stand_of((CREATED,), ("1.2.3",), (OLD,), last_freight="old")
     assert (stand.outcome, stand.freight) == (RefreshOutcome.FREIGHT, OLD)
-
-
-def test_new_freight_that_holds_another_digest_is_not_ours() -> None:
-    other = freight("f2", digest="sha256:older", created_at=ASKED - timedelta(days=2))
-    stand = stand_of((CREATED,), ("1.2.3",), (other,), last_freight="f2")
-    assert isinstance(stand, Waiting)
 
 
 def test_freight_of_the_same_content_is_asked_for_once_more_and_then_believed() -> None:
