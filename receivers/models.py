@@ -33,6 +33,10 @@ def storable(text: str, length: int = TEXT_LENGTH) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+UNDERSTOOD = models.Q(push_id__isnull=False)
+"""The deliveries whose body was understood: those that have a repository, and perhaps a tag."""
+
+
 class Origin(models.TextChoices):
     """Who sent a delivery."""
 
@@ -46,8 +50,8 @@ class Delivery(models.Model):
 
     `project` is empty for a cluster receiver. `status` is the HTTP status of our answer, None while there is none;
     a delivery that has an outcome but no status was finished after a restart, when nobody waited for the answer.
-    `push_id` is shared by the deliveries that announce one push, as Docker Hub sends several for an image of several
-    platforms. `original` is the delivery that this one repeats, `actor` the user who had it sent; both are empty for
+    `push_id` is set when the body was understood, and shared by the deliveries that announce one push, as Docker Hub
+    sends several for an image of several platforms. `original` is the delivery that this one repeats, `actor` the user who had it sent; both are empty for
     what a stranger sent. `ended_at` is when nothing more was to be expected of it.
     """
 
@@ -69,7 +73,9 @@ class Delivery(models.Model):
     reason = models.CharField(max_length=TEXT_LENGTH, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     push_id = models.UUIDField(null=True, blank=True)
-    original = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="redeliveries")
+    original = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="redeliveries", db_index=False
+    )
     actor = models.CharField(max_length=TEXT_LENGTH, blank=True)
     status = models.PositiveSmallIntegerField(null=True, blank=True)
     answer = models.CharField(max_length=TEXT_LENGTH, blank=True)
@@ -101,9 +107,20 @@ class Delivery(models.Model):
                 name="delivery_followed",
                 condition=models.Q(outcome=Outcome.REFRESHED),
             ),
-            models.Index(fields=["push_id", "-id"], name="delivery_by_push"),
-            models.Index(fields=["repository", "tag", "-received_at"], name="delivery_by_tag"),
-            models.Index(fields=["outcome", "-received_at"], name="delivery_by_outcome"),
+            # Partial, so that the one insertion that a sender waits for does not pay for them; and by conditions that a
+            # query can state without a value, which every database recognises.
+            models.Index(fields=["push_id", "-id"], name="delivery_by_push", condition=UNDERSTOOD),
+            models.Index(
+                fields=["repository", "tag", "-received_at"], name="delivery_by_tag", condition=UNDERSTOOD
+            ),
+            models.Index(
+                fields=["outcome", "-received_at"],
+                name="delivery_by_outcome",
+                condition=models.Q(ended_at__isnull=False),
+            ),
+            models.Index(
+                fields=["original"], name="delivery_by_original", condition=models.Q(original__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
