@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
-from receivers.rules.resources import Resource
+from receivers.rules.resources import LEASES
 
 log = logging.getLogger("demo.controller")
 
-LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
 KARGO_NAMESPACE: Final = "kargo"
 CONTROLLER_LABEL: Final = "kargo.akuity.io/controller"
 LEASE_NAME: Final = "kargo-controller-unnamed"  # the default controller's, which has no name

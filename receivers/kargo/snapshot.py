@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from operator import attrgetter, itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from receivers.kargo.index import Bucket, Index
 from receivers.rules.resources import (
     PROJECTS,
     WAREHOUSES,
     Project,
-    PublishedUrl,
     Receiver,
     ReceiverConfig,
     Resource,
     Warehouse,
 )
-
-DIGEST: Final = re.compile(r"/([0-9a-f]{64})/?$")
 
 Change = tuple[Any, Any]
 """An object before (or None) and after (or None); both of the same type."""
@@ -58,17 +54,12 @@ def hashed(digest: str) -> str:
     return sha256(digest.encode()).hexdigest()
 
 
-def _digest(published: PublishedUrl) -> str:
-    found = DIGEST.search(published.path) or DIGEST.search(published.url)
-    return found[1] if found else ""
-
-
 def _routes(config: ReceiverConfig) -> Iterator[tuple[str, Route]]:
     """Yield the routes of one configuration: what Kargo has published, as far as it is still in the spec."""
     receivers: dict[str, Receiver] = {receiver.name: receiver for receiver in config.receivers}
     for published in config.published:
         receiver = receivers.get(published.name)
-        digest = _digest(published)
+        digest = published.digest
         if receiver is not None and digest:
             yield hashed(digest), Route(config.project, receiver.name, receiver.kind)
 

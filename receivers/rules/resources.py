@@ -7,6 +7,7 @@ Field names and meanings: Kargo's `api/v1alpha1` types.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from receivers.rules.subscriptions import Subscription, decode_subscription
 KARGO_GROUP: Final = "kargo.akuity.io"
 REFRESH_ANNOTATION: Final = "kargo.akuity.io/refresh"
 CLUSTER_CONFIG_NAME: Final = "cluster"
+_DIGEST: Final = re.compile(r"/([0-9a-f]{64})/?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ WAREHOUSES: Final = Resource(KARGO_GROUP, "v1alpha1", "warehouses", "Warehouse",
 FREIGHTS: Final = Resource(KARGO_GROUP, "v1alpha1", "freights", "Freight", namespaced=True)
 SECRETS: Final = Resource("", "v1", "secrets", "Secret", namespaced=True)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ class PublishedUrl:
     name: str
     path: str
     url: str
+
+    @property
+    def digest(self) -> str:
+        """Return the 64 hex characters at the end of the path, or of the URL; empty if there are none."""
+        found = _DIGEST.search(self.path) or _DIGEST.search(self.url)
+        return found[1] if found else ""
 
     def __repr__(self) -> str:
         return f"PublishedUrl(name={self.name!r})"

@@ -1,0 +1,163 @@
+"""The health of one receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from receivers.rules.health.calls import RetiredCalls, error_rate, retired_calls
+from receivers.rules.health.commands import describe_config, edit_config, refresh_config
+from receivers.rules.health.finding import About, Finding, Subject
+from receivers.rules.health.rhythm import Silence, unusual_silence
+from receivers.rules.health.urls import url_findings
+from receivers.rules.kinds import KINDS
+from receivers.rules.receiver_status import READY, RECONCILING
+from receivers.rules.redaction import redact
+from receivers.rules.resources import Condition, Receiver, ReceiverConfig
+from receivers.rules.wording import listed, quoted
+
+LONGEST_MESSAGE: Final = 500  # characters of a condition's message; one with many receivers is long
+_LASTING: Final = (
+    "If this lasts for more than five minutes, see whether Kargo's management controller runs, with its external "
+    "webhooks server enabled"
+)
+_STILL_SYNCING: Final = "SyncingWebhooks"  # the reason of `Ready` while Kargo has not come to an end
+
+
+class SecretState(StrEnum):
+    """What is known of the Secret that a receiver refers to."""
+
+    MATCHES = "matches"
+    DIFFERS = "differs"
+    NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverFacts:
+    """What the log and the cluster say about one receiver, beside its configuration.
+
+    `sharers` are the other receivers with the same digest, as `project/receiver`. `last_push` is when Docker Hub called
+    last, as far as the log goes back; `pushed_days` says for each of the last days, the one that ends now first,
+    whether it did. `outcomes` counts its recent deliveries by how they ended. `retired` are calls of former URLs.
+    """
+
+    secret: SecretState = SecretState.NOT_KNOWN
+    sharers: tuple[str, ...] = ()
+    last_push: datetime | None = None
+    pushed_days: tuple[bool, ...] = ()
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    retired: tuple[RetiredCalls, ...] = ()
+
+
+def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: ReceiverFacts) -> Iterator[Finding]:
+    """Yield what there is to say about one receiver of a configuration."""
+    about = About(Subject.RECEIVER, config.project, receiver.name)
+    if receiver.kind not in KINDS:
+        yield _unspoken(about, receiver.kind)
+        return
+    yield from retired_calls(about, facts.retired)
+    published = next((url for url in config.published if url.name == receiver.name), None)
+    if published is None:
+        yield _absent(about, config, receiver)
+        return
+    if facts.sharers:
+        yield _shared(about, facts.sharers)
+    if facts.secret is SecretState.DIFFERS:
+        yield _rotated(about, published.digest[-6:])
+    yield from url_findings(about, published.url)
+    yield from _of_deliveries(about, facts)
+
+
+def orphaned_calls(project: str, receiver: str, retired: Iterable[RetiredCalls]) -> Iterator[Finding]:
+    """Yield what there is to say about calls of a receiver that is no longer there."""
+    return retired_calls(About(Subject.RECEIVER, project, receiver), retired, gone=True)
+
+
+def _unspoken(about: About, kind: str) -> Finding:
+    spoken = listed([spoken.title for spoken in KINDS.values()])
+    return about.note(
+        "kind not spoken",
+        f"It is of kind {quoted(kind)}; kargoweb speaks {spoken}.",
+        "Leave its host name with Kargo's external webhooks server; nothing else has to be done.",
+        matter=kind,
+    )
+
+
+def _absent(about: About, config: ReceiverConfig, receiver: Receiver) -> Finding:
+    """Return why a receiver has no URL. Source: Kargo's `pkg/controller/management/projectconfigs`."""
+    conditions = {condition.type: condition for condition in config.conditions}
+    trying = RECONCILING in conditions and conditions[RECONCILING].status == "True"
+    ready = conditions.get(READY)
+    if ready and ready.status == "False" and ready.reason != _STILL_SYNCING:
+        return _failed(about, ready, receiver, trying=trying)
+    remedy = f"{_LASTING}: {describe_config(about.project)}"
+    if trying:
+        return about.note(
+            "absent", "It has no URL yet; Kargo is working on it.", remedy, matter="reconciling"
+        )
+    return about.warning("absent", "It has no URL, and Kargo does not say why.", remedy, matter="silent")
+
+
+def _failed(about: About, ready: Condition, receiver: Receiver, *, trying: bool) -> Finding:
+    message = redact(ready.message)[:LONGEST_MESSAGE].rstrip(".")
+    again = " Kargo keeps trying." if trying else ""
+    key = KINDS[receiver.kind].secret_key
+    return about.urgent(
+        "absent",
+        f"It has no URL, so no push can reach it. {ready.reason}: {message}.{again}",
+        f"Mend what the message says, most often Secret {quoted(receiver.secret_name)}, which needs the key "
+        f"{quoted(key)}, then: {refresh_config(about.project)}",
+        matter=f"{ready.reason} {message}",
+    )
+
+
+def _shared(about: About, sharers: Sequence[str]) -> Finding:
+    return about.urgent(
+        "shared URL",
+        f"Its URL is also that of {', '.join(sharers)}: nobody can say which is meant, so pushes are refused.",
+        "Rename one of them or give it another Secret, then put its new URL into Docker Hub: "
+        f"{edit_config(about.project)}",
+        matter=" ".join(sharers),
+    )
+
+
+def _rotated(about: About, suffix: str) -> Finding:
+    return about.warning(
+        "Secret changed",
+        f"The Secret was changed; the URL that Kargo publishes (…{suffix}) is still that of the old one. It stops "
+        "working when Kargo looks again, within five minutes.",
+        f"{refresh_config(about.project)}, then replace the URL in Docker Hub by the new one from the receiver's page.",
+        matter=suffix,
+    )
+
+
+def _of_deliveries(about: About, facts: ReceiverFacts) -> Iterator[Finding]:
+    if facts.last_push is None:
+        yield _never(about)
+    elif silence := unusual_silence(facts.pushed_days):
+        yield _silent(about, silence, facts.last_push)
+    if finding := error_rate(about, facts.outcomes):
+        yield finding
+
+
+def _never(about: About) -> Finding:
+    return about.note(
+        "no push yet",
+        "No push has arrived so far.",
+        "Register its URL in Docker Hub, for each repository: Webhooks tab, any name under Webhook name, the URL under "
+        "Webhook URL, +; then push a tag.",
+    )
+
+
+def _silent(about: About, silence: Silence, last: datetime) -> Finding:
+    return about.warning(
+        "silent",
+        f"No push has arrived for {silence.days} days, the last on {last:%Y-%m-%d %H:%M} UTC; until then they never "
+        f"stayed away for more than {silence.usual}.",
+        "If somebody has pushed since, look at the repository's Webhooks tab in Docker Hub: is the webhook there, and "
+        "what does View history say? Fire a test from the receiver's page to see whether its URL works.",
+        matter=f"{last:%Y-%m-%d}",
+    )

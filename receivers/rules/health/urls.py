@@ -1,0 +1,52 @@
+"""The health of a receiver's URL: whether Docker Hub can call it, and whether it stays a secret on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from receivers.rules.health.finding import About, Finding
+from receivers.rules.health.reach import DOCKER_HUB_URL_LIMIT, split_url, why_unreachable
+from receivers.rules.wording import quoted
+
+_WHERE: Final = "in the values of Kargo's chart, or KARGOWEB_BASE_URL where kargoweb manages receivers."
+
+
+def url_findings(about: About, url: str) -> Iterator[Finding]:
+    """Yield what there is to say about the full URL of a receiver, which itself is in none of the findings."""
+    if len(url) > DOCKER_HUB_URL_LIMIT:
+        yield _too_long(about, len(url))
+    parts = split_url(url)
+    host = (parts.hostname or "") if parts else ""
+    why = why_unreachable(host) if host else "is missing"
+    if why:
+        yield _unreachable(about, host, why)
+    elif parts and parts.scheme == "http":
+        yield _plain(about, host)
+
+
+def _too_long(about: About, length: int) -> Finding:
+    return about.urgent(
+        "URL too long",
+        f"Its URL has {length} characters; Docker Hub stores {DOCKER_HUB_URL_LIMIT} at most.",
+        f"Take a shorter host name or base path: externalWebhooksServer.host {_WHERE}",
+        matter=str(length),
+    )
+
+
+def _unreachable(about: About, host: str, why: str) -> Finding:
+    return about.urgent(
+        "unreachable",
+        f"Docker Hub cannot reach its URL: the host {quoted(host)} {why}.",
+        f"Set a host name that the internet knows: externalWebhooksServer.host (by default localhost) {_WHERE}",
+        matter=host,
+    )
+
+
+def _plain(about: About, host: str) -> Finding:
+    return about.warning(
+        "plain HTTP",
+        f"Its URL begins with http://: everybody on the way to {quoted(host)} can read it, and it is a credential.",
+        f"Serve it with TLS, by the Ingress for example, and publish https://: externalWebhooksServer.tls {_WHERE}",
+        matter=host,
+    )
