@@ -59,6 +59,8 @@ class Configuration:
     kube_context: str
     namespaces: tuple[str, ...]
     system_namespace: str
+    kargo_namespace: str
+    kargo_min_interval: float
     manage_receivers: bool
     forwarded_hops: int
     answer_timeout: float
@@ -96,6 +98,8 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         kube_context=env.read("KARGOWEB_KUBE_CONTEXT", "", text),
         namespaces=env.read("KARGOWEB_NAMESPACES", (), listed(_namespace)),
         system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),
+        kargo_namespace=env.read("KARGOWEB_KARGO_NAMESPACE", "kargo", _namespace),
+        kargo_min_interval=env.read("KARGOWEB_KARGO_MIN_INTERVAL", 300.0, seconds(1, 86_400)),
         manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, flag),
         forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, whole(0, 10)),
         answer_timeout=env.read("KARGOWEB_ANSWER_TIMEOUT", 8.0, seconds(0.5, 60)),

@@ -33,6 +33,7 @@ def test_nothing_needs_to_be_set(read: Any, tmp_path: Path) -> None:
     assert configuration.base_url == "http://localhost:8000"
     assert configuration.database["NAME"] == str(tmp_path / "data" / "kargoweb.sqlite3")
     assert not configuration.manage_receivers
+    assert (configuration.kargo_namespace, configuration.kargo_min_interval) == ("kargo", 300.0)
 
 
 def test_delays_are_read_as_a_row_of_seconds(read: Any) -> None:
@@ -71,6 +72,8 @@ REFUSED = [
     ("KARGOWEB_ALLOWED_HOSTS", "https://hooks.example.com", "takes host names"),
     ("KARGOWEB_ALLOWED_HOSTS", "hooks.example.com:8000", "takes host names"),
     ("KARGOWEB_NAMESPACES", "team-a,Team_B", "takes names of namespaces"),
+    ("KARGOWEB_KARGO_NAMESPACE", "Kargo", "takes names of namespaces"),
+    ("KARGOWEB_KARGO_MIN_INTERVAL", "5m0s", "takes seconds from 1 to 86400"),
     ("KARGOWEB_BASE_URL", "hooks.example.com", "takes http:// or https://"),
     ("KARGOWEB_BASE_URL", "ftp://hooks.example.com", "takes http:// or https://"),
     ("KARGOWEB_BASE_URL", "https://", "takes http:// or https://"),
@@ -117,6 +120,8 @@ TAKEN = [
     ("KARGOWEB_LOG_LEVEL", "warning", "log_level", "WARNING"),
     ("KARGOWEB_NAMESPACES", " team-a, team-b ,", "namespaces", ("team-a", "team-b")),
     ("KARGOWEB_BIND", "::", "bind", "::"),
+    ("KARGOWEB_KARGO_NAMESPACE", "kargo-system", "kargo_namespace", "kargo-system"),
+    ("KARGOWEB_KARGO_MIN_INTERVAL", "60", "kargo_min_interval", 60.0),
     ("KARGOWEB_BASE_URL", "https://hooks.example.com/kargo/", "base_url", "https://hooks.example.com/kargo"),
     ("KARGOWEB_ALLOWED_HOSTS", ".example.com,[::1],*", "allowed_hosts", (".example.com", "[::1]", "*")),
 ]

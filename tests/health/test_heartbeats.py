@@ -1,0 +1,108 @@
+"""The heartbeats of Kargo's controllers, read from a cluster."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.controller.heartbeat import KARGO_NAMESPACE, LEASE_DURATION
+from demo.controller.heartbeat import Heartbeat as DemoHeartbeat
+from receivers.cluster.client import connect
+from receivers.kargo import Heartbeats
+from receivers.kargo.heartbeats import decode_heartbeat
+from receivers.rules.resources import LEASES
+from tests.clusters import ROOT, DemoCluster, until
+
+MANIFEST = ROOT / "deploy" / "heartbeats" / "rbac.yaml"
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A cluster of its own, in which no controller runs."""
+    with DemoCluster(tmp_path) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    client = connect(str(cluster.kubeconfig))
+    yield client
+    client.close()
+
+
+def lease(
+    shard: str | None, renewed: Any = "2026-03-02T12:00:00.000000Z", seconds: Any = 60
+) -> dict[str, Any]:
+    labels = {} if shard is None else {"kargo.akuity.io/controller": shard}
+    metadata = {"name": f"lease-{shard or 'none'}", "namespace": KARGO_NAMESPACE, "labels": labels}
+    spec = {"holderIdentity": "pod", "leaseDurationSeconds": seconds, "renewTime": renewed}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+
+def known(client) -> Any:
+    heartbeats = Heartbeats(lambda: client, KARGO_NAMESPACE)
+    heartbeats.work()
+    return heartbeats.known()
+
+
+def test_a_lease_is_that_of_its_shard_until_its_time_is_over():
+    heartbeat = decode_heartbeat(lease("eu"))
+    assert heartbeat is not None
+    assert (heartbeat.shard, heartbeat.until) == ("eu", datetime(2026, 3, 2, 12, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [lease(None), lease("eu", renewed=None), lease("eu", renewed="soon"), lease("eu", seconds=None), {}],
+    ids=["of somebody else", "never renewed", "no time", "no duration", "nothing"],
+)
+def test_other_leases_say_nothing(raw):
+    assert decode_heartbeat(raw) is None
+
+
+def test_the_leases_of_controllers_are_found_among_others(client):
+    for shard in ("eu", "us", None):
+        client.create(LEASES, lease(shard), KARGO_NAMESPACE)
+    assert known(client).keys() == {"eu", "us"}
+
+
+def test_the_demos_controller_lives(client):
+    stopping = threading.Event()
+    beating = threading.Thread(target=DemoHeartbeat(client).run, args=[stopping])
+    beating.start()
+    alive = until("it has written its Lease", lambda: known(client)).get("")
+    stopping.set()
+    beating.join()
+    assert datetime.now(UTC) < alive.until <= datetime.now(UTC) + timedelta(seconds=LEASE_DURATION)
+
+
+def test_without_leases_nobody_is_called_dead(client):
+    assert known(client) == {}
+
+
+def test_without_permission_they_are_not_known(cluster):
+    stranger = connect(str(cluster.kubeconfig_for("nobody")))
+    assert known(stranger) is None
+    stranger.close()
+
+
+def test_what_was_known_is_forgotten_when_it_cannot_be_read_any_more(cluster, client):
+    client.create(LEASES, lease("eu"), KARGO_NAMESPACE)
+    heartbeats = Heartbeats(lambda: client, KARGO_NAMESPACE)
+    heartbeats.work()
+    cluster.faults({"resource": "leases", "status": 500})
+    heartbeats.work()
+    assert heartbeats.known() is None
+
+
+def test_the_role_in_deploy_is_enough(cluster):
+    role = next(one for one in yaml.safe_load_all(MANIFEST.read_text()) if one["kind"] == "Role")
+    assert role["metadata"]["namespace"] == "kargo"
+    cluster.grant("kargoweb", [{key: rule[key] for key in ("verbs", "resources")} for rule in role["rules"]])
+    reader = connect(str(cluster.kubeconfig_for("kargoweb")))
+    assert known(reader) == {}
+    reader.close()
