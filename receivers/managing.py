@@ -7,24 +7,22 @@ Reasons and messages: Kargo's `pkg/controller/management/projectconfigs` and `cl
 
 from __future__ import annotations
 
-import base64
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
 from receivers.kargo import Mirror
-from receivers.rules.kinds import KINDS
+from receivers.receiver_secrets import ReceiverProblem, read_secret
 from receivers.rules.receiver_path import digest, receiver_path, receiver_url
 from receivers.rules.receiver_status import desired_status
 from receivers.rules.resources import (
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,
-    SECRETS,
     PublishedUrl,
     Receiver,
     ReceiverConfig,
@@ -41,10 +39,6 @@ RECHECKS_PER_SECOND: Final = 20.0  # of receivers; a thousand of them are looked
 # After a fault: `kubectl apply` of configuration and Secret in the wrong order.
 FIRST_RETRY_SECONDS: Final = 2.0
 LONGEST_RETRY_SECONDS: Final = 60.0
-
-
-class ReceiverProblem(Exception):
-    """A receiver has no URL; the text is what Kargo says in that case."""
 
 
 @dataclass(slots=True)
@@ -126,7 +120,9 @@ class ReceiverManager:
         problems: dict[str, str] = {}
         for receiver in receivers:
             try:
-                secrets[receiver.name] = self._secret(project, receiver)
+                secrets[receiver.name] = read_secret(
+                    self._cluster(), project, receiver, self._system_namespace
+                )
             except ReceiverProblem as problem:
                 problems[receiver.name] = str(problem)
         found = {name: digest(project, name, secret) for name, secret in secrets.items()}
@@ -147,22 +143,6 @@ class ReceiverManager:
         at = (receiver.kind, project, receiver.name, secret)
         path = receiver_path(urlsplit(self._base_url).path, *at)
         return PublishedUrl(receiver.name, path, receiver_url(self._base_url, *at))
-
-    def _secret(self, project: str, receiver: Receiver) -> bytes:
-        """Return the bytes that go into the digest. Raises `ReceiverProblem`, or `ClusterError` when it cannot know."""
-        if receiver.kind not in KINDS:
-            spoken = ", ".join(sorted(KINDS))
-            raise ReceiverProblem(f'kargoweb does not speak "{receiver.kind}" receivers; it speaks {spoken}')
-        kind, name, namespace = KINDS[receiver.kind], receiver.secret_name, project or self._system_namespace
-        where = f'Secret "{name}" in namespace "{namespace}"'
-        try:
-            data: Mapping[str, Any] = self._cluster().get(SECRETS, name, namespace).get("data") or {}
-        except NotFound:
-            raise ReceiverProblem(f'error getting {where}: secrets "{name}" not found') from None
-        if kind.secret_key not in data:
-            missing = f'missing data key "{kind.secret_key}" for {kind.title} WebhookReceiver'
-            raise ReceiverProblem(f"error extracting secret values from {where}: {missing}")
-        return base64.b64decode(data[kind.secret_key])
 
 
 class _Digests:

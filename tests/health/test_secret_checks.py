@@ -1,0 +1,135 @@
+"""Published digests compared with the Secrets, where these may be read."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from receivers.receiver_secrets import SecretChecks
+from receivers.rules.health import SecretState
+from receivers.rules.resources import SECRETS
+from tests.clusters import PATIENCE, until
+from tests.contract.mirrors import mirrored
+from tests.worlds import Place, World
+
+
+@pytest.fixture
+def mirror(demo_cluster):
+    with mirrored(demo_cluster.kubeconfig_for("manager")) as mirror:
+        yield mirror
+
+
+@pytest.fixture
+def place(world: World) -> Place:
+    """A project with one receiver that is published, whose Secret is missing."""
+    place = world.bare_project()
+    place.publish("hook")
+    return place
+
+
+def write_secret(place: Place, value: str, key: str = "secret") -> None:
+    """Create the Secret that receivers refer to."""
+    data = {key: base64.b64encode(value.encode()).decode()}
+    place.world.create(SECRETS, {"metadata": {"name": "hooks"}, "data": data}, place.name)
+
+
+def change_secret(place: Place, value: str) -> None:
+    data = {"secret": base64.b64encode(value.encode()).decode()}
+    place.world.cluster.patch(SECRETS, "hooks", place.name, {"data": data})
+
+
+def known_to(mirror, place: Place) -> str:
+    """Wait until the mirror knows the published digest; return it."""
+    digest = place.path().rpartition("/")[2]
+    until("the receiver is known", lambda: mirror.route(digest))
+    return digest
+
+
+class Checks(SecretChecks):
+    """Checks whose clock stands still until a test moves it."""
+
+    def __init__(self, mirror) -> None:
+        self.now = 1.0
+        super().__init__(mirror, "kargo-system-resources", clock=lambda: self.now)
+
+
+def state(mirror, place: Place) -> SecretState:
+    checks = Checks(mirror)
+    digest = known_to(mirror, place)
+    checks.check(1_000)
+    return checks.state(place.name, "hook", digest)
+
+
+def test_the_secret_that_the_url_was_made_of_matches(mirror, place):
+    write_secret(place, "s3cret")
+    assert state(mirror, place) == "matches"
+
+
+def test_another_secret_differs_also_by_a_newline(mirror, place):
+    write_secret(place, "s3cret\n")
+    assert state(mirror, place) == "differs"
+
+
+def test_a_secret_that_is_missing_or_has_no_such_key_is_not_known(mirror, place):
+    assert state(mirror, place) == "not known"
+    write_secret(place, "s3cret", key="secret-token")
+    assert state(mirror, place) == "not known"
+
+
+def test_without_permission_it_is_not_known(demo_cluster, place):
+    write_secret(place, "other")
+    with mirrored(demo_cluster.kubeconfig_for("kargoweb")) as mirror:
+        assert state(mirror, place) == "not known"
+
+
+def test_before_anybody_looked_it_is_not_known(mirror, place):
+    assert Checks(mirror).state(place.name, "hook", place.path().rpartition("/")[2]) == "not known"
+
+
+def test_a_rotation_is_seen_at_the_next_look_and_of_a_new_url_nothing_is_known(mirror, place):
+    write_secret(place, "s3cret")
+    checks, digest = Checks(mirror), known_to(mirror, place)
+    checks.check(1_000)
+    change_secret(place, "rotated")
+    checks.check(1_000)
+    assert checks.state(place.name, "hook", digest) == "matches"  # it was looked at a moment ago
+    checks.now += 61
+    checks.check(1_000)
+    assert checks.state(place.name, "hook", digest) == "differs"
+    assert checks.state(place.name, "hook", "0" * 64) == "not known"
+
+
+def test_a_new_url_is_looked_at_at_once(mirror, place):
+    write_secret(place, "s3cret")
+    checks = Checks(mirror)
+    known_to(mirror, place)
+    checks.check(1_000)
+    change_secret(place, "rotated")
+    place.publish("hook", secret="rotated")
+    digest = place.path(secret="rotated").rpartition("/")[2]
+    until("the new URL is known", lambda: mirror.route(digest))
+    checks.check(1_000)
+    assert checks.state(place.name, "hook", digest) == "matches"
+
+
+def test_only_so_many_are_looked_at_and_those_that_waited_longest_come_first(demo_cluster, tmp_path_factory):
+    with World(demo_cluster.kubeconfig) as world, mirrored(demo_cluster.kubeconfig) as mirror:
+        assert mirror.wait_ready(PATIENCE)
+        places = [world.bare_project() for _ in range(3)]
+        for place in places:
+            write_secret(place, "s3cret")
+            place.publish("hook")
+        digests = {place.name: known_to(mirror, place) for place in places}
+        checks = Checks(mirror)
+
+        def looked_at() -> int:
+            states = [checks.state(name, "hook", digest) for name, digest in digests.items()]
+            return states.count(SecretState.MATCHES)
+
+        all_ = sum(len(config.published) for config in mirror.configs())
+        for _ in range(all_ - 1):
+            checks.check(1)
+        assert looked_at() < 3 or all_ > 3
+        checks.check(1)
+        assert looked_at() == 3
