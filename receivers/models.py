@@ -232,3 +232,28 @@ class UnknownCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} …{self.url_suffix} from {self.client_address}"
+
+
+class MissedPush(models.Model):
+    """Tags that Kargo found by itself in a repository of Docker Hub, which did not announce them to us. Bounded.
+
+    One row for each Warehouse and repository (the comparable name): the last tag, the Freight that holds it, how many
+    there were. It counts until a delivery for the repository arrives.
+    """
+
+    project = models.CharField(max_length=NAME_LENGTH)
+    warehouse = models.CharField(max_length=NAME_LENGTH)
+    repository = models.CharField(max_length=TEXT_LENGTH)
+    tag = models.CharField(max_length=TEXT_LENGTH)
+    freight = models.CharField(max_length=NAME_LENGTH)
+    count = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "warehouse", "repository"], name="missed_push_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.warehouse} {self.repository}:{self.tag}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from django.db import close_old_connections
@@ -14,11 +15,13 @@ from kargoweb.configuration import Configuration
 from receivers.cluster.client import connect
 from receivers.finishing import Finisher
 from receivers.following import Adoption, Corrector, Follower, Owner, replica_id
+from receivers.health import Health
 from receivers.intake import Intake
 from receivers.janitor import BookKeeper, Janitor
-from receivers.kargo import FreightWatch, Mirror
+from receivers.kargo import FreightWatch, Heartbeats, Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
+from receivers.receiver_secrets import SecretChecks
 from receivers.receiver_urls import ReceiverUrls
 from receivers.refreshing import PATCH_TIMEOUT, RefreshSender
 from receivers.retrying import Retrier
@@ -106,6 +109,10 @@ class Runtime:
             follower=self.follower,
             answer_timeout=configuration.answer_timeout,
         )
+        heartbeats = Heartbeats(self.mirror.cluster, configuration.kargo_namespace)
+        secrets = SecretChecks(self.mirror, configuration.system_namespace)
+        shortest = timedelta(seconds=configuration.kargo_min_interval)
+        self.health = Health(self.mirror, heartbeats, secrets, shortest)
         self._jobs = [
             Job("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
             Job("follower", self.follower.work, pause=0.0),
@@ -114,6 +121,8 @@ class Runtime:
             Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
             Job("book-keeper", BookKeeper(self.mirror, urls, self.unknown).work, pause=1.0),
             Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
+            Job("heartbeats", heartbeats.work, pause=30.0),
+            Job("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:
             manager = ReceiverManager(

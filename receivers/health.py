@@ -1,0 +1,165 @@
+"""Gathers what is known of receivers and Warehouses, and has the rules judge it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from receivers import health_log
+from receivers.kargo import Collision, Freshness, Heartbeats, Mirror
+from receivers.receiver_secrets import SecretChecks
+from receivers.rules.health import (
+    Finding,
+    MissedPushes,
+    ReceiverFacts,
+    WarehouseFacts,
+    most_urgent_first,
+    orphaned_calls,
+    receiver_findings,
+    unreadable,
+    warehouse_findings,
+)
+from receivers.rules.health.calls import RetiredCalls
+from receivers.rules.kinds import KINDS
+from receivers.rules.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
+from receivers.tokens import utc_now
+
+KEPT_SECONDS: Final = (
+    5.0  # so that several people who look, and their pages that update themselves, cost one look
+)
+BLIP_SECONDS: Final = 60.0  # that a watch may fail before it is told; the API server may be restarting
+
+
+class Health:
+    """The findings of a cluster. Safe to ask from any thread."""
+
+    def __init__(
+        self, mirror: Mirror, heartbeats: Heartbeats, secrets: SecretChecks, shortest_interval: timedelta
+    ) -> None:
+        self._mirror = mirror
+        self._heartbeats = heartbeats
+        self._secrets = secrets
+        self._shortest_interval = shortest_interval
+        self._lock = threading.Lock()
+        self._kept: tuple[float, tuple[Finding, ...]] | None = None
+
+    def findings(self, project: str | None = None) -> tuple[Finding, ...]:
+        """Return the findings of one project (empty: of the cluster receivers and the cluster), or (None) all.
+
+        The most urgent come first. They are up to `KEPT_SECONDS` old. Four queries, whatever there is.
+        """
+        with self._lock:
+            if self._kept is None or time.monotonic() - self._kept[0] > KEPT_SECONDS:
+                self._kept = time.monotonic(), self.look()
+            found = self._kept[1]
+        return found if project is None else tuple(one for one in found if one.project == project)
+
+    def look(self) -> tuple[Finding, ...]:
+        """Return all findings as of now, most urgent first."""
+        found = list(self._of_watches())
+        if self._mirror.ready:  # before, receivers and Warehouses would seem to lack what is not listed yet
+            log = _Log.read(utc_now())
+            found += self._of_receivers(log)
+            found += self._of_warehouses(log)
+        return most_urgent_first(found)
+
+    def _of_watches(self) -> Iterator[Finding]:
+        for one in self._mirror.freshness():
+            if self._fails(one):
+                yield unreadable(one.resource.plural, one.namespace, one.error)
+
+    def _fails(self, one: Freshness) -> bool:
+        # Who may read some namespaces only may do without the ClusterConfig.
+        dispensable = one.resource is CLUSTER_CONFIGS and not one.synced and self._mirror.ready
+        lasting = one.failing_since is not None and time.time() - one.failing_since > BLIP_SECONDS
+        return bool(one.error) and lasting and not dispensable
+
+    def _of_receivers(self, log: _Log) -> Iterator[Finding]:
+        there = set()
+        for config in self._mirror.configs():
+            published = {url.name: url for url in config.published}
+            for receiver in config.receivers:
+                there.add((config.project, receiver.name))
+                facts = self._receiver_facts(config, receiver.name, published.get(receiver.name), log)
+                yield from receiver_findings(config, receiver, facts)
+        for (project, name), calls in log.retired.items():
+            if (project, name) not in there:
+                yield from orphaned_calls(project, name, calls)
+
+    def _receiver_facts(
+        self, config: ReceiverConfig, name: str, published: PublishedUrl | None, log: _Log
+    ) -> ReceiverFacts:
+        facts = log.of_receiver(config.project, name)
+        if published is None:
+            return facts
+        digest = published.digest
+        return replace(
+            facts,
+            secret=self._secrets.state(config.project, name, digest),
+            sharers=self._sharers(config.project, name, digest),
+            # A Secret that was put back makes a former URL a good one.
+            retired=tuple(calls for calls in facts.retired if calls.url_suffix != digest[-6:]),
+        )
+
+    def _sharers(self, project: str, name: str, digest: str) -> tuple[str, ...]:
+        route = self._mirror.route(digest)
+        if not isinstance(route, Collision):
+            return ()
+        others = (one for one in route.routes if (one.project, one.receiver) != (project, name))
+        return tuple(f"{one.project or 'cluster'}/{one.receiver}" for one in others)
+
+    def _of_warehouses(self, log: _Log) -> Iterator[Finding]:
+        covered = _covered(self._mirror.configs())
+        heartbeats = self._heartbeats.known()
+        both = {
+            yes: WarehouseFacts(yes, log.now, self._shortest_interval, heartbeats) for yes in (True, False)
+        }
+        for warehouse in self._mirror.warehouses():
+            facts = both["" in covered or warehouse.project in covered]
+            missed = log.missed.get(warehouse.key)
+            yield from warehouse_findings(warehouse, replace(facts, missed=missed) if missed else facts)
+
+
+def _covered(configs: Iterable[ReceiverConfig]) -> set[str]:
+    """Return the projects with a receiver that has a URL and is of a kind that is spoken; "" stands for all."""
+    found = set()
+    for config in configs:
+        published = {url.name for url in config.published}
+        if any(one.kind in KINDS and one.name in published for one in config.receivers):
+            found.add(config.project)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """What the delivery log says at one moment."""
+
+    now: datetime
+    pushes: Mapping[tuple[str, str], health_log.Pushes]
+    outcomes: Mapping[tuple[str, str], Mapping[str, int]]
+    retired: Mapping[tuple[str, str], tuple[RetiredCalls, ...]]
+    missed: Mapping[tuple[str, str], tuple[MissedPushes, ...]]
+
+    @classmethod
+    def read(cls, now: datetime) -> _Log:
+        return cls(
+            now,
+            health_log.pushes(now),
+            health_log.outcomes(now),
+            health_log.retired(now),
+            health_log.missed(),
+        )
+
+    def of_receiver(self, project: str, name: str) -> ReceiverFacts:
+        key = project, name
+        pushes = self.pushes.get(key, health_log.Pushes(None, ()))
+        return ReceiverFacts(
+            last_push=pushes.last,
+            pushed_days=pushes.days,
+            outcomes=self.outcomes.get(key, {}),
+            retired=self.retired.get(key, ()),
+        )

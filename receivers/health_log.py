@@ -1,0 +1,110 @@
+"""What the delivery log says for the health checks.
+
+Each function is one query, whatever the number of receivers, and its cost has a bound that does not grow with the log.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Concat
+
+from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl
+from receivers.rules.health import MissedPushes
+from receivers.rules.health.calls import RetiredCalls
+from receivers.rules.health.rhythm import DAYS
+from receivers.rules.outcomes import Outcome
+
+RECENT: Final = timedelta(days=1)
+RECENT_RETIRED: Final = timedelta(days=7)  # a repository that is pushed to once a week still shows
+MOST_COUNTED: Final = 10_000  # deliveries, newest first, from which shares and sums are taken
+MOST_MISSED: Final = 1_000  # rows that are kept of pushes that were missed
+DAY: Final = timedelta(days=1)
+
+ReceiverKey = tuple[str, str]
+"""Project (empty for a cluster receiver) and name."""
+
+# Docker Hub sends `namespace/name`; the others have been seen in the wild or in Kargo's own tests.
+SPELLINGS: Final = ("", "library/", "_/", "docker.io/", "docker.io/library/", "index.docker.io/")
+"""What may stand before the comparable name of a repository of Docker Hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushes:
+    """When Docker Hub called a receiver last, and on which of the last days, the one that ends now first."""
+
+    last: datetime | None
+    days: tuple[bool, ...]
+
+
+def pushes(now: datetime) -> Mapping[ReceiverKey, Pushes]:
+    """Return when pushes came to each receiver that has a URL.
+
+    A few index look-ups for each receiver: counting all of its deliveries would take as long as there are many.
+    """
+    of_receiver = Delivery.objects.filter(
+        project=OuterRef("project"), receiver=OuterRef("receiver"), origin=Origin.PUSH
+    )
+    last = Subquery(of_receiver.order_by("-received_at").values("received_at")[:1])
+    days = {
+        f"day_{day}": Exists(
+            of_receiver.filter(received_at__gt=now - (day + 1) * DAY, received_at__lte=now - day * DAY)
+        )
+        for day in range(DAYS)
+    }
+    rows = ReceiverUrl.objects.filter(retired_at=None).annotate(last=last, **days)
+    return {
+        (project, receiver): Pushes(at, tuple(pushed))
+        for project, receiver, at, *pushed in rows.values_list("project", "receiver", "last", *days)
+    }
+
+
+def outcomes(now: datetime) -> Mapping[ReceiverKey, Mapping[str, int]]:
+    """Return how the recent pushes of each receiver ended, counted by outcome."""
+    recent = _newest(Delivery.objects.filter(received_at__gt=now - RECENT))
+    counted = recent.filter(origin=Origin.PUSH).values_list("project", "receiver", "outcome")
+    found: dict[ReceiverKey, dict[str, int]] = defaultdict(dict)
+    for project, receiver, outcome, count in counted.annotate(count=Count("pk")):
+        found[project, receiver][outcome] = count
+    return found
+
+
+def retired(now: datetime) -> Mapping[ReceiverKey, tuple[RetiredCalls, ...]]:
+    """Return the recent calls of former URLs by the receiver that they once belonged to."""
+    calls = Delivery.objects.filter(outcome=Outcome.RETIRED_URL, received_at__gt=now - RECENT_RETIRED)
+    counted = _newest(calls).values_list("project", "receiver", "url_suffix")
+    found: dict[ReceiverKey, tuple[RetiredCalls, ...]] = defaultdict(tuple)
+    for project, receiver, suffix, count, last in counted.annotate(
+        count=Count("pk"), last=Max("received_at")
+    ).order_by("url_suffix"):
+        found[project, receiver] += (RetiredCalls(suffix, count, last),)
+    return found
+
+
+def missed() -> Mapping[tuple[str, str], tuple[MissedPushes, ...]]:
+    """Return the tags that Docker Hub did not announce, nor any of their repository since, by project and Warehouse."""
+    names = [Concat(Value(before), OuterRef("repository")) for before in SPELLINGS[1:]]
+    later = Delivery.objects.filter(
+        repository__in=[OuterRef("repository"), *names],
+        project__in=[OuterRef("project"), ""],
+        received_at__gt=OuterRef("last_at"),
+        origin=Origin.PUSH,
+    )
+    rows = MissedPush.objects.filter(~Exists(later)).order_by("-last_at")[:MOST_MISSED]
+    found: dict[tuple[str, str], tuple[MissedPushes, ...]] = defaultdict(tuple)
+    for row in rows:
+        missed_here = MissedPushes(row.repository, row.tag, row.count, row.first_at, row.last_at)
+        found[row.project, row.warehouse] += (missed_here,)
+    return found
+
+
+def _newest(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Return the newest of these deliveries, as many as are counted, in no order."""
+    return Delivery.objects.filter(
+        pk__in=deliveries.order_by(F("received_at").desc()).values("pk")[:MOST_COUNTED]
+    )
