@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +17,7 @@ from receivers.rules.health import (
     MissedPushes,
     ReceiverFacts,
     WarehouseFacts,
+    covered_projects,
     most_urgent_first,
     orphaned_calls,
     receiver_findings,
@@ -24,7 +25,6 @@ from receivers.rules.health import (
     warehouse_findings,
 )
 from receivers.rules.health.calls import RetiredCalls
-from receivers.rules.kinds import KINDS
 from receivers.rules.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.tokens import utc_now
 
@@ -113,7 +113,7 @@ class Health:
         return tuple(f"{one.project or 'cluster'}/{one.receiver}" for one in others)
 
     def _of_warehouses(self, log: _Log) -> Iterator[Finding]:
-        covered = _covered(self._mirror.configs())
+        covered = covered_projects(self._mirror.configs())
         heartbeats = self._heartbeats.known()
         both = {
             yes: WarehouseFacts(yes, log.now, self._shortest_interval, heartbeats) for yes in (True, False)
@@ -122,16 +122,6 @@ class Health:
             facts = both["" in covered or warehouse.project in covered]
             missed = log.missed.get(warehouse.key)
             yield from warehouse_findings(warehouse, replace(facts, missed=missed) if missed else facts)
-
-
-def _covered(configs: Iterable[ReceiverConfig]) -> set[str]:
-    """Return the projects with a receiver that has a URL and is of a kind that is spoken; "" stands for all."""
-    found = set()
-    for config in configs:
-        published = {url.name for url in config.published}
-        if any(one.kind in KINDS and one.name in published for one in config.receivers):
-            found.add(config.project)
-    return found
 
 
 @dataclass(frozen=True, slots=True)

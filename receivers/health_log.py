@@ -15,6 +15,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Concat
 
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl
+from receivers.rules.announcing import SPELLINGS
 from receivers.rules.health import MissedPushes
 from receivers.rules.health.calls import RetiredCalls
 from receivers.rules.health.rhythm import DAYS
@@ -28,10 +29,6 @@ DAY: Final = timedelta(days=1)
 
 ReceiverKey = tuple[str, str]
 """Project (empty for a cluster receiver) and name."""
-
-# Docker Hub sends `namespace/name`; the others have been seen in the wild or in Kargo's own tests.
-SPELLINGS: Final = ("", "library/", "_/", "docker.io/", "docker.io/library/", "index.docker.io/")
-"""What may stand before the comparable name of a repository of Docker Hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +85,23 @@ def retired(now: datetime) -> Mapping[ReceiverKey, tuple[RetiredCalls, ...]]:
 
 def missed() -> Mapping[tuple[str, str], tuple[MissedPushes, ...]]:
     """Return the tags that Docker Hub did not announce, nor any of their repository since, by project and Warehouse."""
-    names = [Concat(Value(before), OuterRef("repository")) for before in SPELLINGS[1:]]
+    found: dict[tuple[str, str], tuple[MissedPushes, ...]] = defaultdict(tuple)
+    for row in still_missed().order_by("-last_at")[:MOST_MISSED]:
+        missed_here = MissedPushes(row.repository, row.tag, row.count, row.first_at, row.last_at)
+        found[row.project, row.warehouse] += (missed_here,)
+    return found
+
+
+def still_missed() -> QuerySet[MissedPush]:
+    """Return the missed pushes after which none of the same repository came to a receiver of the project, or of all."""
+    names = [Concat(Value(before), OuterRef("repository")) for before in SPELLINGS]
     later = Delivery.objects.filter(
-        repository__in=[OuterRef("repository"), *names],
+        repository__in=names,
         project__in=[OuterRef("project"), ""],
         received_at__gt=OuterRef("last_at"),
         origin=Origin.PUSH,
     )
-    rows = MissedPush.objects.filter(~Exists(later)).order_by("-last_at")[:MOST_MISSED]
-    found: dict[tuple[str, str], tuple[MissedPushes, ...]] = defaultdict(tuple)
-    for row in rows:
-        missed_here = MissedPushes(row.repository, row.tag, row.count, row.first_at, row.last_at)
-        found[row.project, row.warehouse] += (missed_here,)
-    return found
+    return MissedPush.objects.filter(~Exists(later))
 
 
 def _newest(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:

@@ -21,6 +21,7 @@ from receivers.janitor import BookKeeper, Janitor
 from receivers.kargo import FreightWatch, Heartbeats, Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
+from receivers.missed_pushes import MissedPushWatch
 from receivers.receiver_secrets import SecretChecks
 from receivers.receiver_urls import ReceiverUrls
 from receivers.refreshing import PATCH_TIMEOUT, RefreshSender
@@ -113,6 +114,9 @@ class Runtime:
         secrets = SecretChecks(self.mirror, configuration.system_namespace)
         shortest = timedelta(seconds=configuration.kargo_min_interval)
         self.health = Health(self.mirror, heartbeats, secrets, shortest)
+        self.missed = MissedPushWatch(self.mirror, self.freight)
+        self.mirror.add_listener(self.missed.note_change)
+        self.freight.add_listener(self.missed.note_freight)
         self._jobs = [
             Job("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
             Job("follower", self.follower.work, pause=0.0),
@@ -121,6 +125,7 @@ class Runtime:
             Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
             Job("book-keeper", BookKeeper(self.mirror, urls, self.unknown).work, pause=1.0),
             Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
+            Job("missed-pushes", self.missed.work, pause=5.0),
             Job("heartbeats", heartbeats.work, pause=30.0),
             Job("secret-checks", secrets.work, pause=1.0),
         ]

@@ -7,4 +7,13 @@ from receivers.kargo.pauses import Pauses
 from receivers.kargo.snapshot import Collision, Route, WarehouseKey
 from receivers.kargo.watcher import Freshness
 
-__all__ = ["Collision", "FreightWatch", "Freshness", "Heartbeats", "Mirror", "Pauses", "Route", "WarehouseKey"]
+__all__ = [
+    "Collision",
+    "FreightWatch",
+    "Freshness",
+    "Heartbeats",
+    "Mirror",
+    "Pauses",
+    "Route",
+    "WarehouseKey",
+]

@@ -6,7 +6,7 @@ Every check is a function from plain values to a `Finding` or None; what is not 
 from receivers.rules.health.cluster import unreadable
 from receivers.rules.health.finding import Finding, Severity, Subject, most_urgent_first
 from receivers.rules.health.receivers import ReceiverFacts, SecretState, orphaned_calls, receiver_findings
-from receivers.rules.health.subscribed import is_official, on_docker_hub
+from receivers.rules.health.subscribed import covered_projects, is_official, on_docker_hub
 from receivers.rules.health.warehouses import (
     Heartbeat,
     MissedPushes,
@@ -23,6 +23,7 @@ __all__ = [
     "Severity",
     "Subject",
     "WarehouseFacts",
+    "covered_projects",
     "is_official",
     "most_urgent_first",
     "on_docker_hub",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from receivers.rules.health.commands import edit_config, edit_warehouse
 from receivers.rules.health.finding import About, Finding
+from receivers.rules.kinds import KINDS
 from receivers.rules.repo_names import split_host
-from receivers.rules.resources import Warehouse
+from receivers.rules.resources import ReceiverConfig, Warehouse
 from receivers.rules.selectors import Broken
 from receivers.rules.subscriptions import Subscription
 from receivers.rules.wording import listed, quoted
@@ -28,6 +29,16 @@ def is_official(subscription: Subscription) -> bool:
     Webhooks belong to a repository's administrators, who for these are Docker: nobody else is called.
     """
     return subscription.kind == "image" and "/" not in subscription.repository
+
+
+def covered_projects(configs: Iterable[ReceiverConfig]) -> frozenset[str]:
+    """Return the projects with a receiver that has a URL and is of a kind that is spoken; "" stands for all of them."""
+    found = set()
+    for config in configs:
+        published = {url.name for url in config.published}
+        if any(one.kind in KINDS and one.name in published for one in config.receivers):
+            found.add(config.project)
+    return frozenset(found)
 
 
 def subscription_findings(about: About, warehouse: Warehouse, *, covered: bool) -> Iterator[Finding]:

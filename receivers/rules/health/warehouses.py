@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from receivers.rules.discovery import is_rate_limit
 from receivers.rules.health.commands import describe_warehouse, edit_warehouse
 from receivers.rules.health.finding import About, Finding, Subject
 from receivers.rules.health.intervals import format_duration, parse_duration
@@ -18,7 +19,6 @@ from receivers.rules.wording import quoted
 
 LONGEST_MESSAGE: Final = 500  # characters of a condition's message
 _FAILED: Final = {("Healthy", "DiscoveryFailed"), ("Ready", "DiscoveryFailure")}
-_RATE_LIMIT: Final = re.compile(r"(?i)toomanyrequests|\b429\b|rate limit")
 _RATE_LIMITED: Final = (
     "Docker Hub's rate limit: give Kargo credentials of a paid account, or set a longer interval"
 )
@@ -123,7 +123,7 @@ def _discovery(about: About, warehouse: Warehouse) -> Finding | None:
     if not failed:
         return None
     message = redact(failed[0].message)[:LONGEST_MESSAGE].rstrip(".")
-    limited = bool(_RATE_LIMIT.search(message))
+    limited = is_rate_limit(message)
     return about.urgent(
         "discovery failed",
         f"Kargo could not discover artifacts the last time it tried. {message}.",

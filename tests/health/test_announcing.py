@@ -1,0 +1,63 @@
+"""Which artifacts of new Freight Docker Hub should have announced, as pure functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from receivers.rules.announcing import announced, is_new, moves, spellings
+from receivers.rules.artifacts import Artifact, Freight
+from receivers.rules.resources import decode_warehouse
+from tests.worlds import image
+
+CHART = {"chart": {"repoURL": "oci://registry-1.docker.io/acme/chart"}}
+APP = Artifact("image", "acme/app", "1.1.0", "sha256:b")
+
+
+def warehouse(*subscriptions):
+    return decode_warehouse({"metadata": {"name": "main"}, "spec": {"subscriptions": list(subscriptions)}})
+
+
+def freight(*artifacts: Artifact) -> Freight:
+    return Freight("shop", "f", "", "main", None, artifacts)
+
+
+CASES = [
+    (APP, image("docker.io/acme/app"), True),
+    (APP, image("acme/web"), False),
+    (Artifact("image", "nginx", "1", ""), image("nginx"), False),
+    (Artifact("image", "ghcr.io/acme/app", "1", ""), image("ghcr.io/acme/app"), False),
+    (Artifact("chart", "acme/chart", "1", ""), CHART, True),
+    (Artifact("image", "acme/chart", "1", ""), CHART, False),
+]
+
+
+@pytest.mark.parametrize(("artifact", "subscription", "expected"), CASES)
+def test_docker_hub_announces_what_it_holds_and_somebody_owns(artifact, subscription, expected):
+    assert bool(announced(artifact, warehouse(subscription))) is expected
+
+
+NEW = [
+    ([], False),
+    ([freight(Artifact("image", "acme/web", "1", ""))], False),
+    ([freight(APP)], False),
+    ([freight(Artifact("image", "acme/app", "1.0.0", "sha256:a"))], True),
+    ([freight(Artifact("image", "acme/app", "1.1.0", "sha256:a"))], True),
+    ([freight(Artifact("image", "acme/app", "1.0.0", "sha256:a")), freight(APP)], False),
+]
+
+
+@pytest.mark.parametrize(("earlier", "expected"), NEW)
+def test_an_artifact_is_new_where_there_was_another_before(earlier, expected):
+    assert is_new(APP, earlier) is expected
+
+
+@pytest.mark.parametrize(("strategy", "expected"), [("Digest", True), ("SemVer", False), ("Lexical", False)])
+def test_only_digest_follows_a_tag_that_moves(strategy, expected):
+    (subscription,) = warehouse(image("acme/app", imageSelectionStrategy=strategy)).subscriptions
+    assert moves(subscription) is expected
+
+
+def test_a_delivery_cannot_have_a_plus_in_its_tag():
+    names, tags = spellings(Artifact("chart", "acme/chart", "1.0.0+build", ""))
+    assert {"acme/chart", "docker.io/acme/chart"} <= set(names)
+    assert tags == ["1.0.0+build", "1.0.0_build"]

@@ -1,0 +1,302 @@
+""" "Docker Hub did not call us": tags that Kargo finds by itself, and what is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from receivers.kargo import FreightWatch
+from receivers.missed_pushes import MissedPushWatch
+from receivers.models import Delivery, MissedPush, Origin
+from receivers.rules.artifacts import Freight
+from receivers.rules.outcomes import Outcome
+from receivers.rules.resources import FREIGHTS, WAREHOUSES
+from receivers.tokens import utc_now
+from tests.clusters import DemoCluster, until
+from tests.contract.mirrors import IMPATIENT, mirrored
+from tests.demo.kargo import Kargo, Warehouse, image
+from tests.worlds import Place, World
+
+HOUR = timedelta(hours=1)
+NOW = timedelta()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[DemoCluster]:
+    """A cluster with a controller and nobody who announces pushes."""
+    with DemoCluster(tmp_path_factory.mktemp("polled")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def kargo(cluster, tmp_path_factory) -> Iterator[Kargo]:
+    kargo = Kargo(cluster, tmp_path_factory.mktemp("registry") / "registry.sqlite3")
+    yield kargo
+    kargo.close()
+
+
+class Watched:
+    """A cluster in which missed pushes are looked for, since an hour ago."""
+
+    def __init__(self, mirror: Any, cluster: DemoCluster) -> None:
+        self.ahead = -HOUR
+        self.mirror = mirror
+        self.cluster = cluster
+        self.made: set[str] = set()
+        self.freight = FreightWatch(mirror.cluster, pauses=IMPATIENT)
+        self.missed = MissedPushWatch(mirror, self.freight, self.clock)
+        mirror.add_listener(self.missed.note_change)
+        mirror.add_listener(self._note)
+        self.freight.add_listener(self.missed.note_freight)
+        self.freight.start()
+        until("Freight is watched", lambda: self.freight.is_complete_since("", utc_now() + HOUR))
+
+    def _note(self, _: Any, __: Any, new: Any) -> None:
+        self.made.add(getattr(new, "last_freight_id", ""))
+
+    def clock(self) -> datetime:
+        return utc_now() + self.ahead
+
+    def rests_on(self, warehouse: Warehouse, *, covered: bool = True) -> Warehouse:
+        """Have a Warehouse in the state in which it has been for an hour."""
+        warehouse.settled()
+        if covered:
+            with World(self.cluster.kubeconfig) as world:
+                Place(world, warehouse.project).publish("hook")
+            until("its receiver is known", lambda: self._covers(warehouse))
+        until("it is known", lambda: self._knows(warehouse))
+        return warehouse
+
+    def _covers(self, warehouse: Warehouse) -> bool:
+        config = self.mirror.config(warehouse.project)
+        return bool(config and config.published)
+
+    def _knows(self, warehouse: Warehouse) -> bool:
+        known = self.mirror.warehouse(warehouse.project, "main")
+        generation: int = warehouse.raw["metadata"]["generation"]
+        freight: str = warehouse.status.get("lastFreightID", "")
+        return bool(known) and (known.generation, known.last_freight_id) == (generation, freight)
+
+    def polls(self, warehouse: Warehouse, tag: str) -> Freight:
+        """Have Kargo find a tag of the Warehouse's image, now; return the Freight that it makes."""
+        self.ahead = NOW
+        before = self.freight.of((warehouse.project, "main"))
+        warehouse.push(tag)
+        warehouse.refresh()
+        freight = self.has(warehouse, tag, before)
+        until("it is known to be Kargo's", lambda: freight.name in self.made)
+        return freight
+
+    def has(self, warehouse: Warehouse, tag: str, before: Sequence[Freight] = ()) -> Freight:
+        """Wait until there is Freight with a tag beside that from before; return it."""
+
+        def found() -> list[Freight]:
+            seen = [one for one in self.freight.of((warehouse.project, "main")) if one not in before]
+            return [one for one in seen if tag in {artifact.tag for artifact in one.artifacts}]
+
+        return until("Freight is seen", found)[0]
+
+    def later(self, warehouse: Warehouse) -> list[MissedPush]:
+        """Return what is on record for a Warehouse when the grace is over."""
+        self.ahead = timedelta(minutes=3)
+        self.missed.work()
+        return list(MissedPush.objects.filter(project=warehouse.project).order_by("repository"))
+
+
+@pytest.fixture
+def watched(database, cluster, kargo) -> Iterator[Watched]:
+    with mirrored(cluster.kubeconfig_for("kargoweb")) as mirror:
+        watched = Watched(mirror, cluster)
+        yield watched
+        watched.freight.stop()
+
+
+@pytest.fixture
+def warehouse(watched, kargo) -> Warehouse:
+    """A Warehouse with Freight of 1.0.0, whose project has a receiver."""
+    return stocked(watched, kargo)
+
+
+def stocked(
+    watched: Watched, kargo: Kargo, *more: dict[str, Any], covered: bool = True, **fields: Any
+) -> Warehouse:
+    """Return a Warehouse on `<project>/app` with Freight of the tags 1.0.0 and latest, which exist before it."""
+    warehouse = kargo.warehouse(image("not/there"), interval="1h0m0s")
+    for tag in ("latest", "1.0.0"):
+        warehouse.push(tag)
+    subscriptions = [image(warehouse.repository, strictSemvers=True, discoveryLimit=20, **fields), *more]
+    kargo.cluster.patch(WAREHOUSES, "main", warehouse.project, {"spec": {"subscriptions": subscriptions}})
+    until("its first Freight is there", lambda: warehouse.freight)
+    watched.has(warehouse, "latest" if fields.get("constraint") == "latest" else "1.0.0")
+    return watched.rests_on(warehouse, covered=covered)
+
+
+def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: Any) -> Delivery:
+    """Put a delivery on record."""
+    defaults: dict[str, Any] = {
+        "project": warehouse.project, "receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT,
+        "repository": warehouse.repository, "tag": tag, "received_at": utc_now() - ago,
+    }  # fmt: skip
+    return Delivery.objects.create(**(defaults | fields))
+
+
+def test_a_tag_that_kargo_found_and_nobody_announced_is_noted(watched, warehouse):
+    freight = watched.polls(warehouse, "1.1.0")
+    (row,) = watched.later(warehouse)
+    assert (row.warehouse, row.repository, row.tag, row.count) == ("main", warehouse.repository, "1.1.0", 1)
+    assert (row.freight, row.first_at, row.last_at) == (freight.name, freight.created_at, freight.created_at)
+
+
+def test_the_next_ones_are_counted(watched, warehouse):
+    for tag in ("1.1.0", "1.2.0"):
+        watched.polls(warehouse, tag)
+    (row,) = watched.later(warehouse)
+    assert (row.tag, row.count) == ("1.2.0", 2)
+
+
+def test_two_processes_count_the_same_freight_once(watched, warehouse):
+    freight = watched.polls(warehouse, "1.1.0")
+    watched.later(warehouse)
+    watched.ahead = NOW
+    watched.missed.note_freight(freight)
+    (row,) = watched.later(warehouse)
+    assert row.count == 1
+
+
+def test_after_a_delivery_the_count_begins_anew(watched, warehouse):
+    watched.polls(warehouse, "1.1.0")
+    watched.later(warehouse)
+    delivery(warehouse, "1.2.0", ago=-timedelta(seconds=1))
+    watched.polls(warehouse, "1.3.0")
+    MissedPush.objects.filter(project=warehouse.project).update(last_at=utc_now() - HOUR)
+    (row,) = watched.later(warehouse)
+    assert (row.tag, row.count) == ("1.3.0", 1)
+
+
+def test_what_was_there_before_we_came_is_looked_up(watched, warehouse, cluster):
+    with mirrored(cluster.kubeconfig_for("kargoweb")) as mirror:
+        again = Watched(mirror, cluster)
+        until("it is known", lambda: mirror.warehouse(warehouse.project, "main"))
+        time.sleep(1)  # Freight is told apart by the second in which it was made
+        freight = again.polls(warehouse, "1.1.0")
+        assert [one.name for one in again.freight.of((warehouse.project, "main"))] == [freight.name]
+        assert len(again.later(warehouse)) == 1
+        again.freight.stop()
+
+
+def test_before_the_grace_is_over_nothing_is_said(watched, warehouse):
+    watched.polls(warehouse, "1.1.0")
+    watched.missed.work()
+    assert not MissedPush.objects.filter(project=warehouse.project).exists()
+
+
+ANNOUNCED = {
+    "just before": {"ago": timedelta(seconds=10)},
+    "days before, for the tag does not move": {"ago": timedelta(days=3)},
+    "in the grace": {"ago": timedelta(seconds=-30)},
+    "to a receiver of the cluster": {"project": ""},
+    "and matched nothing": {"outcome": Outcome.NO_MATCH},
+    "and was redelivered": {"origin": Origin.REDELIVERY},
+}
+
+
+@pytest.mark.parametrize("fields", ANNOUNCED.values(), ids=ANNOUNCED)
+def test_a_push_that_arrived_is_never_reported(watched, warehouse, fields):
+    delivery(warehouse, "1.1.0", **fields)
+    watched.polls(warehouse, "1.1.0")
+    assert watched.later(warehouse) == []
+
+
+@pytest.mark.parametrize("before", ["docker.io/", "index.docker.io/"])
+def test_any_spelling_of_the_repository_will_do(watched, warehouse, before):
+    delivery(warehouse, "1.1.0", repository=before + warehouse.repository)
+    watched.polls(warehouse, "1.1.0")
+    assert watched.later(warehouse) == []
+
+
+OTHERS = {
+    "another tag": {"tag": "1.0.9"},
+    "another repository": {"repository": "acme/web"},
+    "another project's receiver": {"project": "another"},
+    "a test": {"origin": Origin.TEST},
+}
+
+
+@pytest.mark.parametrize("fields", OTHERS.values(), ids=OTHERS)
+def test_a_delivery_of_something_else_is_no_announcement(watched, warehouse, fields):
+    delivery(warehouse, **({"tag": "1.1.0"} | fields))
+    watched.polls(warehouse, "1.1.0")
+    assert len(watched.later(warehouse)) == 1
+
+
+@pytest.mark.parametrize(("ago", "noted"), [(2 * HOUR, 1), (HOUR / 2, 0)], ids=["too early", "in time"])
+def test_a_tag_that_moves_must_have_been_announced_lately(watched, kargo, ago, noted):
+    warehouse = stocked(watched, kargo, imageSelectionStrategy="Digest", constraint="latest")
+    delivery(warehouse, "latest", ago=ago)
+    watched.polls(warehouse, "latest")
+    assert len(watched.later(warehouse)) == noted
+
+
+@pytest.mark.parametrize("outcome", [Outcome.RETIRED_URL, Outcome.COLLISION, Outcome.INVALID_BODY])
+def test_docker_hub_that_called_in_vain_did_call(watched, warehouse, outcome):
+    delivery(warehouse, "", repository="", outcome=outcome)
+    watched.polls(warehouse, "1.1.0")
+    assert watched.later(warehouse) == []
+
+
+def test_the_first_freight_of_a_warehouse_says_nothing(watched, kargo):
+    warehouse = watched.rests_on(kargo.warehouse(interval="1h0m0s"))
+    watched.polls(warehouse, "1.0.0")
+    assert watched.later(warehouse) == []
+
+
+def test_freight_that_somebody_made_by_hand_says_nothing(watched, warehouse, kargo):
+    warehouse.push("0.9.0")
+    made = warehouse.freight[0]
+    old = [made["images"][0] | {"tag": "0.9.0", "digest": "sha256:" + "0" * 64}]
+    body = {"metadata": {"name": "by-hand"}, "origin": made["origin"], "images": old}
+    watched.ahead = NOW
+    kargo.create(FREIGHTS, body, warehouse.project)
+    watched.has(warehouse, "0.9.0")
+    assert watched.later(warehouse) == []
+
+
+def test_only_what_is_new_in_freight_was_pushed(watched, kargo):
+    kargo.registry.put("acme/sidecar", "2.0.0")
+    warehouse = stocked(watched, kargo, image("acme/sidecar", strictSemvers=True, discoveryLimit=20))
+    watched.polls(warehouse, "1.1.0")
+    assert [row.repository for row in watched.later(warehouse)] == [warehouse.repository]
+
+
+def test_a_warehouse_that_was_just_changed_may_select_what_is_old(watched, warehouse, kargo):
+    watched.ahead = NOW
+    changed = [image(warehouse.repository, strictSemvers=True, discoveryLimit=20, constraint=">=1.0.0")]
+    kargo.cluster.patch(WAREHOUSES, "main", warehouse.project, {"spec": {"subscriptions": changed}})
+    watched.polls(warehouse, "1.1.0")
+    assert watched.later(warehouse) == []
+
+
+def test_just_after_the_start_somebody_may_have_called_in_vain(watched, warehouse):
+    watched.missed._started = utc_now() - timedelta(minutes=10)
+    watched.polls(warehouse, "1.1.0")
+    assert watched.later(warehouse) == []
+
+
+def test_without_a_receiver_nobody_could_call(watched, kargo):
+    warehouse = stocked(watched, kargo, covered=False)
+    watched.polls(warehouse, "1.1.0")
+    assert watched.later(warehouse) == []
+
+
+@pytest.mark.parametrize("repository", ["official", "ghcr.io/acme/other"])
+def test_docker_hub_announces_no_official_images_and_none_of_other_registries(watched, kargo, repository):
+    kargo.registry.put(repository, "1.0.0")
+    warehouse = stocked(watched, kargo, image(repository, strictSemvers=True, discoveryLimit=20))
+    kargo.registry.put(repository, "1.1.0")
+    delivery(warehouse, "1.1.0")
+    watched.polls(warehouse, "1.1.0")
+    assert watched.later(warehouse) == []
