@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from receivers import health_log
 from receivers.kargo import Collision, Freshness, Heartbeats, Mirror
@@ -28,10 +28,27 @@ from receivers.rules.health.calls import RetiredCalls
 from receivers.rules.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.tokens import utc_now
 
-KEPT_SECONDS: Final = (
-    5.0  # so that several people who look, and their pages that update themselves, cost one look
-)
+KEPT_SECONDS: Final = 5.0  # so that several people who look, and pages that update themselves, cost one look
+RHYTHM_KEPT_SECONDS: Final = 300.0  # on which days pushes came: the dearest query, and days go by slowly
 BLIP_SECONDS: Final = 60.0  # that a watch may fail before it is told; the API server may be restarting
+
+T = TypeVar("T")
+
+
+class _Kept(Generic[T]):
+    """A value that is made anew when it is asked for and has grown too old; by one thread, while the others wait."""
+
+    def __init__(self, make: Callable[[], T], seconds: float) -> None:
+        self._make = make
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._value: tuple[float, T] | None = None
+
+    def get(self) -> T:
+        with self._lock:
+            if self._value is None or time.monotonic() - self._value[0] > self._seconds:
+                self._value = time.monotonic(), self._make()
+            return self._value[1]
 
 
 class Health:
@@ -44,25 +61,22 @@ class Health:
         self._heartbeats = heartbeats
         self._secrets = secrets
         self._shortest_interval = shortest_interval
-        self._lock = threading.Lock()
-        self._kept: tuple[float, tuple[Finding, ...]] | None = None
+        self._kept = _Kept(self.look, KEPT_SECONDS)
+        self._pushed_days = _Kept(lambda: health_log.pushed_days(utc_now()), RHYTHM_KEPT_SECONDS)
 
     def findings(self, project: str | None = None) -> tuple[Finding, ...]:
         """Return the findings of one project (empty: of the cluster receivers and the cluster), or (None) all.
 
-        The most urgent come first. They are up to `KEPT_SECONDS` old. Four queries, whatever there is.
+        The most urgent come first. They are up to `KEPT_SECONDS` old. Five queries at most, whatever there is.
         """
-        with self._lock:
-            if self._kept is None or time.monotonic() - self._kept[0] > KEPT_SECONDS:
-                self._kept = time.monotonic(), self.look()
-            found = self._kept[1]
+        found = self._kept.get()
         return found if project is None else tuple(one for one in found if one.project == project)
 
     def look(self) -> tuple[Finding, ...]:
         """Return all findings as of now, most urgent first."""
         found = list(self._of_watches())
         if self._mirror.ready:  # before, receivers and Warehouses would seem to lack what is not listed yet
-            log = _Log.read(utc_now())
+            log = _Log.read(utc_now(), self._pushed_days.get())
             found += self._of_receivers(log)
             found += self._of_warehouses(log)
         return most_urgent_first(found)
@@ -129,16 +143,18 @@ class _Log:
     """What the delivery log says at one moment."""
 
     now: datetime
-    pushes: Mapping[tuple[str, str], health_log.Pushes]
+    pushed_days: Mapping[tuple[str, str], tuple[bool, ...]]
+    last_pushes: Mapping[tuple[str, str], datetime | None]
     outcomes: Mapping[tuple[str, str], Mapping[str, int]]
     retired: Mapping[tuple[str, str], tuple[RetiredCalls, ...]]
     missed: Mapping[tuple[str, str], tuple[MissedPushes, ...]]
 
     @classmethod
-    def read(cls, now: datetime) -> _Log:
+    def read(cls, now: datetime, pushed_days: Mapping[tuple[str, str], tuple[bool, ...]]) -> _Log:
         return cls(
             now,
-            health_log.pushes(now),
+            pushed_days,
+            health_log.last_pushes(),
             health_log.outcomes(now),
             health_log.retired(now),
             health_log.missed(),
@@ -146,10 +162,12 @@ class _Log:
 
     def of_receiver(self, project: str, name: str) -> ReceiverFacts:
         key = project, name
-        pushes = self.pushes.get(key, health_log.Pushes(None, ()))
+        last, days = self.last_pushes.get(key), self.pushed_days.get(key, ())
+        if last is not None and last > self.now - health_log.DAY:
+            days = (True, *days[1:])  # what is kept of the days may be a few minutes old
         return ReceiverFacts(
-            last_push=pushes.last,
-            pushed_days=pushes.days,
+            last_push=last,
+            pushed_days=days,
             outcomes=self.outcomes.get(key, {}),
             retired=self.retired.get(key, ()),
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -31,34 +30,39 @@ ReceiverKey = tuple[str, str]
 """Project (empty for a cluster receiver) and name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pushes:
-    """When Docker Hub called a receiver last, and on which of the last days, the one that ends now first."""
+def last_pushes() -> Mapping[ReceiverKey, datetime | None]:
+    """Return when Docker Hub called each receiver that has a URL last; None if it never did, as far as is known."""
+    last = Subquery(_pushes_of_receiver().order_by("-received_at").values("received_at")[:1])
+    rows = ReceiverUrl.objects.filter(retired_at=None).annotate(last=last)
+    return {
+        (project, receiver): at for project, receiver, at in rows.values_list("project", "receiver", "last")
+    }
 
-    last: datetime | None
-    days: tuple[bool, ...]
 
+def pushed_days(now: datetime) -> Mapping[ReceiverKey, tuple[bool, ...]]:
+    """Return for each receiver that has a URL whether it was called on each of the last days, that of now first.
 
-def pushes(now: datetime) -> Mapping[ReceiverKey, Pushes]:
-    """Return when pushes came to each receiver that has a URL.
-
-    A few index look-ups for each receiver: counting all of its deliveries would take as long as there are many.
+    A few index look-ups for each receiver: to count all of its deliveries would take longer, the more there are.
     """
-    of_receiver = Delivery.objects.filter(
-        project=OuterRef("project"), receiver=OuterRef("receiver"), origin=Origin.PUSH
-    )
-    last = Subquery(of_receiver.order_by("-received_at").values("received_at")[:1])
     days = {
         f"day_{day}": Exists(
-            of_receiver.filter(received_at__gt=now - (day + 1) * DAY, received_at__lte=now - day * DAY)
+            _pushes_of_receiver().filter(
+                received_at__gt=now - (day + 1) * DAY, received_at__lte=now - day * DAY
+            )
         )
         for day in range(DAYS)
     }
-    rows = ReceiverUrl.objects.filter(retired_at=None).annotate(last=last, **days)
+    rows = ReceiverUrl.objects.filter(retired_at=None).annotate(**days)
     return {
-        (project, receiver): Pushes(at, tuple(pushed))
-        for project, receiver, at, *pushed in rows.values_list("project", "receiver", "last", *days)
+        (project, receiver): tuple(pushed)
+        for project, receiver, *pushed in rows.values_list("project", "receiver", *days)
     }
+
+
+def _pushes_of_receiver() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(
+        project=OuterRef("project"), receiver=OuterRef("receiver"), origin=Origin.PUSH
+    )
 
 
 def outcomes(now: datetime) -> Mapping[ReceiverKey, Mapping[str, int]]:
@@ -95,9 +99,10 @@ def missed() -> Mapping[tuple[str, str], tuple[MissedPushes, ...]]:
 def still_missed() -> QuerySet[MissedPush]:
     """Return the missed pushes after which none of the same repository came to a receiver of the project, or of all."""
     names = [Concat(Value(before), OuterRef("repository")) for before in SPELLINGS]
-    later = Delivery.objects.filter(
+    # The project is hidden from SQLite, which would take the index by receiver and read all that a project ever had.
+    later = Delivery.objects.alias(scope=Concat(F("project"), Value(""))).filter(
         repository__in=names,
-        project__in=[OuterRef("project"), ""],
+        scope__in=[OuterRef("project"), Value("")],
         received_at__gt=OuterRef("last_at"),
         origin=Origin.PUSH,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|μs|ns|m|s)")
@@ -20,6 +21,7 @@ _SECONDS: Final = {
 _LONGEST: Final = 64  # characters; Go writes 25 at most
 
 
+@lru_cache  # ten thousand Warehouses have a handful of intervals
 def parse_duration(text: str) -> timedelta | None:
     """Return a duration such as `5m0s`; None for what is none, or negative. Source: Go's `time.ParseDuration`."""
     if not text or len(text) > _LONGEST or _PART.sub("", text):
