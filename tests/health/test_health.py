@@ -30,7 +30,7 @@ FIVE_MINUTES = timedelta(minutes=5)
 
 
 @pytest.fixture
-def mirror(demo_cluster):
+def mirror(database, demo_cluster):
     with mirrored(demo_cluster.kubeconfig) as mirror:
         yield mirror
 
@@ -217,6 +217,10 @@ class TestCost:
             assert health.findings() is before
             assert {one.project for one in health.findings(place.name)} == {place.name}
         assert len(queries) == 0
+
+
+def test_the_background_of_a_serving_process_does_not_stumble(product, place):
+    assert "is tried again" not in product.log()
 
 
 def run(kubeconfig: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
