@@ -51,8 +51,8 @@ class Delivery(models.Model):
     `project` is empty for a cluster receiver. `status` is the HTTP status of our answer, None while there is none;
     a delivery that has an outcome but no status was finished after a restart, when nobody waited for the answer.
     `push_id` is set when the body was understood, and shared by the deliveries that announce one push, as Docker Hub
-    sends several for an image of several platforms. `original` is the delivery that this one repeats, `actor` the user who had it sent; both are empty for
-    what a stranger sent. `ended_at` is when nothing more was to be expected of it.
+    sends several for an image of several platforms. `original` is the delivery that this one repeats, `actor` the user
+    who had it sent; both are empty for what a stranger sent. `ended_at` is when nothing more was to be expected of it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
