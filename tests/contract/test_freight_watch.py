@@ -1,0 +1,140 @@
+"""Freight is seen as it comes into being, on any API server, whatever happens to the watch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receivers.cluster.client import connect
+from receivers.kargo import FreightWatch
+from receivers.kargo.freight import OVERLAP
+from receivers.rules.artifacts import Freight
+from receivers.rules.resources import FREIGHTS
+from receivers.tokens import utc_now
+from tests.clusters import Cluster, DemoCluster, until
+from tests.contract.mirrors import IMPATIENT
+
+
+class Watched:
+    """A watch, what it has told, and a way to make Freight."""
+
+    def __init__(self, kubeconfig: Path, **options: Any) -> None:
+        self.client = connect(str(kubeconfig))
+        self.watch = FreightWatch(lambda: self.client, pauses=IMPATIENT, **options)
+        self.told: list[Freight] = []
+        self.begun = 0
+        self.watch.add_listener(self.told.append)
+        self.watch.add_restart_listener(self._begin)
+
+    def _begin(self) -> None:
+        self.begun += 1
+
+    def make(self, name: str, project: str, warehouse: str = "main", tag: str = "1.2.3") -> None:
+        """Make Freight as Kargo does."""
+        image = {"repoURL": "docker.io/example/app", "tag": tag, "digest": f"sha256:{name}"}
+        origin = {"kind": "Warehouse", "name": warehouse}
+        body = {"metadata": {"name": name}, "alias": f"alias-{name}", "origin": origin, "images": [image]}
+        kind = {"apiVersion": FREIGHTS.api_version, "kind": FREIGHTS.kind}
+        self.client.create(FREIGHTS, kind | body, project)
+
+    def names(self) -> list[str]:
+        """Return the names of the Freight that was told of."""
+        return [one.name for one in self.told]
+
+
+@contextlib.contextmanager
+def watching(kubeconfig: Path, **options: Any) -> Iterator[Watched]:
+    """A watch that has begun."""
+    watched = Watched(kubeconfig, **options)
+    watched.watch.start()
+    try:
+        until("it has begun", lambda: all(one.is_watching for one in watched.watch.watchers))
+        yield watched
+    finally:
+        watched.watch.stop()
+        watched.client.close()
+
+
+def test_new_freight_is_told_of_and_remembered_by_warehouse(cluster: Cluster, namespace: str) -> None:
+    with watching(cluster.kubeconfig) as watched:
+        watched.make("f1", namespace)
+        watched.make("f2", namespace, "other", tag="2.0.0")
+        until("both are seen", lambda: {"f1", "f2"} <= set(watched.names()))
+        [freight] = watched.watch.of((namespace, "main"))
+        assert (freight.alias, freight.artifacts[0].repository, freight.artifacts[0].tag) == (
+            "alias-f1",
+            "example/app",
+            "1.2.3",
+        )
+        assert freight.created_at is not None
+
+
+def test_freight_that_was_there_before_is_not_told_of(cluster: Cluster, namespace: str) -> None:
+    with watching(cluster.kubeconfig) as watched:
+        watched.make("old", namespace)
+    with watching(cluster.kubeconfig, namespaces=(namespace,)) as watched:
+        watched.make("new", namespace)
+        until("the new one is seen", lambda: "new" in watched.names())
+        assert "old" not in watched.names()
+
+
+def test_it_knows_since_when_nothing_is_missing(cluster: Cluster, namespace: str) -> None:
+    before = utc_now()
+    with watching(cluster.kubeconfig) as watched:
+        assert not watched.watch.is_complete_since(namespace, before)
+        assert watched.watch.is_complete_since(namespace, utc_now() + OVERLAP)
+
+
+@pytest.fixture
+def lonely(demo: DemoCluster) -> str:
+    demo.api.post("/api/v1/namespaces", {"metadata": {"name": "lonely"}})
+    return "lonely"
+
+
+def test_a_dropped_watch_goes_on_where_it_was(demo: DemoCluster, lonely: str) -> None:
+    with watching(demo.kubeconfig) as watched:
+        for number in range(4):
+            demo.faults(dropWatches=True)
+            watched.make(f"f{number}", lonely)
+        until("all are seen", lambda: watched.names() == [f"f{number}" for number in range(4)])
+        assert watched.begun == 1
+
+
+def test_a_history_that_is_gone_is_a_new_beginning(demo: DemoCluster, lonely: str) -> None:
+    with watching(demo.kubeconfig) as watched:
+        first = utc_now() + timedelta(seconds=1)
+        demo.faults(expireWatches=True)
+        until("it has begun again", lambda: watched.begun == 2)
+        assert not watched.watch.is_complete_since(lonely, first - timedelta(minutes=1))
+        until("it watches", lambda: all(one.is_watching for one in watched.watch.watchers))
+        watched.make("after", lonely)
+        until("it is seen", lambda: "after" in watched.names())
+
+
+def test_without_permission_it_says_so_and_claims_nothing(demo: DemoCluster, lonely: str) -> None:
+    watched = Watched(demo.kubeconfig_for("nobody"))
+    watched.watch.start()
+    try:
+        [freshness] = until("it says so", lambda: [one for one in watched.watch.freshness() if one.error])
+        assert "freights" in freshness.error
+        assert not watched.watch.is_complete_since(lonely, utc_now() + timedelta(hours=1))
+    finally:
+        watched.watch.stop()
+        watched.client.close()
+
+
+def test_only_so_much_is_remembered(demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receivers.kargo.freight.REMEMBERED", 3)
+    with watching(demo.kubeconfig) as watched:
+        begun = utc_now() + OVERLAP
+        for number in range(5):
+            watched.make(f"f{number}", lonely, f"w{number % 2}")
+        until("all are seen", lambda: len(watched.told) == 5)
+        left = [one.name for name in ("w0", "w1") for one in watched.watch.of((lonely, name))]
+        assert sorted(left) == ["f2", "f3", "f4"]
+        assert not watched.watch.is_complete_since(lonely, begun - timedelta(seconds=2))
