@@ -26,19 +26,11 @@ from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery, Refresh
 from receivers.refreshing import RefreshSender
 from receivers.rules.artifacts import Freight
-from receivers.rules.following import (
-    Ended,
-    Looking,
-    Lost,
-    Need,
-    Step,
-    Waiting,
-    is_handled,
-    step,
-)
+from receivers.rules.following import is_handled, step
 from receivers.rules.outcomes import RefreshOutcome, RefreshState
 from receivers.rules.patience import Schedule
 from receivers.rules.resources import WAREHOUSES, Resource, Warehouse
+from receivers.rules.story import Ended, Looking, Lost, Need, Step, Waiting
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)

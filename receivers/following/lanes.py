@@ -12,7 +12,8 @@ from uuid import UUID
 
 from receivers.following.story import Followed
 from receivers.kargo import WarehouseKey
-from receivers.rules.following import discovery_failure, is_handled
+from receivers.rules.conditions import discovery_failure
+from receivers.rules.following import is_handled
 from receivers.rules.resources import Warehouse
 
 MOST: Final = (

@@ -13,8 +13,8 @@ from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInsta
 from receivers.kargo import FreightWatch, WarehouseKey
 from receivers.models import Refresh
 from receivers.rules.artifacts import Discovered, Freight, decode_discovered, decode_freight
-from receivers.rules.following import Need, Request, Seen
 from receivers.rules.resources import FREIGHTS, WAREHOUSES, Warehouse, decode_warehouse
+from receivers.rules.story import Need, Request, Seen
 
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 LOOKS_AT_ONCE: Final = 8  # requests under way: enough for a hundred Warehouses a second when each takes 30 ms

@@ -10,10 +10,11 @@ from typing import Final
 from receivers.models import REASON_LENGTH, Delivery, Origin, Refresh, storable
 from receivers.refreshing import Asked
 from receivers.rules.artifacts import Freight
-from receivers.rules.following import Ended, Lost, Patience, Request, Step, Waiting, given_up
+from receivers.rules.making import given_up
 from receivers.rules.outcomes import RefreshOutcome, RefreshState
 from receivers.rules.patience import Schedule
 from receivers.rules.push import Push
+from receivers.rules.story import Ended, Lost, Patience, Request, Step, Waiting
 from receivers.rules.times import parse_time
 
 MOST_EVENTS: Final = 60  # of one story; asking again is bounded well below
