@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from demo.account import USER
 from demo.apiserver.kubeconfig import write_kubeconfig
 from demo.children import Children
 from demo.docker_hub import Webhook, registered
@@ -145,11 +146,14 @@ class Installation:
 
     def _environment(self) -> Mapping[str, str]:
         """Return kargoweb's environment: what the user has set, and what ties it to the demo."""
+        password = self.places.password.read_text(encoding="utf-8").strip()
         kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_DEMO}
         return kept | {
             "KUBECONFIG": str(self.places.kubeconfig),
             "KARGOWEB_DATA_DIR": str(self._configuration.data_dir.resolve()),
             "KARGOWEB_MANAGE_RECEIVERS": "true",
+            # Nobody but the demo tells a password: whoever deploys kargoweb would have to write it there himself.
+            "KARGOWEB_SIGN_IN_NOTE": f"This is the demo: sign in as {USER} with the password {password}",
         }
 
     def _is_ready(self) -> bool:

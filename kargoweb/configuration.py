@@ -73,6 +73,7 @@ class Configuration:
     lag_delays: tuple[float, ...]
     keep_days: int
     log_level: str
+    sign_in_note: str
 
 
 def read_configuration(variables: Mapping[str, str] = os.environ) -> Configuration:
@@ -112,6 +113,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         lag_delays=env.read("KARGOWEB_LAG_DELAYS", (10.0, 60.0, 300.0), DELAYS),
         keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, whole(1, 3650)),
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR")),
+        sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
     )
     env.finish()
     return _with_data_dir(configuration)

@@ -3,7 +3,8 @@
 from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
-from receivers import pages, probes, webhook
+from receivers import probes, webhook
+from receivers.pages import audit_list, project, projects, sign_in, theme
 
 urlpatterns = [
     # First, for most requests are pushes. Under any prefix: an Ingress may or may not strip its base path.
@@ -12,7 +13,13 @@ urlpatterns = [
     ),
     path("healthz", probes.health, name="health"),
     path("readyz", probes.readiness, name="readiness"),
-    path("", pages.home, name="home"),
-    path("sign-in", auth_views.LoginView.as_view(template_name="sign_in.html"), name="sign-in"),
+    path("", projects.projects, name="home"),
+    path("projects/<str:name>", project.project, name="project"),
+    path("projects/<str:name>/receivers/<str:receiver>", project.receiver, name="receiver"),
+    path("cluster", project.project, {"name": ""}, name="cluster"),
+    path("cluster/receivers/<str:receiver>", project.receiver, {"name": ""}, name="cluster-receiver"),
+    path("audit", audit_list.audit, name="audit"),
+    path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),
+    path("theme", theme.choose, name="theme"),
 ]

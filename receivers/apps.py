@@ -7,3 +7,9 @@ class ReceiversConfig(AppConfig):
     """Receives, records and follows Docker Hub pushes."""
 
     name = "receivers"
+
+    def ready(self) -> None:
+        """Have what people do recorded."""
+        from receivers import audit  # noqa: PLC0415 - its models need the apps set up
+
+        audit.connect()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from receivers.kargo import Mirror
-from receivers.models import Delivery
+from receivers.models import Audit, Delivery
 from receivers.receiver_urls import ReceiverUrls
 from receivers.rules.resources import ReceiverConfig
 from receivers.tokens import utc_now
@@ -39,14 +39,17 @@ class BookKeeper:
 
 
 class Janitor:
-    """Deletes deliveries, and all that belongs to them, when they are older than `keep_days`."""
+    """Deletes deliveries, all that belongs to them, and what people did, when they are older than `keep_days`."""
 
     def __init__(self, keep_days: int) -> None:
         self._keep = timedelta(days=keep_days)
 
     def work(self) -> bool:
         """Delete some. Returns whether there are more."""
-        old = Delivery.objects.filter(received_at__lt=utc_now() - self._keep).order_by("received_at")
+        before = utc_now() - self._keep
+        forgotten = Audit.objects.filter(at__lt=before).order_by("at").values_list("pk", flat=True)
+        Audit.objects.filter(pk__in=list(forgotten[:DELETED_AT_ONCE])).delete()
+        old = Delivery.objects.filter(received_at__lt=before).order_by("received_at")
         ids = list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE])
         if ids:
             Delivery.objects.filter(pk__in=ids).delete()

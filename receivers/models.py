@@ -177,6 +177,11 @@ class Refresh(models.Model):
                 condition=models.Q(state=RefreshState.WAITING),
             ),
             models.Index(fields=["owner"], name="refresh_open", condition=models.Q(outcome="")),
+            models.Index(
+                fields=["project", "-ended_at"],
+                name="refresh_freight",
+                condition=models.Q(outcome=RefreshOutcome.FREIGHT),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -257,3 +262,29 @@ class MissedPush(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project}/{self.warehouse} {self.repository}:{self.tag}"
+
+
+class Audit(models.Model):
+    """Something that a person did, or tried to. `project` and `receiver` are empty where it was about neither.
+
+    `user` and `delivery` are no references: what was done stays on record when they are gone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    at = models.DateTimeField()
+    user = models.CharField(max_length=TEXT_LENGTH)
+    action = models.CharField(max_length=32)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    receiver = models.CharField(max_length=NAME_LENGTH, blank=True)
+    delivery = models.UUIDField(null=True, blank=True)
+    detail = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-at", "-id"], name="audit_newest"),
+            models.Index(fields=["address", "action", "-at"], name="audit_by_address"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.action}"

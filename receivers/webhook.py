@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from receivers import runtime
+from receivers.addresses import client_address
 from receivers.intake import BodyIncomplete, BodyTooLarge, Call, Reply
 from receivers.rules import answers
 from receivers.rules.answers import Answer
@@ -108,14 +109,6 @@ def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
         if key.startswith("HTTP_") and key not in NOT_HEADERS
     ]
     return [(name, value) for name, value in found if value] + sorted(named)
-
-
-def client_address(environ: dict[str, Any], hops: int) -> str:
-    """Return the sender's address: the peer's, or what the outermost of `hops` (0 or more) own proxies saw."""
-    forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
-    if hops and len(forwarded) >= hops:
-        return str(forwarded[-hops])
-    return str(environ.get("REMOTE_ADDR", ""))
 
 
 def read_body(stream: BinaryIO, content_length: str) -> bytes:

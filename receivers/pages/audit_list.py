@@ -1,0 +1,48 @@
+"""The audit list: what people did, newest first."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, Final
+
+from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from receivers.access import Action, allowed, page
+from receivers.models import Audit
+
+PAGE_SIZE: Final = 50
+EVERYWHERE: Final = ""  # what people did in any project: only who is an admin of all reads it
+
+
+@page
+@require_safe
+def audit(request: Any) -> HttpResponse:
+    """List a page of it; `before` is the last entry of the page before, so that new entries move nothing."""
+    allowed(request, Action.AUDIT, EVERYWHERE)
+    entries = Audit.objects.order_by("-at", "-id")
+    if before := _cursor(request.GET.get("before", "")):
+        at, pk = before
+        entries = entries.filter(Q(at__lt=at) | Q(at=at, id__lt=pk))
+    shown = list(entries[: PAGE_SIZE + 1])
+    more = len(shown) > PAGE_SIZE
+    shown = shown[:PAGE_SIZE]
+    context = {
+        "entries": shown,
+        "next": f"{shown[-1].at.isoformat()}~{shown[-1].pk}" if more else "",
+        "later": bool(before),
+    }
+    return render(request, "audit.html", context)
+
+
+def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:
+    """Read what `next` was; None for anything else."""
+    at, _, pk = text.partition("~")
+    try:
+        moment, key = datetime.fromisoformat(at), uuid.UUID(pk)
+    except ValueError:
+        return None
+    return (moment, key) if moment.tzinfo else None

@@ -1,0 +1,92 @@
+"""One project, or the cluster receivers: receivers and how to register them, Warehouses, recent deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from receivers import audit, reads, runtime
+from receivers.access import Action, allowed, may, page
+from receivers.pages import live
+from receivers.pages.receiver_rows import ReceiverRow, receiver_rows
+from receivers.pages.warehouse_rows import warehouse_rows
+from receivers.rules.resources import ReceiverConfig
+from receivers.templatetags.kargoweb import project_url
+
+RECENT: Final = 10  # deliveries
+WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
+
+
+@page
+@require_safe
+def project(request: Any, name: str) -> HttpResponse:
+    """Show a project, or the cluster receivers if `name` is empty; for HTMX only the recent deliveries."""
+    allowed(request, Action.SEE, name)
+    return _page(request, name)
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def receiver(request: Any, name: str, receiver: str) -> HttpResponse:
+    """POST reveals a receiver's URL; GET says whether a push has come, for HTMX, which asks until one has."""
+    allowed(request, Action.REVEAL if request.method == "POST" else Action.SEE, name)
+    row = _receiver(name, receiver, reveal=request.method == "POST")
+    if request.method == "POST":
+        return _reveal(request, row)
+    if request.htmx:
+        return render(request, "_receiver_state.html", {"receiver": row})
+    return redirect(f"{project_url(name)}#receiver-{receiver}")
+
+
+def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
+    """Show a URL, which is a credential: whoever sees it is on record, and caches keep nothing (see `page`)."""
+    if not row.url:
+        raise Http404
+    audit.record(request, Action.REVEAL, project=row.project, receiver=row.name)
+    if request.htmx:
+        return render(request, "_receiver_url.html", {"receiver": row, "may_reveal": True})
+    return _page(request, row.project, revealed=row.name)
+
+
+def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
+    config = runtime.current().mirror.config(name)
+    rows = receiver_rows(config, reads.last_deliveries([name]), receiver if reveal else "")
+    found = next((row for row in rows if row.name == receiver), None)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
+    recent = live.part(
+        request, "_delivery_table.html", {"deliveries": reads.recent_deliveries(name, RECENT), "of": name}
+    )
+    if request.htmx.target == "recent":
+        return live.answer(request, recent)
+    mirror = runtime.current().mirror
+    config = mirror.config(name)
+    there = not name or config is not None or any(one.name == name for one in mirror.projects())
+    last = reads.last_deliveries([name])
+    if not there and mirror.ready and not last:
+        raise Http404
+    context = {
+        "name": name,
+        "there": there or not mirror.ready,
+        "receivers": receiver_rows(config, last, revealed),
+        "may_reveal": may(request.user, Action.REVEAL, name),
+        "recent": recent,
+        **(_warehouses(request, name, config) if name else {}),
+    }
+    return render(request, "project.html", context)
+
+
+def _warehouses(request: Any, name: str, config: ReceiverConfig | None) -> Mapping[str, Any]:
+    mirror = runtime.current().mirror
+    shown = Paginator(mirror.warehouses(name), WAREHOUSES_SHOWN).get_page(request.GET.get("page"))
+    configs = [one for one in (config, mirror.config("")) if one is not None]
+    return {"warehouses": warehouse_rows(name, list(shown.object_list), configs), "page": shown}

@@ -1,0 +1,122 @@
+"""Projects: all that one may see, at one look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from receivers import reads, runtime
+from receivers.access import Access, page
+from receivers.models import ReceiverUrl
+from receivers.pages import live
+from receivers.pages.attention import attention
+from receivers.rules.charts import Chart, stacked
+from receivers.tokens import utc_now
+
+PAGE_SIZE: Final = 50  # projects; more is slow to read, and one can search
+SORTS: Final = {"name": "Name", "last": "Last delivery", "attention": "Needs attention"}
+EVERY: Final = "5s"
+CHARTED: Final = "deliveries in 24 h"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of a project without asking the log. `name` is empty for the cluster receivers."""
+
+    name: str
+    receivers: tuple[str, ...]
+    warehouses: int
+    attention: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """A project with what the log says of it. `median` is in seconds, None if nothing became Freight."""
+
+    summary: Summary
+    chart: Chart
+    median: float | None
+    last: Mapping[str, Any] | None
+
+
+@page
+@require_safe
+def projects(request: Any) -> HttpResponse:
+    """List the projects; for HTMX only the rows, if they have changed."""
+    query = request.GET.get("q", "").strip()
+    sort = request.GET.get("sort", "") if request.GET.get("sort", "") in SORTS else "name"
+    summaries = _sorted(_matching(_summaries(request.access), query), sort)
+    shown = Paginator(summaries, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "rows": _rows(shown.object_list),
+        "page": shown,
+        "query": query,
+        "sort": sort,
+        "ready": runtime.current().mirror.ready,
+    }
+    part = live.part(request, "_projects.html", context)
+    if request.htmx.target == "projects":
+        return live.answer(request, part, every=EVERY)
+    return render(
+        request, "projects.html", {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS}
+    )
+
+
+def _summaries(access: Access) -> list[Summary]:
+    """Return the cluster receivers (if there are any) and the projects that may be seen, by name."""
+    mirror = runtime.current().mirror
+    configs = {config.project: config for config in mirror.configs()}
+    names = {project.name for project in mirror.projects()} | configs.keys()
+    if not mirror.ready:  # the history can be read nevertheless
+        names |= set(ReceiverUrl.objects.values_list("project", flat=True).distinct())
+    if access.projects is not None:
+        names &= access.projects
+    counts = attention(access)
+    return [
+        Summary(
+            name,
+            tuple(one.name for one in configs[name].receivers) if name in configs else (),
+            len(mirror.warehouses(name)) if name else 0,
+            counts.get(name, 0),
+        )
+        for name in sorted(names)
+    ]
+
+
+def _matching(summaries: Iterable[Summary], query: str) -> list[Summary]:
+    wanted = query.lower()
+    return [one for one in summaries if wanted in (one.name or "cluster receivers")]
+
+
+def _sorted(summaries: list[Summary], sort: str) -> list[Summary]:
+    if sort == "attention":
+        return sorted(summaries, key=lambda one: -one.attention)
+    if sort == "last":
+        times: dict[str, float] = {}
+        for (project, _), row in reads.last_deliveries(None).items():
+            times[project] = max(times.get(project, 0.0), row["received_at"].timestamp())
+        return sorted(summaries, key=lambda one: -times.get(one.name, 0.0))
+    return summaries
+
+
+def _rows(summaries: Iterable[Summary]) -> list[ProjectRow]:
+    """Add what the log says. Four queries, however many projects there are."""
+    shown = list(summaries)
+    names = [one.name for one in shown]
+    last: dict[str, Mapping[str, Any]] = {}
+    by_receiver = reads.last_deliveries(names)
+    for (project, _), row in by_receiver.items():
+        if project not in last or row["received_at"] > last[project]["received_at"]:
+            last[project] = row
+    tones = reads.hourly_tones(by_receiver.keys(), utc_now())
+    medians = reads.push_to_freight(names)
+    return [
+        ProjectRow(one, stacked(tones.get(one.name, []), CHARTED), medians.get(one.name), last.get(one.name))
+        for one in shown
+    ]

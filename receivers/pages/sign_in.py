@@ -1,0 +1,40 @@
+"""Signing in, and what people see who have tried too often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib.auth.views import LoginView
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from receivers.addresses import ip_address
+from receivers.tokens import utc_now
+
+
+class SignIn(LoginView):
+    """The sign-in page. Who is signed in already goes on to the projects."""
+
+    template_name = "sign_in.html"
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add the line that whoever installed kargoweb wants to be read here."""
+        return super().get_context_data(**kwargs) | {"note": settings.KARGOWEB.sign_in_note}
+
+
+def locked_out(request: Any, response: HttpResponse | None, credentials: Any) -> HttpResponse:
+    """Answer somebody who has failed too often: 429, and when to come back. django-axes calls it."""
+    name = (credentials or {}).get("username") or request.POST.get("username", "")
+    attempts = AccessAttempt.objects.filter(username=name, ip_address=ip_address(request))
+    last = attempts.order_by("-attempt_time").first()
+    ends = (last.attempt_time if last else utc_now()) + settings.AXES_COOLOFF_TIME
+    wait = max(1, round((ends - utc_now()).total_seconds()))
+    headers = {"Retry-After": str(wait), "Cache-Control": "no-store"}
+    return HttpResponse(
+        render(request, "locked_out.html", {"ends": ends, "limit": settings.AXES_FAILURE_LIMIT}).content,
+        status=429,
+        headers=headers,
+    )

@@ -1,0 +1,33 @@
+"""Light, dark, or as the system has it: kept in a cookie, so that the first byte of a page is in the right colours."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+COOKIE: Final = "theme"
+THEMES: Final = ("system", "light", "dark")
+YEAR: Final = 365 * 24 * 3600  # seconds
+
+
+def theme_of(request: Any) -> str:
+    """Return the theme that somebody has chosen, `system` if none."""
+    chosen = request.COOKIES.get(COOKIE, "")
+    return chosen if chosen in THEMES else THEMES[0]
+
+
+@require_POST
+def choose(request: Any) -> HttpResponse:
+    """Keep the chosen theme and go back. For browsers without JavaScript; `kargoweb.js` does it without a request."""
+    back = request.POST.get("next", "")
+    inside = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
+    response = redirect(back if inside else "home")
+    chosen = request.POST.get("theme", "")
+    if chosen in THEMES:
+        # The script reads and writes it as well.
+        response.set_cookie(COOKIE, chosen, max_age=YEAR, samesite="Lax", secure=request.is_secure())
+    return response

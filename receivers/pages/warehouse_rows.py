@@ -1,0 +1,72 @@
+"""Warehouses as the page of a project shows them: what reaches them, and what came of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from receivers import reads
+from receivers.models import Refresh
+from receivers.rules.coverage import covering, is_on_docker_hub
+from receivers.rules.outcomes import RefreshOutcome
+from receivers.rules.resources import ReceiverConfig, Warehouse
+from receivers.rules.subscriptions import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    """A subscription, and (project, name) of the receivers that hear of pushes to it."""
+
+    subscription: Subscription
+    on_docker_hub: bool
+    covered_by: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseRow:
+    """A Warehouse. `push` is the delivery that it was asked for last, `refresh` what came of that.
+
+    `freight` is the last refresh that ended as Freight, `median` the seconds that took in the middle; both are taken
+    from the last `reads.REFRESHES_READ` refreshes, None if there is none among them.
+    """
+
+    name: str
+    manual: bool
+    subscriptions: tuple[SubscriptionRow, ...]
+    push: Mapping[str, Any] | None
+    refresh: Refresh | None
+    freight: Refresh | None
+    median: float | None
+
+
+def warehouse_rows(
+    project: str, warehouses: Sequence[Warehouse], configs: Sequence[ReceiverConfig]
+) -> list[WarehouseRow]:
+    """Return the rows of these Warehouses of a project. Two queries."""
+    refreshes = reads.last_refreshes(project, [one.name for one in warehouses])
+    pushes = reads.announced({several[0].delivery_id for several in refreshes.values()})
+    return [_row(one, refreshes.get(one.name, []), pushes, configs) for one in warehouses]
+
+
+def _row(
+    warehouse: Warehouse,
+    refreshes: Sequence[Refresh],
+    pushes: Mapping[Any, Mapping[str, Any]],
+    configs: Sequence[ReceiverConfig],
+) -> WarehouseRow:
+    freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT]
+    spans = [span for one in freight if (span := reads.freight_seconds(one)) is not None]
+    return WarehouseRow(
+        name=warehouse.name,
+        manual=warehouse.creation_policy == "Manual",
+        subscriptions=tuple(
+            SubscriptionRow(one, is_on_docker_hub(one), covering(one, configs))
+            for one in warehouse.subscriptions
+        ),
+        push=pushes.get(refreshes[0].delivery_id) if refreshes else None,
+        refresh=refreshes[0] if refreshes else None,
+        freight=freight[0] if freight else None,
+        median=statistics.median(spans) if spans else None,
+    )

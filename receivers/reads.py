@@ -1,0 +1,138 @@
+"""What the pages read of the log. Every read is one query or two, however many rows a page has, and has a bound."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from django.db import models
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import TruncHour
+
+from receivers.models import Delivery, ReceiverUrl, Refresh
+from receivers.rules.outcomes import RefreshOutcome, Tone, tone
+
+# What lists show and no more: dictionaries, so that a template that asks for more gets nothing and no query.
+DELIVERY_COLUMNS: Final = (
+    "id", "received_at", "origin", "project", "receiver", "repository", "tag",
+    "status", "outcome", "reason", "warehouses", "duration_ms",
+)  # fmt: skip
+HOURS: Final = 24
+RECEIVERS_READ: Final = 100  # of one project, for its recent deliveries; SQLite joins 500 selections at most
+FREIGHT_READ: Final = 50  # refreshes of a project that its median is of
+REFRESHES_READ: Final = 20  # of a Warehouse: the last push, and the last one that became Freight
+
+ReceiverKey = tuple[str, str]
+M = TypeVar("M", bound=models.Model)
+
+
+def last_deliveries(projects: Collection[str] | None) -> dict[ReceiverKey, Mapping[str, Any]]:
+    """Return the last delivery of every receiver that has had one, by (project, receiver); None: of all projects.
+
+    Receivers that are gone are among them. Two queries.
+    """
+    receivers = ReceiverUrl.objects.values("project", "receiver").distinct()
+    if projects is not None:
+        receivers = receivers.filter(project__in=projects)
+    of_receiver = Delivery.objects.filter(project=OuterRef("project"), receiver=OuterRef("receiver"))
+    newest = of_receiver.order_by("-received_at").values("pk")[:1]
+    ids = [row["last"] for row in receivers.annotate(last=Subquery(newest)) if row["last"]]
+    rows = Delivery.objects.filter(pk__in=ids).values(*DELIVERY_COLUMNS)
+    return {(row["project"], row["receiver"]): row for row in rows}
+
+
+def hourly_tones(receivers: Collection[ReceiverKey], now: datetime) -> dict[str, list[Mapping[Tone, int]]]:
+    """Return how many deliveries these receivers had, by project: one mapping an hour, the oldest first.
+
+    Projects without any are not in it. One query, which reads the deliveries of the last 24 hours by index.
+    """
+    since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+    counted = (
+        Delivery.objects.filter(
+            project__in={project for project, _ in receivers},
+            receiver__in={receiver for _, receiver in receivers},
+            received_at__gte=since,
+        )
+        .values("project", "outcome", hour=TruncHour("received_at"))
+        .annotate(n=Count("pk"))
+        .order_by()
+    )
+    columns: dict[str, list[dict[Tone, int]]] = defaultdict(lambda: [{} for _ in range(HOURS)])
+    for row in counted:
+        at = min(HOURS - 1, int((row["hour"] - since).total_seconds() // 3600))
+        column = columns[row["project"]][at]
+        which = tone(row["outcome"])
+        column[which] = column.get(which, 0) + row["n"]
+    return {project: list(of_project) for project, of_project in columns.items()}
+
+
+def push_to_freight(projects: Collection[str]) -> dict[str, float]:
+    """Return the median of the seconds from asking a Warehouse to Freight, by project. One query."""
+    spans: dict[str, list[float]] = defaultdict(list)
+    selection = (
+        "SELECT id, project, requested_at, ended_at FROM receivers_refresh"
+        f" WHERE project = %s AND outcome = '{RefreshOutcome.FREIGHT}' AND ended_at IS NOT NULL"
+        f" ORDER BY ended_at DESC LIMIT {FREIGHT_READ}"
+    )
+    for one in of_each(Refresh, selection, [(name,) for name in projects]):
+        if (span := freight_seconds(one)) is not None:
+            spans[one.project].append(span)
+    return {project: statistics.median(of_project) for project, of_project in spans.items()}
+
+
+def freight_seconds(refresh: Refresh) -> float | None:
+    """Return the seconds from the first request of a refresh to its end, None if one of them is not known."""
+    if refresh.requested_at is None or refresh.ended_at is None:
+        return None
+    return max(0.0, (refresh.ended_at - refresh.requested_at).total_seconds())
+
+
+def recent_deliveries(project: str, count: int) -> list[Mapping[str, Any]]:
+    """Return the newest deliveries to a project's receivers ("" for the cluster's), newest first. Three queries."""
+    known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
+    names = list(dict.fromkeys(known[: 4 * RECEIVERS_READ]))[:RECEIVERS_READ]
+    selection = (
+        "SELECT id FROM receivers_delivery WHERE project = %s AND receiver = %s"
+        f" ORDER BY received_at DESC LIMIT {int(count)}"
+    )
+    ids = [one.pk for one in of_each(Delivery, selection, [(project, name) for name in names])]
+    rows = Delivery.objects.filter(pk__in=ids).order_by("-received_at", "-id").values(*DELIVERY_COLUMNS)
+    return list(rows[:count])
+
+
+def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Refresh]]:
+    """Return the newest refreshes of Warehouses of a project, newest first, by Warehouse. One query.
+
+    They have no `story`; the deliveries that they are for are read by `announced`.
+    """
+    selection = (
+        "SELECT id, delivery_id, warehouse, state, outcome, reason, requested_at, ended_at, freight, freight_alias"
+        " FROM receivers_refresh WHERE project = %s AND warehouse = %s"
+        f" ORDER BY id DESC LIMIT {REFRESHES_READ}"
+    )
+    found: dict[str, list[Refresh]] = defaultdict(list)
+    for one in of_each(Refresh, selection, [(project, name) for name in warehouses]):
+        found[one.warehouse].append(one)
+    return {name: sorted(several, key=lambda one: one.pk, reverse=True) for name, several in found.items()}
+
+
+def announced(ids: Iterable[Any]) -> dict[Any, Mapping[str, Any]]:
+    """Return deliveries by id, as lists show them. One query."""
+    return {row["id"]: row for row in Delivery.objects.filter(pk__in=list(ids)).values(*DELIVERY_COLUMNS)}
+
+
+def of_each(model: type[M], selection: str, parameters: Sequence[tuple[str, ...]]) -> list[M]:
+    """Run a selection once for each tuple of parameters, all in one statement; 500 at most.
+
+    This is how "the newest few of each" is had by index on every database: SQLite has no LATERAL.
+    """
+    if not parameters:
+        return []
+    # The texts are this module's; whatever comes from outside is a parameter.
+    sql = " UNION ALL ".join(
+        f"SELECT * FROM ({selection}) AS s{number}" for number, _ in enumerate(parameters)
+    )
+    return list(model._default_manager.raw(sql, [value for one in parameters for value in one]))

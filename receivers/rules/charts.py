@@ -1,0 +1,60 @@
+"""Small charts as geometry: what a template draws as SVG, which a strict Content-Security-Policy allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from receivers.rules.outcomes import Tone
+
+COLUMN: Final = 4  # units from one column to the next; one unit of it is the gap
+HEIGHT: Final = 20  # units of the tallest column
+STACKED: Final = (Tone.GOOD, Tone.PLAIN, Tone.OPEN, Tone.BAD)  # from the ground up; what is bad is on top
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A rectangle; `y` counts from above, as in SVG."""
+
+    tone: Tone
+    x: int
+    y: float
+    width: int
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Stacked columns, and what they say in words."""
+
+    width: int
+    height: int
+    bars: tuple[Bar, ...]
+    total: int
+    text: str
+
+
+def stacked(columns: Sequence[Mapping[Tone, int]], what: str) -> Chart:
+    """Draw a column for each mapping, oldest first; `what` names the things counted, such as `deliveries in 24 h`.
+
+    Columns are scaled to the tallest; whatever is there at all is at least one unit high.
+    """
+    tallest = max((sum(column.values()) for column in columns), default=0)
+    bars = tuple(bar for at, column in enumerate(columns) for bar in _column(at, column, tallest))
+    sums = {tone: sum(column.get(tone, 0) for column in columns) for tone in STACKED}
+    total = sum(sums.values())
+    parts = ", ".join(f"{count} {tone}" for tone, count in sums.items() if count)
+    return Chart(
+        len(columns) * COLUMN, HEIGHT, bars, total, f"{total} {what}: {parts}" if total else f"no {what}"
+    )
+
+
+def _column(at: int, column: Mapping[Tone, int], tallest: int) -> list[Bar]:
+    bars, top = [], float(HEIGHT)
+    for tone in STACKED:
+        if count := column.get(tone, 0):
+            height = max(1.0, round(count / tallest * (HEIGHT - len(STACKED)), 2))
+            top = round(top - height, 2)
+            bars.append(Bar(tone, at * COLUMN, top, COLUMN - 1, height))
+    return bars

@@ -1,0 +1,87 @@
+// What HTML and HTMX leave: copying, the keyboard, the theme, relative times. Nothing depends on it.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  root.classList.add("scripted");
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // Times, in the words of receivers/rules/times.py
+  const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const ago = (seconds) => {
+    const size = Math.abs(seconds);
+    if (size < 1) return "now";
+    const [unit, name] = UNITS.find(([unit]) => size >= unit);
+    const text = `${Math.floor(size / unit)} ${name}`;
+    return seconds > 0 ? `${text} ago` : `in ${text}`;
+  };
+  const tell = (within) => all("time[data-relative]", within).forEach((time) => {
+    const text = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  });
+  setInterval(() => document.hidden || tell(), 1000);
+
+  // What needs a script is shown where there is one.
+  const show = (within) => all("[data-copy], [data-help]", within).forEach((one) => { one.hidden = false; });
+  show();
+  document.addEventListener("htmx:load", ({ target }) => { show(target.parentElement ?? target); tell(target); });
+  // Nobody looks: what asks again and again waits.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden && (event.target.getAttribute("hx-trigger") ?? "").startsWith("every")) event.preventDefault();
+  });
+
+  const copy = async (button) => {
+    const label = button.querySelector("span");
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      label.textContent = "Copied";
+    } catch {
+      label.textContent = "Select it and copy";
+    }
+    setTimeout(() => { label.textContent = "Copy"; }, 2000);
+  };
+  const choose = (theme) => {
+    root.dataset.theme = theme;
+    const secure = location.protocol === "https:" ? ";secure" : "";
+    document.cookie = `theme=${theme};path=/;max-age=31536000;samesite=lax${secure}`;
+  };
+  const help = () => document.getElementById("help")?.showModal();
+  document.addEventListener("click", (event) => {
+    const on = (selector) => event.target.closest(selector);
+    if (on("[data-copy]")) copy(on("[data-copy]"));
+    if (on("[data-help]")) help();
+    if (on(".theme button")) {
+      event.preventDefault();
+      choose(on(".theme button").value);
+    }
+    all("details.menu[open]").filter((menu) => !menu.contains(event.target)).forEach((menu) => { menu.open = false; });
+  });
+
+  // Rows are found again by their id when a list has been sent anew.
+  const move = (step) => {
+    const rows = all(".rows tbody tr");
+    const at = rows.findIndex((row) => row.classList.contains("current"));
+    const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
+    if (!next) return;
+    rows[at]?.classList.remove("current");
+    next.classList.add("current");
+    next.scrollIntoView({ block: "nearest" });
+    next.querySelector("a")?.focus({ preventScroll: true });
+  };
+  let current = "";
+  document.addEventListener("htmx:beforeSwap", () => { current = document.querySelector("tr.current")?.id ?? ""; });
+  document.addEventListener("htmx:afterSettle", () => { if (current) document.getElementById(current)?.classList.add("current"); });
+  const keys = {
+    j: () => move(1),
+    k: () => move(-1),
+    "?": help,
+    "/": () => document.querySelector("[data-search]")?.focus(),
+    Enter: () => document.querySelector("tr.current a")?.click(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") all("details.menu[open]").forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); });
+    const busy = event.target.closest("input, textarea, select, dialog[open]") || event.ctrlKey || event.metaKey || event.altKey;
+    if (busy || !keys[event.key] || (event.key === "Enter" && event.target.closest("a, button, summary"))) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+})();
