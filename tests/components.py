@@ -16,6 +16,7 @@ import pytest
 LEFT_OUT: Final = "LEFT OUT: "
 # Each program with the way to get it.
 COMPONENTS: Final = {
+    "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",
     "kubectl": "apt-get install kubernetes-client",
 }

@@ -20,7 +20,7 @@ from receivers.rules.charts import Chart, stacked
 from receivers.tokens import utc_now
 
 PAGE_SIZE: Final = 50  # projects; more is slow to read, and one can search
-SORTS: Final = {"name": "Name", "last": "Last delivery", "attention": "Needs attention"}
+SORTS: Final = {"name": "By name", "last": "By last delivery", "attention": "What needs attention first"}
 EVERY: Final = "5s"
 CHARTED: Final = "deliveries in 24 h"
 

@@ -1,0 +1,95 @@
+"""Fixtures of the browser tests: Chromium, a product with some history, and a visitor for every role."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import Group, User
+from django.contrib.sessions.backends.db import SessionStore
+
+# Playwright's API for threads runs an event loop in this one, in which Django would refuse to use the database.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.pages import CHROMIUM_FLAGS, Visitor
+from tests.clusters import DemoCluster
+from tests.components import require
+from tests.deliveries import ended, routed
+from tests.product import Product
+from tests.worlds import Place, World, image, push_body
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    path = require("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def shop(shared_product: Product, demo_cluster: DemoCluster) -> Place:
+    """A project with two Warehouses, a receiver that has had pushes, one that waits, and deliveries of some outcomes."""
+    demo_cluster.faults()
+    with World(demo_cluster.kubeconfig) as world:
+        place = routed(shared_product, world, image("example/shop", constraint="^1.0.0"), warehouses=2)
+        place.publish(place.receiver, "waiting")
+    bodies = [push_body("example/shop", "1.2.3"), push_body("example/shop", "2.0.0"), b"{", push_body("a/b")]
+    for body in bodies:
+        ended(shared_product.post(place.path(), body).headers["X-Kargoweb-Delivery"])
+    return place
+
+
+@pytest.fixture(scope="session")
+def visitor_in(chromium: Browser, shared_product: Product) -> Any:
+    """Make a visitor who is signed in and is in these groups: `visitor_in("viewer", "operator:shop")`."""
+
+    def visitor_in(*groups: str, superuser: bool = False) -> Visitor:
+        user = User.objects.create_user(f"someone-{secrets.token_hex(4)}", is_superuser=superuser)
+        user.groups.set([Group.objects.get_or_create(name=name)[0] for name in groups])
+        return Visitor(chromium, shared_product.url, [session_cookie(shared_product, user)])
+
+    return visitor_in
+
+
+def session_cookie(product: Product, user: User) -> dict[str, str]:
+    """Sign a user in, without the form, and return the cookie."""
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    assert session.session_key
+    return {"name": "sessionid", "value": session.session_key, "url": product.url}
+
+
+@pytest.fixture(scope="session")
+def stranger(chromium: Browser, shared_product: Product) -> Visitor:
+    """Nobody is signed in."""
+    return Visitor(chromium, shared_product.url, [])
+
+
+@pytest.fixture(scope="session")
+def viewer(visitor_in: Any) -> Visitor:
+    """Sees everything but receiver URLs."""
+    return visitor_in("viewer")
+
+
+@pytest.fixture(scope="session")
+def operator(visitor_in: Any) -> Visitor:
+    """Reveals, fires, redelivers, mutes."""
+    return visitor_in("operator")
+
+
+@pytest.fixture(scope="session")
+def admin(visitor_in: Any) -> Visitor:
+    """Also reads the audit list."""
+    return visitor_in("admin")
