@@ -5,7 +5,7 @@
   root.classList.add("scripted");
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-  // Times, in the words of receivers/rules/times.py
+  // Times, in the words of receivers/rules/spans.py
   const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const ago = (seconds) => {
     const size = Math.abs(seconds);

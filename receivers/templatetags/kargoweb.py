@@ -12,7 +12,7 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
-from receivers.rules import times
+from receivers.rules import spans
 from receivers.rules.charts import Chart
 from receivers.rules.outcomes import Tone, tone
 from receivers.tokens import utc_now
@@ -62,20 +62,20 @@ def when(at: datetime | None) -> SafeString:
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         at.isoformat(timespec="milliseconds"),
         f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        times.ago((utc_now() - at).total_seconds()),
+        spans.ago((utc_now() - at).total_seconds()),
     )
 
 
 @register.filter
 def milliseconds(value: float | None) -> str:
     """Show a duration given in milliseconds; a dash for None."""
-    return "–" if value is None else times.duration(value / 1000)
+    return "–" if value is None else spans.duration(value / 1000)
 
 
 @register.filter
 def seconds(value: float | None) -> str:
     """Show a duration given in seconds; a dash for None."""
-    return "–" if value is None else times.duration(value)
+    return "–" if value is None else spans.duration(value)
 
 
 @register.simple_tag

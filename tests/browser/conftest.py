@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -37,7 +36,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def shop(shared_product: Product, demo_cluster: DemoCluster) -> Place:
-    """A project with two Warehouses, a receiver that has had pushes, one that waits, and deliveries of some outcomes."""
+    """A project with two Warehouses, a receiver with deliveries of several outcomes, and one that waits."""
     demo_cluster.faults()
     with World(demo_cluster.kubeconfig) as world:
         place = routed(shared_product, world, image("example/shop", constraint="^1.0.0"), warehouses=2)
@@ -49,7 +48,7 @@ def shop(shared_product: Product, demo_cluster: DemoCluster) -> Place:
 
 
 @pytest.fixture(scope="session")
-def visitor_in(chromium: Browser, shared_product: Product) -> Any:
+def visitor_in(chromium: Browser, shared_product: Product) -> Callable[..., Visitor]:
     """Make a visitor who is signed in and is in these groups: `visitor_in("viewer", "operator:shop")`."""
 
     def visitor_in(*groups: str, superuser: bool = False) -> Visitor:
@@ -78,18 +77,18 @@ def stranger(chromium: Browser, shared_product: Product) -> Visitor:
 
 
 @pytest.fixture(scope="session")
-def viewer(visitor_in: Any) -> Visitor:
+def viewer(visitor_in: Callable[..., Visitor]) -> Visitor:
     """Sees everything but receiver URLs."""
     return visitor_in("viewer")
 
 
 @pytest.fixture(scope="session")
-def operator(visitor_in: Any) -> Visitor:
+def operator(visitor_in: Callable[..., Visitor]) -> Visitor:
     """Reveals, fires, redelivers, mutes."""
     return visitor_in("operator")
 
 
 @pytest.fixture(scope="session")
-def admin(visitor_in: Any) -> Visitor:
+def admin(visitor_in: Callable[..., Visitor]) -> Visitor:
     """Also reads the audit list."""
     return visitor_in("admin")

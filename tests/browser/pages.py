@@ -1,10 +1,10 @@
-"""What tests of pages in a real browser share: a browser, people who are signed in, and what must hold on every page."""
+"""What tests of pages in a real browser share: people who are signed in, and what must hold on every page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
@@ -19,7 +19,8 @@ CHROMIUM_FLAGS: Final = [
 ]
 PHONE: Final = {"width": 390, "height": 844}
 DESK: Final = {"width": 1280, "height": 800}
-THEMES: Final = ("light", "dark")
+Theme = Literal["light", "dark"]
+THEMES: Final[tuple[Theme, ...]] = ("light", "dark")
 # What a page that answers with an error says of itself; it is the answer that was wanted.
 EXPECTED: Final = "Failed to load resource: the server responded with a status of"
 
@@ -67,16 +68,16 @@ class Visitor:
 
     @contextmanager
     def page(
-        self, *, viewport: Any = None, theme: str = "light", javascript: bool = True
+        self, *, viewport: Any = DESK, theme: Theme = "light", javascript: bool = True
     ) -> Iterator[Watched]:
         """Give a page in a window of its own; when it is left, it must not have complained.
 
-        `theme` is that of the system; `viewport` is `DESK` unless given.
+        `theme` is that of the system.
         """
         context = self._browser.new_context(
-            viewport=viewport or DESK,
+            viewport=viewport,
             color_scheme=theme,
-            java_script_enabled=javascript,  # type: ignore[arg-type]
+            java_script_enabled=javascript,
         )
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         try:
