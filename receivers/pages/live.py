@@ -40,7 +40,7 @@ def answer(request: Any, found: Part, every: str = "3s") -> HttpResponse:
     """
     if "seen" not in request.GET:
         context = {"part": found, "id": request.htmx.target, "every": every, "url": request.get_full_path()}
-        return HttpResponse(render_to_string("_live.html", context))
+        return HttpResponse(render_to_string("_live.html", context, request))
     if request.GET["seen"] == found.seen:
         return HttpResponse(status=204)
     return HttpResponse(render_to_string("_live_content.html", {"part": found}))

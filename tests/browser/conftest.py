@@ -16,7 +16,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.pages import CHROMIUM_FLAGS, Visitor
+from tests.browser.pages import CHROMIUM_FLAGS, PASSWORD, Visitor
 from tests.clusters import DemoCluster
 from tests.components import require
 from tests.deliveries import ended, routed
@@ -48,12 +48,25 @@ def shop(shared_product: Product, demo_cluster: DemoCluster) -> Place:
 
 
 @pytest.fixture(scope="session")
-def visitor_in(chromium: Browser, shared_product: Product) -> Callable[..., Visitor]:
+def make_person(database: None) -> Callable[..., str]:
+    """Make somebody in these groups who may sign in with `PASSWORD`; return the user name."""
+
+    def make_person(*groups: str) -> str:
+        user = User.objects.create_user(f"someone-{secrets.token_hex(4)}", password=PASSWORD)
+        user.groups.set([Group.objects.get_or_create(name=name)[0] for name in groups])
+        return user.username
+
+    return make_person
+
+
+@pytest.fixture(scope="session")
+def visitor_in(
+    chromium: Browser, shared_product: Product, make_person: Callable[..., str]
+) -> Callable[..., Visitor]:
     """Make a visitor who is signed in and is in these groups: `visitor_in("viewer", "operator:shop")`."""
 
-    def visitor_in(*groups: str, superuser: bool = False) -> Visitor:
-        user = User.objects.create_user(f"someone-{secrets.token_hex(4)}", is_superuser=superuser)
-        user.groups.set([Group.objects.get_or_create(name=name)[0] for name in groups])
+    def visitor_in(*groups: str) -> Visitor:
+        user = User.objects.get(username=make_person(*groups))
         return Visitor(chromium, shared_product.url, [session_cookie(shared_product, user)])
 
     return visitor_in

@@ -17,6 +17,7 @@ CHROMIUM_FLAGS: Final = [
     "--disable-component-update",
     "--no-first-run",
 ]
+PASSWORD: Final = "correct horse battery staple"
 PHONE: Final = {"width": 390, "height": 844}
 DESK: Final = {"width": 1280, "height": 800}
 Theme = Literal["light", "dark"]

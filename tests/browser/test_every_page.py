@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.pages import DESK, PHONE, THEMES, Visitor, assert_accessible, assert_fits
+from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.worlds import Place
 
 PAGES = {
@@ -22,7 +22,7 @@ PAGES = {
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_barrier_in_either_theme(admin: Visitor, shop: Place, name: str, theme: str):
+def test_a_page_has_no_barrier_in_either_theme(admin: Visitor, shop: Place, name: str, theme: Theme):
     with admin.page(theme=theme) as watched:
         assert_accessible(watched.open(PAGES[name].format(project=shop.name)))
 
@@ -54,7 +54,7 @@ def test_a_page_can_be_read_without_javascript(admin: Visitor, shop: Place, name
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-def test_the_sign_in_page_has_no_barrier(stranger: Visitor, theme: str, viewport: dict[str, int]):
+def test_the_sign_in_page_has_no_barrier(stranger: Visitor, theme: Theme, viewport: dict[str, int]):
     with stranger.page(theme=theme, viewport=viewport) as watched:
         page = watched.open("/sign-in")
         assert_fits(page)

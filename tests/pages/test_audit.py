@@ -1,0 +1,55 @@
+"""The audit list."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from receivers.janitor import Janitor
+from receivers.models import Audit
+from receivers.pages.audit_list import PAGE_SIZE
+
+
+def test_an_admin_reads_who_did_what(signed_in, product, world):
+    browser = signed_in("admin")
+    page = browser.open("/audit")
+    assert browser.status == 200
+    assert "sign in" in page
+
+
+@pytest.mark.parametrize("group", ["operator", "admin:somewhere"])
+def test_nobody_else_does(signed_in, group):
+    browser = signed_in(group)
+    page = browser.open("/audit")
+    assert browser.status in {403, 404}
+    assert 'href="/audit"' not in page
+
+
+def test_pages_follow_one_another_without_gap_or_overlap(signed_in, database):
+    at = datetime.now(UTC) + timedelta(days=1)  # before all that other tests record
+    Audit.objects.bulk_create(
+        Audit(at=at, user=f"paged-{number}", action="mute") for number in range(PAGE_SIZE + 5)
+    )
+    browser = signed_in("admin")
+    first = browser.open("/audit")
+    later = re.search(r'href="(\?before=[^"]+)" rel="next"', first)
+    assert later
+    second = browser.open("/audit" + later[1])
+    names = [set(re.findall(r">(paged-\d+)<", page)) for page in (first, second)]
+    assert (len(names[0]), len(names[0] | names[1])) == (PAGE_SIZE, PAGE_SIZE + 5)
+
+
+@pytest.mark.parametrize("before", ["", "x", "2026-01-01~x", "2026-01-01T00:00:00~" + "0" * 32])
+def test_an_address_that_somebody_made_up_shows_the_newest(signed_in, before):
+    browser = signed_in("admin")
+    browser.open(f"/audit?before={before}")
+    assert browser.status == 200
+
+
+def test_what_is_too_old_is_forgotten(database):
+    old = Audit.objects.create(at=datetime(2020, 1, 1, tzinfo=UTC), user="old", action="mute")
+    new = Audit.objects.create(at=datetime.now(UTC), user="new", action="mute")
+    Janitor(90).work()
+    assert list(Audit.objects.filter(pk__in=[old.pk, new.pk])) == [new]
