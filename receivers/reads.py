@@ -90,10 +90,13 @@ def freight_seconds(refresh: Refresh) -> float | None:
     return max(0.0, (refresh.ended_at - refresh.requested_at).total_seconds())
 
 
-def recent_deliveries(project: str, count: int) -> list[Mapping[str, Any]]:
-    """Return the newest deliveries to a project's receivers ("" for the cluster's), newest first. Three queries."""
+def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Mapping[str, Any]]:
+    """Return the newest deliveries to a project's receivers ("" for the cluster's), newest first. Three queries.
+
+    `receivers` are those of today; earlier ones are known from their URLs.
+    """
     known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
-    names = list(dict.fromkeys(known[: 4 * RECEIVERS_READ]))[:RECEIVERS_READ]
+    names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
     selection = (
         "SELECT id FROM receivers_delivery WHERE project = %s AND receiver = %s"
         f" ORDER BY received_at DESC LIMIT {int(count)}"

@@ -63,13 +63,11 @@ def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
 
 
 def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
-    recent = live.part(
-        request, "_delivery_table.html", {"deliveries": reads.recent_deliveries(name, RECENT), "of": name}
-    )
-    if request.htmx.target == "recent":
-        return live.answer(request, recent)
     mirror = runtime.current().mirror
     config = mirror.config(name)
+    recent = _recent(request, name, config)
+    if request.htmx.target == "recent":
+        return live.answer(request, recent)
     there = not name or config is not None or any(one.name == name for one in mirror.projects())
     last = reads.last_deliveries([name])
     if not there and mirror.ready and not last:
@@ -83,6 +81,12 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
         **(_warehouses(request, name, config) if name else {}),
     }
     return render(request, "project.html", context)
+
+
+def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live.Part:
+    receivers = [one.name for one in config.receivers] if config else []
+    deliveries = reads.recent_deliveries(name, receivers, RECENT)
+    return live.part(request, "_delivery_table.html", {"deliveries": deliveries})
 
 
 def _warehouses(request: Any, name: str, config: ReceiverConfig | None) -> Mapping[str, Any]:
