@@ -163,6 +163,9 @@ LOGGING = {
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["credentials"]},
     },
-    "loggers": {"django.request": {"filters": ["faults only"]}},
+    "loggers": {
+        "django.request": {"filters": ["faults only"]},
+        "axes": {"level": "WARNING"},  # the audit list has every sign-in
+    },
     "root": {"handlers": ["stderr"], "level": KARGOWEB.log_level},
 }

@@ -78,11 +78,13 @@ def test_the_password_is_kept_for_its_owner_only(demo: Demo) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_one_can_sign_in_with_it(demo: Demo) -> None:
+def test_the_sign_in_page_tells_it_and_one_can_sign_in_with_it(demo: Demo) -> None:
     http = urllib3.PoolManager(retries=False)
     url = f"http://localhost:{demo.port}/sign-in"
-    cookie = http.request("GET", url).headers["Set-Cookie"].partition(";")[0]
+    page = http.request("GET", url)
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
     password = demo.line("Sign in").split()[3]
+    assert f"sign in as admin with the password {password}" in page.data.decode()
     fields = {"username": "admin", "password": password, "csrfmiddlewaretoken": cookie.partition("=")[2]}
     headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
     answer = http.urlopen("POST", url, body=urlencode(fields), headers=headers, redirect=False)

@@ -152,7 +152,9 @@ def test_slow_bodies_do_not_hold_up_others(shared_product, path):
     ],
 )
 def test_odd_paths(shared_product, odd):
-    assert shared_product.post(odd, b"{}").status in FINE | {302, 403, 414}
+    # Nobody reads the body, so the server may close the connection; who reuses it just then would get no answer.
+    answer = shared_product.post(odd, b"{}", {"Connection": "close"})
+    assert answer.status in FINE | {302, 403, 414}
 
 
 def resident(pid: int) -> int:

@@ -1,0 +1,41 @@
+"""Where a request came from, behind proxies or not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from django.conf import settings
+
+from receivers.addresses import client_address, ip_address
+
+TABLE = [
+    ("", 0, "10.0.0.1"),
+    ("203.0.113.7", 0, "10.0.0.1"),
+    ("203.0.113.7", 1, "203.0.113.7"),
+    ("6.6.6.6, 203.0.113.7", 1, "203.0.113.7"),
+    ("6.6.6.6, 203.0.113.7, 10.1.1.1", 2, "203.0.113.7"),
+    ("203.0.113.7", 2, "10.0.0.1"),
+    (" , ", 1, "10.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(("forwarded", "hops", "expected"), TABLE)
+def test_as_many_proxies_are_believed_as_there_are(forwarded: str, hops: int, expected: str) -> None:
+    environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": forwarded}
+    assert client_address(environ, hops) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("unknown", None),
+        ("", None),
+        ("1.2.3.4:80", None),
+    ],
+)
+def test_what_is_no_ip_address_is_not_stored_as_one(peer: str, expected: str | None) -> None:
+    assert settings.KARGOWEB.forwarded_hops == 0
+    assert ip_address(SimpleNamespace(META={"REMOTE_ADDR": peer})) == expected
