@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('receivers', '0002_following'),
+        ('receivers', '0003_missed_pushes'),
     ]
 
     operations = [
