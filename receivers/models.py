@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from receivers.querysets import DeliveryQuerySet
 from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
@@ -95,6 +96,11 @@ class Delivery(models.Model):
         "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "verdicts",
     )  # fmt: skip
 
+    repeats: int
+    """How many deliveries announce the same push; only rows of a `querysets.Page` have it."""
+
+    objects = DeliveryQuerySet.as_manager()
+
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["-received_at", "-id"], name="delivery_newest"),
@@ -107,9 +113,15 @@ class Delivery(models.Model):
                 name="delivery_followed",
                 condition=models.Q(outcome=Outcome.REFRESHED),
             ),
+            models.Index(
+                fields=["received_at"], name="delivery_failed", condition=models.Q(outcome=Outcome.FAILED)
+            ),
             # Partial, so that the one insertion that a sender waits for does not pay for them; and by conditions that a
             # query can state without a value, which every database recognises.
             models.Index(fields=["push_id", "-id"], name="delivery_by_push", condition=UNDERSTOOD),
+            models.Index(
+                fields=["repository", "-received_at"], name="delivery_by_repository", condition=UNDERSTOOD
+            ),
             models.Index(
                 fields=["repository", "tag", "-received_at"], name="delivery_by_tag", condition=UNDERSTOOD
             ),

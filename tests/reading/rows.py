@@ -1,0 +1,46 @@
+"""Rows of the delivery log as tests of its reads need them, written without a serving process."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from receivers.models import Delivery
+from receivers.statements import insert
+from receivers.tokens import utc_now
+
+START = utc_now().replace(microsecond=0) - timedelta(days=1)  # old ones are deleted by servers of other tests
+BATCH = 200  # rows of one statement
+_numbers = itertools.count(1)
+
+
+def some_name() -> str:
+    """Return a name that no other test uses."""
+    return f"reading-{uuid.uuid4().hex[:8]}-{next(_numbers)}"
+
+
+def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
+    """Return a delivery, not stored yet, that came `seconds` after `START`; its id sorts by that time."""
+    at = START + timedelta(seconds=seconds)
+    digits = f"{int(at.timestamp() * 1000):012x}7{uuid.uuid4().hex[:3]}8{uuid.uuid4().hex[:15]}"
+    return Delivery(
+        **{
+            "id": uuid.UUID(digits),
+            "received_at": at,
+            "project": project,
+            "receiver": "hook",
+            "kind": "dockerhub",
+            "repository": "example/app",
+            "tag": "1.0.0",
+        }
+        | fields
+    )
+
+
+def store(*rows: Delivery) -> list[Delivery]:
+    """Store rows and return them."""
+    for start in range(0, len(rows), BATCH):
+        insert(rows[start : start + BATCH])
+    return list(rows)

@@ -1,0 +1,65 @@
+"""From plain strings to a filter, and what each field says when it takes no such value."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from receivers.filters import Filter, InvalidFilter
+from receivers.models import Origin
+from receivers.rules.outcomes import Outcome, Tone, tone
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({}, Filter()),
+        ({"project": "", "text": "  ", "page": "7"}, Filter()),
+        ({"project": "demo", "receiver": "hook"}, Filter(project="demo", receiver="hook")),
+        ({"project": "cluster"}, Filter(project="")),
+        ({"project": "-"}, Filter(project="")),
+        ({"origin": "redelivery"}, Filter(origin=Origin.REDELIVERY)),
+        ({"outcome": "freight, No Match"}, Filter(outcomes=frozenset({Outcome.FREIGHT, Outcome.NO_MATCH}))),
+        ({"outcome": "open"}, Filter(outcomes=frozenset({Outcome.PENDING, Outcome.REFRESHED}))),
+        ({"status": "404"}, Filter(status=(404, 404))),
+        ({"status": "5XX"}, Filter(status=(500, 599))),
+        ({"repository": " example/app ", "tag": "1.0"}, Filter(repository="example/app", tag="1.0")),
+        ({"warehouse": "main"}, Filter(warehouse=(None, "main"))),
+        ({"warehouse": "demo/main"}, Filter(warehouse=("demo", "main"))),
+        ({"since": "2h"}, Filter(since=NOW - timedelta(hours=2))),
+        ({"until": "2026-03-01T09:30"}, Filter(until=datetime(2026, 3, 1, 9, 30, tzinfo=UTC))),
+        ({"until": "2026-03-01 09:30+02:00"}, Filter(until=datetime(2026, 3, 1, 7, 30, tzinfo=UTC))),
+        ({"text": "exa"}, Filter(text="exa")),
+    ],
+    ids=str,
+)
+def test_strings_become_a_filter(values, wanted):
+    assert Filter.parse(values, NOW) == wanted
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("origin", "docker", "origin takes one of push, test, redelivery"),
+        ("outcome", "failed,good,nonsense", "outcome takes any of these, separated by commas: good, plain"),
+        ("status", "600", "status takes a response code such as 404, or all of a class such as 4xx"),
+        ("status", "４04", "status takes a response code"),
+        ("warehouse", "/main", "warehouse takes the name of a Warehouse, or project/name"),
+        ("warehouse", "demo/", "warehouse takes the name of a Warehouse, or project/name"),
+        ("since", "yesterday", "since takes a time such as"),
+        ("since", "999999w", "since takes a time such as"),
+        ("until", "0001-01-01T00:00+14:00", "until takes a time such as"),
+        ("tag", "x" * 256, "tag takes at most 255 characters"),
+        ("text", "a\x00b", "text takes at most 255 characters, and no NUL"),
+    ],
+)
+def test_what_a_field_does_not_take_is_said_in_a_sentence(field, value, sentence):
+    with pytest.raises(InvalidFilter) as caught:
+        Filter.parse({field: value}, NOW)
+    assert str(caught.value).startswith(sentence)
+    assert caught.value.field == field
+
+
+def test_a_tone_stands_for_all_its_outcomes():
+    assert Filter.parse({"outcome": "bad"}).outcomes == {one for one in Outcome if tone(one) is Tone.BAD}
