@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from receivers.explaining import explain
 from receivers.following import Follower
 from receivers.kargo import Collision, Mirror, Route
 from receivers.log_writer import LogWriter, NotStored, Write
@@ -23,7 +24,7 @@ from receivers.retrying import note_attempt
 from receivers.rules import answers
 from receivers.rules.answers import Answer
 from receivers.rules.kinds import KINDS, InvalidBody
-from receivers.rules.matching import Result, Verdict, to_refresh, verdicts
+from receivers.rules.matching import Verdict
 from receivers.rules.outcomes import Outcome
 from receivers.rules.push import Push
 from receivers.rules.redaction import redact, redact_headers
@@ -32,7 +33,7 @@ from receivers.unknown_calls import UnknownCalls
 
 # Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.
 URL_SUFFIX: Final = 6
-# On one delivery, matches first; a cluster receiver may judge every Warehouse there is.
+# On one delivery, what tells most first; a cluster receiver may judge every Warehouse there is.
 VERDICTS_KEPT: Final = 1_000
 
 
@@ -128,16 +129,6 @@ class Intake:
         end = self._work(delivery, bytes(delivery.body), time.monotonic() + self.answer_timeout)
         self._write_end(delivery, end)
 
-    def judge(self, push: Push, project: str) -> tuple[Verdict, ...]:
-        """Return the verdict of every subscription in scope that names the repository, or nearly does.
-
-        `project` is empty for a cluster receiver, whose scope is every project.
-        """
-        named = self.mirror.warehouses_for(push.names, project)
-        near = self.mirror.near_misses(push.near_key, project)
-        candidates = {warehouse.key: warehouse for warehouse in (*near, *named)}
-        return verdicts(push, [candidates[key] for key in sorted(candidates)])
-
     def _target(self, call: Call) -> Route | Collision | Former | None:
         """Return the receiver that the URL belongs to, now or once."""
         route = self.mirror.route(call.digest)
@@ -151,11 +142,11 @@ class Intake:
             push = KINDS[delivery.kind].parse(body)
         except InvalidBody as error:
             return _End(Outcome.INVALID_BODY, answers.INVALID_BODY, reason=str(error))
-        judged = self.judge(push, delivery.project)
-        keys = to_refresh(judged)
-        if not keys:
-            return _End(Outcome.NO_MATCH, answers.refreshed(0), _why_no_match(judged), push, judged)
-        asked = self.sender.ask(keys, max(0.0, deadline - time.monotonic()))
+        told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
+        judged = told.verdicts
+        if not told.to_refresh:
+            return _End(Outcome.NO_MATCH, answers.refreshed(0), told.why_no_match, push, judged)
+        asked = self.sender.ask(told.to_refresh, max(0.0, deadline - time.monotonic()))
         failures = [one for one in asked if one.requested_at is None]
         if failures:
             answer = answers.failed(len(failures), len(asked))
@@ -228,7 +219,7 @@ def _note_end(delivery: Delivery, end: _End) -> None:
     delivery.warehouses = len(end.asked)
     if not end.asked:
         delivery.ended_at = utc_now()
-    delivery.verdicts = [_storable_verdict(verdict) for verdict in _matches_first(end.verdicts)]
+    delivery.verdicts = [_storable_verdict(verdict) for verdict in end.verdicts]
     if end.push is not None:
         _note_push(delivery, end.push)
 
@@ -247,18 +238,7 @@ def _refresh(delivery: Delivery, asked: Asked, now: datetime) -> Refresh:
     return refresh
 
 
-def _matches_first(judged: Sequence[Verdict]) -> list[Verdict]:
-    return sorted(judged, key=lambda verdict: verdict.result is not Result.MATCH)[:VERDICTS_KEPT]
-
-
 def _storable_verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         key: storable(value) if isinstance(value, str) else value for key, value in verdict.as_dict().items()
     }
-
-
-def _why_no_match(judged: Sequence[Verdict]) -> str:
-    """Return the one reason that tells most: a broken subscription, then a refusal, then a near miss."""
-    order = (Result.NOT_EVALUABLE, Result.NO_MATCH, Result.NEAR_MISS)
-    told = sorted(judged, key=lambda verdict: order.index(verdict.result))
-    return told[0].reason if told else "no Warehouse in scope subscribes to this repository"

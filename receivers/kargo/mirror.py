@@ -143,6 +143,11 @@ class Mirror:
         snapshot = self._snapshot
         return snapshot.subscribers(snapshot.by_repository, names, project)
 
+    def subscribers_elsewhere(self, names: Iterable[str], project: str, most: int) -> tuple[Warehouse, ...]:
+        """Return Warehouses outside of `project` that subscribe to one of these names, `most` at most."""
+        snapshot = self._snapshot
+        return snapshot.subscribers_elsewhere(snapshot.by_repository, names, project, most)
+
     def near_misses(self, near_key: str, project: str) -> tuple[Warehouse, ...]:
         """Return the Warehouses with a subscription of this near key, sorted by key.
 

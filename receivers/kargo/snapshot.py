@@ -100,6 +100,12 @@ def _in_project(bucket: Bucket[WarehouseKey], project: str) -> Bucket[WarehouseK
     return bucket[bisect_left(bucket, project, key=_project) : bisect_right(bucket, project, key=_project)]
 
 
+def _elsewhere(bucket: Bucket[WarehouseKey], project: str, most: int) -> Bucket[WarehouseKey]:
+    """Return the first keys that are not of this project, without looking at more than `most` of any bucket."""
+    start, end = bisect_left(bucket, project, key=_project), bisect_right(bucket, project, key=_project)
+    return (bucket[: min(start, most)] + bucket[end : end + most])[:most]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that the mirror knows at one moment. Never changed: `changed` returns the next one."""
@@ -136,6 +142,16 @@ class Snapshot:
         `project` limits them to one project; empty means all.
         """
         keys = {key for name in names for key in _in_project(index.get(name), project)}
+        return self._warehouses(keys)
+
+    def subscribers_elsewhere(
+        self, index: Index[Warehouse, WarehouseKey], names: Iterable[str], project: str, most: int
+    ) -> tuple[Warehouse, ...]:
+        """Return Warehouses as `subscribers` does, but those outside of `project`, `most` at most."""
+        keys = {key for name in names for key in _elsewhere(index.get(name), project, most)}
+        return self._warehouses(sorted(keys)[:most])
+
+    def _warehouses(self, keys: Iterable[WarehouseKey]) -> tuple[Warehouse, ...]:
         found = (self.warehouse(*key) for key in sorted(keys))
         return tuple(warehouse for warehouse in found if warehouse is not None)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -11,15 +11,21 @@ from receivers.rules.near_misses import explain
 from receivers.rules.push import Push
 from receivers.rules.resources import Warehouse
 from receivers.rules.subscriptions import Subscription
+from receivers.rules.wording import quoted
 
 
 class Result(StrEnum):
-    """What a verdict comes to. Only `MATCH` refreshes a Warehouse."""
+    """What a verdict comes to, from what tells people most to what tells least. Only `MATCH` refreshes a Warehouse."""
 
     MATCH = "match"
-    NO_MATCH = "no match"
     NOT_EVALUABLE = "cannot be evaluated"
+    NO_MATCH = "no match"
     NEAR_MISS = "near miss"
+    OUT_OF_SCOPE = "out of scope"
+    """It would have matched, and is in a project that the receiver does not serve."""
+
+    OTHER = "another repository"
+    """The subscription names another repository, and is not asked. Told only to people who want to see everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,40 @@ def verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdict, ...]
     )
 
 
+def other_verdicts(push: Push, warehouses: Iterable[Warehouse]) -> Iterator[Verdict]:
+    """Yield a verdict for every subscription that `verdicts` passes over: those that name another repository."""
+    names, near = frozenset(push.names), push.near_key
+    for warehouse in warehouses:
+        for position, subscription in enumerate(warehouse.subscriptions):
+            if subscription.repository not in names and not (near and subscription.near_key == near):
+                yield _verdict_of(warehouse, position, subscription, _other(push, subscription))
+
+
+def out_of_scope(push: Push, warehouses: Iterable[Warehouse], project: str) -> Iterator[Verdict]:
+    """Yield a hint for each of these Warehouses that would match, but that no receiver of `project` serves."""
+    told: set[tuple[str, str]] = set()
+    for verdict in verdicts(push, warehouses):
+        key = verdict.project, verdict.warehouse
+        if verdict.result is Result.MATCH and key not in told:
+            told.add(key)
+            reason = (
+                f"Warehouse {quoted(verdict.warehouse)} of project {quoted(verdict.project)} subscribes to this "
+                f"repository; this receiver serves only project {quoted(project)}"
+            )
+            yield replace(verdict, result=Result.OUT_OF_SCOPE, rule="out of scope", reason=reason)
+
+
 def _verdict(
     push: Push, warehouse: Warehouse, position: int, subscription: Subscription, *, near_miss: bool
 ) -> Verdict:
-    result, rule, reason = _near_miss(push, subscription) if near_miss else _judged(push, subscription)
+    judgement = _near_miss(push, subscription) if near_miss else _judged(push, subscription)
+    return _verdict_of(warehouse, position, subscription, judgement)
+
+
+def _verdict_of(
+    warehouse: Warehouse, position: int, subscription: Subscription, judgement: tuple[Result, str, str]
+) -> Verdict:
+    result, rule, reason = judgement
     return Verdict(
         project=warehouse.project,
         warehouse=warehouse.name,
@@ -91,6 +127,11 @@ def _judged(push: Push, subscription: Subscription) -> tuple[Result, str, str]:
 
 def _near_miss(push: Push, subscription: Subscription) -> tuple[Result, str, str]:
     return Result.NEAR_MISS, "near miss", explain(push.repository, subscription.kind, subscription.repo_url)
+
+
+def _other(push: Push, subscription: Subscription) -> tuple[Result, str, str]:
+    named = f"names {quoted(subscription.repo_url)}" if subscription.repo_url else "names no repository"
+    return Result.OTHER, "another repository", f"it {named}, and the push was to {quoted(push.repository)}"
 
 
 _RESULTS: Final = {True: Result.MATCH, False: Result.NO_MATCH, None: Result.NOT_EVALUABLE}
