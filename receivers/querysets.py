@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Final, Self
@@ -21,6 +21,8 @@ from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
+
+from receivers.paging import FIRST_ID, Page, Position
 
 if TYPE_CHECKING:
     from receivers.filters import Filter
@@ -33,6 +35,9 @@ LONGEST_PAGE: Final = 500  # rows; more is more than anybody reads, and an expor
 MOST_REPEATS: Final = 1_000
 """Deliveries of one push that are counted; beyond that somebody plays, and the count is not worth its time."""
 
+AT_A_TIME: Final = 500
+"""Deliveries of a Warehouse that are looked at by one statement: several pages, far from any database's limit."""
+
 WIDE: Final = ("verdicts", "headers", "body")
 """Columns of kilobytes, up to megabytes, which no list shows."""
 
@@ -43,52 +48,6 @@ ID_PREFIX: Final = re.compile(r"[0-9a-f]{8,32}")
 """What may stand for a whole id: from 8 characters on, which is about a minute's deliveries."""
 
 NEWEST_FIRST: Final = ("-received_at", "-id")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_CURSOR: Final = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{32})")
-_FIRST_ID: Final = UUID(int=0)
-
-
-class InvalidCursor(ValueError):
-    """A cursor that no page gave out."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """A place in the list, which is sorted by these, the highest first."""
-
-    received_at: datetime
-    id: UUID
-
-    def cursor(self) -> str:
-        """Return the place as opaque text that may stand in an address."""
-        return f"{(self.received_at - _EPOCH) // _MICROSECOND:x}-{self.id.hex}"
-
-    @classmethod
-    def read(cls, cursor: str) -> Position:
-        """Read what `cursor` wrote. Raises `InvalidCursor`."""
-        found = _CURSOR.fullmatch(cursor)
-        try:
-            if found:
-                return cls(_EPOCH + int(found[1], 16) * _MICROSECOND, UUID(found[2]))
-        except OverflowError:
-            pass
-        raise InvalidCursor("this is no cursor of a list of deliveries; start at the first page")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of the list, newest first.
-
-    `rows` come without the columns in `WIDE` and with `repeats`: how many deliveries announce the same push, itself
-    included (`MOST_REPEATS` stands for that many or more). `next` is the cursor of what follows, empty at the end.
-    `looked_to` is set when the page is shorter than asked for because `LOOKED_AT` rows were looked at: until then the
-    search is complete, and `next` goes on with it; there may or may not be more.
-    """
-
-    rows: tuple[Delivery, ...]
-    next: str = ""
-    looked_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +119,20 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         With `each_push_once` only the newest delivery of each push. Takes three statements, and two more for every
         outcome beyond the first where the filter names outcomes but no repository, project or Warehouse: each outcome
-        is walked by itself. Of a Warehouse the newest `LOOKED_AT` refreshes are looked at, and none beyond.
+        is walked by itself. Of a Warehouse the newest `LOOKED_AT` refreshes are looked at, and none beyond, by one
+        statement for every `AT_A_TIME` at most.
         Raises `InvalidCursor`.
         """
         size = max(1, min(size, LONGEST_PAGE))
-        candidates = self.filter(_time(wanted), _following(Position.read(after)) if after else Q())
-        branches = _branches(wanted) or [Q()]
+        place = Position.read(after) if after else None
+        candidates = self.filter(_time(wanted), _following(place) if place else Q())
         sieve = _rest(wanted) & self._is_newest() if each_push_once else _rest(wanted)
-        walks = [
-            _walk(candidates.filter(branch), sieve, size + 1, LOOKED_AT // len(branches))
-            for branch in branches
-        ]
+        if _is_of_one_warehouse(wanted):
+            walks = [_walk_refreshes(_places(wanted, place), candidates.filter(sieve), size + 1)]
+        else:
+            branches = _branches(wanted) or [Q()]
+            most = LOOKED_AT // len(branches)
+            walks = [_walk(candidates.filter(branch), sieve, size + 1, most) for branch in branches]
         return self._page(walks, size)
 
     def _page(self, walks: Sequence[_Walk], size: int) -> Page:
@@ -184,7 +146,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if len(found) > size:
             return Page(rows, next=found[size - 1].cursor())
         if floor is not None:
-            return Page(rows, next=Position(floor, _FIRST_ID).cursor(), looked_to=floor)
+            return Page(rows, next=Position(floor, FIRST_ID).cursor(), looked_to=floor)
         return Page(rows)
 
     def _rows(self, positions: Iterable[Position]) -> tuple[Delivery, ...]:
@@ -200,6 +162,28 @@ def _walk(candidates: DeliveryQuerySet, sieve: Q, enough: int, most: int) -> _Wa
     within = candidates if floor is None else candidates.filter(received_at__gte=floor)
     found = within.filter(sieve).order_by(*NEWEST_FIRST).values_list("received_at", "id")[:enough]
     return _Walk(tuple(Position(*one) for one in found), floor)
+
+
+def _places(wanted: Filter, after: Position | None) -> list[Position]:
+    """Return where the deliveries are for which the filter's Warehouse was asked, the newest first."""
+    asked = _refreshes(wanted).order_by("-id").values_list("delivery__received_at", "delivery_id")[:LOOKED_AT]
+    places = [Position(*one) for one in asked]
+    return sorted((one for one in places if after is None or one < after), reverse=True)
+
+
+def _walk_refreshes(places: Sequence[Position], wanted: DeliveryQuerySet, enough: int) -> _Walk:
+    """Look at these places, some at a time, until enough of them are wanted.
+
+    Not by one statement with a subquery: a database may then walk down the whole log in search of the few.
+    """
+    found: list[Position] = []
+    for start in range(0, len(places), AT_A_TIME):
+        ids = [place.id for place in places[start : start + AT_A_TIME]]
+        rows = wanted.filter(pk__in=ids).order_by(*NEWEST_FIRST).values_list("received_at", "id")
+        found += (Position(*one) for one in rows)
+        if len(found) >= enough:
+            break
+    return _Walk(tuple(found[:enough]), None)
 
 
 def _following(place: Position) -> Q:
@@ -220,9 +204,6 @@ def _branches(wanted: Filter) -> list[Q]:
     """
     if wanted.repository:
         return [Q(repository=wanted.repository, **({"tag": wanted.tag} if wanted.tag else {}))]
-    if wanted.warehouse and _project_of_warehouse(wanted):
-        asked = _refreshes(wanted).order_by("-id").values("delivery_id")
-        return [Q(pk__in=asked[:LOOKED_AT])]
     if wanted.project is not None:
         return [Q(project=wanted.project, **({"receiver": wanted.receiver} if wanted.receiver else {}))]
     return [Q(outcome=outcome) for outcome in sorted(wanted.outcomes)]
@@ -243,6 +224,11 @@ def _rest(wanted: Filter) -> Q:
     if wanted.text:
         rest &= reduce(or_, (Q(**{f"{column}__icontains": wanted.text}) for column in SEARCHED))
     return rest
+
+
+def _is_of_one_warehouse(wanted: Filter) -> bool:
+    """Say whether the filter's Warehouse is what tells most: its refreshes have an index, in the order of time."""
+    return bool(wanted.warehouse and _project_of_warehouse(wanted) and not wanted.repository)
 
 
 def _refreshes(wanted: Filter) -> models.QuerySet[Refresh]:

@@ -32,7 +32,6 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ({"until": "2026-03-01 09:30+02:00"}, Filter(until=datetime(2026, 3, 1, 7, 30, tzinfo=UTC))),
         ({"text": "exa"}, Filter(text="exa")),
     ],
-    ids=str,
 )
 def test_strings_become_a_filter(values, wanted):
     assert Filter.parse(values, NOW) == wanted
