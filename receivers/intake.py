@@ -8,16 +8,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from receivers.explaining import explain
 from receivers.following import Follower
+from receivers.grouping import Grouping
 from receivers.kargo import Collision, Mirror, Route
 from receivers.log_writer import LogWriter, NotStored, Write
-from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
+from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Origin, Refresh, storable
 from receivers.receiver_urls import Former, ReceiverUrls
 from receivers.refreshing import Asked, RefreshSender
 from receivers.retrying import note_attempt
@@ -96,6 +97,7 @@ class Intake:
     follower: Follower
     answer_timeout: float
     """Seconds until we answer at the latest; what is not done by then goes on in the background."""
+    grouping: Grouping = field(default_factory=Grouping)
 
     def take(self, call: Call) -> Reply:
         """Take one call from the first byte to the answer. Never raises for anything a sender can do."""
@@ -108,9 +110,11 @@ class Intake:
             self.unknown.count(call.kind, call.digest[-URL_SUFFIX:], call.client_address, call.user_agent)
             return Reply(answers.NOT_FOUND)
         delivery = _on_paper(call, target)
-        refusal = _refusal(target) or _read_body(call, delivery)
+        unread = _read_body(call, delivery)
+        refusal = _refusal(target) or unread
         if refusal is not None:
             # Its end is stored with it: should we die now, nobody may take it for a push that is still to be worked on.
+            refusal.push = _understood(delivery)
             _note_answer(delivery, refusal, started)
             _note_end(delivery, refusal)
         try:
@@ -138,6 +142,8 @@ class Intake:
 
     def _work(self, delivery: Delivery, body: bytes, deadline: float) -> _End:
         """Understand the body, judge every Warehouse in scope, ask those that match."""
+        if delivery.origin == Origin.REDELIVERY and not self._exists(delivery):
+            return _End(Outcome.RETIRED_URL, answers.NOT_FOUND, "the receiver does not exist any more")
         try:
             push = KINDS[delivery.kind].parse(body)
         except InvalidBody as error:
@@ -153,9 +159,16 @@ class Intake:
             return _End(Outcome.FAILED, answer, failures[0].error, push, judged, asked)
         return _End(Outcome.REFRESHED, answers.refreshed(len(asked)), "", push, judged, asked)
 
+    def _exists(self, delivery: Delivery) -> bool:
+        """Say whether the receiver is one today: a redelivery comes by no URL that would tell."""
+        config = self.mirror.config(delivery.project)
+        found = config.receivers if config else ()
+        return any((one.name, one.kind) == (delivery.receiver, delivery.kind) for one in found)
+
     def _write_end(self, delivery: Delivery, end: _End) -> None:
         """Write the end down. Nobody waits for it: it is kept until the database takes it."""
         _note_end(delivery, end)
+        self._note_group(delivery)
         now = utc_now()
         refreshes = [_refresh(delivery, asked, now) for asked in end.asked]
         self.follower.follow_new(delivery, refreshes)
@@ -164,6 +177,12 @@ class Intake:
         except NotStored as error:
             # It stays on record without an end, and is finished when the database is back.
             log.warning("the end of delivery %s is not stored yet: %s", delivery.pk, error)
+
+    def _note_group(self, delivery: Delivery) -> None:
+        """Note which push Docker Hub announces; what was sent again or as a test stands for itself."""
+        if delivery.origin == Origin.PUSH and delivery.repository:
+            place = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
+            delivery.push_id = self.grouping.push_id(place, delivery.pushed_at, delivery.received_at)
 
 
 def _on_paper(call: Call, target: Route | Collision | Former) -> Delivery:
@@ -207,6 +226,14 @@ def _read_body(call: Call, delivery: Delivery) -> _End | None:
     except BodyIncomplete as error:
         return _End(Outcome.INVALID_BODY, answers.INVALID_BODY, str(error))
     return None
+
+
+def _understood(delivery: Delivery) -> Push | None:
+    """Return what was pushed, as far as a call tells that is refused: it shows whose webhook has an old URL."""
+    try:
+        return KINDS[delivery.kind].parse(bytes(delivery.body)) if delivery.kind in KINDS else None
+    except InvalidBody:
+        return None
 
 
 def _note_answer(delivery: Delivery, end: _End, started: float) -> None:
