@@ -1,4 +1,6 @@
-"""Finishes deliveries that are on record without an end: the process that took them died, or the database was away."""
+"""Finishes deliveries that are on record without an end: redeliveries, whoever stored them, and what was left over
+because the process that took it died or the database was away.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from receivers.intake import Intake
-from receivers.models import Delivery
+from receivers.models import Delivery, Origin
 from receivers.rules.outcomes import Outcome
 from receivers.tokens import utc_now
 
@@ -33,16 +35,24 @@ class Finisher:
             return False
         claimed = claim_pending(utc_now(), self._after)
         for delivery in claimed:
-            log.warning("finishing delivery %s, which was stored and not worked on to the end", delivery.pk)
+            if delivery.origin != Origin.REDELIVERY:
+                log.warning(
+                    "finishing delivery %s, which was stored and not worked on to the end", delivery.pk
+                )
             self._intake.finish(delivery)
         return len(claimed) == CLAIMED
 
 
 def claim_pending(now: datetime, after: timedelta) -> list[Delivery]:
-    """Take deliveries received more than `after` ago that have no end, oldest first, for `CLAIM_SECONDS`."""
+    """Take deliveries that have no end and are due, oldest first, for `CLAIM_SECONDS`.
+
+    Redeliveries are due at once, or when what they were stored with says so; others when they came more than `after`
+    ago, for until then whoever took them is at work.
+    """
     with transaction.atomic():
         free = Q(claimed_until=None) | Q(claimed_until__lt=now)
-        pending = Delivery.objects.filter(free, outcome=Outcome.PENDING, received_at__lte=now - after)
+        due = Q(received_at__lte=now - after) | Q(origin=Origin.REDELIVERY)
+        pending = Delivery.objects.filter(free, due, outcome=Outcome.PENDING)
         pending = pending.order_by("received_at")
         if connection.features.has_select_for_update_skip_locked:
             pending = pending.select_for_update(skip_locked=True)
