@@ -117,6 +117,7 @@ class Intake:
             refusal.push = _understood(delivery)
             _note_answer(delivery, refusal, started)
             _note_end(delivery, refusal)
+            self._note_group(delivery)
         try:
             self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout)
         except NotStored:

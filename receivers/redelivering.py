@@ -20,7 +20,7 @@ from receivers.filters import Filter
 from receivers.models import Delivery, Origin, storable
 from receivers.querysets import LONGEST_PAGE
 from receivers.rules.kinds import KINDS
-from receivers.rules.outcomes import Outcome
+from receivers.rules.outcomes import Outcome, Tone, tone
 from receivers.statements import insert
 from receivers.tokens import utc_now
 
@@ -38,6 +38,13 @@ MOST_PAGES: Final = (
 AT_A_TIME: Final = (
     50  # rows of one transaction: bodies may be large, and nobody should wait long for the lock
 )
+WORTHWHILE: Final = frozenset(one for one in Outcome if tone(one) is Tone.BAD) - {
+    Outcome.INVALID_BODY,
+    Outcome.TOO_LARGE,
+    Outcome.UNSUPPORTED_KIND,
+}
+"""Outcomes of which sending the same body again may make something better: what has failed, but not by itself."""
+
 COPIED: Final = (
     "project", "receiver", "kind", "url_suffix", "repository", "tag", "media_type", "pusher", "pushed_at",
     "path", "headers",
