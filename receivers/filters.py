@@ -35,7 +35,7 @@ class Filter:
     `project` is "" for the cluster receivers. `outcomes` are any of these. `status` is the lowest and the highest
     response code. `repository` and `tag` are exact, as Docker Hub sends them. `warehouse` is a project (None: any) and
     the name of a Warehouse that was asked to refresh. `since` and `until` bound `received_at`, both included.
-    `text` occurs, in any case of letters, in one of `querysets.SEARCHED`.
+    `text` occurs, in any case of letters, in one of `conditions.SEARCHED`.
     """
 
     project: str | None = None

@@ -117,7 +117,7 @@ class Intake:
             refusal.push = _understood(delivery)
             _note_answer(delivery, refusal, started)
             _note_end(delivery, refusal)
-            self._note_group(delivery)
+            self._note_group(delivery, refusal.push)
         try:
             self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout)
         except NotStored:
@@ -169,7 +169,7 @@ class Intake:
     def _write_end(self, delivery: Delivery, end: _End) -> None:
         """Write the end down. Nobody waits for it: it is kept until the database takes it."""
         _note_end(delivery, end)
-        self._note_group(delivery)
+        self._note_group(delivery, end.push)
         now = utc_now()
         refreshes = [_refresh(delivery, asked, now) for asked in end.asked]
         self.follower.follow_new(delivery, refreshes)
@@ -179,11 +179,16 @@ class Intake:
             # It stays on record without an end, and is finished when the database is back.
             log.warning("the end of delivery %s is not stored yet: %s", delivery.pk, error)
 
-    def _note_group(self, delivery: Delivery) -> None:
-        """Note which push Docker Hub announces; what was sent again or as a test stands for itself."""
-        if delivery.origin == Origin.PUSH and delivery.repository:
-            place = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
-            delivery.push_id = self.grouping.push_id(place, delivery.pushed_at, delivery.received_at)
+    def _note_group(self, delivery: Delivery, push: Push | None) -> None:
+        """Note which push Docker Hub announces; what was sent again, or as a test, stands for itself."""
+        if push is None:
+            return
+        place = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
+        announced = delivery.origin == Origin.PUSH and delivery.repository
+        grouped = (
+            self.grouping.push_id(place, delivery.pushed_at, delivery.received_at) if announced else None
+        )
+        delivery.push_id = grouped or delivery.pk
 
 
 def _on_paper(call: Call, target: Route | Collision | Former) -> Delivery:

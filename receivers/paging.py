@@ -50,7 +50,7 @@ class Page:
 
     `rows` come without the columns in `querysets.WIDE` and with `repeats`: how many deliveries announce the same
     push, itself included; `querysets.MOST_REPEATS` stands for that many or more. `next` is the cursor of what follows,
-    empty at the end. `looked_to` is set when the page is shorter than asked for because `querysets.LOOKED_AT` rows were
+    empty at the end. `looked_to` is set when the page is shorter than asked for because `walking.LOOKED_AT` rows were
     looked at: until then the search is complete, and `next` goes on with it; there may or may not be more.
     """
 

@@ -153,7 +153,7 @@ def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Deli
 
 def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:
     copied = {name: getattr(original, name) for name in COPIED}
-    return Delivery(
+    delivery = Delivery(
         **copied,
         body=bytes(original.body),
         received_at=now,
@@ -161,3 +161,5 @@ def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:
         original=original,
         actor=storable(actor),
     )
+    delivery.push_id = delivery.pk  # it stands for itself, and is found by its repository while it waits
+    return delivery

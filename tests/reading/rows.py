@@ -7,7 +7,9 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from receivers.conditions import MAY_BE_OPEN
 from receivers.models import Delivery
+from receivers.rules.outcomes import Outcome
 from receivers.statements import insert
 from receivers.tokens import utc_now
 
@@ -25,18 +27,19 @@ def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
     """Return a delivery, not stored yet, that came `seconds` after `START`; its id sorts by that time."""
     at = START + timedelta(seconds=seconds)
     digits = f"{int(at.timestamp() * 1000):012x}7{uuid.uuid4().hex[:3]}8{uuid.uuid4().hex[:15]}"
-    return Delivery(
-        **{
-            "id": uuid.UUID(digits),
-            "received_at": at,
-            "project": project,
-            "receiver": "hook",
-            "kind": "dockerhub",
-            "repository": "example/app",
-            "tag": "1.0.0",
-        }
-        | fields
-    )
+    outcome = fields.get("outcome", Outcome.PENDING)
+    defaults = {
+        "id": uuid.UUID(digits),
+        "received_at": at,
+        "project": project,
+        "receiver": "hook",
+        "kind": "dockerhub",
+        "repository": "example/app",
+        "tag": "1.0.0",
+        "push_id": uuid.UUID(digits),
+        "ended_at": None if outcome in MAY_BE_OPEN else at,
+    }
+    return Delivery(**(defaults | fields))
 
 
 def store(*rows: Delivery) -> list[Delivery]:

@@ -11,9 +11,10 @@ from django.db import connection
 from receivers.filters import Filter
 from receivers.models import Delivery, Origin, Refresh
 from receivers.paging import InvalidCursor
-from receivers.querysets import AT_A_TIME, LOOKED_AT, MOST_REPEATS
+from receivers.querysets import MOST_REPEATS
 from receivers.rules.outcomes import Outcome, Tone, tone
 from receivers.statements import insert
+from receivers.walking import AT_A_TIME, LOOKED_AT
 from tests.reading.rows import START, delivery, some_name, store
 
 pytestmark = pytest.mark.usefixtures("database")

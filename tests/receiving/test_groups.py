@@ -59,6 +59,7 @@ def test_deliveries_without_a_time_that_come_together_are_one_push(product, worl
     assert rows[0].push_id is not None
 
 
-def test_what_names_no_repository_is_no_push(product, world):
+def test_what_names_no_repository_stands_for_itself_and_what_is_not_understood_is_no_push(product, world):
     place = routed(product, world)
-    assert [row.push_id for row in send(product, place, b"{}", b"[]")] == [None, None]
+    rows = send(product, place, b"{}", b"{}", b"[]")
+    assert [row.push_id for row in rows] == [rows[0].pk, rows[1].pk, None]

@@ -51,7 +51,7 @@ class TestOne:
         assert token is not None
         assert token > again.received_at
         assert bytes(done.body) == push_body("example/again", "1.2.3")
-        assert done.push_id is None
+        assert done.push_id == done.pk
 
     def test_after_the_secret_was_rotated_what_came_to_the_old_url_can_be_sent_again(self, product, world):
         place = routed(product, world, image("example/rotated"))

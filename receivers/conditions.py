@@ -1,0 +1,75 @@
+"""From a filter to conditions of queries: those that an index has, and those that what it gives is held against."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Final
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from receivers.rules.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from receivers.filters import Filter
+    from receivers.models import Refresh
+
+SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")
+"""Columns in which free text is looked for."""
+
+MAY_BE_OPEN: Final = frozenset({Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED})
+"""Outcomes of deliveries that may not have ended."""
+
+
+def in_time(wanted: Filter) -> Q:
+    """Return the condition that a delivery came within the filter's time."""
+    since = Q(received_at__gte=wanted.since) if wanted.since else Q()
+    return since & Q(received_at__lte=wanted.until) if wanted.until else since
+
+
+def of_outcome(outcome: Outcome) -> Q:
+    """Return the condition of an outcome, as its index has it: what may be open has one of its own."""
+    return Q(outcome=outcome) if outcome in MAY_BE_OPEN else Q(outcome=outcome, ended_at__isnull=False)
+
+
+def sieve(wanted: Filter) -> Q:
+    """Return all that a delivery is held against. The branch is among it, which costs next to nothing."""
+    exact = ("receiver", "origin", "repository", "tag")
+    rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
+    if wanted.project is not None:
+        rest &= Q(project=wanted.project)
+    if wanted.outcomes:
+        rest &= Q(outcome__in=sorted(wanted.outcomes))
+    if wanted.status:
+        rest &= Q(status__range=wanted.status)
+    if wanted.warehouse:
+        rest &= Q(Exists(refreshes(wanted).filter(delivery=OuterRef("pk"))))
+    if wanted.text:
+        rest &= reduce(or_, (Q(**{f"{column}__icontains": wanted.text}) for column in SEARCHED))
+    return rest
+
+
+def is_of_one_warehouse(wanted: Filter) -> bool:
+    """Say whether the filter's Warehouse is what tells most: its refreshes have an index, in the order of time."""
+    return bool(wanted.warehouse and _project_of_warehouse(wanted) and not wanted.repository)
+
+
+def refreshes(wanted: Filter) -> models.QuerySet[Refresh]:
+    """Return the refreshes of the Warehouse, or of those of this name in any project."""
+    project = _project_of_warehouse(wanted)
+    found = _refresh_model()._default_manager.filter(
+        warehouse=wanted.warehouse[1] if wanted.warehouse else ""
+    )
+    return found.filter(project=project) if project else found
+
+
+def _project_of_warehouse(wanted: Filter) -> str:
+    """Return the project that the filter's Warehouse is in; empty where it does not say."""
+    named = wanted.warehouse[0] if wanted.warehouse else None
+    return named or wanted.project or ""
+
+
+def _refresh_model() -> type[Refresh]:
+    return apps.get_model("receivers", "Refresh")  # models import this module
