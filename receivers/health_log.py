@@ -13,7 +13,7 @@ from typing import Final
 from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
-from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl
+from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, ReceiverUrl
 from receivers.rules.announcing import SPELLINGS
 from receivers.rules.health import MissedPushes
 from receivers.rules.health.calls import RetiredCalls
@@ -101,6 +101,7 @@ def still_missed() -> QuerySet[MissedPush]:
     names = [Concat(Value(before), OuterRef("repository")) for before in SPELLINGS]
     # The project is hidden from SQLite, which would take the index by receiver and read all that a project ever had.
     later = Delivery.objects.alias(scope=Concat(F("project"), Value(""))).filter(
+        UNDERSTOOD,
         repository__in=names,
         scope__in=[OuterRef("project"), Value("")],
         received_at__gt=OuterRef("last_at"),

@@ -23,7 +23,7 @@ from django.db.models import F
 from receivers.cluster.errors import ClusterError
 from receivers.health_log import MOST_MISSED, still_missed
 from receivers.kargo import FreightWatch, Mirror, WarehouseKey
-from receivers.models import Delivery, MissedPush, Origin, storable
+from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
 from receivers.rules.announcing import announced, is_new, moves, spellings
 from receivers.rules.artifacts import Artifact, Freight, decode_freight
 from receivers.rules.health import covered_projects
@@ -141,7 +141,7 @@ def _is_earlier(one: Freight, than: Freight) -> bool:
 def _has_arrived(project: str, artifact: Artifact, subscription: Subscription, at: datetime) -> bool:
     """Say whether a delivery for an artifact arrived at a receiver in whose scope the project is."""
     names, tags = spellings(artifact)
-    found = Delivery.objects.filter(repository__in=names, tag__in=tags, project__in=[project, ""])
+    found = Delivery.objects.filter(UNDERSTOOD, repository__in=names, tag__in=tags, project__in=[project, ""])
     if moves(subscription):
         found = found.filter(received_at__gte=at - BEFORE)
     return found.exclude(origin=Origin.TEST).exists()

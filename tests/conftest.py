@@ -41,11 +41,27 @@ def demo_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoClust
         yield cluster
 
 
+_running: list[Product] = []
+
+
 @pytest.fixture(scope="session")
 def shared_product(database: None, demo_cluster: DemoCluster) -> Iterator[Product]:
     """kargoweb, serving, in front of `demo_cluster`."""
     with Product(demo_cluster.kubeconfig) as product:
+        _running.append(product)
         yield product
+        _running.clear()
+
+
+@pytest.fixture(scope="module")
+def no_other_product() -> Iterator[None]:
+    """The session's product rests meanwhile: it would work on what is meant for another cluster."""
+    resting = list(_running)
+    for product in resting:
+        product.stop()
+    yield
+    for product in resting:
+        product.start()
 
 
 @pytest.fixture

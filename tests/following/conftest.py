@@ -37,8 +37,15 @@ def kargo(kargo_cluster: DemoCluster, tmp_path_factory: pytest.TempPathFactory) 
     kargo.close()
 
 
-@pytest.fixture(scope="session")
-def following_product(database: None, kargo: Kargo, kargo_cluster: DemoCluster) -> Iterator[Product]:
+@pytest.fixture(scope="module", autouse=True)
+def alone(no_other_product: None) -> None:
+    """Nobody else works on the database."""
+
+
+@pytest.fixture(scope="module")
+def following_product(
+    database: None, alone: None, kargo: Kargo, kargo_cluster: DemoCluster
+) -> Iterator[Product]:
     """kargoweb, serving."""
     with Product(kargo_cluster.kubeconfig_for("kargoweb"), **LITTLE_PATIENCE) as product:
         yield product

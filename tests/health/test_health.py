@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.health import Health
 from receivers.kargo import Heartbeats
-from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl
+from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health import Finding
 from receivers.rules.outcomes import Outcome
@@ -65,6 +65,8 @@ def delivery(place: Place, *, days: float = 0, **fields: Any) -> Delivery:
     """Put a delivery on record that arrived some days ago."""
     defaults = {"receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT, "project": place.name}
     at = utc_now() - timedelta(days=days)
+    if fields.get("repository"):
+        fields["push_id"] = new_id()
     return Delivery.objects.create(received_at=at, **(defaults | fields))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from receivers.kargo import FreightWatch
 from receivers.missed_pushes import MissedPushWatch
-from receivers.models import Delivery, MissedPush, Origin
+from receivers.models import Delivery, MissedPush, Origin, new_id
 from receivers.rules.artifacts import Freight
 from receivers.rules.outcomes import Outcome
 from receivers.rules.resources import FREIGHTS, WAREHOUSES
@@ -139,7 +139,7 @@ def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: 
     """Put a delivery on record."""
     defaults: dict[str, Any] = {
         "project": warehouse.project, "receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT,
-        "repository": warehouse.repository, "tag": tag, "received_at": utc_now() - ago,
+        "repository": warehouse.repository, "tag": tag, "received_at": utc_now() - ago, "push_id": new_id(),
     }  # fmt: skip
     return Delivery.objects.create(**(defaults | fields))
 
