@@ -36,15 +36,15 @@ def insert(rows: Sequence[models.Model]) -> None:
             _execute(_insertion(model, len(some), connection.vendor), columns, some)
 
 
-def update(rows: Sequence[models.Model]) -> None:
-    """Update rows of any models, found by primary key: the fields that the model names in `CHANGING`.
+def update(rows: Sequence[models.Model], names: tuple[str, ...] = ()) -> None:
+    """Update rows of any models, found by primary key: the fields of these names, or those in the model's `CHANGING`.
 
     Of several versions of a row the last one counts. Rows that are gone stay gone.
     """
     for model, of_model in _by_model(rows):
-        columns = _changing(model)
+        columns = _changing(model, names)
         for some in _portions(list({row.pk: row for row in of_model}.values()), columns):
-            _execute(_change(model, len(some), connection.vendor), columns, some)
+            _execute(_change(model, names, len(some), connection.vendor), columns, some)
 
 
 def _by_model(rows: Iterable[models.Model]) -> Iterable[tuple[type[models.Model], list[models.Model]]]:
@@ -79,9 +79,9 @@ def _columns(model: type[models.Model]) -> tuple[Column, ...]:
 
 
 @lru_cache
-def _changing(model: type[models.Model]) -> tuple[Column, ...]:
+def _changing(model: type[models.Model], names: tuple[str, ...]) -> tuple[Column, ...]:
     """Return the primary key and the columns that change."""
-    names: tuple[str, ...] = model.CHANGING  # type: ignore[attr-defined] # only models that say so are updated
+    names = names or model.CHANGING  # type: ignore[attr-defined] # only models that say so are updated
     by_name = {field.name: column for column in _columns(model) for field in [column[1]]}
     return tuple(by_name[name] for name in (model._meta.pk.name, *names))
 
@@ -93,8 +93,8 @@ def _insertion(model: type[models.Model], count: int, vendor: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _change(model: type[models.Model], count: int, vendor: str) -> str:
-    columns = _changing(model)
+def _change(model: type[models.Model], names: tuple[str, ...], count: int, vendor: str) -> str:
+    columns = _changing(model, names)
     key, *others = (_quoted(field) for _, field, _ in columns)
     changes = ", ".join(f"{name} = new.{name}" for name in others)
     new = f"WITH new ({_names(columns)}) AS (VALUES {_rows(columns, count, vendor)})"

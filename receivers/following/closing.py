@@ -9,14 +9,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from receivers.models import TEXT_LENGTH, Delivery, Refresh, storable
-from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState, summary
+from receivers.rules.outcomes import Outcome, RefreshState, summary
+from receivers.statements import update
 
 AT_ONCE: Final = 500  # deliveries in one query: every database takes that many values
-# A delivery with one of these has refreshes that decide what it comes to.
-FOLLOWED: Final = (Outcome.REFRESHED, Outcome.FAILED, *(Outcome(one.value) for one in RefreshOutcome))
-
-End = tuple[Outcome, str, datetime | None]
-"""Outcome, reason, and when it ended."""
 
 
 def close_deliveries(ids: Collection[UUID]) -> None:
@@ -31,15 +27,16 @@ def _close(ids: Collection[UUID]) -> None:
     by_delivery: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
     for row in Refresh.objects.filter(delivery__in=ids).order_by("pk").values(*columns):
         by_delivery[row["delivery_id"]].append(row)
-    alike: dict[End, list[UUID]] = defaultdict(list)
-    for pk, rows in by_delivery.items():
-        alike[_end(rows)].append(pk)
-    for (outcome, reason, ended_at), pks in alike.items():
-        followed = Delivery.objects.filter(pk__in=pks, outcome__in=FOLLOWED)
-        followed.update(outcome=outcome, reason=reason, ended_at=ended_at)
+    update([_with_end(pk, rows) for pk, rows in by_delivery.items()], names=("outcome", "reason", "ended_at"))
 
 
-def _end(rows: list[dict[str, Any]]) -> End:
+def _with_end(pk: UUID, rows: list[dict[str, Any]]) -> Delivery:
+    outcome, reason, ended_at = _end(rows)
+    return Delivery(pk=pk, outcome=outcome, reason=reason, ended_at=ended_at)
+
+
+def _end(rows: list[dict[str, Any]]) -> tuple[Outcome, str, datetime | None]:
+    """Return the outcome that refreshes come to, the reason, and when the last of them ended."""
     outcome = summary(row["outcome"] for row in rows)
     if outcome is not None:
         reason = next(row["reason"] for row in rows if row["outcome"] == outcome)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
 from receivers.following.closing import close_deliveries
 from receivers.following.story import Followed, end
+from receivers.kargo import WarehouseKey
 from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh
 from receivers.rules.artifacts import Freight, decode_freight
@@ -27,7 +29,8 @@ CAUGHT_UP_FOR: Final = timedelta(
     days=1
 )  # when events may have been missed: longer than anybody leaves us down
 PROJECTS_CAUGHT_UP: Final = 200  # each costs a list of its Freight
-STORIES: Final = 500  # of one Warehouse that one piece of Freight is compared with, the newest ones
+AT_ONCE: Final = 100  # pieces of Freight in one query
+STORIES: Final = 2_000  # that they are compared with, the newest ones
 WAITING: Final = 10_000  # pieces of Freight; more than come while the database is restarted
 WRITE_SECONDS: Final = 10.0  # for the database; what is not written by then is tried again
 
@@ -58,25 +61,26 @@ class Corrector:
             self._missed_some = False
             self._catch_up()
         while self._waiting:
-            self.correct(self._waiting[0])
-            self._waiting.popleft()  # only now: what could not be stored is tried again
+            some = list(islice(self._waiting, AT_ONCE))
+            self.correct(some)
+            for _ in some:
+                self._waiting.popleft()  # only now: what could not be stored is tried again
         return False
 
-    def correct(self, freight: Freight) -> None:
-        """End every story well that this Freight is the end of. Raises `NotStored` or DatabaseError."""
-        now = utc_now()
-        tags = {spelling for one in freight.artifacts for spelling in (one.tag, one.tag.replace("+", "_"))}
-        ended = (
-            Refresh.objects.filter(project=freight.project, warehouse=freight.warehouse)
-            .filter(ended_at__gte=now - CORRECTED_FOR, delivery__tag__in=tags)
-            .exclude(outcome__in=_AS_GOOD_AS_IT_GETS)
-            .select_related("delivery")
-            .order_by("-pk")[:STORIES]
-        )
-        changed = [row for row in ended.defer(*_WIDE) if _is_end_of(row, freight)]
-        for row in changed:
-            name = freight.alias or freight.name
-            end(row, RefreshOutcome.FREIGHT, f"Freight {name} holds it, and came late", freight, now)
+    def correct(self, freight: Sequence[Freight]) -> None:
+        """End every story well that one of these is the end of. Raises `NotStored` or DatabaseError."""
+        now, changed = utc_now(), []
+        by_warehouse: dict[WarehouseKey, list[Freight]] = defaultdict(list)
+        for one in freight:
+            by_warehouse[one.project, one.warehouse].append(one)
+        for row in _ended_otherwise(by_warehouse, now):
+            made = next(
+                (one for one in by_warehouse[row.project, row.warehouse] if _is_end_of(row, one)), None
+            )
+            if made is not None:
+                text = f"Freight {made.alias or made.name} holds it, and came late"
+                end(row, RefreshOutcome.FREIGHT, text, made, now)
+                changed.append(row)
         if changed:
             then = partial(close_deliveries, {row.delivery_id for row in changed})
             self._writer.submit(Write(updates=changed, then=(then,))).wait(WRITE_SECONDS)
@@ -93,18 +97,32 @@ class Corrector:
         for project, warehouse in recent:
             warehouses.setdefault(project, set()).add(warehouse)
         for project in sorted(warehouses)[:PROJECTS_CAUGHT_UP]:
-            for freight in self._freight_of(project):
-                if freight.warehouse in warehouses[project]:
-                    self.correct(freight)
+            for page in self._freight_of(project):
+                self.correct([one for one in page if one.warehouse in warehouses[project]])
 
-    def _freight_of(self, project: str) -> Iterable[Freight]:
+    def _freight_of(self, project: str) -> Iterable[Sequence[Freight]]:
         try:
-            for page in self._cluster().list_pages(FREIGHTS, project, item=decode_freight):
-                yield from page.items
+            for page in self._cluster().list_pages(FREIGHTS, project, limit=AT_ONCE, item=decode_freight):
+                yield page.items
         except ClusterError as error:
             log.warning(
                 "the Freight of %s cannot be listed, and stories stay as they are: %s", project, error
             )
+
+
+def _ended_otherwise(freight: Mapping[WarehouseKey, Sequence[Freight]], now: datetime) -> list[Refresh]:
+    """Return stories of these Warehouses that ended without Freight and are about a tag that is in some now."""
+    artifacts = [artifact for pieces in freight.values() for one in pieces for artifact in one.artifacts]
+    tags = {spelling for one in artifacts for spelling in (one.tag, one.tag.replace("+", "_"))}
+    projects, warehouses = ({key[at] for key in freight} for at in (0, 1))
+    ended = (
+        Refresh.objects.filter(project__in=projects, warehouse__in=warehouses, delivery__tag__in=tags)
+        .filter(ended_at__gte=now - CORRECTED_FOR)
+        .exclude(outcome__in=_AS_GOOD_AS_IT_GETS)
+        .select_related("delivery")
+        .order_by("-pk")[:STORIES]
+    )
+    return [row for row in ended.defer(*_WIDE) if (row.project, row.warehouse) in freight]
 
 
 def _is_end_of(row: Refresh, freight: Freight) -> bool:
