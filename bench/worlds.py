@@ -12,6 +12,7 @@ from receivers.cluster.client import Cluster, connect
 from receivers.rules.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES, Resource
 
 SUBSCRIPTIONS = 4
+HISTORY_PROJECTS = 200  # that the deliveries of `bench.history` went to
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class BenchWorld:
 def name_of(project: int) -> str:
     """Return a project's name."""
     return f"bench-{project:04d}"
+
+
+def history_project(number: int) -> str:
+    """Return the name of a project of `bench.history`; those with the smallest numbers are the busiest."""
+    return f"history-{number:03d}"
 
 
 def fill(kubeconfig: Path, world: BenchWorld) -> None:

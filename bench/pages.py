@@ -1,0 +1,152 @@
+"""`python -m bench.pages`: how much longer the list of deliveries takes with a million of them than with a thousand.
+
+On SQLite and, where there is a server (`tools/postgres.py` starts one), on PostgreSQL. Exit code 1 if a target is
+missed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import psycopg
+
+from bench.worlds import HISTORY_PROJECTS, history_project
+from tests.clusters import DemoCluster
+from tests.product import ROOT, Product
+
+LARGE = int(os.environ.get("BENCH_DELIVERIES", "1000000"))
+SMALL = 1_000
+REQUESTS = 9  # of each address; the median counts
+MOST = 3.0
+BUSY, QUIET = history_project(0), history_project(HISTORY_PROJECTS - 1)
+FILTERS = {
+    "newest": {},
+    "a busy project": {"project": BUSY},
+    "a quiet project": {"project": QUIET},
+    "a receiver": {"project": BUSY, "receiver": "hook"},
+    "a repository": {"repository": f"{BUSY}/app-0"},
+    "a repository and a tag": {"repository": f"{BUSY}/app-0", "tag": "1.5.0"},
+    "a tag": {"tag": "1.5.0"},
+    "an outcome": {"outcome": "not handled"},
+    "all that is bad": {"outcome": "bad"},
+    "a code": {"status": "4xx"},
+    "an origin": {"origin": "test"},
+    "a Warehouse": {"warehouse": f"{BUSY}/main-0"},
+    "a week": {"since": "14d", "until": "7d"},
+    "a text": {"text": "app-2"},
+    "a text that is nowhere": {"text": "nowhere-to-be-found"},
+}
+USER, PASSWORD = "bench", "only-for-this-measurement-1"
+
+
+class Log:
+    """kargoweb, serving, with a log of so many deliveries."""
+
+    def __init__(self, stack: ExitStack, kubeconfig: Path, directory: Path, url: str, count: int) -> None:
+        self._variables = {
+            "KARGOWEB_DATA_DIR": str(directory),
+            "DATABASE_URL": url,
+            "KARGOWEB_LOG_LEVEL": "WARNING",
+            "DJANGO_SETTINGS_MODULE": "kargoweb.settings",
+        }
+        self.product = Product(kubeconfig, **self._variables)
+        self.product.migrate()
+        begin = time.monotonic()
+        self._run("-m", "bench.history", str(count))
+        print(f"  {count:,} deliveries written in {time.monotonic() - begin:.0f} s", flush=True)
+        superuser = {"DJANGO_SUPERUSER_PASSWORD": PASSWORD, "DJANGO_SUPERUSER_EMAIL": "bench@example.com"}
+        self._run("manage.py", "createsuperuser", "--noinput", "--username", USER, **superuser)
+        stack.enter_context(self.product)
+        self._cookie = self._sign_in()
+
+    def _run(self, *arguments: str, **variables: str) -> None:
+        environment = os.environ | self._variables | variables
+        subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+
+    def _sign_in(self) -> str:
+        page = self.product.get("/sign-in")
+        token = page.headers["Set-Cookie"].partition("csrftoken=")[2].partition(";")[0]
+        form = urlencode({"username": USER, "password": PASSWORD, "csrfmiddlewaretoken": token})
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"csrftoken={token}"}
+        answer = self.product.http.request(
+            "POST", f"{self.product.url}/sign-in", body=form, headers=headers, redirect=False
+        )
+        assert answer.status == 302, answer.status
+        cookies = [value for name, value in answer.headers.items() if name.lower() == "set-cookie"]
+        return "; ".join(value.partition(";")[0] for value in cookies)
+
+    def seconds(self, path: str) -> float:
+        """Return the median time of a page."""
+        times = []
+        for _ in range(REQUESTS):
+            begin = time.perf_counter()
+            answer = self.product.http.request(
+                "GET", self.product.url + path, headers={"Cookie": self._cookie}
+            )
+            times.append(time.perf_counter() - begin)
+            assert answer.status == 200, (path, answer.status)
+        return statistics.median(times)
+
+
+def compare(kubeconfig: Path, directory: Path, urls: tuple[str, str]) -> Iterator[tuple[str, float, float]]:
+    """Yield for every filter its name, the time with few deliveries and the time with many."""
+    with ExitStack() as stack:
+        few, many = (
+            Log(stack, kubeconfig, directory / str(count), url, count)
+            for url, count in zip(urls, (SMALL, LARGE), strict=True)
+        )
+        for name, values in FILTERS.items():
+            path = f"/deliveries?{urlencode(values)}"
+            yield name, few.seconds(path), many.seconds(path)
+
+
+def databases(directory: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield what kinds of database there are, each with the addresses of two."""
+    for count in (SMALL, LARGE):
+        (directory / str(count)).mkdir()
+    yield "SQLite", tuple(f"sqlite:///{directory / str(count) / 'log.sqlite3'}" for count in (SMALL, LARGE))  # type: ignore[misc]
+    server = os.environ.get("DATABASE_URL", "")
+    if not server.startswith("postgres"):
+        print(
+            "PostgreSQL is left out: run `python tools/postgres.py -- python -m bench.pages` to have it measured."
+        )
+        return
+    names = (f"bench_{os.getpid()}_few", f"bench_{os.getpid()}_many")
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    few, many = (urlsplit(server)._replace(path=f"/{name}").geturl() for name in names)
+    yield "PostgreSQL", (few, many)
+
+
+def main() -> int:
+    """Run everything; return the exit code."""
+    good = True
+    with tempfile.TemporaryDirectory() as name, DemoCluster(Path(name) / "cluster") as cluster:
+        directory = Path(name)
+        for kind, urls in databases(directory):
+            print(kind, flush=True)
+            for what, few, many in compare(cluster.kubeconfig, directory, urls):
+                ratio = many / few
+                mark = "ok" if ratio <= MOST else "MISSED"
+                good &= ratio <= MOST
+                print(
+                    f"  {what:<28} {few * 1000:7.1f} ms {many * 1000:7.1f} ms {ratio:6.2f} <= {MOST:g}  {mark}",
+                    flush=True,
+                )
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
