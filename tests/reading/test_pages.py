@@ -207,7 +207,7 @@ def test_a_list_fetches_no_wide_column():
         {"repository": "r"},
         {"repository": "r", "tag": "t"},
         {"outcome": "failed"},
-        {"warehouse": "p/w"},
+        {"warehouse": "nobody/nothing"},
         {"since": "2026-01-01", "until": "2026-04-01", "status": "5xx"},
     ],
     ids=str,
