@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import IntegrityError
+
 from receivers.explaining import explain
 from receivers.following import Follower
 from receivers.grouping import Grouping
 from receivers.kargo import Collision, Mirror, Route
 from receivers.log_writer import LogWriter, NotStored, Write
-from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Origin, Refresh, storable
+from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Origin, Refresh, new_id, storable
 from receivers.receiver_urls import Former, ReceiverUrls
 from receivers.refreshing import Asked, RefreshSender
 from receivers.retrying import note_attempt
@@ -29,6 +31,7 @@ from receivers.rules.matching import Verdict
 from receivers.rules.outcomes import Outcome
 from receivers.rules.push import Push
 from receivers.rules.redaction import redact, redact_headers
+from receivers.tickets import USED, BadTicket, read
 from receivers.tokens import utc_now
 from receivers.unknown_calls import UnknownCalls
 
@@ -54,6 +57,7 @@ class Call:
     """One POST to something that looks like a receiver URL.
 
     `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
+    `ticket` is what says that the call is a test (see `tickets`), empty for all others; it is not among the headers.
     """
 
     kind: str
@@ -63,6 +67,7 @@ class Call:
     client_address: str
     user_agent: str
     read_body: Callable[[], bytes]
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +115,12 @@ class Intake:
             self.unknown.count(call.kind, call.digest[-URL_SUFFIX:], call.client_address, call.user_agent)
             return Reply(answers.NOT_FOUND)
         delivery = _on_paper(call, target)
-        unread = _read_body(call, delivery)
-        refusal = _refusal(target) or unread
-        if refusal is not None:
-            # Its end is stored with it: should we die now, nobody may take it for a push that is still to be worked on.
-            refusal.push = _understood(delivery)
-            _note_answer(delivery, refusal, started)
-            _note_end(delivery, refusal)
-            self._note_group(delivery, refusal.push)
         try:
-            self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout)
+            end = self._store(delivery, self._early_end(call, target, delivery), started)
         except NotStored:
             return Reply(answers.UNAVAILABLE)
-        if refusal is not None:
-            return Reply(refusal.answer, delivery.pk)
+        if end is not None:
+            return Reply(end.answer, delivery.pk)
         end = self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
         _note_answer(delivery, end, started)
         self._write_end(delivery, end)
@@ -140,6 +137,48 @@ class Intake:
         if isinstance(route, Route) and route.kind != call.kind:
             return None
         return route or self.urls.former(call.kind, call.digest)
+
+    def _early_end(self, call: Call, target: Route | Collision | Former, delivery: Delivery) -> _End | None:
+        """Read the body; return the end of a call that is refused, or that only tries out. None: there is work to do."""
+        unread = _read_body(call, delivery)
+        refusal = _refusal(target) or unread
+        if not call.ticket:
+            return refusal
+        try:
+            ticket = read(call.ticket, _owners(target), bytes(delivery.body))
+        except BadTicket as error:
+            # Not taken for a push: what was to refresh nothing must not do so because it came late.
+            return refusal or _refused_test(str(error))
+        delivery.pk, delivery.origin, delivery.actor = ticket.delivery, Origin.TEST, storable(ticket.user)
+        return refusal or (self._dry_run(delivery) if ticket.dry_run else None)
+
+    def _store(self, delivery: Delivery, end: _End | None, started: float) -> _End | None:
+        """Put the call on record, with its end if it has one, and return that. Raises `NotStored`."""
+        if end is not None:
+            # Its end is stored with it: should we die now, nobody may take it for a push that is still to be worked on.
+            end.push = end.push or _understood(delivery)
+            _note_answer(delivery, end, started)
+            _note_end(delivery, end)
+            self._note_group(delivery, end.push)
+        try:
+            self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout)
+        except NotStored as error:
+            if delivery.origin != Origin.TEST or not isinstance(error.__cause__, IntegrityError):
+                raise
+            # There is a delivery of this ticket already. This one is no test, and gets a row of its own that says so.
+            delivery.pk, delivery.origin, delivery.actor = new_id(), Origin.PUSH, ""
+            return self._store(delivery, _refused_test(USED), started)
+        return end
+
+    def _dry_run(self, delivery: Delivery) -> _End:
+        """Judge every Warehouse in scope and ask none."""
+        try:
+            push = KINDS[delivery.kind].parse(bytes(delivery.body))
+        except InvalidBody as error:
+            return _End(Outcome.INVALID_BODY, answers.INVALID_BODY, reason=str(error))
+        told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
+        reason = told.why_no_match or f"it would have refreshed {len(told.to_refresh)} Warehouse(s)"
+        return _End(Outcome.DRY_RUN, answers.refreshed(0), reason, push, told.verdicts)
 
     def _work(self, delivery: Delivery, body: bytes, deadline: float) -> _End:
         """Understand the body, judge every Warehouse in scope, ask those that match."""
@@ -221,6 +260,16 @@ def _refusal(target: Route | Collision | Former) -> _End | None:
     if target.kind not in KINDS:
         return _End(Outcome.UNSUPPORTED_KIND, answers.NOT_FOUND, f"kargoweb does not speak {target.kind}")
     return None
+
+
+def _refused_test(reason: str) -> _End:
+    return _End(Outcome.REFUSED_TEST, answers.refused_test(reason), reason)
+
+
+def _owners(target: Route | Collision | Former) -> list[tuple[str, str]]:
+    """Return project and name of every receiver that the URL belongs to, or did."""
+    owners = target.routes if isinstance(target, Collision) else (target,)
+    return [(owner.project, owner.receiver) for owner in owners]
 
 
 def _read_body(call: Call, delivery: Delivery) -> _End | None:

@@ -42,6 +42,7 @@ WORTHWHILE: Final = frozenset(one for one in Outcome if tone(one) is Tone.BAD) -
     Outcome.INVALID_BODY,
     Outcome.TOO_LARGE,
     Outcome.UNSUPPORTED_KIND,
+    Outcome.REFUSED_TEST,
 }
 """Outcomes of which sending the same body again may make something better: what has failed, but not by itself."""
 

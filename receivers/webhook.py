@@ -30,7 +30,9 @@ DRAINED: Final = (
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
 MACHINE_PATH: Final = re.compile(r"^/(healthz|readyz)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
 # granian hands the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
-NOT_HEADERS: Final = frozenset(name for name in os.environ if name.startswith("HTTP_"))
+# A ticket is a credential for as long as it is good.
+TICKET: Final = "HTTP_X_KARGOWEB_TEST"
+NOT_HEADERS: Final = frozenset(name for name in os.environ if name.startswith("HTTP_")) | {TICKET}
 
 
 def is_machine_path(path: str) -> bool:
@@ -94,6 +96,7 @@ def _call(request: HttpRequest, kind: str, digest: str) -> Call:
         client_address=client_address(environ, settings.KARGOWEB.forwarded_hops),
         user_agent=environ.get("HTTP_USER_AGENT", ""),
         read_body=lambda: read_body(environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")),
+        ticket=environ.get(TICKET, ""),
     )
 
 

@@ -1,7 +1,7 @@
 """The answers to a push, byte for byte as Kargo's external webhooks server gives them.
 
 Source: Kargo's `pkg/webhook/external/{server,router,refresh}.go` and `pkg/http`. Each body is one line of compact JSON
-and a newline, of type `application/json`. What is refused with 405 or 503 is ours; Kargo has no such answers.
+and a newline, of type `application/json`. What is refused with 403, 405 or 503 is ours; Kargo has no such answers.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ def refreshed(count: int) -> Answer:
 def failed(failures: int, total: int) -> Answer:
     """Return the answer for a push of which `failures` (1 or more) of `total` Warehouses could not be asked."""
     return _answer(500, error=f"failed to refresh {failures} of {total} warehouses")
+
+
+def refused_test(reason: str) -> Answer:
+    """Return the answer for a test whose ticket is not good for it, with a `reason` that gives nothing away."""
+    return _answer(403, error=f"test refused: {reason}")
 
 
 def unavailable(reason: str) -> Answer:

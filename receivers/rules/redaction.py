@@ -11,7 +11,7 @@ DIGEST_LENGTH: Final = 64
 DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{58}([0-9a-f]{6})(?![0-9a-f])")
 BEARER: Final = re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]+")
 SECRET_HEADERS: Final = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"}
+    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-kargoweb-test"}
 )
 REDACTED: Final = "[redacted]"
 

@@ -20,19 +20,22 @@ class Kind:
 
     `name` is the key in `spec.webhookReceivers[]` and the last but one segment of the receiver path; `title` is for
     people; `secret_key` is the key of the Secret whose bytes go into the digest; `parse` turns a body into a push and
-    raises `InvalidBody`.
+    raises `InvalidBody`; `compose` writes the body that the sender would send for a push, and is what tests are made of.
     """
 
     name: str
     title: str
     secret_key: str
     parse: Callable[[bytes], Push]
+    compose: Callable[[Push], bytes]
 
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         kind.name: kind
-        for kind in (Kind(name="dockerhub", title="Docker Hub", secret_key="secret", parse=dockerhub.parse),)  # noqa: S106
+        for kind in (
+            Kind("dockerhub", "Docker Hub", "secret", parse=dockerhub.parse, compose=dockerhub.compose_push),
+        )
     }
 )
 

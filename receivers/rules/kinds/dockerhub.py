@@ -75,6 +75,16 @@ def compose(repository: str, tag: str, *, media_type: str, pusher: str, pushed_a
     return json.dumps(body).encode()
 
 
+def compose_push(push: Push) -> bytes:
+    """Write the body that Docker Hub sends for `push`, which must say when it was pushed (else ValueError)."""
+    if push.pushed_at is None:
+        raise ValueError("Docker Hub always says when")
+    seconds = int(push.pushed_at.timestamp())
+    return compose(
+        push.repository, push.tag, media_type=push.media_type, pusher=push.pusher, pushed_at=seconds
+    )
+
+
 def _moment(seconds: object) -> datetime | None:
     """Return Unix seconds as a time; None for what is none, or beyond the years that Python counts."""
     if not isinstance(seconds, float):
