@@ -4,7 +4,7 @@ from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
 from receivers import probes, webhook
-from receivers.pages import audit_list, project, projects, sign_in, theme
+from receivers.pages import audit_list, firing, project, projects, sign_in, theme
 
 urlpatterns = [
     # First, for most requests are pushes. Under any prefix: an Ingress may or may not strip its base path.
@@ -16,8 +16,17 @@ urlpatterns = [
     path("", projects.projects, name="home"),
     path("projects/<str:name>", project.project, name="project"),
     path("projects/<str:name>/receivers/<str:receiver>", project.receiver, name="receiver"),
+    path("projects/<str:name>/receivers/<str:receiver>/test", firing.test, name="test"),
+    path("projects/<str:name>/receivers/<str:receiver>/test/<uuid:pk>", firing.result, name="test-result"),
     path("cluster", project.project, {"name": ""}, name="cluster"),
     path("cluster/receivers/<str:receiver>", project.receiver, {"name": ""}, name="cluster-receiver"),
+    path("cluster/receivers/<str:receiver>/test", firing.test, {"name": ""}, name="cluster-test"),
+    path(
+        "cluster/receivers/<str:receiver>/test/<uuid:pk>",
+        firing.result,
+        {"name": ""},
+        name="cluster-test-result",
+    ),
     path("audit", audit_list.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),

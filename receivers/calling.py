@@ -1,7 +1,7 @@
 """Calls a receiver URL from outside, as Docker Hub does, and says at which step that fails.
 
-Nothing is taken from the environment but the system's certificates (OpenSSL's `SSL_CERT_FILE`): Docker Hub uses no proxy of
-ours. Redirects are not followed, and the certificate has to be good, as it has to be for Docker Hub.
+Nothing is taken from the environment but where the certificates are (OpenSSL's `SSL_CERT_FILE`): Docker Hub uses no
+proxy of ours. Redirects are not followed, and the certificate has to be good, as it has to be for Docker Hub.
 """
 
 from __future__ import annotations
@@ -120,7 +120,11 @@ class _Call:
         if parts.scheme == "https":
             self._step = Step.TLS
             context = ssl.create_default_context()
-            self._socket = context.wrap_socket(self._socket, server_hostname=parts.hostname)
+            wrapped = context.wrap_socket(
+                self._socket, server_hostname=parts.hostname, do_handshake_on_connect=False
+            )
+            self._socket = wrapped  # by now, so that the handshake can be cut off
+            wrapped.do_handshake()
         self._step = Step.HTTP
         return self._exchange(parts, self._socket)
 

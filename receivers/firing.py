@@ -54,12 +54,13 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One test: which push, fired by whom (a user's name), and whether nothing is to be refreshed."""
+    """One test: which push, fired by whom (a user's name) from which address, and whether it only tries out."""
 
     repository: str
     tag: str
     media_type: str
     user: str
+    address: str = ""
     dry_run: bool = False
 
 
@@ -92,7 +93,7 @@ def fire(aim: Aim, shot: Shot, inside: Intake | None = None) -> Fired:
     push = Push(shot.repository, shot.tag, shot.media_type, shot.user, utc_now())
     body = KINDS[aim.kind].compose(push)
     try:
-        heard = _take(aim, body, ticket, inside) if inside else _call(aim, body, ticket)
+        heard = _take(aim, body, ticket, inside, shot.address) if inside else _call(aim, body, ticket)
         problem = _problem(heard, ticket)
     except NotReached as error:
         problem = f"{STEPS[error.step]}: {error}."
@@ -107,7 +108,7 @@ def _call(aim: Aim, body: bytes, ticket: Ticket) -> Heard:
     return calling.post(aim.published.url, body, headers)
 
 
-def _take(aim: Aim, body: bytes, ticket: Ticket, intake: Intake) -> Heard:
+def _take(aim: Aim, body: bytes, ticket: Ticket, intake: Intake, address: str) -> Heard:
     """Hand the test to intake as the HTTP edge would."""
     reply = intake.take(
         Call(
@@ -115,7 +116,7 @@ def _take(aim: Aim, body: bytes, ticket: Ticket, intake: Intake) -> Heard:
             digest=aim.published.digest,
             path=aim.published.path,
             headers=[*HEADERS.items()],
-            client_address="",
+            client_address=address,
             user_agent=HEADERS["User-Agent"],
             read_body=lambda: body,
             ticket=issue(ticket, body),

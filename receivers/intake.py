@@ -139,7 +139,7 @@ class Intake:
         return route or self.urls.former(call.kind, call.digest)
 
     def _early_end(self, call: Call, target: Route | Collision | Former, delivery: Delivery) -> _End | None:
-        """Read the body; return the end of a call that is refused, or that only tries out. None: there is work to do."""
+        """Read the body; return the end of a call that is refused or only tries out; None if there is work."""
         unread = _read_body(call, delivery)
         refusal = _refusal(target) or unread
         if not call.ticket:

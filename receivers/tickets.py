@@ -1,8 +1,8 @@
 """Tickets: what marks a delivery as a test, which no stranger can write.
 
-A ticket travels in the header `X-Kargoweb-Test` of a test. It is signed with the secret key that all replicas share, good
-for a minute, for one receiver and one body, and names the delivery that it will become: a second one with the same ticket
-would need the same primary key, which the database refuses, whichever replica it comes to.
+A ticket travels in the header `X-Kargoweb-Test`. It is signed with the secret key that all replicas share, good for a
+minute, for one receiver and one body, and names the delivery that the test will become: a second one with the same
+ticket would need the same primary key, which the database refuses, whichever replica it comes to.
 """
 
 from __future__ import annotations

@@ -85,6 +85,7 @@ class Place:
         self.name = name
         self.receiver = "hook"
         self.repository = f"{name}/app"
+        self.base = "http://hooks"  # where the URLs say that they are; nobody is there
 
     def warehouse(self, name: str, *subscriptions: dict[str, Any]) -> str:
         """Make a Warehouse; return its name."""
@@ -114,7 +115,7 @@ class Place:
             {
                 "name": one,
                 "path": self.path(one, kind, secret),
-                "url": f"http://hooks{self.path(one, kind, secret)}",
+                "url": f"{self.base}{self.path(one, kind, secret)}",
             }
             for one, secret in secrets.items()
         ]

@@ -77,6 +77,7 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
         "there": there or not mirror.ready,
         "receivers": receiver_rows(config, last, revealed),
         "may_reveal": may(request.user, Action.REVEAL, name),
+        "may_fire": may(request.user, Action.FIRE, name),
         "recent": recent,
         **(_warehouses(request, name, config) if name else {}),
     }

@@ -106,7 +106,7 @@ class Outcome(StrEnum):
     """It could not be worked on at all (not synced yet, or nothing to keep it in); the sender was told so."""
 
     REFUSED_TEST = "test refused"
-    """It said that it is a test, and its ticket was not good for it; nothing was refreshed. The reason says what was wrong."""
+    """It was to be a test, and its ticket was not good for it, as the reason says; nothing was refreshed."""
 
     DRY_RUN = "dry run"
     """A test that was to refresh nothing; the verdicts say what it would have refreshed."""

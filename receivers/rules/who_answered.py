@@ -30,6 +30,11 @@ def not_ours(
     if status in _REDIRECTS:
         where = f" to {quoted(redact(location))}" if location else ""
         return f"It redirects{where} ({status}). Docker Hub is not known to follow redirects, so this does not either."
+    return _kargo(status, text) or _something_else(status, text, server)
+
+
+def _kargo(status: int, text: str) -> str:
+    """Return what an answer in Kargo's words says; empty for any other."""
     if refreshed := _REFRESHED.fullmatch(text):
         return (
             f"Kargo’s own server answered, not kargoweb. It knows of no tests: it took this for a push, and refreshed "
@@ -40,20 +45,20 @@ def not_ours(
             "Something that answers as Kargo does says that there is no such receiver (404): Kargo’s own server, or a "
             "kargoweb in front of another cluster."
         )
-    if body.encode() == answers.UNAVAILABLE.body:
+    if text.encode() == answers.UNAVAILABLE.body.strip():
         return "kargoweb answered that it is not ready to take pushes (503). Try again in a moment."
-    return _something_else(status, text, server)
+    return ""
 
 
 def _another_kargoweb(text: str, delivery: str) -> str:
     if refused := _REFUSED.fullmatch(text):
         return (
-            f"A kargoweb refused the test: {refused[1]}. If it was not signed with its key, another kargoweb than this one "
+            f"A kargoweb refused the test: {refused[1]}. If that is about the key, another kargoweb than this one "
             f"answers there, with another secret key; its delivery is {delivery}."
         )
     return (
-        f"Another kargoweb answered: its delivery is {delivery}, which is not the one that was asked for. It took this for "
-        f"an ordinary push."
+        f"Something else answered: its delivery is {delivery}, which is not the one of this test. An earlier kargoweb "
+        "takes tests for pushes."
     )
 
 

@@ -155,6 +155,14 @@ def receiver_url(project: str, receiver: str) -> str:
 
 
 @register.simple_tag
+def test_url(project: str, receiver: str) -> str:
+    """Return the address of the page from which tests are fired at a receiver."""
+    if project:
+        return reverse("test", args=[project, receiver])
+    return reverse("cluster-test", args=[receiver])
+
+
+@register.simple_tag
 def kubectl(project: str) -> str:
     """Return the line of Kargo's documentation that prints the receiver URLs of a project, or of the cluster."""
     what = f"projectconfigs {project} -n {project}" if project else "clusterconfigs cluster"

@@ -15,6 +15,7 @@ PAGES = {
     "projects, nothing found": "/?q=no+such+project",
     "project": "/projects/{project}",
     "cluster receivers": "/cluster",
+    "test": "/projects/{project}/receivers/hook/test",
     "audit": "/audit",
     "not found": "/nothing-here",
 }

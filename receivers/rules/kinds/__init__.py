@@ -20,7 +20,7 @@ class Kind:
 
     `name` is the key in `spec.webhookReceivers[]` and the last but one segment of the receiver path; `title` is for
     people; `secret_key` is the key of the Secret whose bytes go into the digest; `parse` turns a body into a push and
-    raises `InvalidBody`; `compose` writes the body that the sender would send for a push, and is what tests are made of.
+    raises `InvalidBody`; `compose` writes the body that the sender would send for a push, for tests.
     """
 
     name: str

@@ -1,0 +1,199 @@
+"""Test-fire: what a push would do, said as one types, and the push itself, through the receiver URL or inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from receivers import audit, runtime
+from receivers.access import Action, allowed, may, page
+from receivers.addresses import client_address
+from receivers.explaining import explain
+from receivers.filters import Filter
+from receivers.firing import Aim, Fired, NotFireable, Shot, aim_at, fire
+from receivers.models import TEXT_LENGTH, Delivery
+from receivers.pages import live
+from receivers.pages.receiver_rows import masked
+from receivers.rules import suggesting
+from receivers.rules.matching import Result, Verdict
+from receivers.rules.outcomes import Tone, tone
+from receivers.rules.push import Push
+
+VERDICTS_SHOWN: Final = 50
+"""More is more than anybody reads while typing; the ones that tell most come first."""
+
+TAGS_SUGGESTED: Final = 10
+LOOKED_AT: Final = 20  # deliveries, for the tags that they had
+REFRESHES_SHOWN: Final = 100
+MEDIA_TYPES: Final = (
+    ("application/vnd.oci.image.index.v1+json", "image"),
+    ("application/vnd.cncf.helm.config.v1+json", "chart"),
+    ("", "unknown"),
+)
+TONES: Final = {Result.MATCH: Tone.GOOD, Result.NOT_EVALUABLE: Tone.BAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What somebody has entered. `problem` is a sentence if that cannot be fired."""
+
+    repository: str
+    tag: str
+    media_type: str
+    inside: bool = False
+    dry_run: bool = False
+
+    @property
+    def problem(self) -> str:
+        """Return what is missing or wrong, empty if nothing is."""
+        texts = (self.repository, self.tag, self.media_type)
+        if any(len(text) > TEXT_LENGTH or not text.isprintable() for text in texts):
+            return f"Each field takes at most {TEXT_LENGTH} visible characters."
+        return "" if self.repository else "Enter a repository."
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def test(request: Any, name: str, receiver: str) -> HttpResponse:
+    """GET shows the page; POST fires if `do` is `fire`, else shows what a push would do, to HTMX only that."""
+    allowed(request, Action.FIRE, name)
+    try:
+        aim = aim_at(runtime.current().mirror, name, receiver)
+    except LookupError:
+        raise Http404 from None
+    except NotFireable as error:
+        return render(request, "test.html", {"project": name, "receiver": receiver, "not_fireable": error})
+    if request.method != "POST":
+        return _page(request, aim, _entered(request.GET, aim))
+    entered = _entered(request.POST, aim)
+    if request.POST.get("do") == "fire" and not entered.problem:
+        return _fire(request, aim, entered)
+    if request.htmx:
+        return render(request, "_test_preview.html", _preview(request, aim, entered))
+    return _page(request, aim, entered)
+
+
+@page
+@require_safe
+def result(request: Any, name: str, receiver: str, pk: UUID) -> HttpResponse:
+    """Show what becomes of a test; for HTMX only that."""
+    allowed(request, Action.SEE, name)
+    delivery = Delivery.objects.narrow().filter(pk=pk, project=name, receiver=receiver).first()
+    if delivery is None:
+        raise Http404
+    refreshes = list(delivery.refreshes.order_by("warehouse", "project")[:REFRESHES_SHOWN])
+    context = {"delivery": delivery, "refreshes": refreshes, "open": tone(delivery.outcome) is Tone.OPEN}
+    part = live.part(request, "_test_result.html", context)
+    if request.htmx.target == "result":
+        return live.answer(request, part)
+    may_fire = may(request.user, Action.FIRE, name)
+    return render(request, "test_result.html", {**context, "part": part, "may_fire": may_fire})
+
+
+def delivery_url(name: str, receiver: str, pk: UUID) -> str:
+    """Return where to see what becomes of a delivery: its own page, or where there is none, that of the test."""
+    try:
+        return reverse("delivery", args=[pk])
+    except NoReverseMatch:
+        where = ("test-result", [name]) if name else ("cluster-test-result", [])
+        return reverse(where[0], args=[*where[1], receiver, pk])
+
+
+def _fire(request: Any, aim: Aim, entered: Entered) -> HttpResponse:
+    """Fire, put that on record, and lead to the delivery; without one, say on the same page what went wrong."""
+    user = request.user.get_username()
+    address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
+    shot = Shot(entered.repository, entered.tag, entered.media_type, user, address, entered.dry_run)
+    fired = fire(aim, shot, runtime.current().intake if entered.inside else None)
+    audit.record(
+        request,
+        Action.FIRE,
+        project=aim.project,
+        receiver=aim.receiver,
+        delivery=fired.delivery if fired.recorded else None,
+        detail=_detail(entered, fired),
+    )
+    if not fired.recorded:
+        return _page(request, aim, entered, fired.problem)
+    if fired.problem:
+        messages.error(request, f"{fired.problem} The test did arrive all the same.")
+    return redirect(delivery_url(aim.project, aim.receiver, fired.delivery))
+
+
+def _detail(entered: Entered, fired: Fired) -> str:
+    how = "dry run" if entered.dry_run else "test"
+    where = "inside" if entered.inside else "through the receiver URL"
+    end = "" if fired.recorded else "; it did not arrive"
+    return f"{how} of {entered.repository}:{entered.tag} {where}{end}"
+
+
+def _page(request: Any, aim: Aim, entered: Entered, problem: str = "") -> HttpResponse:
+    context = {
+        "project": aim.project,
+        "receiver": aim.receiver,
+        "masked": masked(aim.published),
+        "media_types": MEDIA_TYPES,
+        "repositories": suggesting.repositories(_scope(aim)),
+        "problem": problem,
+        **_preview(request, aim, entered),
+    }
+    return render(request, "test.html", context)
+
+
+def _preview(request: Any, aim: Aim, entered: Entered) -> Mapping[str, Any]:
+    """Return what each Warehouse would do. Those of projects that the user may not see are not told of."""
+    told = None
+    if not entered.problem:
+        push = Push(entered.repository, entered.tag, entered.media_type)
+        told = explain(runtime.current().mirror, push, aim.project, everything=True, most=VERDICTS_SHOWN)
+    verdicts = [one for one in told.verdicts if _may_be_told(request, one)] if told else []
+    return {
+        "entered": entered,
+        "told": told,
+        "why": next((one.reason for one in verdicts if one.result is not Result.OTHER), ""),
+        "verdicts": [(one, TONES.get(one.result, Tone.PLAIN)) for one in verdicts],
+        "with_project": not aim.project,
+        "tags": _tags(aim, entered.repository),
+    }
+
+
+def _may_be_told(request: Any, verdict: Verdict) -> bool:
+    projects = request.access.projects
+    return verdict.result is not Result.OUT_OF_SCOPE or projects is None or verdict.project in projects
+
+
+def _entered(fields: Mapping[str, str], aim: Aim) -> Entered:
+    """Read the fields; before anything was entered they hold what would refresh something."""
+    if "repository" in fields:
+        return Entered(
+            repository=fields["repository"].strip(),
+            tag=fields.get("tag", "").strip(),
+            media_type=fields.get("media_type", "").strip(),
+            inside=fields.get("way") == "inside",
+            dry_run="dry_run" in fields,
+        )
+    repository = next(iter(suggesting.repositories(_scope(aim))), "")
+    return Entered(repository, next(iter(_tags(aim, repository)), ""), MEDIA_TYPES[0][0])
+
+
+def _tags(aim: Aim, repository: str) -> list[str]:
+    """Return the tags that were pushed to the receiver last, and some that its Warehouses select."""
+    if not repository or len(repository) > TEXT_LENGTH or not repository.isprintable():
+        return []
+    pushed = Filter(project=aim.project, receiver=aim.receiver, repository=repository)
+    newest = [row.tag for row in Delivery.objects.page(pushed, size=LOOKED_AT, each_push_once=True).rows]
+    selected = suggesting.tags(repository, _scope(aim))
+    return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
+
+
+def _scope(aim: Aim) -> Any:
+    return runtime.current().mirror.warehouses(aim.project or None)

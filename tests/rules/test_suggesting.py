@@ -1,0 +1,52 @@
+"""What is suggested for a test would be selected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from receivers.rules.resources import Warehouse, decode_warehouse
+from receivers.rules.suggesting import MOST_REPOSITORIES, repositories, tags
+from tests.worlds import image
+
+
+def warehouse(*subscriptions: dict[str, Any]) -> Warehouse:
+    return decode_warehouse({"spec": {"subscriptions": list(subscriptions)}})
+
+
+def test_repositories_on_docker_hub_are_suggested_once_and_sorted():
+    of_both = [
+        warehouse(
+            image("docker.io/x/b"), image("ghcr.io/x/c"), {"git": {"repoURL": "https://github.com/x/d"}}
+        ),
+        warehouse(image("x/b"), {"chart": {"repoURL": "oci://registry-1.docker.io/x/a"}}),
+    ]
+    assert repositories(of_both) == ("x/a", "x/b")
+
+
+def test_not_more_repositories_than_anybody_looks_through():
+    assert (
+        len(repositories([warehouse(*(image(f"x/r{number}") for number in range(500)))])) == MOST_REPOSITORIES
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "tag"),
+    [
+        ({}, "1.0.0"),
+        ({"constraint": "^2.3.0"}, "2.3.0"),
+        ({"constraint": "~4.5"}, "4.5.0"),
+        ({"constraint": ">1.2.3"}, "1.2.4"),
+        ({"constraint": "7.x"}, "7.0.0"),
+        ({"allowTagsRegexes": ["^v"]}, "v1.0.0"),
+        ({"imageSelectionStrategy": "Digest", "constraint": "stable"}, "stable"),
+        ({"imageSelectionStrategy": "NewestBuild", "ignoreTagsRegexes": [r"\d"]}, "latest"),
+        ({"allowTagsRegexes": ["^nothing-like-it$"]}, ""),
+        ({"constraint": "no constraint"}, ""),
+    ],
+)
+def test_the_tag_is_one_that_the_subscription_selects(fields, tag):
+    assert tags("x/app", [warehouse(image("docker.io/x/app", **fields), image("x/other"))]) == (
+        (tag,) if tag else ()
+    )
