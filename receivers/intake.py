@@ -150,6 +150,10 @@ class Intake:
             # Not taken for a push: what was to refresh nothing must not do so because it came late.
             return refusal or _refused_test(str(error))
         delivery.pk, delivery.origin, delivery.actor = ticket.delivery, Origin.TEST, storable(ticket.user)
+        if push := _understood(delivery):
+            # Known from the first moment on: whoever fired it looks at it before its end is written.
+            _note_push(delivery, push)
+            delivery.push_id = delivery.pk
         return refusal or (self._dry_run(delivery) if ticket.dry_run else None)
 
     def _store(self, delivery: Delivery, end: _End | None, started: float) -> _End | None:
