@@ -21,6 +21,7 @@ from kargoweb.database import database, sqlite
 from kargoweb.environment import (
     ConfigurationError,
     Environment,
+    Setting,
     flag,
     listed,
     one_of,
@@ -45,7 +46,7 @@ NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS la
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the environment says. Times are in seconds."""
+    """What the environment says. Times are in seconds. `told` is all of it for people, without secrets."""
 
     data_dir: Path
     secret_key: str
@@ -74,6 +75,7 @@ class Configuration:
     keep_days: int
     log_level: str
     sign_in_note: str
+    told: tuple[Setting, ...] = ()
 
 
 def read_configuration(variables: Mapping[str, str] = os.environ) -> Configuration:
@@ -116,7 +118,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
     )
     env.finish()
-    return _with_data_dir(configuration)
+    return _with_data_dir(replace(configuration, told=env.told))
 
 
 def _path(value: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,6 +22,16 @@ class ConfigurationError(Exception):
     """The environment asks for something that cannot be; the text has a line for every variable concerned."""
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A variable as the status page shows it: whether it was `given`, and its value unless that is a secret."""
+
+    name: str
+    value: str
+    given: bool
+    secret: bool
+
+
 class Environment:
     """Variables by name. `NAME_FILE` may hold the path of a file with the value of `NAME`; empty counts as unset."""
 
@@ -28,6 +39,7 @@ class Environment:
         self._variables = variables
         self._known: set[str] = set()
         self._problems: list[str] = []
+        self._told: list[Setting] = []
 
     def read(self, name: str, default: T, parse: Callable[[str], T], *, secret: bool = False) -> T:
         """Return the value of a variable as `parse` makes it of the text, without white space around it.
@@ -37,6 +49,16 @@ class Environment:
         """
         self._known.add(name)
         source, text = self._find(name)
+        value = self._parsed(source, text, default, parse, secret=secret)
+        self._told.append(Setting(name, "" if secret else _written(value), given=bool(text), secret=secret))
+        return value
+
+    @property
+    def told(self) -> tuple[Setting, ...]:
+        """Return what was read so far, for people, in that order."""
+        return tuple(self._told)
+
+    def _parsed(self, source: str, text: str, default: T, parse: Callable[[str], T], *, secret: bool) -> T:
         if not text:
             return default
         try:
@@ -82,6 +104,15 @@ class Environment:
         strangers = sorted(name for name in self._variables if name.startswith(PREFIX) and name not in known)
         near = {name: difflib.get_close_matches(name, known, 1, LIKENESS) for name in strangers}
         return [f"{name} is not known; did you mean {like[0]}?" for name, like in near.items() if like]
+
+
+def _written(value: object) -> str:
+    """Return a value as one would write it into the environment."""
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def text(value: str) -> str:

@@ -4,7 +4,17 @@ from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
 from receivers import probes, webhook
-from receivers.pages import audit_list, firing, project, projects, sign_in, theme
+from receivers.pages import (
+    attention_list,
+    audit_list,
+    errors,
+    firing,
+    project,
+    projects,
+    sign_in,
+    status,
+    theme,
+)
 
 urlpatterns = [
     # First, for most requests are pushes. Under any prefix: an Ingress may or may not strip its base path.
@@ -27,8 +37,13 @@ urlpatterns = [
         {"name": ""},
         name="cluster-test-result",
     ),
+    path("attention", attention_list.needs_attention, name="attention"),
+    path("attention/<str:key>", attention_list.finding, name="finding"),
+    path("status", status.status, name="status"),
     path("audit", audit_list.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),
     path("theme", theme.choose, name="theme"),
 ]
+
+handler500 = errors.server_error

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-from receivers import health_log
+from receivers import health_log, mutes
 from receivers.kargo import Collision, Freshness, Heartbeats, Mirror
+from receivers.kept import Kept
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health import (
     Finding,
+    Look,
     MissedPushes,
     ReceiverFacts,
     WarehouseFacts,
     covered_projects,
+    is_local,
+    local_installation,
     most_urgent_first,
     orphaned_calls,
     receiver_findings,
@@ -29,48 +32,72 @@ from receivers.rules.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverCon
 from receivers.tokens import utc_now
 
 KEPT_SECONDS: Final = 5.0  # so that several people who look, and pages that update themselves, cost one look
+# How old a look may be that a page is shown with. While pages are open the background takes a new one in time; whoever
+# comes after a silence waits for his.
+STALE_SECONDS: Final = 30.0
+WANTED_SECONDS: Final = (
+    60.0  # for which new looks are taken after somebody asked: nobody pays for what nobody sees
+)
 RHYTHM_KEPT_SECONDS: Final = 300.0  # on which days pushes came: the dearest query, and days go by slowly
 BLIP_SECONDS: Final = 60.0  # that a watch may fail before it is told; the API server may be restarting
-
-T = TypeVar("T")
-
-
-class _Kept(Generic[T]):
-    """A value that is made anew when it is asked for and has grown too old; by one thread, while the others wait."""
-
-    def __init__(self, make: Callable[[], T], seconds: float) -> None:
-        self._make = make
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._value: tuple[float, T] | None = None
-
-    def get(self) -> T:
-        with self._lock:
-            if self._value is None or time.monotonic() - self._value[0] > self._seconds:
-                self._value = time.monotonic(), self._make()
-            return self._value[1]
 
 
 class Health:
     """The findings of a cluster. Safe to ask from any thread."""
 
     def __init__(
-        self, mirror: Mirror, heartbeats: Heartbeats, secrets: SecretChecks, shortest_interval: timedelta
+        self,
+        mirror: Mirror,
+        heartbeats: Heartbeats,
+        secrets: SecretChecks,
+        shortest_interval: timedelta,
+        base_url: str,
     ) -> None:
         self._mirror = mirror
         self._heartbeats = heartbeats
         self._secrets = secrets
         self._shortest_interval = shortest_interval
-        self._kept = _Kept(self.look, KEPT_SECONDS)
-        self._pushed_days = _Kept(lambda: health_log.pushed_days(utc_now()), RHYTHM_KEPT_SECONDS)
+        self._base_url = base_url
+        self._kept = Kept(self._take, STALE_SECONDS)
+        self._wanted = -WANTED_SECONDS
+        self._pushed_days = Kept(lambda: health_log.pushed_days(utc_now()), RHYTHM_KEPT_SECONDS)
 
     def findings(self, project: str | None = None) -> tuple[Finding, ...]:
         """Return the findings of one project (empty: of the cluster receivers and the cluster), or (None) all.
 
-        The most urgent come first. They are up to `KEPT_SECONDS` old. Five queries at most, whatever there is.
+        The most urgent come first, and muted ones are among them. See `latest` for how old they are.
         """
-        found = self._kept.get()
-        return found if project is None else tuple(one for one in found if one.project == project)
+        look = self.latest()
+        return look.findings if project is None else look.of_project(project)
+
+    def latest(self) -> Look:
+        """Return the last look, some `KEPT_SECONDS` old while somebody keeps asking, `STALE_SECONDS` at most.
+
+        It costs nothing but after a silence, when it is taken for whoever asks: six queries, whatever there is.
+        """
+        self._wanted = time.monotonic()
+        return self._kept.get()
+
+    def work(self) -> bool:
+        """Take a new look if somebody asked for one lately."""
+        if time.monotonic() - self._wanted < WANTED_SECONDS:
+            self._kept.renew(KEPT_SECONDS)
+        return False
+
+    def keep_mutes(self) -> bool:
+        """Forget the mutes whose finding has been gone for long, while the cluster is seen as it is."""
+        if self._mirror.is_current:
+            look = self._kept.renew(KEPT_SECONDS)
+            mutes.keep_books(look.by_key.keys(), look.at)
+        return False
+
+    def note_mutes(self) -> None:
+        """Take note that this process has changed what is muted. Others see it with their next look."""
+        muted = mutes.read()
+        self._kept.change(lambda look: look.with_mutes(muted))
+
+    def _take(self) -> Look:
+        return Look.of(utc_now(), self.look(), mutes.read())
 
     def look(self) -> tuple[Finding, ...]:
         """Return all findings as of now, most urgent first."""
@@ -93,16 +120,20 @@ class Health:
         return bool(one.error) and lasting and not dispensable
 
     def _of_receivers(self, log: _Log) -> Iterator[Finding]:
-        there = set()
+        there, at_home = set(), 0
         for config in self._mirror.configs():
             published = {url.name: url for url in config.published}
             for receiver in config.receivers:
                 there.add((config.project, receiver.name))
-                facts = self._receiver_facts(config, receiver.name, published.get(receiver.name), log)
+                url = published.get(receiver.name)
+                at_home += url is not None and is_local(url.url)
+                facts = self._receiver_facts(config, receiver.name, url, log)
                 yield from receiver_findings(config, receiver, facts)
         for (project, name), calls in log.retired.items():
             if (project, name) not in there:
                 yield from orphaned_calls(project, name, calls)
+        if finding := local_installation(self._base_url, at_home):
+            yield finding
 
     def _receiver_facts(
         self, config: ReceiverConfig, name: str, published: PublishedUrl | None, log: _Log
@@ -113,6 +144,7 @@ class Health:
         digest = published.digest
         return replace(
             facts,
+            at_home=is_local(self._base_url),
             secret=self._secrets.state(config.project, name, digest),
             sharers=self._sharers(config.project, name, digest),
             # A Secret that was put back makes a former URL a good one.

@@ -92,6 +92,10 @@ class LogWriter:
         self._queue.put(None)
         self._thread.join(seconds)
 
+    def __len__(self) -> int:
+        """Return about how many writes wait to be committed."""
+        return self._queue.qsize() + len(self._waiting)
+
     def submit(self, write: Write) -> Write:
         """Queue `write` and return it, to wait on. Raises `NotStored` at once if the queue is full."""
         if self._queue.qsize() >= CAPACITY:

@@ -300,3 +300,20 @@ class Audit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.action}"
+
+
+class Mute(models.Model):
+    """A finding of the health checks that somebody does not want to hear of any more, until it changes.
+
+    `key` is that of the finding, which changes with it. `seen_at` is when there last was such a finding.
+    """
+
+    key = models.CharField(max_length=32, primary_key=True)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    user = models.CharField(max_length=TEXT_LENGTH)
+    at = models.DateTimeField()
+    note = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.key} by {self.user}"

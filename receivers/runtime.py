@@ -22,11 +22,13 @@ from receivers.kargo import FreightWatch, Heartbeats, Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
 from receivers.missed_pushes import MissedPushWatch
+from receivers.permissions import Permissions
 from receivers.receiver_secrets import SecretChecks
 from receivers.receiver_urls import ReceiverUrls
 from receivers.refreshing import PATCH_TIMEOUT, RefreshSender
 from receivers.retrying import Retrier
 from receivers.rules.patience import Schedule
+from receivers.rules.permissions import Need, needs
 from receivers.rules.resources import ReceiverConfig
 from receivers.unknown_calls import UnknownCalls
 
@@ -110,10 +112,11 @@ class Runtime:
             follower=self.follower,
             answer_timeout=configuration.answer_timeout,
         )
-        heartbeats = Heartbeats(self.mirror.cluster, configuration.kargo_namespace)
+        self.heartbeats = Heartbeats(self.mirror.cluster, configuration.kargo_namespace)
         secrets = SecretChecks(self.mirror, configuration.system_namespace)
         shortest = timedelta(seconds=configuration.kargo_min_interval)
-        self.health = Health(self.mirror, heartbeats, secrets, shortest)
+        self.health = Health(self.mirror, self.heartbeats, secrets, shortest, configuration.base_url)
+        self.permissions = Permissions(self.mirror.cluster, _needs(configuration))
         self.missed = MissedPushWatch(self.mirror, self.freight)
         self.mirror.add_listener(self.missed.note_change)
         self.freight.add_listener(self.missed.note_freight)
@@ -126,7 +129,10 @@ class Runtime:
             Job("book-keeper", BookKeeper(self.mirror, urls, self.unknown).work, pause=1.0),
             Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
             Job("missed-pushes", self.missed.work, pause=5.0),
-            Job("heartbeats", heartbeats.work, pause=30.0),
+            Job("health", self.health.work, pause=1.0),
+            Job("mutes", self.health.keep_mutes, pause=600.0),
+            Job("permissions", self.permissions.work, pause=1.0),
+            Job("heartbeats", self.heartbeats.work, pause=30.0),
             Job("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:
@@ -160,6 +166,15 @@ class Runtime:
         self.freight.add_listener(self.follower.note_freight)
         self.freight.add_listener(self.corrector.note_freight)
         self.freight.add_restart_listener(self.corrector.note_restart)
+
+
+def _needs(configuration: Configuration) -> tuple[Need, ...]:
+    return needs(
+        manages=configuration.manage_receivers,
+        namespaces=configuration.namespaces,
+        system_namespace=configuration.system_namespace,
+        kargo_namespace=configuration.kargo_namespace,
+    )
 
 
 def _schedule(configuration: Configuration) -> Schedule:

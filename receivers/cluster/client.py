@@ -171,13 +171,16 @@ class Cluster:
         request = Request("DELETE", _path(resource, namespace, name))
         self._send(request, f"delete {resource.kind} {name}")
 
-    def can_i(self, verb: str, resource: Resource, namespace: str | None = None) -> bool:
+    def can_i(
+        self, verb: str, resource: Resource, namespace: str | None = None, subresource: str = ""
+    ) -> bool:
         """Say whether our credentials allow `verb` on the type, in one namespace or (None) in all."""
         attributes = {
             "verb": verb,
             "group": resource.group,
             "resource": resource.plural,
-            "namespace": namespace,
+            "subresource": subresource,
+            "namespace": namespace or "",
         }
         body = {
             "apiVersion": "authorization.k8s.io/v1",

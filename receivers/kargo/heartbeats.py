@@ -35,6 +35,11 @@ class Heartbeats:
         """Return the heartbeats by shard; None if they could not be read the last time, for whatever reason."""
         return self._known
 
+    @property
+    def error(self) -> str:
+        """Return why they could not be read the last time; empty if they could, or nobody tried yet."""
+        return self._error
+
     def work(self) -> bool:
         """Read them once."""
         try:

@@ -1,4 +1,4 @@
-"""What needs somebody, by project. The one place where the pages learn of it: health checks plug in here."""
+"""What needs somebody, by project: what the navigation and the list of projects tell of it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,13 @@ from collections.abc import Mapping
 
 from receivers import runtime
 from receivers.access import Access
-from receivers.rules.resources import ReceiverConfig
 
 
 def attention(access: Access) -> Mapping[str, int]:
     """Return how many things need somebody, by project ("" for the cluster), as far as they may be seen.
 
-    Projects where all is well are not in it. No query: it is asked for on every page.
+    Counted are findings that are at least a warning, and not muted. Projects where all is well are not in it. It is
+    asked for on every page, and costs no query but after a silence, see `Health.latest`.
     """
-    seen = access.projects
-    counts = {
-        config.project: unpublished(config)
-        for config in runtime.current().mirror.configs()
-        if seen is None or config.project in seen
-    }
-    return {project: count for project, count in counts.items() if count}
-
-
-def unpublished(config: ReceiverConfig) -> int:
-    """Return how many receivers have no URL."""
-    published = {url.name for url in config.published}
-    return sum(receiver.name not in published for receiver in config.receivers)
+    pressing, seen = runtime.current().health.latest().pressing, access.projects
+    return {project: count for project, count in pressing.items() if seen is None or project in seen}

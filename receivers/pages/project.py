@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Final
 
 from django.core.paginator import Paginator
@@ -13,12 +14,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from receivers import audit, reads, runtime
 from receivers.access import Action, allowed, may, page
 from receivers.pages import live
+from receivers.pages.finding_rows import FindingRow, Of, by_subject
 from receivers.pages.receiver_rows import ReceiverRow, receiver_rows
 from receivers.pages.warehouse_rows import warehouse_rows
-from receivers.rules.resources import ReceiverConfig
+from receivers.rules.health import Subject
+from receivers.rules.resources import ReceiverConfig, Warehouse
 from receivers.templatetags.kargoweb import project_url
 
 RECENT: Final = 10  # deliveries
+FORMER_SHOWN: Final = 10  # findings about receivers that are gone
 WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 
 
@@ -72,14 +76,16 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     last = reads.last_deliveries([name])
     if not there and mirror.ready and not last:
         raise Http404
+    findings = by_subject(runtime.current().health.latest(), request.access, name)
     context = {
         "name": name,
         "there": there or not mirror.ready,
-        "receivers": receiver_rows(config, last, revealed),
+        "receivers": receiver_rows(config, last, revealed, findings),
+        "gone": _of_former_receivers(config, findings),
         "may_reveal": may(request.user, Action.REVEAL, name),
         "may_fire": may(request.user, Action.FIRE, name),
         "recent": recent,
-        **(_warehouses(request, name, config) if name else {}),
+        **(_warehouses(request, name, config, findings) if name else {}),
     }
     return render(request, "project.html", context)
 
@@ -90,8 +96,30 @@ def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live.Part
     return live.part(request, "_delivery_table.html", {"deliveries": deliveries})
 
 
-def _warehouses(request: Any, name: str, config: ReceiverConfig | None) -> Mapping[str, Any]:
+def _of_former_receivers(
+    config: ReceiverConfig | None, findings: Mapping[Of, Sequence[FindingRow]]
+) -> list[FindingRow]:
+    there = {one.name for one in config.receivers} if config else set()
+    of_others = (
+        rows
+        for (subject, name), rows in findings.items()
+        if subject is Subject.RECEIVER and name not in there
+    )
+    return list(islice(chain.from_iterable(of_others), FORMER_SHOWN))
+
+
+def _warehouses(
+    request: Any, name: str, config: ReceiverConfig | None, findings: Mapping[Of, Sequence[FindingRow]]
+) -> Mapping[str, Any]:
     mirror = runtime.current().mirror
-    shown = Paginator(mirror.warehouses(name), WAREHOUSES_SHOWN).get_page(request.GET.get("page"))
+    all_ = mirror.warehouses(name)
+    shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
     configs = [one for one in (config, mirror.config("")) if one is not None]
-    return {"warehouses": warehouse_rows(name, list(shown.object_list), configs), "page": shown}
+    return {"warehouses": warehouse_rows(name, list(shown.object_list), configs, findings), "page": shown}
+
+
+def _page_of(request: Any, warehouses: Sequence[Warehouse]) -> int:
+    """Return the number of the page with the Warehouse that the address names; 1 if it names none."""
+    wanted = request.GET.get("warehouse", "")
+    at = next((number for number, one in enumerate(warehouses) if one.name == wanted), 0) if wanted else 0
+    return at // WAREHOUSES_SHOWN + 1

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
+from receivers.pages.finding_rows import FindingRow, Of
 from receivers.reads import ReceiverKey
+from receivers.rules.health import Subject
 from receivers.rules.kinds import KINDS
 from receivers.rules.resources import PublishedUrl, Receiver, ReceiverConfig
 
 SUFFIX_SHOWN: Final = (
     6  # characters of the digest, as everywhere: enough to tell URLs apart, useless to call them
 )
-NOT_PUBLISHED: Final = "Kargo has not published a URL for this receiver yet."
+ABSENT: Final = "receiver.absent"  # may be some seconds old, when the URL has just come
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverRow:
-    """A receiver. `url` is empty unless it is to be revealed, `problem` says why there is no URL, if there is none.
+    """A receiver. `masked` is empty if it has no URL, `url` unless it is to be revealed.
 
-    `project` is empty for a cluster receiver. `last` is the last delivery, None if there never was one.
+    `project` is empty for a cluster receiver. `last` is the last delivery, None if there never was one. `findings` says
+    what is wrong with it.
     """
 
     project: str
@@ -30,32 +34,33 @@ class ReceiverRow:
     spoken: bool
     masked: str
     url: str
-    problem: str
     last: Mapping[str, Any] | None
+    findings: tuple[FindingRow, ...] = ()
 
     @property
     def waiting(self) -> bool:
         """Say whether the first push is still to come."""
-        return self.spoken and not self.problem and self.last is None
+        return self.spoken and bool(self.masked) and self.last is None
 
 
 def receiver_rows(
-    config: ReceiverConfig | None, last: Mapping[ReceiverKey, Mapping[str, Any]], revealed: str = ""
+    config: ReceiverConfig | None,
+    last: Mapping[ReceiverKey, Mapping[str, Any]],
+    revealed: str = "",
+    findings: Mapping[Of, Sequence[FindingRow]] = MappingProxyType({}),
 ) -> list[ReceiverRow]:
     """Return the receivers of a specification in its order, the one named `revealed` with its URL."""
     if config is None:
         return []
     published = {url.name: url for url in config.published}
-    not_ready = (one.message for one in config.conditions if one.type == "Ready" and one.status != "True")
-    problem = next(not_ready, "") or NOT_PUBLISHED
     return [
         _row(
             config.project,
             receiver,
             published.get(receiver.name),
-            problem=problem,
             last=last.get((config.project, receiver.name)),
             revealed=receiver.name == revealed,
+            findings=findings.get((Subject.RECEIVER, receiver.name), ()),
         )
         for receiver in config.receivers
     ]
@@ -66,9 +71,9 @@ def _row(
     receiver: Receiver,
     published: PublishedUrl | None,
     *,
-    problem: str,
     last: Mapping[str, Any] | None,
     revealed: bool,
+    findings: Sequence[FindingRow],
 ) -> ReceiverRow:
     return ReceiverRow(
         project=project,
@@ -78,8 +83,8 @@ def _row(
         spoken=receiver.kind in KINDS,
         masked=masked(published) if published else "",
         url=published.url if published and revealed else "",
-        problem="" if published else problem,
         last=last,
+        findings=tuple(one for one in findings if not (published and one.finding.check == ABSENT)),
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from receivers import reads
 from receivers.models import Refresh
+from receivers.pages.finding_rows import FindingRow, Of
 from receivers.rules.coverage import covering, is_on_docker_hub
+from receivers.rules.health import Subject
 from receivers.rules.outcomes import RefreshOutcome
 from receivers.rules.resources import ReceiverConfig, Warehouse
 from receivers.rules.subscriptions import Subscription
@@ -39,15 +41,28 @@ class WarehouseRow:
     refresh: Refresh | None
     freight: Refresh | None
     median: float | None
+    findings: tuple[FindingRow, ...] = ()
 
 
 def warehouse_rows(
-    project: str, warehouses: Sequence[Warehouse], configs: Sequence[ReceiverConfig]
+    project: str,
+    warehouses: Sequence[Warehouse],
+    configs: Sequence[ReceiverConfig],
+    findings: Mapping[Of, Sequence[FindingRow]],
 ) -> list[WarehouseRow]:
     """Return the rows of these Warehouses of a project. Two queries."""
     refreshes = reads.last_refreshes(project, [one.name for one in warehouses])
     pushes = reads.announced({several[0].delivery_id for several in refreshes.values()})
-    return [_row(one, refreshes.get(one.name, []), pushes, configs) for one in warehouses]
+    return [
+        _row(
+            one,
+            refreshes.get(one.name, []),
+            pushes,
+            configs,
+            findings.get((Subject.WAREHOUSE, one.name), ()),
+        )
+        for one in warehouses
+    ]
 
 
 def _row(
@@ -55,6 +70,7 @@ def _row(
     refreshes: Sequence[Refresh],
     pushes: Mapping[Any, Mapping[str, Any]],
     configs: Sequence[ReceiverConfig],
+    findings: Sequence[FindingRow],
 ) -> WarehouseRow:
     freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT]
     spans = [span for one in freight if (span := reads.freight_seconds(one)) is not None]
@@ -69,4 +85,5 @@ def _row(
         refresh=refreshes[0] if refreshes else None,
         freight=freight[0] if freight else None,
         median=statistics.median(spans) if spans else None,
+        findings=tuple(findings),
     )

@@ -28,6 +28,7 @@ class Action(StrEnum):
     REDELIVER = "redeliver"
     MUTE = "mute"
     AUDIT = "read the audit list"
+    CONFIGURE = "read the configuration"
 
 
 NEEDED: Final[Mapping[Action, Role]] = MappingProxyType(
@@ -38,6 +39,7 @@ NEEDED: Final[Mapping[Action, Role]] = MappingProxyType(
         Action.REDELIVER: Role.OPERATOR,
         Action.MUTE: Role.OPERATOR,
         Action.AUDIT: Role.ADMIN,
+        Action.CONFIGURE: Role.ADMIN,
     }
 )
 SEPARATOR: Final = ":"  # no name of a project can hold one

@@ -14,6 +14,7 @@ from heroicons.templatetags.heroicons import heroicon_mini
 
 from receivers.rules import spans
 from receivers.rules.charts import Chart
+from receivers.rules.health import Severity
 from receivers.rules.outcomes import Tone, tone
 from receivers.tokens import utc_now
 
@@ -24,6 +25,11 @@ TONE_ICONS: Final = {
     Tone.PLAIN: "minus-circle",
     Tone.BAD: "exclamation-triangle",
     Tone.OPEN: "clock",
+}
+SEVERITIES: Final = {
+    Severity.URGENT: (Tone.BAD, "exclamation-triangle"),
+    Severity.WARNING: (Tone.OPEN, "exclamation-circle"),
+    Severity.NOTE: (Tone.PLAIN, "information-circle"),
 }
 DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
 
@@ -51,6 +57,29 @@ def badge(tone: str, word: str) -> SafeString:
 def outcome_badge(outcome: str) -> SafeString:
     """Show an `Outcome` or a `RefreshOutcome`."""
     return badge(tone(outcome), outcome)
+
+
+@register.simple_tag
+def severity_badge(severity: Severity) -> SafeString:
+    """Show how urgent a finding is."""
+    return format_html(
+        '<span class="badge" data-tone="{}">{}{}</span>',
+        severity_tone(severity),
+        severity_icon(severity),
+        severity,
+    )
+
+
+@register.simple_tag
+def severity_tone(severity: Severity) -> Tone:
+    """Return the tone of a severity."""
+    return SEVERITIES[severity][0]
+
+
+@register.simple_tag
+def severity_icon(severity: Severity) -> SafeString:
+    """Draw the icon of a severity."""
+    return _icon(SEVERITIES[severity][1])
 
 
 @register.simple_tag

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from receivers.rules.health import Finding, Severity, Subject, most_urgent_first, unreadable
+from receivers.rules.health import (
+    Finding,
+    Severity,
+    Subject,
+    local_installation,
+    most_urgent_first,
+    unreadable,
+)
 
 ONE = Finding(
     Severity.WARNING, "receiver.silent", "shop", Subject.RECEIVER, "hook", "It is silent.", "Look.", "monday"
@@ -48,4 +55,20 @@ def test_what_cannot_be_read_is_told_with_its_namespace():
     finding = unreadable("warehouses", "shop", "list warehouses: forbidden")
     assert (finding.severity, finding.subject, finding.name) == ("urgent", "cluster", "shop/warehouses")
     assert "list warehouses: forbidden" in finding.reason
-    assert "kubectl auth can-i watch warehouses.kargo.akuity.io -n shop" in finding.remedy
+    assert finding.command.startswith("kubectl auth can-i watch warehouses.kargo.akuity.io -n shop ")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "receivers", "told"),
+    [
+        ("http://localhost:8000", 1, "1 receiver has its URL on this machine"),
+        ("http://127.0.0.1", 3, "3 receivers have their URLs on this machine"),
+        ("http://localhost:8000", 0, ""),
+        ("https://hooks.example.com", 3, ""),
+        ("https://box.internal", 3, ""),
+    ],
+)
+def test_that_nobody_outside_can_reach_kargoweb_is_told_once_and_as_a_note(base_url, receivers, told):
+    finding = local_installation(base_url, receivers)
+    assert (finding.severity if finding else "") == ("note" if told else "")
+    assert told in (finding.reason if finding else "")

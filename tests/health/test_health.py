@@ -27,6 +27,7 @@ from tests.deliveries import ended, routed
 from tests.worlds import Place, image, push_body
 
 FIVE_MINUTES = timedelta(minutes=5)
+BASE_URL = "https://hooks.example.com"
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def mirror(database, demo_cluster):
 def made(mirror: Any) -> Health:
     """Return the health of a mirrored cluster, of which nothing has been looked at yet."""
     secrets = SecretChecks(mirror, "kargo-system-resources")
-    return Health(mirror, Heartbeats(mirror.cluster, "kargo"), secrets, FIVE_MINUTES)
+    return Health(mirror, Heartbeats(mirror.cluster, "kargo"), secrets, FIVE_MINUTES, BASE_URL)
 
 
 @pytest.fixture

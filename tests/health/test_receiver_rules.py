@@ -71,16 +71,14 @@ def test_a_receiver_without_a_url(conditions, severity, words):
 
 
 def test_the_remedy_for_a_failed_receiver_names_secret_key_and_command():
-    remedy = found(url="", conditions=[FAILED])["receiver.absent"].remedy
-    assert 'Secret "hooks", which needs the key "secret"' in remedy
-    assert "kargo refresh projectconfig --project=shop" in remedy
+    finding = found(url="", conditions=[FAILED])["receiver.absent"]
+    assert 'Secret "hooks", which needs the key "secret"' in finding.remedy
+    assert finding.command == "kargo refresh projectconfig --project=shop"
 
 
 def test_commands_for_cluster_receivers_name_the_clusterconfig():
-    assert (
-        "kargo refresh clusterconfig"
-        in found(url="", conditions=[FAILED], project="")["receiver.absent"].remedy
-    )
+    finding = found(url="", conditions=[FAILED], project="")["receiver.absent"]
+    assert finding.command == "kargo refresh clusterconfig"
 
 
 def test_a_digest_in_a_message_is_cut():
@@ -128,6 +126,21 @@ def test_docker_hub_cannot_reach(host):
 @pytest.mark.parametrize("host", REACHABLE)
 def test_docker_hub_may_reach(host):
     assert found(url=f"https://{host}/dockerhub/{DIGEST}") == {}
+
+
+@pytest.mark.parametrize(
+    ("at_home", "host", "expected"),
+    [
+        (True, "localhost:8000", []),
+        (True, "127.0.0.1", []),
+        (True, "box.internal", ["receiver.unreachable"]),
+        (True, "hooks.example.com", ["receiver.plain HTTP"]),
+        (False, "localhost:8000", ["receiver.unreachable"]),
+    ],
+)
+def test_that_a_url_is_on_this_machine_is_told_unless_kargoweb_is_there_too(at_home, host, expected):
+    facts = ReceiverFacts(last_push=NOON, at_home=at_home)
+    assert list(found(facts, url=f"http://{host}/dockerhub/{DIGEST}")) == expected
 
 
 def test_a_url_without_a_host_is_unreachable():

@@ -55,7 +55,7 @@ def test_a_warehouse_that_no_receiver_covers_is_told_what_it_lacks():
     finding = found(image("acme/shop"), image("acme/web"), facts=UNCOVERED)["Warehouse.no receiver"]
     assert finding.severity == "warning"
     assert '"acme/shop", "acme/web"' in finding.reason
-    assert "kubectl edit projectconfig shop -n shop" in finding.remedy
+    assert finding.command == "kubectl edit projectconfig shop -n shop"
 
 
 def test_a_broken_subscription_is_told_with_its_place_and_reason():

@@ -66,7 +66,7 @@ def look(configuration: Configuration, project: str | None, patience: float) -> 
         secrets = SecretChecks(mirror, configuration.system_namespace)
         secrets.check(MOST_SECRETS)
         interval = timedelta(seconds=configuration.kargo_min_interval)
-        return Health(mirror, heartbeats, secrets, interval).findings(project)
+        return Health(mirror, heartbeats, secrets, interval, configuration.base_url).findings(project)
 
 
 @contextmanager
@@ -91,6 +91,8 @@ def told(found: tuple[Finding, ...]) -> Iterator[str]:
         name = f"{one.project}/{one.name}" if one.project else one.name
         yield f"{one.severity.value.upper()}  {one.subject} {name}: {one.reason}"
         yield f"    {one.remedy}"
+        if one.command:
+            yield f"    $ {one.command}"
     counts = Counter(one.severity for one in found)
     sums = [f"{counts[severity]} {severity}" for severity in Severity if counts[severity]]
     yield ", ".join(sums) or "There is nothing to see to."

@@ -45,8 +45,9 @@ class Finding:
     """One thing that is wrong, or good to know.
 
     `check` is the stable short name of the check; `project` is empty for cluster receivers and the cluster itself;
-    `reason` is a sentence with the values, `remedy` says what to do. `matter` is what makes it this finding: when it
-    changes, it is another one, although the check is the same. No field holds a credential.
+    `reason` is a sentence with the values, `remedy` says what to do, and `command` is the line to paste into a shell
+    for it, empty where there is none. `matter` is what makes it this finding: when it changes, it is another one,
+    although the check is the same. No field holds a credential.
     """
 
     severity: Severity
@@ -57,6 +58,7 @@ class Finding:
     reason: str
     remedy: str
     matter: str = ""
+    command: str = ""
 
     @property
     def key(self) -> str:
@@ -74,6 +76,7 @@ class Finding:
             "name": self.name,
             "reason": self.reason,
             "remedy": self.remedy,
+            "command": self.command,
             "key": self.key,
         }
 
@@ -86,22 +89,26 @@ class About:
     project: str
     name: str
 
-    def urgent(self, check: str, reason: str, remedy: str, *, matter: str = "") -> Finding:
+    def urgent(self, check: str, reason: str, remedy: str, *, command: str = "", matter: str = "") -> Finding:
         """Return an urgent finding."""
-        return self.found(Severity.URGENT, check, reason, remedy, matter=matter)
+        return self.found(Severity.URGENT, check, reason, remedy, command=command, matter=matter)
 
-    def warning(self, check: str, reason: str, remedy: str, *, matter: str = "") -> Finding:
+    def warning(
+        self, check: str, reason: str, remedy: str, *, command: str = "", matter: str = ""
+    ) -> Finding:
         """Return a warning."""
-        return self.found(Severity.WARNING, check, reason, remedy, matter=matter)
+        return self.found(Severity.WARNING, check, reason, remedy, command=command, matter=matter)
 
-    def note(self, check: str, reason: str, remedy: str, *, matter: str = "") -> Finding:
+    def note(self, check: str, reason: str, remedy: str, *, command: str = "", matter: str = "") -> Finding:
         """Return a note."""
-        return self.found(Severity.NOTE, check, reason, remedy, matter=matter)
+        return self.found(Severity.NOTE, check, reason, remedy, command=command, matter=matter)
 
-    def found(self, severity: Severity, check: str, reason: str, remedy: str, *, matter: str = "") -> Finding:
+    def found(
+        self, severity: Severity, check: str, reason: str, remedy: str, *, command: str = "", matter: str = ""
+    ) -> Finding:
         """Return a finding of that severity; `check` is told after the subject: `receiver.absent`."""
         name = f"{self.subject}.{check}"
-        return Finding(severity, name, self.project, self.subject, self.name, reason, remedy, matter)
+        return Finding(severity, name, self.project, self.subject, self.name, reason, remedy, matter, command)
 
 
 def most_urgent_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

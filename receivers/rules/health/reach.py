@@ -8,10 +8,11 @@ from urllib.parse import SplitResult, urlsplit
 
 DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL that Docker Hub stores
 
+_THIS_MACHINE: Final = "is this machine itself"
 # Names that only a cluster, a machine or a network of one's own resolves: Kubernetes' DNS, RFC 6761, RFC 6762, and the
 # one that ICANN has set aside for private use.
 _INNER_DOMAINS: Final = {
-    "localhost": "is this machine itself",
+    "localhost": _THIS_MACHINE,
     "svc": "is a name inside the cluster",
     "cluster.local": "is a name inside the cluster",
     "local": "is a name on the local network",
@@ -57,9 +58,15 @@ def _why_unreachable_address(address: ipaddress.IPv4Address | ipaddress.IPv6Addr
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     if address.is_loopback:
-        return "is this machine itself"
+        return _THIS_MACHINE
     if address.is_link_local:
         return "is an address of the local link"
     if isinstance(address, ipaddress.IPv4Address) and address in _CARRIER_NAT:
         return "is an address behind a provider's NAT"
     return "" if address.is_global and not address.is_multicast else "is a private or reserved address"
+
+
+def is_local(url: str) -> bool:
+    """Say whether a URL leads to the machine it is called from: localhost, or a loopback address."""
+    parts = split_url(url)
+    return parts is not None and why_unreachable(parts.hostname or "") == _THIS_MACHINE

@@ -22,7 +22,7 @@ from receivers.rules.wording import listed, quoted
 LONGEST_MESSAGE: Final = 500  # characters of a condition's message; one with many receivers is long
 _LASTING: Final = (
     "If this lasts for more than five minutes, see whether Kargo's management controller runs, with its external "
-    "webhooks server enabled"
+    "webhooks server enabled."
 )
 _STILL_SYNCING: Final = "SyncingWebhooks"  # the reason of `Ready` while Kargo has not come to an end
 
@@ -42,6 +42,7 @@ class ReceiverFacts:
     `sharers` are the other receivers with the same digest, as `project/receiver`. `last_push` is when Docker Hub called
     last, as far as the log goes back; `pushed_days` says for each of the last days, the one that ends now first,
     whether it did. `outcomes` counts its recent deliveries by how they ended. `retired` are calls of former URLs.
+    `at_home`: kargoweb itself is served on this machine only.
     """
 
     secret: SecretState = SecretState.NOT_KNOWN
@@ -50,6 +51,7 @@ class ReceiverFacts:
     pushed_days: tuple[bool, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
     retired: tuple[RetiredCalls, ...] = ()
+    at_home: bool = False
 
 
 def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: ReceiverFacts) -> Iterator[Finding]:
@@ -67,7 +69,7 @@ def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: Receive
         yield _shared(about, facts.sharers)
     if facts.secret is SecretState.DIFFERS:
         yield _rotated(about, published.digest[-6:])
-    yield from url_findings(about, published.url)
+    yield from url_findings(about, published.url, at_home=facts.at_home)
     yield from _of_deliveries(about, facts)
 
 
@@ -93,12 +95,12 @@ def _absent(about: About, config: ReceiverConfig, receiver: Receiver) -> Finding
     ready = conditions.get(READY)
     if ready and ready.status == "False" and ready.reason != _STILL_SYNCING:
         return _failed(about, ready, receiver, trying=trying)
-    remedy = f"{_LASTING}: {describe_config(about.project)}"
+    command = describe_config(about.project)
     if trying:
-        return about.note(
-            "absent", "It has no URL yet; Kargo is working on it.", remedy, matter="reconciling"
-        )
-    return about.warning("absent", "It has no URL, and Kargo does not say why.", remedy, matter="silent")
+        reason = "It has no URL yet; Kargo is working on it."
+        return about.note("absent", reason, _LASTING, command=command, matter="reconciling")
+    reason = "It has no URL, and Kargo does not say why."
+    return about.warning("absent", reason, _LASTING, command=command, matter="silent")
 
 
 def _failed(about: About, ready: Condition, receiver: Receiver, *, trying: bool) -> Finding:
@@ -109,7 +111,8 @@ def _failed(about: About, ready: Condition, receiver: Receiver, *, trying: bool)
         "absent",
         f"It has no URL, so no push can reach it. {ready.reason}: {message}.{again}",
         f"Mend what the message says, most often Secret {quoted(receiver.secret_name)}, which needs the key "
-        f"{quoted(key)}, then: {refresh_config(about.project)}",
+        f"{quoted(key)}. Then let Kargo look again at once.",
+        command=refresh_config(about.project),
         matter=f"{ready.reason} {message}",
     )
 
@@ -118,8 +121,8 @@ def _shared(about: About, sharers: Sequence[str]) -> Finding:
     return about.urgent(
         "shared URL",
         f"Its URL is also that of {', '.join(sharers)}: nobody can say which is meant, so pushes are refused.",
-        "Rename one of them or give it another Secret, then put its new URL into Docker Hub: "
-        f"{edit_config(about.project)}",
+        "Rename one of them or give it another Secret, then put its new URL into Docker Hub.",
+        command=edit_config(about.project),
         matter=" ".join(sharers),
     )
 
@@ -129,7 +132,8 @@ def _rotated(about: About, suffix: str) -> Finding:
         "Secret changed",
         f"The Secret was changed; the URL that Kargo publishes (…{suffix}) is still that of the old one. It stops "
         "working when Kargo looks again, within five minutes.",
-        f"{refresh_config(about.project)}, then replace the URL in Docker Hub by the new one from the receiver's page.",
+        "Let Kargo look at once, then replace the URL in Docker Hub by the new one from the receiver's page.",
+        command=refresh_config(about.project),
         matter=suffix,
     )
 

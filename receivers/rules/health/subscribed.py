@@ -63,7 +63,8 @@ def _broken(about: About, position: int, repo_url: str, selector: Broken) -> Fin
         "broken subscription",
         f"Subscription {position + 1}{of} cannot be evaluated, so Kargo discovers nothing for the whole Warehouse: "
         f"{selector.reason}.",
-        f"Mend spec.subscriptions[{position}]: {edit_warehouse(about.project, about.name)}",
+        f"Mend spec.subscriptions[{position}].",
+        command=edit_warehouse(about.project, about.name),
         matter=f"{position} {selector.rule} {selector.reason}",
     )
 
@@ -73,8 +74,9 @@ def _uncovered(about: About, repositories: Sequence[str]) -> Finding:
         "no receiver",
         f"It subscribes to {listed(repositories)} on Docker Hub, and neither project {about.project} nor the cluster "
         "has a Docker Hub receiver with a URL: pushes are found only when Kargo polls.",
-        f"Add an entry with dockerhub: {{secretRef: {{name: …}}}} to spec.webhookReceivers "
-        f"({edit_config(about.project)}), and register its URL in Docker Hub.",
+        "Add an entry with dockerhub: {secretRef: {name: …}} to spec.webhookReceivers, and register its URL in Docker "
+        "Hub.",
+        command=edit_config(about.project),
         matter=" ".join(repositories),
     )
 

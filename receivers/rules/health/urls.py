@@ -6,22 +6,26 @@ from collections.abc import Iterator
 from typing import Final
 
 from receivers.rules.health.finding import About, Finding
-from receivers.rules.health.reach import DOCKER_HUB_URL_LIMIT, split_url, why_unreachable
+from receivers.rules.health.reach import DOCKER_HUB_URL_LIMIT, is_local, split_url, why_unreachable
 from receivers.rules.wording import quoted
 
 _WHERE: Final = "in the values of Kargo's chart, or KARGOWEB_BASE_URL where kargoweb manages receivers."
 
 
-def url_findings(about: About, url: str) -> Iterator[Finding]:
-    """Yield what there is to say about the full URL of a receiver, which itself is in none of the findings."""
+def url_findings(about: About, url: str, *, at_home: bool = False) -> Iterator[Finding]:
+    """Yield what there is to say about the full URL of a receiver, which itself is in none of the findings.
+
+    `at_home`: kargoweb itself is served on this machine only, and says so once, see `local_installation`. Then it is
+    no news of a receiver.
+    """
     if len(url) > DOCKER_HUB_URL_LIMIT:
         yield _too_long(about, len(url))
     parts = split_url(url)
     host = (parts.hostname or "") if parts else ""
     why = why_unreachable(host) if host else "is missing"
-    if why:
+    if why and not (at_home and is_local(url)):
         yield _unreachable(about, host, why)
-    elif parts and parts.scheme == "http":
+    elif not why and parts and parts.scheme == "http":
         yield _plain(about, host)
 
 

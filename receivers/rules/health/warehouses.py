@@ -86,8 +86,9 @@ def _interval(about: About, warehouse: Warehouse, shortest: timedelta) -> Findin
     return about.note(
         "short interval",
         f"Its interval of {warehouse.interval} has no effect: Kargo's controller polls every {floor} at most.",
-        f"Set spec.interval to {floor} or more ({edit_warehouse(about.project, about.name)}), or lower "
-        "MIN_WAREHOUSE_RECONCILIATION_INTERVAL of Kargo's controller and tell kargoweb by KARGOWEB_KARGO_MIN_INTERVAL.",
+        f"Set spec.interval to {floor} or more, or lower MIN_WAREHOUSE_RECONCILIATION_INTERVAL of Kargo's controller "
+        "and tell kargoweb by KARGOWEB_KARGO_MIN_INTERVAL.",
+        command=edit_warehouse(about.project, about.name),
         matter=f"{warehouse.interval} {floor}",
     )
 
@@ -111,7 +112,8 @@ def _shard(
     return about.urgent(
         "no controller",
         f"The controller of {whose} {since}, so no refresh is handled. Controllers that live: {others}.",
-        f"Start Kargo's controller of that shard, or correct spec.shard: {edit_warehouse(about.project, about.name)}",
+        "Start Kargo's controller of that shard, or correct spec.shard.",
+        command=edit_warehouse(about.project, about.name),
         matter=shard,
     )
 
@@ -127,7 +129,8 @@ def _discovery(about: About, warehouse: Warehouse) -> Finding | None:
     return about.urgent(
         "discovery failed",
         f"Kargo could not discover artifacts the last time it tried. {message}.",
-        f"{_RATE_LIMITED if limited else _MEND}: {describe_warehouse(about.project, about.name)}",
+        f"{_RATE_LIMITED if limited else _MEND}.",
+        command=describe_warehouse(about.project, about.name),
         matter="rate limit" if limited else _CHANGING.sub("#", message),
     )
 

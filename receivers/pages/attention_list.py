@@ -1,0 +1,141 @@
+"""Needs attention: all that is unhealthy, most urgent first, by check; and one finding, where it is muted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from receivers import audit, mutes, runtime
+from receivers.access import Action, allowed, may, page
+from receivers.pages import live
+from receivers.pages.finding_rows import FindingRow, finding_row
+from receivers.rules.health import Finding, Group, Look, Severity, grouped
+from receivers.rules.health.titles import title
+
+FEW: Final = (
+    3  # findings of a check that are shown at once; a dead shard gives one for each of its Warehouses
+)
+PAGE_SIZE: Final = 50  # findings of a check that somebody wants to see all of
+MUTED_SHOWN: Final = 100  # of those muted: they are muted for nobody to read them
+CLUSTER: Final = "-"  # stands for the cluster in a filter; no project can have that name
+EVERY: Final = "5s"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the address asks for; empty means all. `check` asks for all findings of one, by pages."""
+
+    project: str
+    severity: str
+    check: str
+
+    @classmethod
+    def of(cls, asked: Mapping[str, str]) -> Filters:
+        """Read a query. What is unknown finds nothing, and the page says so."""
+        return cls(*(asked.get(name, "").strip() for name in ("project", "severity", "check")))
+
+    def matching(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Return those that are asked for, in their order."""
+        project = "" if self.project == CLUSTER else self.project
+        return [
+            one
+            for one in findings
+            if (not self.project or one.project == project)
+            and (not self.severity or one.severity == self.severity)
+            and (not self.check or one.check == self.check)
+        ]
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether all is asked for."""
+        return not (self.project or self.severity or self.check)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """The findings of one check and severity, of which some are shown."""
+
+    group: Group
+    title: str
+    rows: list[FindingRow]
+
+
+@page
+@require_safe
+def needs_attention(request: Any) -> HttpResponse:
+    """List what is unhealthy and may be seen; for HTMX only the list, if it has changed."""
+    asked, look = Filters.of(request.GET), runtime.current().health.latest()
+    open_, muted = look.seen_by(request.access.projects)
+    part = live.part(request, "_attention.html", _list(request, asked, look, open_))
+    if request.htmx.target == "attention":
+        return live.answer(request, part, every=EVERY)
+    of_muted = asked.matching(muted)
+    context = {
+        "part": part,
+        "every": EVERY,
+        "asked": asked,
+        "projects": sorted({one.project for one in (*open_, *muted)} | ({asked.project} - {"", CLUSTER})),
+        "severities": list(Severity),
+        "muted": [finding_row(one, look, request.access) for one in of_muted[:MUTED_SHOWN]],
+        "muted_count": len(of_muted),
+        "title": title(asked.check) if asked.check else "",
+    }
+    return render(request, "attention.html", context)
+
+
+def _list(request: Any, asked: Filters, look: Look, open_: Sequence[Finding]) -> Mapping[str, Any]:
+    found = asked.matching(open_)
+    shown = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")) if asked.check else None
+    groups = grouped(found if shown is None else shown.object_list)
+    few = FEW if shown is None else PAGE_SIZE
+    return {
+        "groups": [
+            GroupRow(
+                group,
+                title(group.check),
+                [finding_row(one, look, request.access) for one in group.findings[:few]],
+            )
+            for group in groups
+        ],
+        "page": shown,
+        "filtered": not asked.is_empty,
+        "look": look,
+        "ready": runtime.current().mirror.ready,
+    }
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def finding(request: Any, key: str) -> HttpResponse:
+    """Show one finding, under an address that can be passed on; POST mutes it, or takes that back.
+
+    What is gone, has changed or may not be seen is 404 alike.
+    """
+    look = runtime.current().health.latest()
+    found = look.by_key.get(key)
+    if found is None or not may(request.user, Action.SEE, found.project):
+        return render(request, "finding_gone.html", status=404)
+    if request.method == "POST":
+        allowed(request, Action.MUTE, found.project)
+        _change(request, found, unmute="unmute" in request.POST)
+        return redirect("attention")
+    context = {"row": finding_row(found, look, request.access), "title": title(found.check)}
+    return render(request, "finding.html", context)
+
+
+def _change(request: Any, found: Finding, *, unmute: bool) -> None:
+    if unmute:
+        mutes.unmute(found.key)
+    else:
+        mutes.mute(found, request.user.get_username(), request.POST.get("note", "").strip())
+    did = "unmute" if unmute else Action.MUTE
+    audit.record(request, did, project=found.project, detail=f"{found.check} of {found.name}")
+    runtime.current().health.note_mutes()
+    messages.success(request, "It is told again." if unmute else "It is muted until it changes.")

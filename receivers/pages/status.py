@@ -1,0 +1,182 @@
+"""Status: how well the cluster is known, what we may do in it, the database, the work under way, the configuration."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any, Final
+
+import django
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from kargoweb import VERSION
+from receivers import database_facts, runtime
+from receivers.access import Action, allowed, may, page
+from receivers.following.owners import DEAD_AFTER
+from receivers.kargo import Freshness
+from receivers.pages import live
+from receivers.permissions import Permissions, Reviews
+from receivers.rules.permissions import Need, rbac
+from receivers.tokens import utc_now
+
+EVERY: Final = "5s"
+ROWS_SHOWN: Final = 100  # kinds and namespaces that are watched; those that fail come first
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessRow:
+    """A kind of object, as far as it is known. `state` is a word with its `tone`."""
+
+    kind: str
+    namespace: str
+    objects: int | None
+    contact: datetime | None
+    since: datetime | None
+    state: str
+    tone: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRow:
+    """The verbs that are needed on a type in a namespace, or (empty) everywhere, and those of them that are missing."""
+
+    what: str
+    group: str
+    namespace: str
+    verbs: str
+    missing: str
+    unknown: bool
+    optional: str
+
+
+@page
+@require_safe
+def status(request: Any) -> HttpResponse:
+    """Show it to whoever sees everything; configuration, addresses and names of hosts only to admins."""
+    allowed(request, Action.SEE, "")
+    here, privileged = runtime.current(), may(request.user, Action.CONFIGURE, "")
+    part = live.part(
+        request, "_status.html", _of_cluster(here) | {"work": database_facts.work(), "here": here}
+    )
+    if request.htmx.target == "status":
+        return live.answer(request, part, every=EVERY)
+    context = {
+        "part": part,
+        "every": EVERY,
+        "database": database_facts.database_facts(),
+        "versions": _versions(here.permissions.known()),
+        "replicas": _replicas(),
+        "privileged": privileged,
+        "unknown": database_facts.unknown_calls() if privileged else [],
+        "settings": settings.KARGOWEB.told if privileged else (),
+    }
+    return render(request, "status.html", context)
+
+
+def _changing(here: runtime.Runtime) -> Mapping[str, Any]:
+    reviews = here.permissions.known()
+    missing = reviews.missing if reviews else ()
+    return {
+        "freshness": freshness_rows(here),
+        "ready": here.mirror.ready,
+        "reviews": reviews,
+        "permissions": permission_rows(here.permissions, reviews)[:ROWS_SHOWN],
+        "missing": missing,
+        "rbac": rbac(missing),
+        "work": database_facts.work(),
+        "here": here,
+    }
+
+
+def freshness_rows(here: runtime.Runtime) -> list[FreshnessRow]:
+    """Return what is watched, what fails first; the heartbeats of Kargo's controllers, which are read, come last."""
+    watched = [_fresh(one, counted=True) for one in here.mirror.freshness()]
+    watched += [_fresh(one, counted=False) for one in here.freight.freshness()]
+    watched.sort(key=lambda row: row.tone != "bad")
+    return [*watched[:ROWS_SHOWN], _heartbeats(here)]
+
+
+def _fresh(one: Freshness, *, counted: bool) -> FreshnessRow:
+    state, tone = ("in step", "good") if one.synced else ("being read", "open")
+    if one.error:
+        state, tone = "failing", "bad"
+    return FreshnessRow(
+        one.resource.kind,
+        one.namespace,
+        one.objects if counted else None,
+        _moment(one.contact),
+        _moment(one.failing_since),
+        state,
+        tone,
+        one.error,
+    )
+
+
+def _heartbeats(here: runtime.Runtime) -> FreshnessRow:
+    known, error = here.heartbeats.known(), here.heartbeats.error
+    state, tone = ("read", "good") if known else ("none", "plain")
+    if known is None:
+        state, tone = ("not read", "plain") if error else ("being read", "open")
+    return FreshnessRow(
+        "Heartbeats of controllers",
+        "",
+        len(known) if known is not None else None,
+        None,
+        None,
+        state,
+        tone,
+        error,
+    )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def permission_rows(asked: Permissions, reviews: Reviews | None) -> list[PermissionRow]:
+    """Return what is needed, by type and namespace, what is missing first."""
+    answers = reviews.allowed if reviews else {}
+
+    def key(need: Need) -> tuple[str, str, str]:
+        return need.namespace, need.resource.group, need.what
+
+    rows = [_permission(list(several), answers) for _, several in groupby(sorted(asked.needs, key=key), key)]
+    return sorted(rows, key=lambda row: (not row.missing, bool(row.optional)))
+
+
+def _permission(several: list[Need], answers: Mapping[Need, bool]) -> PermissionRow:
+    one = several[0]
+    return PermissionRow(
+        one.what,
+        one.resource.group,
+        one.namespace,
+        _verbs(several),
+        _verbs(need for need in several if answers.get(need) is False),
+        unknown=any(need not in answers for need in several),
+        optional=one.optional,
+    )
+
+
+def _verbs(several: Iterable[Need]) -> str:
+    return ", ".join(need.verb for need in several)
+
+
+def _versions(reviews: Reviews | None) -> Mapping[str, str]:
+    return {
+        "kargoweb": VERSION,
+        "Python": platform.python_version(),
+        "Django": django.get_version(),
+        "Kubernetes": (reviews.version if reviews else "") or "not known yet",
+    }
+
+
+def _replicas() -> list[Mapping[str, Any]]:
+    now = utc_now()
+    return [{"replica": one, "alive": now - one.seen_at < DEAD_AFTER} for one in database_facts.replicas()]
