@@ -62,9 +62,7 @@ def status(request: Any) -> HttpResponse:
     """Show it to whoever sees everything; configuration, addresses and names of hosts only to admins."""
     allowed(request, Action.SEE, "")
     here, privileged = runtime.current(), may(request.user, Action.CONFIGURE, "")
-    part = live.part(
-        request, "_status.html", _of_cluster(here) | {"work": database_facts.work(), "here": here}
-    )
+    part = live.part(request, "_status.html", _changing(here))
     if request.htmx.target == "status":
         return live.answer(request, part, every=EVERY)
     context = {
