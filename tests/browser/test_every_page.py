@@ -16,6 +16,10 @@ PAGES = {
     "project": "/projects/{project}",
     "cluster receivers": "/cluster",
     "test": "/projects/{project}/receivers/hook/test",
+    "needs attention": "/attention",
+    "one check": "/attention?check=receiver.unreachable",
+    "nothing needs attention": "/attention?project=no-such-project",
+    "status": "/status",
     "audit": "/audit",
     "not found": "/nothing-here",
 }
