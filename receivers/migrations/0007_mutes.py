@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('receivers', '0005_reading'),
+        ('receivers', '0006_refused_tests'),
     ]
 
     operations = [
