@@ -53,7 +53,7 @@ def fired_at(place):
 def test_a_test_takes_the_whole_way_and_is_on_record(signed_in, place, way):
     browser = signed_in("operator")
     page = fire(browser, place, way=way)
-    delivery = fired_at(place).get()
+    delivery = ended(str(fired_at(place).get().pk))
     assert browser.status == 200
     assert str(delivery.pk) in browser.url
     assert "example/fire" in page
