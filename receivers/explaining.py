@@ -27,6 +27,9 @@ LOOKED_AT_ELSEWHERE: Final = 3 * HINTS
 _ORDER: Final = {result: number for number, result in enumerate(Result)}
 
 
+NOBODY: Final = "no Warehouse in scope subscribes to this repository"
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What a push does, and why.
@@ -45,8 +48,11 @@ class Explanation:
         """Return the one sentence that tells most about a push which refreshes nothing; empty if it does."""
         if self.to_refresh:
             return ""
-        told = [verdict.reason for verdict in self.verdicts if verdict.result is not Result.OTHER]
-        return told[0] if told else "no Warehouse in scope subscribes to this repository"
+        told = [one for one in self.verdicts if one.result is not Result.OTHER]
+        if not told:
+            return NOBODY
+        # Everybody who sees the delivery reads this; the names of other projects are for those who may see them.
+        return f"{NOBODY}; one outside does" if told[0].result is Result.OUT_OF_SCOPE else told[0].reason
 
 
 def explain(
