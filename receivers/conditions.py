@@ -46,9 +46,18 @@ def sieve(wanted: Filter) -> Q:
         rest &= Q(status__range=wanted.status)
     if wanted.warehouse:
         rest &= Q(Exists(refreshes(wanted).filter(delivery=OuterRef("pk"))))
-    if wanted.text:
-        rest &= reduce(or_, (Q(**{f"{column}__icontains": wanted.text}) for column in SEARCHED))
-    return rest
+    if wanted.push is not None:
+        rest &= Q(push_id=wanted.push)
+    if wanted.seen is not None:
+        rest &= Q(project__in=sorted(wanted.seen))
+    return rest & _holds(wanted.text) if wanted.text else rest
+
+
+def _holds(text: str) -> Q:
+    """Return the condition that a text occurs; `repo:1.2` is looked for where its two halves are."""
+    found = reduce(or_, (Q(**{f"{column}__icontains": text}) for column in SEARCHED))
+    repository, colon, tag = text.rpartition(":")
+    return found | Q(repository__iendswith=repository, tag__istartswith=tag) if colon else found
 
 
 def is_of_one_warehouse(wanted: Filter) -> bool:

@@ -24,10 +24,9 @@ HINTS: Final = 20
 LOOKED_AT_ELSEWHERE: Final = 3 * HINTS
 """Warehouses of other projects that are judged for a push that nobody in scope takes: a millisecond at most."""
 
+ELSEWHERE: Final = "no Warehouse in scope subscribes to this repository; one of another project does"
+
 _ORDER: Final = {result: number for number, result in enumerate(Result)}
-
-
-NOBODY: Final = "no Warehouse in scope subscribes to this repository"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,14 @@ class Explanation:
         """Return the one sentence that tells most about a push which refreshes nothing; empty if it does."""
         if self.to_refresh:
             return ""
-        told = [one for one in self.verdicts if one.result is not Result.OTHER]
-        if not told:
-            return NOBODY
-        # Everybody who sees the delivery reads this; the names of other projects are for those who may see them.
-        return f"{NOBODY}; one outside does" if told[0].result is Result.OUT_OF_SCOPE else told[0].reason
+        told = [verdict.reason for verdict in self.verdicts if verdict.result is not Result.OTHER]
+        return told[0] if told else "no Warehouse in scope subscribes to this repository"
+
+    @property
+    def why_no_match_for_all(self) -> str:
+        """Return the same without the names of other projects, for what people read who may not see those."""
+        hinted = bool(self.verdicts) and self.verdicts[0].result is Result.OUT_OF_SCOPE
+        return ELSEWHERE if hinted and not self.to_refresh else self.why_no_match
 
 
 def explain(

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from receivers.models import TEXT_LENGTH, Origin
 from receivers.rules.outcomes import Outcome, Tone, tone
+from receivers.rules.repo_names import is_docker_hub
 from receivers.tokens import utc_now
 
 CLUSTER_WORDS: Final = frozenset({"cluster", "-"})
@@ -17,6 +19,8 @@ CLUSTER_WORDS: Final = frozenset({"cluster", "-"})
 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PARAMETERS: Final = {"outcomes": "outcome"}
+_ARTIFACT: Final = re.compile(r"(?:([^/\s]*[.:][^/\s]*)/)?([^/\s:]+/[^/\s:]+):([\w.-]{1,128})", re.ASCII)
 _STATUS: Final = re.compile(r"([1-5])(\d\d|xx)")
 
 
@@ -35,7 +39,10 @@ class Filter:
     `project` is "" for the cluster receivers. `outcomes` are any of these. `status` is the lowest and the highest
     response code. `repository` and `tag` are exact, as Docker Hub sends them. `warehouse` is a project (None: any) and
     the name of a Warehouse that was asked to refresh. `since` and `until` bound `received_at`, both included.
-    `text` occurs, in any case of letters, in one of `conditions.SEARCHED`.
+    `text` occurs, in any case of letters, in one of `conditions.SEARCHED`, or is the end of a repository's name, a
+    colon, and the beginning of a tag. `push` is the id that the deliveries of one push share.
+
+    `seen` is no wish but a limit: the projects that whoever asks may see; None stands for all, and for the cluster.
     """
 
     project: str | None = None
@@ -49,6 +56,8 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     text: str = ""
+    push: UUID | None = None
+    seen: frozenset[str] | None = None
 
     @classmethod
     def parse(cls, values: Mapping[str, str], now: datetime | None = None) -> Filter:
@@ -67,8 +76,9 @@ class Filter:
             "warehouse": _warehouse,
             "since": lambda text: read_moment(text, moment),
             "until": lambda text: read_moment(text, moment),
+            "push": _push,
         }
-        names = {"outcome" if field.name == "outcomes" else field.name for field in fields(cls)}
+        names = {_PARAMETERS.get(field.name, field.name) for field in fields(cls)} - {"seen"}
         given = {name: values.get(name, "").strip() for name in names}
         read = {name: _read(name, text, parsers.get(name, str)) for name, text in given.items() if text}
         if "outcome" in read:
@@ -93,6 +103,17 @@ def read_moment(text: str, now: datetime) -> datetime:
         ) from None
 
 
+def named_artifact(text: str) -> tuple[str, str] | None:
+    """Return the repository and the tag that people mean by `example/repo:1.2.3`, as Docker Hub sends them.
+
+    None for what names less than that, or something elsewhere.
+    """
+    found = _ARTIFACT.fullmatch(text.strip())
+    if found is None or (found[1] and not is_docker_hub(found[1])):
+        return None
+    return found[2], found[3]
+
+
 def _read(name: str, text: str, parse: Callable[[str], Any]) -> Any:
     if len(text) > TEXT_LENGTH or "\x00" in text:
         raise InvalidFilter(name, f"takes at most {TEXT_LENGTH} characters, and no NUL")
@@ -111,6 +132,13 @@ def _origin(text: str) -> Origin:
         return Origin(text)
     except ValueError:
         raise ValueError(f"takes one of {', '.join(Origin.values)}") from None
+
+
+def _push(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError("takes the id that the deliveries of one push share") from None
 
 
 def _outcomes(text: str) -> frozenset[Outcome]:

@@ -195,7 +195,7 @@ class Intake:
         told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
         judged = told.verdicts
         if not told.to_refresh:
-            return _End(Outcome.NO_MATCH, answers.refreshed(0), told.why_no_match, push, judged)
+            return _End(Outcome.NO_MATCH, answers.refreshed(0), told.why_no_match_for_all, push, judged)
         asked = self.sender.ask(told.to_refresh, max(0.0, deadline - time.monotonic()))
         failures = [one for one in asked if one.requested_at is None]
         if failures:

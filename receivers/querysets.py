@@ -35,6 +35,9 @@ WIDE: Final = ("verdicts", "headers", "body")
 ID_PREFIX: Final = re.compile(r"[0-9a-f]{8,32}")
 """What may stand for a whole id: from 8 characters on, which is about a minute's deliveries."""
 
+MOST_PROJECTS: Final = 5
+"""Projects of somebody who may not see all that are walked one by one; who may see more has everything sorted out."""
+
 MOST_RECEIVERS: Final = 50
 """Receivers of a project that are walked one by one; nobody has more, and if so the database sorts."""
 
@@ -141,6 +144,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             return self._receivers_of(wanted.project)
         if wanted.outcomes:
             return [of_outcome(outcome) for outcome in sorted(wanted.outcomes)]
+        if wanted.seen is not None and len(wanted.seen) <= MOST_PROJECTS:
+            return [branch for project in sorted(wanted.seen) for branch in self._receivers_of(project)]
         return [Q()]
 
     def _receivers_of(self, project: str) -> list[Q]:

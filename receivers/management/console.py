@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from receivers.models import Delivery
+from receivers.rules.wording import visible
 
 MOST_NAMED = 5  # deliveries that an ambiguous id may mean; more help nobody
 
@@ -47,7 +48,7 @@ class ConsoleCommand(BaseCommand):
     def print(self, *lines: str) -> None:
         """Print lines; nothing in them can do anything to a terminal."""
         for line in lines:
-            self.stdout.write(safe(line))
+            self.stdout.write(visible(line))
 
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         """Print a JSON value. Everything that is not ASCII is escaped."""
@@ -56,23 +57,12 @@ class ConsoleCommand(BaseCommand):
 
 def fail(problem: str, code: Exit = Exit.ERROR) -> NoReturn:
     """End the command with one line and an exit code."""
-    raise CommandError(safe(" ".join(problem.split())), returncode=code)
-
-
-def safe(text: str) -> str:
-    """Return text with everything escaped that is not visible: ESC, newlines, marks that turn the text around."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode() if ord(char) < 0x110000 else "?"
+    raise CommandError(visible(" ".join(problem.split())), returncode=code)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table, columns aligned; the last one may be as long as it likes."""
-    cells = [[safe(cell) for cell in row] for row in (heads, *rows)]
+    cells = [[visible(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1] = 0
     return [

@@ -65,7 +65,13 @@ class Access:
     @property
     def projects(self) -> frozenset[str] | None:
         """Return the names of the projects that may be seen; None stands for all, and for the cluster receivers."""
-        return None if self.everywhere else frozenset(self.by_project)
+        return self.where(Action.SEE)
+
+    def where(self, action: Action) -> frozenset[str] | None:
+        """Return the names of the projects in which an action is allowed; None stands for all, and for the cluster."""
+        if self.everywhere and _RANKS[self.everywhere] >= _RANKS[NEEDED[action]]:
+            return None
+        return frozenset(name for name in self.by_project if self.may(action, name))
 
     def _roles(self, project: str | None) -> Iterable[Role]:
         if self.everywhere:

@@ -16,6 +16,17 @@ def quoted(text: str) -> str:
     return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text) + '"'
 
 
+def visible(text: str) -> str:
+    """Return text with everything escaped that is not visible: ESC, newlines, marks that turn the text around."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
 def listed(texts: Sequence[str]) -> str:
     """Return the first few texts in quotes, and how many more there are."""
     more = len(texts) - _MOST_LISTED

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receivers.explaining import HINTS, MOST_TOLD, explain
+from receivers.explaining import ELSEWHERE, HINTS, MOST_TOLD, explain
 from receivers.kargo import Mirror
 from receivers.rules.matching import Result
 from receivers.rules.push import Push
@@ -119,7 +119,10 @@ class TestOtherProjects:
         told = explain(mirror, Push(there.repository, "1.2.3"), here.name)
         assert summary(told) == [("w", 0, Result.OUT_OF_SCOPE, "out of scope")]
         assert told.to_refresh == ()
-        assert told.why_no_match == "no Warehouse in scope subscribes to this repository; one outside does"
+        assert told.why_no_match == (
+            f'Warehouse "w" of project "{there.name}" subscribes to this repository; '
+            f'this receiver serves only project "{here.name}"'
+        )
 
     def test_one_that_would_not_have_matched_is_not(self, mirror, world):
         here, there = world.bare_project(), world.bare_project()
@@ -158,8 +161,8 @@ class TestOtherProjects:
         delivery = ended(answer.headers["X-Kargoweb-Delivery"])
         (hint,) = delivery.verdicts
         assert (hint["project"], hint["result"]) == (there.name, "out of scope")
-        assert there.name not in delivery.reason  # which those read, too, who may not see that project
-        assert "one outside does" in delivery.reason
+        # Lists show the reason, also to people who may not see the other project.
+        assert delivery.reason == ELSEWHERE
         assert there.token() == ""
 
 
