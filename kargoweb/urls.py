@@ -3,14 +3,18 @@
 from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
-from receivers import probes, webhook
+from receivers import api, probes, webhook
 from receivers.pages import (
     attention_list,
     audit_list,
+    deliveries,
+    delivery,
     errors,
+    export,
     firing,
     project,
     projects,
+    redeliver_many,
     sign_in,
     status,
     theme,
@@ -40,6 +44,18 @@ urlpatterns = [
     path("attention", attention_list.needs_attention, name="attention"),
     path("attention/<str:key>", attention_list.finding, name="finding"),
     path("status", status.status, name="status"),
+    path("deliveries", deliveries.deliveries, name="deliveries"),
+    path("deliveries.csv", export.export, {"kind": "csv"}, name="deliveries-csv"),
+    path("deliveries.json", export.export, {"kind": "json"}, name="deliveries-json"),
+    path("deliveries/redeliver", redeliver_many.redeliver_many, name="redeliver-many"),
+    path("deliveries/redelivered", redeliver_many.redelivered, name="redelivered"),
+    path("deliveries/<uuid:pk>", delivery.delivery, name="delivery"),
+    path("deliveries/<uuid:pk>/redeliver", delivery.again, name="redeliver"),
+    path("api/deliveries", api.Deliveries.as_view(), name="api-deliveries"),
+    path("api/deliveries/<uuid:pk>", api.OneDelivery.as_view(), name="api-delivery"),
+    path("api/deliveries/<uuid:pk>/redeliver", api.Redelivery.as_view(), name="api-redeliver"),
+    path("api/explain", api.Explanation.as_view(), name="api-explain"),
+    re_path(r"^api/", api.NothingHere.as_view(), name="api-nothing"),
     path("audit", audit_list.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),

@@ -21,12 +21,26 @@
   setInterval(() => document.hidden || tell(), 1000);
 
   // What needs a script is shown where there is one.
-  const show = (within) => all("[data-copy], [data-help]", within).forEach((one) => { one.hidden = false; });
+  const show = (within) => all("[data-copy], [data-help], [data-pause]", within).forEach((one) => { one.hidden = false; });
   show();
   document.addEventListener("htmx:load", ({ target }) => { show(target.parentElement ?? target); tell(target); });
   // Nobody looks: what asks again and again waits.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && (event.target.getAttribute("hx-trigger") ?? "").startsWith("every")) event.preventDefault();
+  });
+
+  // A list that somebody reads does not move: its rows change in their places, new ones are counted and wait.
+  const reads = (list) => document.querySelector("[data-pause][aria-pressed=true]") || list.getBoundingClientRect().top < 0 || list.matches(":hover, :focus-within");
+  document.addEventListener("htmx:beforeSwap", ({ target: list, detail }) => {
+    const link = document.querySelector("[data-fresh]");
+    if (!link || list.id !== "deliveries" || detail.xhr.status !== 200) return;
+    const rows = all("tbody tr", new DOMParser().parseFromString(detail.serverResponse, "text/html"));
+    const fresh = rows.filter(({ id }) => !document.getElementById(id));
+    detail.shouldSwap = detail.requestConfig.elt === link || !fresh.length || !reads(list);
+    link.hidden = detail.shouldSwap;
+    link.textContent = `${fresh.length} new, show`;
+    if (link.hidden) return;
+    rows.forEach((row) => document.querySelector(`#${row.id}:not(:focus-within, .current)`)?.replaceWith(row));
   });
 
   const copy = async (button) => {
@@ -49,6 +63,7 @@
     const on = (selector) => event.target.closest(selector);
     if (on("[data-copy]")) copy(on("[data-copy]"));
     if (on("[data-help]")) help();
+    if (on("[data-pause]")) on("[data-pause]").ariaPressed = on("[data-pause]").ariaPressed !== "true";
     if (on(".theme button")) {
       event.preventDefault();
       choose(on(".theme button").value);

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from receivers.management.console import place, table
+from receivers.rules.remedies import remedy
 
 LONGEST_BODY: Final = 16_384  # characters of a body that are shown; Docker Hub's have fewer, `--json` has all
 
@@ -36,6 +37,7 @@ def _facts(told: dict[str, Any]) -> Iterator[str]:
         "push id": told["push_id"],
         "answer": answer + (f" in {duration:.1f} ms" if answer and duration is not None else ""),
         "outcome": ": ".join(filter(None, [told["outcome"], told["reason"]])),
+        "what to do": remedy(told["outcome"]).to_do,
         "ended": told["ended_at"],
         "sent again": ", ".join(told["redeliveries"]),
     }

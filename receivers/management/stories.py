@@ -13,9 +13,10 @@ from receivers.management.console import Exit
 from receivers.models import Delivery, Refresh
 from receivers.plain import STEPS
 from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone, tone
+from receivers.seeing import refreshes_of
+from receivers.timeline import has_ended
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the log; a person does not see the difference
-REFRESHES_TOLD: Final = 200  # of one delivery, those that need somebody first
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,6 @@ class Line:
     text: str
 
 
-def refreshes_of(delivery: Delivery) -> list[Refresh]:
-    """Return the refreshes of a delivery, `REFRESHES_TOLD` at most."""
-    return list(delivery.refreshes.order_by("id")[:REFRESHES_TOLD])
-
-
 def story(delivery: Delivery, refreshes: list[Refresh]) -> list[Line]:
     """Return all that is known to have happened, oldest first."""
     lines = [Line(delivery.received_at, "", "received", f"{delivery.repository}:{delivery.tag}".strip(":"))]
@@ -41,11 +37,6 @@ def story(delivery: Delivery, refreshes: list[Refresh]) -> list[Line]:
         lines.append(Line(answered_at, "", "answered", f"{delivery.status} {delivery.answer}"))
     lines += (line for refresh in refreshes for line in _of_refresh(refresh))
     return sorted(lines, key=lambda line: line.at)
-
-
-def has_ended(delivery: Delivery, refreshes: list[Refresh]) -> bool:
-    """Say whether nothing more is to be expected: it has an outcome, and so has every refresh of it."""
-    return tone(delivery.outcome) is not Tone.OPEN and all(one.outcome for one in refreshes)
 
 
 def exit_code(delivery: Delivery) -> Exit:

@@ -28,13 +28,14 @@ class SubscriptionRow:
 
 @dataclass(frozen=True, slots=True)
 class WarehouseRow:
-    """A Warehouse. `push` is the delivery that it was asked for last, `refresh` what came of that.
+    """A Warehouse; `key` is its project and name. `push` is the delivery that it was asked for last, `refresh` what came of that.
 
     `freight` is the last refresh that ended as Freight, `median` the seconds that took in the middle; both are taken
     from the last `reads.REFRESHES_READ` refreshes, None if there is none among them.
     """
 
     name: str
+    key: str
     manual: bool
     subscriptions: tuple[SubscriptionRow, ...]
     push: Mapping[str, Any] | None
@@ -76,6 +77,7 @@ def _row(
     spans = [span for one in freight if (span := reads.freight_seconds(one)) is not None]
     return WarehouseRow(
         name=warehouse.name,
+        key=f"{warehouse.project}/{warehouse.name}",
         manual=warehouse.creation_policy == "Manual",
         subscriptions=tuple(
             SubscriptionRow(one, is_on_docker_hub(one), covering(one, configs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
@@ -12,9 +13,10 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
-from receivers.rules import spans
+from receivers.rules import spans, wording
 from receivers.rules.charts import Chart
 from receivers.rules.health import Severity
+from receivers.rules.matching import Result
 from receivers.rules.outcomes import Tone, tone
 from receivers.tokens import utc_now
 
@@ -25,6 +27,12 @@ TONE_ICONS: Final = {
     Tone.PLAIN: "minus-circle",
     Tone.BAD: "exclamation-triangle",
     Tone.OPEN: "clock",
+}
+VERDICT_TONES: Final = {
+    Result.MATCH: Tone.GOOD,
+    Result.NOT_EVALUABLE: Tone.BAD,
+    Result.NEAR_MISS: Tone.OPEN,
+    Result.OUT_OF_SCOPE: Tone.OPEN,
 }
 SEVERITIES: Final = {
     Severity.URGENT: (Tone.BAD, "exclamation-triangle"),
@@ -112,6 +120,7 @@ def artifact(repository: str, tag: str = "") -> SafeString:
     """Show `repository:tag`; too long a name ends in an ellipsis and is whole in the title."""
     if not repository:
         return mark_safe('<span class="quiet">unknown</span>')
+    repository, tag = wording.visible(repository), wording.visible(tag)
     name = f"{repository}:{tag}" if tag else repository
     return format_html(
         '<code class="ellipsis artifact" title="{}"><span class="repository">{}</span>{}</code>',
@@ -131,6 +140,7 @@ def digest(value: str) -> SafeString:
 @register.simple_tag
 def ellipsis(text: Any) -> SafeString:
     """Show a name that may be too long for its place: it ends in an ellipsis and is whole in the title."""
+    text = wording.visible(str(text))
     return format_html('<span class="ellipsis" title="{}">{}</span>', text, text)
 
 
@@ -196,3 +206,70 @@ def kubectl(project: str) -> str:
     """Return the line of Kargo's documentation that prints the receiver URLs of a project, or of the cluster."""
     what = f"projectconfigs {project} -n {project}" if project else "clusterconfigs cluster"
     return f"kubectl get {what} -o=jsonpath='{{.status.webhookReceivers}}'"
+
+
+@register.simple_tag
+def tone_icon(tone: str) -> SafeString:
+    """Draw the icon of a tone."""
+    return _icon(TONE_ICONS[Tone(tone)])
+
+
+@register.simple_tag
+def verdict_badge(result: str) -> SafeString:
+    """Show what a verdict comes to, a `Result`."""
+    return badge(VERDICT_TONES.get(result, Tone.PLAIN), result)
+
+
+@register.simple_tag
+def clock(at: datetime) -> SafeString:
+    """Show the time of day to the millisecond, in UTC; the date is at hand."""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        at.isoformat(timespec="milliseconds"),
+        f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
+    )
+
+
+@register.filter
+def visible(text: Any) -> str:
+    """Show text that strangers wrote with everything escaped that cannot be seen, or turns other text around."""
+    return wording.visible(str(text))
+
+
+@register.simple_tag
+def receiver_name(delivery: Any) -> SafeString:
+    """Show to which receiver a delivery came, with its project; both lead on."""
+    project, receiver = _of(delivery, "project"), _of(delivery, "receiver")
+    name = f"{project or 'cluster'}/{receiver}"
+    return format_html(
+        '<a class="ellipsis" href="{}" title="{}">{}</a>', receiver_url(project, receiver), name, name
+    )
+
+
+@register.simple_tag
+def deliveries_url(**wanted: Any) -> str:
+    """Return the address of the deliveries that a filter asks for; `project` is empty for the cluster receivers."""
+    if "project" in wanted:
+        wanted["project"] = wanted["project"] or "cluster"
+    query = urlencode({name: str(value) for name, value in wanted.items() if value})
+    return f"{reverse('deliveries')}?{query}"
+
+
+@register.simple_tag
+def same_push_url(delivery: Any) -> str:
+    """Return the address of the deliveries that announce the same push as this one."""
+    names = ("project", "receiver", "repository", "tag", "push_id")
+    project, receiver, repository, tag, push = (_of(delivery, name) for name in names)
+    return deliveries_url(project=project, receiver=receiver, repository=repository, tag=tag, push=push)
+
+
+@register.simple_tag
+def warehouse_url(refresh: Any) -> str:
+    """Return the address of the deliveries for which a Warehouse was asked."""
+    return deliveries_url(warehouse=f"{refresh.project}/{refresh.warehouse}")
+
+
+def _of(row: Any, name: str) -> Any:
+    """Return a value of a row, which is a dictionary where lists read only what they show."""
+    return row[name] if isinstance(row, dict) else getattr(row, name)

@@ -10,10 +10,11 @@ from receivers import plain
 from receivers.filters import Filter, InvalidFilter
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
 from receivers.management.showing import as_text
-from receivers.management.stories import Line, follow, refreshes_of
+from receivers.management.stories import Line, follow
 from receivers.models import Delivery
 from receivers.paging import InvalidCursor, Page
 from receivers.querysets import LONGEST_PAGE
+from receivers.seeing import refreshes_of
 
 LIMIT: Final = 20  # rows: a terminal's height
 MOST_PAGES: Final = 200  # that are looked through for one list, a million deliveries; some seconds

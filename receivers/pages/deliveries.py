@@ -1,0 +1,80 @@
+"""The deliveries: newest first, live, filtered by what stands in the address."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from receivers import runtime, seeing
+from receivers.access import Access, Action, page
+from receivers.models import Delivery
+from receivers.pages import live
+from receivers.pages.filter_form import FilterForm, read_form, tidy
+from receivers.paging import InvalidCursor, Page
+
+PAGE_SIZE: Final = 50  # rows; what somebody looks for is among them, or he filters
+EVERY: Final = "3s"  # between two looks; a person who waits for a push does not notice
+PART: Final = "deliveries"
+NAMES_OFFERED: Final = 200  # projects that the field for one suggests; more is slow on a phone
+
+
+@page
+@require_safe
+def deliveries(request: Any) -> HttpResponse:
+    """List a page of deliveries; for HTMX only the rows, if they have changed."""
+    query = None if request.htmx else tidy(request.GET)
+    if query is not None:
+        return redirect(f"{reverse('deliveries')}{'?' if query else ''}{query}")
+    form = read_form(request.GET)
+    after = request.GET.get("after", "")
+    try:
+        found = listed(form, request.access, after)
+    except InvalidCursor:
+        return redirect(f"{reverse('deliveries')}?{form.query}")
+    part = live.part(request, "_deliveries.html", _rows(form, found, after))
+    if request.htmx.target == PART:
+        return live.answer(request, part, every=EVERY)
+    context = {
+        "form": form,
+        "part": part,
+        "every": EVERY,
+        "live": not after and form.wanted is not None,
+        "may_redeliver": request.access.where(Action.REDELIVER) != frozenset(),
+        "projects": offered_projects(request.access),
+    }
+    return render(request, "deliveries.html", context)
+
+
+def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) -> Page:
+    """Return a page of what the form asks for, as far as it may be seen. Raises `InvalidCursor`."""
+    if form.wanted is None:
+        return Page(())
+    wanted = seeing.limited(form.wanted, access)
+    return Delivery.objects.page(wanted, after=after, size=size, each_push_once=not form.every)
+
+
+def _rows(form: FilterForm, found: Page, after: str) -> dict[str, Any]:
+    return {
+        "deliveries": found.rows,
+        "next": found.next,
+        "looked_to": _to_the_second(found.looked_to),
+        "form": form,
+        "after": after,
+    }
+
+
+def _to_the_second(at: datetime | None) -> datetime | None:
+    # It moves on with every delivery that comes; the list has not changed because of that.
+    return at.replace(microsecond=0) if at else None
+
+
+def offered_projects(access: Access) -> list[str]:
+    """Return names of projects for people to choose from, as far as they may be seen, `NAMES_OFFERED` at most."""
+    if access.projects is not None:
+        return sorted(access.projects)[:NAMES_OFFERED]
+    return sorted(one.name for one in runtime.current().mirror.projects())[:NAMES_OFFERED]

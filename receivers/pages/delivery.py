@@ -1,0 +1,99 @@
+"""One delivery: what came of it and why, all about it, and sending it again. Its address is there to be shared."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from receivers import audit, seeing, timeline
+from receivers.access import Action, allowed, may, page
+from receivers.models import Delivery
+from receivers.pages import live
+from receivers.pages.answering import answered
+from receivers.pages.bodies import shown
+from receivers.redelivering import NotRedeliverable, redeliver, refusal
+from receivers.rules.matching import Result
+from receivers.rules.outcomes import Outcome
+
+PART: Final = "story"
+EVERY: Final = "2s"  # somebody waits for it
+STOP_POLLING: Final = 286
+"""With this status HTMX puts the part in place and does not ask again (htmx.org/docs/#polling)."""
+
+
+@page
+@require_safe
+def delivery(request: Any, pk: UUID) -> HttpResponse:
+    """Show a delivery; for HTMX only what changes until its story has ended."""
+    found = _found(request, pk)
+    told = seeing.everything(request.access, found)
+    ended = timeline.has_ended(found, told.refreshes)
+    part = live.part(request, "_delivery_story.html", _story(told))
+    if request.htmx.target == PART:
+        answer = live.answer(request, part, every=EVERY)
+        if ended:
+            answer.status_code = STOP_POLLING
+        return answer
+    return render(request, "delivery.html", _context(request, told) | {"part": part, "ended": ended})
+
+
+@page
+@require_POST
+def again(request: Any, pk: UUID) -> HttpResponse:
+    """Have a delivery sent again and lead to the new one; say why where that cannot be."""
+    found = _found(request, pk)
+    allowed(request, Action.REDELIVER, found.project)
+    try:
+        new = redeliver(found, request.user.get_username())
+    except NotRedeliverable as error:
+        messages.error(request, f"This delivery cannot be sent again: {error}.")
+        return redirect("delivery", pk)
+    audit.record(
+        request,
+        Action.REDELIVER,
+        project=found.project,
+        receiver=found.receiver,
+        delivery=found.pk,
+        detail=f"as {new.pk}",
+    )
+    messages.success(request, "Sent again, to the Warehouses that there are today. This is the new delivery.")
+    return redirect("delivery", new.pk)
+
+
+def _found(request: Any, pk: UUID) -> Delivery:
+    found = seeing.find(request.access, pk)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _story(told: seeing.Told) -> dict[str, Any]:
+    found = told.delivery
+    lines = [timeline.line(one, found.received_at) for one in told.refreshes]
+    return {
+        "delivery": found,
+        "answered": answered(found, told.refreshes),
+        "beginning": timeline.beginning(found),
+        "lines": lines,
+        "left_out": max(0, found.warehouses - len(lines)),
+        "verdicts": told.verdicts,
+        "matches": sum(one["result"] == Result.MATCH for one in told.verdicts),
+    }
+
+
+def _context(request: Any, told: seeing.Told) -> dict[str, Any]:
+    found = told.delivery
+    return {
+        "delivery": found,
+        "told": told,
+        "body": shown(bytes(found.body), found.outcome),
+        "may_redeliver": may(request.user, Action.REDELIVER, found.project),
+        # What is still being worked on has ended by the time somebody presses.
+        "refusal": "" if found.outcome == Outcome.PENDING else refusal(found, len(found.body)),
+        "link": request.build_absolute_uri(),
+    }

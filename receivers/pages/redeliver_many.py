@@ -1,0 +1,150 @@
+"""Sending again all that a filter asks for: what would be sent, at which rate, and how far it has come."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Max
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods, require_safe
+
+from receivers import audit, seeing
+from receivers.access import Action, allowed, page
+from receivers.filters import Filter, read_moment
+from receivers.models import Delivery, Origin
+from receivers.pages import live
+from receivers.pages.delivery import STOP_POLLING
+from receivers.pages.filter_form import FilterForm, read_form
+from receivers.redelivering import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
+from receivers.rules.outcomes import Tone, tone
+from receivers.tokens import utc_now
+
+PART: Final = "progress"
+EVERY: Final = "2s"
+SHOWN: Final = 20  # deliveries that are listed before somebody confirms
+WRONG_RATE: Final = f"takes a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}"
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def redeliver_many(request: Any) -> HttpResponse:
+    """GET says what would be sent again and asks; POST does it and leads to its progress."""
+    sending = request.method == "POST"
+    form = read_form(request.POST if sending else request.GET)
+    if form.wanted is None:
+        return redirect(f"{reverse('deliveries')}?{form.query}")
+    wanted = _allowed(request, form.wanted)
+    text = request.POST.get("rate", "").strip() if sending else f"{RATE:g}"
+    rate = _rate(text)
+    if sending and rate is not None:
+        batch = redeliver_all(wanted, request.user.get_username(), rate=rate)
+        if batch.deliveries:
+            return _sent(request, form, batch, rate)
+    # What comes after somebody has read the number is not part of it.
+    until = wanted.until or utc_now()
+    plan = redeliver_all(replace(wanted, until=until), "", dry_run=True)
+    context = _plan(form, plan) | {
+        "until": until.isoformat(),
+        "rate": text,
+        "rate_error": "" if rate is not None else WRONG_RATE,
+        "lowest": f"{LOWEST_RATE:g}",
+        "highest": f"{HIGHEST_RATE:g}",
+        "lasts": len(plan.originals) / (rate or RATE),
+    }
+    return render(request, "redeliver.html", context)
+
+
+@page
+@require_safe
+def redelivered(request: Any) -> HttpResponse:
+    """Show how far a selection has come that was sent again; for HTMX only the counts."""
+    at = _moment(request.GET.get("at", ""))
+    rows = Delivery.objects.filter(received_at=at, origin=Origin.REDELIVERY)
+    if request.access.projects is not None:
+        rows = rows.filter(project__in=request.access.projects)
+    counted = rows.values("outcome").annotate(n=Count("pk"), last=Max("claimed_until")).order_by("outcome")
+    context = _progress(list(counted), at)
+    if not context["total"]:
+        raise Http404
+    part = live.part(request, "_progress.html", context)
+    if request.htmx.target == PART:
+        answer = live.answer(request, part, every=EVERY)
+        if not context["open"]:
+            answer.status_code = STOP_POLLING
+        return answer
+    return render(request, "redelivered.html", {"part": part, "every": EVERY, "at": at, **context})
+
+
+def _allowed(request: Any, wanted: Filter) -> Filter:
+    """Return the filter, limited to where the user may send again. Raises PermissionDenied or Http404."""
+    if wanted.project is not None:
+        allowed(request, Action.REDELIVER, wanted.project)
+    limited = seeing.limited(wanted, request.access, Action.REDELIVER)
+    if limited.seen == frozenset():
+        raise PermissionDenied
+    return limited
+
+
+def _rate(text: str) -> float | None:
+    try:
+        rate = float(text)
+    except ValueError:
+        return None
+    return rate if math.isfinite(rate) and LOWEST_RATE <= rate <= HIGHEST_RATE else None
+
+
+def _sent(request: Any, form: FilterForm, batch: Batch, rate: float) -> HttpResponse:
+    count = len(batch.deliveries)
+    audit.record(
+        request,
+        Action.REDELIVER,
+        project=(form.wanted.project if form.wanted else "") or "",
+        detail=f"{count} at {rate:g} a second: {form.query or 'all'}",
+    )
+    at = batch.deliveries[0].received_at
+    return redirect(f"{reverse('redelivered')}?{urlencode({'at': at.isoformat()})}")
+
+
+def _plan(form: FilterForm, plan: Batch) -> dict[str, Any]:
+    return {
+        "form": form,
+        "plan": plan,
+        "shown": plan.originals[:SHOWN],
+        "hidden": max(0, len(plan.originals) - SHOWN),
+        "well": sum(tone(one.outcome) is Tone.GOOD for one in plan.originals),
+        "only_bad": form.replaced(outcome=Tone.BAD.value),
+        "refused": Counter(why for _, why in plan.refused).most_common(),
+    }
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return read_moment(text, utc_now())
+    except ValueError:
+        raise Http404 from None
+
+
+def _progress(counted: list[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
+    """Return how many of them are where. Those whose turn is to come are open, too."""
+    still_open = [one for one in counted if tone(one["outcome"]) is Tone.OPEN]
+    total, left = sum(one["n"] for one in counted), sum(one["n"] for one in still_open)
+    query = {"origin": Origin.REDELIVERY.value, "since": at.isoformat(), "until": at.isoformat()}
+    link = f"{reverse('deliveries')}?{urlencode(query)}"
+    return {
+        "counted": [
+            (one["outcome"], one["n"], f"{link}&{urlencode({'outcome': one['outcome']})}") for one in counted
+        ],
+        "total": total,
+        "open": left,
+        "done": total - left,
+        "list": link,
+    }
