@@ -60,7 +60,7 @@ def beginning(delivery: Delivery) -> tuple[Step, ...]:
     came = Step(
         delivery.received_at, "received", f"from {delivery.client_address or 'inside'}", Tone.GOOD, None
     )
-    stored = Step(delivery.received_at, "stored", "before anything else was done", Tone.GOOD, None)
+    stored = Step(None, "stored", "before anything else was done", Tone.GOOD, None)
     if delivery.status is None:
         return came, stored
     seconds = (delivery.duration_ms or 0.0) / 1000

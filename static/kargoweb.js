@@ -35,14 +35,11 @@
     const link = document.querySelector("[data-fresh]");
     if (!link || list.id !== "deliveries" || detail.xhr.status !== 200) return;
     const rows = all("tbody tr", new DOMParser().parseFromString(detail.serverResponse, "text/html"));
-    const fresh = rows.filter(({ id }) => !document.getElementById(id));
-    detail.shouldSwap = detail.requestConfig.elt === link || !fresh.length || !reads(list);
-    link.hidden = detail.shouldSwap;
-    link.textContent = `${fresh.length} new, show`;
-    if (link.hidden) return;
-    rows.forEach((row) => document.querySelector(`#${row.id}:not(:focus-within, .current)`)?.replaceWith(row));
+    const fresh = rows.filter(({ id }) => !document.getElementById(id)).length;
+    link.hidden = detail.shouldSwap = detail.requestConfig.elt === link || !fresh || !reads(list);
+    link.textContent = `${fresh} new, show`;
+    if (!link.hidden) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
   });
-
   const copy = async (button) => {
     const label = button.querySelector("span");
     try {
@@ -63,7 +60,7 @@
     const on = (selector) => event.target.closest(selector);
     if (on("[data-copy]")) copy(on("[data-copy]"));
     if (on("[data-help]")) help();
-    if (on("[data-pause]")) on("[data-pause]").ariaPressed = on("[data-pause]").ariaPressed !== "true";
+    on("[data-pause]")?.setAttribute("aria-pressed", on("[data-pause]").ariaPressed !== "true");
     if (on(".theme button")) {
       event.preventDefault();
       choose(on(".theme button").value);

@@ -28,7 +28,9 @@ class SubscriptionRow:
 
 @dataclass(frozen=True, slots=True)
 class WarehouseRow:
-    """A Warehouse; `key` is its project and name. `push` is the delivery that it was asked for last, `refresh` what came of that.
+    """A Warehouse; `key` is its project and name.
+
+    `push` is the delivery that it was asked for last, `refresh` what came of that.
 
     `freight` is the last refresh that ended as Freight, `median` the seconds that took in the middle; both are taken
     from the last `reads.REFRESHES_READ` refreshes, None if there is none among them.

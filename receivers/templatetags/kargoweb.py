@@ -217,7 +217,7 @@ def tone_icon(tone: str) -> SafeString:
 @register.simple_tag
 def verdict_badge(result: str) -> SafeString:
     """Show what a verdict comes to, a `Result`."""
-    return badge(VERDICT_TONES.get(result, Tone.PLAIN), result)
+    return badge(VERDICT_TONES.get(Result(result), Tone.PLAIN), result)
 
 
 @register.simple_tag
