@@ -1,0 +1,45 @@
+"""What outcomes mean and what to do: one source, which the README repeats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone, tone
+from receivers.rules.remedies import REMEDIES, remedy
+from receivers.rules.wording import visible
+
+README = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_the_readme_says_what_the_pages_say(outcome):
+    known = REMEDIES[outcome]
+    assert f"| {outcome} | {known.means} | {known.to_do} |".replace("|  |", "| |") in README
+
+
+@pytest.mark.parametrize("outcome", [one for one in Outcome if tone(one) is Tone.BAD])
+def test_what_needs_somebody_says_what_to_do(outcome):
+    changed_by_somebody = outcome is Outcome.WAREHOUSE_DELETED
+    assert bool(remedy(outcome).to_do) != changed_by_somebody
+
+
+@pytest.mark.parametrize("outcome", list(RefreshOutcome))
+def test_the_end_of_a_refresh_has_the_words_of_the_delivery(outcome):
+    assert remedy(outcome) is REMEDIES[Outcome(outcome.value)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 漢", "plain é 漢"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\nb\x1b[0m", "a\\nb\\x1b[0m"),
+        ("\ud800", "\\ud800"),
+        ("", ""),
+    ],
+    ids=["text", "a mark that turns text around", "controls", "half a character", "nothing"],
+)
+def test_what_cannot_be_seen_is_escaped(text, shown):
+    assert visible(text) == shown
