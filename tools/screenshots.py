@@ -110,7 +110,6 @@ def pictures(demo: Demo) -> tuple[Picture, ...]:
     """Return what is to be taken."""
     story = f"/deliveries/{demo.delivery_of('acme/storefront-api', '2.6.0')}"
     return (
-        Picture("projects", "/", WIDE),
         Picture("project", "/projects/storefront", WIDE),
         Picture("deliveries", "/deliveries", WIDE),
         Picture("delivery", story, WIDE),
@@ -118,7 +117,6 @@ def pictures(demo: Demo) -> tuple[Picture, ...]:
         Picture("deliveries-dark", "/deliveries", WIDE, dark=True),
         Picture("test-fire", "/projects/kargo-demo/receivers/dockerhub-receiver/test", WIDE),
         Picture("attention", "/attention", WIDE),
-        Picture("status", "/status", WIDE),
     )
 
 
