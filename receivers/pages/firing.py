@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from receivers import audit, runtime
-from receivers.access import Action, allowed, may, page
+from receivers.access import Action, allowed, page
 from receivers.addresses import client_address
 from receivers.explaining import explain
 from receivers.filters import Filter
 from receivers.firing import Aim, Fired, NotFireable, Shot, aim_at, fire
 from receivers.models import TEXT_LENGTH, Delivery
-from receivers.pages import live
 from receivers.pages.receiver_rows import masked
 from receivers.rules import suggesting
 from receivers.rules.matching import Result, Verdict
-from receivers.rules.outcomes import Tone, tone
+from receivers.rules.outcomes import Tone
 from receivers.rules.push import Push
 
 VERDICTS_SHOWN: Final = 50
@@ -33,7 +30,6 @@ VERDICTS_SHOWN: Final = 50
 
 TAGS_SUGGESTED: Final = 10
 LOOKED_AT: Final = 20  # deliveries, for the tags that they had
-REFRESHES_SHOWN: Final = 100
 MEDIA_TYPES: Final = (
     ("application/vnd.oci.image.index.v1+json", "image"),
     ("application/vnd.cncf.helm.config.v1+json", "chart"),
@@ -82,32 +78,6 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
     return _page(request, aim, entered)
 
 
-@page
-@require_safe
-def result(request: Any, name: str, receiver: str, pk: UUID) -> HttpResponse:
-    """Show what becomes of a test; for HTMX only that."""
-    allowed(request, Action.SEE, name)
-    delivery = Delivery.objects.narrow().filter(pk=pk, project=name, receiver=receiver).first()
-    if delivery is None:
-        raise Http404
-    refreshes = list(delivery.refreshes.order_by("warehouse", "project")[:REFRESHES_SHOWN])
-    context = {"delivery": delivery, "refreshes": refreshes, "open": tone(delivery.outcome) is Tone.OPEN}
-    part = live.part(request, "_test_result.html", context)
-    if request.htmx.target == "result":
-        return live.answer(request, part)
-    may_fire = may(request.user, Action.FIRE, name)
-    return render(request, "test_result.html", {**context, "part": part, "may_fire": may_fire})
-
-
-def delivery_url(name: str, receiver: str, pk: UUID) -> str:
-    """Return where to see what becomes of a delivery: its own page, or where there is none, that of the test."""
-    try:
-        return reverse("delivery", args=[pk])
-    except NoReverseMatch:
-        where = ("test-result", [name]) if name else ("cluster-test-result", [])
-        return reverse(where[0], args=[*where[1], receiver, pk])
-
-
 def _fire(request: Any, aim: Aim, entered: Entered) -> HttpResponse:
     """Fire, put that on record, and lead to the delivery; without one, say on the same page what went wrong."""
     user = request.user.get_username()
@@ -126,7 +96,7 @@ def _fire(request: Any, aim: Aim, entered: Entered) -> HttpResponse:
         return _page(request, aim, entered, fired.problem)
     if fired.problem:
         messages.error(request, f"{fired.problem} The test did arrive all the same.")
-    return redirect(delivery_url(aim.project, aim.receiver, fired.delivery))
+    return redirect("delivery", pk=fired.delivery)
 
 
 def _detail(entered: Entered, fired: Fired) -> str:
