@@ -9,7 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import status
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -44,6 +45,7 @@ class Api(APIView):
     authentication_classes = (SessionAuthentication,)
     permission_classes = (IsAuthenticated,)
     renderer_classes = (JSONRenderer,)
+    parser_classes = (JSONParser, FormParser)  # nothing is read of a body, but the token may stand in a form
 
     def access(self, request: Request) -> Access:
         """Return what the user may do. Raises `Refused` where that is nothing."""
@@ -66,6 +68,10 @@ class Api(APIView):
         if isinstance(exc, Http404 | PermissionDenied):
             code = 404 if isinstance(exc, Http404) else 403
             return Response({"error": SENTENCES[code]}, code)
+        if isinstance(
+            exc, NotAuthenticated
+        ):  # 401 is for those who can be told how to authenticate (RFC 9110)
+            return Response({"error": "sign in first"}, status.HTTP_403_FORBIDDEN)
         if isinstance(exc, APIException):
             return Response({"error": str(exc.detail)}, exc.status_code)
         raise exc

@@ -1,0 +1,194 @@
+"""The JSON API."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from receivers import plain
+from receivers.models import Audit, Delivery, Origin
+from receivers.rules.outcomes import Outcome
+from tests.clusters import until
+from tests.deliveries import ended, of_project, routed
+from tests.reading.rows import delivery, some_name, store
+from tests.worlds import image, push_body
+
+
+def get(browser, path, expected=200):
+    text = browser.open(path)
+    assert browser.status == expected, text
+    assert browser.headers["Content-Type"] == "application/json"
+    assert browser.headers["Cache-Control"] == "no-store"
+    return json.loads(text)
+
+
+def failed(project, seconds=0.0, **fields):
+    return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
+
+
+def token(browser):
+    """The CSRF token that the browser's cookie holds, as a program reads it."""
+    browser.open("/deliveries/redeliver")
+    cookies = next(one for one in browser._opener.handlers if hasattr(one, "cookiejar")).cookiejar
+    return next(one.value for one in cookies if one.name == "csrftoken")
+
+
+def post(browser, path, **headers):
+    return json.loads(browser.open(path, {"nothing": "1"}, headers))
+
+
+class TestList:
+    def test_it_has_the_filters_and_shapes_of_the_other_lists(self, signed_in, database):
+        project = some_name()
+        rows = store(*(failed(project, n) for n in range(3)), failed(project, 9, outcome=Outcome.FREIGHT))
+        browser = signed_in("viewer")
+        first = get(browser, f"/api/deliveries?project={project}&outcome=bad&size=2")
+        assert [one["id"] for one in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]
+        assert set(first) == {"deliveries", "next", "looked_to"}
+        stored = Delivery.objects.narrow().get(pk=rows[2].pk)
+        stored.repeats = 1
+        assert first["deliveries"][0] == plain.summary(stored)
+        path = f"/api/deliveries?project={project}&outcome=bad&size=2&after={first['next']}"
+        second = get(browser, path)
+        assert [one["id"] for one in second["deliveries"]] == [str(rows[0].pk)]
+        assert second["next"] == ""
+
+    def test_each_push_once_unless_every_one_is_asked_for(self, signed_in, database):
+        project, push = some_name(), uuid.uuid4()
+        store(*(failed(project, n, push_id=push) for n in range(3)))
+        browser = signed_in("viewer")
+        [one] = get(browser, f"/api/deliveries?project={project}")["deliveries"]
+        assert one["repeats"] == 3
+        for query in ("every=1", f"push={push}"):
+            assert len(get(browser, f"/api/deliveries?project={project}&{query}")["deliveries"]) == 3
+
+    @pytest.mark.parametrize(
+        ("query", "sentence"),
+        [
+            ("since=yesterday", "since takes a time such as"),
+            ("outcome=x", "outcome takes any of these"),
+            ("after=x", "this is no cursor"),
+            ("size=0", "size takes a number from 1 to 500"),
+            ("size=501", "size takes a number from 1 to 500"),
+            ("size=" + "9" * 5000, "size takes a number"),
+        ],
+    )
+    def test_what_it_does_not_take_is_400_and_a_sentence(self, signed_in, query, sentence):
+        assert get(signed_in("viewer"), f"/api/deliveries?{query}", 400)["error"].startswith(sentence)
+
+    def test_nobody_sees_what_the_pages_do_not_show_him(self, signed_in, database):
+        mine, theirs, clusters = store(failed(some_name()), failed(some_name()), failed(""))
+        browser = signed_in(f"viewer:{mine.project}")
+        [one] = get(browser, "/api/deliveries")["deliveries"]
+        assert one["id"] == str(mine.pk)
+        for pk in (theirs.pk, clusters.pk, uuid.uuid4()):
+            assert get(browser, f"/api/deliveries/{pk}", 404) == {"error": "there is nothing here"}
+
+    def test_more_rows_take_no_more_queries(self, inside, database):
+        def queries(name):
+            with CaptureQueriesContext(connection) as captured:
+                assert inside.get(f"/api/deliveries?project={name}").status_code == 200
+            return len(captured)
+
+        few, many = some_name(), some_name()
+        store(failed(few), *(failed(many, n) for n in range(40)))
+        assert queries(many) == queries(few) <= 8
+
+
+class TestOne:
+    def test_everything_is_told_but_other_projects(self, signed_in, product, world):
+        there = routed(product, world, image("example/api-elsewhere"))
+        here = routed(product, world)
+        answer = product.post(here.path(), push_body("example/api-elsewhere"))
+        row = ended(answer.headers["X-Kargoweb-Delivery"])
+        told = get(signed_in("viewer"), f"/api/deliveries/{row.pk}")
+        assert (told["id"], told["answer"]) == (str(row.pk), row.answer)
+        assert json.loads(told["request"]["body"]) == json.loads(push_body("example/api-elsewhere"))
+        assert [one["project"] for one in told["verdicts"]] == [there.name]
+        limited = get(signed_in(f"viewer:{here.name}"), f"/api/deliveries/{row.pk}")
+        assert there.name not in json.dumps(limited)
+
+
+class TestRedeliver:
+    def test_it_answers_with_the_new_delivery_and_is_on_record(self, signed_in, product, world):
+        place = routed(product, world, image("example/api-again"))
+        answer = product.post(place.path(), push_body("example/api-again"))
+        row = ended(answer.headers["X-Kargoweb-Delivery"])
+        browser = signed_in(f"operator:{place.name}")
+        new = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
+        assert browser.status == 201
+        assert (new["original"], new["origin"], new["outcome"]) == (str(row.pk), "redelivery", "pending")
+        assert ended(new["id"]).outcome == Outcome.REFRESHED
+        assert Audit.objects.get(delivery=row.pk).user == new["actor"]
+        assert of_project(place).filter(origin=Origin.REDELIVERY).count() == 1
+
+    def test_without_the_token_nothing_is_sent(self, signed_in, database):
+        [row] = store(failed(some_name()))
+        browser = signed_in("operator")
+        assert "CSRF" in post(browser, f"/api/deliveries/{row.pk}/redeliver")["error"]
+        assert browser.status == 403
+        assert not row.redeliveries.exists()
+
+    def test_a_viewer_may_not(self, signed_in, database):
+        [row] = store(failed(some_name()))
+        browser = signed_in(f"viewer:{row.project}", f"operator:{some_name()}")
+        answer = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
+        assert (browser.status, answer) == (403, {"error": "you may not do this"})
+        assert not row.redeliveries.exists()
+
+    def test_what_cannot_be_sent_again_is_409_and_a_sentence(self, signed_in, database):
+        [row] = store(failed(some_name(), outcome=Outcome.TOO_LARGE))
+        browser = signed_in("operator")
+        answer = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
+        assert browser.status == 409
+        assert answer["error"].endswith("its body was too large to be kept")
+
+
+class TestExplain:
+    def test_it_says_what_a_push_would_do_and_why(self, signed_in, product, world):
+        place = routed(product, world, image("example/api-explain", constraint="^1.0.0"))
+        browser = signed_in(f"viewer:{place.name}")
+        path = f"/api/explain?project={place.name}&repository=example/api-explain"
+        told = get(browser, f"{path}&tag=1.2.3")
+        assert told["to_refresh"] == [{"project": place.name, "warehouse": "warehouse-0"}]
+        told = get(browser, f"{path}&tag=2.0.0")
+        assert told["to_refresh"] == []
+        assert "does not satisfy ^1.0.0" in told["why_no_match"]
+        assert told["verdicts"][0]["rule"] == "semver.refused"
+
+    def test_hints_at_projects_that_may_not_be_seen_are_kept_back(self, signed_in, product, world):
+        there = routed(product, world, image("example/api-hint"))
+        here = routed(product, world)
+        path = f"/api/explain?project={here.name}&repository=example/api-hint&tag=1.0.0"
+        told = get(signed_in(f"viewer:{here.name}"), path)
+        assert there.name not in json.dumps(told)
+        everywhere = signed_in("viewer")
+        until("the hint is there", lambda: there.name in get(everywhere, path)["why_no_match"])
+
+    @pytest.mark.parametrize(
+        ("query", "code", "sentence"),
+        [
+            ("repository=a/b", 400, "project is missing"),
+            ("project=x", 400, "repository is missing"),
+            ("project=x&repository=" + "y" * 256, 400, "repository takes at most 255 characters"),
+            ("project=elsewhere&repository=a/b", 404, "there is nothing here"),
+            ("project=cluster&repository=a/b", 404, "there is nothing here"),
+        ],
+    )
+    def test_what_it_does_not_take_is_a_sentence(self, signed_in, query, code, sentence):
+        assert get(signed_in("viewer:x"), f"/api/explain?{query}", code)["error"] == sentence
+
+
+@pytest.mark.parametrize("path", ["/api/deliveries", "/api/explain", "/api/nothing"])
+def test_a_stranger_is_told_to_sign_in_and_one_without_a_role_that_he_has_none(browser, signed_in, path):
+    assert get(browser, path, 403) == {"error": "sign in first"}
+    if path != "/api/nothing":
+        assert get(signed_in(), path, 403) == {"error": "you have no role yet"}
+
+
+def test_an_address_that_is_not_there_is_404_in_json(signed_in):
+    assert get(signed_in("viewer"), "/api/nothing", 404) == {"error": "there is nothing here"}
