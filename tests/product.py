@@ -60,9 +60,12 @@ class Product:
 
     def migrate(self) -> None:
         """Bring the process's own database up to date."""
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self._environment, check=True
-        )
+        self.manage("migrate", "-v0")
+
+    def manage(self, *arguments: str, **environment: str) -> None:
+        """Run a command of `manage.py` with the process's environment."""
+        command = [sys.executable, "manage.py", *arguments]
+        subprocess.run(command, cwd=ROOT, env=self._environment | environment, check=True)
 
     def start(self, *, ready: bool = True) -> None:
         """Start it and wait until it serves; with `ready`, until it can take pushes."""

@@ -47,7 +47,12 @@ def test_a_mute_is_forgotten_a_day_after_its_finding_was_seen_last(finding):
 class TestKept:
     def test_it_is_made_once_until_it_is_wanted_anew(self):
         made: list[int] = []
-        kept = Kept(lambda: made.append(len(made)) or len(made), 1000.0)
+
+        def make() -> int:
+            made.append(len(made))
+            return len(made)
+
+        kept = Kept(make, 1000.0)
         assert (kept.get(), kept.get(), kept.renew(1000.0)) == (1, 1, 1)
         assert (kept.renew(-1.0), kept.get()) == (2, 2)
 
@@ -59,13 +64,12 @@ class TestKept:
         assert kept.get() == 11
 
     def test_what_cannot_be_made_raises_and_is_tried_again(self):
-        answers = iter([OSError("no"), 5])
+        tries = iter([False, True])
 
         def make() -> int:
-            answer = next(answers)
-            if isinstance(answer, OSError):
-                raise answer
-            return answer
+            if not next(tries):
+                raise OSError("no")
+            return 5
 
         kept = Kept(make, 1000.0)
         with pytest.raises(OSError, match="no"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -65,3 +67,25 @@ def inside(
     )
     yield client
     here.mirror.stop()
+
+
+@contextmanager
+def apart(kubeconfig: Path, directory: Path, *, ready: bool = True) -> Iterator[tuple[Product, Browser]]:
+    """Give a product in front of another cluster, with a database of its own, and an admin who is signed in there."""
+    product = Product(kubeconfig, DATABASE_URL=f"sqlite:///{directory}/apart.sqlite3")
+    product.migrate()
+    product.manage(
+        "createsuperuser",
+        "--noinput",
+        "-v0",
+        DJANGO_SUPERUSER_USERNAME="admin",
+        DJANGO_SUPERUSER_EMAIL="admin@example.com",
+        DJANGO_SUPERUSER_PASSWORD=PASSWORD,
+    )
+    product.start(ready=ready)
+    try:
+        browser = Browser(product)
+        browser.sign_in("admin")
+        yield product, browser
+    finally:
+        product.stop()

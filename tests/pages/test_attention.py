@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from receivers import runtime
 from receivers.models import Audit, Mute
 from receivers.rules.resources import PROJECT_CONFIGS
-from tests.clusters import until
+from tests.clusters import DemoCluster, until
 from tests.deliveries import routed
+from tests.pages.conftest import apart
 from tests.pages.visiting import SEEN_FIELD
 from tests.worlds import image
 
@@ -141,7 +142,7 @@ def test_the_list_is_left_alone_while_it_is_the_same(signed_in, product, world):
         field = SEEN_FIELD.search(browser.open(f"/attention?project={place.name}"))
         assert field
         browser.part(f"/attention?project={place.name}&seen={field[1]}", "attention")
-        return browser.status == 204
+        return bool(browser.status == 204)
 
     until("it does not change", same)
 
@@ -209,16 +210,12 @@ def test_what_is_counted_on_every_page_costs_no_query(inside, world):
     assert not [sql for sql in queries() if "receivers_mute" in sql or "receivers_delivery" in sql]
 
 
-def test_when_nothing_is_wrong_it_says_so_and_when_it_looked(tmp_path, database, make_user):
-    from tests.clusters import DemoCluster
-    from tests.pages.visiting import Browser
-    from tests.product import Product
-
-    with DemoCluster(tmp_path / "cluster") as cluster, Product(cluster.kubeconfig) as product:
-        browser = Browser(product)
-        browser.sign_in(make_user("viewer"))
-        page = until(
-            "it was looked at", lambda: "All is well" in (page := browser.open("/attention")) and page
-        )
+def test_when_nothing_is_wrong_it_says_so_and_when_it_looked(tmp_path):
+    with (
+        DemoCluster(tmp_path / "cluster") as cluster,
+        apart(cluster.kubeconfig, tmp_path) as (_, browser),
+    ):
+        until("it was looked at", lambda: "All is well" in browser.open("/attention"))
+        page = browser.open("/attention")
         assert re.search(r"looked at <time ", page)
         assert 'class="count"' not in page

@@ -12,15 +12,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.clusters import DemoCluster, until
+from tests.pages.conftest import apart
 from tests.pages.visiting import Browser
-from tests.product import Product
 
 
 def asked(browser: Browser) -> str:
     """Return the page once the permissions have been asked for."""
-    return unescape(
-        until("they are known", lambda: "being asked for" not in (page := browser.open("/status")) and page)
-    )
+    until("they are known", lambda: "being asked for" not in browser.open("/status"))
+    return unescape(browser.open("/status"))
 
 
 def test_every_kind_is_told_with_its_last_contact_and_the_versions_are(signed_in, product):
@@ -41,7 +40,8 @@ def test_every_kind_is_told_with_its_last_contact_and_the_versions_are(signed_in
 def test_only_an_admin_sees_configuration_and_addresses(signed_in, product):
     product.post("/dockerhub/" + "ab" * 32)
     admin = signed_in("admin")
-    page = until("the call is counted", lambda: "…ababab" in (page := asked(admin)) and page)
+    until("the call is counted", lambda: "…ababab" in asked(admin))
+    page = asked(admin)
     assert "127.0.0.1" in page.partition("Calls of unknown URLs")[2]
     for setting in settings.KARGOWEB.told:
         assert f"<code>{setting.name}</code>" in page
@@ -76,15 +76,12 @@ def test_it_costs_a_fixed_number_of_queries(inside):
 
 
 @pytest.fixture
-def confined(tmp_path, database, make_user):
-    """A product whose service account may do nothing, and somebody who looks at it."""
+def confined(tmp_path):
+    """A product whose service account may do nothing, and an admin who looks at it."""
     with DemoCluster(tmp_path / "cluster") as cluster:
-        product = Product(cluster.kubeconfig_for("nobody"))
-        product.start(ready=False)
-        browser = Browser(product)
-        browser.sign_in(make_user("admin"))
-        yield cluster, browser
-        product.stop()
+        kubeconfig = cluster.kubeconfig_for("nobody")
+        with apart(kubeconfig, tmp_path, ready=False) as (_, browser):
+            yield cluster, browser
 
 
 def test_what_the_service_account_lacks_is_told_with_the_objects_to_paste(confined):
@@ -101,6 +98,7 @@ def test_what_the_service_account_lacks_is_told_with_the_objects_to_paste(confin
 def test_an_api_server_that_is_away_leaves_a_page_that_says_so(confined):
     cluster, browser = confined
     cluster.stop()
-    page = until("it is told", lambda: "Not all of them are known" in (page := asked(browser)) and page)
+    until("it is told", lambda: "Not all of them are known" in asked(browser))
+    page = asked(browser)
     assert "The cluster has not been read yet" in page
     assert "not known yet" in page

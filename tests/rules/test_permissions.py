@@ -32,7 +32,7 @@ def deployed(*paths: str) -> Granted:
 
 
 def asked(**changes: Any) -> tuple[Need, ...]:
-    defaults = {
+    defaults: dict[str, Any] = {
         "manages": False,
         "namespaces": (),
         "system_namespace": "kargo-system-resources",
