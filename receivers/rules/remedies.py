@@ -91,7 +91,7 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "give one of them a Secret of its own",
         ),
         Outcome.UNAVAILABLE: Remedy("it could not be worked on, and the sender was told so", "send it again"),
-        Outcome.TEST_REFUSED: Remedy(
+        Outcome.REFUSED_TEST: Remedy(
             "the ticket that came with it was forged, expired, used before, or meant for another receiver or body; "
             "nothing was refreshed",
             "fire the test again",
