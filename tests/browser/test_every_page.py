@@ -5,9 +5,15 @@ A new page is a line in `PAGES`.
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 
+from receivers.models import Origin
+from receivers.redelivering import redeliver
+from receivers.rules.outcomes import Outcome
 from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
+from tests.deliveries import of_project
 from tests.worlds import Place
 
 PAGES = {
@@ -20,22 +26,46 @@ PAGES = {
     "one check": "/attention?check=receiver.unreachable",
     "nothing needs attention": "/attention?project=no-such-project",
     "status": "/status",
+    "deliveries": "/deliveries?project={project}",
+    "deliveries, nothing found": "/deliveries?repository=nobody/ever&tag=1.2.3&since=2h",
+    "deliveries, bad filter": "/deliveries?since=yesterday&status=teapot",
+    "delivery": "/deliveries/{delivery}",
+    "delivery, of nonsense": "/deliveries/{nonsense}",
+    "redeliver": "/deliveries/redeliver?project={project}",
+    "redeliver, nothing": "/deliveries/redeliver?project=nowhere",
+    "redelivered": "{redelivered}",
     "audit": "/audit",
     "not found": "/nothing-here",
 }
+
+
+def address(name: str, shop: Place) -> str:
+    """Return the address of a page that has something to show."""
+    newest = of_project(shop).filter(origin=Origin.PUSH).order_by("-id")
+    started = of_project(shop).filter(origin=Origin.REDELIVERY).order_by("id")
+    values = {"project": shop.name}
+    if "{delivery}" in PAGES[name]:
+        values["delivery"] = str(newest.filter(tag="1.2.3")[0].pk)
+    if "{nonsense}" in PAGES[name]:
+        values["nonsense"] = str(newest.filter(outcome=Outcome.INVALID_BODY)[0].pk)
+    if "{redelivered}" in PAGES[name]:
+        first = started.first() or redeliver(newest.filter(tag="2.0.0")[0], "ada")
+        at = urlencode({"at": first.received_at.isoformat()})
+        values["redelivered"] = f"/deliveries/redelivered?{at}"
+    return PAGES[name].format(**values)
 
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_no_barrier_in_either_theme(admin: Visitor, shop: Place, name: str, theme: Theme):
     with admin.page(theme=theme) as watched:
-        assert_accessible(watched.open(PAGES[name].format(project=shop.name)))
+        assert_accessible(watched.open(address(name, shop)))
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_a_phone_and_has_no_barrier_there(admin: Visitor, shop: Place, name: str):
     with admin.page(viewport=PHONE) as watched:
-        page = watched.open(PAGES[name].format(project=shop.name))
+        page = watched.open(address(name, shop))
         assert_fits(page)
         assert_accessible(page)
 
@@ -43,7 +73,7 @@ def test_a_page_fits_a_phone_and_has_no_barrier_there(admin: Visitor, shop: Plac
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: Place, name: str):
     with admin.page(viewport=DESK) as watched:
-        page = watched.open(PAGES[name].format(project=shop.name))
+        page = watched.open(address(name, shop))
         for width in (1920, 1024, 800, 600, 390):
             page.set_viewport_size({"width": width, "height": 800})
             assert_fits(page)
@@ -52,7 +82,7 @@ def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: Place, name: st
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_can_be_read_without_javascript(admin: Visitor, shop: Place, name: str):
     with admin.page(javascript=False) as watched:
-        page = watched.open(PAGES[name].format(project=shop.name))
+        page = watched.open(address(name, shop))
         assert page.locator("h1").inner_text()
         assert page.get_by_role("link", name="Cluster receivers").first.is_visible()
 

@@ -1,13 +1,15 @@
 """From plain strings to a filter, and what each field says when it takes no such value."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receivers.filters import Filter, InvalidFilter
+from receivers.filters import Filter, InvalidFilter, named_artifact
 from receivers.models import Origin
 from receivers.rules.outcomes import Outcome, Tone, tone
 
+PUSH = uuid.UUID(int=7)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -31,6 +33,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ({"until": "2026-03-01T09:30"}, Filter(until=datetime(2026, 3, 1, 9, 30, tzinfo=UTC))),
         ({"until": "2026-03-01 09:30+02:00"}, Filter(until=datetime(2026, 3, 1, 7, 30, tzinfo=UTC))),
         ({"text": "exa"}, Filter(text="exa")),
+        ({"push": str(PUSH)}, Filter(push=PUSH)),
+        ({"seen": "shop"}, Filter()),
     ],
 )
 def test_strings_become_a_filter(values, wanted):
@@ -49,6 +53,7 @@ def test_strings_become_a_filter(values, wanted):
         ("since", "yesterday", "since takes a time such as"),
         ("since", "999999w", "since takes a time such as"),
         ("until", "0001-01-01T00:00+14:00", "until takes a time such as"),
+        ("push", "x", "push takes the id that the deliveries of one push share"),
         ("tag", "x" * 256, "tag takes at most 255 characters"),
         ("text", "a\x00b", "text takes at most 255 characters, and no NUL"),
     ],
@@ -62,3 +67,23 @@ def test_what_a_field_does_not_take_is_said_in_a_sentence(field, value, sentence
 
 def test_a_tone_stands_for_all_its_outcomes():
     assert Filter.parse({"outcome": "bad"}).outcomes == {one for one in Outcome if tone(one) is Tone.BAD}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("example/repo:1.2.3", ("example/repo", "1.2.3")),
+        (" docker.io/example/repo:1.2.3 ", ("example/repo", "1.2.3")),
+        ("index.docker.io/example/repo:latest", ("example/repo", "latest")),
+        ("library/nginx:1.27", ("library/nginx", "1.27")),
+        ("ghcr.io/example/repo:1", None),
+        ("nginx:1.27", None),
+        ("example/repo", None),
+        ("example/repo:", None),
+        ("10.0.0.1:80", None),
+        ("read more: a/b:c d", None),
+        ("", None),
+    ],
+)
+def test_an_image_is_known_by_its_name(text, named):
+    assert named_artifact(text) == named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from django.db import connection
 from receivers.filters import Filter
 from receivers.models import Delivery, Origin, Refresh
 from receivers.paging import InvalidCursor
-from receivers.querysets import MOST_REPEATS
+from receivers.querysets import MOST_PROJECTS, MOST_REPEATS
 from receivers.rules.outcomes import Outcome, Tone, tone
 from receivers.statements import insert
 from receivers.walking import AT_A_TIME, LOOKED_AT
@@ -249,3 +250,23 @@ class TestIds:
     @pytest.mark.parametrize("prefix", ["", "0123456", "g" * 8, "0" * 33, "0123456\x00"])
     def test_what_is_no_id_finds_none(self, prefix):
         assert not Delivery.objects.with_id(prefix).exists()
+
+
+class TestWhatSomebodyMaySee:
+    @pytest.mark.parametrize("more", [0, MOST_PROJECTS], ids=["walked one by one", "sorted out"])
+    @pytest.mark.parametrize(
+        "fields", [{}, {"outcome": "bad"}, {"repository": "example/app"}, {"text": "app"}]
+    )
+    def test_a_page_has_the_projects_that_may_be_seen_and_no_others(self, more, fields):
+        one, two, other = some_name(), some_name(), some_name()
+        rows = store(*(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((one, two, other))))
+        seen = frozenset({one, two, *(some_name() for _ in range(more))})
+        wanted = replace(Filter.parse(fields), seen=seen)
+        found = Delivery.objects.page(wanted).rows
+        assert [row.pk for row in found] == [rows[1].pk, rows[0].pk]
+
+    def test_the_deliveries_of_a_push_that_may_not_be_seen_are_not_found_by_its_id(self):
+        [row] = store(delivery(some_name(), outcome=Outcome.FAILED))
+        wanted = Filter(push=row.push_id)
+        assert [one.pk for one in Delivery.objects.page(wanted).rows] == [row.pk]
+        assert Delivery.objects.page(replace(wanted, seen=frozenset({"elsewhere"}))).rows == ()

@@ -63,3 +63,19 @@ def test_lists_are_filtered_by_what_may_be_seen(groups: list[str], projects: set
 def test_the_name_of_a_group_gives_the_role_that_it_was_made_for(role: Role, project: str) -> None:
     expected = Access(None, {project: role}) if project else Access(role)
     assert access([group_name(role, project)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "sees", "redelivers"),
+    [
+        (["operator"], None, None),
+        (["viewer"], None, frozenset()),
+        (["viewer", "operator:shop"], None, frozenset({"shop"})),
+        (["operator:shop", "viewer:other"], frozenset({"shop", "other"}), frozenset({"shop"})),
+        ([], frozenset(), frozenset()),
+    ],
+)
+def test_where_somebody_may_do_something(groups, sees, redelivers):
+    allowed = access(groups)
+    assert allowed.where(Action.SEE) == allowed.projects == sees
+    assert allowed.where(Action.REDELIVER) == redelivers
