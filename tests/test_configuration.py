@@ -268,3 +268,26 @@ class TestDatabase:
         text = refusal(read, DATABASE_URL=url)
         assert text.startswith(f"DATABASE_URL {sentence}")
         assert "hunter2" not in text
+
+
+class TestTold:
+    """What the status page shows of it."""
+
+    def test_every_variable_is_told_as_one_would_write_it_and_whether_it_was_given(self, read: Any) -> None:
+        told = {
+            one.name: (one.value, one.given)
+            for one in read(KARGOWEB_NAMESPACES="b, a", KARGOWEB_DEBUG="Yes").told
+        }
+        assert told["KARGOWEB_NAMESPACES"] == ("b,a", True)
+        assert told["KARGOWEB_DEBUG"] == ("true", True)
+        assert told["KARGOWEB_LAG_DELAYS"] == ("10,60,300", False)
+        assert told["PORT"] == ("8000", False)
+
+    def test_of_a_secret_nothing_is_told_but_that_it_is_set(self, read: Any, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("hunter2hunter2")
+        told = read(
+            DATABASE_URL="postgresql://me:hunter2@db/log", KARGOWEB_SECRET_KEY_FILE=str(tmp_path / "key")
+        ).told
+        assert "hunter2" not in repr(told)
+        secret = {one.name: (one.value, one.given) for one in told if one.secret}
+        assert secret == {"DATABASE_URL": ("", True), "KARGOWEB_SECRET_KEY": ("", True)}
