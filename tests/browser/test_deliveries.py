@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -150,7 +152,10 @@ class TestFinding:
 
     def test_names_that_are_hostile_or_long_break_nothing(self, viewer: Visitor, database):
         project = some_name()
-        hostile = {"repository": "<img src=x onerror=alert(1)>" + "long/" * 45, "tag": "\u202e" + "9" * 120}
+        hostile: dict[str, Any] = {
+            "repository": "<img src=x onerror=alert(1)>" + "long/" * 45,
+            "tag": "\u202e" + "9" * 120,
+        }
         [one] = store(
             delivery(project, outcome=Outcome.FAILED, reason="x" * 255, pusher="p" * 255, **hostile)
         )
@@ -162,7 +167,7 @@ class TestFinding:
                 expect(page.locator("main img")).to_have_count(0)
                 page.set_viewport_size({"width": 1280, "height": 800})
                 assert_fits(page)
-                page.set_viewport_size(PHONE)
+                page.set_viewport_size({"width": 390, "height": 844})
 
     def test_without_javascript_there_is_a_refresh(
         self, viewer: Visitor, shared_product: Product, shop: Place
