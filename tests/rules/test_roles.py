@@ -8,7 +8,7 @@ from receivers.rules.roles import Access, Action, Role, access, group_name
 
 EVERYTHING = set(Action)
 SEEING = {Action.SEE}
-OPERATING = EVERYTHING - {Action.AUDIT}
+OPERATING = EVERYTHING - {Action.AUDIT, Action.CONFIGURE}
 
 TABLE = [
     # groups, project asked about, what may be done there
