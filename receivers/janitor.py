@@ -32,7 +32,7 @@ class BookKeeper:
         self._unknown.flush()
         # Before the mirror is complete, every URL would look retired.
         configs = frozenset(self._mirror.configs())
-        if self._mirror.ready and configs != self._synced:
+        if self._mirror.ready and (configs != self._synced or self._urls.has_news):
             self._urls.sync(configs)
             self._synced = configs
         return False

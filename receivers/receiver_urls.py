@@ -52,6 +52,11 @@ class ReceiverUrls:
         found = self._known.get(digest_hash(digest))
         return found if found is not None and found.kind == kind else None
 
+    @property
+    def has_news(self) -> bool:
+        """Say whether a URL was noticed that is not stored yet; its receiver may be gone again by now."""
+        return bool(self._not_stored)
+
     def notice(self, config: ReceiverConfig) -> None:
         """Take note, in memory, of the URLs that a configuration publishes now. Called whenever one changes."""
         seen = _published([config])
@@ -76,9 +81,9 @@ class ReceiverUrls:
         ReceiverUrl.objects.filter(pk__in=back).update(retired_at=None)
         stored = {hashed: Former(row.project, row.receiver, row.kind) for hashed, row in rows.items()}
         self._known = self._known | stored | {hashed: seen.owner for hashed, seen in new.items()}
-        self._not_stored = {
-            hashed: seen for hashed, seen in self._not_stored.items() if hashed not in noticed
-        }
+        with self._lock:
+            for hashed in noticed:
+                self._not_stored.pop(hashed, None)
 
 
 def _row(hashed: bytes, seen: Seen, now: datetime, *, retired: bool) -> ReceiverUrl:
