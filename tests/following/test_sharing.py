@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 
 from receivers.models import Delivery, Refresh
 from receivers.rules.outcomes import Outcome, RefreshOutcome
@@ -31,8 +32,15 @@ def test_pushes_that_wait_for_a_lagging_registry_share_what_is_asked_again(shop,
     for tag in tags:
         main.put(tag, lag=1.0)
     before = patches_of(main, kargo_cluster)
+
+    def announce(tag: str) -> Delivery:
+        try:
+            return main.announce(tag)
+        finally:
+            connection.close()  # this thread's own
+
     with ThreadPoolExecutor(8) as pool:
-        deliveries = list(pool.map(main.announce, tags))
+        deliveries = list(pool.map(announce, tags))
     outcomes = [main.end_of(delivery).outcome for delivery in deliveries]
     assert set(outcomes) <= {RefreshOutcome.FREIGHT, RefreshOutcome.NOT_NEWEST}
     assert outcomes[-1] == RefreshOutcome.FREIGHT
