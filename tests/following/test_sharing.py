@@ -33,7 +33,7 @@ def test_pushes_that_wait_for_a_lagging_registry_share_what_is_asked_again(shop,
         main.put(tag, lag=1.0)
     before = patches_of(main, kargo_cluster)
 
-    def announce(tag: str) -> Delivery:
+    def announce(tag):
         try:
             return main.announce(tag)
         finally:
