@@ -115,7 +115,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         With `each_push_once` only the newest delivery of each push. Takes three statements. Where the filter names
         no repository, receiver or Warehouse, but a project, each of its receivers is walked by itself (two statements,
         and one to know them); where it names no project either, but outcomes, each of these. Of a Warehouse the
-        newest `LOOKED_AT` refreshes are looked at, and none beyond, by a statement for every `AT_A_TIME` at most.
+        newest `REFRESHES_LOOKED_AT` are looked at, and none beyond, by a statement for every `AT_A_TIME` at most.
         Raises `InvalidCursor`.
         """
         size = max(1, min(size, LONGEST_PAGE))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LOOKED_AT: Final = 5_000
 """Rows that one page looks at: some 20 ms of work, and more than most people have in a week."""
 
+REFRESHES_LOOKED_AT: Final = 1_000
+"""Refreshes of one Warehouse that a page looks at: fewer, for each has to be led back to its delivery."""
+
 AT_A_TIME: Final = 500
 """Deliveries of a Warehouse that are looked at by one statement: several pages, far from any database's limit."""
 
@@ -45,7 +48,11 @@ def walk(candidates: DeliveryQuerySet, sieve: Q, enough: int, most: int) -> Walk
 
 def places(wanted: Filter, after: Position | None) -> list[Position]:
     """Return where the deliveries are for which the filter's Warehouse was asked, the newest first."""
-    asked = refreshes(wanted).order_by("-id").values_list("delivery__received_at", "delivery_id")[:LOOKED_AT]
+    asked = (
+        refreshes(wanted)
+        .order_by("-id")
+        .values_list("delivery__received_at", "delivery_id")[:REFRESHES_LOOKED_AT]
+    )
     places = [Position(*one) for one in asked]
     return sorted((one for one in places if after is None or one < after), reverse=True)
 
