@@ -120,7 +120,11 @@ class Runtime:
         self.missed = MissedPushWatch(self.mirror, self.freight)
         self.mirror.add_listener(self.missed.note_change)
         self.freight.add_listener(self.missed.note_freight)
-        self._jobs = [
+        self._jobs = self._work(configuration, urls, secrets)
+
+    def _work(self, configuration: Configuration, urls: ReceiverUrls, secrets: SecretChecks) -> list[Job]:
+        """Return what is done again and again, each in a thread of its own."""
+        jobs = [
             Job("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
             Job("follower", self.follower.work, pause=0.0),
             Job("owner", Adoption(self.owner, self.follower).work, pause=2.0),
@@ -139,7 +143,8 @@ class Runtime:
             manager = ReceiverManager(
                 self.mirror, self.mirror.cluster, configuration.base_url, configuration.system_namespace
             )
-            self._jobs.append(Job("receiver-manager", manager.work, pause=0.5))
+            jobs.append(Job("receiver-manager", manager.work, pause=0.5))
+        return jobs
 
     def start(self) -> None:
         """Start all threads. Returns at once; `mirror.ready` says when pushes can be taken."""
