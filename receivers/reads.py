@@ -22,6 +22,7 @@ DELIVERY_COLUMNS: Final = (
 )  # fmt: skip
 HOURS: Final = 24
 RECEIVERS_READ: Final = 100  # of one project, for its recent deliveries; SQLite joins 500 selections at most
+NEW_READ: Final = 100  # receivers whose URLs are not stored yet; more is an installation's first seconds
 FREIGHT_READ: Final = 50  # refreshes of a project that its median is of
 REFRESHES_READ: Final = 20  # of a Warehouse: the last push, and the last one that became Freight
 
@@ -29,17 +30,24 @@ ReceiverKey = tuple[str, str]
 M = TypeVar("M", bound=models.Model)
 
 
-def last_deliveries(projects: Collection[str] | None) -> dict[ReceiverKey, Mapping[str, Any]]:
+def last_deliveries(
+    projects: Collection[str] | None, today: Iterable[ReceiverKey] = ()
+) -> dict[ReceiverKey, Mapping[str, Any]]:
     """Return the last delivery of every receiver that has had one, by (project, receiver); None: of all projects.
 
-    Receivers that are gone are among them. Two queries.
+    Receivers that are gone are among them, as their URLs tell. `today` are those that there are now: a URL may have
+    had its first push in the seconds before it is stored. Two queries, and one while there are such receivers.
     """
     receivers = ReceiverUrl.objects.values("project", "receiver").distinct()
     if projects is not None:
         receivers = receivers.filter(project__in=projects)
     of_receiver = Delivery.objects.filter(project=OuterRef("project"), receiver=OuterRef("receiver"))
     newest = of_receiver.order_by("-received_at").values("pk")[:1]
-    ids = [row["last"] for row in receivers.annotate(last=Subquery(newest)) if row["last"]]
+    of_known = {
+        (row["project"], row["receiver"]): row["last"] for row in receivers.annotate(last=Subquery(newest))
+    }
+    brand_new = [receiver for receiver in today if receiver not in of_known]
+    ids = [pk for pk in of_known.values() if pk] + [one.pk for one in _newest(brand_new[:NEW_READ], 1)]
     rows = Delivery.objects.filter(pk__in=ids).values(*DELIVERY_COLUMNS)
     return {(row["project"], row["receiver"]): row for row in rows}
 
@@ -97,13 +105,18 @@ def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> lis
     """
     known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
     names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
+    ids = [one.pk for one in _newest([(project, name) for name in names], count)]
+    rows = Delivery.objects.filter(pk__in=ids).order_by("-received_at", "-id").values(*DELIVERY_COLUMNS)
+    return list(rows[:count])
+
+
+def _newest(receivers: Sequence[ReceiverKey], count: int) -> list[Delivery]:
+    """Return the newest deliveries to each of these receivers, with nothing but their ids. One query."""
     selection = (
         "SELECT id FROM receivers_delivery WHERE project = %s AND receiver = %s"
         f" ORDER BY received_at DESC LIMIT {int(count)}"
     )
-    ids = [one.pk for one in of_each(Delivery, selection, [(project, name) for name in names])]
-    rows = Delivery.objects.filter(pk__in=ids).order_by("-received_at", "-id").values(*DELIVERY_COLUMNS)
-    return list(rows[:count])
+    return of_each(Delivery, selection, receivers)
 
 
 def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Refresh]]:

@@ -59,7 +59,7 @@ def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
 
 def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
     config = runtime.current().mirror.config(name)
-    rows = receiver_rows(config, reads.last_deliveries([name]), receiver if reveal else "")
+    rows = receiver_rows(config, _last(name, config), receiver if reveal else "")
     found = next((row for row in rows if row.name == receiver), None)
     if found is None:
         raise Http404
@@ -73,7 +73,7 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     if request.htmx.target == "recent":
         return live.answer(request, recent)
     there = not name or config is not None or any(one.name == name for one in mirror.projects())
-    last = reads.last_deliveries([name])
+    last = _last(name, config)
     if not there and mirror.ready and not last:
         raise Http404
     findings = by_subject(runtime.current().health.latest(), request.access, name)
@@ -88,6 +88,10 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
         **(_warehouses(request, name, config, findings) if name else {}),
     }
     return render(request, "project.html", context)
+
+
+def _last(name: str, config: ReceiverConfig | None) -> dict[reads.ReceiverKey, Mapping[str, Any]]:
+    return reads.last_deliveries([name], [(name, one.name) for one in config.receivers] if config else ())
 
 
 def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live.Part:

@@ -99,18 +99,22 @@ def _sorted(summaries: list[Summary], sort: str) -> list[Summary]:
         return sorted(summaries, key=lambda one: -one.attention)
     if sort == "last":
         times: dict[str, float] = {}
-        for (project, _), row in reads.last_deliveries(None).items():
+        for (project, _), row in reads.last_deliveries(None, _receivers(summaries)).items():
             times[project] = max(times.get(project, 0.0), row["received_at"].timestamp())
         return sorted(summaries, key=lambda one: -times.get(one.name, 0.0))
     return summaries
 
 
+def _receivers(summaries: Iterable[Summary]) -> list[reads.ReceiverKey]:
+    return [(one.name, receiver) for one in summaries for receiver in one.receivers]
+
+
 def _rows(summaries: Iterable[Summary]) -> list[ProjectRow]:
-    """Add what the log says. Four queries, however many projects there are."""
+    """Add what the log says. Five queries at most, however many projects there are."""
     shown = list(summaries)
     names = [one.name for one in shown]
     last: dict[str, Mapping[str, Any]] = {}
-    by_receiver = reads.last_deliveries(names)
+    by_receiver = reads.last_deliveries(names, _receivers(shown))
     for (project, _), row in by_receiver.items():
         if project not in last or row["received_at"] > last[project]["received_at"]:
             last[project] = row

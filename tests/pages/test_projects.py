@@ -100,5 +100,6 @@ def test_more_projects_take_no_more_queries(inside, world, sort):
     before = queries()
     places = [world.project(image("example/more"), warehouses=2) for _ in range(5)]
     until("they are, too", lambda: places[-1].name.encode() in inside.get(f"/?q={places[-1].name}").content)
-    assert queries() == before
-    assert before <= 9
+    # At most two of them look for the first pushes to receivers whose URLs are not stored yet.
+    assert queries() <= before + 2 < before + len(places)
+    assert before <= 11
