@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models.functions import Concat
 
 from receivers.rules.outcomes import Outcome
 
@@ -36,6 +37,11 @@ def of_outcome(outcome: Outcome) -> Q:
 
 def sieve(wanted: Filter) -> Q:
     """Return all that a delivery is held against. The branch is among it, which costs next to nothing."""
+    return beside_warehouse(wanted) & _asked(wanted) if wanted.warehouse else beside_warehouse(wanted)
+
+
+def beside_warehouse(wanted: Filter) -> Q:
+    """Return all of it but the Warehouse, for deliveries of which it is known."""
     exact = ("receiver", "origin", "repository", "tag")
     rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
     if wanted.project is not None:
@@ -44,8 +50,6 @@ def sieve(wanted: Filter) -> Q:
         rest &= Q(outcome__in=sorted(wanted.outcomes))
     if wanted.status:
         rest &= Q(status__range=wanted.status)
-    if wanted.warehouse:
-        rest &= Q(Exists(refreshes(wanted).filter(delivery=OuterRef("pk"))))
     if wanted.push is not None:
         rest &= Q(push_id=wanted.push)
     if wanted.seen is not None:
@@ -58,6 +62,20 @@ def _holds(text: str) -> Q:
     found = reduce(or_, (Q(**{f"{column}__icontains": text}) for column in SEARCHED))
     repository, colon, tag = text.rpartition(":")
     return found | Q(repository__iendswith=repository, tag__istartswith=tag) if colon else found
+
+
+def _asked(wanted: Filter) -> Q:
+    """Return the condition that the Warehouse was asked to refresh for a delivery, of which the index is by delivery.
+
+    Where the project is named it is compared as one text with the Warehouse: by itself SQLite would look through all
+    refreshes of the Warehouse, for each delivery.
+    """
+    found = _refresh_model()._default_manager.filter(delivery=OuterRef("pk"))
+    name = wanted.warehouse[1] if wanted.warehouse else ""
+    if project := _project_of_warehouse(wanted):
+        path = Concat("project", Value("/"), "warehouse", output_field=models.CharField())
+        return Q(Exists(found.annotate(path=path).filter(path=f"{project}/{name}")))
+    return Q(Exists(found.filter(warehouse=name)))
 
 
 def is_of_one_warehouse(wanted: Filter) -> bool:

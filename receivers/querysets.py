@@ -17,7 +17,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from receivers.conditions import in_time, is_of_one_warehouse, of_outcome, sieve
+from receivers.conditions import beside_warehouse, in_time, is_of_one_warehouse, of_outcome, sieve
 from receivers.paging import FIRST_ID, Page, Position
 from receivers.walking import LOOKED_AT, NEWEST_FIRST, Walk, following, places, walk, walk_refreshes
 
@@ -121,13 +121,16 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         size = max(1, min(size, LONGEST_PAGE))
         place = Position.read(after) if after else None
         candidates = self.filter(in_time(wanted), following(place) if place else Q())
-        passes = sieve(wanted) & self._is_newest() if each_push_once else sieve(wanted)
+        newest = self._is_newest() if each_push_once else Q()
         if is_of_one_warehouse(wanted):
-            walks = [walk_refreshes(places(wanted, place), candidates.filter(passes), size + 1)]
+            asked = places(wanted, place)
+            walks = [walk_refreshes(asked, candidates.filter(beside_warehouse(wanted), newest), size + 1)]
         else:
             branches = self._branches(wanted)
             most = LOOKED_AT // max(1, len(branches))
-            walks = [walk(candidates.filter(branch), passes, size + 1, most) for branch in branches]
+            walks = [
+                walk(candidates.filter(branch), sieve(wanted) & newest, size + 1, most) for branch in branches
+            ]
         return self._page(walks, size)
 
     def _branches(self, wanted: Filter) -> list[Q]:

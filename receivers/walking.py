@@ -22,8 +22,8 @@ LOOKED_AT: Final = 5_000
 REFRESHES_LOOKED_AT: Final = 1_000
 """Refreshes of one Warehouse that a page looks at: fewer, for each has to be led back to its delivery."""
 
-AT_A_TIME: Final = 500
-"""Deliveries of a Warehouse that are looked at by one statement: several pages, far from any database's limit."""
+AT_A_TIME: Final = 100
+"""Deliveries of a Warehouse that are looked at by one statement: two pages, or one of pushes announced twice."""
 
 NEWEST_FIRST: Final = ("-received_at", "-id")
 
