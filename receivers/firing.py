@@ -12,9 +12,10 @@ from uuid import UUID
 from kargoweb import VERSION
 from receivers import calling
 from receivers.calling import Heard, NotReached, Step, TooManyCalls
-from receivers.intake import Call, Intake
+from receivers.intake import Intake
 from receivers.kargo import Mirror
 from receivers.models import Delivery, new_id
+from receivers.records import Call
 from receivers.rules.kinds import KINDS
 from receivers.rules.push import Push
 from receivers.rules.resources import PublishedUrl

@@ -27,6 +27,7 @@ BATCH: Final = 200  # writes in one commit: enough for the log to keep up, few e
 RETRY_SECONDS: Final = 1.0  # after which what could not be stored, and nobody waits for, is tried again
 # Seconds that what nobody waits for may wait for company: a commit costs as much as its rows.
 MOMENT: Final = 0.05
+STUCK_SECONDS: Final = 1.0  # a commit that takes longer is not waited for: the database is locked or away
 KEPT: Final = 10_000  # ends of deliveries kept while the database is away; the oldest are finished later
 AWAY: Final = (
     OperationalError,
@@ -49,21 +50,26 @@ def _taken_lock() -> threading.Lock:
 class Write:
     """Rows to insert and rows to update, in one transaction with whatever else is in the batch.
 
-    `then` are called afterwards in the same transaction, for what follows from the rows; they must not mind being
-    called again. `can_wait`: nobody waits for it. It is committed after a moment, with others, and kept while the
-    database is away.
+    `perhaps` are inserted first, unless they are there already. `then` are called afterwards in the same transaction,
+    for what follows from the rows; they must not mind being called again. `can_wait`: nobody waits for it. It is
+    committed after a moment, with others, and kept while the database is away. `when_done` is called, with what went
+    wrong or None, when it is committed or given up; it must not raise.
     """
 
+    perhaps: Sequence[models.Model] = ()
     inserts: Sequence[models.Model] = ()
     updates: Sequence[models.Model] = ()
     then: Sequence[Callable[[], None]] = ()
     can_wait: bool = False
+    when_done: Callable[[Exception | None], None] | None = None
     _done: threading.Lock = field(default_factory=_taken_lock)
     _error: Exception | None = None
 
     def finish(self, error: Exception | None) -> None:
-        """Wake whoever waits."""
+        """Wake whoever waits, and tell whoever wants to know."""
         self._error = error
+        if self.when_done is not None:
+            self.when_done(error)
         self._done.release()
 
     def wait(self, seconds: float) -> None:
@@ -81,6 +87,8 @@ class LogWriter:
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._waiting: list[Write] = []
         self._due = 0.0
+        self._since: float | None = None  # when the attempt under way began
+        self._away_until = 0.0
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
@@ -95,6 +103,12 @@ class LogWriter:
     def __len__(self) -> int:
         """Return about how many writes wait to be committed."""
         return self._queue.qsize() + len(self._waiting)
+
+    @property
+    def stuck(self) -> bool:
+        """Say whether the database is locked or away, so that it is no use to wait for a row."""
+        now, since = time.monotonic(), self._since
+        return now < self._away_until or (since is not None and now - since > STUCK_SECONDS)
 
     def submit(self, write: Write) -> Write:
         """Queue `write` and return it, to wait on. Raises `NotStored` at once if the queue is full."""
@@ -140,20 +154,30 @@ class LogWriter:
     def _commit(self, batch: list[Write]) -> None:
         if not batch:
             return
-        error = _attempt(batch)
+        error = self._try(batch)
         if error is None:
             _finish_all(batch)
             return
         self._due = time.monotonic() + RETRY_SECONDS
         for write in batch:
             # One bad row must not fail the others, so they go one by one; a database that is away fails all alike.
-            self._settle(write, error if isinstance(error, AWAY) else _attempt([write]))
+            self._settle(write, error if isinstance(error, AWAY) else self._try([write]))
+
+    def _try(self, batch: Sequence[Write]) -> Exception | None:
+        """Attempt it, and know meanwhile and afterwards whether the database is there."""
+        self._since = time.monotonic()
+        error = _attempt(batch)
+        self._since = None
+        # Whatever waits is tried again at that time, and whoever comes then tries for himself.
+        self._away_until = time.monotonic() + RETRY_SECONDS if isinstance(error, AWAY) else 0.0
+        return error
 
     def _settle(self, write: Write, error: Exception | None) -> None:
         """Wake the waiter; keep for later what nobody waits for and the database may take when it is back."""
         if error is not None and write.can_wait and isinstance(error, AWAY):
             self._waiting.append(write)
-            del self._waiting[:-KEPT]
+            if len(self._waiting) > KEPT:
+                self._waiting.pop(0).finish(error)
             return
         if error is not None:
             log.error("a write to the delivery log failed: %s", error)
@@ -167,12 +191,14 @@ def _finish_all(batch: Iterable[Write]) -> None:
 
 def _attempt(batch: Sequence[Write]) -> Exception | None:
     """Commit the whole batch or nothing of it; return what went wrong."""
+    perhaps = [row for write in batch for row in write.perhaps]
     inserts = [row for write in batch for row in write.inserts]
     updates = [row for write in batch for row in write.updates]
     then = [call for write in batch for call in write.then]
     try:
-        if updates or then or len({type(row) for row in inserts}) > 1:
+        if perhaps or updates or then or len({type(row) for row in inserts}) > 1:
             with transaction.atomic():
+                insert(perhaps, unless_there=True)
                 insert(inserts)
                 update(updates)
                 for call in then:

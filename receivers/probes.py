@@ -22,13 +22,20 @@ def health(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readiness(request: HttpRequest) -> HttpResponse:
-    """`GET /readyz`: 200 if pushes can be taken, else 503; in both cases JSON that says what is and what is missing."""
-    mirror = runtime.current().mirror
+    """`GET /readyz`: 200 if pushes can be taken, else 503; in both cases JSON that says what is and what is missing.
+
+    They can be taken while the database is away, for they are kept on disk meanwhile; but not before it has ever been
+    there, as when nobody has migrated it.
+    """
+    here = runtime.current()
+    mirror, spool = here.mirror, here.spool
     problem = database_problem()
-    ready = mirror.ready and not problem
+    here.database_seen = here.database_seen or not problem
+    ready = mirror.ready and (not problem or (here.database_seen and spool.has_room))
     body: dict[str, Any] = {
         "ready": ready,
         "database": problem or "ok",
+        "spool": {"deliveries": len(spool), "room": spool.has_room},
         "mirror": [asdict(freshness) for freshness in mirror.freshness()],
     }
     return JsonResponse(body, status=200 if ready else 503)

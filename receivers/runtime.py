@@ -30,6 +30,7 @@ from receivers.retrying import Retrier
 from receivers.rules.patience import Schedule
 from receivers.rules.permissions import Need, needs
 from receivers.rules.resources import ReceiverConfig
+from receivers.spool import Spool, SpoolReader
 from receivers.unknown_calls import UnknownCalls
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ class Runtime:
         context = configuration.kube_context
         self.mirror = Mirror(lambda: connect(context=context), configuration.namespaces)
         self.writer = LogWriter()
+        self.spool = Spool(configuration.data_dir / "spool")
+        self.database_seen = False
         # A patch must come to its end, good or bad, before the push has to be answered.
         patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
         self.sender = RefreshSender(
@@ -106,6 +109,7 @@ class Runtime:
         self.intake = Intake(
             mirror=self.mirror,
             writer=self.writer,
+            spool=self.spool,
             sender=self.sender,
             urls=urls,
             unknown=self.unknown,
@@ -130,6 +134,7 @@ class Runtime:
             Job("owner", Adoption(self.owner, self.follower).work, pause=2.0),
             Job("corrector", self.corrector.work, pause=1.0),
             Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
+            Job("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
             Job("book-keeper", BookKeeper(self.mirror, urls, self.unknown).work, pause=1.0),
             Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
             Job("missed-pushes", self.missed.work, pause=5.0),
@@ -148,6 +153,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start all threads. Returns at once; `mirror.ready` says when pushes can be taken."""
+        self.spool.open()
         self.writer.start()
         self.mirror.start()
         self.freight.start()

@@ -28,12 +28,16 @@ AS_THEY_ARE: Final = {
 """Fields whose values every database takes as Python holds them."""
 
 
-def insert(rows: Sequence[models.Model]) -> None:
-    """Insert rows of any models, parents before children. All fields are written; defaults are those of the model."""
+def insert(rows: Sequence[models.Model], *, unless_there: bool = False) -> None:
+    """Insert rows of any models, parents before children. All fields are written; defaults are those of the model.
+
+    With `unless_there` a row whose key is taken leaves the one that has it as it is. Else this raises IntegrityError.
+    """
     for model, of_model in _by_model(rows):
         columns = _columns(model)
         for some in _portions(of_model, columns):
-            _execute(_insertion(model, len(some), connection.vendor), columns, some)
+            sql = _insertion(model, len(some), connection.vendor)
+            _execute(f"{sql} ON CONFLICT DO NOTHING" if unless_there else sql, columns, some)
 
 
 def update(rows: Sequence[models.Model], names: tuple[str, ...] = ()) -> None:

@@ -17,7 +17,8 @@ from rest_framework.views import APIView
 
 from receivers import runtime
 from receivers.addresses import client_address
-from receivers.intake import BodyIncomplete, BodyTooLarge, Call, Reply
+from receivers.intake import Reply
+from receivers.records import BodyIncomplete, BodyTooLarge, Call
 from receivers.rules import answers
 from receivers.rules.answers import Answer
 

@@ -7,12 +7,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from receivers.log_writer import CAPACITY, LogWriter, NotStored, Write
 from receivers.models import Delivery, Refresh, new_id, storable
 from receivers.rules.outcomes import Outcome
 from receivers.tokens import utc_now
+from tests.clusters import until
 
 
 @pytest.fixture
@@ -59,6 +60,26 @@ def test_updating_changes_the_row_and_keeps_what_belongs_to_it(writer):
     assert Delivery.objects.get(pk=row.pk).refreshes.count() == 1
 
 
+def test_a_row_that_is_perhaps_there_is_inserted_once_and_left_as_it_is(writer):
+    row, told = delivery(path="/first"), list[Exception | None]()
+    writer.submit(Write(inserts=[row])).wait(5)
+    again, other = delivery(pk=row.pk, path="/second"), delivery(path="/other")
+    refresh = Refresh(delivery=other, project="p", warehouse="w")
+    writer.submit(Write(perhaps=[again, other], inserts=[refresh], when_done=told.append)).wait(5)
+    assert Delivery.objects.get(pk=row.pk).path == "/first"
+    assert Delivery.objects.get(pk=other.pk).refreshes.count() == 1
+    assert told == [None]
+
+
+def test_whoever_wants_to_know_hears_that_a_row_was_refused(writer):
+    row, told = delivery(), list[Exception | None]()
+    writer.submit(Write(inserts=[row])).wait(5)
+    with pytest.raises(NotStored):
+        writer.submit(Write(inserts=[delivery(pk=row.pk)], when_done=told.append)).wait(5)
+    assert isinstance(told[0], IntegrityError)
+    assert not writer.stuck
+
+
 def test_a_full_queue_is_refused_at_once(database):
     writer = LogWriter()
     for _ in range(CAPACITY):
@@ -86,10 +107,12 @@ def test_while_the_database_is_locked_waiters_give_up_and_ends_are_kept(writer):
     end = writer.submit(Write(updates=[row], can_wait=True))
     with pytest.raises(NotStored, match="did not answer within"):
         end.wait(0.1)
+    until("it is known to be stuck", lambda: writer.stuck)
     lock.execute("ROLLBACK")
     lock.close()
     end.wait(30)
     assert Delivery.objects.get(pk=row.pk).outcome == Outcome.REFRESHED
+    assert not writer.stuck
 
 
 def test_ids_sort_by_the_time_they_were_made():

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
-from django.db import connection
 
 from receivers.models import Delivery
 from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.rules.resources import WAREHOUSES
 from tests.clusters import until
-from tests.deliveries import ended, of_project, routed
+from tests.deliveries import ended, routed
 from tests.product import Product
 from tests.worlds import image, push_body
 
@@ -119,39 +116,3 @@ def test_an_api_server_that_was_away_is_asked_again(product, demo_cluster, world
         "changes are seen again",
         lambda: b"1 ware" in product.post(other.path(), push_body("example/after")).data,
     )
-
-
-def test_a_locked_database_is_503_touches_nothing_and_loses_nothing(database, demo_cluster, world):
-    if connection.vendor != "sqlite":
-        pytest.skip("only SQLite locks the whole database")
-    with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="1") as product:
-        place = routed(product, world, image("example/locked"))
-        with sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None) as lock:
-            lock.execute("BEGIN IMMEDIATE")
-            answer = product.post(place.path(), push_body("example/locked", "6.0.0"))
-            assert answer.status == 503
-            assert place.token() == ""
-            lock.execute("ROLLBACK")
-        lock.close()
-        # It had reached us, so it is not lost although we could not promise that.
-        until(
-            "it is finished",
-            lambda: of_project(place).filter(tag="6.0.0", outcome=Outcome.REFRESHED).exists(),
-        )
-        assert product.post(place.path(), push_body("example/locked", "6.0.1")).status == 200
-
-
-def test_a_database_that_refuses_is_503_and_touches_nothing(demo_cluster, world, tmp_path):
-    # It has no tables: nobody has migrated it.
-    product = Product(demo_cluster.kubeconfig, DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
-    product.start(ready=False)
-    try:
-        readiness = product.get("/readyz")
-        assert readiness.status == 503
-        assert "no such table" in readiness.data.decode()
-        place = world.project(image("example/refused"))
-        until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 503)
-        assert product.post(place.path(), push_body("example/refused")).status == 503
-        assert place.token() == ""
-    finally:
-        product.stop()
