@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce
 
 from receivers.conditions import beside_warehouse, in_time, is_of_one_warehouse, of_outcome, sieve
 from receivers.paging import FIRST_ID, Page, Position
-from receivers.walking import LOOKED_AT, NEWEST_FIRST, Walk, following, places, walk, walk_refreshes
+from receivers.walking import LOOKED_AT, NEWEST_FIRST, Walk, following, walk, walk_refreshes
 
 if TYPE_CHECKING:
     from receivers.filters import Filter
@@ -115,7 +115,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         With `each_push_once` only the newest delivery of each push. Takes three statements. Where the filter names
         no repository, receiver or Warehouse, but a project, each of its receivers is walked by itself (two statements,
         and one to know them); where it names no project either, but outcomes, each of these. Of a Warehouse the
-        newest `REFRESHES_LOOKED_AT` are looked at, and none beyond, by a statement for every `AT_A_TIME` at most.
+        newest `REFRESHES_LOOKED_AT` are looked at, and none beyond.
         Raises `InvalidCursor`.
         """
         size = max(1, min(size, LONGEST_PAGE))
@@ -123,8 +123,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         candidates = self.filter(in_time(wanted), following(place) if place else Q())
         newest = self._is_newest() if each_push_once else Q()
         if is_of_one_warehouse(wanted):
-            asked = places(wanted, place)
-            walks = [walk_refreshes(asked, candidates.filter(beside_warehouse(wanted), newest), size + 1)]
+            walks = [walk_refreshes(wanted, candidates.filter(beside_warehouse(wanted), newest), size + 1)]
         else:
             branches = self._branches(wanted)
             most = LOOKED_AT // max(1, len(branches))

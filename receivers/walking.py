@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 LOOKED_AT: Final = 5_000
 """Rows that one page looks at: some 20 ms of work, and more than most people have in a week."""
 
-REFRESHES_LOOKED_AT: Final = 1_000
-"""Refreshes of one Warehouse that a page looks at: fewer, for each has to be led back to its delivery."""
+PORTIONS: Final = (200, 800)
+"""Refreshes of one Warehouse that are looked at by one statement: a page's worth, and if that is too little all."""
 
-AT_A_TIME: Final = 100
-"""Deliveries of a Warehouse that are looked at by one statement: two pages, or one of pushes announced twice."""
+REFRESHES_LOOKED_AT: Final = sum(PORTIONS)
+"""Refreshes of one Warehouse that a page looks at: fewer, for each has to be led back to its delivery."""
 
 NEWEST_FIRST: Final = ("-received_at", "-id")
 
@@ -46,30 +46,30 @@ def walk(candidates: DeliveryQuerySet, sieve: Q, enough: int, most: int) -> Walk
     return Walk(tuple(Position(*one) for one in found), floor)
 
 
-def places(wanted: Filter, after: Position | None) -> list[Position]:
-    """Return where the deliveries are for which the filter's Warehouse was asked, the newest first."""
-    asked = (
-        refreshes(wanted)
-        .order_by("-id")
-        .values_list("delivery__received_at", "delivery_id")[:REFRESHES_LOOKED_AT]
-    )
-    places = [Position(*one) for one in asked]
-    return sorted((one for one in places if after is None or one < after), reverse=True)
-
-
-def walk_refreshes(places: Sequence[Position], wanted: DeliveryQuerySet, enough: int) -> Walk:
-    """Look at these places, some at a time, until enough of them are wanted.
+def walk_refreshes(wanted: Filter, candidates: DeliveryQuerySet, enough: int) -> Walk:
+    """Look at the deliveries for which the filter's Warehouse was asked, the last `REFRESHES_LOOKED_AT` times.
 
     Not by one statement with a subquery: a database may then walk down the whole log in search of the few.
     """
     found: list[Position] = []
-    for start in range(0, len(places), AT_A_TIME):
-        ids = [place.id for place in places[start : start + AT_A_TIME]]
-        rows = wanted.filter(pk__in=ids).order_by(*NEWEST_FIRST).values_list("received_at", "id")
-        found += (Position(*one) for one in rows)
-        if len(found) >= enough:
+    asked = refreshes(wanted).order_by("-id").values_list("id", "delivery_id")
+    for portion in PORTIONS:
+        some = list(asked[:portion])
+        rows = candidates.filter(pk__in=[delivery for _, delivery in some]).values_list("received_at", "id")
+        found = sorted({*found, *(Position(*one) for one in rows)}, reverse=True)
+        if len(some) < portion:
             break
+        last, _ = some[-1]
+        # Its id tells when it was made. What was asked before cannot be for a delivery that came after.
+        if len(found) >= enough and found[enough - 1].received_at > _after_making(last):
+            break
+        asked = asked.filter(id__lt=last)
     return Walk(tuple(found[:enough]), None)
+
+
+def _after_making(key: UUID) -> datetime:
+    """Return the first moment after a UUID of version 7 was made, of which it has the milliseconds."""
+    return datetime.fromtimestamp(((key.int >> 80) + 1) / 1000, UTC)
 
 
 def following(place: Position) -> Q:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +16,7 @@ from receivers.paging import InvalidCursor
 from receivers.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS
 from receivers.rules.outcomes import Outcome, Tone, tone
 from receivers.statements import insert
-from receivers.walking import AT_A_TIME, LOOKED_AT
+from receivers.walking import LOOKED_AT, PORTIONS
 from tests.reading.rows import START, delivery, some_name, store
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -180,15 +181,31 @@ def test_a_page_stops_looking_and_says_how_far_it_came():
     assert second.looked_to is None
 
 
-def test_a_warehouse_shows_the_deliveries_it_was_asked_for_page_by_page():
+@pytest.mark.parametrize("tag", ["", "1"])
+def test_a_warehouse_shows_the_deliveries_it_was_asked_for_page_by_page(tag):
     project = some_name()
-    rows = store(*(delivery("", n, tag=f"{n % 2}") for n in range(AT_A_TIME + 20)))
-    insert([Refresh(delivery=row, project=project, warehouse="w") for row in rows])
-    insert([Refresh(delivery=row, project=project, warehouse="other") for row in rows[:3]])
-    found = pages(Filter(warehouse=(project, "w"), tag="1"), size=100)
-    assert [pk for page in found for pk in ids(page.rows)] == ids(
-        row for row in reversed(rows) if row.tag == "1"
+    count = PORTIONS[0] + 120
+    rows = store(*(delivery("", n / 100, tag=f"{n % 2}") for n in range(count)))
+    # They came within some seconds, and the Warehouse was asked for them in another order, each after it had come.
+    seconds = random.Random(1).sample(range(count), count)
+    made = [delivery("", max(n / 100, later / 100)).pk for n, later in enumerate(seconds)]
+    insert(
+        [
+            Refresh(id=key, delivery=row, project=project, warehouse="w")
+            for key, row in zip(made, rows, strict=True)
+        ]
     )
+    insert([Refresh(delivery=row, project=project, warehouse="other") for row in rows[:3]])
+    found = pages(Filter(warehouse=(project, "w"), tag=tag), size=30)
+    wanted = [row for row in reversed(rows) if tag in {"", row.tag}]
+    assert [pk for page in found for pk in ids(page.rows)] == ids(wanted)
+
+
+def test_a_warehouse_that_was_asked_twice_for_a_delivery_shows_it_once():
+    project = some_name()
+    [row] = store(delivery(""))
+    insert([Refresh(delivery=row, project=project, warehouse="w") for _ in range(2)])
+    assert ids(Delivery.objects.page(Filter(warehouse=(project, "w"))).rows) == [row.pk]
 
 
 def test_a_list_fetches_no_wide_column():
