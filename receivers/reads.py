@@ -99,21 +99,23 @@ def freight_seconds(refresh: Refresh) -> float | None:
 
 
 def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Mapping[str, Any]]:
-    """Return the newest deliveries to a project's receivers ("" for the cluster's), newest first. Three queries.
+    """Return the newest pushes to a project's receivers ("" for the cluster's), newest first. Three queries.
 
-    `receivers` are those of today; earlier ones are known from their URLs.
+    Each is its last delivery, with `repeats`: how many there are of it. `receivers` are those of today; earlier ones
+    are known from their URLs.
     """
     known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
     names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
     ids = [one.pk for one in _newest([(project, name) for name in names], count)]
-    rows = Delivery.objects.filter(pk__in=ids).order_by("-received_at", "-id").values(*DELIVERY_COLUMNS)
-    return list(rows[:count])
+    rows = Delivery.objects.filter(pk__in=ids).with_repeats().order_by("-received_at", "-id")
+    return list(rows.values(*DELIVERY_COLUMNS, "push_id", "repeats")[:count])
 
 
 def _newest(receivers: Sequence[ReceiverKey], count: int) -> list[Delivery]:
-    """Return the newest deliveries to each of these receivers, with nothing but their ids. One query."""
+    """Return the last deliveries of the newest pushes to each of these, with nothing but their ids. One query."""
     selection = (
-        "SELECT id FROM receivers_delivery WHERE project = %s AND receiver = %s"
+        "SELECT id FROM receivers_delivery one WHERE project = %s AND receiver = %s AND NOT EXISTS"
+        " (SELECT 1 FROM receivers_delivery newer WHERE newer.push_id = one.push_id AND newer.id > one.id)"
         f" ORDER BY received_at DESC LIMIT {int(count)}"
     )
     return of_each(Delivery, selection, receivers)

@@ -15,7 +15,7 @@ WORDS: Final = {
     "requested": "refresh requested",
     "not requested": "could not be asked",
     "asked again": "asked again",
-    "lost": "Kargo did not come to it",
+    "lost": "in vain",
     "handled": "handled by Kargo",
     "discovered": "discovered",
 }
@@ -78,17 +78,20 @@ def line(refresh: Refresh, received_at: datetime) -> Line:
         before = one.at or before
         steps.append(Step(one.at, one.word, one.text, one.tone, after, one.digest))
     if not refresh.outcome:
-        steps.append(_waiting(refresh))
+        steps.append(_waiting(refresh, steps[-1].text if steps else ""))
     ended = refresh.ended_at
     return Line(refresh, tuple(steps), (ended - received_at).total_seconds() if ended else None)
 
 
 def _told(refresh: Refresh) -> Iterator[Step]:
+    told = ""
     for entry in refresh.story:
         event, text = entry["event"], entry["text"]
         at = datetime.fromisoformat(entry["at"])
         digest = text if event == "discovered" else ""
-        yield Step(at, _word(refresh, event), _why(entry, digest), _tone(refresh, event), digest=digest)
+        why = _why(entry, digest, told)
+        told = text
+        yield Step(at, _word(refresh, event), why, _tone(refresh, event), digest=digest)
 
 
 def _dated(refresh: Refresh) -> Iterator[Step]:
@@ -102,9 +105,10 @@ def _dated(refresh: Refresh) -> Iterator[Step]:
             yield Step(at, _word(refresh, event), text, _tone(refresh, event), digest=digest)
 
 
-def _waiting(refresh: Refresh) -> Step:
+def _waiting(refresh: Refresh, told: str) -> Step:
     again = refresh.next_attempt_at
     text = refresh.reason or refresh.error
+    text = "" if text == told else text
     word = "to be asked again" if again else "waiting"
     return Step(again, word, text, Tone.OPEN)
 
@@ -115,9 +119,10 @@ def _word(refresh: Refresh, event: str) -> str:
     return WORDS.get(event, event)
 
 
-def _why(entry: dict[str, Any], digest: str) -> str:
+def _why(entry: dict[str, Any], digest: str, told: str) -> str:
+    """Return what there is to say of an event, but not again what was said of the one before."""
     cause = entry.get("cause", "")
-    text = "" if digest else entry["text"]
+    text = "" if digest or entry["text"] == told else entry["text"]
     return f"{cause}: {text}" if cause and text else cause or text
 
 

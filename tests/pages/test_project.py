@@ -154,3 +154,14 @@ def test_more_warehouses_and_deliveries_take_no_more_queries(inside, product, wo
     until("both are seen", lambda: inside.get(f"/projects/{large.name}").status_code == 200)
     assert queries(large.name) == queries(small.name)
     assert queries(large.name) <= 11
+
+
+def test_a_push_that_is_announced_again_and_again_is_one_recent_delivery(signed_in, product, world):
+    place = routed(product, world, image("example/again"))
+    body = push_body("example/again", "1.2.3")
+    last = [ended(product.post(place.path(), body).headers["X-Kargoweb-Delivery"]) for _ in range(3)][-1]
+    page = signed_in("viewer").open(f"/projects/{place.name}")
+    assert f'href="/deliveries/{last.pk}"' in page
+    recent = page.partition('id="recent"')[2]
+    assert recent.count(f'href="/deliveries/{last.pk}"') == 1
+    assert "announced this push 3 times" in recent

@@ -53,8 +53,8 @@ def test_every_step_says_how_long_it_took_and_the_last_one_what_came_of_it():
     line = timeline.line(row, START)
     assert told(line) == [
         ("refresh requested", "", 1.0, Tone.GOOD),
-        ("Kargo did not come to it", "it was swallowed", 0.5, Tone.BAD),
-        ("asked again", "discovery failed: it was swallowed", 1.5, Tone.OPEN),
+        ("in vain", "it was swallowed", 0.5, Tone.BAD),
+        ("asked again", "discovery failed", 1.5, Tone.OPEN),
         ("discovered", "", 1.0, Tone.GOOD),
         ("Freight brave-bear", "Freight x holds it", 2.0, Tone.GOOD),
     ]
@@ -66,6 +66,19 @@ def test_what_has_not_ended_says_what_it_waits_for():
     line = timeline.line(row, START)
     assert told(line)[-1] == ("waiting", "the controller has not answered yet", None, Tone.OPEN)
     assert line.seconds is None
+
+
+def test_what_is_waited_for_is_not_said_twice():
+    row = refresh(
+        event(1, "requested"),
+        event(2, "lost", "not listed"),
+        reason="not listed",
+        next_attempt_at=START + timedelta(seconds=9),
+    )
+    assert told(timeline.line(row, START))[1:] == [
+        ("in vain", "not listed", 1.0, Tone.BAD),
+        ("to be asked again", "", None, Tone.OPEN),
+    ]
 
 
 def test_a_row_without_a_story_tells_what_its_times_tell():
