@@ -80,7 +80,8 @@ def _asked(wanted: Filter) -> Q:
 
 def is_of_one_warehouse(wanted: Filter) -> bool:
     """Say whether the filter's Warehouse is what tells most: its refreshes have an index, in the order of time."""
-    return bool(wanted.warehouse and _project_of_warehouse(wanted) and not wanted.repository)
+    of_one_tag = wanted.repository and wanted.tag
+    return bool(wanted.warehouse and _project_of_warehouse(wanted) and not of_one_tag)
 
 
 def refreshes(wanted: Filter) -> models.QuerySet[Refresh]:
