@@ -75,6 +75,7 @@ class Configuration:
     keep_days: int
     log_level: str
     sign_in_note: str
+    metrics: bool
     told: tuple[Setting, ...] = ()
 
 
@@ -116,6 +117,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, whole(1, 3650)),
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
+        metrics=env.read("KARGOWEB_METRICS", False, flag),
     )
     env.finish()
     return _with_data_dir(replace(configuration, told=env.told))

@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 # By the name of the view: their answers from 400 up are their daily work, and are on record or counted.
-ANSWERED_BY_MACHINES: Final = frozenset({"webhook", "readiness", "health"})
+ANSWERED_BY_MACHINES: Final = frozenset({"webhook", "readiness", "health", "metrics"})
 
 
 class FaultsOnly(logging.Filter):

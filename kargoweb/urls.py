@@ -27,6 +27,7 @@ urlpatterns = [
     ),
     path("healthz", probes.health, name="health"),
     path("readyz", probes.readiness, name="readiness"),
+    path("metrics", probes.metrics, name="metrics"),
     path("", projects.projects, name="home"),
     path("projects/<str:name>", project.project, name="project"),
     path("projects/<str:name>/receivers/<str:receiver>", project.receiver, name="receiver"),

@@ -1,13 +1,15 @@
-"""What Kubernetes asks: is the process alive, and can it take pushes."""
+"""What Kubernetes asks: is the process alive, and can it take pushes; and what Prometheus asks."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from receivers import runtime
 from receivers.models import Delivery
@@ -39,6 +41,14 @@ def readiness(request: HttpRequest) -> HttpResponse:
         "mirror": [asdict(freshness) for freshness in mirror.freshness()],
     }
     return JsonResponse(body, status=200 if ready else 503)
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """`GET /metrics`: Prometheus' text format. 404 unless `KARGOWEB_METRICS` is set: the port may be a public one."""
+    if not settings.KARGOWEB.metrics:
+        raise Http404
+    return HttpResponse(runtime.current().metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def database_problem() -> str:

@@ -21,6 +21,7 @@ from receivers.janitor import BookKeeper, Janitor
 from receivers.kargo import FreightWatch, Heartbeats, Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
+from receivers.metrics import Gauges, Metrics
 from receivers.missed_pushes import MissedPushWatch
 from receivers.permissions import Permissions
 from receivers.receiver_secrets import SecretChecks
@@ -99,6 +100,8 @@ class Runtime:
             schedule=_schedule(configuration),
             owner=self.owner.id,
         )
+        self.metrics = Metrics()
+        self.metrics.watch(Gauges(self.mirror, self.freight, self.follower, self.writer, self.spool))
         self.corrector = Corrector(self.mirror.cluster, self.writer)
         self._listen()
         self.unknown = UnknownCalls()
@@ -174,6 +177,7 @@ class Runtime:
 
     def _listen(self) -> None:
         self.mirror.add_listener(self.follower.note_change)
+        self.follower.add_end_listener(self.metrics.note_end)
         self.freight.add_listener(self.follower.note_freight)
         self.freight.add_listener(self.corrector.note_freight)
         self.freight.add_restart_listener(self.corrector.note_restart)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
@@ -29,7 +30,7 @@ DRAINED: Final = (
     256 << 10
 )  # bytes read beyond the limit, as Go does: a sender cut off in mid-body may miss our answer
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
-MACHINE_PATH: Final = re.compile(r"^/(healthz|readyz)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
+MACHINE_PATH: Final = re.compile(r"^/(healthz|readyz|metrics)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
 # granian hands the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
 # A ticket is a credential for as long as it is good.
 TICKET: Final = "HTTP_X_KARGOWEB_TEST"
@@ -67,7 +68,10 @@ class Webhook(APIView):
 
     def post(self, request: Request, kind: str, digest: str) -> HttpResponse:
         """Take a push."""
-        return _respond(runtime.current().intake.take(_call(request._request, kind, digest)))
+        here, started = runtime.current(), time.monotonic()
+        reply = here.intake.take(_call(request._request, kind, digest))
+        here.metrics.note_answer(reply.answer.status, time.monotonic() - started)
+        return _respond(reply)
 
     def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Refuse everything but POST: Kargo takes any method, and a browser that opens the URL is no push."""

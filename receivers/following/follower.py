@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -72,6 +72,7 @@ class Follower:
         self._owner = owner
         self._lanes = Lanes()
         self._looking = LookUp(mirror.cluster, freight)
+        self._end_listeners: list[Callable[[Refresh], None]] = []
 
     @property
     def room(self) -> int:
@@ -108,6 +109,10 @@ class Follower:
     def note_freight(self, freight: Freight) -> None:
         """Take note of new Freight."""
         self._lanes.wake((freight.project, freight.warehouse), MOMENT)
+
+    def add_end_listener(self, listener: Callable[[Refresh], None]) -> None:
+        """Have every refresh told that ends while this process follows it. Before the start."""
+        self._end_listeners.append(listener)
 
     def stop(self) -> None:
         """Look nothing up any more."""
@@ -179,6 +184,9 @@ class Follower:
         elif isinstance(stand, Lost):
             freight = self._looking.freight_of(refresh, look)
             news = note_lost(followed, stand, freight, self._schedule, now) or news
+        if refresh.state == RefreshState.ENDED:
+            for tell in self._end_listeners:
+                tell(refresh)
         self._news(round_, followed, news=news)
         return self._until_next_attempt(round_, followed)
 
