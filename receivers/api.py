@@ -123,14 +123,7 @@ class Redelivery(Api):
             new = redeliver(found, request.user.get_username())
         except NotRedeliverable as error:
             raise Refused(status.HTTP_409_CONFLICT, f"this delivery cannot be sent again: {error}") from None
-        audit.record(
-            request,
-            Action.REDELIVER,
-            project=found.project,
-            receiver=found.receiver,
-            delivery=found.pk,
-            detail=f"as {new.pk}",
-        )
+        audit.record_about(request, Action.REDELIVER, found, f"as {new.pk}")
         return Response(plain.summary(new), status.HTTP_201_CREATED)
 
 

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 
 from receivers.addresses import client_address
-from receivers.models import ADDRESS_LENGTH, Audit, storable
+from receivers.models import ADDRESS_LENGTH, Audit, Delivery, storable
 from receivers.rules.roles import Action
 from receivers.tokens import utc_now
 
@@ -51,6 +51,18 @@ def record(
         delivery=delivery,
         detail=storable(detail),
         address=_address(request),
+    )
+
+
+def record_about(request: Any, action: Action, delivery: Delivery, detail: str) -> None:
+    """Put on record what was done with a delivery; see `record`."""
+    record(
+        request,
+        action,
+        project=delivery.project,
+        receiver=delivery.receiver,
+        delivery=delivery.pk,
+        detail=detail,
     )
 
 

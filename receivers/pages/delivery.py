@@ -53,14 +53,7 @@ def again(request: Any, pk: UUID) -> HttpResponse:
     except NotRedeliverable as error:
         messages.error(request, f"This delivery cannot be sent again: {error}.")
         return redirect("delivery", pk)
-    audit.record(
-        request,
-        Action.REDELIVER,
-        project=found.project,
-        receiver=found.receiver,
-        delivery=found.pk,
-        detail=f"as {new.pk}",
-    )
+    audit.record_about(request, Action.REDELIVER, found, f"as {new.pk}")
     messages.success(request, "Sent again, to the Warehouses that there are today. This is the new delivery.")
     return redirect("delivery", new.pk)
 
