@@ -39,7 +39,10 @@ class Finisher:
                 log.warning(
                     "finishing delivery %s, which was stored and not worked on to the end", delivery.pk
                 )
-            self._intake.finish(delivery)
+            try:
+                self._intake.finish(delivery)
+            except Exception:
+                log.exception("delivery %s cannot be finished and is tried again later", delivery.pk)
         return len(claimed) == CLAIMED
 
 

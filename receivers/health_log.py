@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Subquery, Value
+from django.db import models
+from django.db.models import Count, Exists, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, ReceiverUrl
@@ -23,8 +24,12 @@ from receivers.rules.outcomes import Outcome
 RECENT: Final = timedelta(days=1)
 RECENT_RETIRED: Final = timedelta(days=7)  # a repository that is pushed to once a week still shows
 MOST_COUNTED: Final = 10_000  # deliveries, newest first, from which shares and sums are taken
+PUSH_BEFORE: Final = timedelta(hours=1)  # how long a push may take to become Freight
 MOST_MISSED: Final = 1_000  # rows that are kept of pushes that were missed
 DAY: Final = timedelta(days=1)
+
+DOCKER_HUBS: Final = Q(origin=Origin.PUSH) & ~Q(outcome=Outcome.REFUSED_TEST)
+"""What Docker Hub sent: nothing that people sent again, and no test, not even one whose ticket was no good."""
 
 ReceiverKey = tuple[str, str]
 """Project (empty for a cluster receiver) and name."""
@@ -60,15 +65,13 @@ def pushed_days(now: datetime) -> Mapping[ReceiverKey, tuple[bool, ...]]:
 
 
 def _pushes_of_receiver() -> QuerySet[Delivery]:
-    return Delivery.objects.filter(
-        project=OuterRef("project"), receiver=OuterRef("receiver"), origin=Origin.PUSH
-    )
+    return Delivery.objects.filter(DOCKER_HUBS, project=OuterRef("project"), receiver=OuterRef("receiver"))
 
 
 def outcomes(now: datetime) -> Mapping[ReceiverKey, Mapping[str, int]]:
     """Return how the recent pushes of each receiver ended, counted by outcome."""
     recent = _newest(Delivery.objects.filter(received_at__gt=now - RECENT))
-    counted = recent.filter(origin=Origin.PUSH).values_list("project", "receiver", "outcome")
+    counted = recent.filter(DOCKER_HUBS).values_list("project", "receiver", "outcome")
     found: dict[ReceiverKey, dict[str, int]] = defaultdict(dict)
     for project, receiver, outcome, count in counted.annotate(count=Count("pk")):
         found[project, receiver][outcome] = count
@@ -78,7 +81,7 @@ def outcomes(now: datetime) -> Mapping[ReceiverKey, Mapping[str, int]]:
 def retired(now: datetime) -> Mapping[ReceiverKey, tuple[RetiredCalls, ...]]:
     """Return the recent calls of former URLs by the receiver that they once belonged to."""
     calls = Delivery.objects.filter(outcome=Outcome.RETIRED_URL, received_at__gt=now - RECENT_RETIRED)
-    counted = _newest(calls).values_list("project", "receiver", "url_suffix")
+    counted = _newest(calls).filter(DOCKER_HUBS).values_list("project", "receiver", "url_suffix")
     found: dict[ReceiverKey, tuple[RetiredCalls, ...]] = defaultdict(tuple)
     for project, receiver, suffix, count, last in counted.annotate(
         count=Count("pk"), last=Max("received_at")
@@ -97,15 +100,19 @@ def missed() -> Mapping[tuple[str, str], tuple[MissedPushes, ...]]:
 
 
 def still_missed() -> QuerySet[MissedPush]:
-    """Return the missed pushes after which none of the same repository came to a receiver of the project, or of all."""
+    """Return the missed pushes after which none of the same repository came to a receiver of the project, or of all.
+
+    A delivery of the missed tag itself may also have come before, and been stored late.
+    """
     names = [Concat(Value(before), OuterRef("repository")) for before in SPELLINGS]
     # The project is hidden from SQLite, which would take the index by receiver and read all that a project ever had.
     later = Delivery.objects.alias(scope=Concat(F("project"), Value(""))).filter(
         UNDERSTOOD,
+        DOCKER_HUBS,
+        Q(received_at__gt=OuterRef("last_at")) | Q(tag=OuterRef("tag")),
         repository__in=names,
         scope__in=[OuterRef("project"), Value("")],
-        received_at__gt=OuterRef("last_at"),
-        origin=Origin.PUSH,
+        received_at__gt=ExpressionWrapper(OuterRef("last_at") - PUSH_BEFORE, models.DateTimeField()),
     )
     return MissedPush.objects.filter(~Exists(later))
 

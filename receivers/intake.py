@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -18,7 +19,7 @@ from receivers.explaining import explain
 from receivers.following import Follower
 from receivers.grouping import Grouping
 from receivers.kargo import Mirror, Route
-from receivers.log_writer import AWAY, LogWriter, NotStored, Write
+from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery, Origin, new_id, storable
 from receivers.receiver_urls import ReceiverUrls
 from receivers.records import (
@@ -77,6 +78,8 @@ class Intake:
     follower: Follower
     answer_timeout: float
     """Seconds until we answer at the latest; what is not done by then goes on in the background."""
+    finish_after: float
+    """Seconds for which what we took is ours to finish, whatever slows us down; then others may."""
     grouping: Grouping = field(default_factory=Grouping)
 
     def take(self, call: Call) -> Reply:
@@ -94,9 +97,19 @@ class Intake:
         try:
             end, spooled = self._store(delivery, end, started), False
         except NotStored as error:
-            if not self._keep(delivery, error):
+            # Not a test: without the database nobody knows whether its ticket was used.
+            if error.refused or call.ticket or not self._keep(delivery, error):
                 return Reply(answers.UNAVAILABLE)
             spooled = True
+        try:
+            return Reply(self._answer(delivery, end, started, spooled=spooled), delivery.pk)
+        except Exception as error:
+            if spooled:
+                self.spool.settle(delivery.pk, error)  # it is worked on again, from the disk
+            raise
+
+    def _answer(self, delivery: Delivery, end: End | None, started: float, *, spooled: bool) -> Answer:
+        """Do the work of a delivery that is on record or on disk, if there is any, and return what to answer."""
         if end is None:
             end = self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
             if spooled and end.asked_in_vain:
@@ -106,7 +119,7 @@ class Intake:
             self._write_end(delivery, end, spooled=spooled)
         elif spooled:
             self._submit_end(Write(perhaps=(delivery,), can_wait=True), delivery, spooled=True)
-        return Reply(end.answer, delivery.pk)
+        return end.answer
 
     def finish(self, delivery: Delivery) -> None:
         """Do the work of a delivery that is on record without an end; nobody waits for an answer any more."""
@@ -146,6 +159,8 @@ class Intake:
             note_answer(delivery, end, started)
             note_end(delivery, end)
             self._note_group(delivery, end.push)
+        else:
+            delivery.claimed_until = utc_now() + timedelta(seconds=self.finish_after)
         if self.writer.stuck:
             raise NotStored("the database is locked or away")
         try:
@@ -159,13 +174,7 @@ class Intake:
         return end
 
     def _keep(self, delivery: Delivery, error: NotStored) -> bool:
-        """Keep on disk what the database could not take; say whether that was done.
-
-        Not a row that it refuses, and not a test: without the database nobody knows whether its ticket was used.
-        """
-        refused = error.__cause__ is not None and not isinstance(error.__cause__, AWAY)
-        if refused or delivery.origin == Origin.TEST:
-            return False
+        """Keep on disk what the database could not take; say whether that was done."""
         try:
             self.spool.keep(delivery)
         except NotKept as why:

@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from django.db import InterfaceError, OperationalError, connection, models, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    connection,
+    models,
+    transaction,
+)
 
 from receivers.statements import insert, update
 
@@ -29,14 +37,21 @@ RETRY_SECONDS: Final = 1.0  # after which what could not be stored, and nobody w
 MOMENT: Final = 0.05
 STUCK_SECONDS: Final = 1.0  # a commit that takes longer is not waited for: the database is locked or away
 KEPT: Final = 10_000  # ends of deliveries kept while the database is away; the oldest are finished later
-AWAY: Final = (
-    OperationalError,
-    InterfaceError,
-)  # the database is locked or gone: no row of the batch is to blame
 
 
 class NotStored(Exception):
-    """The database did not take a row, or not in time."""
+    """The database did not take a row, or not in time. `refused`: it never will, for the row is to blame."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+def is_away(error: Exception) -> bool:
+    """Say whether the database is what is wrong: locked, gone, read-only, not migrated; and not the rows."""
+    return isinstance(error, (DatabaseError, InterfaceError)) and not isinstance(
+        error, (DataError, IntegrityError)
+    )
 
 
 def _taken_lock() -> threading.Lock:
@@ -64,6 +79,8 @@ class Write:
     when_done: Callable[[Exception | None], None] | None = None
     _done: threading.Lock = field(default_factory=_taken_lock)
     _error: Exception | None = None
+    withdrawn: bool = False
+    """Nobody waits for it any more who should have: it is not to be tried again, for its rows may change."""
 
     def finish(self, error: Exception | None) -> None:
         """Wake whoever waits, and tell whoever wants to know."""
@@ -75,9 +92,11 @@ class Write:
     def wait(self, seconds: float) -> None:
         """Wait until the rows are committed; once. Raises `NotStored` if they were refused or `seconds` have passed."""
         if not self._done.acquire(timeout=seconds):
+            self.withdrawn = not self.can_wait
             raise NotStored(f"the database did not answer within {seconds:g} s")
         if self._error is not None:
-            raise NotStored(f"the database refused the row: {self._error}") from self._error
+            refused = not is_away(self._error)
+            raise NotStored(f"the database refused the row: {self._error}", refused=refused) from self._error
 
 
 class LogWriter:
@@ -161,7 +180,7 @@ class LogWriter:
         self._due = time.monotonic() + RETRY_SECONDS
         for write in batch:
             # One bad row must not fail the others, so they go one by one; a database that is away fails all alike.
-            self._settle(write, error if isinstance(error, AWAY) else self._try([write]))
+            self._settle(write, error if is_away(error) else self._try([write]))
 
     def _try(self, batch: Sequence[Write]) -> Exception | None:
         """Attempt it, and know meanwhile and afterwards whether the database is there."""
@@ -169,12 +188,13 @@ class LogWriter:
         error = _attempt(batch)
         self._since = None
         # Whatever waits is tried again at that time, and whoever comes then tries for himself.
-        self._away_until = time.monotonic() + RETRY_SECONDS if isinstance(error, AWAY) else 0.0
+        away = error is not None and is_away(error)
+        self._away_until = time.monotonic() + RETRY_SECONDS if away else 0.0
         return error
 
     def _settle(self, write: Write, error: Exception | None) -> None:
         """Wake the waiter; keep for later what nobody waits for and the database may take when it is back."""
-        if error is not None and write.can_wait and isinstance(error, AWAY):
+        if error is not None and write.can_wait and is_away(error):
             self._waiting.append(write)
             if len(self._waiting) > KEPT:
                 self._waiting.pop(0).finish(error)
@@ -191,6 +211,7 @@ def _finish_all(batch: Iterable[Write]) -> None:
 
 def _attempt(batch: Sequence[Write]) -> Exception | None:
     """Commit the whole batch or nothing of it; return what went wrong."""
+    batch = [write for write in batch if not write.withdrawn]
     perhaps = [row for write in batch for row in write.perhaps]
     inserts = [row for write in batch for row in write.inserts]
     updates = [row for write in batch for row in write.updates]
@@ -206,7 +227,7 @@ def _attempt(batch: Sequence[Write]) -> Exception | None:
         else:
             insert(inserts)  # one statement, which is a transaction of its own
     except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it and the thread go on
-        if isinstance(error, AWAY):
-            connection.close_if_unusable_or_obsolete()
+        if is_away(error):
+            connection.close()  # a server that has turned read-only would look usable
         return error
     return None

@@ -21,7 +21,7 @@ from typing import Any, Final
 from django.db.models import F
 
 from receivers.cluster.errors import ClusterError
-from receivers.health_log import MOST_MISSED, still_missed
+from receivers.health_log import MOST_MISSED, PUSH_BEFORE, still_missed
 from receivers.kargo import FreightWatch, Mirror, WarehouseKey
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
 from receivers.rules.announcing import announced, is_new, moves, spellings
@@ -34,7 +34,6 @@ from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
-BEFORE: Final = timedelta(hours=1)  # how long a push may take to become Freight
 GRACE: Final = timedelta(
     minutes=2
 )  # in which a delivery may come after Freight that polling was quicker to make
@@ -143,14 +142,14 @@ def _has_arrived(project: str, artifact: Artifact, subscription: Subscription, a
     names, tags = spellings(artifact)
     found = Delivery.objects.filter(UNDERSTOOD, repository__in=names, tag__in=tags, project__in=[project, ""])
     if moves(subscription):
-        found = found.filter(received_at__gte=at - BEFORE)
-    return found.exclude(origin=Origin.TEST).exists()
+        found = found.filter(received_at__gte=at - PUSH_BEFORE)
+    return found.exclude(origin=Origin.TEST).exclude(outcome=Outcome.REFUSED_TEST).exists()
 
 
 def _was_called_for_something(project: str, at: datetime) -> bool:
     """Say whether a call arrived of which nobody knows what it was for: it has findings of its own."""
-    calls = Delivery.objects.filter(outcome__in=NAMELESS, received_at__gte=at - BEFORE)
-    return calls.filter(project__in=[project, ""]).exists()
+    calls = Delivery.objects.filter(outcome__in=NAMELESS, received_at__gte=at - PUSH_BEFORE)
+    return calls.filter(project__in=[project, ""], origin=Origin.PUSH).exists()
 
 
 def note_missed(freight: Freight, artifact: Artifact, at: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
@@ -37,17 +38,23 @@ from receivers.unknown_calls import UnknownCalls
 log = logging.getLogger(__name__)
 
 FAULT_PAUSE: Final = 5.0  # seconds until a background job that raised is run again
-STOP_SECONDS: Final = 3.0  # for a job under way to come to its end when the process stops
+STOP_SECONDS: Final = 5.0  # for the jobs under way to come to their end when the process stops
+SILENT_SECONDS: Final = 12.0  # after which a database that was asked every two seconds counts as away
 
 
 class Job:
-    """A thread that calls `work` again and again, `pause` seconds apart, at once while it returns True."""
+    """A thread that calls `work` again and again, `pause` seconds apart, at once while it returns True.
+
+    `fault` is what went wrong the last time; `done_at` when it last went well, in the seconds of `time.monotonic`.
+    """
 
     def __init__(self, name: str, work: Callable[[], bool], pause: float) -> None:
         self._work = work
         self._pause = pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.fault = ""
+        self.done_at: float | None = None
 
     def start(self) -> None:
         """Start the thread."""
@@ -70,10 +77,13 @@ class Job:
         """Work once; return the seconds to wait before the next time."""
         close_old_connections()
         try:
-            return 0.0 if self._work() else self._pause
-        except Exception:
+            more = self._work()
+        except Exception as error:
+            self.fault = str(error).strip() or type(error).__name__
             log.exception("%s failed and is tried again in %g s", self._thread.name, FAULT_PAUSE)
             return FAULT_PAUSE
+        self.fault, self.done_at = "", time.monotonic()
+        return 0.0 if more else self._pause
 
 
 class Runtime:
@@ -84,7 +94,6 @@ class Runtime:
         self.mirror = Mirror(lambda: connect(context=context), configuration.namespaces)
         self.writer = LogWriter()
         self.spool = Spool(configuration.data_dir / "spool")
-        self.database_seen = False
         # A patch must come to its end, good or bad, before the push has to be answered.
         patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
         self.sender = RefreshSender(
@@ -118,6 +127,7 @@ class Runtime:
             unknown=self.unknown,
             follower=self.follower,
             answer_timeout=configuration.answer_timeout,
+            finish_after=configuration.finish_after,
         )
         self.heartbeats = Heartbeats(self.mirror.cluster, configuration.kargo_namespace)
         secrets = SecretChecks(self.mirror, configuration.system_namespace)
@@ -127,6 +137,8 @@ class Runtime:
         self.missed = MissedPushWatch(self.mirror, self.freight)
         self.mirror.add_listener(self.missed.note_change)
         self.freight.add_listener(self.missed.note_freight)
+        # It writes, and so tells whether the database can be written to.
+        self._life = Job("owner", Adoption(self.owner, self.follower).work, pause=2.0)
         self._jobs = self._work(configuration, urls, secrets)
 
     def _work(self, configuration: Configuration, urls: ReceiverUrls, secrets: SecretChecks) -> list[Job]:
@@ -134,7 +146,7 @@ class Runtime:
         jobs = [
             Job("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
             Job("follower", self.follower.work, pause=0.0),
-            Job("owner", Adoption(self.owner, self.follower).work, pause=2.0),
+            self._life,
             Job("corrector", self.corrector.work, pause=1.0),
             Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
             Job("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
@@ -171,9 +183,23 @@ class Runtime:
         self.follower.stop()
         self.freight.stop()
         self.mirror.stop()
+        deadline = time.monotonic() + STOP_SECONDS
         for job in self._jobs:
-            job.join(STOP_SECONDS)
+            job.join(max(0.0, deadline - time.monotonic()))
         self.writer.stop(STOP_SECONDS)
+
+    @property
+    def database_seen(self) -> bool:
+        """Say whether the database was ever there."""
+        return self._life.done_at is not None
+
+    def database_problem(self) -> str:
+        """Return what keeps the database from being written, as far as is known without asking it; empty if nothing."""
+        done_at = self._life.done_at
+        if self._life.fault or done_at is None:
+            return self._life.fault or "it has not answered yet"
+        silent = time.monotonic() - done_at
+        return f"it has not answered for {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
     def _listen(self) -> None:
         self.mirror.add_listener(self.follower.note_change)

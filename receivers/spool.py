@@ -10,15 +10,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.core import serializers
 from django.core.serializers.base import DeserializationError
+from django.core.serializers.json import DjangoJSONEncoder
 
-from receivers.log_writer import AWAY, LogWriter, NotStored, Write
+from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,13 @@ class NotKept(Exception):
     """The spool is full or cannot be written; the text says which."""
 
 
+class _Exactly(DjangoJSONEncoder):
+    """Keeps the microseconds of a time, which Django cuts off."""
+
+    def default(self, o: Any) -> Any:
+        return o.isoformat() if isinstance(o, datetime) else super().default(o)
+
+
 class Spool:
     """The files of a directory, `MOST_DELIVERIES` and `MOST_BYTES` at most.
 
@@ -47,6 +55,7 @@ class Spool:
         self._sizes: dict[UUID, int] = {}
         self._in_hand: set[UUID] = set()
         self.problem = ""
+        self._full = False
 
     def __len__(self) -> int:
         """Return how many deliveries wait for the database."""
@@ -55,32 +64,31 @@ class Spool:
     @property
     def has_room(self) -> bool:
         """Say whether another delivery can be kept, as far as is known without trying."""
-        return not self.problem and len(self) < MOST_DELIVERIES and sum(self._sizes.values()) < MOST_BYTES
+        with self._lock:
+            size = sum(self._sizes.values())
+        return not self.problem and not self._full and len(self) < MOST_DELIVERIES and size < MOST_BYTES
 
     def open(self) -> None:
         """Make the directory if need be, and learn what is in it. If it cannot be used, `problem` says why."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            found = list(self._directory.iterdir())
-            for path in found:
-                if path.suffix == HALF_WRITTEN and time.time() - path.stat().st_mtime > HALF_WRITTEN_SECONDS:
+            found = {path: path.stat() for path in self._directory.iterdir()}
+            for path, stat in found.items():
+                if path.suffix == HALF_WRITTEN and time.time() - stat.st_mtime > HALF_WRITTEN_SECONDS:
                     path.unlink(missing_ok=True)
-            sizes = {UUID(path.stem): path.stat().st_size for path in found if path.suffix == ".json"}
-        except (OSError, ValueError) as error:
+        except OSError as error:
             self.problem = f"{self._directory} cannot be used: {error}"
             log.warning("no delivery is kept on disk while the database is away: %s", self.problem)
             return
-        self._sizes.update(sizes)
-        if sizes:
-            log.warning(
-                "%d deliveries are on disk, from when the database was away; storing them", len(sizes)
-            )
+        self._sizes = {key: stat.st_size for path, stat in found.items() if (key := _key(path))}
+        if self._sizes:
+            log.warning("%d deliveries are on disk, from when the database was away; storing them", len(self))
 
     def keep(self, delivery: Delivery) -> None:
         """Write a delivery and have it in hand. Returns when it is synced to disk. Raises `NotKept`."""
-        data = serializers.serialize("json", [delivery]).encode()
+        data = serializers.serialize("json", [delivery], cls=_Exactly).encode()
         with self._lock:
-            if self.problem or not self.has_room:
+            if self.problem or len(self) >= MOST_DELIVERIES or sum(self._sizes.values()) >= MOST_BYTES:
                 raise NotKept(self.problem or f"{len(self)} deliveries wait for the database already")
             self._sizes[delivery.pk] = len(data)
             self._in_hand.add(delivery.pk)
@@ -88,9 +96,11 @@ class Spool:
             self._write(self._path(delivery.pk), data)
         except OSError as error:
             with self._lock:
+                self._full = True
                 self._sizes.pop(delivery.pk)
                 self._in_hand.discard(delivery.pk)
             raise NotKept(f"{self._directory} cannot be written: {error}") from error
+        self._full = False
 
     def settle(self, delivery: UUID, error: Exception | None) -> None:
         """Take note of whether a delivery in hand is in the log now; if so its file goes. Never raises."""
@@ -104,15 +114,17 @@ class Spool:
         with self._lock:
             return sorted(self._sizes.keys() - self._in_hand)
 
-    def read(self, delivery: UUID) -> Delivery | None:
-        """Return a delivery as it was kept; None if its file makes no sense. Raises OSError."""
+    def read(self, delivery: UUID) -> Delivery:
+        """Return a delivery as it was kept. Raises OSError, and `NotStored` if its file makes no sense."""
         data = self._path(delivery).read_bytes()
         try:
             # A file may be of another version than the one that reads it: of before an update.
             [found] = serializers.deserialize("json", data, ignorenonexistent=True)
-        except (DeserializationError, ValueError):
-            return None
-        return found.object if isinstance(found.object, Delivery) else None
+        except (DeserializationError, ValueError) as error:
+            raise NotStored(f"its file makes no sense: {error}", refused=True) from error
+        if not isinstance(found.object, Delivery):
+            raise NotStored("its file holds something else", refused=True)
+        return found.object
 
     def forget(self, delivery: UUID, suffix: str = "") -> None:
         """Remove a file, or put it aside under another suffix. Never raises: what stays is found at the next start."""
@@ -153,27 +165,35 @@ class SpoolReader:
 
     def work(self) -> bool:
         """Put all of it there, while the database takes it. Returns False: there is no more at once."""
-        if not self._writer.stuck:
-            self._store(self._spool.left())
+        for key in self._spool.left():
+            if self._writer.stuck:
+                break
+            self._store(key)
         return False
 
-    def _store(self, left: Iterable[UUID]) -> None:
-        for key in left:
+    def _store(self, key: UUID) -> None:
+        try:
             delivery = self._spool.read(key)
-            if delivery is None:
-                log.error("delivery %s cannot be read from disk; it is put aside there", key)
+            self._writer.submit(Write(perhaps=(delivery,))).wait(STORED_WITHIN)
+        except FileNotFoundError:
+            self._spool.forget(key)  # another process on this directory was quicker
+        except NotStored as error:
+            log.warning("delivery %s stays on disk: %s", key, error)
+            if error.refused:
                 self._spool.forget(key, UNUSABLE)
-                continue
-            try:
-                self._writer.submit(Write(perhaps=(delivery,))).wait(STORED_WITHIN)
-            except NotStored as error:
-                if error.__cause__ is None or isinstance(error.__cause__, AWAY):
-                    return  # the database is away again
-                log.error("the database refuses delivery %s; it is put aside on disk: %s", key, error)  # noqa: TRY400
-                self._spool.forget(key, UNUSABLE)
-                continue
+        except OSError as error:
+            log.warning("delivery %s cannot be read from disk: %s", key, error)
+        else:
             self._spool.forget(key)
             log.info("delivery %s is stored, which came while the database was away", key)
+
+
+def _key(path: Path) -> UUID | None:
+    """Return the delivery that a file holds; None for what is no delivery's file."""
+    try:
+        return UUID(path.stem) if path.suffix == ".json" else None
+    except ValueError:
+        return None
 
 
 def _sync_directory(directory: Path) -> None:

@@ -7,6 +7,7 @@ stored now and then.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -59,13 +60,27 @@ class UnknownCalls:
             tallies, self._tallies = self._tallies, {}
         if not tallies:
             return
-        with transaction.atomic():
-            for source, tally in tallies.items():
-                _add(source, tally)
+        try:
+            with transaction.atomic():
+                for source, tally in tallies.items():
+                    _add(source, tally)
+        except Exception:
+            self._take_back(tallies)
+            raise
         beyond = UnknownCall.objects.order_by("-last_at").values("pk")[
             SOURCES_KEPT : SOURCES_KEPT + SOURCES_IN_MEMORY
         ]
         UnknownCall.objects.filter(pk__in=[row["pk"] for row in beyond]).delete()
+
+    def _take_back(self, tallies: Mapping[Source, _Tally]) -> None:
+        """Count again what could not be stored."""
+        with self._lock:
+            for source, tally in tallies.items():
+                if later := self._tallies.get(source):
+                    later.count += tally.count
+                    later.first_at = tally.first_at
+                else:
+                    self._tallies[source] = tally
 
 
 def _add(source: Source, tally: _Tally) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kargoweb.configuration import Configuration, ConfigurationError, read_configuration
+from kargoweb.database import POSTGRESQL_OPTIONS
 
 
 @pytest.fixture
@@ -221,10 +222,11 @@ class TestDatabase:
 
     def test_postgresql_with_everything(self, read: Any) -> None:
         database = read(
-            DATABASE_URL="postgres://me:p%40ss@db:5433/name?sslmode=require&connect_timeout=5"
+            DATABASE_URL="postgres://me:p%40ss@db:5433/name?sslmode=require&connect_timeout=7"
         ).database
         parts = [database[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")]
-        assert parts == ["name", "me", "p@ss", "db", "5433", {"sslmode": "require", "connect_timeout": "5"}]
+        options = POSTGRESQL_OPTIONS | {"sslmode": "require", "connect_timeout": "7"}
+        assert parts == ["name", "me", "p@ss", "db", "5433", options]
 
     @pytest.mark.parametrize(
         ("url", "host", "port"),

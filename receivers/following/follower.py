@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +23,7 @@ from receivers.following.story import (
     note_waiting,
 )
 from receivers.kargo import FreightWatch, Mirror, WarehouseKey
-from receivers.log_writer import LogWriter, NotStored, Write
+from receivers.log_writer import LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh
 from receivers.refreshing import RefreshSender
 from receivers.rules.artifacts import Freight
@@ -73,6 +74,8 @@ class Follower:
         self._lanes = Lanes()
         self._looking = LookUp(mirror.cluster, freight)
         self._end_listeners: list[Callable[[Refresh], None]] = []
+        self._not_stored: dict[UUID, Refresh] = {}
+        self._lock = threading.Lock()  # the writer's thread says what it could not store
 
     @property
     def room(self) -> int:
@@ -128,7 +131,11 @@ class Follower:
             round_ = _Round(utc_now())
             self._look_at(round_, due)
             self._ask_again(round_)
-            self._store(round_)
+            self._store([one.refresh for one in round_.news.values()])
+        if self._not_stored and not self._writer.stuck:
+            with self._lock:
+                again, self._not_stored = list(self._not_stored.values()), {}
+            self._store(again)
         return True
 
     def _look_at(self, round_: _Round, due: Sequence[tuple[WarehouseKey, Lane]]) -> None:
@@ -225,17 +232,23 @@ class Follower:
             soon = MOMENT if asked.gone else self._schedule.handled_within
             self._lanes.wake(asked.key, soon if asked.requested_at or asked.gone else POSTPONED_SECONDS)
 
-    def _store(self, round_: _Round) -> None:
-        rows = list(round_.news.values())
+    def _store(self, rows: Sequence[Refresh]) -> None:
         for start in range(0, len(rows), ROWS_IN_ONE_WRITE):
-            some = [one.refresh for one in rows[start : start + ROWS_IN_ONE_WRITE]]
+            some = rows[start : start + ROWS_IN_ONE_WRITE]
             ended = {row.delivery_id for row in some if row.outcome}
             then = (partial(close_deliveries, ended),) if ended else ()
+            keep = partial(self._store_later, some)
             try:
-                self._writer.submit(Write(updates=some, then=then, can_wait=True))
+                self._writer.submit(Write(updates=some, then=then, can_wait=True, when_done=keep))
             except NotStored as error:
-                # What is in the cluster stays there to be seen, so it is found again when these rows are taken over.
-                log.warning("the stories of %d refreshes are not stored yet: %s", len(some), error)
+                keep(error)
+
+    def _store_later(self, rows: Sequence[Refresh], error: Exception | None) -> None:
+        """Keep what could not be stored until the database is back: many of these are followed no longer."""
+        if isinstance(error, NotStored) or (error is not None and is_away(error)):
+            log.warning("the stories of %d refreshes are not stored yet: %s", len(rows), error)
+            with self._lock:
+                self._not_stored.update((row.pk, row) for row in rows)
 
     def _postpone(self, keys: Iterable[WarehouseKey]) -> None:
         for key in keys:

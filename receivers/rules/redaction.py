@@ -10,9 +10,11 @@ from typing import Final
 DIGEST_LENGTH: Final = 64
 DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{58}([0-9a-f]{6})(?![0-9a-f])")
 BEARER: Final = re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]+")
-SECRET_HEADERS: Final = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-kargoweb-test"}
+SECRET_HEADERS: Final = re.compile(
+    r"(?i)auth|cookie|token|secret|password|signature|api-?key|x-kargoweb-test"
 )
+"""What the name of a header says whose value is a credential. GitLab sends a receiver's Secret in `X-Gitlab-Token`."""
+
 REDACTED: Final = "[redacted]"
 
 
@@ -25,7 +27,7 @@ def redact(text: str) -> str:
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the headers of a request without credentials: an Ingress puts the address, and so the digest, in some."""
-    return [(name, REDACTED if name.lower() in SECRET_HEADERS else redact(value)) for name, value in headers]
+    return [(name, REDACTED if SECRET_HEADERS.search(name) else redact(value)) for name, value in headers]
 
 
 class RedactCredentials(logging.Filter):

@@ -119,6 +119,14 @@ class TestReceivers:
         finding = found(health, place)["receiver.retired URL"]
         assert (finding.name, finding.severity) == ("former", "urgent")
 
+    def test_a_redelivery_to_it_and_a_refused_test_are_no_calls_of_docker_hub(self, place, health):
+        gone: dict[str, Any] = {"outcome": Outcome.RETIRED_URL, "receiver": "former", "url_suffix": "abcdef"}
+        delivery(place, origin=Origin.REDELIVERY, **gone)
+        for _ in range(3):
+            delivery(place, outcome=Outcome.REFUSED_TEST)
+        assert set(found(health, place)) >= {"receiver.no push yet"}
+        assert not {"receiver.retired URL", "receiver.error rate"} & set(found(health, place))
+
     def test_two_with_one_url(self, world, health, mirror):
         one, other = world.bare_project("twin"), world.bare_project("twina")
         one.publish("ab", secret="s3cret")
@@ -191,8 +199,21 @@ class TestMissedPushes:
         delivery(place, repository=name)
         assert "Warehouse.not called" not in found(health, place)
 
+    def test_a_delivery_of_the_tag_that_was_stored_late_takes_it_back(self, place, missed, health):
+        delivery(place, days=1.2 / 24, repository="acme/shop", tag="1.2.2")
+        assert "Warehouse.not called" in found(health, place)
+        delivery(place, days=1.1 / 24, repository="acme/shop", tag="1.2.3")
+        assert "Warehouse.not called" not in found(health, place)
+
     @pytest.mark.parametrize(
-        "fields", [{"origin": Origin.TEST}, {"project": "another"}, {"repository": "acme/web"}], ids=str
+        "fields",
+        [
+            {"origin": Origin.TEST},
+            {"outcome": Outcome.REFUSED_TEST},
+            {"project": "another"},
+            {"repository": "acme/web"},
+        ],
+        ids=str,
     )
     def test_a_test_another_projects_and_another_repository_do_not_count(self, place, missed, health, fields):
         delivery(place, **({"repository": "acme/shop"} | fields))

@@ -225,6 +225,7 @@ OTHERS = {
     "another repository": {"repository": "acme/web"},
     "another project's receiver": {"project": "another"},
     "a test": {"origin": Origin.TEST},
+    "a test that was refused": {"outcome": Outcome.REFUSED_TEST},
 }
 
 

@@ -7,9 +7,18 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+)
 
-from receivers.log_writer import CAPACITY, LogWriter, NotStored, Write
+from receivers.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh, new_id, storable
 from receivers.rules.outcomes import Outcome
 from receivers.tokens import utc_now
@@ -113,6 +122,41 @@ def test_while_the_database_is_locked_waiters_give_up_and_ends_are_kept(writer):
     end.wait(30)
     assert Delivery.objects.get(pk=row.pk).outcome == Outcome.REFRESHED
     assert not writer.stuck
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole database")
+def test_what_was_waited_for_in_vain_is_stored_as_it_was_or_not_at_all(writer):
+    under_way, queued = delivery(), delivery()
+    lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    for row in (under_way, queued):
+        with pytest.raises(NotStored, match="did not answer within"):
+            writer.submit(Write(inserts=[row])).wait(0.2)
+        row.outcome = Outcome.REFRESHED
+    lock.execute("ROLLBACK")
+    lock.close()
+    writer.submit(Write(inserts=[delivery()])).wait(30)
+    assert [one.outcome for one in Delivery.objects.filter(pk__in=[under_way.pk, queued.pk])] == [
+        Outcome.PENDING
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (OperationalError("database is locked"), True),
+        (InterfaceError("connection already closed"), True),
+        (InternalError("cannot execute INSERT in a read-only transaction"), True),
+        (ProgrammingError("relation does not exist"), True),
+        (DatabaseError("database disk image is malformed"), True),
+        (DataError("out of range"), False),
+        (IntegrityError("UNIQUE constraint failed"), False),
+        (ValueError("a string literal cannot contain NUL"), False),
+    ],
+    ids=repr,
+)
+def test_only_a_row_that_is_to_blame_is_given_up(error, away):
+    assert is_away(error) == away
 
 
 def test_ids_sort_by_the_time_they_were_made():

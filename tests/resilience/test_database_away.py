@@ -173,9 +173,8 @@ def test_while_the_server_is_away_pushes_are_taken_and_pages_say_so(database, de
     with spooling(demo_cluster, tmp_path, DATABASE_URL=gate.url) as product:
         place = routed(product, world, image("example/away"))
         gate.close()
-        readiness = product.get("/readyz")
-        assert readiness.status == 200
-        assert readiness.json()["database"] != "ok"
+        until("it is noticed", lambda: product.get("/readyz").json()["database"] != "ok")
+        assert product.get("/readyz").status == 200
         answer = product.post(place.path(), push_body("example/away", "3.0.0"))
         assert answer.status == 200
         assert product.get("/readyz").json()["spool"] == {"deliveries": 1, "room": True}

@@ -37,12 +37,16 @@ def test_headers_that_carry_credentials_keep_their_names_only():
     headers = [
         ("Authorization", "x"),
         ("Cookie", "a=b"),
+        ("X-Gitlab-Token", "x"),
+        ("X-Hub-Signature-256", "sha256=x"),
         ("X-Original-Uri", f"/dockerhub/{DIGEST}"),
         ("Accept", "*/*"),
     ]
     assert redact_headers(headers) == [
         ("Authorization", "[redacted]"),
         ("Cookie", "[redacted]"),
+        ("X-Gitlab-Token", "[redacted]"),
+        ("X-Hub-Signature-256", "[redacted]"),
         ("X-Original-Uri", "/dockerhub/[redacted]abcdef"),
         ("Accept", "*/*"),
     ]

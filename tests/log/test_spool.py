@@ -1,0 +1,99 @@
+"""Deliveries on disk, which wait for the database."""
+
+from __future__ import annotations
+
+import pytest
+
+from receivers.log_writer import LogWriter
+from receivers.models import Delivery, new_id
+from receivers.rules.outcomes import Outcome
+from receivers.spool import NotKept, Spool, SpoolReader
+from receivers.tokens import utc_now
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return opened(tmp_path)
+
+
+@pytest.fixture
+def writer(database):
+    writer = LogWriter()
+    writer.start()
+    yield writer
+    writer.stop()
+
+
+def opened(directory):
+    spool = Spool(directory)
+    spool.open()
+    return spool
+
+
+def delivery(**fields):
+    defaults = {"received_at": utc_now(), "receiver": "hook", "kind": "dockerhub", "project": "shop"}
+    return Delivery(**(defaults | fields))
+
+
+def test_a_delivery_comes_back_as_it_was(spool):
+    row = delivery(body=b"\x00\xff{}", headers=[["A", "b"]], outcome=Outcome.INVALID_BODY, path="/é")
+    spool.keep(row)
+    found = spool.read(row.pk)
+    for field in Delivery._meta.concrete_fields:
+        kept, given = getattr(found, field.attname), getattr(row, field.attname)
+        assert (bytes(kept) if field.name == "body" else kept) == given, field.name
+
+
+def test_what_is_in_hand_is_left_alone_until_it_is_settled(spool):
+    first, second = delivery(), delivery()
+    spool.keep(first)
+    spool.keep(second)
+    assert (len(spool), spool.left()) == (2, [])
+    spool.settle(first.pk, None)
+    spool.settle(second.pk, OSError("away"))
+    assert (len(spool), spool.left()) == (1, [second.pk])
+
+
+def test_what_one_process_leaves_the_next_one_finds(spool, tmp_path, writer):
+    row = delivery()
+    spool.keep(row)
+    again = opened(tmp_path)
+    assert again.left() == [row.pk]
+    SpoolReader(again, writer).work()
+    assert Delivery.objects.get(pk=row.pk).outcome == Outcome.PENDING
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_cannot_be_used_holds_back_no_other(spool, tmp_path, writer):
+    gone, senseless, refused, good = (delivery() for _ in range(4))
+    refused.received_at = None  # which no database takes
+    for row in (gone, senseless, refused, good):
+        spool.keep(row)
+        spool.settle(row.pk, OSError("away"))
+    (tmp_path / f"{gone.pk}.json").unlink()
+    (tmp_path / f"{senseless.pk}.json").write_text("half a del")
+    SpoolReader(spool, writer).work()
+    assert Delivery.objects.filter(pk=good.pk).exists()
+    assert len(spool) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{senseless.pk}.unusable",
+        f"{refused.pk}.unusable",
+    }
+
+
+def test_what_is_no_delivery_is_left_alone(tmp_path):
+    (tmp_path / "notes.json").write_text("{}")
+    spool = opened(tmp_path)
+    assert (spool.problem, spool.left()) == ("", [])
+
+
+def test_a_directory_that_cannot_be_written_keeps_nothing_and_has_no_room(tmp_path):
+    spool = opened(tmp_path / "spool")
+    assert spool.has_room
+    (tmp_path / "spool").rmdir()
+    with pytest.raises(NotKept, match="cannot be written"):
+        spool.keep(delivery())
+    assert (spool.has_room, len(spool)) == (False, 0)
+    (tmp_path / "spool").mkdir()
+    spool.keep(delivery(id=new_id()))
+    assert spool.has_room
