@@ -14,7 +14,9 @@ from kargoweb.configuration import PROJECT_ROOT, ConfigurationError, read_config
 try:
     KARGOWEB = read_configuration()
 except ConfigurationError as error:
-    sys.exit("\n".join(f"kargoweb: configuration error: {line}" for line in str(error).splitlines()))
+    for line in str(error).splitlines():
+        print(f"kargoweb: configuration error: {line}", file=sys.stderr)  # noqa: T201 - there is no logging yet
+    sys.exit(3)  # an error, as the commands have it; 1 is what some of them say of what they found
 
 BASE_DIR: Path = PROJECT_ROOT
 SECRET_KEY = KARGOWEB.secret_key

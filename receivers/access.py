@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
@@ -16,6 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -51,11 +53,21 @@ def page(view: View) -> View:
     def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
             # A part of a page has no room for the sign-in page.
-            return HttpResponseClientRefresh() if request.htmx else redirect_to_login(request.get_full_path())
+            return HttpResponseClientRefresh() if request.htmx else redirect_to_login(_way_back(request))
         request.access = access_of(request.user)
         return no_role(request) if request.access.is_empty else view(request, *args, **kwargs)
 
     return never_cache(wraps(view)(guarded))
+
+
+def _way_back(request: HttpRequest) -> str:
+    """Return the page to open after signing in: what was asked for or, if that was an action, where it was pressed."""
+    if request.method in {"GET", "HEAD"}:
+        return request.get_full_path()
+    origin = request.headers.get("Referer", "")
+    known = url_has_allowed_host_and_scheme(origin, {request.get_host()}, require_https=request.is_secure())
+    parts = urlsplit(origin)
+    return f"{parts.path}?{parts.query}" if known and parts.query else (parts.path if known else "/")
 
 
 def allowed(request: HttpRequest, action: Action, project: str) -> None:

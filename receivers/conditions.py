@@ -72,7 +72,7 @@ def _asked(wanted: Filter) -> Q:
     """
     found = _refresh_model()._default_manager.filter(delivery=OuterRef("pk"))
     name = wanted.warehouse[1] if wanted.warehouse else ""
-    if project := _project_of_warehouse(wanted):
+    if project := project_of_warehouse(wanted):
         path = Concat("project", Value("/"), "warehouse", output_field=models.CharField())
         return Q(Exists(found.annotate(path=path).filter(path=f"{project}/{name}")))
     return Q(Exists(found.filter(warehouse=name)))
@@ -81,19 +81,19 @@ def _asked(wanted: Filter) -> Q:
 def is_of_one_warehouse(wanted: Filter) -> bool:
     """Say whether the filter's Warehouse is what tells most: its refreshes have an index, in the order of time."""
     of_one_tag = wanted.repository and wanted.tag
-    return bool(wanted.warehouse and _project_of_warehouse(wanted) and not of_one_tag)
+    return bool(wanted.warehouse and project_of_warehouse(wanted) and not of_one_tag)
 
 
 def refreshes(wanted: Filter) -> models.QuerySet[Refresh]:
     """Return the refreshes of the Warehouse, or of those of this name in any project."""
-    project = _project_of_warehouse(wanted)
+    project = project_of_warehouse(wanted)
     found = _refresh_model()._default_manager.filter(
         warehouse=wanted.warehouse[1] if wanted.warehouse else ""
     )
     return found.filter(project=project) if project else found
 
 
-def _project_of_warehouse(wanted: Filter) -> str:
+def project_of_warehouse(wanted: Filter) -> str:
     """Return the project that the filter's Warehouse is in; empty where it does not say."""
     named = wanted.warehouse[0] if wanted.warehouse else None
     return named or wanted.project or ""

@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Count, Exists, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
-from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, ReceiverUrl
+from receivers.models import DOCKER_HUBS, UNDERSTOOD, Delivery, MissedPush, ReceiverUrl
 from receivers.rules.announcing import SPELLINGS
 from receivers.rules.health import MissedPushes
 from receivers.rules.health.calls import RetiredCalls
@@ -27,9 +27,6 @@ MOST_COUNTED: Final = 10_000  # deliveries, newest first, from which shares and 
 PUSH_BEFORE: Final = timedelta(hours=1)  # how long a push may take to become Freight
 MOST_MISSED: Final = 1_000  # rows that are kept of pushes that were missed
 DAY: Final = timedelta(days=1)
-
-DOCKER_HUBS: Final = Q(origin=Origin.PUSH) & ~Q(outcome=Outcome.REFUSED_TEST)
-"""What Docker Hub sent: nothing that people sent again, and no test, not even one whose ticket was no good."""
 
 ReceiverKey = tuple[str, str]
 """Project (empty for a cluster receiver) and name."""

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from receivers.explaining import explain
-from receivers.following import Follower
+from receivers.following import Follower, close_deliveries
 from receivers.grouping import Grouping
 from receivers.kargo import Mirror, Route
 from receivers.log_writer import LogWriter, NotStored, Write
@@ -227,7 +227,10 @@ class Intake:
         self.follower.follow_new(delivery, refreshes)
         # A delivery on disk may have got into the log after all, if the database was only slow.
         late = (delivery,) if spooled else ()
-        write = Write(perhaps=late, inserts=refreshes, updates=(delivery,), can_wait=True)
+        # One whose Warehouse has just gone has ended already, and may be the last.
+        ended = any(one.outcome for one in refreshes)
+        then = (partial(close_deliveries, {delivery.pk}),) if ended else ()
+        write = Write(perhaps=late, inserts=refreshes, updates=(delivery,), then=then, can_wait=True)
         self._submit_end(write, delivery, spooled=spooled)
 
     def _submit_end(self, write: Write, delivery: Delivery, *, spooled: bool) -> None:

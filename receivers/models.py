@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models
@@ -28,6 +29,11 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(int=number & ~version_and_variant | 0x7 << 76 | 0b10 << 62)
 
 
+def first_id(at: datetime) -> uuid.UUID:
+    """Return what is not higher than any id that `new_id` returned from that time on."""
+    return uuid.UUID(int=int(at.timestamp() * 1000) << 80)
+
+
 def storable(text: str, length: int = TEXT_LENGTH) -> str:
     """Return `text` as every database takes it: at most `length` characters, no NUL, which PostgreSQL refuses."""
     text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
@@ -44,6 +50,10 @@ class Origin(models.TextChoices):
     PUSH = "push"
     TEST = "test"
     REDELIVERY = "redelivery"
+
+
+DOCKER_HUBS = models.Q(origin=Origin.PUSH) & ~models.Q(outcome=Outcome.REFUSED_TEST)
+"""What Docker Hub sent: nothing that people sent again, and no test, not even one whose ticket was no good."""
 
 
 class Delivery(models.Model):

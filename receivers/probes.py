@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from receivers import runtime
+from receivers.kargo import Mirror
 from receivers.rules import answers
 
 
@@ -26,7 +28,7 @@ def readiness(request: HttpRequest) -> HttpResponse:
 
     They can be taken while the database is away, for they are kept on disk meanwhile; but not before it has ever been
     there, as when nobody has migrated it. Nothing is asked for this: whoever waits with a database that does not answer
-    cannot say so.
+    cannot say so. Anybody may ask, so names and errors are left to the status page and the log.
     """
     here = runtime.current()
     mirror, spool = here.mirror, here.spool
@@ -34,11 +36,19 @@ def readiness(request: HttpRequest) -> HttpResponse:
     ready = mirror.ready and (not problem or (here.database_seen and spool.has_room))
     body: dict[str, Any] = {
         "ready": ready,
-        "database": problem or "ok",
+        "database": "away" if problem else "ok",
         "spool": {"deliveries": len(spool), "room": spool.has_room},
-        "mirror": [asdict(freshness) for freshness in mirror.freshness()],
+        "mirror": {kind: all(known) for kind, known in _synced(mirror).items()},
     }
     return JsonResponse(body, status=200 if ready else 503)
+
+
+def _synced(mirror: Mirror) -> Mapping[str, list[bool]]:
+    """Return by kind whether its objects are known, in each namespace."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for one in mirror.freshness():
+        found[one.resource.kind].append(one.synced)
+    return found
 
 
 @require_safe

@@ -17,7 +17,14 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from receivers.conditions import beside_warehouse, in_time, is_of_one_warehouse, of_outcome, sieve
+from receivers.conditions import (
+    beside_warehouse,
+    in_time,
+    is_of_one_warehouse,
+    of_outcome,
+    project_of_warehouse,
+    sieve,
+)
 from receivers.paging import FIRST_ID, Page, Position
 from receivers.walking import LOOKED_AT, NEWEST_FIRST, Walk, following, walk, walk_refreshes
 
@@ -115,17 +122,20 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         With `each_push_once` only the newest delivery of each push. Takes three statements. Where the filter names
         no repository, receiver or Warehouse, but a project, each of its receivers is walked by itself (two statements,
         and one to know them); where it names no project either, but outcomes, each of these. Of a Warehouse the
-        newest `REFRESHES_LOOKED_AT` are looked at, and none beyond.
-        Raises `InvalidCursor`.
+        newest `REFRESHES_LOOKED_AT` are looked at first; what lies beyond is found by walking the receivers of its
+        project and of the cluster. Raises `InvalidCursor`.
         """
         size = max(1, min(size, LONGEST_PAGE))
         place = Position.read(after) if after else None
         candidates = self.filter(in_time(wanted), following(place) if place else Q())
         newest = self._is_newest() if each_push_once else Q()
+        asked = None
         if is_of_one_warehouse(wanted):
-            walks = [walk_refreshes(wanted, candidates.filter(beside_warehouse(wanted), newest), size + 1)]
+            asked = walk_refreshes(wanted, candidates.filter(beside_warehouse(wanted), newest), size + 1)
+        if asked and (asked.floor is None or place is None or place.received_at > asked.floor):
+            walks = [asked]
         else:
-            branches = self._branches(wanted)
+            branches = self._branches(wanted) if asked is None else self._of_warehouse(wanted)
             most = LOOKED_AT // max(1, len(branches))
             walks = [
                 walk(candidates.filter(branch), sieve(wanted) & newest, size + 1, most) for branch in branches
@@ -149,6 +159,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if wanted.seen is not None and len(wanted.seen) <= MOST_PROJECTS:
             return [branch for project in sorted(wanted.seen) for branch in self._receivers_of(project)]
         return [Q()]
+
+    def _of_warehouse(self, wanted: Filter) -> list[Q]:
+        """Return conditions, with an index each, of which all deliveries fulfil one for which a Warehouse was asked."""
+        return [*self._receivers_of(project_of_warehouse(wanted)), *self._receivers_of("")]
 
     def _receivers_of(self, project: str) -> list[Q]:
         """Return a condition for each receiver of a project that has had a delivery, by one look into an index each.

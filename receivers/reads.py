@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final, TypeVar
 
+from django.core.cache import cache
 from django.db import models
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
-from receivers.models import Delivery, ReceiverUrl, Refresh
-from receivers.rules.outcomes import RefreshOutcome, Tone, tone
+from receivers.models import DOCKER_HUBS, Delivery, Origin, ReceiverUrl, Refresh
+from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone, tone
 
 # What lists show and no more: dictionaries, so that a template that asks for more gets nothing and no query.
 DELIVERY_COLUMNS: Final = (
@@ -21,33 +24,44 @@ DELIVERY_COLUMNS: Final = (
     "status", "outcome", "reason", "warehouses", "duration_ms",
 )  # fmt: skip
 HOURS: Final = 24
+PAST_KEPT: Final = 60  # seconds for which counts of past hours are good; what changes in them is late Freight
 RECEIVERS_READ: Final = 100  # of one project, for its recent deliveries; SQLite joins 500 selections at most
 NEW_READ: Final = 100  # receivers whose URLs are not stored yet; more is an installation's first seconds
 FREIGHT_READ: Final = 50  # refreshes of a project that its median is of
 REFRESHES_READ: Final = 20  # of a Warehouse: the last push, and the last one that became Freight
+
+# As `DOCKER_HUBS`, and to a good URL.
+_IS_PUSH: Final = (
+    f"AND origin = '{Origin.PUSH}' AND outcome NOT IN ('{Outcome.REFUSED_TEST}', '{Outcome.RETIRED_URL}')"
+)
 
 ReceiverKey = tuple[str, str]
 M = TypeVar("M", bound=models.Model)
 
 
 def last_deliveries(
-    projects: Collection[str] | None, today: Iterable[ReceiverKey] = ()
+    projects: Collection[str] | None, today: Iterable[ReceiverKey] = (), *, pushes: bool = False
 ) -> dict[ReceiverKey, Mapping[str, Any]]:
     """Return the last delivery of every receiver that has had one, by (project, receiver); None: of all projects.
 
     Receivers that are gone are among them, as their URLs tell. `today` are those that there are now: a URL may have
-    had its first push in the seconds before it is stored. Two queries, and one while there are such receivers.
+    had its first push in the seconds before it is stored. With `pushes` only what Docker Hub sent to a good URL. Two
+    queries, and one while there are such receivers.
     """
     receivers = ReceiverUrl.objects.values("project", "receiver").distinct()
     if projects is not None:
         receivers = receivers.filter(project__in=projects)
     of_receiver = Delivery.objects.filter(project=OuterRef("project"), receiver=OuterRef("receiver"))
+    if pushes:
+        of_receiver = of_receiver.filter(DOCKER_HUBS).exclude(outcome=Outcome.RETIRED_URL)
     newest = of_receiver.order_by("-received_at").values("pk")[:1]
     of_known = {
         (row["project"], row["receiver"]): row["last"] for row in receivers.annotate(last=Subquery(newest))
     }
     brand_new = [receiver for receiver in today if receiver not in of_known]
-    ids = [pk for pk in of_known.values() if pk] + [one.pk for one in _newest(brand_new[:NEW_READ], 1)]
+    ids = [pk for pk in of_known.values() if pk] + [
+        one.pk for one in _newest(brand_new[:NEW_READ], 1, pushes=pushes)
+    ]
     rows = Delivery.objects.filter(pk__in=ids).values(*DELIVERY_COLUMNS)
     return {(row["project"], row["receiver"]): row for row in rows}
 
@@ -55,19 +69,17 @@ def last_deliveries(
 def hourly_tones(receivers: Collection[ReceiverKey], now: datetime) -> dict[str, list[Mapping[Tone, int]]]:
     """Return how many deliveries these receivers had, by project: one mapping an hour, the oldest first.
 
-    Projects without any are not in it. One query, which reads the deliveries of the last 24 hours by index.
+    Projects without any are not in it. One query, which reads the deliveries of this hour by index; those of the hours
+    before, of which there may be a hundred thousand, are counted once a minute.
     """
-    since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-    counted = (
-        Delivery.objects.filter(
-            project__in={project for project, _ in receivers},
-            receiver__in={receiver for _, receiver in receivers},
-            received_at__gte=since,
-        )
-        .values("project", "outcome", hour=TruncHour("received_at"))
-        .annotate(n=Count("pk"))
-        .order_by()
-    )
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    since = hour - timedelta(hours=HOURS - 1)
+    projects, names = {project for project, _ in receivers}, {receiver for _, receiver in receivers}
+    of_these = Delivery.objects.filter(project__in=projects, receiver__in=names)
+    which = hashlib.sha256(repr((sorted(projects), sorted(names), hour)).encode()).hexdigest()
+    past = of_these.filter(received_at__gte=since, received_at__lt=hour)
+    before = cache.get_or_set(f"tones-{which}", lambda: _tones(past), PAST_KEPT)
+    counted = chain(before or (), _tones(of_these.filter(received_at__gte=hour)))
     columns: dict[str, list[dict[Tone, int]]] = defaultdict(lambda: [{} for _ in range(HOURS)])
     for row in counted:
         at = min(HOURS - 1, int((row["hour"] - since).total_seconds() // 3600))
@@ -75,6 +87,11 @@ def hourly_tones(receivers: Collection[ReceiverKey], now: datetime) -> dict[str,
         which = tone(row["outcome"])
         column[which] = column.get(which, 0) + row["n"]
     return {project: list(of_project) for project, of_project in columns.items()}
+
+
+def _tones(deliveries: models.QuerySet[Delivery]) -> list[Mapping[str, Any]]:
+    by_hour = deliveries.values("project", "outcome", hour=TruncHour("received_at"))
+    return list(by_hour.annotate(n=Count("pk")).order_by())
 
 
 def push_to_freight(projects: Collection[str]) -> dict[str, float]:
@@ -111,12 +128,12 @@ def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> lis
     return list(rows.values(*DELIVERY_COLUMNS, "push_id", "repeats")[:count])
 
 
-def _newest(receivers: Sequence[ReceiverKey], count: int) -> list[Delivery]:
+def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = False) -> list[Delivery]:
     """Return the last deliveries of the newest pushes to each of these, with nothing but their ids. One query."""
     selection = (
         "SELECT id FROM receivers_delivery one WHERE project = %s AND receiver = %s AND NOT EXISTS"
         " (SELECT 1 FROM receivers_delivery newer WHERE newer.push_id = one.push_id AND newer.id > one.id)"
-        f" ORDER BY received_at DESC LIMIT {int(count)}"
+        f" {_IS_PUSH if pushes else ''} ORDER BY received_at DESC LIMIT {int(count)}"
     )
     return of_each(Delivery, selection, receivers)
 

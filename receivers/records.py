@@ -97,8 +97,9 @@ def refusal_of(target: Target) -> End | None:
             "this URL was the receiver's until its Secret or name changed",
         )
     if isinstance(target, Collision):
-        names = ", ".join(f"{route.project or 'cluster'}/{route.receiver}" for route in target.routes)
-        return End(Outcome.COLLISION, answers.NOT_FOUND, f"these receivers share one URL: {names}")
+        # The others may be of projects that whoever sees this one may not know.
+        others = len(target.routes) - 1
+        return End(Outcome.COLLISION, answers.NOT_FOUND, f"{others} other receiver(s) have the same URL")
     if target.kind not in KINDS:
         return End(Outcome.UNSUPPORTED_KIND, answers.NOT_FOUND, f"kargoweb does not speak {target.kind}")
     return None

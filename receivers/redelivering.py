@@ -6,13 +6,13 @@ A redelivery is a row like any other, stored without an end. A serving process t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
 
@@ -96,8 +96,12 @@ def redeliver_all(wanted: Filter, actor: str, *, rate: float = RATE, dry_run: bo
     judged = [(one, refusal(one, sizes.get(one.pk, 0))) for one in found]
     originals = tuple(one for one, problem in judged if not problem)
     refused = tuple((one, problem) for one, problem in judged if problem)
-    deliveries = () if dry_run else _store(originals, actor, rate)
-    return Batch(originals, refused, more, deliveries)
+    if dry_run:
+        return Batch(originals, refused, more)
+    deliveries = _store(originals, actor, rate)
+    sent = {one.original_id for one in deliveries}
+    refused += tuple((one, "it was sent again meanwhile") for one in originals if one.pk not in sent)
+    return Batch(tuple(one for one in originals if one.pk in sent), refused, more, deliveries)
 
 
 def refusal(original: Delivery, body_size: int) -> str:
@@ -142,14 +146,25 @@ def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Deli
     deliveries: list[Delivery] = []
     for start in range(0, len(originals), AT_A_TIME):
         ids = [one.pk for one in originals[start : start + AT_A_TIME]]
-        whole = Delivery.objects.in_bulk(ids)
-        rows = [_copy(whole[pk], actor, now) for pk in ids if pk in whole]
-        for row, turn in zip(rows, turns[start:], strict=False):
-            row.claimed_until = turn
         with transaction.atomic():
+            whole = _not_sent_again(ids)
+            rows = [_copy(whole[pk], actor, now) for pk in ids if pk in whole]
+            for row, turn in zip(rows, turns[start:], strict=False):
+                row.claimed_until = turn
             insert(rows)
         deliveries += rows
     return tuple(deliveries)
+
+
+def _not_sent_again(ids: Sequence[UUID]) -> Mapping[UUID, Delivery]:
+    """Return those that nobody has sent again since they were chosen, and lock them: people click twice."""
+    rows = Delivery.objects.filter(pk__in=ids).order_by("pk")
+    if connection.features.has_select_for_update:
+        rows = rows.select_for_update()
+    whole = {row.pk: row for row in rows}
+    again = Delivery.objects.filter(original__in=ids).values_list("original", flat=True)
+    gone = set(again)
+    return {pk: row for pk, row in whole.items() if pk not in gone}
 
 
 def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:

@@ -15,13 +15,15 @@ from typing import Any, Final, Protocol
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
 from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
-from receivers.tokens import Tokens, format_token
+from receivers.tokens import Tokens, format_token, utc_now
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
 PATCH_TIMEOUT: Final = 5.0  # seconds of silence; an API server that takes longer is in trouble
 BREAKER_TIMEOUTS: Final = 3  # silences in a row after which the API server is left alone for a while
 # Frees the request threads, and is over before anybody notices the recovery late.
 BREAKER_SECONDS: Final = 5.0
+
+SILENT: Final = "the Kubernetes API server does not answer; will be tried again"
 
 WarehouseKey = tuple[str, str]
 """Project and name."""
@@ -41,21 +43,18 @@ class Patcher(Protocol):
 class Asked:
     """A Warehouse that was to be asked: `requested_at` says when, if the API server took it; else `error` says why not.
 
-    `discovered_before` is the `discoveredAt` that the Warehouse had when it was asked, as far as we know.
-    `retry_after` is how long the API server wants us to wait, in seconds; `gone`: there is no such Warehouse.
+    `token` is what was written into the annotation, `discovered_before` the `discoveredAt` that the Warehouse had when
+    it was asked, as far as we know. `retry_after` is how long the API server wants us to wait, in seconds; `gone`: there
+    is no such Warehouse.
     """
 
     key: WarehouseKey
     requested_at: datetime | None = None
+    token: str = ""
     discovered_before: str = ""
     error: str = ""
     retry_after: float = 0.0
     gone: bool = False
-
-    @property
-    def token(self) -> str:
-        """Return the token written into the annotation, empty if none was."""
-        return format_token(self.requested_at) if self.requested_at else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -111,10 +110,8 @@ class RefreshSender:
         Returns one `Asked` for each key, in order. Never raises: what goes wrong is in there.
         """
         if self.paused:
-            return tuple(
-                Asked(key, error="the Kubernetes API server does not answer; will be tried again")
-                for key in keys
-            )
+            return tuple(Asked(key, error=SILENT) for key in keys)
+        deadline = time.monotonic() + seconds
         joined = [self._join(key) for key in keys]
         to_send = [flight for flight, is_ours in joined if is_ours]
         for flight in to_send[1:]:
@@ -122,7 +119,7 @@ class RefreshSender:
         if to_send:
             # By this thread: most pushes match one Warehouse, and a hand-over would cost more than the patch.
             self._send(to_send[0])
-        wait([flight.landed for flight, _ in joined], timeout=seconds)
+        wait([flight.landed for flight, _ in joined], timeout=max(0.0, deadline - time.monotonic()))
         return tuple(_landed(flight, seconds) for flight, _ in joined)
 
     def _join(self, key: WarehouseKey) -> tuple[_Flight, bool]:
@@ -160,11 +157,14 @@ class RefreshSender:
         flight.landed.set_result(asked)
 
     def _patch(self, key: WarehouseKey) -> Asked:
+        if self.paused:  # it went silent while this patch waited for its turn
+            return Asked(key, error=SILENT)
         project, name = key
-        warehouse = self._known(key)
-        requested_at = self._tokens.make(warehouse.refresh_token if warehouse else "")
-        body = {"metadata": {"annotations": {REFRESH_ANNOTATION: format_token(requested_at)}}}
         try:
+            warehouse = self._known(key)
+            requested_at = utc_now()
+            token = format_token(self._tokens.make(warehouse.refresh_token if warehouse else ""))
+            body = {"metadata": {"annotations": {REFRESH_ANNOTATION: token}}}
             self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
         except ClusterError as error:
             self._breaker.saw(silence=isinstance(error, TimedOut))
@@ -174,7 +174,7 @@ class RefreshSender:
         except Exception as error:  # noqa: BLE001 - whoever waits must be woken, whatever happened
             return Asked(key, error=f"{type(error).__name__}: {error}")
         self._breaker.saw(silence=False)
-        return Asked(key, requested_at, warehouse.discovered_at if warehouse else "")
+        return Asked(key, requested_at, token, warehouse.discovered_at if warehouse else "")
 
 
 def _landed(flight: _Flight, seconds: float) -> Asked:

@@ -11,32 +11,19 @@ from typing import Final
 from django.db import connection, transaction
 
 from receivers.following import close_deliveries
-from receivers.following.story import end, tell
+from receivers.following.story import NOT_REQUESTED, end, tell
 from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh, storable
 from receivers.refreshing import Asked, RefreshSender, WarehouseKey
 from receivers.rules.outcomes import RefreshOutcome, RefreshState
+from receivers.rules.patience import seconds_to_next_attempt
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
-DELAYS: Final = (1, 5, 30, 120, 600)  # seconds after the first attempt, the second, ...
-HOURLY: Final = 3600
-MOST_ATTEMPTS: Final = len(DELAYS) + 24  # then hourly for a day
 CLAIMED: Final = 200  # refreshes taken in one go
 CLAIM_SECONDS: Final = 120  # after which another process may take them: longer than any round
 ROUND_SECONDS: Final = 30.0  # for the patches of one round
-
-
-def next_attempt(attempts: int, now: datetime, retry_after: float) -> datetime | None:
-    """Return when to try again after `attempts` (1 or more) failed ones, not before `retry_after` seconds.
-
-    None means never.
-    """
-    if attempts >= MOST_ATTEMPTS:
-        return None
-    delay = DELAYS[attempts - 1] if attempts <= len(DELAYS) else HOURLY
-    return now + timedelta(seconds=max(delay, retry_after))
 
 
 def note_attempt(refresh: Refresh, asked: Asked, now: datetime) -> None:
@@ -52,12 +39,13 @@ def note_attempt(refresh: Refresh, asked: Asked, now: datetime) -> None:
         refresh.discovered_before, refresh.next_attempt_at = storable(asked.discovered_before, 40), None
         tell(refresh, asked.requested_at, "requested")
         return
-    refresh.next_attempt_at = None if asked.gone else next_attempt(refresh.attempts, now, asked.retry_after)
+    seconds = None if asked.gone else seconds_to_next_attempt(refresh.attempts, asked.retry_after)
+    refresh.next_attempt_at = None if seconds is None else now + timedelta(seconds=seconds)
     if refresh.next_attempt_at is None:
         outcome = RefreshOutcome.WAREHOUSE_DELETED if asked.gone else RefreshOutcome.NOT_REQUESTED
         end(refresh, outcome, asked.error, None, now)
     else:
-        tell(refresh, now, "not requested", asked.error)
+        tell(refresh, now, NOT_REQUESTED, asked.error)
 
 
 class Retrier:

@@ -49,7 +49,8 @@ def walk(candidates: DeliveryQuerySet, sieve: Q, enough: int, most: int) -> Walk
 def walk_refreshes(wanted: Filter, candidates: DeliveryQuerySet, enough: int) -> Walk:
     """Look at the deliveries for which the filter's Warehouse was asked, the last `REFRESHES_LOOKED_AT` times.
 
-    Not by one statement with a subquery: a database may then walk down the whole log in search of the few.
+    The walk has a floor if it was asked more often than that; what came before is for `walk` to find. Not by one
+    statement with a subquery: a database may then walk down the whole log in search of the few.
     """
     found: list[Position] = []
     asked = refreshes(wanted).order_by("-id").values_list("id", "delivery_id")
@@ -58,13 +59,15 @@ def walk_refreshes(wanted: Filter, candidates: DeliveryQuerySet, enough: int) ->
         rows = candidates.filter(pk__in=[delivery for _, delivery in some]).values_list("received_at", "id")
         found = sorted({*found, *(Position(*one) for one in rows)}, reverse=True)
         if len(some) < portion:
-            break
+            return Walk(tuple(found[:enough]), None)
         last, _ = some[-1]
         # Its id tells when it was made. What was asked before cannot be for a delivery that came after.
-        if len(found) >= enough and found[enough - 1].received_at > _after_making(last):
+        floor = _after_making(last)
+        above = [one for one in found if one.received_at >= floor]
+        if len(above) >= enough:
             break
         asked = asked.filter(id__lt=last)
-    return Walk(tuple(found[:enough]), None)
+    return Walk(tuple(above[:enough]), floor)
 
 
 def _after_making(key: UUID) -> datetime:

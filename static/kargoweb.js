@@ -36,9 +36,10 @@
     if (!link || list.id !== "deliveries" || detail.xhr.status !== 200) return;
     const rows = all("tbody tr", new DOMParser().parseFromString(detail.serverResponse, "text/html"));
     const fresh = rows.filter(({ id }) => !document.getElementById(id)).length;
-    link.hidden = detail.shouldSwap = detail.requestConfig.elt === link || !fresh || !reads(list);
+    detail.shouldSwap = detail.requestConfig.elt === link || !reads(list);
+    link.hidden = detail.shouldSwap || !fresh;
     link.textContent = `${fresh} new, show`;
-    if (!link.hidden) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
+    if (!detail.shouldSwap) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
   });
   const copy = async (button) => {
     const label = button.querySelector("span");

@@ -124,7 +124,7 @@ class TestCommandLine:
         done = manage(
             "check", PORT="eighty", KARGOWEB_DEBUG="perhaps", DATABASE_URL="postgresql://me:hunter2@db"
         )
-        assert done.returncode == 1
+        assert done.returncode == 3
         assert done.stdout == ""
         assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
             ["kargoweb", "configuration error"] for _ in range(3)

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import connection
+
 from receivers.models import TEXT_LENGTH, Delivery, Refresh, storable
 from receivers.rules.outcomes import Outcome, RefreshState, summary
 from receivers.statements import update
@@ -23,6 +25,9 @@ def close_deliveries(ids: Collection[UUID]) -> None:
 
 
 def _close(ids: Collection[UUID]) -> None:
+    if connection.features.has_select_for_update:
+        # Two processes that end two refreshes of a delivery would each see the other's as open.
+        list(Delivery.objects.filter(pk__in=ids).order_by("pk").select_for_update().values_list("pk"))
     columns = ("delivery_id", "state", "outcome", "reason", "ended_at")
     by_delivery: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
     for row in Refresh.objects.filter(delivery__in=ids).order_by("pk").values(*columns):

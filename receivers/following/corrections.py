@@ -16,7 +16,7 @@ from receivers.following.closing import close_deliveries
 from receivers.following.story import Followed, end
 from receivers.kargo import WarehouseKey
 from receivers.log_writer import LogWriter, Write
-from receivers.models import Refresh
+from receivers.models import Refresh, first_id
 from receivers.rules.artifacts import Freight, decode_freight
 from receivers.rules.outcomes import RefreshOutcome
 from receivers.rules.resources import FREIGHTS
@@ -25,6 +25,7 @@ from receivers.tokens import utc_now
 log = logging.getLogger(__name__)
 
 CORRECTED_FOR: Final = timedelta(days=30)  # after the end; what comes later is another story
+LONGEST_STORY: Final = timedelta(days=3)  # from being asked to the end: a day of trying, and patience
 CAUGHT_UP_FOR: Final = timedelta(
     days=1
 )  # when events may have been missed: longer than anybody leaves us down
@@ -59,7 +60,11 @@ class Corrector:
         """Compare what has come. Returns whether there is more."""
         if self._missed_some:
             self._missed_some = False
-            self._catch_up()
+            try:
+                self._catch_up()
+            except Exception:
+                self._missed_some = True
+                raise
         while self._waiting:
             some = list(islice(self._waiting, AT_ONCE))
             self.correct(some)
@@ -88,7 +93,8 @@ class Corrector:
     def _catch_up(self) -> None:
         """Compare all Freight of projects that have stories which ended lately without any."""
         recent = (
-            Refresh.objects.filter(ended_at__gte=utc_now() - CAUGHT_UP_FOR)
+            Refresh.objects.filter(pk__gte=first_id(utc_now() - CAUGHT_UP_FOR - LONGEST_STORY))
+            .filter(ended_at__gte=utc_now() - CAUGHT_UP_FOR)
             .exclude(outcome__in=_AS_GOOD_AS_IT_GETS)
             .values_list("project", "warehouse")
             .distinct()
@@ -117,7 +123,8 @@ def _ended_otherwise(freight: Mapping[WarehouseKey, Sequence[Freight]], now: dat
     projects, warehouses = ({key[at] for key in freight} for at in (0, 1))
     ended = (
         Refresh.objects.filter(project__in=projects, warehouse__in=warehouses, delivery__tag__in=tags)
-        .filter(ended_at__gte=now - CORRECTED_FOR)
+        # By id, which is of the time when it was made: the log may be years long.
+        .filter(pk__gte=first_id(now - CORRECTED_FOR - LONGEST_STORY), ended_at__gte=now - CORRECTED_FOR)
         .exclude(outcome__in=_AS_GOOD_AS_IT_GETS)
         .select_related("delivery")
         .order_by("-pk")[:STORIES]
@@ -127,5 +134,15 @@ def _ended_otherwise(freight: Mapping[WarehouseKey, Sequence[Freight]], now: dat
 
 def _is_end_of(row: Refresh, freight: Freight) -> bool:
     request = Followed.of(row, row.delivery).request
-    made_since = freight.created_at is not None and freight.created_at >= request.since
-    return made_since and freight.holds(request.push, row.digest) is not None
+    if freight.created_at is None or freight.created_at < request.since:
+        return False
+    if freight.holds(request.push, row.digest) is None:
+        return False
+    return bool(row.digest) or not _was_pushed_again(row, freight.created_at)
+
+
+def _was_pushed_again(row: Refresh, until: datetime) -> bool:
+    """Say whether the Warehouse was asked for the same tag again, for another push, whose Freight it may be."""
+    later = Refresh.objects.filter(project=row.project, warehouse=row.warehouse, pk__gt=row.pk)
+    of_tag = later.filter(delivery__tag=row.delivery.tag, delivery__received_at__lte=until)
+    return of_tag.exclude(delivery__push_id=row.delivery.push_id).exists()

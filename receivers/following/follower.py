@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -42,6 +42,7 @@ IDLE_SECONDS: Final = 0.25  # of waiting for something to become due, so that th
 ASK_SECONDS: Final = 10.0  # for the patches of one round; what takes longer is seen by the next look
 POSTPONED_SECONDS: Final = 5.0  # until the next look, when the cluster does not answer
 ROWS_IN_ONE_WRITE: Final = 500
+SHARED_WITHIN: Final = timedelta(seconds=30)  # from an attempt to those that it stands for, too
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class _Round:
 
     now: datetime
     news: dict[UUID, Followed] = field(default_factory=dict)
-    to_ask: dict[WarehouseKey, list[Followed]] = field(default_factory=dict)
+    to_ask: set[WarehouseKey] = field(default_factory=set)
 
 
 class Follower:
@@ -97,10 +98,12 @@ class Follower:
         """Follow these; those that are followed already stay as they are."""
         for followed in refreshes:
             key = (followed.refresh.project, followed.refresh.warehouse)
+            self._lanes.add(key, [followed], self._schedule.handled_within)
+            # Kargo may have been quicker than we: then nothing changes any more that would wake us. Only now, for from
+            # here on changes do.
             warehouse = self._mirror.warehouse(*key)
-            # Kargo may have been quicker than we: then nothing changes any more that would wake us.
-            quick = warehouse is None or is_handled(followed.request, warehouse)
-            self._lanes.add(key, [followed], MOMENT if quick else self._schedule.handled_within)
+            if warehouse is None or is_handled(followed.request, warehouse):
+                self._lanes.wake(key, MOMENT)
 
     def note_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
         """Take note of a change in the mirror. Our own annotation coming back is none."""
@@ -112,6 +115,14 @@ class Follower:
     def note_freight(self, freight: Freight) -> None:
         """Take note of new Freight."""
         self._lanes.wake((freight.project, freight.warehouse), MOMENT)
+
+    def followed(self) -> list[UUID]:
+        """Return the ids of all refreshes that are followed."""
+        return self._lanes.ids()
+
+    def leave(self, ids: Collection[UUID]) -> None:
+        """Follow these no more: another process does."""
+        self._lanes.leave(ids)
 
     def add_end_listener(self, listener: Callable[[Refresh], None]) -> None:
         """Have every refresh told that ends while this process follows it. Before the start."""
@@ -129,9 +140,11 @@ class Follower:
                 self._postpone(key for key, _ in due)
                 return True
             round_ = _Round(utc_now())
-            self._look_at(round_, due)
-            self._ask_again(round_)
-            self._store([one.refresh for one in round_.news.values()])
+            try:
+                self._look_at(round_, due)
+                self._ask_again(round_)
+            finally:
+                self._store([one.refresh for one in round_.news.values()])
         if self._not_stored and not self._writer.stuck:
             with self._lock:
                 again, self._not_stored = list(self._not_stored.values()), {}
@@ -143,7 +156,7 @@ class Follower:
         looks = {key: Look() for key, _ in due}
         lanes = dict(due)
         for _ in range(LOOKS):
-            needs = {key: self._judge(round_, key, lanes[key], look) for key, look in looks.items()}
+            needs = {key: self._judge_alone(round_, key, lanes[key], look) for key, look in looks.items()}
             needed = {key: need for key, need in needs.items() if need is not None}
             if not needed:
                 return
@@ -152,6 +165,15 @@ class Follower:
             self._postpone(failed)
             looks = {key: look for key, look in looks.items() if key not in failed}
         self._postpone(looks)  # the Warehouse changes faster than we look; it will rest
+
+    def _judge_alone(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Need | None:
+        """Judge one Warehouse; what is odd about it must not hold up the others."""
+        try:
+            return self._judge(round_, key, lane, look)
+        except Exception:
+            log.exception("the refreshes of Warehouse %s/%s cannot be followed now", *key)
+            self._postpone([key])
+            return None
 
     def _judge(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Need | None:
         """Bring all refreshes of a Warehouse up to date; return what has to be looked up before that is done."""
@@ -169,7 +191,7 @@ class Follower:
                 needs.add(taken.stand.need)
                 continue
             due = min(due, self._take(round_, followed, taken, look))
-        self._lanes.drop(key, [one for one in rows if one.refresh.state == RefreshState.ENDED])
+        self._drop_ended(key, rows)
         if due < NEVER:
             self._lanes.wake(key, due)
         return min(needs, key=list(Need).index, default=None)
@@ -191,11 +213,16 @@ class Follower:
         elif isinstance(stand, Lost):
             freight = self._looking.freight_of(refresh, look)
             news = note_lost(followed, stand, freight, self._schedule, now) or news
-        if refresh.state == RefreshState.ENDED:
-            for tell in self._end_listeners:
-                tell(refresh)
         self._news(round_, followed, news=news)
         return self._until_next_attempt(round_, followed)
+
+    def _drop_ended(self, key: WarehouseKey, rows: Iterable[Followed]) -> None:
+        """Follow no more what has ended."""
+        ended = [one for one in rows if one.refresh.state == RefreshState.ENDED]
+        self._lanes.drop(key, ended)
+        for one in ended:
+            for tell in self._end_listeners:
+                tell(one.refresh)
 
     def _until_next_attempt(self, round_: _Round, followed: Followed) -> float:
         """Return the seconds until the Warehouse is asked again for this refresh; have it asked now if it is time."""
@@ -205,7 +232,7 @@ class Follower:
         seconds = (refresh.next_attempt_at - round_.now).total_seconds()
         if seconds > 0:
             return seconds
-        round_.to_ask.setdefault((refresh.project, refresh.warehouse), [])
+        round_.to_ask.add((refresh.project, refresh.warehouse))
         return NEVER
 
     def _seconds_left(self, followed: Followed, waiting: Waiting, now: datetime) -> float:
@@ -219,16 +246,17 @@ class Follower:
             round_.news[followed.refresh.pk] = followed
 
     def _ask_again(self, round_: _Round) -> None:
-        """Ask Warehouses again, each once for all of its refreshes that wait for that."""
+        """Ask Warehouses again, each once for all of its refreshes that wait for that, or would soon."""
         if not round_.to_ask or self._sender.paused:
             self._postpone(round_.to_ask)
             return
         for asked in self._sender.ask(sorted(round_.to_ask), ASK_SECONDS):
             now = utc_now()
-            for followed in self._lanes.of(asked.key):
-                if followed.refresh.next_attempt_at is not None:
-                    note_asked_again(followed, asked, now)
-                    round_.news[followed.refresh.pk] = followed
+            rows = [one for one in self._lanes.of(asked.key) if _is_almost_due(one.refresh, now)]
+            for followed in rows:
+                note_asked_again(followed, asked, now)
+                round_.news[followed.refresh.pk] = followed
+            self._drop_ended(asked.key, rows)
             soon = MOMENT if asked.gone else self._schedule.handled_within
             self._lanes.wake(asked.key, soon if asked.requested_at or asked.gone else POSTPONED_SECONDS)
 
@@ -253,6 +281,11 @@ class Follower:
     def _postpone(self, keys: Iterable[WarehouseKey]) -> None:
         for key in keys:
             self._lanes.wake(key, POSTPONED_SECONDS)
+
+
+def _is_almost_due(refresh: Refresh, now: datetime) -> bool:
+    """Say whether a refresh shares an attempt that is made now: one that is planned for much later keeps its own."""
+    return refresh.next_attempt_at is not None and refresh.next_attempt_at <= now + SHARED_WITHIN
 
 
 def _has_moved(old: Warehouse | None, new: Warehouse | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -130,11 +130,29 @@ class Lanes:
     def drop(self, key: WarehouseKey, ended: Iterable[Followed]) -> None:
         """Follow these refreshes of a Warehouse no more."""
         with self._changed:
-            lane = self._lanes[key]
+            lane = self._lanes.get(key)
+            if lane is None:
+                return
             for one in ended:
                 self._count -= lane.rows.pop(one.refresh.pk, None) is not None
             if not lane.rows:
                 del self._lanes[key]
+
+    def ids(self) -> list[UUID]:
+        """Return the ids of all refreshes that are followed."""
+        with self._changed:
+            return [pk for lane in self._lanes.values() for pk in lane.rows]
+
+    def leave(self, ids: Collection[UUID]) -> None:
+        """Follow these refreshes no more, wherever they are."""
+        with self._changed:
+            for key, lane in list(self._lanes.items()):
+                gone = lane.rows.keys() & set(ids)
+                for pk in gone:
+                    del lane.rows[pk]
+                self._count -= len(gone)
+                if not lane.rows:
+                    del self._lanes[key]
 
     def _wake(self, key: WarehouseKey, lane: Lane, seconds: float) -> None:
         due = time.monotonic() + seconds

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInstalled
 from receivers.kargo import FreightWatch, WarehouseKey
+from receivers.kargo.freight import LONG_AGO
 from receivers.models import Refresh
 from receivers.rules.artifacts import Discovered, Freight, decode_discovered, decode_freight
 from receivers.rules.resources import FREIGHTS, WAREHOUSES, Warehouse, decode_warehouse
 from receivers.rules.story import Need, Request, Seen
 
-LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 LOOKS_AT_ONCE: Final = 8  # requests under way: enough for a hundred Warehouses a second when each takes 30 ms
 
 

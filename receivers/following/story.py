@@ -12,17 +12,18 @@ from receivers.refreshing import Asked
 from receivers.rules.artifacts import Freight
 from receivers.rules.making import given_up
 from receivers.rules.outcomes import RefreshOutcome, RefreshState
-from receivers.rules.patience import Schedule
+from receivers.rules.patience import Schedule, seconds_to_next_attempt
 from receivers.rules.push import Push
 from receivers.rules.story import Ended, Lost, Patience, Request, Step, Waiting
 from receivers.rules.times import parse_time
 
-MOST_EVENTS: Final = 60  # of one story; asking again is bounded well below
+MOST_EVENTS: Final = (
+    60  # of one story; beyond, what was lost is not told: all else is bounded, and counted by
+)
 JITTER: Final = 0.25  # of a delay, added at random: many stories that begin together must not go on in step
 ASKED_AGAIN: Final = "asked again"
-LATE_REQUEST_SECONDS: Final = (
-    30.0  # until it is tried once more to ask again, when the API server did not take it
-)
+NOT_REQUESTED: Final = "not requested"
+LOST: Final = "lost"
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +76,7 @@ class Followed:
 
 def tell(refresh: Refresh, at: datetime, event: str, text: str = "", **more: str) -> None:
     """Add a line to the story."""
-    if len(refresh.story) < MOST_EVENTS:
+    if event != LOST or len(refresh.story) < MOST_EVENTS:
         line = {
             "at": at.isoformat(timespec="milliseconds"),
             "event": event,
@@ -121,7 +122,7 @@ def note_lost(
     seconds = delay * random.uniform(1.0, 1.0 + JITTER)  # noqa: S311 - nothing secret
     refresh.next_attempt_at = now + timedelta(seconds=seconds)
     refresh.reason, followed.cause = storable(lost.reason, REASON_LENGTH), lost.cause
-    tell(refresh, now, "lost", lost.reason)
+    tell(refresh, now, LOST, lost.reason)
     return True
 
 
@@ -141,13 +142,24 @@ def end(
     tell(refresh, now, outcome, reason)
 
 
+def _note_refused(refresh: Refresh, asked: Asked, now: datetime) -> None:
+    """Plan when it is tried once more to ask again, or give up: the API server does not take it."""
+    tell(refresh, now, NOT_REQUESTED, asked.error)
+    refused = sum(1 for one in refresh.story if one["event"] == NOT_REQUESTED)
+    seconds = seconds_to_next_attempt(refused, asked.retry_after)
+    if seconds is None:
+        end(refresh, RefreshOutcome.NOT_REQUESTED, asked.error, None, now)
+    else:
+        refresh.next_attempt_at = now + timedelta(seconds=seconds)
+
+
 def note_asked_again(followed: Followed, asked: Asked, now: datetime) -> None:
     """Write into the row that the Warehouse was asked again, or that it could not be and is to be later."""
     refresh = followed.refresh
     refresh.attempts += 1
     refresh.error = storable(asked.error)
     if asked.requested_at is None:
-        refresh.next_attempt_at = now + timedelta(seconds=max(LATE_REQUEST_SECONDS, asked.retry_after))
+        _note_refused(refresh, asked, now)
         return
     tell(refresh, now, ASKED_AGAIN, refresh.reason, cause=followed.cause)
     refresh.state, refresh.token, refresh.next_attempt_at = RefreshState.REQUESTED, asked.token, None

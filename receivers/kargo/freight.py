@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from receivers.cluster.client import Cluster
@@ -24,6 +24,8 @@ REMEMBERED: Final = 5_000  # pieces of Freight: what a large installation makes 
 # Freight that came before a watch began may have come since the push: its event is then not repeated.
 OVERLAP: Final = timedelta(seconds=1)
 STOP_TIMEOUT: Final = 5.0  # seconds for the watches to end
+
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # Freight of which nobody knows when it was made
 
 FreightListener = Callable[[Freight], None]
 
@@ -127,7 +129,8 @@ class FreightWatch:
             self._recent[freight.project, freight.name] = freight
             key = (freight.project, freight.warehouse)
             others = (one for one in self.of(key) if one.name != freight.name)
-            self._by_warehouse[key] = (*others, freight)
+            known = (*others, freight)
+            self._by_warehouse[key] = tuple(sorted(known, key=lambda one: one.created_at or LONG_AGO))
             if len(self._recent) > REMEMBERED:
                 _, oldest = self._recent.popitem(last=False)
                 self._forgotten_until = max(self._forgotten_until, oldest.created_at or self._clock())

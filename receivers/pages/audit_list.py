@@ -12,7 +12,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from receivers.access import Action, allowed, page
+from receivers.filters import read_moment
 from receivers.models import Audit
+from receivers.tokens import utc_now
 
 PAGE_SIZE: Final = 50
 EVERYWHERE: Final = ""  # what people did in any project: only who is an admin of all reads it
@@ -42,7 +44,6 @@ def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:
     """Read what `next` was; None for anything else."""
     at, _, pk = text.partition("~")
     try:
-        moment, key = datetime.fromisoformat(at), uuid.UUID(pk)
+        return read_moment(at, utc_now()), uuid.UUID(pk)
     except ValueError:
         return None
-    return (moment, key) if moment.tzinfo else None

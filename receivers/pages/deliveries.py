@@ -32,11 +32,12 @@ def deliveries(request: Any) -> HttpResponse:
         return redirect(f"{reverse('deliveries')}{'?' if query else ''}{query}")
     form = read_form(request.GET)
     after = request.GET.get("after", "")
+    sees_all = request.access.projects is None
     try:
         found = listed(form, request.access, after)
     except InvalidCursor:
         return redirect(f"{reverse('deliveries')}?{form.query}")
-    part = live.part(request, "_deliveries.html", _rows(form, found, after))
+    part = live.part(request, "_deliveries.html", _rows(form, found, after) | {"sees_all": sees_all})
     if request.htmx.target == PART:
         return live.answer(request, part, every=EVERY)
     context = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import OK
 from typing import Any, Final
 from uuid import UUID
 
@@ -36,7 +37,7 @@ def delivery(request: Any, pk: UUID) -> HttpResponse:
     part = live.part(request, "_delivery_story.html", _story(told))
     if request.htmx.target == PART:
         answer = live.answer(request, part, every=EVERY)
-        if ended:
+        if ended and answer.status_code == OK:  # with 286 HTMX would put the nothing of a 204 in its place
             answer.status_code = STOP_POLLING
         return answer
     return render(request, "delivery.html", _context(request, told) | {"part": part, "ended": ended})

@@ -12,10 +12,11 @@ from django.views.decorators.http import require_safe
 
 from receivers import plain
 from receivers.access import Access, page
-from receivers.models import Delivery
 from receivers.pages.deliveries import listed
 from receivers.pages.filter_form import FilterForm, read_form
+from receivers.paging import Position
 from receivers.querysets import LONGEST_PAGE
+from receivers.walking import LOOKED_AT
 
 MOST_ROWS: Final = 10_000
 """Rows of one file: more than a spreadsheet is pleasant with, some seconds of work. Older ones are had by `until`."""
@@ -23,6 +24,7 @@ MOST_ROWS: Final = 10_000
 MOST_PAGES: Final = (
     200  # that are looked through, a million deliveries, where a filter leaves most of them out
 )
+MOST_LOOKED_AT: Final = MOST_PAGES * LOOKED_AT
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
 
@@ -56,15 +58,14 @@ class _Rows:
         self._form = form
         self._access = access
         self.next = ""
-        self.last: Delivery | None = None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         count = 0
         for _ in range(MOST_PAGES):
             size = min(LONGEST_PAGE, MOST_ROWS - count)
             found = listed(self._form, self._access, self.next, size)
-            for self.last in found.rows:
-                yield plain.summary(self.last)
+            for row in found.rows:
+                yield plain.summary(row)
             count += len(found.rows)
             self.next = found.next
             if not self.next or count >= MOST_ROWS:
@@ -75,8 +76,9 @@ class _Rows:
         """Return a sentence about what was left out; empty if nothing was."""
         if not self.next:
             return ""
-        before = f" Older ones: until={plain.moment(self.last.received_at)}" if self.last else ""
-        return f"This is not all: a file has {MOST_ROWS} deliveries at most.{before}"
+        until = plain.moment(Position.read(self.next).received_at)
+        most = f"a file has {MOST_ROWS} deliveries at most, out of {MOST_LOOKED_AT:,} that are looked at"
+        return f"This is not all: {most}. Older ones: until={until}"
 
 
 class _Echo:

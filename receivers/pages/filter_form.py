@@ -115,6 +115,16 @@ class FilterForm:
         quick = [("", "All"), *((key.value, title) for key, title in TONES.items())]
         return [(title, self.replaced(outcome=key), key == current) for key, title in quick]
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Say whether more is asked for than a repository or one of its tags."""
+        return bool(self.values.keys() - {"repository", "tag", EVERY})
+
+    @property
+    def of_push(self) -> str:
+        """Return the query for the repository and the tag alone."""
+        return urlencode({name: self.values[name] for name in ("repository", "tag") if name in self.values})
+
     def without(self, *names: str) -> str:
         """Return the query without some parameters."""
         return urlencode({name: value for name, value in self.values.items() if name not in names})

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from django.http import HttpResponse
@@ -42,5 +43,5 @@ def answer(request: Any, found: Part, every: str = "3s") -> HttpResponse:
         context = {"part": found, "id": request.htmx.target, "every": every, "url": request.get_full_path()}
         return HttpResponse(render_to_string("_live.html", context, request))
     if request.GET["seen"] == found.seen:
-        return HttpResponse(status=204)
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
     return HttpResponse(render_to_string("_live_content.html", {"part": found}))

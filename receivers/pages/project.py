@@ -91,7 +91,8 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
 
 
 def _last(name: str, config: ReceiverConfig | None) -> dict[reads.ReceiverKey, Mapping[str, Any]]:
-    return reads.last_deliveries([name], [(name, one.name) for one in config.receivers] if config else ())
+    today = [(name, one.name) for one in config.receivers] if config else ()
+    return reads.last_deliveries([name], today, pushes=True)
 
 
 def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live.Part:
@@ -119,7 +120,8 @@ def _warehouses(
     all_ = mirror.warehouses(name)
     shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
     configs = [one for one in (config, mirror.config("")) if one is not None]
-    return {"warehouses": warehouse_rows(name, list(shown.object_list), configs, findings), "page": shown}
+    rows = warehouse_rows(name, list(shown.object_list), configs, findings)
+    return {"warehouses": rows, "page": shown, "sees_all": request.access.projects is None}
 
 
 def _page_of(request: Any, warehouses: Sequence[Warehouse]) -> int:

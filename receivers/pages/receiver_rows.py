@@ -23,7 +23,7 @@ ABSENT: Final = "receiver.absent"  # may be some seconds old, when the URL has j
 class ReceiverRow:
     """A receiver. `masked` is empty if it has no URL, `url` unless it is to be revealed.
 
-    `project` is empty for a cluster receiver. `last` is the last delivery, None if there never was one. `findings` says
+    `project` is empty for a cluster receiver. `last` is the last push, None if there never was one. `findings` says
     what is wrong with it.
     """
 
@@ -90,5 +90,6 @@ def _row(
 
 def masked(published: PublishedUrl) -> str:
     """Return a receiver URL without what makes it a credential: all of the digest but its end."""
-    start, slash, digest = (published.url or published.path).rpartition("/")
-    return f"{start}{slash}…{digest[-SUFFIX_SHOWN:]}"
+    digest = published.digest
+    start, found, _ = (published.url or published.path).partition(digest or " ")
+    return f"{start}…{digest[-SUFFIX_SHOWN:]}" if found and digest else "…"

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from http.client import OK
 from typing import Any, Final
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max
 from django.http import Http404, HttpResponse
@@ -78,7 +80,9 @@ def redelivered(request: Any) -> HttpResponse:
     part = live.part(request, "_progress.html", context)
     if request.htmx.target == PART:
         answer = live.answer(request, part, every=EVERY)
-        if not context["open"]:
+        if (
+            not context["open"] and answer.status_code == OK
+        ):  # with 286 HTMX would put the nothing of a 204 in its place
             answer.status_code = STOP_POLLING
         return answer
     return render(request, "redelivered.html", {"part": part, "every": EVERY, "at": at, **context})
@@ -103,6 +107,9 @@ def _rate(text: str) -> float | None:
 
 
 def _sent(request: Any, form: FilterForm, batch: Batch, rate: float) -> HttpResponse:
+    if not batch.deliveries:
+        messages.info(request, "All of them were sent again meanwhile.")
+        return redirect(f"{reverse('deliveries')}?{form.query}")
     count = len(batch.deliveries)
     audit.record(
         request,

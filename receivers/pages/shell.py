@@ -66,7 +66,7 @@ def shell(request: Any) -> dict[str, Any]:
     return context | {
         "access": access,
         "navigation": [] if access.is_empty else navigation(request, access),
-        "trouble": None if access.is_empty else trouble(mirror),
+        "trouble": None if access.is_empty else trouble(mirror, access),
     }
 
 
@@ -87,11 +87,14 @@ def navigation(request: Any, access: Access) -> list[Entry]:
     return entries
 
 
-def trouble(mirror: Mirror) -> Trouble | None:
-    """Return what is wrong with the view of the cluster, None if nothing is."""
-    faults = [one for one in mirror.freshness() if one.error]
-    if mirror.ready and not faults:
+def trouble(mirror: Mirror, access: Access) -> Trouble | None:
+    """Return what is wrong with the view of the cluster, None if nothing is.
+
+    The reasons name namespaces, which are projects, and are for those who see all of them.
+    """
+    if mirror.is_current:
         return None
+    faults = [one for one in mirror.freshness() if one.error]
     since = min((one.failing_since for one in faults if one.failing_since), default=None)
-    reasons = dict.fromkeys(one.error for one in faults)
+    reasons = dict.fromkeys(one.error for one in faults if access.may(Action.SEE))
     return Trouble(datetime.fromtimestamp(since, UTC) if since else None, tuple(reasons), mirror.ready)

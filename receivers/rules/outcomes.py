@@ -102,7 +102,6 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """One or more of the Warehouses that matched could not be asked; they are tried again in the background."""
 
-    UNAVAILABLE = "unavailable"
     """It could not be worked on at all (not synced yet, or nothing to keep it in); the sender was told so."""
 
     REFUSED_TEST = "test refused"

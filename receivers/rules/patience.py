@@ -17,6 +17,23 @@ LAG_DELAYS: Final = (10.0, 60.0, 300.0)
 SAME_CONTENT_TRIES: Final = 1  # of those for a registry that lags: most of the time nothing new was pushed
 NOT_HANDLED_TRIES: Final = 2  # more, each waited for twice as long as the one before
 
+ATTEMPT_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
+"""Seconds after the first, the second, ... time that the API server did not take a refresh; then `HOURLY` for a day."""
+
+HOURLY: Final = 3600.0
+MOST_ATTEMPTS: Final = len(ATTEMPT_DELAYS) + 24
+
+
+def seconds_to_next_attempt(attempts: int, retry_after: float) -> float | None:
+    """Return the seconds until a refresh is tried again that the API server did not take `attempts` (1 or more) times.
+
+    `retry_after` is how many seconds it wants us to wait. None means never.
+    """
+    if attempts >= MOST_ATTEMPTS:
+        return None
+    delay = ATTEMPT_DELAYS[attempts - 1] if attempts <= len(ATTEMPT_DELAYS) else HOURLY
+    return max(delay, retry_after)
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

@@ -90,7 +90,6 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "two receivers share one URL, so nobody can say which was meant",
             "give one of them a Secret of its own",
         ),
-        Outcome.UNAVAILABLE: Remedy("it could not be worked on, and the sender was told so", "send it again"),
         Outcome.REFUSED_TEST: Remedy(
             "the ticket that came with it was forged, expired, used before, or meant for another receiver or body; "
             "nothing was refreshed",

@@ -9,9 +9,10 @@ def parse_time(text: str) -> datetime | None:
     """Return the time, in UTC, that RFC 3339 text says; None for any other text."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        # A zone may lead out of the years that there are.
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return at.astimezone(UTC) if at.tzinfo else None
 
 
 def whole_second(at: datetime) -> datetime:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from kargoweb.configuration import Configuration
 from receivers.cluster.client import connect
@@ -42,7 +42,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             found = look(settings.KARGOWEB, options["project"], options["timeout"])
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             line = str(error).strip().splitlines()[0]
             raise CommandError(f"The delivery log cannot be read: {line}", returncode=FAILED) from error
         if options["json"]:

@@ -120,11 +120,23 @@ def _failed(about: About, ready: Condition, receiver: Receiver, *, trying: bool)
 def _shared(about: About, sharers: Sequence[str]) -> Finding:
     return about.urgent(
         "shared URL",
-        f"Its URL is also that of {', '.join(sharers)}: nobody can say which is meant, so pushes are refused.",
+        f"Its URL is also that of {_named(about.project, sharers)}: nobody can say which is meant, so pushes are "
+        "refused.",
         "Rename one of them or give it another Secret, then put its new URL into Docker Hub.",
         command=edit_config(about.project),
         matter=" ".join(sharers),
     )
+
+
+def _named(project: str, sharers: Sequence[str]) -> str:
+    """Name receivers to somebody who may know this project and no other."""
+    prefix = f"{project or 'cluster'}/"
+    own = [one for one in sharers if one.startswith(prefix)]
+    count = len(sharers) - len(own)
+    others = {0: [], 1: ["a receiver of another project"]}.get(
+        count, [f"{count} receivers of other projects"]
+    )
+    return ", ".join([*own, *others])
 
 
 def _rotated(about: About, suffix: str) -> Finding:
