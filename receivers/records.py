@@ -97,12 +97,18 @@ def refusal_of(target: Target) -> End | None:
             "this URL was the receiver's until its Secret or name changed",
         )
     if isinstance(target, Collision):
-        # The others may be of projects that whoever sees this one may not know.
-        others = len(target.routes) - 1
-        return End(Outcome.COLLISION, answers.NOT_FOUND, f"{others} other receiver(s) have the same URL")
+        return End(Outcome.COLLISION, answers.NOT_FOUND, f"one URL is that of {_named(target)}")
     if target.kind not in KINDS:
         return End(Outcome.UNSUPPORTED_KIND, answers.NOT_FOUND, f"kargoweb does not speak {target.kind}")
     return None
+
+
+def _named(collision: Collision) -> str:
+    """Name the receivers of the project that has the delivery; whoever sees it may not know of others."""
+    project = collision.routes[0].project
+    own = [f"{project or 'cluster'}/{one.receiver}" for one in collision.routes if one.project == project]
+    others = len(collision.routes) - len(own)
+    return ", ".join([*own, *([f"{others} receiver(s) of other projects"] if others else [])])
 
 
 def refused_test(reason: str) -> End:

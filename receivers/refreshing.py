@@ -44,8 +44,8 @@ class Asked:
     """A Warehouse that was to be asked: `requested_at` says when, if the API server took it; else `error` says why not.
 
     `token` is what was written into the annotation, `discovered_before` the `discoveredAt` that the Warehouse had when
-    it was asked, as far as we know. `retry_after` is how long the API server wants us to wait, in seconds; `gone`: there
-    is no such Warehouse.
+    it was asked, as far as we know. `retry_after` is how long the API server wants us to wait, in seconds; `gone`:
+    there is no such Warehouse.
     """
 
     key: WarehouseKey

@@ -176,10 +176,19 @@ def test_no_finding_holds_the_digest():
     assert DIGEST not in repr(findings)
 
 
-def test_who_shares_the_url_is_named():
-    finding = found(ReceiverFacts(sharers=("team/ab", "cluster/x"), last_push=NOON))["receiver.shared URL"]
+@pytest.mark.parametrize(
+    ("sharers", "named"),
+    [
+        (("shop/ab",), "that of shop/ab:"),
+        (("team/ab",), "that of a receiver of another project:"),
+        (("shop/ab", "team/ab", "cluster/x"), "that of shop/ab, 2 receivers of other projects:"),
+    ],
+    ids=["one's own", "another's", "both"],
+)
+def test_who_shares_the_url_is_named_to_who_may_know_him(sharers, named):
+    finding = found(ReceiverFacts(sharers=sharers, last_push=NOON))["receiver.shared URL"]
     assert finding.severity == "urgent"
-    assert "team/ab, cluster/x" in finding.reason
+    assert named in finding.reason
 
 
 class TestRetiredUrls:

@@ -53,3 +53,9 @@ def test_what_is_too_old_is_forgotten(database):
     new = Audit.objects.create(at=datetime.now(UTC), user="new", action="mute")
     Janitor(90).work()
     assert list(Audit.objects.filter(pk__in=[old.pk, new.pk])) == [new]
+
+
+def test_an_address_that_leads_before_all_time_is_the_first_page(signed_in):
+    browser = signed_in("admin")
+    browser.open("/audit?before=0001-01-01T00:00:00%2B10:00~00000000-0000-7000-8000-000000000000")
+    assert browser.status == 200

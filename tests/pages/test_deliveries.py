@@ -166,6 +166,18 @@ class TestNothing:
         assert "View history" in page
         assert 'href="/deliveries?repository=nobody%2Fever"' in page
 
+    @pytest.mark.parametrize("more", ["outcome=bad", "since=1h", "warehouse=main"])
+    def test_what_more_filters_leave_out_is_not_called_absent(self, signed_in, more):
+        page = signed_in("viewer").open(f"/deliveries?repository=example/came&{more}")
+        assert "has arrived" not in page
+        assert "Nothing matches" in page
+        assert 'href="/deliveries?repository=example%2Fcame"' in page
+
+    def test_who_does_not_see_all_is_told_so(self, signed_in):
+        page = signed_in("viewer:shop").open("/deliveries?repository=example/came")
+        assert "has arrived at a receiver of your projects" in page
+        assert "cluster receivers is shown to those who may see everything" in page
+
     def test_there_is_a_way_to_widen(self, signed_in, project):
         page = signed_in("viewer").open(f"/deliveries?project={project}&since=2h")
         assert "Nothing matches" in page

@@ -9,11 +9,14 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers.models import Audit
-from receivers.rules.resources import PROJECT_CONFIGS, PROJECTS
+from receivers.models import Audit, Delivery, Origin
+from receivers.pages.receiver_rows import masked
+from receivers.rules.outcomes import Outcome
+from receivers.rules.resources import PROJECT_CONFIGS, PROJECTS, PublishedUrl
 from tests.clusters import until
 from tests.deliveries import ended, routed
 from tests.product import DIGEST
+from tests.reading.rows import delivery, store
 from tests.worlds import image, push_body
 
 
@@ -165,3 +168,30 @@ def test_a_push_that_is_announced_again_and_again_is_one_recent_delivery(signed_
     recent = page.partition('id="recent"')[2]
     assert recent.count(f'href="/deliveries/{last.pk}"') == 1
     assert "announced this push 3 times" in recent
+
+
+def test_a_test_is_no_first_push(signed_in, product, world):
+    place = routed(product, world, image("example/waits"))
+    # What finds out that it is known is sent as Docker Hub does.
+    Delivery.objects.filter(project=place.name).delete()
+    store(delivery(place.name, origin=Origin.TEST, outcome=Outcome.DRY_RUN))
+    page = signed_in("viewer").open(f"/projects/{place.name}")
+    assert "waiting for the first push" in page
+    store(delivery(place.name, outcome=Outcome.FREIGHT))
+    page = signed_in("viewer").open(f"/projects/{place.name}")
+    assert "waiting for the first push" not in page
+
+
+@pytest.mark.parametrize(
+    ("path", "url", "shown"),
+    [
+        ("/dockerhub/" + 64 * "a", "https://h/dockerhub/" + 64 * "a", "https://h/dockerhub/…aaaaaa"),
+        ("/dockerhub/" + 64 * "a", "https://h/dockerhub/" + 64 * "a" + "/", "https://h/dockerhub/…aaaaaa"),
+        ("/dockerhub/" + 64 * "a", "", "/dockerhub/…aaaaaa"),
+        ("/dockerhub/" + 64 * "a", "https://h/dockerhub/" + 64 * "b", "…"),
+        ("/elsewhere", "https://h/elsewhere", "…"),
+    ],
+    ids=["url", "slash", "path", "two digests", "no digest"],
+)
+def test_no_mask_lets_a_digest_through(path, url, shown):
+    assert masked(PublishedUrl("hook", path, url)) == shown

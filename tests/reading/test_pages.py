@@ -16,7 +16,7 @@ from receivers.paging import InvalidCursor
 from receivers.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS
 from receivers.rules.outcomes import Outcome, Tone, tone
 from receivers.statements import insert
-from receivers.walking import LOOKED_AT, PORTIONS
+from receivers.walking import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
 from tests.reading.rows import START, delivery, some_name, store
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -199,6 +199,26 @@ def test_a_warehouse_shows_the_deliveries_it_was_asked_for_page_by_page(tag):
     found = pages(Filter(warehouse=(project, "w"), tag=tag), size=30)
     wanted = [row for row in reversed(rows) if tag in {"", row.tag}]
     assert [pk for page in found for pk in ids(page.rows)] == ids(wanted)
+
+
+def test_what_a_warehouse_was_asked_for_long_ago_is_found_by_looking_further():
+    project = some_name()
+    count = REFRESHES_LOOKED_AT + 150
+    old_and_bad = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
+    fields = [old_and_bad if n < 40 else {"outcome": Outcome.FREIGHT} for n in range(count)]
+    rows = store(*(delivery(project, n, **more) for n, more in enumerate(fields)))
+    keys = [delivery("", n).pk for n in range(count)]
+    refreshes = [
+        Refresh(id=key, delivery=row, project=project, warehouse="w")
+        for key, row in zip(keys, rows, strict=True)
+    ]
+    for start in range(0, count, 500):
+        insert(refreshes[start : start + 500])
+    found = pages(Filter(warehouse=(project, "w")), size=400)
+    assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
+    assert any(page.looked_to for page in found)
+    bad = pages(Filter(warehouse=(project, "w"), outcomes=frozenset({Outcome.NOT_HANDLED})), size=100)
+    assert [pk for page in bad for pk in ids(page.rows)] == ids(reversed(rows[:40]))
 
 
 def test_a_warehouse_that_was_asked_twice_for_a_delivery_shows_it_once():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from receivers.filters import Filter
 from receivers.finishing import claim_pending
@@ -161,3 +164,23 @@ class TestMany:
     def test_a_rate_out_of_range_is_refused(self, rate):
         with pytest.raises(ValueError, match=r"from 0\.1 to 100 a second"):
             redeliver_all(Filter(), "ada", rate=rate)
+
+
+def test_who_presses_twice_sends_each_once(database):
+    project = some_name()
+    body = {"outcome": Outcome.FAILED, "body": b"{}"}
+    store(*(delivery(project, number, tag=str(number), **body) for number in range(200)))
+    together = threading.Barrier(2)
+
+    def press():
+        together.wait(10)
+        batch = redeliver_all(Filter.parse({"project": project, **BAD}), "ada")
+        connection.close()
+        return batch
+
+    with ThreadPoolExecutor(2) as pool:
+        batches = [one.result() for one in [pool.submit(press) for _ in range(2)]]
+    assert Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).count() == 200
+    assert sum(len(batch.deliveries) for batch in batches) == 200
+    for batch in batches:
+        assert [one.original_id for one in batch.deliveries] == [one.pk for one in batch.originals]

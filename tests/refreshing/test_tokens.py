@@ -22,7 +22,11 @@ def test_a_token_is_rfc_3339_in_utc_with_microseconds():
     assert parse_time(format_token(NOW)) == NOW
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2026-05-05T12:00:00"], ids=["empty", "words", "no zone"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "2026-05-05T12:00:00", "9999-12-31T23:59:59-08:00"],
+    ids=["empty", "words", "no zone", "beyond all years"],
+)
 def test_any_text_may_be_a_token_but_not_every_token_is_a_time(text):
     assert parse_time(text) is None
 
@@ -44,3 +48,11 @@ def test_tokens_grow_within_one_microsecond_and_after_the_clock_went_back():
     tokens = tokens_at(NOW, NOW, NOW - timedelta(days=1), NOW + timedelta(seconds=1))
     made = [tokens.make("") for _ in range(4)]
     assert made == sorted(set(made))
+
+
+def test_a_clock_that_is_ahead_elsewhere_puts_nobody_else_ahead():
+    tokens = tokens_at(NOW, NOW, NOW)
+    ahead = format_token(NOW + timedelta(minutes=59))
+    first, again = tokens.make(ahead), tokens.make(ahead)
+    assert NOW + timedelta(minutes=59) < first < again
+    assert tokens.make("") < NOW + timedelta(seconds=1)
