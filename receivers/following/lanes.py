@@ -145,9 +145,10 @@ class Lanes:
 
     def leave(self, ids: Collection[UUID]) -> None:
         """Follow these refreshes no more, wherever they are."""
+        unwanted = set(ids)
         with self._changed:
             for key, lane in list(self._lanes.items()):
-                gone = lane.rows.keys() & set(ids)
+                gone = lane.rows.keys() & unwanted
                 for pk in gone:
                     del lane.rows[pk]
                 self._count -= len(gone)

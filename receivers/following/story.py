@@ -17,9 +17,8 @@ from receivers.rules.push import Push
 from receivers.rules.story import Ended, Lost, Patience, Request, Step, Waiting
 from receivers.rules.times import parse_time
 
-MOST_EVENTS: Final = (
-    60  # of one story; beyond, what was lost is not told: all else is bounded, and counted by
-)
+# Of one story. Beyond, what was lost is told no more; all else is bounded, and attempts are counted by it.
+MOST_EVENTS: Final = 60
 JITTER: Final = 0.25  # of a delay, added at random: many stories that begin together must not go on in step
 ASKED_AGAIN: Final = "asked again"
 NOT_REQUESTED: Final = "not requested"
