@@ -55,7 +55,7 @@ class Spool:
         self._sizes: dict[UUID, int] = {}
         self._in_hand: set[UUID] = set()
         self.problem = ""
-        self._full = False
+        self._failed = False
 
     def __len__(self) -> int:
         """Return how many deliveries wait for the database."""
@@ -65,14 +65,13 @@ class Spool:
     def has_room(self) -> bool:
         """Say whether another delivery can be kept, as far as is known without trying."""
         with self._lock:
-            size = sum(self._sizes.values())
-        return not self.problem and not self._full and len(self) < MOST_DELIVERIES and size < MOST_BYTES
+            return not self.problem and not self._failed and self._fits()
 
     def open(self) -> None:
         """Make the directory if need be, and learn what is in it. If it cannot be used, `problem` says why."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            found = {path: path.stat() for path in self._directory.iterdir()}
+            found = {path: stat for path in self._directory.iterdir() if (stat := _stat(path))}
             for path, stat in found.items():
                 if path.suffix == HALF_WRITTEN and time.time() - stat.st_mtime > HALF_WRITTEN_SECONDS:
                     path.unlink(missing_ok=True)
@@ -88,7 +87,7 @@ class Spool:
         """Write a delivery and have it in hand. Returns when it is synced to disk. Raises `NotKept`."""
         data = serializers.serialize("json", [delivery], cls=_Exactly).encode()
         with self._lock:
-            if self.problem or len(self) >= MOST_DELIVERIES or sum(self._sizes.values()) >= MOST_BYTES:
+            if self.problem or not self._fits():
                 raise NotKept(self.problem or f"{len(self)} deliveries wait for the database already")
             self._sizes[delivery.pk] = len(data)
             self._in_hand.add(delivery.pk)
@@ -96,11 +95,11 @@ class Spool:
             self._write(self._path(delivery.pk), data)
         except OSError as error:
             with self._lock:
-                self._full = True
+                self._failed = True
                 self._sizes.pop(delivery.pk)
                 self._in_hand.discard(delivery.pk)
             raise NotKept(f"{self._directory} cannot be written: {error}") from error
-        self._full = False
+        self._failed = False
 
     def settle(self, delivery: UUID, error: Exception | None) -> None:
         """Take note of whether a delivery in hand is in the log now; if so its file goes. Never raises."""
@@ -138,6 +137,9 @@ class Spool:
             log.warning("%s stays although it is not needed any more: %s", path, error)
         with self._lock:
             self._sizes.pop(delivery, None)
+
+    def _fits(self) -> bool:
+        return len(self._sizes) < MOST_DELIVERIES and sum(self._sizes.values()) < MOST_BYTES
 
     def _path(self, delivery: UUID) -> Path:
         return self._directory / f"{delivery}.json"
@@ -186,6 +188,14 @@ class SpoolReader:
         else:
             self._spool.forget(key)
             log.info("delivery %s is stored, which came while the database was away", key)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return what is known of a file; None if it is gone: another process on the directory was quicker."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _key(path: Path) -> UUID | None:
