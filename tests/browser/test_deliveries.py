@@ -93,6 +93,22 @@ class TestLive:
             expect(row(page, shown)).to_contain_text("Freight", timeout=SOON)
             expect(page.locator("tbody tr")).to_have_count(45)
 
+    def test_a_row_that_matches_no_more_stays_while_somebody_reads(self, viewer: Visitor, database):
+        project = some_name()
+        first, second = store(*(delivery(project, n, outcome=Outcome.FAILED) for n in (2, 1)))
+        with viewer.page() as watched:
+            page = watched.open(f"/deliveries?project={project}&outcome=failed")
+            page.keyboard.press("j")
+            page.keyboard.press("j")
+            focused = row(page, second).get_by_role("link").first
+            expect(focused).to_be_focused()
+            with page.expect_response(lambda answer: answer.status == 200 and "seen=" in answer.url):
+                Delivery.objects.filter(pk=first.pk).update(outcome=Outcome.FREIGHT)
+            expect(row(page, first)).to_be_visible()
+            expect(focused).to_be_focused()
+            page.evaluate("document.activeElement.blur()")
+            expect(row(page, first)).to_have_count(0, timeout=SOON)
+
     def test_older_pages_stand_still(self, viewer: Visitor, database):
         project = some_name()
         store(*(delivery(project, n, outcome=Outcome.NO_MATCH) for n in range(60)))
