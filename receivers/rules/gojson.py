@@ -40,8 +40,9 @@ class Field(Enum):
 Shape: TypeAlias = "Mapping[str, Field | Shape]"
 """The known fields of an object, by their names: ASCII and in lower case."""
 
+# What is repeated possessively is atomic, too: before 3.11.5 Python may else take half of a repetition (gh-106052).
 _SPACE: Final = r"[ \t\n\r]*+"
-_STRING: Final = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
+_STRING: Final = r'"[^"\\\x00-\x1f]*+(?:(?>\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+))*+"'
 _NUMBER: Final = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
 _SCALAR: Final = rf"(?:{_STRING}|{_NUMBER}|true|false|null)"
 
@@ -52,8 +53,8 @@ _END: Final = {"{": re.compile(rf"{_SPACE}\}}"), "[": re.compile(rf"{_SPACE}\]")
 _SPACES: Final = re.compile(_SPACE)
 # In what nobody reads, runs of simple members are passed over in one step.
 _RUN: Final = {
-    "{": re.compile(rf"(?:{_SPACE}{_STRING}{_SPACE}:{_SPACE}{_SCALAR}{_SPACE},)*+"),
-    "[": re.compile(rf"(?:{_SPACE}{_SCALAR}{_SPACE},)*+"),
+    "{": re.compile(rf"(?:(?>{_SPACE}{_STRING}{_SPACE}:{_SPACE}{_SCALAR}{_SPACE},))*+"),
+    "[": re.compile(rf"(?:(?>{_SPACE}{_SCALAR}{_SPACE},))*+"),
 }
 _CLOSING: Final = {"{": "}", "[": "]"}
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
