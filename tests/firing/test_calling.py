@@ -37,7 +37,7 @@ def test_what_is_sent_is_a_post_with_the_body_and_the_headers():
     with serving(lambda server: server.answer(reply("Server: shop", "X-Kargoweb-Delivery: abc"))) as server:
         heard = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
     assert (heard.status, heard.body, heard.delivery, heard.server) == (200, "{}", "abc", "shop")
-    [request] = server.requests
+    request = b"".join(server.requests)  # head and body may come apart
     assert request.startswith(f"POST {SECRET} HTTP/1.1\r\n".encode())
     assert f"Host: 127.0.0.1:{server.port}".encode() in request
     assert b"X-Kargoweb-Test: t1cket" in request
