@@ -42,14 +42,14 @@
     if (!detail.shouldSwap) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
   });
   const copy = async (button) => {
-    const label = button.querySelector("span");
+    const label = button.querySelector("span"), said = (label.dataset.said ??= label.textContent);
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
       label.textContent = "Copied";
     } catch {
       label.textContent = "Select it and copy";
     }
-    setTimeout(() => { label.textContent = "Copy"; }, 2000);
+    setTimeout(() => { label.textContent = said; }, 2000);
   };
   const choose = (theme) => {
     root.dataset.theme = theme;

@@ -110,13 +110,14 @@ def pictures(demo: Demo) -> tuple[Picture, ...]:
     """Return what is to be taken."""
     story = f"/deliveries/{demo.delivery_of('acme/storefront-api', '2.6.0')}"
     return (
-        Picture("project", "/projects/storefront", WIDE),
         Picture("deliveries", "/deliveries", WIDE),
         Picture("delivery", story, WIDE),
         Picture("delivery-phone", story, PHONE),
         Picture("deliveries-dark", "/deliveries", WIDE, dark=True),
         Picture("test-fire", "/projects/kargo-demo/receivers/dockerhub-receiver/test", WIDE),
+        # What needs attention is looked at anew when somebody has looked at it.
         Picture("attention", "/attention", WIDE),
+        Picture("project", "/projects/storefront", WIDE),
     )
 
 

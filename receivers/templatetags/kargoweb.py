@@ -168,13 +168,17 @@ def chart(drawing: Chart) -> SafeString:
 
 
 @register.simple_tag
-def copy_button(text: str, what: str) -> SafeString:
-    """Offer to copy `text`; `what` says what it is. Without JavaScript there is no button: the text is there."""
+def copy_button(text: str, what: str, word: str = "Copy") -> SafeString:
+    """Offer to copy `text`; `what` says what it is, after the `word` on the button.
+
+    Without JavaScript there is no button: the text is there.
+    """
     return format_html(
-        '<button type="button" class="quiet-button copy" data-copy="{}" hidden>{}<span>Copy</span>'
+        '<button type="button" class="quiet-button copy" data-copy="{}" hidden>{}<span>{}</span>'
         '<span class="unseen"> {}</span></button>',
         conditional_escape(text),
         _icon("clipboard-document"),
+        word,
         what,
     )
 
