@@ -121,8 +121,11 @@ class Follower:
         return self._lanes.ids()
 
     def leave(self, ids: Collection[UUID]) -> None:
-        """Follow these no more: another process does."""
+        """Follow these no more, and write nothing of them: another process does."""
         self._lanes.leave(ids)
+        with self._lock:
+            for pk in ids:
+                self._not_stored.pop(pk, None)
 
     def add_end_listener(self, listener: Callable[[Refresh], None]) -> None:
         """Have every refresh told that ends while this process follows it. Before the start."""
