@@ -31,6 +31,9 @@ def answered(delivery: Delivery, refreshes: Sequence[Refresh]) -> Answered:
     if not why and delivery.outcome == Outcome.REFRESHED:
         why = next((one.reason for one in refreshes if one.reason and not one.outcome), "")
     happened, to_do = sentence(known.means), sentence(known.to_do)
+    planned = [one.next_attempt_at for one in refreshes if one.next_attempt_at and not one.outcome]
+    if planned and delivery.outcome == Outcome.REFRESHED:
+        happened = f"Kargo was asked in vain so far, and is asked again at {min(planned):%H:%M:%S} UTC."
     return Answered(happened, "" if sentence(why) == happened else sentence(why), to_do)
 
 

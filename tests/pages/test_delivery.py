@@ -65,6 +65,17 @@ class TestAnswer:
         assert 'title="sha256:' + "1" * 64 in page
         assert "What to do" not in page
 
+    def test_what_is_to_be_asked_again_says_when(self, signed_in, database):
+        [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED, warehouses=1))
+        again = {
+            "next_attempt_at": START + timedelta(minutes=5),
+            "reason": "the registry does not list it yet",
+        }
+        story(row, state=RefreshState.HANDLED, ended_at=None, **again).save()
+        page = text_of(signed_in("viewer").open(f"/deliveries/{row.pk}"))
+        assert f"and is asked again at {again['next_attempt_at']:%H:%M:%S} UTC." in page
+        assert "Why: The registry does not list it yet." in page
+
     def test_every_warehouse_has_its_own_line(self, signed_in, database):
         [row] = store(delivery(some_name(), outcome=Outcome.NOT_HANDLED, reason="no answer", warehouses=2))
         story(row, warehouse="one", outcome=RefreshOutcome.FREIGHT, freight_alias="brave-bear").save()
