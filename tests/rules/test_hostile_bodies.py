@@ -11,7 +11,8 @@ from receivers.rules.kinds.errors import InvalidBody
 from receivers.rules.matching import verdicts
 from receivers.rules.resources import decode_warehouse
 
-SMALL = 64 << 10  # bytes; what may be built for a body beside its text
+# Bytes that may be built for a body beside its text: a quarter of it, for threads of other tests allocate meanwhile.
+SMALL = MAX_BODY // 4
 
 
 def filled(start, piece, end=b""):
