@@ -66,8 +66,7 @@ def _way_back(request: HttpRequest) -> str:
         return request.get_full_path()
     origin = request.headers.get("Referer", "")
     known = url_has_allowed_host_and_scheme(origin, {request.get_host()}, require_https=request.is_secure())
-    parts = urlsplit(origin)
-    return f"{parts.path}?{parts.query}" if known and parts.query else (parts.path if known else "/")
+    return urlsplit(origin)._replace(scheme="", netloc="", fragment="").geturl() if known else "/"
 
 
 def allowed(request: HttpRequest, action: Action, project: str) -> None:

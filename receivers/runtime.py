@@ -129,6 +129,13 @@ class Runtime:
             answer_timeout=configuration.answer_timeout,
             finish_after=configuration.finish_after,
         )
+        secrets = self._look_after(configuration)
+        # It writes, and so tells whether the database can be written to.
+        self._life = Job("owner", Adoption(self.owner, self.follower).work, pause=2.0)
+        self._jobs = self._work(configuration, urls, secrets)
+
+    def _look_after(self, configuration: Configuration) -> SecretChecks:
+        """Make what tells whether all is well; return what compares Secrets."""
         self.heartbeats = Heartbeats(self.mirror.cluster, configuration.kargo_namespace)
         secrets = SecretChecks(self.mirror, configuration.system_namespace)
         shortest = timedelta(seconds=configuration.kargo_min_interval)
@@ -137,9 +144,7 @@ class Runtime:
         self.missed = MissedPushWatch(self.mirror, self.freight)
         self.mirror.add_listener(self.missed.note_change)
         self.freight.add_listener(self.missed.note_freight)
-        # It writes, and so tells whether the database can be written to.
-        self._life = Job("owner", Adoption(self.owner, self.follower).work, pause=2.0)
-        self._jobs = self._work(configuration, urls, secrets)
+        return secrets
 
     def _work(self, configuration: Configuration, urls: ReceiverUrls, secrets: SecretChecks) -> list[Job]:
         """Return what is done again and again, each in a thread of its own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.client import OK
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,8 +22,6 @@ from receivers.rules.outcomes import Outcome
 
 PART: Final = "story"
 EVERY: Final = "2s"  # somebody waits for it
-STOP_POLLING: Final = 286
-"""With this status HTMX puts the part in place and does not ask again (htmx.org/docs/#polling)."""
 
 
 @page
@@ -36,10 +33,7 @@ def delivery(request: Any, pk: UUID) -> HttpResponse:
     ended = timeline.has_ended(found, told.refreshes)
     part = live.part(request, "_delivery_story.html", _story(told))
     if request.htmx.target == PART:
-        answer = live.answer(request, part, every=EVERY)
-        if ended and answer.status_code == OK:  # with 286 HTMX would put the nothing of a 204 in its place
-            answer.status_code = STOP_POLLING
-        return answer
+        return live.answer(request, part, every=EVERY, ended=ended)
     return render(request, "delivery.html", _context(request, told) | {"part": part, "ended": ended})
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from http.client import OK
 from typing import Any, Final
 
 from django.contrib import messages
@@ -24,7 +23,6 @@ from receivers.access import Action, allowed, page
 from receivers.filters import Filter, read_moment
 from receivers.models import Delivery, Origin
 from receivers.pages import live
-from receivers.pages.delivery import STOP_POLLING
 from receivers.pages.filter_form import FilterForm, read_form
 from receivers.redelivering import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
 from receivers.rules.outcomes import Tone, tone
@@ -79,12 +77,7 @@ def redelivered(request: Any) -> HttpResponse:
         raise Http404
     part = live.part(request, "_progress.html", context)
     if request.htmx.target == PART:
-        answer = live.answer(request, part, every=EVERY)
-        if (
-            not context["open"] and answer.status_code == OK
-        ):  # with 286 HTMX would put the nothing of a 204 in its place
-            answer.status_code = STOP_POLLING
-        return answer
+        return live.answer(request, part, every=EVERY, ended=not context["open"])
     return render(request, "redelivered.html", {"part": part, "every": EVERY, "at": at, **context})
 
 

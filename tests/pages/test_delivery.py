@@ -17,6 +17,7 @@ from receivers.rules.answers import MAX_BODY
 from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.seeing import REFRESHES_TOLD
 from tests.deliveries import ended, of_project, routed
+from tests.pages.visiting import SEEN_FIELD
 from tests.product import DIGEST
 from tests.reading.rows import START, delivery, some_name, store
 from tests.worlds import image, push_body
@@ -75,6 +76,19 @@ class TestAnswer:
         page = text_of(signed_in("viewer").open(f"/deliveries/{row.pk}"))
         assert f"and is asked again at {again['next_attempt_at']:%H:%M:%S} UTC." in page
         assert "Why: The registry does not list it yet." in page
+
+    def test_as_it_ends_the_last_news_is_shown_and_nothing_is_put_in_its_place(self, signed_in, database):
+        [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED, warehouses=1))
+        story(row, state=RefreshState.HANDLED, ended_at=None).save()
+        browser, address = signed_in("viewer"), f"/deliveries/{row.pk}"
+        before = SEEN_FIELD.findall(browser.open(address))[0]
+        Refresh.objects.filter(delivery=row).update(outcome=RefreshOutcome.FREIGHT, ended_at=START)
+        Delivery.objects.filter(pk=row.pk).update(outcome=Outcome.FREIGHT)
+        part = browser.part(f"{address}?seen={before}", "story")
+        assert (browser.status, "It became Freight" in part) == (286, True)
+        # HTMX may have asked once more meanwhile: with 286 it would show the nothing that it gets.
+        assert browser.part(f"{address}?seen={SEEN_FIELD.findall(part)[0]}", "story") == ""
+        assert browser.status == 204
 
     def test_every_warehouse_has_its_own_line(self, signed_in, database):
         [row] = store(delivery(some_name(), outcome=Outcome.NOT_HANDLED, reason="no answer", warehouses=2))
