@@ -16,11 +16,15 @@ from receivers.models import Audit, Delivery, Origin, Refresh
 from receivers.rules.answers import MAX_BODY
 from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.seeing import REFRESHES_TOLD
+from receivers.tokens import utc_now
 from tests.deliveries import ended, of_project, routed
 from tests.pages.visiting import SEEN_FIELD
 from tests.product import DIGEST
 from tests.reading.rows import START, delivery, some_name, store
 from tests.worlds import image, push_body
+
+# A refresh that has not ended, and that no serving process takes up.
+OPEN = {"state": RefreshState.WAITING, "ended_at": None}
 
 
 def pushed(product, place, body, **headers):
@@ -68,18 +72,15 @@ class TestAnswer:
 
     def test_what_is_to_be_asked_again_says_when(self, signed_in, database):
         [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED, warehouses=1))
-        again = {
-            "next_attempt_at": START + timedelta(minutes=5),
-            "reason": "the registry does not list it yet",
-        }
-        story(row, state=RefreshState.HANDLED, ended_at=None, **again).save()
+        at = utc_now() + timedelta(minutes=5)
+        story(row, **OPEN, next_attempt_at=at, reason="the registry does not list it yet").save()
         page = text_of(signed_in("viewer").open(f"/deliveries/{row.pk}"))
-        assert f"and is asked again at {again['next_attempt_at']:%H:%M:%S} UTC." in page
+        assert f"and is asked again at {at:%H:%M:%S} UTC." in page
         assert "Why: The registry does not list it yet." in page
 
     def test_as_it_ends_the_last_news_is_shown_and_nothing_is_put_in_its_place(self, signed_in, database):
         [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED, warehouses=1))
-        story(row, state=RefreshState.HANDLED, ended_at=None).save()
+        story(row, **OPEN).save()
         browser, address = signed_in("viewer"), f"/deliveries/{row.pk}"
         before = SEEN_FIELD.findall(browser.open(address))[0]
         Refresh.objects.filter(delivery=row).update(outcome=RefreshOutcome.FREIGHT, ended_at=START)
