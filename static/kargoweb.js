@@ -28,7 +28,6 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && (event.target.getAttribute("hx-trigger") ?? "").startsWith("every")) event.preventDefault();
   });
-
   // A list that somebody reads does not move: its rows change in their places, new ones are counted and wait.
   const reads = (list) => document.querySelector("[data-pause][aria-pressed=true]") || list.getBoundingClientRect().top < 0 || list.matches(":hover, :focus-within");
   document.addEventListener("htmx:beforeSwap", ({ target: list, detail }) => {
