@@ -13,7 +13,7 @@ from kargoweb import VERSION
 from receivers import calling
 from receivers.calling import Heard, NotReached, Step, TooManyCalls
 from receivers.intake import Intake
-from receivers.kargo import Mirror
+from receivers.kargo.mirror import Mirror
 from receivers.models import Delivery, new_id
 from receivers.records import Call
 from receivers.rules.kinds import KINDS

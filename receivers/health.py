@@ -9,25 +9,20 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from receivers import health_log, mutes
-from receivers.kargo import Collision, Freshness, Heartbeats, Mirror
+from receivers.kargo.heartbeats import Heartbeats
+from receivers.kargo.mirror import Mirror
+from receivers.kargo.snapshot import Collision
+from receivers.kargo.watcher import Freshness
 from receivers.kept import Kept
 from receivers.receiver_secrets import SecretChecks
-from receivers.rules.health import (
-    Finding,
-    Look,
-    MissedPushes,
-    ReceiverFacts,
-    WarehouseFacts,
-    covered_projects,
-    is_local,
-    local_installation,
-    most_urgent_first,
-    orphaned_calls,
-    receiver_findings,
-    unreadable,
-    warehouse_findings,
-)
 from receivers.rules.health.calls import RetiredCalls
+from receivers.rules.health.cluster import local_installation, unreadable
+from receivers.rules.health.finding import Finding, most_urgent_first
+from receivers.rules.health.look import Look
+from receivers.rules.health.reach import is_local
+from receivers.rules.health.receivers import ReceiverFacts, orphaned_calls, receiver_findings
+from receivers.rules.health.subscribed import covered_projects
+from receivers.rules.health.warehouses import MissedPushes, WarehouseFacts, warehouse_findings
 from receivers.rules.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.tokens import utc_now
 

@@ -16,9 +16,9 @@ from django.db.models.functions import Concat
 
 from receivers.models import DOCKER_HUBS, UNDERSTOOD, Delivery, MissedPush, ReceiverUrl
 from receivers.rules.announcing import SPELLINGS
-from receivers.rules.health import MissedPushes
 from receivers.rules.health.calls import RetiredCalls
 from receivers.rules.health.rhythm import DAYS
+from receivers.rules.health.warehouses import MissedPushes
 from receivers.rules.outcomes import Outcome
 
 RECENT: Final = timedelta(days=1)

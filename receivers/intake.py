@@ -16,9 +16,11 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from receivers.explaining import explain
-from receivers.following import Follower, close_deliveries
+from receivers.following.closing import close_deliveries
+from receivers.following.follower import Follower
 from receivers.grouping import Grouping
-from receivers.kargo import Mirror, Route
+from receivers.kargo.mirror import Mirror
+from receivers.kargo.snapshot import Route
 from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery, Origin, new_id, storable
 from receivers.receiver_urls import ReceiverUrls

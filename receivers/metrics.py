@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from receivers.kargo import FreightWatch, Mirror
+from receivers.kargo.freight import FreightWatch
+from receivers.kargo.mirror import Mirror
 from receivers.models import Refresh
 from receivers.rules.outcomes import RefreshOutcome
 

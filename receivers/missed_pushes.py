@@ -22,11 +22,13 @@ from django.db.models import F
 
 from receivers.cluster.errors import ClusterError
 from receivers.health_log import MOST_MISSED, PUSH_BEFORE, still_missed
-from receivers.kargo import FreightWatch, Mirror, WarehouseKey
+from receivers.kargo.freight import FreightWatch
+from receivers.kargo.mirror import Mirror
+from receivers.kargo.snapshot import WarehouseKey
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
 from receivers.rules.announcing import announced, is_new, moves, spellings
 from receivers.rules.artifacts import Artifact, Freight, decode_freight
-from receivers.rules.health import covered_projects
+from receivers.rules.health.subscribed import covered_projects
 from receivers.rules.outcomes import Outcome
 from receivers.rules.resources import FREIGHTS, Resource, Warehouse
 from receivers.rules.subscriptions import Subscription

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound
-from receivers.kargo import Mirror
-from receivers.rules.health import SecretState
+from receivers.kargo.mirror import Mirror
+from receivers.rules.health.receivers import SecretState
 from receivers.rules.kinds import KINDS
 from receivers.rules.receiver_path import digest
 from receivers.rules.resources import SECRETS, Receiver

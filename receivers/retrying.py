@@ -10,7 +10,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
-from receivers.following import close_deliveries
+from receivers.following.closing import close_deliveries
 from receivers.following.story import NOT_REQUESTED, end, tell
 from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh, storable

@@ -15,11 +15,15 @@ from kargoweb import VERSION
 from kargoweb.configuration import Configuration
 from receivers.cluster.client import connect
 from receivers.finishing import Finisher
-from receivers.following import Adoption, Corrector, Follower, Owner, replica_id
+from receivers.following.corrections import Corrector
+from receivers.following.follower import Follower
+from receivers.following.owners import Adoption, Owner, replica_id
 from receivers.health import Health
 from receivers.intake import Intake
 from receivers.janitor import BookKeeper, Janitor
-from receivers.kargo import FreightWatch, Heartbeats, Mirror
+from receivers.kargo.freight import FreightWatch
+from receivers.kargo.heartbeats import Heartbeats
+from receivers.kargo.mirror import Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
 from receivers.metrics import Gauges, Metrics

@@ -4,11 +4,3 @@
 mirror does not keep; `story` writes a refresh's row; `owners` shares the rows among serving processes; `closing` brings
 deliveries up to date; `corrections` sees to Freight that comes late. The rules are in `receivers.rules.following`.
 """
-
-from receivers.following.closing import close_deliveries
-from receivers.following.corrections import Corrector
-from receivers.following.follower import Follower
-from receivers.following.owners import Adoption, Owner, replica_id
-from receivers.following.story import Followed
-
-__all__ = ["Adoption", "Corrector", "Followed", "Follower", "Owner", "close_deliveries", "replica_id"]

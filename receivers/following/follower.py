@@ -22,7 +22,9 @@ from receivers.following.story import (
     note_step,
     note_waiting,
 )
-from receivers.kargo import FreightWatch, Mirror, WarehouseKey
+from receivers.kargo.freight import FreightWatch
+from receivers.kargo.mirror import Mirror
+from receivers.kargo.snapshot import WarehouseKey
 from receivers.log_writer import LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh
 from receivers.refreshing import RefreshSender

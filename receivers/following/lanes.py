@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from receivers.following.story import Followed
-from receivers.kargo import WarehouseKey
+from receivers.kargo.snapshot import WarehouseKey
 from receivers.rules.conditions import discovery_failure
 from receivers.rules.following import is_handled
 from receivers.rules.resources import Warehouse

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
-from receivers.rules.health import Heartbeat
+from receivers.rules.health.warehouses import Heartbeat
 from receivers.rules.resources import LEASES
 from receivers.rules.times import parse_time
 

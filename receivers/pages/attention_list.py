@@ -16,7 +16,8 @@ from receivers import audit, mutes, runtime
 from receivers.access import Action, allowed, may, page
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, finding_row
-from receivers.rules.health import Finding, Group, Look, Severity, grouped
+from receivers.rules.health.finding import Finding, Severity
+from receivers.rules.health.look import Group, Look, grouped
 from receivers.rules.health.titles import title
 
 FEW: Final = (

@@ -17,7 +17,7 @@ from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, Of, by_subject
 from receivers.pages.receiver_rows import ReceiverRow, receiver_rows
 from receivers.pages.warehouse_rows import warehouse_rows
-from receivers.rules.health import Subject
+from receivers.rules.health.finding import Subject
 from receivers.rules.resources import ReceiverConfig, Warehouse
 from receivers.templatetags.kargoweb import project_url
 

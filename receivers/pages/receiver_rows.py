@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from receivers.pages.finding_rows import FindingRow, Of
 from receivers.reads import ReceiverKey
-from receivers.rules.health import Subject
+from receivers.rules.health.finding import Subject
 from receivers.rules.kinds import KINDS
 from receivers.rules.resources import PublishedUrl, Receiver, ReceiverConfig
 

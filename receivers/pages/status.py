@@ -19,7 +19,7 @@ from kargoweb import VERSION
 from receivers import database_facts, runtime
 from receivers.access import Action, allowed, may, page
 from receivers.following.owners import DEAD_AFTER
-from receivers.kargo import Freshness
+from receivers.kargo.watcher import Freshness
 from receivers.pages import live
 from receivers.permissions import Permissions, Reviews
 from receivers.rules.permissions import Need, rbac

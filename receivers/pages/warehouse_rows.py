@@ -11,7 +11,7 @@ from receivers import reads
 from receivers.models import Refresh
 from receivers.pages.finding_rows import FindingRow, Of
 from receivers.rules.coverage import covering, is_on_docker_hub
-from receivers.rules.health import Subject
+from receivers.rules.health.finding import Subject
 from receivers.rules.outcomes import RefreshOutcome
 from receivers.rules.resources import ReceiverConfig, Warehouse
 from receivers.rules.subscriptions import Subscription

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from receivers.rules.artifacts import Artifact, Freight
-from receivers.rules.health import is_official, on_docker_hub
+from receivers.rules.health.subscribed import is_official, on_docker_hub
 from receivers.rules.resources import Warehouse
 from receivers.rules.subscriptions import Subscription
 

@@ -15,7 +15,7 @@ from heroicons.templatetags.heroicons import heroicon_mini
 
 from receivers.rules import spans, wording
 from receivers.rules.charts import Chart
-from receivers.rules.health import Severity
+from receivers.rules.health.finding import Severity
 from receivers.rules.matching import Result
 from receivers.rules.outcomes import Tone, tone
 from receivers.tokens import utc_now

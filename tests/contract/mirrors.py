@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from receivers.cluster.client import Cluster, connect
-from receivers.kargo import Mirror, Pauses
+from receivers.kargo.mirror import Mirror
+from receivers.kargo.pauses import Pauses
 from receivers.rules.resources import (
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,

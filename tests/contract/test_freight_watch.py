@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from receivers.cluster.client import connect
-from receivers.kargo import FreightWatch
-from receivers.kargo.freight import OVERLAP
+from receivers.kargo.freight import OVERLAP, FreightWatch
 from receivers.rules.artifacts import Freight
 from receivers.rules.resources import FREIGHTS
 from receivers.tokens import utc_now

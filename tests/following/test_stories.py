@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from receivers.following import Corrector, Followed, Owner, close_deliveries
-from receivers.following.story import LOST, MOST_EVENTS, NOT_REQUESTED, note_asked_again, tell
+from receivers.following.closing import close_deliveries
+from receivers.following.corrections import Corrector
+from receivers.following.owners import Owner
+from receivers.following.story import LOST, MOST_EVENTS, NOT_REQUESTED, Followed, note_asked_again, tell
 from receivers.log_writer import LogWriter
 from receivers.models import Delivery, Refresh, Replica, new_id
 from receivers.refreshing import Asked

@@ -6,14 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from receivers.rules.health import (
-    Finding,
-    Severity,
-    Subject,
-    local_installation,
-    most_urgent_first,
-    unreadable,
-)
+from receivers.rules.health.cluster import local_installation, unreadable
+from receivers.rules.health.finding import Finding, Severity, Subject, most_urgent_first
 
 ONE = Finding(
     Severity.WARNING, "receiver.silent", "shop", Subject.RECEIVER, "hook", "It is silent.", "Look.", "monday"

@@ -14,10 +14,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from receivers.health import Health
-from receivers.kargo import Heartbeats
+from receivers.kargo.heartbeats import Heartbeats
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
 from receivers.receiver_secrets import SecretChecks
-from receivers.rules.health import Finding
+from receivers.rules.health.finding import Finding
 from receivers.rules.outcomes import Outcome
 from receivers.rules.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.tokens import utc_now

@@ -9,7 +9,8 @@ from itertools import product
 
 import pytest
 
-from receivers.rules.health import Finding, Look, Muted, Severity, Subject, grouped, most_urgent_first
+from receivers.rules.health.finding import Finding, Severity, Subject, most_urgent_first
+from receivers.rules.health.look import Look, Muted, grouped
 from receivers.rules.health.titles import TITLES
 from tests.clusters import ROOT
 

@@ -10,7 +10,7 @@ import pytest
 from receivers import mutes
 from receivers.kept import Kept
 from receivers.models import Mute
-from receivers.rules.health import Finding, Severity, Subject
+from receivers.rules.health.finding import Finding, Severity, Subject
 from receivers.tokens import utc_now
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from receivers.rules.health import Finding, ReceiverFacts, SecretState, orphaned_calls, receiver_findings
 from receivers.rules.health.calls import RetiredCalls
+from receivers.rules.health.finding import Finding
+from receivers.rules.health.receivers import ReceiverFacts, SecretState, orphaned_calls, receiver_findings
 from receivers.rules.health.rhythm import Silence, unusual_silence
 from receivers.rules.resources import decode_config
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from receivers.receiver_secrets import SecretChecks
-from receivers.rules.health import SecretState
+from receivers.rules.health.receivers import SecretState
 from receivers.rules.resources import SECRETS
 from tests.clusters import PATIENCE, until
 from tests.contract.mirrors import mirrored

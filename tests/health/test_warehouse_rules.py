@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receivers.rules.health import Finding, Heartbeat, MissedPushes, WarehouseFacts, warehouse_findings
+from receivers.rules.health.finding import Finding
 from receivers.rules.health.intervals import format_duration, parse_duration
+from receivers.rules.health.warehouses import Heartbeat, MissedPushes, WarehouseFacts, warehouse_findings
 from receivers.rules.resources import decode_warehouse
 from tests.worlds import image
 

@@ -17,9 +17,10 @@ from django.db import DatabaseError, InterfaceError
 from kargoweb.configuration import Configuration
 from receivers.cluster.client import connect
 from receivers.health import Health
-from receivers.kargo import Heartbeats, Mirror
+from receivers.kargo.heartbeats import Heartbeats
+from receivers.kargo.mirror import Mirror
 from receivers.receiver_secrets import SecretChecks
-from receivers.rules.health import Finding, Severity
+from receivers.rules.health.finding import Finding, Severity
 from receivers.rules.wording import quoted
 
 PATIENCE: Final = 60.0  # seconds for the cluster to be listed; 10,000 Warehouses take a few
