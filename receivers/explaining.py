@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from receivers.kargo.mirror import Mirror
+from receivers.cluster.cache import Mirror
 from receivers.rules.matching import Result, Verdict, other_verdicts, out_of_scope, to_refresh, verdicts
 from receivers.rules.push import Push
 from receivers.rules.resources import Warehouse

@@ -12,8 +12,8 @@ from uuid import UUID
 from kargoweb import VERSION
 from receivers import calling
 from receivers.calling import Heard, NotReached, Step, TooManyCalls
+from receivers.cluster.cache import Mirror
 from receivers.intake import Intake
-from receivers.kargo.mirror import Mirror
 from receivers.models import Delivery, new_id
 from receivers.records import Call
 from receivers.rules.kinds import KINDS

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from receivers import health_log, mutes
-from receivers.kargo.heartbeats import Heartbeats
-from receivers.kargo.mirror import Mirror
-from receivers.kargo.snapshot import Collision
-from receivers.kargo.watcher import Freshness
+from receivers.cluster.cache import Mirror
+from receivers.cluster.heartbeats import Heartbeats
+from receivers.cluster.reflector import Freshness
+from receivers.cluster.snapshot import Collision
 from receivers.kept import Kept
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.calls import RetiredCalls

@@ -15,12 +15,12 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
+from receivers.cluster.cache import Mirror
+from receivers.cluster.snapshot import Route
 from receivers.explaining import explain
 from receivers.following.closing import close_deliveries
 from receivers.following.follower import Follower
 from receivers.grouping import Grouping
-from receivers.kargo.mirror import Mirror
-from receivers.kargo.snapshot import Route
 from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery, Origin, new_id, storable
 from receivers.receiver_urls import ReceiverUrls

@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from receivers.kargo.mirror import Mirror
+from receivers.cluster.cache import Mirror
 from receivers.models import Audit, Delivery
 from receivers.receiver_urls import ReceiverUrls
 from receivers.rules.resources import ReceiverConfig

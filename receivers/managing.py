@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
-from receivers.kargo.mirror import Mirror
 from receivers.receiver_secrets import ReceiverProblem, read_secret
 from receivers.rules.receiver_path import digest, receiver_path, receiver_url
 from receivers.rules.receiver_status import desired_status

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from receivers.kargo.freight import FreightWatch
-from receivers.kargo.mirror import Mirror
+from receivers.cluster.cache import Mirror
+from receivers.cluster.freight_watch import FreightWatch
 from receivers.models import Refresh
 from receivers.rules.outcomes import RefreshOutcome
 

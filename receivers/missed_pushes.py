@@ -20,11 +20,11 @@ from typing import Any, Final
 
 from django.db.models import F
 
+from receivers.cluster.cache import Mirror
 from receivers.cluster.errors import ClusterError
+from receivers.cluster.freight_watch import FreightWatch
+from receivers.cluster.snapshot import WarehouseKey
 from receivers.health_log import MOST_MISSED, PUSH_BEFORE, still_missed
-from receivers.kargo.freight import FreightWatch
-from receivers.kargo.mirror import Mirror
-from receivers.kargo.snapshot import WarehouseKey
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
 from receivers.rules.announcing import announced, is_new, moves, spellings
 from receivers.rules.artifacts import Artifact, Freight, decode_freight

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from receivers import runtime
-from receivers.kargo.mirror import Mirror
+from receivers.cluster.cache import Mirror
 from receivers.rules import answers
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any, Final
 
+from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound
-from receivers.kargo.mirror import Mirror
 from receivers.rules.health.receivers import SecretState
 from receivers.rules.kinds import KINDS
 from receivers.rules.receiver_path import digest

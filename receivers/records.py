@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from receivers.kargo.snapshot import Collision, Route
+from receivers.cluster.snapshot import Collision, Route
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
 from receivers.receiver_urls import Former
 from receivers.refreshing import Asked

@@ -13,7 +13,10 @@ from django.db import close_old_connections
 
 from kargoweb import VERSION
 from kargoweb.configuration import Configuration
+from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
+from receivers.cluster.freight_watch import FreightWatch
+from receivers.cluster.heartbeats import Heartbeats
 from receivers.finishing import Finisher
 from receivers.following.corrections import Corrector
 from receivers.following.follower import Follower
@@ -21,9 +24,6 @@ from receivers.following.owners import Adoption, Owner, replica_id
 from receivers.health import Health
 from receivers.intake import Intake
 from receivers.janitor import BookKeeper, Janitor
-from receivers.kargo.freight import FreightWatch
-from receivers.kargo.heartbeats import Heartbeats
-from receivers.kargo.mirror import Mirror
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
 from receivers.metrics import Gauges, Metrics

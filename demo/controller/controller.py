@@ -14,7 +14,7 @@ from demo.controller.work_queue import WorkQueue
 from demo.registry import Registry
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Gone
-from receivers.cluster.watching import Watch
+from receivers.cluster.watch import Watch
 from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES
 
 log = logging.getLogger("demo.controller")

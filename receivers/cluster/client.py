@@ -16,13 +16,13 @@ from urllib.parse import quote, urlencode
 import orjson
 from kubernetes.client import Configuration
 
-from receivers.cluster.answers import decode, error_of
-from receivers.cluster.collector import collector_paused
+from receivers.cluster.api_status import decode, error_of
 from receivers.cluster.errors import ClusterError, ConfigurationProblem, Rejected, Unauthorized, Untrusted
-from receivers.cluster.loading import load_configuration
+from receivers.cluster.garbage import collector_paused
+from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.proxied import transport_for
 from receivers.cluster.transport import READ_TIMEOUT, Answer, Request, Stream
-from receivers.cluster.watching import Watch
+from receivers.cluster.watch import Watch
 from receivers.rules.resources import Resource
 
 Object = dict[str, Any]

@@ -12,9 +12,9 @@ from typing import Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
+from receivers.cluster.snapshot import WarehouseKey
 from receivers.following.closing import close_deliveries
 from receivers.following.story import Followed, end
-from receivers.kargo.snapshot import WarehouseKey
 from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh, first_id
 from receivers.rules.artifacts import Freight, decode_freight

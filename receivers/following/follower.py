@@ -11,6 +11,9 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from receivers.cluster.cache import Mirror
+from receivers.cluster.freight_watch import FreightWatch
+from receivers.cluster.snapshot import WarehouseKey
 from receivers.following.closing import close_deliveries
 from receivers.following.lanes import MOMENT, NEVER, Lane, Lanes
 from receivers.following.looking import Look, LookUp
@@ -22,9 +25,6 @@ from receivers.following.story import (
     note_step,
     note_waiting,
 )
-from receivers.kargo.freight import FreightWatch
-from receivers.kargo.mirror import Mirror
-from receivers.kargo.snapshot import WarehouseKey
 from receivers.log_writer import LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh
 from receivers.refreshing import RefreshSender

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from receivers.cluster.snapshot import WarehouseKey
 from receivers.following.story import Followed
-from receivers.kargo.snapshot import WarehouseKey
 from receivers.rules.conditions import discovery_failure
 from receivers.rules.following import is_handled
 from receivers.rules.resources import Warehouse

@@ -9,8 +9,8 @@ from typing import Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInstalled
-from receivers.kargo.freight import LONG_AGO, FreightWatch
-from receivers.kargo.snapshot import WarehouseKey
+from receivers.cluster.freight_watch import LONG_AGO, FreightWatch
+from receivers.cluster.snapshot import WarehouseKey
 from receivers.models import Refresh
 from receivers.rules.artifacts import Discovered, Freight, decode_discovered, decode_freight
 from receivers.rules.resources import FREIGHTS, WAREHOUSES, Warehouse, decode_warehouse

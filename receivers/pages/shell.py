@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 
 from receivers import runtime
 from receivers.access import Access, Action, access_of
-from receivers.kargo.mirror import Mirror
+from receivers.cluster.cache import Mirror
 from receivers.pages.attention import attention
 from receivers.pages.theme import theme_of
 

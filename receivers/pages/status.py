@@ -18,8 +18,8 @@ from django.views.decorators.http import require_safe
 from kargoweb import VERSION
 from receivers import database_facts, runtime
 from receivers.access import Action, allowed, may, page
+from receivers.cluster.reflector import Freshness
 from receivers.following.owners import DEAD_AFTER
-from receivers.kargo.watcher import Freshness
 from receivers.pages import live
 from receivers.permissions import Permissions, Reviews
 from receivers.rules.permissions import Need, rbac

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from receivers.cluster import errors
-from receivers.cluster.answers import MESSAGE_LIMIT, error_of
+from receivers.cluster.api_status import MESSAGE_LIMIT, error_of
 
 
 def status(message: str = "", **more) -> bytes:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receivers.kargo.index import Index
+from receivers.cluster.index import Index
 
 
 class Thing(NamedTuple):

@@ -11,7 +11,7 @@ import yaml
 from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
 from receivers.cluster.errors import ConfigurationProblem, Unreachable
-from receivers.cluster.loading import load_configuration
+from receivers.cluster.kubeconfig import load_configuration
 
 TOKEN = "very-secret-token"
 GOOD = kubeconfig("http://127.0.0.1:9", token=TOKEN)

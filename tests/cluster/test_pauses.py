@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from receivers.cluster.backoff import Pauses
 from receivers.cluster.errors import Forbidden, NotInstalled, Throttled, Unreachable
-from receivers.kargo.pauses import Pauses
 
 PAUSES = Pauses(first=1.0, longest=20.0, refused=30.0, asked=60.0)
 GONE = Unreachable("gone")

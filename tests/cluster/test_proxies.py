@@ -12,7 +12,7 @@ from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
 from receivers.cluster.direct import DirectTransport
 from receivers.cluster.errors import NotInstalled, TimedOut, Unreachable
-from receivers.cluster.loading import load_configuration
+from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.proxied import ProxiedTransport, transport_for
 from receivers.rules.resources import WAREHOUSES
 from tests.cluster.servers import LoopbackServer, serving

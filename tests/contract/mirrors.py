@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from receivers.cluster.backoff import Pauses
+from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster, connect
-from receivers.kargo.mirror import Mirror
-from receivers.kargo.pauses import Pauses
 from receivers.rules.resources import (
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,

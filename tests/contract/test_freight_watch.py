@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from receivers.cluster.client import connect
-from receivers.kargo.freight import OVERLAP, FreightWatch
+from receivers.cluster.freight_watch import OVERLAP, FreightWatch
 from receivers.rules.artifacts import Freight
 from receivers.rules.resources import FREIGHTS
 from receivers.tokens import utc_now
@@ -128,7 +128,7 @@ def test_without_permission_it_says_so_and_claims_nothing(demo: DemoCluster, lon
 
 
 def test_only_so_much_is_remembered(demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receivers.kargo.freight.REMEMBERED", 3)
+    monkeypatch.setattr("receivers.cluster.freight_watch.REMEMBERED", 3)
     with watching(demo.kubeconfig) as watched:
         begun = utc_now() + OVERLAP
         for number in range(5):

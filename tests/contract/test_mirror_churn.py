@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receivers.cluster.client import connect
-from receivers.kargo.snapshot import Collision, Route
+from receivers.cluster.snapshot import Collision, Route
 from receivers.rules.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import DemoCluster, until
 from tests.contract.mirrors import Kargo, digest, indexed, known, listed, mirrored

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from demo.apiserver.kargo_types import kargo_definitions
+from receivers.cluster.backoff import Pauses
+from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.cluster.errors import ConfigurationProblem
-from receivers.kargo.mirror import Mirror
-from receivers.kargo.pauses import Pauses
 from tests.clusters import PATIENCE, ROLES, DemoCluster, until
 from tests.contract.mirrors import IMPATIENT, Kargo, known, listed, mirrored
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from receivers.cluster.cache import Mirror
 from receivers.explaining import ELSEWHERE, HINTS, MOST_TOLD, explain
-from receivers.kargo.mirror import Mirror
 from receivers.rules.matching import Result
 from receivers.rules.push import Push
 from tests.clusters import until

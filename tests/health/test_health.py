@@ -13,8 +13,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from receivers.cluster.heartbeats import Heartbeats
 from receivers.health import Health
-from receivers.kargo.heartbeats import Heartbeats
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.finding import Finding

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from receivers.kargo.freight import FreightWatch
+from receivers.cluster.freight_watch import FreightWatch
 from receivers.missed_pushes import MissedPushWatch
 from receivers.models import Delivery, MissedPush, Origin, new_id
 from receivers.rules.artifacts import Freight

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.explaining import MOST_TOLD, Explanation, explain
 from receivers.filters import CLUSTER_WORDS
-from receivers.kargo.mirror import Mirror
 from receivers.management.console import ConsoleCommand, Exit, fail, table
 from receivers.rules.matching import Verdict
 from receivers.rules.push import Push

@@ -15,10 +15,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
 from kargoweb.configuration import Configuration
+from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
+from receivers.cluster.heartbeats import Heartbeats
 from receivers.health import Health
-from receivers.kargo.heartbeats import Heartbeats
-from receivers.kargo.mirror import Mirror
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.finding import Finding, Severity
 from receivers.rules.wording import quoted

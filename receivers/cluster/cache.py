@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from receivers.cluster.backoff import Pauses
 from receivers.cluster.client import Cluster
-from receivers.cluster.collector import settle
-from receivers.kargo.pauses import Pauses
-from receivers.kargo.snapshot import Change, Collision, Route, Snapshot, hashed
-from receivers.kargo.watcher import Freshness, Watcher
+from receivers.cluster.garbage import settle
+from receivers.cluster.reflector import Freshness, Watcher
+from receivers.cluster.snapshot import Change, Collision, Route, Snapshot, hashed
 from receivers.rules.resources import (
     CLUSTER_CONFIG_NAME,
     CLUSTER_CONFIGS,

@@ -9,7 +9,7 @@ from hashlib import sha256
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
-from receivers.kargo.index import Bucket, Index
+from receivers.cluster.index import Bucket, Index
 from receivers.rules.resources import (
     PROJECTS,
     WAREHOUSES,

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from receivers.cluster.backoff import Pauses
 from receivers.cluster.client import Cluster
+from receivers.cluster.codecs import CODECS, Key, key_of, version_of
 from receivers.cluster.errors import ClusterError, Forbidden, Gone, TimedOut
-from receivers.cluster.watching import Watch
-from receivers.kargo.codecs import CODECS, Key, key_of, version_of
-from receivers.kargo.pauses import Pauses
-from receivers.kargo.snapshot import Change
+from receivers.cluster.snapshot import Change
+from receivers.cluster.watch import Watch
 from receivers.rules.resources import Resource
 
 log = logging.getLogger(__name__)

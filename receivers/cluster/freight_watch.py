@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from receivers.cluster.backoff import Pauses
 from receivers.cluster.client import Cluster
-from receivers.kargo.codecs import Key, version_of
-from receivers.kargo.pauses import Pauses
-from receivers.kargo.snapshot import Change, WarehouseKey
-from receivers.kargo.watcher import Freshness, Watcher
+from receivers.cluster.codecs import Key, version_of
+from receivers.cluster.reflector import Freshness, Watcher
+from receivers.cluster.snapshot import Change, WarehouseKey
 from receivers.rules.artifacts import Freight
 from receivers.rules.resources import FREIGHTS, Resource
 from receivers.tokens import utc_now

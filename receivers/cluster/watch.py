@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Self
 
-from receivers.cluster.answers import decode, error_of_status
+from receivers.cluster.api_status import decode, error_of_status
 from receivers.cluster.errors import Unreachable
 from receivers.cluster.transport import Stream
 
