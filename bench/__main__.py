@@ -21,7 +21,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings"
 from bench.load import Load, cycle, post, run
 from bench.worlds import BenchWorld, fill, name_of
 from receivers.cluster.client import connect
-from receivers.rules.resources import WAREHOUSES
+from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import DemoCluster
 from tests.product import Product
 from tests.worlds import push_body

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from receivers.cluster.client import Cluster, connect
-from receivers.rules.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
+from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 
 TAG = "1.2.3"
 

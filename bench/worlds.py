@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from receivers.cluster.client import Cluster, connect
-from receivers.rules.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES, Resource
+from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES, Resource
 
 SUBSCRIPTIONS = 4
 HISTORY_PROJECTS = 200  # that the deliveries of `bench.history` went to

@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from receivers.cluster.client import Cluster
-from receivers.rules.push import Push
-from receivers.rules.resources import (
+from receivers.kargo.push import Push
+from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,
     WAREHOUSES,

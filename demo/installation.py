@@ -23,9 +23,9 @@ from demo.registry import IMAGE_INDEX, Registry
 from demo.seeding import seed_objects, seed_tags
 from kargoweb.configuration import Configuration
 from receivers.cluster.client import Cluster, connect
-from receivers.rules import semver
-from receivers.rules.kinds.dockerhub import compose
-from receivers.rules.resources import WAREHOUSES, decode_warehouse
+from receivers.kargo import semver
+from receivers.kargo.kinds.dockerhub import compose
+from receivers.kargo.resources import WAREHOUSES, decode_warehouse
 
 LOOPBACK: Final = "127.0.0.1"
 # Seconds for everything to be up; a busy machine takes half a minute, an idle one two seconds.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from receivers.rules.repo_names import normalize_image
+from receivers.kargo.repository_names import normalize_image
 
 IMAGE_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 LOCK_TIMEOUT: Final = 10.0  # seconds to wait for another process's write, which takes milliseconds

@@ -14,7 +14,7 @@ import yaml
 from demo.registry import IMAGE_INDEX, Registry
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import AlreadyExists
-from receivers.rules.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, SECRETS, WAREHOUSES
+from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, SECRETS, WAREHOUSES
 
 MANIFESTS: Final = Path(__file__).with_name("manifests")
 RANDOM: Final = "<random>"

@@ -21,11 +21,11 @@ from receivers import audit, plain, runtime, seeing
 from receivers.access import Access, Action, access_of, allowed
 from receivers.explaining import explain
 from receivers.filters import CLUSTER_WORDS, Filter, InvalidFilter
+from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
 from receivers.paging import InvalidCursor
 from receivers.querysets import LONGEST_PAGE
 from receivers.redelivering import NotRedeliverable, redeliver
-from receivers.rules.push import Push
 
 PAGE_SIZE: Final = 50  # rows, unless `size` asks for others
 SENTENCES: Final = {404: "there is nothing here", 403: "you may not do this"}

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 
-from receivers.rules.outcomes import Outcome
+from receivers.kargo.outcomes import Outcome
 
 if TYPE_CHECKING:
     from receivers.filters import Filter

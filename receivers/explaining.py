@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Final
 
 from receivers.cluster.cache import Mirror
-from receivers.rules.matching import Result, Verdict, other_verdicts, out_of_scope, to_refresh, verdicts
-from receivers.rules.push import Push
-from receivers.rules.resources import Warehouse
+from receivers.kargo.matching import Result, Verdict, other_verdicts, out_of_scope, to_refresh, verdicts
+from receivers.kargo.push import Push
+from receivers.kargo.resources import Warehouse
 
 MOST_TOLD: Final = 200
 """Verdicts that people are shown; more is more than anybody reads."""

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from receivers.kargo.outcomes import Outcome, Tone, tone
+from receivers.kargo.repository_names import is_docker_hub
 from receivers.models import TEXT_LENGTH, Origin
-from receivers.rules.outcomes import Outcome, Tone, tone
-from receivers.rules.repo_names import is_docker_hub
 from receivers.tokens import utc_now
 
 CLUSTER_WORDS: Final = frozenset({"cluster", "-"})

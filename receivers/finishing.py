@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from receivers.intake import Intake
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin
-from receivers.rules.outcomes import Outcome
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)

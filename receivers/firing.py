@@ -14,11 +14,11 @@ from receivers import calling
 from receivers.calling import Heard, NotReached, Step, TooManyCalls
 from receivers.cluster.cache import Mirror
 from receivers.intake import Intake
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.push import Push
+from receivers.kargo.resources import PublishedUrl
 from receivers.models import Delivery, new_id
 from receivers.records import Call
-from receivers.rules.kinds import KINDS
-from receivers.rules.push import Push
-from receivers.rules.resources import PublishedUrl
 from receivers.rules.who_answered import not_ours
 from receivers.tickets import Ticket, issue
 from receivers.tokens import utc_now

@@ -13,6 +13,7 @@ from receivers.cluster.cache import Mirror
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.reflector import Freshness
 from receivers.cluster.snapshot import Collision
+from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.kept import Kept
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.calls import RetiredCalls
@@ -23,7 +24,6 @@ from receivers.rules.health.reach import is_local
 from receivers.rules.health.receivers import ReceiverFacts, orphaned_calls, receiver_findings
 from receivers.rules.health.subscribed import covered_projects
 from receivers.rules.health.warehouses import MissedPushes, WarehouseFacts, warehouse_findings
-from receivers.rules.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.tokens import utc_now
 
 KEPT_SECONDS: Final = 5.0  # so that several people who look, and pages that update themselves, cost one look

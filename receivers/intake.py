@@ -21,6 +21,11 @@ from receivers.explaining import explain
 from receivers.following.closing import close_deliveries
 from receivers.following.follower import Follower
 from receivers.grouping import Grouping
+from receivers.kargo import responses
+from receivers.kargo.kinds import KINDS, InvalidBody
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.push import Push
+from receivers.kargo.responses import Answer
 from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery, Origin, new_id, storable
 from receivers.receiver_urls import ReceiverUrls
@@ -41,11 +46,6 @@ from receivers.records import (
     understood,
 )
 from receivers.refreshing import RefreshSender
-from receivers.rules import answers
-from receivers.rules.answers import Answer
-from receivers.rules.kinds import KINDS, InvalidBody
-from receivers.rules.outcomes import Outcome
-from receivers.rules.push import Push
 from receivers.spool import NotKept, Spool
 from receivers.tickets import USED, BadTicket, read
 from receivers.tokens import utc_now
@@ -89,11 +89,11 @@ class Intake:
         started = time.monotonic()
         if not self.mirror.ready:
             # An empty mirror would call every good URL unknown.
-            return Reply(answers.UNAVAILABLE)
+            return Reply(responses.UNAVAILABLE)
         target = self._target(call)
         if target is None:
             self.unknown.count(call.kind, call.digest[-URL_SUFFIX:], call.client_address, call.user_agent)
-            return Reply(answers.NOT_FOUND)
+            return Reply(responses.NOT_FOUND)
         delivery = on_paper(call, target)
         end = self._early_end(call, target, delivery)
         try:
@@ -101,7 +101,7 @@ class Intake:
         except NotStored as error:
             # Not a test: without the database nobody knows whether its ticket was used.
             if error.refused or call.ticket or not self._keep(delivery, error):
-                return Reply(answers.UNAVAILABLE)
+                return Reply(responses.UNAVAILABLE)
             spooled = True
         try:
             return Reply(self._answer(delivery, end, started, spooled=spooled), delivery.pk)
@@ -116,7 +116,7 @@ class Intake:
             end = self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
             if spooled and end.asked_in_vain:
                 # Neither the database nor the cluster: it goes on from the disk, but nobody should count on that.
-                end.answer = answers.UNAVAILABLE
+                end.answer = responses.UNAVAILABLE
             note_answer(delivery, end, started)
             self._write_end(delivery, end, spooled=spooled)
         elif spooled:
@@ -190,29 +190,29 @@ class Intake:
         try:
             push = KINDS[delivery.kind].parse(bytes(delivery.body))
         except InvalidBody as error:
-            return End(Outcome.INVALID_BODY, answers.INVALID_BODY, reason=str(error))
+            return End(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
         told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
         reason = told.why_no_match or f"it would have refreshed {len(told.to_refresh)} Warehouse(s)"
-        return End(Outcome.DRY_RUN, answers.refreshed(0), reason, push, told.verdicts)
+        return End(Outcome.DRY_RUN, responses.refreshed(0), reason, push, told.verdicts)
 
     def _work(self, delivery: Delivery, body: bytes, deadline: float) -> End:
         """Understand the body, judge every Warehouse in scope, ask those that match."""
         if delivery.origin == Origin.REDELIVERY and not self._exists(delivery):
-            return End(Outcome.RETIRED_URL, answers.NOT_FOUND, "the receiver does not exist any more")
+            return End(Outcome.RETIRED_URL, responses.NOT_FOUND, "the receiver does not exist any more")
         try:
             push = KINDS[delivery.kind].parse(body)
         except InvalidBody as error:
-            return End(Outcome.INVALID_BODY, answers.INVALID_BODY, reason=str(error))
+            return End(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
         told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
         judged = told.verdicts
         if not told.to_refresh:
-            return End(Outcome.NO_MATCH, answers.refreshed(0), told.why_no_match_for_all, push, judged)
+            return End(Outcome.NO_MATCH, responses.refreshed(0), told.why_no_match_for_all, push, judged)
         asked = self.sender.ask(told.to_refresh, max(0.0, deadline - time.monotonic()))
         failures = [one for one in asked if one.requested_at is None]
         if failures:
-            answer = answers.failed(len(failures), len(asked))
+            answer = responses.failed(len(failures), len(asked))
             return End(Outcome.FAILED, answer, failures[0].error, push, judged, asked)
-        return End(Outcome.REFRESHED, answers.refreshed(len(asked)), "", push, judged, asked)
+        return End(Outcome.REFRESHED, responses.refreshed(len(asked)), "", push, judged, asked)
 
     def _exists(self, delivery: Delivery) -> bool:
         """Say whether the receiver is one today: a redelivery comes by no URL that would tell."""

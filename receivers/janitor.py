@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Final
 
 from receivers.cluster.cache import Mirror
+from receivers.kargo.resources import ReceiverConfig
 from receivers.models import Audit, Delivery
 from receivers.receiver_urls import ReceiverUrls
-from receivers.rules.resources import ReceiverConfig
 from receivers.tokens import utc_now
 from receivers.unknown_calls import UnknownCalls
 

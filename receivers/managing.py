@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
-from receivers.receiver_secrets import ReceiverProblem, read_secret
-from receivers.rules.receiver_path import digest, receiver_path, receiver_url
-from receivers.rules.receiver_status import desired_status
-from receivers.rules.resources import (
+from receivers.kargo.receiver_path import digest, receiver_path, receiver_url
+from receivers.kargo.receiver_status import desired_status
+from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,
     PublishedUrl,
@@ -28,6 +27,7 @@ from receivers.rules.resources import (
     ReceiverConfig,
     decode_config,
 )
+from receivers.receiver_secrets import ReceiverProblem, read_secret
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)

@@ -25,13 +25,13 @@ from receivers.cluster.errors import ClusterError
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
 from receivers.health_log import MOST_MISSED, PUSH_BEFORE, still_missed
+from receivers.kargo.artifacts import Artifact, Freight, decode_freight
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.resources import FREIGHTS, Resource, Warehouse
+from receivers.kargo.subscriptions import Subscription
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
 from receivers.rules.announcing import announced, is_new, moves, spellings
-from receivers.rules.artifacts import Artifact, Freight, decode_freight
 from receivers.rules.health.subscribed import covered_projects
-from receivers.rules.outcomes import Outcome
-from receivers.rules.resources import FREIGHTS, Resource, Warehouse
-from receivers.rules.subscriptions import Subscription
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)

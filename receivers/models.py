@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.querysets import DeliveryQuerySet
-from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
 PATH_LENGTH = 1024

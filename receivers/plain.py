@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
+from receivers.kargo.outcomes import tone
 from receivers.models import Delivery, Refresh
-from receivers.rules.outcomes import tone
 
 Json = dict[str, Any]
 

@@ -13,13 +13,13 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from receivers import runtime
 from receivers.cluster.cache import Mirror
-from receivers.rules import answers
+from receivers.kargo import responses
 
 
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
     """`GET /healthz`: 200 with no body while the process serves requests, whatever it depends on."""
-    return HttpResponse(b"", content_type=answers.CONTENT_TYPE)
+    return HttpResponse(b"", content_type=responses.CONTENT_TYPE)
 
 
 @require_safe

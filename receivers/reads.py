@@ -15,8 +15,8 @@ from django.db import models
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
+from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
 from receivers.models import DOCKER_HUBS, Delivery, Origin, ReceiverUrl, Refresh
-from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone, tone
 
 # What lists show and no more: dictionaries, so that a template that asks for more gets nothing and no query.
 DELIVERY_COLUMNS: Final = (

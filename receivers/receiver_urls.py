@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from receivers.kargo.resources import ReceiverConfig
 from receivers.models import ReceiverUrl
-from receivers.rules.resources import ReceiverConfig
 from receivers.tokens import utc_now
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")

@@ -9,16 +9,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from receivers.cluster.snapshot import Collision, Route
+from receivers.kargo import responses
+from receivers.kargo.kinds import KINDS, InvalidBody
+from receivers.kargo.matching import Verdict
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.push import Push
+from receivers.kargo.responses import Answer
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
 from receivers.receiver_urls import Former
 from receivers.refreshing import Asked
 from receivers.retrying import note_attempt
-from receivers.rules import answers
-from receivers.rules.answers import Answer
-from receivers.rules.kinds import KINDS, InvalidBody
-from receivers.rules.matching import Verdict
-from receivers.rules.outcomes import Outcome
-from receivers.rules.push import Push
 from receivers.rules.redaction import redact, redact_headers
 from receivers.tokens import utc_now
 
@@ -93,13 +93,13 @@ def refusal_of(target: Target) -> End | None:
     if isinstance(target, Former):
         return End(
             Outcome.RETIRED_URL,
-            answers.NOT_FOUND,
+            responses.NOT_FOUND,
             "this URL was the receiver's until its Secret or name changed",
         )
     if isinstance(target, Collision):
-        return End(Outcome.COLLISION, answers.NOT_FOUND, f"one URL is that of {_named(target)}")
+        return End(Outcome.COLLISION, responses.NOT_FOUND, f"one URL is that of {_named(target)}")
     if target.kind not in KINDS:
-        return End(Outcome.UNSUPPORTED_KIND, answers.NOT_FOUND, f"kargoweb does not speak {target.kind}")
+        return End(Outcome.UNSUPPORTED_KIND, responses.NOT_FOUND, f"kargoweb does not speak {target.kind}")
     return None
 
 
@@ -113,7 +113,7 @@ def _named(collision: Collision) -> str:
 
 def refused_test(reason: str) -> End:
     """Return the end of a call whose ticket is not accepted, for this reason."""
-    return End(Outcome.REFUSED_TEST, answers.refused_test(reason), reason)
+    return End(Outcome.REFUSED_TEST, responses.refused_test(reason), reason)
 
 
 def owners(target: Target) -> list[tuple[str, str]]:
@@ -127,9 +127,9 @@ def read_body(call: Call, delivery: Delivery) -> End | None:
     try:
         delivery.body = call.read_body()
     except BodyTooLarge:
-        return End(Outcome.TOO_LARGE, answers.TOO_LARGE, f"the body has more than {answers.MAX_BODY} bytes")
+        return End(Outcome.TOO_LARGE, responses.TOO_LARGE, f"the body has more than {answers.MAX_BODY} bytes")
     except BodyIncomplete as error:
-        return End(Outcome.INVALID_BODY, answers.INVALID_BODY, str(error))
+        return End(Outcome.INVALID_BODY, responses.INVALID_BODY, str(error))
     return None
 
 

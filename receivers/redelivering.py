@@ -17,10 +17,10 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
 
 from receivers.filters import Filter
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Delivery, Origin, storable
 from receivers.querysets import LONGEST_PAGE
-from receivers.rules.kinds import KINDS
-from receivers.rules.outcomes import Outcome, Tone, tone
 from receivers.statements import insert
 from receivers.tokens import utc_now
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
-from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
+from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
 from receivers.tokens import Tokens, format_token, utc_now
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves

@@ -12,10 +12,10 @@ from django.db import connection, transaction
 
 from receivers.following.closing import close_deliveries
 from receivers.following.story import NOT_REQUESTED, end, tell
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh, storable
 from receivers.refreshing import Asked, RefreshSender, WarehouseKey
-from receivers.rules.outcomes import RefreshOutcome, RefreshState
 from receivers.rules.patience import seconds_to_next_attempt
 from receivers.tokens import utc_now
 

@@ -24,6 +24,7 @@ from receivers.following.owners import Adoption, Owner, replica_id
 from receivers.health import Health
 from receivers.intake import Intake
 from receivers.janitor import BookKeeper, Janitor
+from receivers.kargo.resources import ReceiverConfig
 from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
 from receivers.metrics import Gauges, Metrics
@@ -35,7 +36,6 @@ from receivers.refreshing import PATCH_TIMEOUT, RefreshSender
 from receivers.retrying import Retrier
 from receivers.rules.patience import Schedule
 from receivers.rules.permissions import Need, needs
-from receivers.rules.resources import ReceiverConfig
 from receivers.spool import Spool, SpoolReader
 from receivers.unknown_calls import UnknownCalls
 

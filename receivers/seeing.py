@@ -8,8 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from receivers.filters import Filter
+from receivers.kargo.matching import Result
 from receivers.models import Delivery, Refresh
-from receivers.rules.matching import Result
 from receivers.rules.roles import Access, Action
 
 REFRESHES_TOLD: Final = 200  # of one delivery; more Warehouses than anybody reads about

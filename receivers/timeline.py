@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from receivers.kargo.outcomes import RefreshOutcome, Tone, tone
 from receivers.models import Delivery, Refresh
 from receivers.plain import STEPS
-from receivers.rules.outcomes import RefreshOutcome, Tone, tone
 
 WORDS: Final = {
     "requested": "refresh requested",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from receivers.rules.times import parse_time
+from receivers.kargo.times import parse_time
 
 MICROSECOND: Final = timedelta(microseconds=1)
 PLAUSIBLE_AHEAD: Final = timedelta(hours=1)  # a token further in the future was not made by a clock

@@ -19,9 +19,9 @@ from rest_framework.views import APIView
 from receivers import runtime
 from receivers.addresses import client_address
 from receivers.intake import Reply
+from receivers.kargo import responses
+from receivers.kargo.responses import Answer
 from receivers.records import BodyIncomplete, BodyTooLarge, Call
-from receivers.rules import answers
-from receivers.rules.answers import Answer
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class AnyAccept(BaseContentNegotiation):
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         """Return JSON, whatever was asked for."""
-        return JSONRenderer(), answers.CONTENT_TYPE
+        return JSONRenderer(), responses.CONTENT_TYPE
 
 
 class Webhook(APIView):
@@ -75,16 +75,18 @@ class Webhook(APIView):
 
     def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Refuse everything but POST: Kargo takes any method, and a browser that opens the URL is no push."""
-        return _respond(Reply(answers.METHOD_NOT_ALLOWED))
+        return _respond(Reply(responses.METHOD_NOT_ALLOWED))
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
         """Answer a fault of ours as Kargo does: 500 and nothing that helps a stranger. It is in the log."""
         log.error("a push could not be taken", exc_info=exc)
-        return _respond(Reply(Answer(500, answers.NOT_FOUND.body)))
+        return _respond(Reply(Answer(500, responses.NOT_FOUND.body)))
 
 
 def _respond(reply: Reply) -> HttpResponse:
-    response = HttpResponse(reply.answer.body, status=reply.answer.status, content_type=answers.CONTENT_TYPE)
+    response = HttpResponse(
+        reply.answer.body, status=reply.answer.status, content_type=responses.CONTENT_TYPE
+    )
     response["Content-Length"] = str(len(reply.answer.body))
     if reply.delivery is not None:
         response[DELIVERY_HEADER] = str(reply.delivery)
@@ -126,7 +128,7 @@ def read_body(stream: BinaryIO, content_length: str) -> bytes:
     `BodyIncomplete`.
     """
     announced = int(content_length) if content_length.isdecimal() else None
-    if announced is not None and announced > answers.MAX_BODY:
+    if announced is not None and announced > responses.MAX_BODY:
         _drain(stream)
         raise BodyTooLarge
     chunks: list[bytes] = []
@@ -134,7 +136,7 @@ def read_body(stream: BinaryIO, content_length: str) -> bytes:
     # Not read to its end when the end is known: every read hands the interpreter to another thread.
     while size != announced and (chunk := stream.read(READ_SIZE)):
         size += len(chunk)
-        if size > answers.MAX_BODY:
+        if size > responses.MAX_BODY:
             chunks.clear()  # the exception would hold on to them
             _drain(stream)
             raise BodyTooLarge

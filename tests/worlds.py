@@ -10,13 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from receivers.cluster.client import connect
-from receivers.rules.resources import (
-    PROJECT_CONFIGS,
-    PROJECTS,
-    REFRESH_ANNOTATION,
-    WAREHOUSES,
-    Resource,
-)
+from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, REFRESH_ANNOTATION, WAREHOUSES, Resource
 
 _numbers = itertools.count(1)
 

@@ -15,7 +15,7 @@ from demo.registry import Registry
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Gone
 from receivers.cluster.watch import Watch
-from receivers.rules.resources import REFRESH_ANNOTATION, WAREHOUSES
+from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES
 
 log = logging.getLogger("demo.controller")
 

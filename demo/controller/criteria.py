@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receivers.rules.repo_names import normalize_chart, normalize_image
+from receivers.kargo.repository_names import normalize_chart, normalize_image
 
 _CALL: Final = re.compile(r"""(imageFrom|chartFrom)\(\s*["']([^"']+)["']\s*\)\.(Tag|Digest|Version)""")
 _TEXT: Final = re.compile(r"""["']([^"']*)["']""")

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from demo.registry import Tag
-from receivers.rules import semver
-from receivers.rules.subscriptions import Selector, decode_subscription
+from receivers.kargo import semver
+from receivers.kargo.subscriptions import Selector, decode_subscription
 
 TagsOf = Callable[[str], Sequence[Tag]]
 """Lists the tags of a repository. Raises `DiscoveryError` where a registry would refuse."""

@@ -12,8 +12,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receivers.rules.repo_names import normalize_chart, normalize_git
-from receivers.rules.resources import FREIGHTS
+from receivers.kargo.repository_names import normalize_chart, normalize_git
+from receivers.kargo.resources import FREIGHTS
 
 ALIAS_LABEL: Final = "kargo.akuity.io/alias"
 EVENT_PREFIX: Final = "event.kargo.akuity.io/"

@@ -12,7 +12,7 @@ from demo.controller.aliases import new_alias
 from demo.controller.discovery import rfc3339
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import AlreadyExists, ClusterError
-from receivers.rules.resources import FREIGHTS, Resource
+from receivers.kargo.resources import FREIGHTS, Resource
 
 log = logging.getLogger("demo.controller")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
-from receivers.rules.resources import LEASES
+from receivers.kargo.resources import LEASES
 
 log = logging.getLogger("demo.controller")
 

@@ -22,8 +22,8 @@ from demo.controller.status import Status
 from demo.registry import Registry, Tag
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
-from receivers.rules.repo_names import normalize_image
-from receivers.rules.resources import WAREHOUSES
+from receivers.kargo.repository_names import normalize_image
+from receivers.kargo.resources import WAREHOUSES
 
 SHARD_LABEL: Final = "kargo.akuity.io/shard"
 MINIMUM_INTERVAL: Final = 300.0  # seconds; Kargo's chart sets it, and shorter intervals have no effect

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from receivers.rules.resources import REFRESH_ANNOTATION
+from receivers.kargo.resources import REFRESH_ANNOTATION
 
 
 class Status:

@@ -13,7 +13,7 @@ from receivers.cluster.client import Cluster
 from receivers.cluster.garbage import settle
 from receivers.cluster.reflector import Freshness, Watcher
 from receivers.cluster.snapshot import Change, Collision, Route, Snapshot, hashed
-from receivers.rules.resources import (
+from receivers.kargo.resources import (
     CLUSTER_CONFIG_NAME,
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,

@@ -23,7 +23,7 @@ from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.proxied import transport_for
 from receivers.cluster.transport import READ_TIMEOUT, Answer, Request, Stream
 from receivers.cluster.watch import Watch
-from receivers.rules.resources import Resource
+from receivers.kargo.resources import Resource
 
 Object = dict[str, Any]
 T = TypeVar("T")

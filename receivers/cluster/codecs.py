@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from receivers.rules.artifacts import decode_freight
-from receivers.rules.resources import (
+from receivers.kargo.artifacts import decode_freight
+from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     FREIGHTS,
     PROJECT_CONFIGS,

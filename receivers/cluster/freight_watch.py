@@ -14,8 +14,8 @@ from receivers.cluster.client import Cluster
 from receivers.cluster.codecs import Key, version_of
 from receivers.cluster.reflector import Freshness, Watcher
 from receivers.cluster.snapshot import Change, WarehouseKey
-from receivers.rules.artifacts import Freight
-from receivers.rules.resources import FREIGHTS, Resource
+from receivers.kargo.artifacts import Freight
+from receivers.kargo.resources import FREIGHTS, Resource
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from receivers.cluster.codecs import CODECS, Key, key_of, version_of
 from receivers.cluster.errors import ClusterError, Forbidden, Gone, TimedOut
 from receivers.cluster.snapshot import Change
 from receivers.cluster.watch import Watch
-from receivers.rules.resources import Resource
+from receivers.kargo.resources import Resource
 
 log = logging.getLogger(__name__)
 

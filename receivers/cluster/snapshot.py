@@ -10,7 +10,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from receivers.cluster.index import Bucket, Index
-from receivers.rules.resources import (
+from receivers.kargo.resources import (
     PROJECTS,
     WAREHOUSES,
     Project,

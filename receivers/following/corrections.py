@@ -15,11 +15,11 @@ from receivers.cluster.errors import ClusterError
 from receivers.cluster.snapshot import WarehouseKey
 from receivers.following.closing import close_deliveries
 from receivers.following.story import Followed, end
+from receivers.kargo.artifacts import Freight, decode_freight
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.resources import FREIGHTS
 from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh, first_id
-from receivers.rules.artifacts import Freight, decode_freight
-from receivers.rules.outcomes import RefreshOutcome
-from receivers.rules.resources import FREIGHTS
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)

@@ -25,15 +25,15 @@ from receivers.following.story import (
     note_step,
     note_waiting,
 )
+from receivers.kargo.artifacts import Freight
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.progress import is_handled, step
+from receivers.kargo.progress_types import Ended, Looking, Lost, Need, Step, Waiting
+from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse
 from receivers.log_writer import LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh
 from receivers.refreshing import RefreshSender
-from receivers.rules.artifacts import Freight
-from receivers.rules.following import is_handled, step
-from receivers.rules.outcomes import RefreshOutcome, RefreshState
 from receivers.rules.patience import Schedule
-from receivers.rules.resources import WAREHOUSES, Resource, Warehouse
-from receivers.rules.story import Ended, Looking, Lost, Need, Step, Waiting
 from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)

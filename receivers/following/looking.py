@@ -11,10 +11,10 @@ from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInstalled
 from receivers.cluster.freight_watch import LONG_AGO, FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
+from receivers.kargo.artifacts import Discovered, Freight, decode_discovered, decode_freight
+from receivers.kargo.progress_types import Need, Request, Seen
+from receivers.kargo.resources import FREIGHTS, WAREHOUSES, Warehouse, decode_warehouse
 from receivers.models import Refresh
-from receivers.rules.artifacts import Discovered, Freight, decode_discovered, decode_freight
-from receivers.rules.resources import FREIGHTS, WAREHOUSES, Warehouse, decode_warehouse
-from receivers.rules.story import Need, Request, Seen
 
 LOOKS_AT_ONCE: Final = 8  # requests under way: enough for a hundred Warehouses a second when each takes 30 ms
 

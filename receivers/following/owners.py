@@ -16,8 +16,8 @@ from django.db.models.functions import Now
 
 from receivers.following.follower import Follower
 from receivers.following.story import Followed
+from receivers.kargo.outcomes import RefreshState
 from receivers.models import Refresh, Replica, storable
-from receivers.rules.outcomes import RefreshState
 from receivers.tokens import utc_now
 
 DEAD_AFTER: Final = timedelta(seconds=15)  # without a sign of life, seven of which are given in that time

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from receivers.kargo.artifacts import Freight
+from receivers.kargo.freight_outcome import given_up
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.progress_types import Ended, Lost, Patience, Request, Step, Waiting
+from receivers.kargo.push import Push
+from receivers.kargo.times import parse_time
 from receivers.models import REASON_LENGTH, Delivery, Origin, Refresh, storable
 from receivers.refreshing import Asked
-from receivers.rules.artifacts import Freight
-from receivers.rules.making import given_up
-from receivers.rules.outcomes import RefreshOutcome, RefreshState
 from receivers.rules.patience import Schedule, seconds_to_next_attempt
-from receivers.rules.push import Push
-from receivers.rules.story import Ended, Lost, Patience, Request, Step, Waiting
-from receivers.rules.times import parse_time
 
 # Of one story. Beyond, what was lost is told no more; all else is bounded, and attempts are counted by it.
 MOST_EVENTS: Final = 60

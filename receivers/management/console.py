@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from receivers.kargo.quoting import visible
 from receivers.models import Delivery
-from receivers.rules.wording import visible
 
 MOST_NAMED = 5  # deliveries that an ambiguous id may mean; more help nobody
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
 from receivers.management.console import Exit
 from receivers.models import Delivery, Refresh
 from receivers.plain import STEPS
-from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone, tone
 from receivers.seeing import refreshes_of
 from receivers.timeline import has_ended
 

@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import receivers.models
-import receivers.rules.outcomes
+import receivers.kargo.outcomes
 from django.db import migrations, models
 
 
@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('media_type', models.CharField(blank=True, max_length=255)),
                 ('pusher', models.CharField(blank=True, max_length=255)),
                 ('pushed_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(choices=[('pending', 'pending'), ('refreshed', 'refreshed'), ('no match', 'no match'), ('invalid body', 'invalid body'), ('too large', 'too large'), ('retired URL', 'retired URL'), ('unsupported kind', 'unsupported kind'), ('collision', 'collision'), ('failed', 'failed'), ('unavailable', 'unavailable')], default=receivers.rules.outcomes.Outcome['PENDING'], max_length=20)),
+                ('outcome', models.CharField(choices=[('pending', 'pending'), ('refreshed', 'refreshed'), ('no match', 'no match'), ('invalid body', 'invalid body'), ('too large', 'too large'), ('retired URL', 'retired URL'), ('unsupported kind', 'unsupported kind'), ('collision', 'collision'), ('failed', 'failed'), ('unavailable', 'unavailable')], default=receivers.kargo.outcomes.Outcome['PENDING'], max_length=20)),
                 ('reason', models.CharField(blank=True, max_length=255)),
                 ('status', models.PositiveSmallIntegerField(blank=True, null=True)),
                 ('answer', models.CharField(blank=True, max_length=255)),
@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ('body', models.BinaryField(default=bytes)),
             ],
             options={
-                'indexes': [models.Index(fields=['-received_at', '-id'], name='delivery_newest'), models.Index(fields=['project', 'receiver', '-received_at'], name='delivery_by_receiver'), models.Index(condition=models.Q(('outcome', receivers.rules.outcomes.Outcome['PENDING'])), fields=['received_at'], name='delivery_pending')],
+                'indexes': [models.Index(fields=['-received_at', '-id'], name='delivery_newest'), models.Index(fields=['project', 'receiver', '-received_at'], name='delivery_by_receiver'), models.Index(condition=models.Q(('outcome', receivers.kargo.outcomes.Outcome['PENDING'])), fields=['received_at'], name='delivery_pending')],
             },
         ),
         migrations.CreateModel(
@@ -85,7 +85,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('project', models.CharField(max_length=253)),
                 ('warehouse', models.CharField(max_length=253)),
-                ('state', models.CharField(choices=[('waiting', 'waiting'), ('requested', 'requested'), ('failed', 'failed')], default=receivers.rules.outcomes.RefreshState['WAITING'], max_length=16)),
+                ('state', models.CharField(choices=[('waiting', 'waiting'), ('requested', 'requested'), ('failed', 'failed')], default=receivers.kargo.outcomes.RefreshState['WAITING'], max_length=16)),
                 ('token', models.CharField(blank=True, max_length=40)),
                 ('requested_at', models.DateTimeField(blank=True, null=True)),
                 ('attempts', models.PositiveIntegerField(default=0)),
@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                 ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refreshes', to='receivers.delivery')),
             ],
             options={
-                'indexes': [models.Index(fields=['project', 'warehouse', '-id'], name='refresh_by_warehouse'), models.Index(condition=models.Q(('state', receivers.rules.outcomes.RefreshState['WAITING'])), fields=['next_attempt_at'], name='refresh_waiting')],
+                'indexes': [models.Index(fields=['project', 'warehouse', '-id'], name='refresh_by_warehouse'), models.Index(condition=models.Q(('state', receivers.kargo.outcomes.RefreshState['WAITING'])), fields=['next_attempt_at'], name='refresh_waiting')],
             },
         ),
     ]

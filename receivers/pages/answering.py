@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from receivers.kargo.outcomes import Outcome, RefreshOutcome
 from receivers.models import Delivery, Refresh
 from receivers.rules import spans
-from receivers.rules.outcomes import Outcome, RefreshOutcome
 from receivers.rules.remedies import remedy
 
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.rules.outcomes import Outcome
-from receivers.rules.wording import visible
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.quoting import visible
 
 LONGEST_SHOWN: Final = (
     64 << 10

@@ -12,13 +12,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from receivers import audit, seeing, timeline
 from receivers.access import Action, allowed, may, page
+from receivers.kargo.matching import Result
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery
 from receivers.pages import live
 from receivers.pages.answering import answered
 from receivers.pages.bodies import shown
 from receivers.redelivering import NotRedeliverable, redeliver, refusal
-from receivers.rules.matching import Result
-from receivers.rules.outcomes import Outcome
 
 PART: Final = "story"
 EVERY: Final = "2s"  # somebody waits for it

@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from receivers.filters import CLUSTER_WORDS, Filter, InvalidFilter, named_artifact
+from receivers.kargo.outcomes import Outcome, Tone
 from receivers.models import Origin
-from receivers.rules.outcomes import Outcome, Tone
 
 EVERY: Final = "every"
 """The parameter that asks for every delivery, where a push is otherwise shown once."""

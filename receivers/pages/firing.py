@@ -18,12 +18,12 @@ from receivers.addresses import client_address
 from receivers.explaining import explain
 from receivers.filters import Filter
 from receivers.firing import Aim, Fired, NotFireable, Shot, aim_at, fire
+from receivers.kargo.matching import Result, Verdict
+from receivers.kargo.outcomes import Tone
+from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
 from receivers.pages.receiver_rows import masked
 from receivers.rules import suggesting
-from receivers.rules.matching import Result, Verdict
-from receivers.rules.outcomes import Tone
-from receivers.rules.push import Push
 
 VERDICTS_SHOWN: Final = 50
 """More is more than anybody reads while typing; the ones that tell most come first."""

@@ -13,12 +13,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers import audit, reads, runtime
 from receivers.access import Action, allowed, may, page
+from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, Of, by_subject
 from receivers.pages.receiver_rows import ReceiverRow, receiver_rows
 from receivers.pages.warehouse_rows import warehouse_rows
 from receivers.rules.health.finding import Subject
-from receivers.rules.resources import ReceiverConfig, Warehouse
 from receivers.templatetags.kargoweb import project_url
 
 RECENT: Final = 10  # deliveries

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.pages.finding_rows import FindingRow, Of
 from receivers.reads import ReceiverKey
 from receivers.rules.health.finding import Subject
-from receivers.rules.kinds import KINDS
-from receivers.rules.resources import PublishedUrl, Receiver, ReceiverConfig
 
 SUFFIX_SHOWN: Final = (
     6  # characters of the digest, as everywhere: enough to tell URLs apart, useless to call them

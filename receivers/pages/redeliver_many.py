@@ -21,11 +21,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from receivers import audit, seeing
 from receivers.access import Action, allowed, page
 from receivers.filters import Filter, read_moment
+from receivers.kargo.outcomes import Tone, tone
 from receivers.models import Delivery, Origin
 from receivers.pages import live
 from receivers.pages.filter_form import FilterForm, read_form
 from receivers.redelivering import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
-from receivers.rules.outcomes import Tone, tone
 from receivers.tokens import utc_now
 
 PART: Final = "progress"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from receivers import reads
+from receivers.kargo.coverage import covering, is_on_docker_hub
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.resources import ReceiverConfig, Warehouse
+from receivers.kargo.subscriptions import Subscription
 from receivers.models import Refresh
 from receivers.pages.finding_rows import FindingRow, Of
-from receivers.rules.coverage import covering, is_on_docker_hub
 from receivers.rules.health.finding import Subject
-from receivers.rules.outcomes import RefreshOutcome
-from receivers.rules.resources import ReceiverConfig, Warehouse
-from receivers.rules.subscriptions import Subscription
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.rules.story import Cause, Patience
+from receivers.kargo.progress_types import Cause, Patience
 
 MOST_AGAIN: Final = (
     12  # times in all that one push asks again, whatever the causes: nothing goes round for ever

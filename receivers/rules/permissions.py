@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.rules.resources import (
+from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     FREIGHTS,
     LEASES,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from receivers.rules.outcomes import Outcome
+from receivers.kargo.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from receivers.rules.coverage import is_on_docker_hub
-from receivers.rules.repo_names import normalize_chart, normalize_image
-from receivers.rules.resources import Warehouse
-from receivers.rules.selectors import ChartVersions, ExactTag, SemverTags
-from receivers.rules.subscriptions import Subscription
+from receivers.kargo.coverage import is_on_docker_hub
+from receivers.kargo.repository_names import normalize_chart, normalize_image
+from receivers.kargo.resources import Warehouse
+from receivers.kargo.selectors import ChartVersions, ExactTag, SemverTags
+from receivers.kargo.subscriptions import Subscription
 
 MOST_REPOSITORIES: Final = 200  # more is more than anybody looks through; any other can be typed
 USUAL_TAGS: Final = ("1.0.0", "v1.0.0", "latest", "main")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from receivers.rules import answers
+from receivers.kargo import responses
+from receivers.kargo.quoting import quoted
 from receivers.rules.redaction import redact
-from receivers.rules.wording import quoted
 
 _REFRESHED: Final = re.compile(r'\{"msg":"refreshed (\d+) warehouse\(s\)"\}')
 _REFUSED: Final = re.compile(r'\{"error":"test refused: ([^"]*)"\}')
@@ -45,7 +45,7 @@ def _kargo(status: int, text: str) -> str:
             "Something that answers as Kargo does says that there is no such receiver (404): Kargo’s own server, or a "
             "kargoweb in front of another cluster."
         )
-    if text.encode() == answers.UNAVAILABLE.body.strip():
+    if text.encode() == responses.UNAVAILABLE.body.strip():
         return "kargoweb answered that it is not ready to take pushes (503). Try again in a moment."
     return ""
 

@@ -13,11 +13,12 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
-from receivers.rules import spans, wording
+from receivers.kargo import quoting
+from receivers.kargo.matching import Result
+from receivers.kargo.outcomes import Tone, tone
+from receivers.rules import spans
 from receivers.rules.charts import Chart
 from receivers.rules.health.finding import Severity
-from receivers.rules.matching import Result
-from receivers.rules.outcomes import Tone, tone
 from receivers.tokens import utc_now
 
 register = template.Library()
@@ -120,7 +121,7 @@ def artifact(repository: str, tag: str = "") -> SafeString:
     """Show `repository:tag`; too long a name ends in an ellipsis and is whole in the title."""
     if not repository:
         return mark_safe('<span class="quiet">unknown</span>')
-    repository, tag = wording.visible(repository), wording.visible(tag)
+    repository, tag = quoting.visible(repository), quoting.visible(tag)
     name = f"{repository}:{tag}" if tag else repository
     return format_html(
         '<code class="ellipsis artifact" title="{}"><span class="repository">{}</span>{}</code>',
@@ -140,7 +141,7 @@ def digest(value: str) -> SafeString:
 @register.simple_tag
 def ellipsis(text: Any) -> SafeString:
     """Show a name that may be too long for its place: it ends in an ellipsis and is whole in the title."""
-    text = wording.visible(str(text))
+    text = quoting.visible(str(text))
     return format_html('<span class="ellipsis" title="{}">{}</span>', text, text)
 
 
@@ -238,7 +239,7 @@ def clock(at: datetime) -> SafeString:
 @register.filter
 def visible(text: Any) -> str:
     """Show text that strangers wrote with everything escaped that cannot be seen, or turns other text around."""
-    return wording.visible(str(text))
+    return quoting.visible(str(text))
 
 
 @register.simple_tag

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from receivers import plain
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Audit, Delivery, Origin
-from receivers.rules.outcomes import Outcome
 from tests.clusters import until
 from tests.deliveries import ended, of_project, routed
 from tests.reading.rows import delivery, some_name, store

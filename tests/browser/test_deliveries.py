@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Audit, Delivery, Origin
-from receivers.rules.outcomes import Outcome
 from tests.browser.pages import PHONE, Visitor, assert_accessible, assert_fits
 from tests.clusters import until
 from tests.deliveries import ended, of_project

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from receivers.cluster.errors import Conflict, ServerFault, TimedOut, Unreachable
-from receivers.rules.resources import NAMESPACES, WAREHOUSES
+from receivers.kargo.resources import NAMESPACES, WAREHOUSES
 from tests.cluster.servers import OK, LoopbackServer, client_of
 
 ANNOTATION = {"metadata": {"annotations": {"a": "b"}}}

@@ -14,7 +14,7 @@ from receivers.cluster.direct import DirectTransport
 from receivers.cluster.errors import NotInstalled, TimedOut, Unreachable
 from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.proxied import ProxiedTransport, transport_for
-from receivers.rules.resources import WAREHOUSES
+from receivers.kargo.resources import WAREHOUSES
 from tests.cluster.servers import LoopbackServer, serving
 
 API = "http://api.test:8080"

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Refresh
-from receivers.rules.outcomes import Outcome
 from receivers.tokens import utc_now
 from tests.commands.running import run, run_alone
 from tests.deliveries import ended, routed

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin, new_id
-from receivers.rules.outcomes import Outcome
 from tests.clusters import until
 from tests.commands.running import run, run_alone
 from tests.deliveries import ended, of_project, routed

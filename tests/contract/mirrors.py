@@ -11,7 +11,7 @@ from typing import Any
 from receivers.cluster.backoff import Pauses
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster, connect
-from receivers.rules.resources import (
+from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,
     PROJECTS,

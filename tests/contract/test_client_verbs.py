@@ -16,7 +16,7 @@ from receivers.cluster.errors import (
     Rejected,
     Unauthorized,
 )
-from receivers.rules.resources import NAMESPACES, SECRETS, WAREHOUSES, Resource
+from receivers.kargo.resources import NAMESPACES, SECRETS, WAREHOUSES, Resource
 from tests.contract.things import warehouse
 
 UNKNOWN = Resource("kargo.akuity.io", "v1alpha1", "unicorns", "Unicorn", namespaced=True)

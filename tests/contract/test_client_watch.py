@@ -9,7 +9,7 @@ import pytest
 
 from receivers.cluster.client import connect
 from receivers.cluster.errors import Gone
-from receivers.rules.resources import WAREHOUSES
+from receivers.kargo.resources import WAREHOUSES
 from tests.contract.things import warehouse
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import OVERLAP, FreightWatch
-from receivers.rules.artifacts import Freight
-from receivers.rules.resources import FREIGHTS
+from receivers.kargo.artifacts import Freight
+from receivers.kargo.resources import FREIGHTS
 from receivers.tokens import utc_now
 from tests.clusters import Cluster, DemoCluster, until
 from tests.contract.mirrors import IMPATIENT

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from receivers.cluster.client import connect
 from receivers.cluster.snapshot import Collision, Route
-from receivers.rules.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES
+from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import DemoCluster, until
 from tests.contract.mirrors import Kargo, digest, indexed, known, listed, mirrored
 

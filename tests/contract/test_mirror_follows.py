@@ -8,7 +8,7 @@ import pytest
 
 from receivers.cluster.client import connect
 from receivers.cluster.snapshot import Collision, Route
-from receivers.rules.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, WAREHOUSES
+from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import until
 from tests.contract.mirrors import Kargo, digest, known, listed, mirrored, receivers
 

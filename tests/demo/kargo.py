@@ -10,7 +10,7 @@ from demo.controller.behaviours import BEHAVIOUR_ANNOTATION
 from demo.controller.controller import Controller
 from demo.registry import Registry
 from receivers.cluster.client import connect
-from receivers.rules.resources import FREIGHTS, PROJECTS, REFRESH_ANNOTATION, WAREHOUSES, Resource
+from receivers.kargo.resources import FREIGHTS, PROJECTS, REFRESH_ANNOTATION, WAREHOUSES, Resource
 from tests.clusters import DemoCluster, until
 
 _numbers = itertools.count(1)

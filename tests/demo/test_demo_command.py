@@ -20,7 +20,7 @@ import urllib3
 from django.core.management import call_command
 
 from receivers.cluster.client import connect
-from receivers.rules.resources import FREIGHTS
+from receivers.kargo.resources import FREIGHTS
 from tests.clusters import until
 from tests.components import require
 from tests.demo.running import Demo, is_alive

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from demo.controller.behaviours import BEHAVIOUR_ANNOTATION
-from receivers.rules.resources import WAREHOUSES
+from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
 from tests.demo.kargo import Kargo, Warehouse
 

@@ -8,7 +8,7 @@ import pytest
 
 from demo.controller.freight_maker import EVENTS
 from receivers.cluster.errors import NotFound
-from receivers.rules.resources import FREIGHTS
+from receivers.kargo.resources import FREIGHTS
 from tests.clusters import until
 from tests.demo.kargo import Kargo, image
 

@@ -8,8 +8,8 @@ import pytest
 
 from receivers.cluster.cache import Mirror
 from receivers.explaining import ELSEWHERE, HINTS, MOST_TOLD, explain
-from receivers.rules.matching import Result
-from receivers.rules.push import Push
+from receivers.kargo.matching import Result
+from receivers.kargo.push import Push
 from tests.clusters import until
 from tests.contract.mirrors import mirrored
 from tests.deliveries import ended, routed

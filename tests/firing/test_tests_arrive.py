@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin, new_id
-from receivers.rules.outcomes import Outcome
 from receivers.tickets import VALID_SECONDS, Ticket, issue
 from tests.clusters import until
 from tests.deliveries import ended, routed

@@ -7,8 +7,8 @@ from typing import Any
 
 from demo.controller.behaviours import BEHAVIOUR_ANNOTATION
 from demo.registry import IMAGE_INDEX
+from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.models import Delivery, Refresh
-from receivers.rules.resources import FREIGHTS, WAREHOUSES
 from tests.clusters import until
 from tests.demo.kargo import Kargo
 from tests.product import Product

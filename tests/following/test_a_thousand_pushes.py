@@ -19,10 +19,10 @@ import pytest
 
 from demo.registry import IMAGE_INDEX
 from receivers.cluster.errors import ClusterError
+from receivers.kargo import semver
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 from receivers.models import Delivery
-from receivers.rules import semver
-from receivers.rules.outcomes import Outcome
-from receivers.rules.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 from tests.clusters import DemoCluster, until
 from tests.deliveries import ended
 from tests.demo.kargo import Kargo

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from receivers.rules.making import CLOCKS_APART
-from receivers.rules.outcomes import RefreshOutcome, RefreshState
-from receivers.rules.resources import WAREHOUSES
+from receivers.kargo.freight_outcome import CLOCKS_APART
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
 from tests.following.shop import events
 from tests.worlds import image

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.models import Refresh, Replica
-from receivers.rules.outcomes import RefreshOutcome, RefreshState
 from tests.clusters import until
 from tests.following.conftest import LITTLE_PATIENCE
 from tests.following.shop import Shop

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
+from receivers.kargo.outcomes import Outcome, RefreshOutcome
+from receivers.kargo.resources import REFRESH_ANNOTATION
 from receivers.models import Delivery, Refresh
-from receivers.rules.outcomes import Outcome, RefreshOutcome
-from receivers.rules.resources import REFRESH_ANNOTATION
 from tests.clusters import until
 from tests.following.shop import Shop, events
 

@@ -14,11 +14,11 @@ from receivers.following.closing import close_deliveries
 from receivers.following.corrections import Corrector
 from receivers.following.owners import Owner
 from receivers.following.story import LOST, MOST_EVENTS, NOT_REQUESTED, Followed, note_asked_again, tell
+from receivers.kargo.artifacts import Artifact, Freight
+from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.log_writer import LogWriter
 from receivers.models import Delivery, Refresh, Replica, new_id
 from receivers.refreshing import Asked
-from receivers.rules.artifacts import Artifact, Freight
-from receivers.rules.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.rules.patience import MOST_ATTEMPTS
 from receivers.tokens import format_token, utc_now
 from tests.reading.rows import delivery, some_name, store

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from receivers.kargo.artifacts import Artifact, Freight
+from receivers.kargo.resources import decode_warehouse
 from receivers.rules.announcing import announced, is_new, moves, spellings
-from receivers.rules.artifacts import Artifact, Freight
-from receivers.rules.resources import decode_warehouse
 from tests.worlds import image
 
 CHART = {"chart": {"repoURL": "oci://registry-1.docker.io/acme/chart"}}

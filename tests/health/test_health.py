@@ -15,11 +15,11 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.health import Health
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.finding import Finding
-from receivers.rules.outcomes import Outcome
-from receivers.rules.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.tokens import utc_now
 from tests.clusters import ROOT, until
 from tests.contract.mirrors import mirrored

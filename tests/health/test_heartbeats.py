@@ -13,7 +13,7 @@ from demo.controller.heartbeat import KARGO_NAMESPACE, LEASE_DURATION
 from demo.controller.heartbeat import Heartbeat as DemoHeartbeat
 from receivers.cluster.client import connect
 from receivers.cluster.heartbeats import Heartbeats, decode_heartbeat
-from receivers.rules.resources import LEASES
+from receivers.kargo.resources import LEASES
 from tests.clusters import ROOT, DemoCluster, until
 
 MANIFEST = ROOT / "deploy" / "heartbeats" / "rbac.yaml"

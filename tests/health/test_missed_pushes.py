@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from receivers.cluster.freight_watch import FreightWatch
+from receivers.kargo.artifacts import Freight
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.missed_pushes import MissedPushWatch
 from receivers.models import Delivery, MissedPush, Origin, new_id
-from receivers.rules.artifacts import Freight
-from receivers.rules.outcomes import Outcome
-from receivers.rules.resources import FREIGHTS, WAREHOUSES
 from receivers.tokens import utc_now
 from tests.clusters import DemoCluster, until
 from tests.contract.mirrors import IMPATIENT, mirrored

@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
+from receivers.kargo.resources import SECRETS
 from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.receivers import SecretState
-from receivers.rules.resources import SECRETS
 from tests.clusters import PATIENCE, until
 from tests.contract.mirrors import mirrored
 from tests.worlds import Place, World

@@ -18,9 +18,9 @@ from django.db import (
     connection,
 )
 
+from receivers.kargo.outcomes import Outcome
 from receivers.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh, new_id, storable
-from receivers.rules.outcomes import Outcome
 from receivers.tokens import utc_now
 from tests.clusters import until
 

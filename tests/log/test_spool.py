@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from receivers.kargo.outcomes import Outcome
 from receivers.log_writer import LogWriter
 from receivers.models import Delivery, new_id
-from receivers.rules.outcomes import Outcome
 from receivers.spool import NotKept, Spool, SpoolReader
 from receivers.tokens import utc_now
 

@@ -9,14 +9,9 @@ from typing import Any
 import pytest
 
 from receivers.cluster.errors import NotFound
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, REFRESH_ANNOTATION, SECRETS
 from receivers.models import Delivery
-from receivers.rules.outcomes import Outcome
-from receivers.rules.resources import (
-    CLUSTER_CONFIGS,
-    PROJECT_CONFIGS,
-    REFRESH_ANNOTATION,
-    SECRETS,
-)
 from tests.clusters import DemoCluster, until
 from tests.deliveries import ended
 from tests.product import Product

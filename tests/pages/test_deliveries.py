@@ -12,8 +12,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from receivers import runtime
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Origin
-from receivers.rules.outcomes import Outcome
 from tests.reading.rows import delivery, some_name, store
 
 ROWS = re.compile(r'<tr id="delivery-([0-9a-f-]{36})"')

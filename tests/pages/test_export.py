@@ -8,9 +8,9 @@ import json
 
 import pytest
 
+from receivers.kargo.outcomes import Outcome
 from receivers.pages import export
 from receivers.pages.export import COLUMNS
-from receivers.rules.outcomes import Outcome
 from tests.reading.rows import delivery, some_name, store
 
 

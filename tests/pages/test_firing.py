@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Audit, Delivery, Origin
-from receivers.rules.outcomes import Outcome
 from tests.cluster.servers import serving
 from tests.clusters import until
 from tests.deliveries import ended, routed

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, PublishedUrl
 from receivers.models import Audit, Delivery, Origin
 from receivers.pages.receiver_rows import masked
-from receivers.rules.outcomes import Outcome
-from receivers.rules.resources import PROJECT_CONFIGS, PROJECTS, PublishedUrl
 from tests.clusters import until
 from tests.deliveries import ended, routed
 from tests.product import DIGEST

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers.rules.resources import PROJECT_CONFIGS
+from receivers.kargo.resources import PROJECT_CONFIGS
 from tests.clusters import until
 from tests.deliveries import ended, routed
 from tests.pages.visiting import SEEN_FIELD

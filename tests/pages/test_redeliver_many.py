@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Audit, Delivery, Origin
-from receivers.rules.outcomes import Outcome
 from tests.clusters import until
 from tests.deliveries import of_project, routed
 from tests.pages.test_delivery import pushed, text_of

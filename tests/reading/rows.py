@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from receivers.conditions import MAY_BE_OPEN
+from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery
-from receivers.rules.outcomes import Outcome
 from receivers.statements import insert
 from receivers.tokens import utc_now
 

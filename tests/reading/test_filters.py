@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from receivers.filters import Filter, InvalidFilter, named_artifact
+from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Origin
-from receivers.rules.outcomes import Outcome, Tone, tone
 
 PUSH = uuid.UUID(int=7)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

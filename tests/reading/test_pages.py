@@ -11,10 +11,10 @@ import pytest
 from django.db import connection
 
 from receivers.filters import Filter
+from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Delivery, Origin, Refresh
 from receivers.paging import InvalidCursor
 from receivers.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS
-from receivers.rules.outcomes import Outcome, Tone, tone
 from receivers.statements import insert
 from receivers.walking import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
 from tests.reading.rows import START, delivery, some_name, store

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from receivers import timeline
+from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone
 from receivers.models import Refresh
-from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone
 from tests.reading.rows import START, delivery
 
 

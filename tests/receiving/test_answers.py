@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from receivers.rules.outcomes import Outcome
+from receivers.kargo.outcomes import Outcome
 from tests.deliveries import ended, routed
 from tests.worlds import image, push_body
 

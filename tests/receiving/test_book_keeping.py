@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from receivers.janitor import BookKeeper
+from receivers.kargo.resources import decode_config
 from receivers.models import ReceiverUrl
 from receivers.receiver_urls import ReceiverUrls
-from receivers.rules.resources import decode_config
 from receivers.unknown_calls import UnknownCalls
 from tests.contract.mirrors import digest, mirrored
 

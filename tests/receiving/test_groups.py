@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from receivers.filters import Filter
+from receivers.kargo.times import parse_time
 from receivers.models import Delivery
-from receivers.rules.times import parse_time
 from tests.deliveries import ended, of_project, routed
 from tests.worlds import image, push_body
 

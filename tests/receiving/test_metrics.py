@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from receivers.rules.resources import WAREHOUSES
+from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
 from tests.deliveries import routed
 from tests.product import Product

@@ -12,11 +12,11 @@ from django.db import connection
 
 from receivers.filters import Filter
 from receivers.finishing import claim_pending
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.responses import MAX_BODY
+from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin
 from receivers.redelivering import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
-from receivers.rules.answers import MAX_BODY
-from receivers.rules.outcomes import Outcome
-from receivers.rules.times import parse_time
 from receivers.tokens import utc_now
 from tests.clusters import until
 from tests.deliveries import ended, routed

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 import urllib3
 
+from receivers.kargo.outcomes import Outcome, RefreshState
+from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Refresh
-from receivers.rules.outcomes import Outcome, RefreshState
-from receivers.rules.times import parse_time
 from tests.clusters import until
 from tests.deliveries import of_project, routed
 from tests.product import Product

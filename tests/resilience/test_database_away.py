@@ -7,8 +7,8 @@ import time
 import pytest
 from django.db import connection
 
+from receivers.kargo.outcomes import Outcome, RefreshState
 from receivers.models import Delivery, new_id
-from receivers.rules.outcomes import Outcome, RefreshState
 from tests.clusters import until
 from tests.deliveries import of_project, routed
 from tests.product import Product

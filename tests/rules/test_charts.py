@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from receivers.kargo.outcomes import Tone
 from receivers.rules.charts import COLUMN, HEIGHT, stacked
-from receivers.rules.outcomes import Tone
 
 
 def test_nothing_is_drawn_of_nothing_and_the_text_says_so() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from receivers.rules.coverage import covering
-from receivers.rules.resources import ReceiverConfig, decode_config
-from receivers.rules.subscriptions import decode_subscription
+from receivers.kargo.coverage import covering
+from receivers.kargo.resources import ReceiverConfig, decode_config
+from receivers.kargo.subscriptions import decode_subscription
 
 
 def config(project: str, *receivers: str, published: tuple[str, ...] | None = None, kind: str = "dockerhub"):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receivers.rules.kinds.dockerhub import compose, parse
-from receivers.rules.kinds.errors import InvalidBody
-from receivers.rules.push import Push
+from receivers.kargo.kinds.dockerhub import compose, parse
+from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.push import Push
 
 PAYLOADS = sorted((Path(__file__).parents[1] / "payloads").glob("*.json"))
 

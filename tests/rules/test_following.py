@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from receivers.rules.artifacts import Artifact, Freight, decode_discovered
-from receivers.rules.following import is_fresh, is_handled, step
-from receivers.rules.making import given_up
-from receivers.rules.outcomes import RefreshOutcome
-from receivers.rules.push import Push
-from receivers.rules.resources import Warehouse, decode_warehouse
-from receivers.rules.story import Cause, Ended, Looking, Lost, Need, Patience, Request, Seen, Waiting
+from receivers.kargo.artifacts import Artifact, Freight, decode_discovered
+from receivers.kargo.freight_outcome import given_up
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.progress import is_fresh, is_handled, step
+from receivers.kargo.progress_types import Cause, Ended, Looking, Lost, Need, Patience, Request, Seen, Waiting
+from receivers.kargo.push import Push
+from receivers.kargo.resources import Warehouse, decode_warehouse
 
 ASKED = datetime(2026, 5, 5, 12, 0, 10, 500_000, tzinfo=UTC)
 TOKEN = "2026-05-05T12:00:10.500000Z"

@@ -4,12 +4,12 @@ import tracemalloc
 
 import pytest
 
-from receivers.rules.answers import MAX_BODY
-from receivers.rules.gojson import DEEPEST_NESTING
-from receivers.rules.kinds.dockerhub import parse
-from receivers.rules.kinds.errors import InvalidBody
-from receivers.rules.matching import verdicts
-from receivers.rules.resources import decode_warehouse
+from receivers.kargo.golang.gojson import DEEPEST_NESTING
+from receivers.kargo.kinds.dockerhub import parse
+from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.matching import verdicts
+from receivers.kargo.resources import decode_warehouse
+from receivers.kargo.responses import MAX_BODY
 
 # Bytes that may be built for a body beside its text: a quarter of it, for threads of other tests allocate meanwhile.
 SMALL = MAX_BODY // 4

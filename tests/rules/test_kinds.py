@@ -1,6 +1,6 @@
 """The table of the kinds of receiver."""
 
-from receivers.rules.kinds import KARGO_KINDS, KINDS
+from receivers.kargo.kinds import KARGO_KINDS, KINDS
 
 
 def test_docker_hub_is_spoken():

@@ -2,9 +2,9 @@
 
 import json
 
-from receivers.rules.matching import Result, Verdict, to_refresh, verdicts
-from receivers.rules.push import Push
-from receivers.rules.resources import decode_warehouse
+from receivers.kargo.matching import Result, Verdict, to_refresh, verdicts
+from receivers.kargo.push import Push
+from receivers.kargo.resources import decode_warehouse
 
 
 def warehouse(name, *subscriptions, project="demo"):

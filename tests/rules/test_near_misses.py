@@ -2,12 +2,12 @@
 
 import pytest
 
-from receivers.rules.kinds.dockerhub import compose, parse
-from receivers.rules.matching import Result, verdicts
-from receivers.rules.near_misses import explain
-from receivers.rules.push import Push
-from receivers.rules.repo_names import near_key
-from receivers.rules.resources import decode_warehouse
+from receivers.kargo.kinds.dockerhub import compose, parse
+from receivers.kargo.matching import Result, verdicts
+from receivers.kargo.near_misses import explain
+from receivers.kargo.push import Push
+from receivers.kargo.repository_names import near_key
+from receivers.kargo.resources import decode_warehouse
 
 NEAR = {
     "x/y": [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.rules.outcomes import Outcome, RefreshOutcome, Tone, summary, tone
+from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, summary, tone
+from receivers.kargo.progress_types import Cause, Patience
 from receivers.rules.patience import MOST_AGAIN, Schedule
-from receivers.rules.story import Cause, Patience
 
 SCHEDULE = Schedule(lag_delays=(1.0, 2.0), discovery_delays=(3.0,), rate_limit_delays=(60.0,))
 

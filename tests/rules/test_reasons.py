@@ -2,7 +2,7 @@
 
 import pytest
 
-from receivers.rules.subscriptions import decode_subscription
+from receivers.kargo.subscriptions import decode_subscription
 
 
 def image(**fields):

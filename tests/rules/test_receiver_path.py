@@ -2,7 +2,7 @@
 
 import pytest
 
-from receivers.rules.receiver_path import base_path, digest, receiver_path, receiver_url
+from receivers.kargo.receiver_path import base_path, digest, receiver_path, receiver_url
 
 TOKEN = b"mysupersecrettoken"
 KNOWN = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receivers.rules.regexes import InvalidRegex, compile_regex
+from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
 
 REFUSED = [
     r"\C",

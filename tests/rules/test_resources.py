@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receivers.rules.resources import (
+from receivers.kargo.resources import (
     Condition,
     Project,
     PublishedUrl,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receivers.rules.fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS
-from receivers.rules.subscriptions import decode_subscription
+from receivers.kargo.subscription_fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS
+from receivers.kargo.subscriptions import decode_subscription
 
 
 def image(**fields):

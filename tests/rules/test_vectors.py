@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from receivers.rules import answers
-from receivers.rules.constraints import InvalidConstraint, parse_constraint
-from receivers.rules.kinds import KINDS, InvalidBody
-from receivers.rules.matching import Result, Verdict, to_refresh, verdicts
-from receivers.rules.receiver_path import receiver_path
-from receivers.rules.repo_names import names_of_push, normalize_chart, normalize_image
-from receivers.rules.resources import decode_warehouse
-from receivers.rules.semver import parse_tag
-from receivers.rules.subscriptions import decode_subscription
+from receivers.kargo import responses
+from receivers.kargo.constraints import InvalidConstraint, parse_constraint
+from receivers.kargo.kinds import KINDS, InvalidBody
+from receivers.kargo.matching import Result, Verdict, to_refresh, verdicts
+from receivers.kargo.receiver_path import receiver_path
+from receivers.kargo.repository_names import names_of_push, normalize_chart, normalize_image
+from receivers.kargo.resources import decode_warehouse
+from receivers.kargo.semver import parse_tag
+from receivers.kargo.subscriptions import decode_subscription
 from tests.rules.defaults import with_admission_defaults
 
 VECTORS = Path(os.environ.get("KARGOWEB_VECTORS") or Path(__file__).parents[1] / "vectors")
@@ -128,9 +128,9 @@ def receive(vector, body, *, defaulted, without=frozenset()):
     try:
         push = KINDS["dockerhub"].parse(body)
     except InvalidBody:
-        return answers.INVALID_BODY, ()
+        return responses.INVALID_BODY, ()
     found = verdicts(push, warehouses(vector, defaulted=defaulted, without=without))
-    return answers.refreshed(len(to_refresh(found))), found
+    return responses.refreshed(len(to_refresh(found))), found
 
 
 def warehouses(vector, *, defaulted, without):

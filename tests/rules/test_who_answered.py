@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.rules import answers
+from receivers.kargo import responses
 from receivers.rules.who_answered import not_ours
 
 OURS = "0199c0de-0000-7000-8000-000000000001"
@@ -19,7 +19,7 @@ def test_an_answer_with_our_delivery_is_ours_whatever_it_says(status):
 
 CASES = {
     "another key": (
-        (403, answers.refused_test(KEY).body.decode(), THEIRS, "", ""),
+        (403, responses.refused_test(KEY).body.decode(), THEIRS, "", ""),
         ["refused the test", "secret key", "another kargoweb", THEIRS],
     ),
     "another delivery": (
@@ -32,7 +32,7 @@ CASES = {
         ["Kargo’s own server", "refreshed 3", "dry run"],
     ),
     "an unknown URL": ((404, "{}\n", "", "", ""), ["no such receiver"]),
-    "not ready": ((503, answers.UNAVAILABLE.body.decode(), "", "", ""), ["not ready"]),
+    "not ready": ((503, responses.UNAVAILABLE.body.decode(), "", "", ""), ["not ready"]),
     "a redirect": (
         (308, "", "", "nginx", "https://x.example/"),
         ["redirects", '"https://x.example/"', "308"],

@@ -15,8 +15,8 @@ from demo.registry import IMAGE_INDEX, Registry
 from demo.seeding import CHART
 from receivers.cluster.client import connect
 from receivers.cluster.errors import ClusterError
-from receivers.rules.kinds.dockerhub import compose
-from receivers.rules.push import Push
+from receivers.kargo.kinds.dockerhub import compose
+from receivers.kargo.push import Push
 from receivers.rules.redaction import redact
 
 MOST_TIMES = 1_000  # deliveries of one push; Docker Hub sends five or six

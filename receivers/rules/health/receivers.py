@@ -8,16 +8,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.quoting import listed, quoted
+from receivers.kargo.receiver_status import READY, RECONCILING
+from receivers.kargo.resources import Condition, Receiver, ReceiverConfig
 from receivers.rules.health.calls import RetiredCalls, error_rate, retired_calls
 from receivers.rules.health.commands import describe_config, edit_config, refresh_config
 from receivers.rules.health.finding import About, Finding, Subject
 from receivers.rules.health.rhythm import Silence, unusual_silence
 from receivers.rules.health.urls import url_findings
-from receivers.rules.kinds import KINDS
-from receivers.rules.receiver_status import READY, RECONCILING
 from receivers.rules.redaction import redact
-from receivers.rules.resources import Condition, Receiver, ReceiverConfig
-from receivers.rules.wording import listed, quoted
 
 LONGEST_MESSAGE: Final = 500  # characters of a condition's message; one with many receivers is long
 _LASTING: Final = (

@@ -14,8 +14,8 @@ from functools import lru_cache
 from sys import intern
 from typing import Any, Final
 
-from receivers.rules.raw import as_list, as_map, as_number, as_text
-from receivers.rules.subscriptions import Subscription, decode_subscription
+from receivers.kargo.json_values import as_list, as_map, as_number, as_text
+from receivers.kargo.subscriptions import Subscription, decode_subscription
 
 KARGO_GROUP: Final = "kargo.akuity.io"
 REFRESH_ANNOTATION: Final = "kargo.akuity.io/refresh"

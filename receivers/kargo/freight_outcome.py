@@ -9,14 +9,25 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from receivers.rules.artifacts import Freight
-from receivers.rules.conditions import condition, says
-from receivers.rules.discovery import Place
-from receivers.rules.outcomes import RefreshOutcome
-from receivers.rules.push import Push
-from receivers.rules.resources import Warehouse
-from receivers.rules.story import Cause, Ended, Looking, Lost, Need, Patience, Request, Seen, Stand, Waiting
-from receivers.rules.wording import quoted
+from receivers.kargo.artifacts import Freight
+from receivers.kargo.conditions import condition, says
+from receivers.kargo.discovery import Place
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.progress_types import (
+    Cause,
+    Ended,
+    Looking,
+    Lost,
+    Need,
+    Patience,
+    Request,
+    Seen,
+    Stand,
+    Waiting,
+)
+from receivers.kargo.push import Push
+from receivers.kargo.quoting import quoted
+from receivers.kargo.resources import Warehouse
 
 # Docker Hub's clock, the cluster's and ours.
 CLOCKS_APART: Final = timedelta(seconds=10)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from receivers.rules import semver
-from receivers.rules.artifacts import Artifact, Discovered
-from receivers.rules.push import Push
-from receivers.rules.resources import Warehouse
-from receivers.rules.subscriptions import Subscription
-from receivers.rules.wording import quoted
+from receivers.kargo import semver
+from receivers.kargo.artifacts import Artifact, Discovered
+from receivers.kargo.push import Push
+from receivers.kargo.quoting import quoted
+from receivers.kargo.resources import Warehouse
+from receivers.kargo.subscriptions import Subscription
 
 _REFUSED_FOR_NOW: Final = ("toomanyrequests", "too many requests", "rate limit", "status code 429", " 429 ")
 

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import re2
 
-from receivers.rules import gourl
-from receivers.rules.constraints import Constraint, InvalidConstraint, parse_constraint
-from receivers.rules.regexes import InvalidRegex, compile_regex
-from receivers.rules.repo_names import normalize_image, parse_reference
-from receivers.rules.selectors import (
+from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
+from receivers.kargo.golang import gourl
+from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
+from receivers.kargo.quoting import quoted
+from receivers.kargo.repository_names import normalize_image, parse_reference
+from receivers.kargo.selectors import (
     Broken,
     ChartVersions,
     ExactTag,
@@ -27,7 +28,6 @@ from receivers.rules.selectors import (
     Selector,
     SemverTags,
 )
-from receivers.rules.wording import quoted
 
 _REMEMBERED: Final = 4096  # selectors
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from receivers.rules.near_misses import explain
-from receivers.rules.push import Push
-from receivers.rules.resources import Warehouse
-from receivers.rules.subscriptions import Subscription
-from receivers.rules.wording import quoted
+from receivers.kargo.near_misses import explain
+from receivers.kargo.push import Push
+from receivers.kargo.quoting import quoted
+from receivers.kargo.resources import Warehouse
+from receivers.kargo.subscriptions import Subscription
 
 
 class Result(StrEnum):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NoReturn, TypeAlias
 
-from receivers.rules.wording import quoted
+from receivers.kargo.quoting import quoted
 
 DEEPEST_NESTING: Final = 10_000  # Go's limit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from receivers.rules.repo_names import names_of_push, near_key
+from receivers.kargo.repository_names import names_of_push, near_key
 
 
 @dataclass(frozen=True, slots=True)

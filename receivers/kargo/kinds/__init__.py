@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from receivers.rules.kinds import dockerhub
-from receivers.rules.kinds.errors import InvalidBody
-from receivers.rules.push import Push
+from receivers.kargo.kinds import dockerhub
+from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.push import Push
 
 __all__ = ["KARGO_KINDS", "KINDS", "InvalidBody", "Kind"]
 

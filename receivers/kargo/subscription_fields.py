@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
-from receivers.rules.gojson import fold
+from receivers.kargo.golang.gojson import fold
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1  # Go's int64
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import re2
 
-from receivers.rules import gourl
-from receivers.rules.media_types import MediaClass, classify
+from receivers.kargo.golang import gourl
+from receivers.kargo.media_types import MediaClass, classify
 
 _DOCKER_HUB: Final = "index.docker.io"
 _DOCKER_HUB_HOSTS: Final = frozenset({_DOCKER_HUB, "registry-1.docker.io"})

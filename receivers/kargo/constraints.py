@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 import re2
 
-from receivers.rules.semver import Version, order, parse_version
-from receivers.rules.wording import quoted
+from receivers.kargo.quoting import quoted
+from receivers.kargo.semver import Version, order, parse_version
 
 LONGEST_CONSTRAINT: Final = 512  # bytes, before hyphen ranges are written out
 MOST_GROUPS: Final = 32  # groups joined by ||

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from receivers.rules import gourl
+from receivers.kargo.golang import gourl
 
 
 def digest(project: str, receiver: str, *secrets: bytes) -> str:

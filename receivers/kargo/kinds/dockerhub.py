@@ -10,9 +10,9 @@ import json
 from datetime import UTC, datetime
 from typing import Final
 
-from receivers.rules import gojson
-from receivers.rules.kinds.errors import InvalidBody
-from receivers.rules.push import Push
+from receivers.kargo.golang import gojson
+from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.push import Push
 
 _SHAPE: Final[gojson.Shape] = {
     "push_data": {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from receivers.rules.repo_names import is_docker_hub, normalize_chart, split_host
-from receivers.rules.wording import quoted
+from receivers.kargo.quoting import quoted
+from receivers.kargo.repository_names import is_docker_hub, normalize_chart, split_host
 
 _WEB_SCHEME: Final = re.compile(r"(?i)https?://")
 

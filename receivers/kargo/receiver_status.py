@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from receivers.rules.resources import REFRESH_ANNOTATION, PublishedUrl
+from receivers.kargo.resources import REFRESH_ANNOTATION, PublishedUrl
 
 READY: Final = "Ready"
 RECONCILING: Final = "Reconciling"

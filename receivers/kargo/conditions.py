@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receivers.rules.resources import Condition, Warehouse
+from receivers.kargo.resources import Condition, Warehouse
 
 
 def condition(warehouse: Warehouse, type_: str) -> Condition | None:

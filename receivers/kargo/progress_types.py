@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Final, TypeAlias
 
-from receivers.rules.artifacts import Discovered, Freight
-from receivers.rules.outcomes import RefreshOutcome
-from receivers.rules.push import Push
-from receivers.rules.resources import Warehouse
-from receivers.rules.times import whole_second
+from receivers.kargo.artifacts import Discovered, Freight
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.push import Push
+from receivers.kargo.resources import Warehouse
+from receivers.kargo.times import whole_second
 
 # A push that a sender says is older than this is not a delayed delivery: its clock, or its body, cannot be believed.
 BELIEVABLE_DELAY: Final = timedelta(hours=1)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from receivers.rules.artifacts import Discovered
-from receivers.rules.conditions import discovery_failure, says
-from receivers.rules.discovery import (
+from receivers.kargo.artifacts import Discovered
+from receivers.kargo.conditions import discovery_failure, says
+from receivers.kargo.discovery import (
     best_place,
     beyond_limit,
     is_rate_limit,
@@ -22,10 +22,9 @@ from receivers.rules.discovery import (
     selecting,
     why_not_there,
 )
-from receivers.rules.making import just_made, stand_of, told
-from receivers.rules.outcomes import RefreshOutcome
-from receivers.rules.resources import Warehouse
-from receivers.rules.story import (
+from receivers.kargo.freight_outcome import just_made, stand_of, told
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.progress_types import (
     Cause,
     Ended,
     Looking,
@@ -38,8 +37,9 @@ from receivers.rules.story import (
     Step,
     Waiting,
 )
-from receivers.rules.times import parse_time, whole_second
-from receivers.rules.wording import quoted
+from receivers.kargo.quoting import quoted
+from receivers.kargo.resources import Warehouse
+from receivers.kargo.times import parse_time, whole_second
 
 
 def step(request: Request, seen: Seen) -> Step:

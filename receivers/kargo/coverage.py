@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from receivers.rules.repo_names import split_host
-from receivers.rules.resources import ReceiverConfig
-from receivers.rules.subscriptions import Subscription
+from receivers.kargo.repository_names import split_host
+from receivers.kargo.resources import ReceiverConfig
+from receivers.kargo.subscriptions import Subscription
 
 DOCKER_HUB: Final = "dockerhub"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from receivers.rules.constraints import Constraint
-from receivers.rules.semver import Version, parse_tag, parse_version
-from receivers.rules.wording import listed, quoted
+from receivers.kargo.constraints import Constraint
+from receivers.kargo.quoting import listed, quoted
+from receivers.kargo.semver import Version, parse_tag, parse_version
 
 BRANCHES: Final = "refs/heads/"
 TAGS: Final = "refs/tags/"

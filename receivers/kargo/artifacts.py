@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from receivers.rules.push import Push
-from receivers.rules.raw import as_list, as_map, as_text
-from receivers.rules.repo_names import normalize_chart, normalize_image
-from receivers.rules.times import parse_time
+from receivers.kargo.json_values import as_list, as_map, as_text
+from receivers.kargo.push import Push
+from receivers.kargo.repository_names import normalize_chart, normalize_image
+from receivers.kargo.times import parse_time
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from receivers.rules import building
-from receivers.rules.fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS, WrongType, read_fields
-from receivers.rules.repo_names import (
+from receivers.kargo import compile
+from receivers.kargo.repository_names import (
     is_docker_hub,
     near_key,
     normalize_chart,
@@ -22,16 +21,17 @@ from receivers.rules.repo_names import (
     normalize_image,
     split_host,
 )
-from receivers.rules.selectors import Broken, Judgement, NeverAsked, Selector
+from receivers.kargo.selectors import Broken, Judgement, NeverAsked, Selector
+from receivers.kargo.subscription_fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS, WrongType, read_fields
 
 __all__ = ["Judgement", "Selector", "Subscription", "decode_subscription"]
 
 _NAME: Final = "name"
 _DEFAULT_STRATEGIES: Final = {"image": "SemVer", "chart": "SemVer"}
 _KINDS: Final = {
-    "image": (IMAGE_FIELDS, normalize_image, building.image_selector),
-    "chart": (CHART_FIELDS, normalize_chart, building.chart_selector),
-    "git": (GIT_FIELDS, normalize_git, building.git_selector),
+    "image": (IMAGE_FIELDS, normalize_image, compile.image_selector),
+    "chart": (CHART_FIELDS, normalize_chart, compile.chart_selector),
+    "git": (GIT_FIELDS, normalize_git, compile.git_selector),
 }
 
 
