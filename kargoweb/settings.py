@@ -90,7 +90,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says how long, and that stays true
-AXES_CLIENT_IP_CALLABLE = "receivers.addresses.ip_address"
+AXES_CLIENT_IP_CALLABLE = "receivers.accounts.client_address.ip_address"
 AXES_LOCKOUT_CALLABLE = "receivers.pages.sign_in.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]
 AXES_DISABLE_ACCESS_LOG = True  # the audit list has it

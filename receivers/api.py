@@ -17,8 +17,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from receivers import audit, plain, runtime, seeing
-from receivers.access import Access, Action, access_of, allowed
+from receivers import plain, runtime, seeing
+from receivers.accounts import audit
+from receivers.accounts.access import Access, Action, access_of, allowed
 from receivers.explaining import explain
 from receivers.filters import CLUSTER_WORDS, Filter, InvalidFilter
 from receivers.kargo.push import Push

@@ -10,6 +10,6 @@ class ReceiversConfig(AppConfig):
 
     def ready(self) -> None:
         """Have what people do recorded."""
-        from receivers import audit  # noqa: PLC0415 - its models need the apps set up
+        from receivers.accounts import audit  # noqa: PLC0415 - its models need the apps set up
 
         audit.connect()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
+from receivers.accounts.roles import Access, Action
 from receivers.filters import Filter
 from receivers.kargo.matching import Result
 from receivers.models import Delivery, Refresh
-from receivers.rules.roles import Access, Action
 
 REFRESHES_TOLD: Final = 200  # of one delivery; more Warehouses than anybody reads about
 RELATED_TOLD: Final = 20  # redeliveries, and deliveries of the same push; the list has all of them

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from receivers import runtime
-from receivers.addresses import client_address
+from receivers.accounts.client_address import client_address
 from receivers.intake import Reply
 from receivers.kargo import responses
 from receivers.kargo.responses import Answer

@@ -1,1 +1,1 @@
-"""The pages for people; a file each. `receivers/access.py` says who may open them."""
+"""The pages for people; a file each. `receivers/accounts/access.py` says who may open them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from receivers import runtime
-from receivers.access import Access
+from receivers.accounts.access import Access
 
 
 def attention(access: Access) -> Mapping[str, int]:

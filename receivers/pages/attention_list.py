@@ -12,8 +12,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import audit, mutes, runtime
-from receivers.access import Action, allowed, may, page
+from receivers import mutes, runtime
+from receivers.accounts import audit
+from receivers.accounts.access import Action, allowed, may, page
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, finding_row
 from receivers.rules.health.finding import Finding, Severity

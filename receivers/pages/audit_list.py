@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from receivers.access import Action, allowed, page
+from receivers.accounts.access import Action, allowed, page
 from receivers.filters import read_moment
 from receivers.models import Audit
 from receivers.tokens import utc_now

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from receivers import runtime, seeing
-from receivers.access import Access, Action, page
+from receivers.accounts.access import Access, Action, page
 from receivers.models import Delivery
 from receivers.pages import live
 from receivers.pages.filter_form import FilterForm, read_form, tidy

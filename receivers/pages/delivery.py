@@ -10,8 +10,9 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from receivers import audit, seeing, timeline
-from receivers.access import Action, allowed, may, page
+from receivers import seeing, timeline
+from receivers.accounts import audit
+from receivers.accounts.access import Action, allowed, may, page
 from receivers.kargo.matching import Result
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery

@@ -11,7 +11,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from receivers import plain
-from receivers.access import Access, page
+from receivers.accounts.access import Access, page
 from receivers.pages.deliveries import listed
 from receivers.pages.filter_form import FilterForm, read_form
 from receivers.paging import Position

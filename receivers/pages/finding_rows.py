@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from receivers.access import Access, Action
+from receivers.accounts.access import Access, Action
 from receivers.rules.health.finding import Finding, Subject
 from receivers.rules.health.look import Look, Muted
 from receivers.templatetags.kargoweb import project_url

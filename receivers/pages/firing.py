@@ -12,9 +12,10 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from receivers import audit, runtime
-from receivers.access import Action, allowed, page
-from receivers.addresses import client_address
+from receivers import runtime
+from receivers.accounts import audit
+from receivers.accounts.access import Action, allowed, page
+from receivers.accounts.client_address import client_address
 from receivers.explaining import explain
 from receivers.filters import Filter
 from receivers.firing import Aim, Fired, NotFireable, Shot, aim_at, fire

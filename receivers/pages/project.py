@@ -11,8 +11,9 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import audit, reads, runtime
-from receivers.access import Action, allowed, may, page
+from receivers import reads, runtime
+from receivers.accounts import audit
+from receivers.accounts.access import Action, allowed, may, page
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, Of, by_subject

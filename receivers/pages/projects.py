@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from receivers import reads, runtime
-from receivers.access import Access, page
+from receivers.accounts.access import Access, page
 from receivers.models import ReceiverUrl
 from receivers.pages import live
 from receivers.pages.attention import attention

@@ -18,8 +18,9 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import audit, seeing
-from receivers.access import Action, allowed, page
+from receivers import seeing
+from receivers.accounts import audit
+from receivers.accounts.access import Action, allowed, page
 from receivers.filters import Filter, read_moment
 from receivers.kargo.outcomes import Tone, tone
 from receivers.models import Delivery, Origin

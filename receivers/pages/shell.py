@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.urls import NoReverseMatch, reverse
 
 from receivers import runtime
-from receivers.access import Access, Action, access_of
+from receivers.accounts.access import Access, Action, access_of
 from receivers.cluster.cache import Mirror
 from receivers.pages.attention import attention
 from receivers.pages.theme import theme_of

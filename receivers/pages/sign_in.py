@@ -10,7 +10,7 @@ from django.contrib.auth.views import LoginView
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from receivers.addresses import ip_address
+from receivers.accounts.client_address import ip_address
 from receivers.tokens import utc_now
 
 

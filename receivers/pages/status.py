@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 from kargoweb import VERSION
 from receivers import database_facts, runtime
-from receivers.access import Action, allowed, may, page
+from receivers.accounts.access import Action, allowed, may, page
 from receivers.cluster.reflector import Freshness
 from receivers.following.owners import DEAD_AFTER
 from receivers.pages import live

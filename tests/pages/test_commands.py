@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 
-from receivers.access import Action, access_of
+from receivers.accounts.access import Action, access_of
 
 
 def run(*arguments: str) -> str:

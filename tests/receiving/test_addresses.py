@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings
 
-from receivers.addresses import client_address, ip_address
+from receivers.accounts.client_address import client_address, ip_address
 
 TABLE = [
     ("", 0, "10.0.0.1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.rules.roles import Access, Action, Role, access, group_name
+from receivers.accounts.roles import Access, Action, Role, access, group_name
 
 EVERYTHING = set(Action)
 SEEING = {Action.SEE}

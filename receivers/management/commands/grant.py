@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from receivers.rules.roles import SEPARATOR, Role, group_name
+from receivers.accounts.roles import SEPARATOR, Role, group_name
 
 NONE = "none"
 GROUP_NAME_LENGTH = 150  # Django's

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from receivers.access import access_of
+from receivers.accounts.access import access_of
 
 
 class Command(BaseCommand):

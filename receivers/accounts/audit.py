@@ -13,9 +13,9 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 
-from receivers.addresses import client_address
+from receivers.accounts.client_address import client_address
+from receivers.accounts.roles import Action
 from receivers.models import ADDRESS_LENGTH, Audit, Delivery, storable
-from receivers.rules.roles import Action
 from receivers.tokens import utc_now
 
 SIGNED_IN: Final = "sign in"

@@ -21,7 +21,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 
-from receivers.rules.roles import Access, Action, Role, access
+from receivers.accounts.roles import Access, Action, Role, access
 
 __all__ = ["Access", "Action", "Role", "access_of", "admin_names", "allowed", "may", "page"]
 
