@@ -159,7 +159,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "filters": {
-        "credentials": {"()": "receivers.rules.redaction.RedactCredentials"},
+        "credentials": {"()": "receivers.deliveries.redaction.RedactCredentials"},
         "faults only": {"()": "kargoweb.logs.FaultsOnly"},
     },
     "handlers": {

@@ -17,16 +17,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from receivers import plain, runtime, seeing
+from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Access, Action, access_of, allowed
+from receivers.deliveries import serializers, visibility
+from receivers.deliveries.filters import CLUSTER_WORDS, Filter, InvalidFilter
+from receivers.deliveries.pagination import InvalidCursor
+from receivers.deliveries.querysets import LONGEST_PAGE
+from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.explaining import explain
-from receivers.filters import CLUSTER_WORDS, Filter, InvalidFilter
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
-from receivers.paging import InvalidCursor
-from receivers.querysets import LONGEST_PAGE
-from receivers.redelivering import NotRedeliverable, redeliver
 
 PAGE_SIZE: Final = 50  # rows, unless `size` asks for others
 SENTENCES: Final = {404: "there is nothing here", 403: "you may not do this"}
@@ -57,7 +58,7 @@ class Api(APIView):
 
     def delivery(self, request: Request, pk: UUID) -> Delivery:
         """Return a delivery that may be seen. Raises `Http404`."""
-        found = seeing.find(self.access(request), pk)
+        found = visibility.find(self.access(request), pk)
         if found is None:
             raise Http404
         return found
@@ -90,7 +91,7 @@ class Deliveries(Api):
         """Return a page of the list, newest first."""
         access, given = self.access(request), request.query_params
         try:
-            wanted = seeing.limited(Filter.parse(given), access)
+            wanted = visibility.limited(Filter.parse(given), access)
             found = Delivery.objects.page(
                 wanted,
                 after=given.get("after", ""),
@@ -99,8 +100,10 @@ class Deliveries(Api):
             )
         except (InvalidFilter, InvalidCursor) as error:
             raise Refused(status.HTTP_400_BAD_REQUEST, str(error)) from None
-        rows = [plain.summary(row) for row in found.rows]
-        return Response({"deliveries": rows, "next": found.next, "looked_to": plain.moment(found.looked_to)})
+        rows = [serializers.summary(row) for row in found.rows]
+        return Response(
+            {"deliveries": rows, "next": found.next, "looked_to": serializers.moment(found.looked_to)}
+        )
 
 
 class OneDelivery(Api):
@@ -108,8 +111,8 @@ class OneDelivery(Api):
 
     def get(self, request: Request, pk: UUID) -> Response:
         """Return everything about a delivery."""
-        told = seeing.everything(self.access(request), self.delivery(request, pk))
-        everything = plain.everything(told.delivery, told.refreshes, told.redeliveries)
+        told = visibility.everything(self.access(request), self.delivery(request, pk))
+        everything = serializers.everything(told.delivery, told.refreshes, told.redeliveries)
         return Response({**everything, "verdicts": told.verdicts})
 
 
@@ -125,7 +128,7 @@ class Redelivery(Api):
         except NotRedeliverable as error:
             raise Refused(status.HTTP_409_CONFLICT, f"this delivery cannot be sent again: {error}") from None
         audit.record_about(request, Action.REDELIVER, found, f"as {new.pk}")
-        return Response(plain.summary(new), status.HTTP_201_CREATED)
+        return Response(serializers.summary(new), status.HTTP_201_CREATED)
 
 
 class Explanation(Api):
@@ -140,7 +143,7 @@ class Explanation(Api):
         if not mirror.ready:
             raise Refused(status.HTTP_503_SERVICE_UNAVAILABLE, "the cluster has not been read yet")
         told = explain(mirror, push, project)
-        verdicts = seeing.verdicts_of([one.as_dict() for one in told.verdicts], access)
+        verdicts = visibility.verdicts_of([one.as_dict() for one in told.verdicts], access)
         hidden = len(verdicts) < len(told.verdicts)
         return Response(
             {

@@ -17,16 +17,17 @@ from django.db import IntegrityError
 
 from receivers.cluster.cache import Mirror
 from receivers.cluster.snapshot import Route
+from receivers.deliveries.deduplication import Grouping
+from receivers.deliveries.log_writer import LogWriter, NotStored, Write
+from receivers.deliveries.spool import NotKept, Spool
 from receivers.explaining import explain
 from receivers.following.closing import close_deliveries
 from receivers.following.follower import Follower
-from receivers.grouping import Grouping
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.push import Push
 from receivers.kargo.responses import Answer
-from receivers.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery, Origin, new_id, storable
 from receivers.receiver_urls import ReceiverUrls
 from receivers.records import (
@@ -46,7 +47,6 @@ from receivers.records import (
     understood,
 )
 from receivers.refreshing import RefreshSender
-from receivers.spool import NotKept, Spool
 from receivers.tickets import USED, BadTicket, read
 from receivers.tokens import utc_now
 from receivers.unknown_calls import UnknownCalls

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from receivers.deliveries.querysets import DeliveryQuerySet
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
-from receivers.querysets import DeliveryQuerySet
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
 PATH_LENGTH = 1024

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from receivers.cluster.snapshot import Collision, Route
+from receivers.deliveries.redaction import redact, redact_headers
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.matching import Verdict
@@ -19,7 +20,6 @@ from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, sto
 from receivers.receiver_urls import Former
 from receivers.refreshing import Asked
 from receivers.retrying import note_attempt
-from receivers.rules.redaction import redact, redact_headers
 from receivers.tokens import utc_now
 
 # Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.

@@ -10,10 +10,10 @@ from typing import Final
 
 from django.db import connection, transaction
 
+from receivers.deliveries.log_writer import LogWriter, Write
 from receivers.following.closing import close_deliveries
 from receivers.following.story import NOT_REQUESTED, end, tell
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
-from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh, storable
 from receivers.refreshing import Asked, RefreshSender, WarehouseKey
 from receivers.rules.patience import seconds_to_next_attempt

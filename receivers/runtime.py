@@ -17,15 +17,16 @@ from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
+from receivers.deliveries.log_writer import LogWriter
+from receivers.deliveries.retention import BookKeeper, Janitor
+from receivers.deliveries.spool import Spool, SpoolReader
 from receivers.finishing import Finisher
 from receivers.following.corrections import Corrector
 from receivers.following.follower import Follower
 from receivers.following.owners import Adoption, Owner, replica_id
 from receivers.health import Health
 from receivers.intake import Intake
-from receivers.janitor import BookKeeper, Janitor
 from receivers.kargo.resources import ReceiverConfig
-from receivers.log_writer import LogWriter
 from receivers.managing import ReceiverManager
 from receivers.metrics import Gauges, Metrics
 from receivers.missed_pushes import MissedPushWatch
@@ -36,7 +37,6 @@ from receivers.refreshing import PATCH_TIMEOUT, RefreshSender
 from receivers.retrying import Retrier
 from receivers.rules.patience import Schedule
 from receivers.rules.permissions import Need, needs
-from receivers.spool import Spool, SpoolReader
 from receivers.unknown_calls import UnknownCalls
 
 log = logging.getLogger(__name__)

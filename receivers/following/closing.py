@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.db import connection
 
+from receivers.deliveries.bulk_sql import update
 from receivers.kargo.outcomes import Outcome, RefreshState, summary
 from receivers.models import TEXT_LENGTH, Delivery, Refresh, storable
-from receivers.statements import update
 
 AT_ONCE: Final = 500  # deliveries in one query: every database takes that many values
 

@@ -13,12 +13,12 @@ from typing import Final
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
 from receivers.cluster.snapshot import WarehouseKey
+from receivers.deliveries.log_writer import LogWriter, Write
 from receivers.following.closing import close_deliveries
 from receivers.following.story import Followed, end
 from receivers.kargo.artifacts import Freight, decode_freight
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS
-from receivers.log_writer import LogWriter, Write
 from receivers.models import Refresh, first_id
 from receivers.tokens import utc_now
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from receivers.cluster.cache import Mirror
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
+from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_away
 from receivers.following.closing import close_deliveries
 from receivers.following.lanes import MOMENT, NEVER, Lane, Lanes
 from receivers.following.looking import Look, LookUp
@@ -30,7 +31,6 @@ from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.progress import is_handled, step
 from receivers.kargo.progress_types import Ended, Looking, Lost, Need, Step, Waiting
 from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse
-from receivers.log_writer import LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh
 from receivers.refreshing import RefreshSender
 from receivers.rules.patience import Schedule

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from receivers.deliveries.remedies import remedy
 from receivers.management.console import place, table
-from receivers.rules.remedies import remedy
 
 LONGEST_BODY: Final = 16_384  # characters of a body that are shown; Docker Hub's have fewer, `--json` has all
 

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from receivers.deliveries.serializers import STEPS
+from receivers.deliveries.timeline import has_ended
+from receivers.deliveries.visibility import refreshes_of
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
 from receivers.management.console import Exit
 from receivers.models import Delivery, Refresh
-from receivers.plain import STEPS
-from receivers.seeing import refreshes_of
-from receivers.timeline import has_ended
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the log; a person does not see the difference
 

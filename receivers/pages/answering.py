@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from receivers.deliveries.remedies import remedy
 from receivers.kargo.outcomes import Outcome, RefreshOutcome
 from receivers.models import Delivery, Refresh
 from receivers.rules import spans
-from receivers.rules.remedies import remedy
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Action, allowed, page
-from receivers.filters import read_moment
+from receivers.deliveries.filters import read_moment
 from receivers.models import Audit
 from receivers.tokens import utc_now
 

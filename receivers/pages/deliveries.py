@@ -10,12 +10,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from receivers import runtime, seeing
+from receivers import runtime
 from receivers.accounts.access import Access, Action, page
+from receivers.deliveries import visibility
+from receivers.deliveries.pagination import InvalidCursor, Page
 from receivers.models import Delivery
 from receivers.pages import live
 from receivers.pages.filter_form import FilterForm, read_form, tidy
-from receivers.paging import InvalidCursor, Page
 
 PAGE_SIZE: Final = 50  # rows; what somebody looks for is among them, or he filters
 EVERY: Final = "3s"  # between two looks; a person who waits for a push does not notice
@@ -55,7 +56,7 @@ def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) 
     """Return a page of what the form asks for, as far as it may be seen. Raises `InvalidCursor`."""
     if form.wanted is None:
         return Page(())
-    wanted = seeing.limited(form.wanted, access)
+    wanted = visibility.limited(form.wanted, access)
     return Delivery.objects.page(wanted, after=after, size=size, each_push_once=not form.every)
 
 

@@ -10,16 +10,16 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from receivers import seeing, timeline
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
+from receivers.deliveries import timeline, visibility
+from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import Result
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery
 from receivers.pages import live
 from receivers.pages.answering import answered
 from receivers.pages.bodies import shown
-from receivers.redelivering import NotRedeliverable, redeliver, refusal
 
 PART: Final = "story"
 EVERY: Final = "2s"  # somebody waits for it
@@ -30,7 +30,7 @@ EVERY: Final = "2s"  # somebody waits for it
 def delivery(request: Any, pk: UUID) -> HttpResponse:
     """Show a delivery; for HTMX only what changes until its story has ended."""
     found = _found(request, pk)
-    told = seeing.everything(request.access, found)
+    told = visibility.everything(request.access, found)
     ended = timeline.has_ended(found, told.refreshes)
     part = live.part(request, "_delivery_story.html", _story(told))
     if request.htmx.target == PART:
@@ -55,13 +55,13 @@ def again(request: Any, pk: UUID) -> HttpResponse:
 
 
 def _found(request: Any, pk: UUID) -> Delivery:
-    found = seeing.find(request.access, pk)
+    found = visibility.find(request.access, pk)
     if found is None:
         raise Http404
     return found
 
 
-def _story(told: seeing.Told) -> dict[str, Any]:
+def _story(told: visibility.Told) -> dict[str, Any]:
     found = told.delivery
     lines = [timeline.line(one, found.received_at) for one in told.refreshes]
     return {
@@ -75,7 +75,7 @@ def _story(told: seeing.Told) -> dict[str, Any]:
     }
 
 
-def _context(request: Any, told: seeing.Told) -> dict[str, Any]:
+def _context(request: Any, told: visibility.Told) -> dict[str, Any]:
     found = told.delivery
     return {
         "delivery": found,

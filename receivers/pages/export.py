@@ -10,13 +10,13 @@ from typing import Any, Final
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
-from receivers import plain
 from receivers.accounts.access import Access, page
+from receivers.deliveries import serializers
+from receivers.deliveries.bounded_scan import LOOKED_AT
+from receivers.deliveries.pagination import Position
+from receivers.deliveries.querysets import LONGEST_PAGE
 from receivers.pages.deliveries import listed
 from receivers.pages.filter_form import FilterForm, read_form
-from receivers.paging import Position
-from receivers.querysets import LONGEST_PAGE
-from receivers.walking import LOOKED_AT
 
 MOST_ROWS: Final = 10_000
 """Rows of one file: more than a spreadsheet is pleasant with, some seconds of work. Older ones are had by `until`."""
@@ -65,7 +65,7 @@ class _Rows:
             size = min(LONGEST_PAGE, MOST_ROWS - count)
             found = listed(self._form, self._access, self.next, size)
             for row in found.rows:
-                yield plain.summary(row)
+                yield serializers.summary(row)
             count += len(found.rows)
             self.next = found.next
             if not self.next or count >= MOST_ROWS:
@@ -76,7 +76,7 @@ class _Rows:
         """Return a sentence about what was left out; empty if nothing was."""
         if not self.next:
             return ""
-        until = plain.moment(Position.read(self.next).received_at)
+        until = serializers.moment(Position.read(self.next).received_at)
         most = f"a file has {MOST_ROWS} deliveries at most, out of {MOST_LOOKED_AT:,} that are looked at"
         return f"This is not all: {most}. Older ones: until={until}"
 

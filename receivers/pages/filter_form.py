@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from receivers.filters import CLUSTER_WORDS, Filter, InvalidFilter, named_artifact
+from receivers.deliveries.filters import CLUSTER_WORDS, Filter, InvalidFilter, named_artifact
 from receivers.kargo.outcomes import Outcome, Tone
 from receivers.models import Origin
 

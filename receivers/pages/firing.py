@@ -16,8 +16,8 @@ from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.accounts.client_address import client_address
+from receivers.deliveries.filters import Filter
 from receivers.explaining import explain
-from receivers.filters import Filter
 from receivers.firing import Aim, Fired, NotFireable, Shot, aim_at, fire
 from receivers.kargo.matching import Result, Verdict
 from receivers.kargo.outcomes import Tone

@@ -11,9 +11,10 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import reads, runtime
+from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
+from receivers.deliveries import statistics
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, Of, by_subject
@@ -91,14 +92,14 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     return render(request, "project.html", context)
 
 
-def _last(name: str, config: ReceiverConfig | None) -> dict[reads.ReceiverKey, Mapping[str, Any]]:
+def _last(name: str, config: ReceiverConfig | None) -> dict[statistics.ReceiverKey, Mapping[str, Any]]:
     today = [(name, one.name) for one in config.receivers] if config else ()
-    return reads.last_deliveries([name], today, pushes=True)
+    return statistics.last_deliveries([name], today, pushes=True)
 
 
 def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live.Part:
     receivers = [one.name for one in config.receivers] if config else []
-    deliveries = reads.recent_deliveries(name, receivers, RECENT)
+    deliveries = statistics.recent_deliveries(name, receivers, RECENT)
     return live.part(request, "_delivery_table.html", {"deliveries": deliveries})
 
 

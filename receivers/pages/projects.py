@@ -11,8 +11,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from receivers import reads, runtime
+from receivers import runtime
 from receivers.accounts.access import Access, page
+from receivers.deliveries import statistics
 from receivers.models import ReceiverUrl
 from receivers.pages import live
 from receivers.pages.attention import attention
@@ -99,13 +100,13 @@ def _sorted(summaries: list[Summary], sort: str) -> list[Summary]:
         return sorted(summaries, key=lambda one: -one.attention)
     if sort == "last":
         times: dict[str, float] = {}
-        for (project, _), row in reads.last_deliveries(None, _receivers(summaries)).items():
+        for (project, _), row in statistics.last_deliveries(None, _receivers(summaries)).items():
             times[project] = max(times.get(project, 0.0), row["received_at"].timestamp())
         return sorted(summaries, key=lambda one: -times.get(one.name, 0.0))
     return summaries
 
 
-def _receivers(summaries: Iterable[Summary]) -> list[reads.ReceiverKey]:
+def _receivers(summaries: Iterable[Summary]) -> list[statistics.ReceiverKey]:
     return [(one.name, receiver) for one in summaries for receiver in one.receivers]
 
 
@@ -114,12 +115,12 @@ def _rows(summaries: Iterable[Summary]) -> list[ProjectRow]:
     shown = list(summaries)
     names = [one.name for one in shown]
     last: dict[str, Mapping[str, Any]] = {}
-    by_receiver = reads.last_deliveries(names, _receivers(shown))
+    by_receiver = statistics.last_deliveries(names, _receivers(shown))
     for (project, _), row in by_receiver.items():
         if project not in last or row["received_at"] > last[project]["received_at"]:
             last[project] = row
-    tones = reads.hourly_tones(by_receiver.keys(), utc_now())
-    medians = reads.push_to_freight(names)
+    tones = statistics.hourly_tones(by_receiver.keys(), utc_now())
+    medians = statistics.push_to_freight(names)
     return [
         ProjectRow(one, stacked(tones.get(one.name, []), CHARTED), medians.get(one.name), last.get(one.name))
         for one in shown

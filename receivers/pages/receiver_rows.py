@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from receivers.deliveries.statistics import ReceiverKey
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.pages.finding_rows import FindingRow, Of
-from receivers.reads import ReceiverKey
 from receivers.rules.health.finding import Subject
 
 SUFFIX_SHOWN: Final = (

@@ -18,15 +18,15 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import seeing
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
-from receivers.filters import Filter, read_moment
+from receivers.deliveries import visibility
+from receivers.deliveries.filters import Filter, read_moment
+from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
 from receivers.kargo.outcomes import Tone, tone
 from receivers.models import Delivery, Origin
 from receivers.pages import live
 from receivers.pages.filter_form import FilterForm, read_form
-from receivers.redelivering import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
 from receivers.tokens import utc_now
 
 PART: Final = "progress"
@@ -86,7 +86,7 @@ def _allowed(request: Any, wanted: Filter) -> Filter:
     """Return the filter, limited to where the user may send again. Raises PermissionDenied or Http404."""
     if wanted.project is not None:
         allowed(request, Action.REDELIVER, wanted.project)
-    limited = seeing.limited(wanted, request.access, Action.REDELIVER)
+    limited = visibility.limited(wanted, request.access, Action.REDELIVER)
     if limited.seen == frozenset():
         raise PermissionDenied
     return limited

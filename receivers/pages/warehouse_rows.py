@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from receivers import reads
+from receivers.deliveries import statistics
 from receivers.kargo.coverage import covering, is_on_docker_hub
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse
@@ -54,8 +54,8 @@ def warehouse_rows(
     findings: Mapping[Of, Sequence[FindingRow]],
 ) -> list[WarehouseRow]:
     """Return the rows of these Warehouses of a project. Two queries."""
-    refreshes = reads.last_refreshes(project, [one.name for one in warehouses])
-    pushes = reads.announced({several[0].delivery_id for several in refreshes.values()})
+    refreshes = statistics.last_refreshes(project, [one.name for one in warehouses])
+    pushes = statistics.announced({several[0].delivery_id for several in refreshes.values()})
     return [
         _row(
             one,
@@ -76,7 +76,7 @@ def _row(
     findings: Sequence[FindingRow],
 ) -> WarehouseRow:
     freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT]
-    spans = [span for one in freight if (span := reads.freight_seconds(one)) is not None]
+    spans = [span for one in freight if (span := statistics.freight_seconds(one)) is not None]
     return WarehouseRow(
         name=warehouse.name,
         key=f"{warehouse.project}/{warehouse.name}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from receivers.deliveries.redaction import redact
 from receivers.kargo import responses
 from receivers.kargo.quoting import quoted
-from receivers.rules.redaction import redact
 
 _REFRESHED: Final = re.compile(r'\{"msg":"refreshed (\d+) warehouse\(s\)"\}')
 _REFUSED: Final = re.compile(r'\{"error":"test refused: ([^"]*)"\}')

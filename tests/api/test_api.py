@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers import plain
+from receivers.deliveries import serializers
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Audit, Delivery, Origin
 from tests.clusters import until
@@ -51,7 +51,7 @@ class TestList:
         assert set(first) == {"deliveries", "next", "looked_to"}
         stored = Delivery.objects.narrow().get(pk=rows[2].pk)
         stored.repeats = 1
-        assert first["deliveries"][0] == plain.summary(stored)
+        assert first["deliveries"][0] == serializers.summary(stored)
         path = f"/api/deliveries?project={project}&outcome=bad&size=2&after={first['next']}"
         second = get(browser, path)
         assert [one["id"] for one in second["deliveries"]] == [str(rows[0].pk)]

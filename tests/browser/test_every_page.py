@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from receivers.deliveries.redelivery import redeliver
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Origin
-from receivers.redelivering import redeliver
 from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.deliveries import of_project
 from tests.worlds import Place

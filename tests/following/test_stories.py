@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from receivers.deliveries.log_writer import LogWriter
 from receivers.following.closing import close_deliveries
 from receivers.following.corrections import Corrector
 from receivers.following.owners import Owner
 from receivers.following.story import LOST, MOST_EVENTS, NOT_REQUESTED, Followed, note_asked_again, tell
 from receivers.kargo.artifacts import Artifact, Freight
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
-from receivers.log_writer import LogWriter
 from receivers.models import Delivery, Refresh, Replica, new_id
 from receivers.refreshing import Asked
 from receivers.rules.patience import MOST_ATTEMPTS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from receivers.grouping import REMEMBERED, Grouping
-from receivers.rules.grouping import WINDOW, push_id
+from receivers.deliveries.deduplication import REMEMBERED, Grouping
+from receivers.deliveries.push_identity import WINDOW, push_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLACE = ("demo", "hook", "example/app", "1.0.0")

@@ -18,8 +18,8 @@ from django.db import (
     connection,
 )
 
+from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
 from receivers.kargo.outcomes import Outcome
-from receivers.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
 from receivers.models import Delivery, Refresh, new_id, storable
 from receivers.tokens import utc_now
 from tests.clusters import until

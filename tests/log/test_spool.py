@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from receivers.deliveries.log_writer import LogWriter
+from receivers.deliveries.spool import NotKept, Spool, SpoolReader
 from receivers.kargo.outcomes import Outcome
-from receivers.log_writer import LogWriter
 from receivers.models import Delivery, new_id
-from receivers.spool import NotKept, Spool, SpoolReader
 from receivers.tokens import utc_now
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receivers.janitor import Janitor
+from receivers.deliveries.retention import Janitor
 from receivers.models import Audit
 from receivers.pages.audit_list import PAGE_SIZE
 

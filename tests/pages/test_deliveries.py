@@ -218,7 +218,7 @@ class TestLive:
         assert len(rows(browser.part(f"{path}&seen={seen[1]}", "deliveries"))) == 2
 
     def test_how_far_it_looked_is_told(self, signed_in, project, monkeypatch, inside):
-        monkeypatch.setattr("receivers.querysets.LOOKED_AT", 5)
+        monkeypatch.setattr("receivers.deliveries.querysets.LOOKED_AT", 5)
         store(*(good(project, n, tag=f"{n}") for n in range(20)))
         page = inside.get(f"/deliveries?project={project}&text=example/none").content.decode()
         assert "Looked back to" in page

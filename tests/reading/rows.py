@@ -7,10 +7,10 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from receivers.conditions import MAY_BE_OPEN
+from receivers.deliveries.bulk_sql import insert
+from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery
-from receivers.statements import insert
 from receivers.tokens import utc_now
 
 START = utc_now().replace(microsecond=0) - timedelta(days=1)  # old ones are deleted by servers of other tests

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receivers.filters import Filter, InvalidFilter, named_artifact
+from receivers.deliveries.filters import Filter, InvalidFilter, named_artifact
 from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Origin
 

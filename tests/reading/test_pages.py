@@ -10,13 +10,13 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from receivers.filters import Filter
+from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
+from receivers.deliveries.bulk_sql import insert
+from receivers.deliveries.filters import Filter
+from receivers.deliveries.pagination import InvalidCursor
+from receivers.deliveries.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS
 from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Delivery, Origin, Refresh
-from receivers.paging import InvalidCursor
-from receivers.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS
-from receivers.statements import insert
-from receivers.walking import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
 from tests.reading.rows import START, delivery, some_name, store
 
 pytestmark = pytest.mark.usefixtures("database")

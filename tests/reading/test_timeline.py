@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from receivers import timeline
+from receivers.deliveries import timeline
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone
 from receivers.models import Refresh
 from tests.reading.rows import START, delivery

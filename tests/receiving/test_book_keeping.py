@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receivers.janitor import BookKeeper
+from receivers.deliveries.retention import BookKeeper
 from receivers.kargo.resources import decode_config
 from receivers.models import ReceiverUrl
 from receivers.receiver_urls import ReceiverUrls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from receivers.filters import Filter
+from receivers.deliveries.filters import Filter
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery
 from tests.deliveries import ended, of_project, routed

@@ -10,13 +10,13 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from receivers.filters import Filter
+from receivers.deliveries.filters import Filter
+from receivers.deliveries.redelivery import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
 from receivers.finishing import claim_pending
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin
-from receivers.redelivering import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
 from receivers.tokens import utc_now
 from tests.clusters import until
 from tests.deliveries import ended, routed

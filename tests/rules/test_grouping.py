@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from receivers.rules.grouping import WINDOW, opens_another, push_id
+from receivers.deliveries.push_identity import WINDOW, opens_another, push_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLACE = ("demo", "hook", "example/app", "1.0.0")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from receivers.deliveries.remedies import REMEDIES, remedy
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
 from receivers.kargo.quoting import visible
-from receivers.rules.remedies import REMEDIES, remedy
 
 README = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
 

@@ -10,7 +10,7 @@ import logging
 import pytest
 from django.apps import apps
 
-from receivers.rules.redaction import RedactCredentials, redact, redact_headers
+from receivers.deliveries.redaction import RedactCredentials, redact, redact_headers
 from tests.deliveries import ended, routed
 from tests.worlds import image, push_body
 

@@ -15,9 +15,9 @@ from demo.registry import IMAGE_INDEX, Registry
 from demo.seeding import CHART
 from receivers.cluster.client import connect
 from receivers.cluster.errors import ClusterError
+from receivers.deliveries.redaction import redact
 from receivers.kargo.kinds.dockerhub import compose
 from receivers.kargo.push import Push
-from receivers.rules.redaction import redact
 
 MOST_TIMES = 1_000  # deliveries of one push; Docker Hub sends five or six
 

@@ -6,15 +6,15 @@ import sys
 from argparse import ArgumentParser
 from typing import Any, Final
 
-from receivers import plain
-from receivers.filters import Filter, InvalidFilter
+from receivers.deliveries import serializers
+from receivers.deliveries.filters import Filter, InvalidFilter
+from receivers.deliveries.pagination import InvalidCursor, Page
+from receivers.deliveries.querysets import LONGEST_PAGE
+from receivers.deliveries.visibility import refreshes_of
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
 from receivers.management.showing import as_text
 from receivers.management.stories import Line, follow
 from receivers.models import Delivery
-from receivers.paging import InvalidCursor, Page
-from receivers.querysets import LONGEST_PAGE
-from receivers.seeing import refreshes_of
 
 LIMIT: Final = 20  # rows: a terminal's height
 MOST_PAGES: Final = 200  # that are looked through for one list, a million deliveries; some seconds
@@ -76,8 +76,8 @@ class Command(ConsoleCommand):
         except (InvalidFilter, InvalidCursor) as error:
             fail(f"--{error}" if isinstance(error, InvalidFilter) else str(error))
         if options["json"]:
-            rows = [plain.summary(row) for row in page.rows]
-            looked_to = plain.moment(page.looked_to)
+            rows = [serializers.summary(row) for row in page.rows]
+            looked_to = serializers.moment(page.looked_to)
             self.print_json({"deliveries": rows, "next": page.next, "looked_to": looked_to})
             return
         self.print(*table(HEADS, [_row(row) for row in page.rows]))
@@ -90,7 +90,7 @@ class Command(ConsoleCommand):
         delivery = find_delivery(options["id"])
         refreshes = refreshes_of(delivery)
         again = list(delivery.redeliveries.narrow().order_by("-id")[:REDELIVERIES_TOLD])
-        everything = plain.everything(delivery, refreshes, again)
+        everything = serializers.everything(delivery, refreshes, again)
         if options["json"]:
             self.print_json(everything)
         else:
@@ -102,7 +102,9 @@ class Command(ConsoleCommand):
             found.pk, options["timeout"], self.tell_json if options["json"] else self.tell
         )
         if options["json"]:
-            self.print_json({**plain.summary(delivery), "timed_out": code == Exit.TIMED_OUT}, indent=None)
+            self.print_json(
+                {**serializers.summary(delivery), "timed_out": code == Exit.TIMED_OUT}, indent=None
+            )
         elif code == Exit.TIMED_OUT:
             self.stderr.write(f"it has not ended within {options['timeout']:g} s")
         else:
@@ -117,7 +119,7 @@ class Command(ConsoleCommand):
     def tell_json(self, line: Line) -> None:
         """Print a line of a story as JSON, on one line."""
         value = {
-            "at": plain.moment(line.at),
+            "at": serializers.moment(line.at),
             "warehouse": line.warehouse,
             "event": line.event,
             "text": line.text,

@@ -13,8 +13,8 @@ from django.conf import settings
 
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
+from receivers.deliveries.filters import CLUSTER_WORDS
 from receivers.explaining import MOST_TOLD, Explanation, explain
-from receivers.filters import CLUSTER_WORDS
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
 from receivers.management.console import ConsoleCommand, Exit, fail, table

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from receivers import plain
-from receivers.filters import Filter, InvalidFilter
+from receivers.deliveries import serializers
+from receivers.deliveries.filters import Filter, InvalidFilter
+from receivers.deliveries.redelivery import RATE, WORTHWHILE, Batch, redeliver, redeliver_all, refusal
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
 from receivers.management.stories import follow, was_taken_up
 from receivers.models import Delivery
-from receivers.redelivering import RATE, WORTHWHILE, Batch, redeliver, redeliver_all, refusal
 
 PICK_UP_SECONDS: Final = 10.0  # until a serving process must have begun; it looks every second
 FOLLOW_SECONDS: Final = 900.0  # for all of them together
@@ -136,14 +136,14 @@ def _as_json(batch: Batch, ended: Sequence[Delivery]) -> dict[str, Any]:
     sent = {one.original_id: one for one in batch.deliveries}
     outcomes = {one.pk: one for one in ended}
     rows = [_sent(original, sent.get(original.pk), outcomes) for original in batch.originals]
-    refused = [{"original": plain.summary(one), "problem": problem} for one, problem in batch.refused]
+    refused = [{"original": serializers.summary(one), "problem": problem} for one, problem in batch.refused]
     return {"deliveries": rows, "refused": refused, "more": batch.more}
 
 
 def _sent(original: Delivery, new: Delivery | None, ended: Mapping[UUID, Delivery]) -> dict[str, Any]:
     done = ended.get(new.pk) if new else None
     return {
-        "original": plain.summary(original),
+        "original": serializers.summary(original),
         "delivery": str(new.pk) if new else None,
         "outcome": done.outcome if done else None,
         "reason": done.reason if done else None,

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from receivers.deliveries.redaction import redact
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.receiver_status import READY, RECONCILING
@@ -17,7 +18,6 @@ from receivers.rules.health.commands import describe_config, edit_config, refres
 from receivers.rules.health.finding import About, Finding, Subject
 from receivers.rules.health.rhythm import Silence, unusual_silence
 from receivers.rules.health.urls import url_findings
-from receivers.rules.redaction import redact
 
 LONGEST_MESSAGE: Final = 500  # characters of a condition's message; one with many receivers is long
 _LASTING: Final = (

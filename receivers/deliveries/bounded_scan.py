@@ -9,12 +9,12 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from receivers.conditions import refreshes
-from receivers.paging import Position
+from receivers.deliveries.pagination import Position
+from receivers.deliveries.predicates import refreshes
 
 if TYPE_CHECKING:
-    from receivers.filters import Filter
-    from receivers.querysets import DeliveryQuerySet
+    from receivers.deliveries.filters import Filter
+    from receivers.deliveries.querysets import DeliveryQuerySet
 
 LOOKED_AT: Final = 5_000
 """Rows that one page looks at: some 20 ms of work, and more than most people have in a week."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from receivers.rules.grouping import Place, opens_another, push_id
+from receivers.deliveries.push_identity import Place, opens_another, push_id
 
 REMEMBERED: Final = 10_000
 """Pushes without a time that are kept in memory: more than come within a minute, some MB. The oldest are forgotten."""

@@ -14,7 +14,7 @@ from django.db.models.functions import Concat
 from receivers.kargo.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from receivers.filters import Filter
+    from receivers.deliveries.filters import Filter
     from receivers.models import Refresh
 
 SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")

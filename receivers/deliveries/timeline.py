@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from receivers.deliveries.serializers import STEPS
 from receivers.kargo.outcomes import RefreshOutcome, Tone, tone
 from receivers.models import Delivery, Refresh
-from receivers.plain import STEPS
 
 WORDS: Final = {
     "requested": "refresh requested",

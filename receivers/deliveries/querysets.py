@@ -17,7 +17,9 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from receivers.conditions import (
+from receivers.deliveries.bounded_scan import LOOKED_AT, NEWEST_FIRST, Walk, following, walk, walk_refreshes
+from receivers.deliveries.pagination import FIRST_ID, Page, Position
+from receivers.deliveries.predicates import (
     beside_warehouse,
     in_time,
     is_of_one_warehouse,
@@ -25,11 +27,9 @@ from receivers.conditions import (
     project_of_warehouse,
     sieve,
 )
-from receivers.paging import FIRST_ID, Page, Position
-from receivers.walking import LOOKED_AT, NEWEST_FIRST, Walk, following, walk, walk_refreshes
 
 if TYPE_CHECKING:
-    from receivers.filters import Filter
+    from receivers.deliveries.filters import Filter
     from receivers.models import Delivery
 
 LONGEST_PAGE: Final = 500  # rows; more is more than anybody reads, and an export takes page after page

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from receivers.accounts.roles import Access, Action
-from receivers.filters import Filter
+from receivers.deliveries.filters import Filter
 from receivers.kargo.matching import Result
 from receivers.models import Delivery, Refresh
 

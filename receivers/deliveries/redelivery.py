@@ -16,12 +16,12 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
 
-from receivers.filters import Filter
+from receivers.deliveries.bulk_sql import insert
+from receivers.deliveries.filters import Filter
+from receivers.deliveries.querysets import LONGEST_PAGE
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Delivery, Origin, storable
-from receivers.querysets import LONGEST_PAGE
-from receivers.statements import insert
 from receivers.tokens import utc_now
 
 RATE: Final = 5.0

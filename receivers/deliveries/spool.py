@@ -19,7 +19,7 @@ from django.core import serializers
 from django.core.serializers.base import DeserializationError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from receivers.log_writer import LogWriter, NotStored, Write
+from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery
 
 log = logging.getLogger(__name__)

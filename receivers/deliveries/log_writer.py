@@ -25,7 +25,7 @@ from django.db import (
     transaction,
 )
 
-from receivers.statements import insert, update
+from receivers.deliveries.bulk_sql import insert, update
 
 log = logging.getLogger(__name__)
 
