@@ -23,7 +23,7 @@ from django.db import transaction  # noqa: E402
 from bench.worlds import HISTORY_PROJECTS, history_project  # noqa: E402
 from receivers.deliveries.bulk_sql import insert  # noqa: E402
 from receivers.models import Delivery, Refresh  # noqa: E402
-from receivers.tokens import utc_now  # noqa: E402
+from receivers.refreshes.tokens import utc_now  # noqa: E402
 
 Pair = tuple[Delivery, Refresh | None]
 REPOSITORIES = 3  # of a project

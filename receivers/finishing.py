@@ -14,7 +14,7 @@ from django.db.models import Q
 from receivers.intake import Intake
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 

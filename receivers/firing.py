@@ -19,9 +19,9 @@ from receivers.kargo.push import Push
 from receivers.kargo.resources import PublishedUrl
 from receivers.models import Delivery, new_id
 from receivers.records import Call
+from receivers.refreshes.tokens import utc_now
 from receivers.rules.who_answered import not_ours
 from receivers.tickets import Ticket, issue
-from receivers.tokens import utc_now
 
 HEADERS: Final = {
     "Content-Type": "application/json",

@@ -16,6 +16,7 @@ from receivers.cluster.snapshot import Collision
 from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.kept import Kept
 from receivers.receiver_secrets import SecretChecks
+from receivers.refreshes.tokens import utc_now
 from receivers.rules.health.calls import RetiredCalls
 from receivers.rules.health.cluster import local_installation, unreadable
 from receivers.rules.health.finding import Finding, most_urgent_first
@@ -24,7 +25,6 @@ from receivers.rules.health.reach import is_local
 from receivers.rules.health.receivers import ReceiverFacts, orphaned_calls, receiver_findings
 from receivers.rules.health.subscribed import covered_projects
 from receivers.rules.health.warehouses import MissedPushes, WarehouseFacts, warehouse_findings
-from receivers.tokens import utc_now
 
 KEPT_SECONDS: Final = 5.0  # so that several people who look, and pages that update themselves, cost one look
 # How old a look may be that a page is shown with. While pages are open the background takes a new one in time; whoever

@@ -21,8 +21,6 @@ from receivers.deliveries.deduplication import Grouping
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.deliveries.spool import NotKept, Spool
 from receivers.explaining import explain
-from receivers.following.closing import close_deliveries
-from receivers.following.follower import Follower
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.outcomes import Outcome
@@ -46,9 +44,11 @@ from receivers.records import (
     refused_test,
     understood,
 )
-from receivers.refreshing import RefreshSender
+from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.sender import RefreshSender
+from receivers.refreshes.tokens import utc_now
+from receivers.refreshes.tracker import Follower
 from receivers.tickets import USED, BadTicket, read
-from receivers.tokens import utc_now
 from receivers.unknown_calls import UnknownCalls
 
 # On one delivery, what tells most first; a cluster receiver may judge every Warehouse there is.

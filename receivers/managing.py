@@ -28,7 +28,7 @@ from receivers.kargo.resources import (
     decode_config,
 )
 from receivers.receiver_secrets import ReceiverProblem, read_secret
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 

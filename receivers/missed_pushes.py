@@ -30,9 +30,9 @@ from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, Resource, Warehouse
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
+from receivers.refreshes.tokens import utc_now
 from receivers.rules.announcing import announced, is_new, moves, spellings
 from receivers.rules.health.subscribed import covered_projects
-from receivers.tokens import utc_now
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from receivers.kargo.resources import ReceiverConfig
 from receivers.models import ReceiverUrl
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 

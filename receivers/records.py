@@ -18,9 +18,9 @@ from receivers.kargo.push import Push
 from receivers.kargo.responses import Answer
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
 from receivers.receiver_urls import Former
-from receivers.refreshing import Asked
-from receivers.retrying import note_attempt
-from receivers.tokens import utc_now
+from receivers.refreshes.retries import note_attempt
+from receivers.refreshes.sender import Asked
+from receivers.refreshes.tokens import utc_now
 
 # Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.
 URL_SUFFIX: Final = 6
@@ -127,7 +127,9 @@ def read_body(call: Call, delivery: Delivery) -> End | None:
     try:
         delivery.body = call.read_body()
     except BodyTooLarge:
-        return End(Outcome.TOO_LARGE, responses.TOO_LARGE, f"the body has more than {answers.MAX_BODY} bytes")
+        return End(
+            Outcome.TOO_LARGE, responses.TOO_LARGE, f"the body has more than {responses.MAX_BODY} bytes"
+        )
     except BodyIncomplete as error:
         return End(Outcome.INVALID_BODY, responses.INVALID_BODY, str(error))
     return None

@@ -21,9 +21,6 @@ from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import BookKeeper, Janitor
 from receivers.deliveries.spool import Spool, SpoolReader
 from receivers.finishing import Finisher
-from receivers.following.corrections import Corrector
-from receivers.following.follower import Follower
-from receivers.following.owners import Adoption, Owner, replica_id
 from receivers.health import Health
 from receivers.intake import Intake
 from receivers.kargo.resources import ReceiverConfig
@@ -33,9 +30,12 @@ from receivers.missed_pushes import MissedPushWatch
 from receivers.permissions import Permissions
 from receivers.receiver_secrets import SecretChecks
 from receivers.receiver_urls import ReceiverUrls
-from receivers.refreshing import PATCH_TIMEOUT, RefreshSender
-from receivers.retrying import Retrier
-from receivers.rules.patience import Schedule
+from receivers.refreshes.late_freight import Corrector
+from receivers.refreshes.leases import Adoption, Owner, replica_id
+from receivers.refreshes.retries import Retrier
+from receivers.refreshes.retry_policy import Schedule
+from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
+from receivers.refreshes.tracker import Follower
 from receivers.rules.permissions import Need, needs
 from receivers.unknown_calls import UnknownCalls
 

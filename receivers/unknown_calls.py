@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from receivers.models import UnknownCall, storable
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 # Between two flushes; a flood from more sources than that is counted, not told apart.
 SOURCES_IN_MEMORY: Final = 500

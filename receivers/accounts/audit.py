@@ -16,7 +16,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from receivers.accounts.client_address import client_address
 from receivers.accounts.roles import Action
 from receivers.models import ADDRESS_LENGTH, Audit, Delivery, storable
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 SIGNED_IN: Final = "sign in"
 SIGNED_OUT: Final = "sign out"

@@ -16,7 +16,7 @@ from receivers.cluster.reflector import Freshness, Watcher
 from receivers.cluster.snapshot import Change, WarehouseKey
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS, Resource
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 

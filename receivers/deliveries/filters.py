@@ -12,7 +12,7 @@ from uuid import UUID
 from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.kargo.repository_names import is_docker_hub
 from receivers.models import TEXT_LENGTH, Origin
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 CLUSTER_WORDS: Final = frozenset({"cluster", "-"})
 """What stands for the cluster receivers where a project is asked for; `-` can be no project's name."""

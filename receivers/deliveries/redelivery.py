@@ -22,7 +22,7 @@ from receivers.deliveries.querysets import LONGEST_PAGE
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Delivery, Origin, storable
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 RATE: Final = 5.0
 """Redeliveries a second, unless somebody wants another rate: Docker Hub limits how often Kargo may ask it."""

@@ -10,7 +10,7 @@ from receivers.cluster.cache import Mirror
 from receivers.kargo.resources import ReceiverConfig
 from receivers.models import Audit, Delivery
 from receivers.receiver_urls import ReceiverUrls
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 from receivers.unknown_calls import UnknownCalls
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from receivers.accounts.access import Action, allowed, page
 from receivers.deliveries.filters import read_moment
 from receivers.models import Audit
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 PAGE_SIZE: Final = 50
 EVERYWHERE: Final = ""  # what people did in any project: only who is an admin of all reads it

@@ -17,8 +17,8 @@ from receivers.deliveries import statistics
 from receivers.models import ReceiverUrl
 from receivers.pages import live
 from receivers.pages.attention import attention
+from receivers.refreshes.tokens import utc_now
 from receivers.rules.charts import Chart, stacked
-from receivers.tokens import utc_now
 
 PAGE_SIZE: Final = 50  # projects; more is slow to read, and one can search
 SORTS: Final = {"name": "By name", "last": "By last delivery", "attention": "What needs attention first"}

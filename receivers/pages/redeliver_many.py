@@ -27,7 +27,7 @@ from receivers.kargo.outcomes import Tone, tone
 from receivers.models import Delivery, Origin
 from receivers.pages import live
 from receivers.pages.filter_form import FilterForm, read_form
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 PART: Final = "progress"
 EVERY: Final = "2s"

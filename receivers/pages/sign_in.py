@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from receivers.accounts.client_address import ip_address
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 
 class SignIn(LoginView):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from receivers.deliveries import statistics
@@ -33,7 +33,7 @@ class WarehouseRow:
     `push` is the delivery that it was asked for last, `refresh` what came of that.
 
     `freight` is the last refresh that ended as Freight, `median` the seconds that took in the middle; both are taken
-    from the last `reads.REFRESHES_READ` refreshes, None if there is none among them.
+    from the last `statistics.REFRESHES_READ` refreshes, None if there is none among them.
     """
 
     name: str
@@ -88,6 +88,6 @@ def _row(
         push=pushes.get(refreshes[0].delivery_id) if refreshes else None,
         refresh=refreshes[0] if refreshes else None,
         freight=freight[0] if freight else None,
-        median=statistics.median(spans) if spans else None,
+        median=median(spans) if spans else None,
         findings=tuple(findings),
     )

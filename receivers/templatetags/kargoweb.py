@@ -16,10 +16,10 @@ from heroicons.templatetags.heroicons import heroicon_mini
 from receivers.kargo import quoting
 from receivers.kargo.matching import Result
 from receivers.kargo.outcomes import Tone, tone
+from receivers.refreshes.tokens import utc_now
 from receivers.rules import spans
 from receivers.rules.charts import Chart
 from receivers.rules.health.finding import Severity
-from receivers.tokens import utc_now
 
 register = template.Library()
 

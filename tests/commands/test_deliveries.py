@@ -10,7 +10,7 @@ import pytest
 
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Refresh
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 from tests.commands.running import run, run_alone
 from tests.deliveries import ended, routed
 from tests.reading.rows import delivery, some_name, store

@@ -14,7 +14,7 @@ from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import OVERLAP, FreightWatch
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 from tests.clusters import Cluster, DemoCluster, until
 from tests.contract.mirrors import IMPATIENT
 

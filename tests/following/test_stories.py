@@ -11,16 +11,16 @@ import pytest
 from django.db import connection, transaction
 
 from receivers.deliveries.log_writer import LogWriter
-from receivers.following.closing import close_deliveries
-from receivers.following.corrections import Corrector
-from receivers.following.owners import Owner
-from receivers.following.story import LOST, MOST_EVENTS, NOT_REQUESTED, Followed, note_asked_again, tell
 from receivers.kargo.artifacts import Artifact, Freight
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.models import Delivery, Refresh, Replica, new_id
-from receivers.refreshing import Asked
-from receivers.rules.patience import MOST_ATTEMPTS
-from receivers.tokens import format_token, utc_now
+from receivers.refreshes.history import LOST, MOST_EVENTS, NOT_REQUESTED, Followed, note_asked_again, tell
+from receivers.refreshes.late_freight import Corrector
+from receivers.refreshes.leases import Owner
+from receivers.refreshes.retry_policy import MOST_ATTEMPTS
+from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.sender import Asked
+from receivers.refreshes.tokens import format_token, utc_now
 from tests.reading.rows import delivery, some_name, store
 
 KEY = ("shop", "main")

@@ -19,8 +19,8 @@ from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
 from receivers.receiver_secrets import SecretChecks
+from receivers.refreshes.tokens import utc_now
 from receivers.rules.health.finding import Finding
-from receivers.tokens import utc_now
 from tests.clusters import ROOT, until
 from tests.contract.mirrors import mirrored
 from tests.deliveries import ended, routed

@@ -15,7 +15,7 @@ from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.missed_pushes import MissedPushWatch
 from receivers.models import Delivery, MissedPush, Origin, new_id
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 from tests.clusters import DemoCluster, until
 from tests.contract.mirrors import IMPATIENT, mirrored
 from tests.demo.kargo import Kargo, Warehouse, image

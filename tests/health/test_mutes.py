@@ -10,8 +10,8 @@ import pytest
 from receivers import mutes
 from receivers.kept import Kept
 from receivers.models import Mute
+from receivers.refreshes.tokens import utc_now
 from receivers.rules.health.finding import Finding, Severity, Subject
-from receivers.tokens import utc_now
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from django.db import (
 from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Refresh, new_id, storable
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 from tests.clusters import until
 
 

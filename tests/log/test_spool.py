@@ -8,7 +8,7 @@ from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.spool import NotKept, Spool, SpoolReader
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, new_id
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from receivers.deliveries.visibility import REFRESHES_TOLD
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.kargo.responses import MAX_BODY
 from receivers.models import Audit, Delivery, Origin, Refresh
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 from tests.deliveries import ended, of_project, routed
 from tests.pages.visiting import SEEN_FIELD
 from tests.product import DIGEST

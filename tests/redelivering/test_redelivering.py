@@ -17,7 +17,7 @@ from receivers.kargo.outcomes import Outcome
 from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin
-from receivers.tokens import utc_now
+from receivers.refreshes.tokens import utc_now
 from tests.clusters import until
 from tests.deliveries import ended, routed
 from tests.reading.rows import delivery, some_name, store

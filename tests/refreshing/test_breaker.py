@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receivers.cluster.errors import ServerFault, TimedOut
-from receivers.refreshing import BREAKER_SECONDS, BREAKER_TIMEOUTS, Breaker, RefreshSender
+from receivers.refreshes.sender import BREAKER_SECONDS, BREAKER_TIMEOUTS, Breaker, RefreshSender
 
 ONE = ("project", "warehouse")
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from receivers.kargo.resources import REFRESH_ANNOTATION
-from receivers.refreshing import RefreshSender
-from receivers.tokens import utc_now
+from receivers.refreshes.sender import RefreshSender
+from receivers.refreshes.tokens import utc_now
 from tests.deliveries import routed
 from tests.worlds import image, push_body
 

@@ -6,7 +6,7 @@ import pytest
 
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, summary, tone
 from receivers.kargo.progress_types import Cause, Patience
-from receivers.rules.patience import MOST_AGAIN, Schedule
+from receivers.refreshes.retry_policy import MOST_AGAIN, Schedule
 
 SCHEDULE = Schedule(lag_delays=(1.0, 2.0), discovery_delays=(3.0,), rate_limit_delays=(60.0,))
 

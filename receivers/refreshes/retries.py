@@ -11,13 +11,13 @@ from typing import Final
 from django.db import connection, transaction
 
 from receivers.deliveries.log_writer import LogWriter, Write
-from receivers.following.closing import close_deliveries
-from receivers.following.story import NOT_REQUESTED, end, tell
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.models import Refresh, storable
-from receivers.refreshing import Asked, RefreshSender, WarehouseKey
-from receivers.rules.patience import seconds_to_next_attempt
-from receivers.tokens import utc_now
+from receivers.refreshes.history import NOT_REQUESTED, end, tell
+from receivers.refreshes.retry_policy import seconds_to_next_attempt
+from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.sender import Asked, RefreshSender, WarehouseKey
+from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 

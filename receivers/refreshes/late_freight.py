@@ -14,13 +14,13 @@ from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
 from receivers.cluster.snapshot import WarehouseKey
 from receivers.deliveries.log_writer import LogWriter, Write
-from receivers.following.closing import close_deliveries
-from receivers.following.story import Followed, end
 from receivers.kargo.artifacts import Freight, decode_freight
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS
 from receivers.models import Refresh, first_id
-from receivers.tokens import utc_now
+from receivers.refreshes.history import Followed, end
+from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 

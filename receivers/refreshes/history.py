@@ -14,8 +14,8 @@ from receivers.kargo.progress_types import Ended, Lost, Patience, Request, Step,
 from receivers.kargo.push import Push
 from receivers.kargo.times import parse_time
 from receivers.models import REASON_LENGTH, Delivery, Origin, Refresh, storable
-from receivers.refreshing import Asked
-from receivers.rules.patience import Schedule, seconds_to_next_attempt
+from receivers.refreshes.retry_policy import Schedule, seconds_to_next_attempt
+from receivers.refreshes.sender import Asked
 
 # Of one story. Beyond, what was lost is told no more; all else is bounded, and attempts are counted by it.
 MOST_EVENTS: Final = 60

@@ -11,10 +11,10 @@ from typing import Final
 from uuid import UUID
 
 from receivers.cluster.snapshot import WarehouseKey
-from receivers.following.story import Followed
 from receivers.kargo.conditions import discovery_failure
 from receivers.kargo.progress import is_handled
 from receivers.kargo.resources import Warehouse
+from receivers.refreshes.history import Followed
 
 MOST: Final = (
     20_000  # refreshes followed by one process, in some 50 MB; others wait in the database for their turn

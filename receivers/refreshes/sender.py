@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
 from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
-from receivers.tokens import Tokens, format_token, utc_now
+from receivers.refreshes.tokens import Tokens, format_token, utc_now
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
 PATCH_TIMEOUT: Final = 5.0  # seconds of silence; an API server that takes longer is in trouble

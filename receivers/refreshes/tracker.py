@@ -15,10 +15,13 @@ from receivers.cluster.cache import Mirror
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_away
-from receivers.following.closing import close_deliveries
-from receivers.following.lanes import MOMENT, NEVER, Lane, Lanes
-from receivers.following.looking import Look, LookUp
-from receivers.following.story import (
+from receivers.kargo.artifacts import Freight
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.progress import is_handled, step
+from receivers.kargo.progress_types import Ended, Looking, Lost, Need, Step, Waiting
+from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse
+from receivers.models import Delivery, Refresh
+from receivers.refreshes.history import (
     Followed,
     note_asked_again,
     note_end,
@@ -26,15 +29,12 @@ from receivers.following.story import (
     note_step,
     note_waiting,
 )
-from receivers.kargo.artifacts import Freight
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
-from receivers.kargo.progress import is_handled, step
-from receivers.kargo.progress_types import Ended, Looking, Lost, Need, Step, Waiting
-from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse
-from receivers.models import Delivery, Refresh
-from receivers.refreshing import RefreshSender
-from receivers.rules.patience import Schedule
-from receivers.tokens import utc_now
+from receivers.refreshes.lookups import Look, LookUp
+from receivers.refreshes.retry_policy import Schedule
+from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.sender import RefreshSender
+from receivers.refreshes.tokens import utc_now
+from receivers.refreshes.work_queue import MOMENT, NEVER, Lane, Lanes
 
 log = logging.getLogger(__name__)
 

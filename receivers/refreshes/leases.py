@@ -14,11 +14,11 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from receivers.following.follower import Follower
-from receivers.following.story import Followed
 from receivers.kargo.outcomes import RefreshState
 from receivers.models import Refresh, Replica, storable
-from receivers.tokens import utc_now
+from receivers.refreshes.history import Followed
+from receivers.refreshes.tokens import utc_now
+from receivers.refreshes.tracker import Follower
 
 DEAD_AFTER: Final = timedelta(seconds=15)  # without a sign of life, seven of which are given in that time
 FORGOTTEN_AFTER: Final = timedelta(days=1)  # a dead replica's row is of no use to anybody
