@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from kargoweb.urls import urlpatterns as product_urls
-from receivers.webhook import AnyAccept
+from receivers.webhook.views import AnyAccept
 
 ANSWER = b'{"msg":"refreshed 0 warehouse(s)"}\n'
 

@@ -3,7 +3,8 @@
 from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
-from receivers import api, probes, webhook
+from receivers import probes
+from receivers.api import Deliveries, Explanation, NothingHere, OneDelivery, Redelivery
 from receivers.pages import (
     attention_list,
     audit_list,
@@ -19,11 +20,12 @@ from receivers.pages import (
     status,
     theme,
 )
+from receivers.webhook.views import Webhook
 
 urlpatterns = [
     # First, for most requests are pushes. Under any prefix: an Ingress may or may not strip its base path.
     re_path(
-        r"^(?:.*/)?(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$", webhook.Webhook.as_view(), name="webhook"
+        r"^(?:.*/)?(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$", Webhook.as_view(), name="webhook"
     ),
     path("healthz", probes.health, name="health"),
     path("readyz", probes.readiness, name="readiness"),
@@ -45,11 +47,11 @@ urlpatterns = [
     path("deliveries/redelivered", redeliver_many.redelivered, name="redelivered"),
     path("deliveries/<uuid:pk>", delivery.delivery, name="delivery"),
     path("deliveries/<uuid:pk>/redeliver", delivery.again, name="redeliver"),
-    path("api/deliveries", api.Deliveries.as_view(), name="api-deliveries"),
-    path("api/deliveries/<uuid:pk>", api.OneDelivery.as_view(), name="api-delivery"),
-    path("api/deliveries/<uuid:pk>/redeliver", api.Redelivery.as_view(), name="api-redeliver"),
-    path("api/explain", api.Explanation.as_view(), name="api-explain"),
-    re_path(r"^api/", api.NothingHere.as_view(), name="api-nothing"),
+    path("api/deliveries", Deliveries.as_view(), name="api-deliveries"),
+    path("api/deliveries/<uuid:pk>", OneDelivery.as_view(), name="api-delivery"),
+    path("api/deliveries/<uuid:pk>/redeliver", Redelivery.as_view(), name="api-redeliver"),
+    path("api/explain", Explanation.as_view(), name="api-explain"),
+    re_path(r"^api/", NothingHere.as_view(), name="api-nothing"),
     path("audit", audit_list.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),

@@ -13,7 +13,7 @@ from django.core.handlers.wsgi import WSGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kargoweb.settings")
 django.setup(set_prefix=False)
 
-from receivers.webhook import is_machine_path  # noqa: E402 - its models need the apps set up
+from receivers.webhook.views import is_machine_path  # noqa: E402 - its models need the apps set up
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -25,9 +25,9 @@ from receivers.deliveries.filters import CLUSTER_WORDS, Filter, InvalidFilter
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import LONGEST_PAGE
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
-from receivers.explaining import explain
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
+from receivers.webhook.explain import explain
 
 PAGE_SIZE: Final = 50  # rows, unless `size` asks for others
 SENTENCES: Final = {404: "there is nothing here", 403: "you may not do this"}

@@ -13,15 +13,15 @@ from kargoweb import VERSION
 from receivers import calling
 from receivers.calling import Heard, NotReached, Step, TooManyCalls
 from receivers.cluster.cache import Mirror
-from receivers.intake import Intake
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
 from receivers.kargo.resources import PublishedUrl
 from receivers.models import Delivery, new_id
-from receivers.records import Call
 from receivers.refreshes.tokens import utc_now
 from receivers.rules.who_answered import not_ours
-from receivers.tickets import Ticket, issue
+from receivers.webhook.intake import Intake
+from receivers.webhook.recording import Call
+from receivers.webhook.test_tokens import Ticket, issue
 
 HEADERS: Final = {
     "Content-Type": "application/json",

@@ -20,16 +20,13 @@ from receivers.cluster.heartbeats import Heartbeats
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import BookKeeper, Janitor
 from receivers.deliveries.spool import Spool, SpoolReader
-from receivers.finishing import Finisher
 from receivers.health import Health
-from receivers.intake import Intake
 from receivers.kargo.resources import ReceiverConfig
 from receivers.managing import ReceiverManager
 from receivers.metrics import Gauges, Metrics
 from receivers.missed_pushes import MissedPushWatch
 from receivers.permissions import Permissions
 from receivers.receiver_secrets import SecretChecks
-from receivers.receiver_urls import ReceiverUrls
 from receivers.refreshes.late_freight import Corrector
 from receivers.refreshes.leases import Adoption, Owner, replica_id
 from receivers.refreshes.retries import Retrier
@@ -37,7 +34,10 @@ from receivers.refreshes.retry_policy import Schedule
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.tracker import Follower
 from receivers.rules.permissions import Need, needs
-from receivers.unknown_calls import UnknownCalls
+from receivers.webhook.intake import Intake
+from receivers.webhook.recovery import Finisher
+from receivers.webhook.unknown_urls import UnknownCalls
+from receivers.webhook.url_registry import ReceiverUrls
 
 log = logging.getLogger(__name__)
 

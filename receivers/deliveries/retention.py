@@ -9,9 +9,9 @@ from typing import Final
 from receivers.cluster.cache import Mirror
 from receivers.kargo.resources import ReceiverConfig
 from receivers.models import Audit, Delivery
-from receivers.receiver_urls import ReceiverUrls
 from receivers.refreshes.tokens import utc_now
-from receivers.unknown_calls import UnknownCalls
+from receivers.webhook.unknown_urls import UnknownCalls
+from receivers.webhook.url_registry import ReceiverUrls
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import Filter
-from receivers.explaining import explain
 from receivers.firing import Aim, Fired, NotFireable, Shot, aim_at, fire
 from receivers.kargo.matching import Result, Verdict
 from receivers.kargo.outcomes import Tone
@@ -25,6 +24,7 @@ from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
 from receivers.pages.receiver_rows import masked
 from receivers.rules import suggesting
+from receivers.webhook.explain import explain
 
 VERDICTS_SHOWN: Final = 50
 """More is more than anybody reads while typing; the ones that tell most come first."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from receivers.cluster.cache import Mirror
-from receivers.explaining import ELSEWHERE, HINTS, MOST_TOLD, explain
 from receivers.kargo.matching import Result
 from receivers.kargo.push import Push
+from receivers.webhook.explain import ELSEWHERE, HINTS, MOST_TOLD, explain
 from tests.clusters import until
 from tests.contract.mirrors import mirrored
 from tests.deliveries import ended, routed

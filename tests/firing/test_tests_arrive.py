@@ -8,7 +8,7 @@ import pytest
 
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin, new_id
-from receivers.tickets import VALID_SECONDS, Ticket, issue
+from receivers.webhook.test_tokens import VALID_SECONDS, Ticket, issue
 from tests.clusters import until
 from tests.deliveries import ended, routed
 from tests.worlds import image, push_body

@@ -8,7 +8,7 @@ import pytest
 from django.core import signing
 
 from receivers.models import new_id
-from receivers.tickets import LONGEST, VALID_SECONDS, BadTicket, Ticket, issue, read
+from receivers.webhook.test_tokens import LONGEST, VALID_SECONDS, BadTicket, Ticket, issue, read
 
 BODY = b'{"push_data":{}}'
 OWNERS = [("demo", "hook")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from receivers.deliveries.retention import BookKeeper
 from receivers.kargo.resources import decode_config
 from receivers.models import ReceiverUrl
-from receivers.receiver_urls import ReceiverUrls
-from receivers.unknown_calls import UnknownCalls
+from receivers.webhook.unknown_urls import UnknownCalls
+from receivers.webhook.url_registry import ReceiverUrls
 from tests.contract.mirrors import digest, mirrored
 
 

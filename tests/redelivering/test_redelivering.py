@@ -12,12 +12,12 @@ from django.db import connection
 
 from receivers.deliveries.filters import Filter
 from receivers.deliveries.redelivery import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
-from receivers.finishing import claim_pending
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin
 from receivers.refreshes.tokens import utc_now
+from receivers.webhook.recovery import claim_pending
 from tests.clusters import until
 from tests.deliveries import ended, routed
 from tests.reading.rows import delivery, some_name, store

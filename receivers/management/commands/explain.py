@@ -14,10 +14,10 @@ from django.conf import settings
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.deliveries.filters import CLUSTER_WORDS
-from receivers.explaining import MOST_TOLD, Explanation, explain
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
 from receivers.management.console import ConsoleCommand, Exit, fail, table
+from receivers.webhook.explain import MOST_TOLD, Explanation, explain
 
 PATIENCE: Final = 30.0  # seconds until the cluster must have been read; 10,000 Warehouses take a few
 HIGHEST_LIMIT: Final = 100_000  # verdicts

@@ -18,10 +18,10 @@ from rest_framework.views import APIView
 
 from receivers import runtime
 from receivers.accounts.client_address import client_address
-from receivers.intake import Reply
 from receivers.kargo import responses
 from receivers.kargo.responses import Answer
-from receivers.records import BodyIncomplete, BodyTooLarge, Call
+from receivers.webhook.intake import Reply
+from receivers.webhook.recording import BodyIncomplete, BodyTooLarge, Call
 
 log = logging.getLogger(__name__)
 

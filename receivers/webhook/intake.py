@@ -20,15 +20,18 @@ from receivers.cluster.snapshot import Route
 from receivers.deliveries.deduplication import Grouping
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.deliveries.spool import NotKept, Spool
-from receivers.explaining import explain
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.push import Push
 from receivers.kargo.responses import Answer
 from receivers.models import Delivery, Origin, new_id, storable
-from receivers.receiver_urls import ReceiverUrls
-from receivers.records import (
+from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.sender import RefreshSender
+from receivers.refreshes.tokens import utc_now
+from receivers.refreshes.tracker import Follower
+from receivers.webhook.explain import explain
+from receivers.webhook.recording import (
     URL_SUFFIX,
     Call,
     End,
@@ -44,12 +47,9 @@ from receivers.records import (
     refused_test,
     understood,
 )
-from receivers.refreshes.rollup import close_deliveries
-from receivers.refreshes.sender import RefreshSender
-from receivers.refreshes.tokens import utc_now
-from receivers.refreshes.tracker import Follower
-from receivers.tickets import USED, BadTicket, read
-from receivers.unknown_calls import UnknownCalls
+from receivers.webhook.test_tokens import USED, BadTicket, read
+from receivers.webhook.unknown_urls import UnknownCalls
+from receivers.webhook.url_registry import ReceiverUrls
 
 # On one delivery, what tells most first; a cluster receiver may judge every Warehouse there is.
 VERDICTS_KEPT: Final = 1_000

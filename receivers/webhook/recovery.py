@@ -11,10 +11,10 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.models import Q
 
-from receivers.intake import Intake
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin
 from receivers.refreshes.tokens import utc_now
+from receivers.webhook.intake import Intake
 
 log = logging.getLogger(__name__)
 

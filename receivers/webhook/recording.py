@@ -17,10 +17,10 @@ from receivers.kargo.outcomes import Outcome
 from receivers.kargo.push import Push
 from receivers.kargo.responses import Answer
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
-from receivers.receiver_urls import Former
 from receivers.refreshes.retries import note_attempt
 from receivers.refreshes.sender import Asked
 from receivers.refreshes.tokens import utc_now
+from receivers.webhook.url_registry import Former
 
 # Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.
 URL_SUFFIX: Final = 6
