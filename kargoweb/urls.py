@@ -24,9 +24,7 @@ from receivers.webhook.views import Webhook
 
 urlpatterns = [
     # First, for most requests are pushes. Under any prefix: an Ingress may or may not strip its base path.
-    re_path(
-        r"^(?:.*/)?(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$", Webhook.as_view(), name="webhook"
-    ),
+    re_path(r"^(?:.*/)?(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$", Webhook.as_view(), name="webhook"),
     path("healthz", probes.health, name="health"),
     path("readyz", probes.readiness, name="readiness"),
     path("metrics", probes.metrics, name="metrics"),

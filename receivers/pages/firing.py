@@ -17,13 +17,13 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import Filter
-from receivers.firing import Aim, Fired, NotFireable, Shot, aim_at, fire
 from receivers.kargo.matching import Result, Verdict
 from receivers.kargo.outcomes import Tone
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
 from receivers.pages.receiver_rows import masked
-from receivers.rules import suggesting
+from receivers.testfire import suggestions
+from receivers.testfire.send import Aim, Fired, NotFireable, Shot, aim_at, fire
 from receivers.webhook.explain import explain
 
 VERDICTS_SHOWN: Final = 50
@@ -113,7 +113,7 @@ def _page(request: Any, aim: Aim, entered: Entered, problem: str = "") -> HttpRe
         "receiver": aim.receiver,
         "masked": masked(aim.published),
         "media_types": MEDIA_TYPES,
-        "repositories": suggesting.repositories(_scope(aim)),
+        "repositories": suggestions.repositories(_scope(aim)),
         "problem": problem,
         **_preview(request, aim, entered),
     }
@@ -152,7 +152,7 @@ def _entered(fields: Mapping[str, str], aim: Aim) -> Entered:
             inside=fields.get("way") == "inside",
             dry_run="dry_run" in fields,
         )
-    repository = next(iter(suggesting.repositories(_scope(aim))), "")
+    repository = next(iter(suggestions.repositories(_scope(aim))), "")
     return Entered(repository, next(iter(_tags(aim, repository)), ""), MEDIA_TYPES[0][0])
 
 
@@ -162,7 +162,7 @@ def _tags(aim: Aim, repository: str) -> list[str]:
         return []
     pushed = Filter(project=aim.project, receiver=aim.receiver, repository=repository)
     newest = [row.tag for row in Delivery.objects.page(pushed, size=LOOKED_AT, each_push_once=True).rows]
-    selected = suggesting.tags(repository, _scope(aim))
+    selected = suggestions.tags(repository, _scope(aim))
     return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
 
 

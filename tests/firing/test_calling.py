@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from receivers.calling import AT_ONCE, LONGEST_ANSWER, NotReached, Step, TooManyCalls, post
+from receivers.testfire.probe import AT_ONCE, LONGEST_ANSWER, NotReached, Step, TooManyCalls, post
 from tests.cluster.servers import serving
 from tests.cluster.test_tls import CA, SERVER
 from tests.clusters import until

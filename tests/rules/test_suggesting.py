@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from receivers.kargo.resources import Warehouse, decode_warehouse
-from receivers.rules.suggesting import MOST_REPOSITORIES, repositories, tags
+from receivers.testfire.suggestions import MOST_REPOSITORIES, repositories, tags
 from tests.worlds import image
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receivers.kargo import responses
-from receivers.rules.who_answered import not_ours
+from receivers.testfire.responder import not_ours
 
 OURS = "0199c0de-0000-7000-8000-000000000001"
 THEIRS = "0199c0de-0000-7000-8000-000000000002"

@@ -10,15 +10,15 @@ from typing import Final
 from uuid import UUID
 
 from kargoweb import VERSION
-from receivers import calling
-from receivers.calling import Heard, NotReached, Step, TooManyCalls
 from receivers.cluster.cache import Mirror
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
 from receivers.kargo.resources import PublishedUrl
 from receivers.models import Delivery, new_id
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.who_answered import not_ours
+from receivers.testfire import probe
+from receivers.testfire.probe import Heard, NotReached, Step, TooManyCalls
+from receivers.testfire.responder import not_ours
 from receivers.webhook.intake import Intake
 from receivers.webhook.recording import Call
 from receivers.webhook.test_tokens import Ticket, issue
@@ -106,7 +106,7 @@ def fire(aim: Aim, shot: Shot, inside: Intake | None = None) -> Fired:
 
 def _call(aim: Aim, body: bytes, ticket: Ticket) -> Heard:
     headers = {**HEADERS, "X-Kargoweb-Test": issue(ticket, body)}
-    return calling.post(aim.published.url, body, headers)
+    return probe.post(aim.published.url, body, headers)
 
 
 def _take(aim: Aim, body: bytes, ticket: Ticket, intake: Intake, address: str) -> Heard:
