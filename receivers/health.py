@@ -11,11 +11,11 @@ from typing import Final
 from receivers import health_log, mutes
 from receivers.cluster.cache import Mirror
 from receivers.cluster.heartbeats import Heartbeats
+from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.cluster.reflector import Freshness
 from receivers.cluster.snapshot import Collision
 from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.kept import Kept
-from receivers.receiver_secrets import SecretChecks
 from receivers.refreshes.tokens import utc_now
 from receivers.rules.health.calls import RetiredCalls
 from receivers.rules.health.cluster import local_installation, unreadable

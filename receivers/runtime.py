@@ -17,16 +17,16 @@ from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
+from receivers.cluster.receiver_secrets import SecretChecks
+from receivers.controller.receiver_controller import ReceiverManager
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import BookKeeper, Janitor
 from receivers.deliveries.spool import Spool, SpoolReader
 from receivers.health import Health
 from receivers.kargo.resources import ReceiverConfig
-from receivers.managing import ReceiverManager
 from receivers.metrics import Gauges, Metrics
 from receivers.missed_pushes import MissedPushWatch
 from receivers.permissions import Permissions
-from receivers.receiver_secrets import SecretChecks
 from receivers.refreshes.late_freight import Corrector
 from receivers.refreshes.leases import Adoption, Owner, replica_id
 from receivers.refreshes.retries import Retrier

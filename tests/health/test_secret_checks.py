@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
+from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.kargo.resources import SECRETS
-from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.receivers import SecretState
 from tests.clusters import PATIENCE, until
 from tests.contract.mirrors import mirrored

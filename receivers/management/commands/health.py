@@ -18,9 +18,9 @@ from kargoweb.configuration import Configuration
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.cluster.heartbeats import Heartbeats
+from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.health import Health
 from receivers.kargo.quoting import quoted
-from receivers.receiver_secrets import SecretChecks
 from receivers.rules.health.finding import Finding, Severity
 
 PATIENCE: Final = 60.0  # seconds for the cluster to be listed; 10,000 Warehouses take a few

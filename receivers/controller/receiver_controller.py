@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
+from receivers.cluster.receiver_secrets import ReceiverProblem, read_secret
 from receivers.kargo.receiver_path import digest, receiver_path, receiver_url
 from receivers.kargo.receiver_status import desired_status
 from receivers.kargo.resources import (
@@ -27,7 +28,6 @@ from receivers.kargo.resources import (
     ReceiverConfig,
     decode_config,
 )
-from receivers.receiver_secrets import ReceiverProblem, read_secret
 from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
