@@ -22,18 +22,18 @@ from receivers.controller.receiver_controller import ReceiverManager
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import BookKeeper, Janitor
 from receivers.deliveries.spool import Spool, SpoolReader
-from receivers.health import Health
+from receivers.health.access_reviews import Permissions
+from receivers.health.missed_pushes import MissedPushWatch
+from receivers.health.monitor import Health
+from receivers.health.rbac import Need, needs
 from receivers.kargo.resources import ReceiverConfig
 from receivers.metrics import Gauges, Metrics
-from receivers.missed_pushes import MissedPushWatch
-from receivers.permissions import Permissions
 from receivers.refreshes.late_freight import Corrector
 from receivers.refreshes.leases import Adoption, Owner, replica_id
 from receivers.refreshes.retries import Retrier
 from receivers.refreshes.retry_policy import Schedule
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.tracker import Follower
-from receivers.rules.permissions import Need, needs
 from receivers.webhook.intake import Intake
 from receivers.webhook.recovery import Finisher
 from receivers.webhook.unknown_urls import UnknownCalls

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
+from receivers.health.warehouse_checks import Heartbeat
 from receivers.kargo.resources import LEASES
 from receivers.kargo.times import parse_time
-from receivers.rules.health.warehouses import Heartbeat
 
 log = logging.getLogger(__name__)
 

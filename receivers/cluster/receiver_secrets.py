@@ -14,10 +14,10 @@ from typing import Any, Final
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound
+from receivers.health.receiver_checks import SecretState
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest
 from receivers.kargo.resources import SECRETS, Receiver
-from receivers.rules.health.receivers import SecretState
 
 log = logging.getLogger(__name__)
 

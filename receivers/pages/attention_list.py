@@ -12,14 +12,15 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import mutes, runtime
+from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
+from receivers.health import mutes
+from receivers.health.check_titles import title
+from receivers.health.finding import Finding, Severity
+from receivers.health.report import Group, Look, grouped
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, finding_row
-from receivers.rules.health.finding import Finding, Severity
-from receivers.rules.health.look import Group, Look, grouped
-from receivers.rules.health.titles import title
 
 FEW: Final = (
     3  # findings of a check that are shown at once; a dead shard gives one for each of its Warehouses

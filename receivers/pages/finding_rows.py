@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from receivers.accounts.access import Access, Action
-from receivers.rules.health.finding import Finding, Subject
-from receivers.rules.health.look import Look, Muted
+from receivers.health.finding import Finding, Subject
+from receivers.health.report import Look, Muted
 from receivers.templatetags.kargoweb import project_url
 
 # Told by the state of a receiver and by the steps beside it.

@@ -15,12 +15,12 @@ from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.deliveries import statistics
+from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, Of, by_subject
 from receivers.pages.receiver_rows import ReceiverRow, receiver_rows
 from receivers.pages.warehouse_rows import warehouse_rows
-from receivers.rules.health.finding import Subject
 from receivers.templatetags.kargoweb import project_url
 
 RECENT: Final = 10  # deliveries

@@ -19,11 +19,11 @@ from kargoweb import VERSION
 from receivers import database_facts, runtime
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.cluster.reflector import Freshness
+from receivers.health.access_reviews import Permissions, Reviews
+from receivers.health.rbac import Need, rbac
 from receivers.pages import live
-from receivers.permissions import Permissions, Reviews
 from receivers.refreshes.leases import DEAD_AFTER
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.permissions import Need, rbac
 
 EVERY: Final = "5s"
 ROWS_SHOWN: Final = 100  # kinds and namespaces that are watched; those that fail come first

@@ -8,13 +8,13 @@ from statistics import median
 from typing import Any
 
 from receivers.deliveries import statistics
+from receivers.health.finding import Subject
 from receivers.kargo.coverage import covering, is_on_docker_hub
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import Refresh
 from receivers.pages.finding_rows import FindingRow, Of
-from receivers.rules.health.finding import Subject
 
 
 @dataclass(frozen=True, slots=True)

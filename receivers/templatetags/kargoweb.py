@@ -13,13 +13,13 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
+from receivers.health.finding import Severity
 from receivers.kargo import quoting
 from receivers.kargo.matching import Result
 from receivers.kargo.outcomes import Tone, tone
 from receivers.refreshes.tokens import utc_now
 from receivers.rules import spans
 from receivers.rules.charts import Chart
-from receivers.rules.health.finding import Severity
 
 register = template.Library()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from receivers.health.expected_webhooks import announced, is_new, moves, spellings
 from receivers.kargo.artifacts import Artifact, Freight
 from receivers.kargo.resources import decode_warehouse
-from receivers.rules.announcing import announced, is_new, moves, spellings
 from tests.worlds import image
 
 CHART = {"chart": {"repoURL": "oci://registry-1.docker.io/acme/chart"}}

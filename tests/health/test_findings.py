@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from receivers.rules.health.cluster import local_installation, unreadable
-from receivers.rules.health.finding import Finding, Severity, Subject, most_urgent_first
+from receivers.health.finding import Finding, Severity, Subject, most_urgent_first
+from receivers.health.installation_checks import local_installation, unreadable
 
 ONE = Finding(
     Severity.WARNING, "receiver.silent", "shop", Subject.RECEIVER, "hook", "It is silent.", "Look.", "monday"

@@ -15,12 +15,12 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.receiver_secrets import SecretChecks
-from receivers.health import Health
+from receivers.health.finding import Finding
+from receivers.health.monitor import Health
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.health.finding import Finding
 from tests.clusters import ROOT, until
 from tests.contract.mirrors import mirrored
 from tests.deliveries import ended, routed

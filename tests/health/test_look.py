@@ -9,9 +9,9 @@ from itertools import product
 
 import pytest
 
-from receivers.rules.health.finding import Finding, Severity, Subject, most_urgent_first
-from receivers.rules.health.look import Look, Muted, grouped
-from receivers.rules.health.titles import TITLES
+from receivers.health.check_titles import TITLES
+from receivers.health.finding import Finding, Severity, Subject, most_urgent_first
+from receivers.health.report import Look, Muted, grouped
 from tests.clusters import ROOT
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

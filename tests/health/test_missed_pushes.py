@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from receivers.cluster.freight_watch import FreightWatch
+from receivers.health.missed_pushes import MissedPushWatch
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
-from receivers.missed_pushes import MissedPushWatch
 from receivers.models import Delivery, MissedPush, Origin, new_id
 from receivers.refreshes.tokens import utc_now
 from tests.clusters import DemoCluster, until

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from receivers import mutes
-from receivers.kept import Kept
+from receivers.health import mutes
+from receivers.health.cached_value import Kept
+from receivers.health.finding import Finding, Severity, Subject
 from receivers.models import Mute
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.health.finding import Finding, Severity, Subject
 
 
 @pytest.fixture

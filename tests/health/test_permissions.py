@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from receivers.cluster.client import connect
-from receivers.permissions import Permissions
-from receivers.rules.permissions import needs
+from receivers.health.access_reviews import Permissions
+from receivers.health.rbac import needs
 from tests.clusters import READ, ROLES, DemoCluster
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from receivers.health.delivery_checks import RetiredCalls
+from receivers.health.finding import Finding
+from receivers.health.push_frequency import Silence, unusual_silence
+from receivers.health.receiver_checks import ReceiverFacts, SecretState, orphaned_calls, receiver_findings
 from receivers.kargo.resources import decode_config
-from receivers.rules.health.calls import RetiredCalls
-from receivers.rules.health.finding import Finding
-from receivers.rules.health.receivers import ReceiverFacts, SecretState, orphaned_calls, receiver_findings
-from receivers.rules.health.rhythm import Silence, unusual_silence
 
 DIGEST = "5d611cdf067a398156062773bb89d36e45a278388688479861a578e56db0c4c0"
 GOOD = f"https://hooks.example.com/dockerhub/{DIGEST}"

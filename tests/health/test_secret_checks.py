@@ -7,8 +7,8 @@ import base64
 import pytest
 
 from receivers.cluster.receiver_secrets import SecretChecks
+from receivers.health.receiver_checks import SecretState
 from receivers.kargo.resources import SECRETS
-from receivers.rules.health.receivers import SecretState
 from tests.clusters import PATIENCE, until
 from tests.contract.mirrors import mirrored
 from tests.worlds import Place, World

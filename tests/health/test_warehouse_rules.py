@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from receivers.health.finding import Finding
+from receivers.health.warehouse_checks import Heartbeat, MissedPushes, WarehouseFacts, warehouse_findings
 from receivers.kargo.golang.goduration import format_duration, parse_duration
 from receivers.kargo.resources import decode_warehouse
-from receivers.rules.health.finding import Finding
-from receivers.rules.health.warehouses import Heartbeat, MissedPushes, WarehouseFacts, warehouse_findings
 from tests.worlds import image
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

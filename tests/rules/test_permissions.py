@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from receivers.rules.permissions import Need, needs, rbac
+from receivers.health.rbac import Need, needs, rbac
 from tests.clusters import ROOT
 
 Granted = set[tuple[str, str, str]]

@@ -19,9 +19,9 @@ from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.receiver_secrets import SecretChecks
-from receivers.health import Health
+from receivers.health.finding import Finding, Severity
+from receivers.health.monitor import Health
 from receivers.kargo.quoting import quoted
-from receivers.rules.health.finding import Finding, Severity
 
 PATIENCE: Final = 60.0  # seconds for the cluster to be listed; 10,000 Warehouses take a few
 MOST_SECRETS: Final = 500  # that are read for one look, one after the other

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from receivers.health.finding import Finding
+from receivers.health.report import Muted
 from receivers.models import Mute, storable
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.health.finding import Finding
-from receivers.rules.health.look import Muted
 
 MOST_READ: Final = 10_000  # mutes; as many findings as the largest cluster has of one kind
 # A finding that comes and goes (a rate limit, a cluster that is away for an hour) stays muted.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from receivers.rules.health.finding import Finding, Severity
+from receivers.health.finding import Finding, Severity
 
 PRESSING: Final = frozenset({Severity.URGENT, Severity.WARNING})
 """What is counted as needing somebody; a note does not."""

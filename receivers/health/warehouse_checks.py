@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from receivers.deliveries.redaction import redact
+from receivers.health.finding import About, Finding, Subject
+from receivers.health.shell_commands import describe_warehouse, edit_warehouse
+from receivers.health.subscription_checks import subscription_findings
 from receivers.kargo.discovery import is_rate_limit
 from receivers.kargo.golang.goduration import format_duration, parse_duration
 from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse
-from receivers.rules.health.commands import describe_warehouse, edit_warehouse
-from receivers.rules.health.finding import About, Finding, Subject
-from receivers.rules.health.subscribed import subscription_findings
 
 LONGEST_MESSAGE: Final = 500  # characters of a condition's message
 _FAILED: Final = {("Healthy", "DiscoveryFailed"), ("Ready", "DiscoveryFailure")}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from receivers.health.subscription_checks import is_official, on_docker_hub
 from receivers.kargo.artifacts import Artifact, Freight
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.subscriptions import Subscription
-from receivers.rules.health.subscribed import is_official, on_docker_hub
 
 # Docker Hub sends `namespace/name`; the others have been seen in the wild or in Kargo's own tests.
 SPELLINGS: Final = ("", "library/", "_/", "docker.io/", "docker.io/library/", "index.docker.io/")

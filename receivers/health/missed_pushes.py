@@ -24,15 +24,15 @@ from receivers.cluster.cache import Mirror
 from receivers.cluster.errors import ClusterError
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
-from receivers.health_log import MOST_MISSED, PUSH_BEFORE, still_missed
+from receivers.health.expected_webhooks import announced, is_new, moves, spellings
+from receivers.health.log_queries import MOST_MISSED, PUSH_BEFORE, still_missed
+from receivers.health.subscription_checks import covered_projects
 from receivers.kargo.artifacts import Artifact, Freight, decode_freight
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, Resource, Warehouse
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.announcing import announced, is_new, moves, spellings
-from receivers.rules.health.subscribed import covered_projects
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from receivers.rules.health.finding import About, Finding, Subject
-from receivers.rules.health.reach import is_local
+from receivers.health.finding import About, Finding, Subject
+from receivers.health.reachability import is_local
 
 
 def unreadable(kind: str, namespace: str, error: str) -> Finding:

@@ -8,23 +8,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from receivers import health_log, mutes
 from receivers.cluster.cache import Mirror
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.cluster.reflector import Freshness
 from receivers.cluster.snapshot import Collision
+from receivers.health import log_queries, mutes
+from receivers.health.cached_value import Kept
+from receivers.health.delivery_checks import RetiredCalls
+from receivers.health.finding import Finding, most_urgent_first
+from receivers.health.installation_checks import local_installation, unreadable
+from receivers.health.reachability import is_local
+from receivers.health.receiver_checks import ReceiverFacts, orphaned_calls, receiver_findings
+from receivers.health.report import Look
+from receivers.health.subscription_checks import covered_projects
+from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, warehouse_findings
 from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
-from receivers.kept import Kept
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.health.calls import RetiredCalls
-from receivers.rules.health.cluster import local_installation, unreadable
-from receivers.rules.health.finding import Finding, most_urgent_first
-from receivers.rules.health.look import Look
-from receivers.rules.health.reach import is_local
-from receivers.rules.health.receivers import ReceiverFacts, orphaned_calls, receiver_findings
-from receivers.rules.health.subscribed import covered_projects
-from receivers.rules.health.warehouses import MissedPushes, WarehouseFacts, warehouse_findings
 
 KEPT_SECONDS: Final = 5.0  # so that several people who look, and pages that update themselves, cost one look
 # How old a look may be that a page is shown with. While pages are open the background takes a new one in time; whoever
@@ -55,7 +55,7 @@ class Health:
         self._base_url = base_url
         self._kept = Kept(self._take, STALE_SECONDS)
         self._wanted = -WANTED_SECONDS
-        self._pushed_days = Kept(lambda: health_log.pushed_days(utc_now()), RHYTHM_KEPT_SECONDS)
+        self._pushed_days = Kept(lambda: log_queries.pushed_days(utc_now()), RHYTHM_KEPT_SECONDS)
 
     def findings(self, project: str | None = None) -> tuple[Finding, ...]:
         """Return the findings of one project (empty: of the cluster receivers and the cluster), or (None) all.
@@ -181,16 +181,16 @@ class _Log:
         return cls(
             now,
             pushed_days,
-            health_log.last_pushes(),
-            health_log.outcomes(now),
-            health_log.retired(now),
-            health_log.missed(),
+            log_queries.last_pushes(),
+            log_queries.outcomes(now),
+            log_queries.retired(now),
+            log_queries.missed(),
         )
 
     def of_receiver(self, project: str, name: str) -> ReceiverFacts:
         key = project, name
         last, days = self.last_pushes.get(key), self.pushed_days.get(key, ())
-        if last is not None and last > self.now - health_log.DAY:
+        if last is not None and last > self.now - log_queries.DAY:
             days = (True, *days[1:])  # what is kept of the days may be a few minutes old
         return ReceiverFacts(
             last_push=last,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from receivers.health.finding import About, Finding
+from receivers.health.shell_commands import edit_config, edit_warehouse
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.repository_names import split_host
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.selectors import Broken
 from receivers.kargo.subscriptions import Subscription
-from receivers.rules.health.commands import edit_config, edit_warehouse
-from receivers.rules.health.finding import About, Finding
 
 _KINDS: Final = frozenset({"image", "chart"})
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
+from receivers.health.rbac import Need
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.permissions import Need
 
 KEPT_SECONDS: Final = 60.0  # permissions change seldom, and every look is some thirty requests
 RETRY_SECONDS: Final = 5.0  # after the API server did not answer

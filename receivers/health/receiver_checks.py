@@ -9,15 +9,15 @@ from enum import StrEnum
 from typing import Final
 
 from receivers.deliveries.redaction import redact
+from receivers.health.delivery_checks import RetiredCalls, error_rate, retired_calls
+from receivers.health.finding import About, Finding, Subject
+from receivers.health.push_frequency import Silence, unusual_silence
+from receivers.health.shell_commands import describe_config, edit_config, refresh_config
+from receivers.health.url_checks import url_findings
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.receiver_status import READY, RECONCILING
 from receivers.kargo.resources import Condition, Receiver, ReceiverConfig
-from receivers.rules.health.calls import RetiredCalls, error_rate, retired_calls
-from receivers.rules.health.commands import describe_config, edit_config, refresh_config
-from receivers.rules.health.finding import About, Finding, Subject
-from receivers.rules.health.rhythm import Silence, unusual_silence
-from receivers.rules.health.urls import url_findings
 
 LONGEST_MESSAGE: Final = 500  # characters of a condition's message; one with many receivers is long
 _LASTING: Final = (

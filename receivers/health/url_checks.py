@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from receivers.health.finding import About, Finding
+from receivers.health.reachability import DOCKER_HUB_URL_LIMIT, is_local, split_url, why_unreachable
 from receivers.kargo.quoting import quoted
-from receivers.rules.health.finding import About, Finding
-from receivers.rules.health.reach import DOCKER_HUB_URL_LIMIT, is_local, split_url, why_unreachable
 
 _WHERE: Final = "in the values of Kargo's chart, or KARGOWEB_BASE_URL where kargoweb manages receivers."
 

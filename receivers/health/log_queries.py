@@ -14,12 +14,12 @@ from django.db import models
 from django.db.models import Count, Exists, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
+from receivers.health.delivery_checks import RetiredCalls
+from receivers.health.expected_webhooks import SPELLINGS
+from receivers.health.push_frequency import DAYS
+from receivers.health.warehouse_checks import MissedPushes
 from receivers.kargo.outcomes import Outcome
 from receivers.models import DOCKER_HUBS, UNDERSTOOD, Delivery, MissedPush, ReceiverUrl
-from receivers.rules.announcing import SPELLINGS
-from receivers.rules.health.calls import RetiredCalls
-from receivers.rules.health.rhythm import DAYS
-from receivers.rules.health.warehouses import MissedPushes
 
 RECENT: Final = timedelta(days=1)
 RECENT_RETIRED: Final = timedelta(days=7)  # a repository that is pushed to once a week still shows

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from receivers.health.finding import About, Finding, Severity
 from receivers.kargo.outcomes import Outcome, Tone, tone
-from receivers.rules.health.finding import About, Finding, Severity
 
 FEWEST_BAD: Final = 3  # deliveries; one push gives five or six, but one that fails is no rate
 WARNING_SHARE: Final = 0.2
