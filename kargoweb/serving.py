@@ -10,7 +10,7 @@ from multiprocessing.util import Finalize
 from django.conf import settings
 
 from kargoweb.wsgi import application
-from receivers import runtime
+from receivers.ops import runtime
 
 __all__ = ["application"]
 

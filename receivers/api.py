@@ -17,7 +17,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Access, Action, access_of, allowed
 from receivers.deliveries import serializers, visibility
@@ -27,6 +26,7 @@ from receivers.deliveries.querysets import LONGEST_PAGE
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
+from receivers.ops import runtime
 from receivers.webhook.explain import explain
 
 PAGE_SIZE: Final = 50  # rows, unless `size` asks for others

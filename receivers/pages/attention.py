@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from receivers import runtime
 from receivers.accounts.access import Access
+from receivers.ops import runtime
 
 
 def attention(access: Access) -> Mapping[str, int]:

@@ -12,13 +12,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.health import mutes
 from receivers.health.check_titles import title
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import Group, Look, grouped
+from receivers.ops import runtime
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, finding_row
 

@@ -10,11 +10,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from receivers import runtime
 from receivers.accounts.access import Access, Action, page
 from receivers.deliveries import visibility
 from receivers.deliveries.pagination import InvalidCursor, Page
 from receivers.models import Delivery
+from receivers.ops import runtime
 from receivers.pages import live
 from receivers.pages.filter_form import FilterForm, read_form, tidy
 

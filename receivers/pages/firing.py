@@ -12,7 +12,6 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.accounts.client_address import client_address
@@ -21,6 +20,7 @@ from receivers.kargo.matching import Result, Verdict
 from receivers.kargo.outcomes import Tone
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
+from receivers.ops import runtime
 from receivers.pages.receiver_rows import masked
 from receivers.testfire import suggestions
 from receivers.testfire.send import Aim, Fired, NotFireable, Shot, aim_at, fire

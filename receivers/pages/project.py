@@ -11,12 +11,12 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from receivers import runtime
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
+from receivers.ops import runtime
 from receivers.pages import live
 from receivers.pages.finding_rows import FindingRow, Of, by_subject
 from receivers.pages.receiver_rows import ReceiverRow, receiver_rows

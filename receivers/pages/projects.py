@@ -11,10 +11,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from receivers import runtime
 from receivers.accounts.access import Access, page
 from receivers.deliveries import statistics
 from receivers.models import ReceiverUrl
+from receivers.ops import runtime
 from receivers.pages import live
 from receivers.pages.attention import attention
 from receivers.refreshes.tokens import utc_now

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from django.urls import NoReverseMatch, reverse
 
-from receivers import runtime
 from receivers.accounts.access import Access, Action, access_of
 from receivers.cluster.cache import Mirror
+from receivers.ops import runtime
 from receivers.pages.attention import attention
 from receivers.pages.theme import theme_of
 

@@ -16,11 +16,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from kargoweb import VERSION
-from receivers import database_facts, runtime
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import Permissions, Reviews
 from receivers.health.rbac import Need, rbac
+from receivers.ops import database_stats, runtime
 from receivers.pages import live
 from receivers.refreshes.leases import DEAD_AFTER
 from receivers.refreshes.tokens import utc_now
@@ -68,11 +68,11 @@ def status(request: Any) -> HttpResponse:
     context = {
         "part": part,
         "every": EVERY,
-        "database": database_facts.database_facts(),
+        "database": database_stats.database_facts(),
         "versions": _versions(here.permissions.known()),
         "replicas": _replicas(),
         "privileged": privileged,
-        "unknown": database_facts.unknown_calls() if privileged else [],
+        "unknown": database_stats.unknown_calls() if privileged else [],
         "settings": settings.KARGOWEB.told if privileged else (),
     }
     return render(request, "status.html", context)
@@ -88,7 +88,7 @@ def _changing(here: runtime.Runtime) -> Mapping[str, Any]:
         "permissions": permission_rows(here.permissions, reviews)[:ROWS_SHOWN],
         "missing": missing,
         "rbac": rbac(missing),
-        "work": database_facts.work(),
+        "work": database_stats.work(),
         "here": here,
     }
 
@@ -177,4 +177,4 @@ def _versions(reviews: Reviews | None) -> Mapping[str, str]:
 
 def _replicas() -> list[Mapping[str, Any]]:
     now = utc_now()
-    return [{"replica": one, "alive": now - one.seen_at < DEAD_AFTER} for one in database_facts.replicas()]
+    return [{"replica": one, "alive": now - one.seen_at < DEAD_AFTER} for one in database_stats.replicas()]

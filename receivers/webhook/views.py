@@ -16,10 +16,10 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from receivers import runtime
 from receivers.accounts.client_address import client_address
 from receivers.kargo import responses
 from receivers.kargo.responses import Answer
+from receivers.ops import runtime
 from receivers.webhook.intake import Reply
 from receivers.webhook.recording import BodyIncomplete, BodyTooLarge, Call
 

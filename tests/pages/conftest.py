@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from receivers import runtime
+from receivers.ops import runtime
 from tests.clusters import DemoCluster
 from tests.pages.visiting import PASSWORD, Browser
 from tests.product import Product

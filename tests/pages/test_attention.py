@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers import runtime
 from receivers.kargo.resources import PROJECT_CONFIGS
 from receivers.models import Audit, Mute
+from receivers.ops import runtime
 from tests.clusters import DemoCluster, until
 from tests.deliveries import routed
 from tests.pages.conftest import apart

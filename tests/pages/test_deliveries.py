@@ -11,9 +11,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers import runtime
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Origin
+from receivers.ops import runtime
 from tests.reading.rows import delivery, some_name, store
 
 ROWS = re.compile(r'<tr id="delivery-([0-9a-f-]{36})"')

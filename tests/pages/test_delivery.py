@@ -11,11 +11,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers import runtime
 from receivers.deliveries.visibility import REFRESHES_TOLD
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.kargo.responses import MAX_BODY
 from receivers.models import Audit, Delivery, Origin, Refresh
+from receivers.ops import runtime
 from receivers.refreshes.tokens import utc_now
 from tests.deliveries import ended, of_project, routed
 from tests.pages.visiting import SEEN_FIELD

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.template.loader import render_to_string
 
-from receivers import runtime
+from receivers.ops import runtime
 from tests.clusters import DemoCluster, until
 from tests.deliveries import ended, routed
 from tests.pages.conftest import apart

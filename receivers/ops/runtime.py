@@ -27,7 +27,7 @@ from receivers.health.missed_pushes import MissedPushWatch
 from receivers.health.monitor import Health
 from receivers.health.rbac import Need, needs
 from receivers.kargo.resources import ReceiverConfig
-from receivers.metrics import Gauges, Metrics
+from receivers.ops.metrics import Gauges, Metrics
 from receivers.refreshes.late_freight import Corrector
 from receivers.refreshes.leases import Adoption, Owner, replica_id
 from receivers.refreshes.retries import Retrier

@@ -11,9 +11,9 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from receivers import runtime
 from receivers.cluster.cache import Mirror
 from receivers.kargo import responses
+from receivers.ops import runtime
 
 
 @require_safe
