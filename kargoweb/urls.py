@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
-from receivers.api import Deliveries, Explanation, NothingHere, OneDelivery, Redelivery
+from receivers.api.views import Deliveries, Explanation, NothingHere, OneDelivery, Redelivery
 from receivers.ops import probes
 from receivers.pages import (
     attention_list,
