@@ -67,7 +67,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "receivers.pages.shell.shell",
+                "receivers.web.layout.shell",
             ],
         },
     },
@@ -91,7 +91,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says how long, and that stays true
 AXES_CLIENT_IP_CALLABLE = "receivers.accounts.client_address.ip_address"
-AXES_LOCKOUT_CALLABLE = "receivers.pages.sign_in.locked_out"
+AXES_LOCKOUT_CALLABLE = "receivers.web.sign_in.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]
 AXES_DISABLE_ACCESS_LOG = True  # the audit list has it
 AXES_VERBOSE = False

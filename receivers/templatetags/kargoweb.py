@@ -18,8 +18,8 @@ from receivers.kargo import quoting
 from receivers.kargo.matching import Result
 from receivers.kargo.outcomes import Tone, tone
 from receivers.refreshes.tokens import utc_now
-from receivers.rules import spans
-from receivers.rules.charts import Chart
+from receivers.web import durations
+from receivers.web.charts import Chart
 
 register = template.Library()
 
@@ -100,20 +100,20 @@ def when(at: datetime | None) -> SafeString:
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         at.isoformat(timespec="milliseconds"),
         f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        spans.ago((utc_now() - at).total_seconds()),
+        durations.ago((utc_now() - at).total_seconds()),
     )
 
 
 @register.filter
 def milliseconds(value: float | None) -> str:
     """Show a duration given in milliseconds; a dash for None."""
-    return "–" if value is None else spans.duration(value / 1000)
+    return "–" if value is None else durations.duration(value / 1000)
 
 
 @register.filter
 def seconds(value: float | None) -> str:
     """Show a duration given in seconds; a dash for None."""
-    return "–" if value is None else spans.duration(value)
+    return "–" if value is None else durations.duration(value)
 
 
 @register.simple_tag

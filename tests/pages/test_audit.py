@@ -9,7 +9,7 @@ import pytest
 
 from receivers.deliveries.retention import Janitor
 from receivers.models import Audit
-from receivers.pages.audit_list import PAGE_SIZE
+from receivers.web.audit_log import PAGE_SIZE
 
 
 def test_an_admin_reads_who_did_what(signed_in, product, world):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receivers.kargo.outcomes import Outcome
-from receivers.pages.bodies import BYTES_SHOWN, LONGEST_SHOWN, shown
+from receivers.web.body_preview import BYTES_SHOWN, LONGEST_SHOWN, shown
 
 
 def test_json_is_shown_readably_and_as_it_came():

@@ -9,8 +9,8 @@ import json
 import pytest
 
 from receivers.kargo.outcomes import Outcome
-from receivers.pages import export
-from receivers.pages.export import COLUMNS
+from receivers.web import export
+from receivers.web.export import COLUMNS
 from tests.reading.rows import delivery, some_name, store
 
 

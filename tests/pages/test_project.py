@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, PublishedUrl
 from receivers.models import Audit, Delivery, Origin
-from receivers.pages.receiver_rows import masked
+from receivers.web.receiver_rows import masked
 from tests.clusters import until
 from tests.deliveries import ended, routed
 from tests.product import DIGEST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receivers.kargo.outcomes import Tone
-from receivers.rules.charts import COLUMN, HEIGHT, stacked
+from receivers.web.charts import COLUMN, HEIGHT, stacked
 
 
 def test_nothing_is_drawn_of_nothing_and_the_text_says_so() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.rules.spans import ago, duration
+from receivers.web.durations import ago, duration
 
 DURATIONS = [
     (0, "0 ms"), (0.0004, "0 ms"), (0.84, "840 ms"), (0.9996, "1.0 s"), (1, "1.0 s"), (4.25, "4.2 s"),

@@ -12,8 +12,8 @@ from receivers.deliveries.pagination import InvalidCursor, Page
 from receivers.deliveries.querysets import LONGEST_PAGE
 from receivers.deliveries.visibility import refreshes_of
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
-from receivers.management.showing import as_text
-from receivers.management.stories import Line, follow
+from receivers.management.delivery_progress import Line, follow
+from receivers.management.delivery_text import as_text
 from receivers.models import Delivery
 
 LIMIT: Final = 20  # rows: a terminal's height

@@ -14,7 +14,7 @@ from receivers.deliveries import serializers
 from receivers.deliveries.filters import Filter, InvalidFilter
 from receivers.deliveries.redelivery import RATE, WORTHWHILE, Batch, redeliver, redeliver_all, refusal
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
-from receivers.management.stories import follow, was_taken_up
+from receivers.management.delivery_progress import follow, was_taken_up
 from receivers.models import Delivery
 
 PICK_UP_SECONDS: Final = 10.0  # until a serving process must have begun; it looks every second

@@ -11,7 +11,7 @@ from receivers.deliveries.statistics import ReceiverKey
 from receivers.health.finding import Subject
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
-from receivers.pages.finding_rows import FindingRow, Of
+from receivers.web.finding_rows import FindingRow, Of
 
 SUFFIX_SHOWN: Final = (
     6  # characters of the digest, as everywhere: enough to tell URLs apart, useless to call them

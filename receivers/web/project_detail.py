@@ -17,11 +17,11 @@ from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.ops import runtime
-from receivers.pages import live
-from receivers.pages.finding_rows import FindingRow, Of, by_subject
-from receivers.pages.receiver_rows import ReceiverRow, receiver_rows
-from receivers.pages.warehouse_rows import warehouse_rows
 from receivers.templatetags.kargoweb import project_url
+from receivers.web import live_fragments
+from receivers.web.finding_rows import FindingRow, Of, by_subject
+from receivers.web.receiver_rows import ReceiverRow, receiver_rows
+from receivers.web.warehouse_rows import warehouse_rows
 
 RECENT: Final = 10  # deliveries
 FORMER_SHOWN: Final = 10  # findings about receivers that are gone
@@ -73,7 +73,7 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     config = mirror.config(name)
     recent = _recent(request, name, config)
     if request.htmx.target == "recent":
-        return live.answer(request, recent)
+        return live_fragments.answer(request, recent)
     there = not name or config is not None or any(one.name == name for one in mirror.projects())
     last = _last(name, config)
     if not there and mirror.ready and not last:
@@ -97,10 +97,10 @@ def _last(name: str, config: ReceiverConfig | None) -> dict[statistics.ReceiverK
     return statistics.last_deliveries([name], today, pushes=True)
 
 
-def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live.Part:
+def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live_fragments.Part:
     receivers = [one.name for one in config.receivers] if config else []
     deliveries = statistics.recent_deliveries(name, receivers, RECENT)
-    return live.part(request, "_delivery_table.html", {"deliveries": deliveries})
+    return live_fragments.part(request, "_delivery_table.html", {"deliveries": deliveries})
 
 
 def _of_former_receivers(

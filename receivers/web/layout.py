@@ -11,8 +11,8 @@ from django.urls import NoReverseMatch, reverse
 from receivers.accounts.access import Access, Action, access_of
 from receivers.cluster.cache import Mirror
 from receivers.ops import runtime
-from receivers.pages.attention import attention
-from receivers.pages.theme import theme_of
+from receivers.web.attention_counts import attention
+from receivers.web.theme import theme_of
 
 
 @dataclass(frozen=True, slots=True)

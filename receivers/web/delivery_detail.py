@@ -17,9 +17,9 @@ from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import Result
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery
-from receivers.pages import live
-from receivers.pages.answering import answered
-from receivers.pages.bodies import shown
+from receivers.web import live_fragments
+from receivers.web.body_preview import shown
+from receivers.web.delivery_summary import answered
 
 PART: Final = "story"
 EVERY: Final = "2s"  # somebody waits for it
@@ -32,9 +32,9 @@ def delivery(request: Any, pk: UUID) -> HttpResponse:
     found = _found(request, pk)
     told = visibility.everything(request.access, found)
     ended = timeline.has_ended(found, told.refreshes)
-    part = live.part(request, "_delivery_story.html", _story(told))
+    part = live_fragments.part(request, "_delivery_story.html", _story(told))
     if request.htmx.target == PART:
-        return live.answer(request, part, every=EVERY, ended=ended)
+        return live_fragments.answer(request, part, every=EVERY, ended=ended)
     return render(request, "delivery.html", _context(request, told) | {"part": part, "ended": ended})
 
 

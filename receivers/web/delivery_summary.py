@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from receivers.deliveries.remedies import remedy
 from receivers.kargo.outcomes import Outcome, RefreshOutcome
 from receivers.models import Delivery, Refresh
-from receivers.rules import spans
+from receivers.web import durations
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _freight(delivery: Delivery, freight: Sequence[Refresh]) -> str:
     name = one.freight_alias or one.freight
     ends = [each.ended_at for each in freight if each.ended_at]
     took = (
-        f", {spans.duration(max(0.0, (max(ends) - delivery.received_at).total_seconds()))} after it came"
+        f", {durations.duration(max(0.0, (max(ends) - delivery.received_at).total_seconds()))} after it came"
         if ends
         else ""
     )

@@ -21,9 +21,9 @@ from receivers.kargo.outcomes import Tone
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
 from receivers.ops import runtime
-from receivers.pages.receiver_rows import masked
 from receivers.testfire import suggestions
 from receivers.testfire.send import Aim, Fired, NotFireable, Shot, aim_at, fire
+from receivers.web.receiver_rows import masked
 from receivers.webhook.explain import explain
 
 VERDICTS_SHOWN: Final = 50

@@ -15,8 +15,8 @@ from receivers.deliveries import visibility
 from receivers.deliveries.pagination import InvalidCursor, Page
 from receivers.models import Delivery
 from receivers.ops import runtime
-from receivers.pages import live
-from receivers.pages.filter_form import FilterForm, read_form, tidy
+from receivers.web import live_fragments
+from receivers.web.filter_form import FilterForm, read_form, tidy
 
 PAGE_SIZE: Final = 50  # rows; what somebody looks for is among them, or he filters
 EVERY: Final = "3s"  # between two looks; a person who waits for a push does not notice
@@ -38,9 +38,11 @@ def deliveries(request: Any) -> HttpResponse:
         found = listed(form, request.access, after)
     except InvalidCursor:
         return redirect(f"{reverse('deliveries')}?{form.query}")
-    part = live.part(request, "_deliveries.html", _rows(form, found, after) | {"sees_all": sees_all})
+    part = live_fragments.part(
+        request, "_deliveries.html", _rows(form, found, after) | {"sees_all": sees_all}
+    )
     if request.htmx.target == PART:
-        return live.answer(request, part, every=EVERY)
+        return live_fragments.answer(request, part, every=EVERY)
     context = {
         "form": form,
         "part": part,

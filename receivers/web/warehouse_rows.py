@@ -14,7 +14,7 @@ from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import Refresh
-from receivers.pages.finding_rows import FindingRow, Of
+from receivers.web.finding_rows import FindingRow, Of
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.pagination import Position
 from receivers.deliveries.querysets import LONGEST_PAGE
-from receivers.pages.deliveries import listed
-from receivers.pages.filter_form import FilterForm, read_form
+from receivers.web.delivery_list import listed
+from receivers.web.filter_form import FilterForm, read_form
 
 MOST_ROWS: Final = 10_000
 """Rows of one file: more than a spreadsheet is pleasant with, some seconds of work. Older ones are had by `until`."""

@@ -25,9 +25,9 @@ from receivers.deliveries.filters import Filter, read_moment
 from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
 from receivers.kargo.outcomes import Tone, tone
 from receivers.models import Delivery, Origin
-from receivers.pages import live
-from receivers.pages.filter_form import FilterForm, read_form
 from receivers.refreshes.tokens import utc_now
+from receivers.web import live_fragments
+from receivers.web.filter_form import FilterForm, read_form
 
 PART: Final = "progress"
 EVERY: Final = "2s"
@@ -76,9 +76,9 @@ def redelivered(request: Any) -> HttpResponse:
     context = _progress(list(counted), at)
     if not context["total"]:
         raise Http404
-    part = live.part(request, "_progress.html", context)
+    part = live_fragments.part(request, "_progress.html", context)
     if request.htmx.target == PART:
-        return live.answer(request, part, every=EVERY, ended=not context["open"])
+        return live_fragments.answer(request, part, every=EVERY, ended=not context["open"])
     return render(request, "redelivered.html", {"part": part, "every": EVERY, "at": at, **context})
 
 

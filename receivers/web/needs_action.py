@@ -19,8 +19,8 @@ from receivers.health.check_titles import title
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import Group, Look, grouped
 from receivers.ops import runtime
-from receivers.pages import live
-from receivers.pages.finding_rows import FindingRow, finding_row
+from receivers.web import live_fragments
+from receivers.web.finding_rows import FindingRow, finding_row
 
 FEW: Final = (
     3  # findings of a check that are shown at once; a dead shard gives one for each of its Warehouses
@@ -76,9 +76,9 @@ def needs_attention(request: Any) -> HttpResponse:
     """List what is unhealthy and may be seen; for HTMX only the list, if it has changed."""
     asked, look = Filters.of(request.GET), runtime.current().health.latest()
     open_, muted = look.seen_by(request.access.projects)
-    part = live.part(request, "_attention.html", _list(request, asked, look, open_))
+    part = live_fragments.part(request, "_attention.html", _list(request, asked, look, open_))
     if request.htmx.target == "attention":
-        return live.answer(request, part, every=EVERY)
+        return live_fragments.answer(request, part, every=EVERY)
     of_muted = asked.matching(muted)
     context = {
         "part": part,

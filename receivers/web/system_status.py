@@ -21,9 +21,9 @@ from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import Permissions, Reviews
 from receivers.health.rbac import Need, rbac
 from receivers.ops import database_stats, runtime
-from receivers.pages import live
 from receivers.refreshes.leases import DEAD_AFTER
 from receivers.refreshes.tokens import utc_now
+from receivers.web import live_fragments
 
 EVERY: Final = "5s"
 ROWS_SHOWN: Final = 100  # kinds and namespaces that are watched; those that fail come first
@@ -62,9 +62,9 @@ def status(request: Any) -> HttpResponse:
     """Show it to whoever sees everything; configuration, addresses and names of hosts only to admins."""
     allowed(request, Action.SEE, "")
     here, privileged = runtime.current(), may(request.user, Action.CONFIGURE, "")
-    part = live.part(request, "_status.html", _changing(here))
+    part = live_fragments.part(request, "_status.html", _changing(here))
     if request.htmx.target == "status":
-        return live.answer(request, part, every=EVERY)
+        return live_fragments.answer(request, part, every=EVERY)
     context = {
         "part": part,
         "every": EVERY,

@@ -15,10 +15,10 @@ from receivers.accounts.access import Access, page
 from receivers.deliveries import statistics
 from receivers.models import ReceiverUrl
 from receivers.ops import runtime
-from receivers.pages import live
-from receivers.pages.attention import attention
 from receivers.refreshes.tokens import utc_now
-from receivers.rules.charts import Chart, stacked
+from receivers.web import live_fragments
+from receivers.web.attention_counts import attention
+from receivers.web.charts import Chart, stacked
 
 PAGE_SIZE: Final = 50  # projects; more is slow to read, and one can search
 SORTS: Final = {"name": "By name", "last": "By last delivery", "attention": "What needs attention first"}
@@ -61,9 +61,9 @@ def projects(request: Any) -> HttpResponse:
         "sort": sort,
         "ready": runtime.current().mirror.ready,
     }
-    part = live.part(request, "_projects.html", context)
+    part = live_fragments.part(request, "_projects.html", context)
     if request.htmx.target == "projects":
-        return live.answer(request, part, every=EVERY)
+        return live_fragments.answer(request, part, every=EVERY)
     return render(
         request, "projects.html", {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS}
     )
