@@ -13,8 +13,8 @@ from receivers.deliveries import serializers
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Audit, Delivery, Origin
 from tests.clusters import until
-from tests.deliveries import ended, of_project, routed
-from tests.reading.rows import delivery, some_name, store
+from tests.deliveries.rows import delivery, some_name, store
+from tests.delivery_rows import ended, of_project, routed
 from tests.worlds import image, push_body
 
 

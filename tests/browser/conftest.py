@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.pages import CHROMIUM_FLAGS, PASSWORD, Visitor
 from tests.clusters import DemoCluster
 from tests.components import require
-from tests.deliveries import ended, routed
+from tests.delivery_rows import ended, routed
 from tests.product import Product
 from tests.worlds import Place, World, image, push_body
 

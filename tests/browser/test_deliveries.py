@@ -11,9 +11,9 @@ from receivers.kargo.outcomes import Outcome
 from receivers.models import Audit, Delivery, Origin
 from tests.browser.pages import PHONE, Visitor, assert_accessible, assert_fits
 from tests.clusters import until
-from tests.deliveries import ended, of_project
+from tests.deliveries.rows import delivery, some_name, store
+from tests.delivery_rows import ended, of_project
 from tests.product import Product
-from tests.reading.rows import delivery, some_name, store
 from tests.worlds import Place, push_body
 
 SOON = 15_000  # milliseconds until something live has happened; only a test that fails waits for it

@@ -13,7 +13,7 @@ from receivers.deliveries.redelivery import redeliver
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Origin
 from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
-from tests.deliveries import of_project
+from tests.delivery_rows import of_project
 from tests.worlds import Place
 
 PAGES = {

@@ -12,8 +12,8 @@ from receivers.kargo.outcomes import Outcome
 from receivers.models import Refresh
 from receivers.refreshes.tokens import utc_now
 from tests.commands.running import run, run_alone
-from tests.deliveries import ended, routed
-from tests.reading.rows import delivery, some_name, store
+from tests.deliveries.rows import delivery, some_name, store
+from tests.delivery_rows import ended, routed
 from tests.worlds import image, push_body
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -12,10 +12,10 @@ from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin, new_id
 from tests.clusters import until
 from tests.commands.running import run, run_alone
-from tests.deliveries import ended, of_project, routed
-from tests.following.conftest import LITTLE_PATIENCE
+from tests.deliveries.rows import delivery, some_name, store
+from tests.delivery_rows import ended, of_project, routed
 from tests.product import Product
-from tests.reading.rows import delivery, some_name, store
+from tests.refreshes.conftest import LITTLE_PATIENCE
 from tests.worlds import World, image, push_body
 
 pytestmark = pytest.mark.usefixtures("database")

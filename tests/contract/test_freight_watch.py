@@ -16,7 +16,7 @@ from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS
 from receivers.refreshes.tokens import utc_now
 from tests.clusters import Cluster, DemoCluster, until
-from tests.contract.mirrors import IMPATIENT
+from tests.contract.caches import IMPATIENT
 
 
 class Watched:

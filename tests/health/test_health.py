@@ -22,8 +22,8 @@ from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
 from receivers.refreshes.tokens import utc_now
 from tests.clusters import ROOT, until
-from tests.contract.mirrors import mirrored
-from tests.deliveries import ended, routed
+from tests.contract.caches import mirrored
+from tests.delivery_rows import ended, routed
 from tests.worlds import Place, image, push_body
 
 FIVE_MINUTES = timedelta(minutes=5)

@@ -17,7 +17,7 @@ from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, new_id
 from receivers.refreshes.tokens import utc_now
 from tests.clusters import DemoCluster, until
-from tests.contract.mirrors import IMPATIENT, mirrored
+from tests.contract.caches import IMPATIENT, mirrored
 from tests.demo.kargo import Kargo, Warehouse, image
 from tests.worlds import Place, World
 

@@ -10,7 +10,7 @@ from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.health.receiver_checks import SecretState
 from receivers.kargo.resources import SECRETS
 from tests.clusters import PATIENCE, until
-from tests.contract.mirrors import mirrored
+from tests.contract.caches import mirrored
 from tests.worlds import Place, World
 
 

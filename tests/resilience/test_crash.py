@@ -13,7 +13,7 @@ from receivers.kargo.outcomes import Outcome, RefreshState
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Refresh
 from tests.clusters import until
-from tests.deliveries import of_project, routed
+from tests.delivery_rows import of_project, routed
 from tests.product import Product
 from tests.worlds import World, image, push_body
 

@@ -10,7 +10,7 @@ from django.db import connection
 from receivers.kargo.outcomes import Outcome, RefreshState
 from receivers.models import Delivery, new_id
 from tests.clusters import until
-from tests.deliveries import of_project, routed
+from tests.delivery_rows import of_project, routed
 from tests.product import Product
 from tests.resilience.databases import Gate, locked, url
 from tests.worlds import image, push_body

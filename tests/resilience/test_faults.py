@@ -8,7 +8,7 @@ from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
 from receivers.models import Delivery
 from tests.clusters import until
-from tests.deliveries import ended, routed
+from tests.delivery_rows import ended, routed
 from tests.product import Product
 from tests.worlds import image, push_body
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from receivers.models import UnknownCall
 from tests.clusters import until
-from tests.deliveries import routed
+from tests.delivery_rows import routed
 from tests.product import Product
 from tests.worlds import World, image, push_body
 

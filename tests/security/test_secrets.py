@@ -11,7 +11,7 @@ import pytest
 from django.apps import apps
 
 from receivers.deliveries.redaction import RedactCredentials, redact, redact_headers
-from tests.deliveries import ended, routed
+from tests.delivery_rows import ended, routed
 from tests.worlds import image, push_body
 
 DIGEST = "0123456789abcdef" * 4

@@ -1,0 +1,239 @@
+"""Random changes, disconnections and lists: the mirror ends up right, and no reader ever sees it half-changed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from receivers.cluster.client import connect
+from receivers.cluster.snapshot import Collision, Route
+from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES
+from tests.clusters import DemoCluster, until
+from tests.contract.caches import Kargo, digest, indexed, known, listed, mirrored
+
+PLACES = ("churn-a", "churn-b")
+HOME = "churn-home"  # of what every reader always finds
+NAMES = ("w0", "w1", "w2", "w3")
+REPOSITORIES = tuple(f"docker.io/churn/{letter}" for letter in "abc")
+DIGESTS = tuple(digest(letter) for letter in "abc")
+
+warehouses = st.tuples(st.sampled_from(PLACES), st.sampled_from(NAMES))
+some_repositories = st.lists(st.sampled_from(REPOSITORIES), min_size=1, max_size=3, unique=True)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("create"), warehouses, some_repositories),
+        st.tuples(st.just("create"), warehouses, some_repositories),
+        st.tuples(st.just("subscribe"), warehouses, some_repositories),
+        st.tuples(st.just("handle"), warehouses),
+        st.tuples(st.just("rename"), warehouses, warehouses),
+        st.tuples(st.just("delete"), warehouses),
+        st.tuples(st.just("publish"), st.sampled_from(PLACES), st.sampled_from(DIGESTS)),
+        st.tuples(st.just("unpublish"), st.sampled_from(PLACES)),
+        st.tuples(
+            st.just("fault"), st.sampled_from(["dropWatches", "expireWatches", "compact", "swapEvents"])
+        ),
+        st.tuples(st.just("refuse"), st.sampled_from(["list", "watch"]), st.sampled_from([429, 500, 503])),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+class Churn:
+    """Carries out steps. What a step needs and is not there, it leaves out."""
+
+    def __init__(self, cluster: DemoCluster, kargo: Kargo) -> None:
+        self.cluster = cluster
+        self.kargo = kargo
+        self.there: dict[tuple[str, str], list[str]] = {}
+        self.published: set[str] = set()
+        self.moves = itertools.cycle(REPOSITORIES)
+
+    def carry_out(self, step) -> None:
+        """Carry out one step; meanwhile the mover goes on to the next repository."""
+        name, *arguments = step
+        getattr(self, name)(*arguments)
+        self.kargo.subscribe(HOME, "mover", next(self.moves))
+
+    def create(self, key, repositories):
+        if key in self.there:
+            return self.subscribe(key, repositories)
+        self.kargo.warehouse(*key, *repositories)
+        self.there[key] = repositories
+
+    def subscribe(self, key, repositories):
+        if key in self.there:
+            self.kargo.subscribe(*key, *repositories)
+            self.there[key] = repositories
+
+    def handle(self, key):
+        if key in self.there:
+            project, name = key
+            self.kargo.client.patch_status(
+                WAREHOUSES, name, project, {"status": {"lastHandledRefresh": str(time.time())}}
+            )
+
+    def rename(self, key, to):
+        if key in self.there and to not in self.there:
+            self.create(to, self.there[key])
+            self.delete(key)
+
+    def delete(self, key):
+        if self.there.pop(key, None):
+            self.kargo.delete_warehouse(*key)
+
+    def publish(self, project, one):
+        if project not in self.published:
+            self.kargo.receivers(project, "hook")
+            self.published.add(project)
+        self.kargo.publish(project, hook=one)
+
+    def unpublish(self, project):
+        if project in self.published:
+            self.published.remove(project)
+            self.kargo.client.delete(PROJECT_CONFIGS, project, project)
+
+    def fault(self, kind):
+        self.cluster.faults(**{kind: True})
+
+    def refuse(self, verb, status):
+        self.cluster.faults({"verb": verb, "status": status, "times": 2}, dropWatches=True)
+
+    def clear(self):
+        """Remove all that the steps made."""
+        self.cluster.faults()
+        for key in list(self.there):
+            self.delete(key)
+        for project in list(self.published):
+            self.unpublish(project)
+
+
+class Reader:
+    """Reads without a pause, and notes what must never be seen."""
+
+    def __init__(self, mirror, names) -> None:
+        self.mirror = mirror
+        self.names = names
+        self.wrong: list[str] = []
+        self.rounds = 0
+        self._versions: dict[str, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self):
+        while not self._stop.is_set():
+            for name, project in itertools.product(self.names, ("", *PLACES)):
+                self._look(name, project)
+            self._look_at_steady()
+            self.rounds += 1
+
+    def _look(self, name, project):
+        found = self.mirror.warehouses_for([name], project)
+        keys = [each.key for each in found]
+        self._expect(keys == sorted(set(keys)), f"{name}: not sorted, or twice: {keys}")
+        for each in found:
+            self._expect(project in ("", each.project), f"{each.key} is not in {project}")
+            self._expect(
+                name in {one.repository for one in each.subscriptions}, f"{each.key} does not name {name}"
+            )
+            self._see(each)
+
+    def _look_at_steady(self):
+        # The mover names one of the repositories at any time: who asks for all of them must find it.
+        moving = {each.name for each in self.mirror.warehouses_for(self.names, HOME)}
+        self._expect(moving == {"mover"}, f"the mover is missing from {moving}")
+        self._expect(self.mirror.warehouse(HOME, "steady") is not None, "steady is missing")
+        self._expect({each.name for each in self.mirror.warehouses(HOME)} == {"mover", "steady"}, "not both")
+        self._expect(
+            self.mirror.route(digest("steady")) == Route(HOME, "hook", "dockerhub"), "no steady route"
+        )
+        for each in map(self.mirror.route, DIGESTS):
+            if isinstance(each, Collision):
+                self._expect(len(each.routes) > 1, "a collision of one")
+        for each in self.mirror.warehouses():
+            self._see(each)
+
+    def _see(self, warehouse):
+        version = int(warehouse.resource_version)
+        self._expect(
+            version >= self._versions.get(warehouse.uid, 0), f"{warehouse.key} went back to {version}"
+        )
+        self._versions[warehouse.uid] = version
+
+    def _expect(self, right: bool, otherwise: str):
+        if not right:
+            self.wrong.append(otherwise)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads_take_turns_all_the_time() -> Iterator[None]:
+    """Let a thread be interrupted wherever it can be, so that a reader gets between any two steps of a writer."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture(scope="module")
+def churn(tmp_path_factory) -> Iterator[Churn]:
+    with (
+        DemoCluster(tmp_path_factory.mktemp("churn")) as cluster,
+        contextlib.closing(connect(str(cluster.kubeconfig))) as client,
+    ):
+        kargo = Kargo(client)
+        for place in (*PLACES, HOME):
+            kargo.create(PROJECTS, place)
+        kargo.warehouse(HOME, "steady", "docker.io/churn/steady")
+        kargo.warehouse(HOME, "mover", REPOSITORIES[0])
+        kargo.receivers(HOME, "hook")
+        kargo.publish(HOME, hook=digest("steady"))
+        yield Churn(cluster, kargo)
+
+
+def repository_names(mirror) -> list[str]:
+    """Return what the test's repositories are called in the index."""
+    steady = mirror.warehouse(HOME, "steady").subscriptions[0].repository
+    return [steady.replace("steady", letter) for letter in "abc"]
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(steps=steps)
+def test_after_any_sequence_the_mirror_equals_a_fresh_list(churn, steps):
+    try:
+        with mirrored(churn.cluster.kubeconfig) as mirror:
+            check(churn, steps, mirror)
+    finally:
+        churn.clear()
+
+
+def check(churn, steps, mirror):
+    names = repository_names(mirror)
+    with Reader(mirror, names) as one, Reader(mirror, names) as other:
+        for step in steps:
+            churn.carry_out(step)
+        churn.cluster.faults()
+        until("the mirror equals a list", lambda: known(mirror) == listed(churn.kargo.client))
+        until("both have read", lambda: one.rounds and other.rounds)
+    assert (one.wrong, other.wrong) == ([], [])
+    with mirrored(churn.cluster.kubeconfig) as newborn:
+        assert indexed(mirror, names) == indexed(newborn, names)
+        assert [mirror.route(each) for each in DIGESTS] == [newborn.route(each) for each in DIGESTS]
+        assert mirror.configs() == newborn.configs()

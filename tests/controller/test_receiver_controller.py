@@ -1,0 +1,249 @@
+"""kargoweb as the controller of receivers: status and conditions as Kargo writes them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from receivers.cluster.errors import NotFound
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, REFRESH_ANNOTATION, SECRETS
+from receivers.models import Delivery
+from tests.clusters import DemoCluster, until
+from tests.delivery_rows import ended
+from tests.product import Product
+from tests.worlds import Place, World, image, push_body
+
+BASE = "https://hooks.example.com/kargo"
+
+
+@pytest.fixture(scope="module")
+def own_cluster(tmp_path_factory):
+    """A cluster in which nobody else manages receivers."""
+    with DemoCluster(tmp_path_factory.mktemp("managed")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def managers(database, own_cluster):
+    """Two replicas that both manage receivers."""
+    options = {"KARGOWEB_MANAGE_RECEIVERS": "true", "KARGOWEB_BASE_URL": BASE}
+    kubeconfig = own_cluster.kubeconfig_for("manager")
+    with Product(kubeconfig, **options) as one, Product(kubeconfig, **options) as two:
+        yield one, two
+
+
+@pytest.fixture
+def manager(managers):
+    return managers[0]
+
+
+@pytest.fixture
+def world(own_cluster, manager):
+    """The managed cluster, to make things in."""
+    with World(own_cluster.kubeconfig) as world:
+        yield world
+
+
+@pytest.fixture
+def place(world):
+    """A project without a ProjectConfig."""
+    return world.bare_project()
+
+
+def secret(place: Place, name: str, value: bytes, key: str = "secret") -> None:
+    """Create a Secret, or change it."""
+    data = {key: base64.b64encode(value).decode()}
+    cluster = place.world.cluster
+    try:
+        cluster.patch(SECRETS, name, place.name, {"data": data})
+    except NotFound:
+        place.world.create(SECRETS, {"metadata": {"name": name}, "data": data}, place.name)
+
+
+def configure(place: Place, **receivers: str) -> None:
+    """Create the ProjectConfig with Docker Hub receivers by name of their Secret."""
+    entries = [{"name": name, "dockerhub": {"secretRef": {"name": ref}}} for name, ref in receivers.items()]
+    metadata = {"name": place.name, "namespace": place.name}
+    place.world.create(
+        PROJECT_CONFIGS, {"metadata": metadata, "spec": {"webhookReceivers": entries}}, place.name
+    )
+
+
+def status(place: Place) -> dict[str, Any]:
+    """Return the status of the ProjectConfig."""
+    found: dict[str, Any] = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name).get("status", {})
+    return found
+
+
+def condition(place: Place, type_: str) -> dict[str, Any]:
+    """Return a condition of the ProjectConfig, empty if it is not there."""
+    return next((one for one in status(place).get("conditions", []) if one["type"] == type_), {})
+
+
+def urls(place: Place) -> dict[str, str]:
+    """Return the published URLs by receiver."""
+    return {one["name"]: one["url"] for one in status(place).get("webhookReceivers", [])}
+
+
+def url(place: Place, receiver: str, value: bytes) -> str:
+    """Return the URL that Kargo computes."""
+    digest = hashlib.sha256(place.name.encode() + receiver.encode() + value).hexdigest()
+    return f"{BASE}/dockerhub/{digest}"
+
+
+def test_a_receiver_gets_its_url_and_the_config_turns_ready(place):
+    secret(place, "hooks", b"soylent green is people\n")
+    configure(place, hook="hooks")
+    expected = url(place, "hook", b"soylent green is people\n")
+    until("it is published", lambda: urls(place) == {"hook": expected})
+    path = expected.removeprefix("https://hooks.example.com")
+    assert status(place)["webhookReceivers"] == [{"name": "hook", "path": path, "url": expected}]
+    ready = condition(place, "Ready")
+    assert (ready["status"], ready["reason"], ready["message"]) == (
+        "True",
+        "Synced",
+        "ProjectConfig is synced and ready for use",
+    )
+    assert not condition(place, "Reconciling")
+    assert status(place)["observedGeneration"] == 1
+
+
+def test_a_push_to_the_published_url_refreshes(place, manager):
+    secret(place, "hooks", b"s")
+    place.warehouse("app", image("example/managed"))
+    configure(place, hook="hooks")
+    path = until("it is published", lambda: urls(place).get("hook")).removeprefix("https://hooks.example.com")
+    until("it is taken", lambda: b"refreshed 1" in manager.post(path, push_body("example/managed")).data)
+    assert place.token("app")
+
+
+def test_a_missing_secret_shows_in_the_condition_and_leaves_the_good_receiver_in_place(place):
+    secret(place, "hooks", b"s")
+    configure(place, good="hooks", bad="nowhere")
+    until("the good one is published", lambda: urls(place) == {"good": url(place, "good", b"s")})
+    ready = condition(place, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "SyncWebhookReceiversFailed")
+    assert ready["message"] == (
+        'Failed to sync WebhookReceivers: error syncing WebhookReceiver "bad": error getting Secret "nowhere" '
+        f'in namespace "{place.name}": secrets "nowhere" not found'
+    )
+    assert condition(place, "Reconciling")["status"] == "True"
+    assert "observedGeneration" not in status(place)
+    secret(place, "nowhere", b"now it is there")
+    until("both are published", lambda: urls(place).keys() == {"good", "bad"})
+    until("it is ready", lambda: condition(place, "Ready")["status"] == "True")
+
+
+def test_a_missing_key_shows_in_the_condition(place):
+    secret(place, "hooks", b"s", key="token")
+    configure(place, hook="hooks")
+    until("it says so", lambda: 'missing data key "secret"' in condition(place, "Ready").get("message", ""))
+    assert urls(place) == {}
+
+
+def test_a_kind_that_is_not_spoken_shows_in_the_condition(place):
+    entries = [{"name": "gh", "github": {"secretRef": {"name": "hooks"}}}]
+    metadata = {"name": place.name, "namespace": place.name}
+    body = {"metadata": metadata, "spec": {"webhookReceivers": entries}}
+    place.world.create(PROJECT_CONFIGS, body, place.name)
+    until("it says so", lambda: 'does not speak "github"' in condition(place, "Ready").get("message", ""))
+
+
+def test_a_rotated_secret_gives_a_new_url_and_the_old_one_is_recorded_as_retired(place, manager):
+    secret(place, "hooks", b"old")
+    configure(place, hook="hooks")
+    old = until("it is published", lambda: urls(place).get("hook")).removeprefix("https://hooks.example.com")
+    until("it is taken", lambda: manager.post(old, b"{}").status == 200)
+    secret(place, "hooks", b"new")
+    place.world.cluster.patch(
+        PROJECT_CONFIGS, place.name, place.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "please"}}}
+    )
+    until("the new one is published", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
+    assert status(place)["lastHandledRefresh"] == "please"
+    answer = until("the old one is retired", lambda: _if_status(manager.post(old, push_body("a/b")), 404))
+    assert answer.data == b"{}\n"
+    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    assert (delivery.project, delivery.receiver, delivery.outcome) == (
+        place.name,
+        "hook",
+        Outcome.RETIRED_URL,
+    )
+
+
+def test_a_rotation_is_seen_without_being_asked_for(place):
+    secret(place, "hooks", b"old")
+    configure(place, hook="hooks")
+    until("the old URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"old")})
+    secret(place, "hooks", b"new")
+    until("the new one is", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
+
+
+def _if_status(answer, wanted):
+    return answer if answer.status == wanted else None
+
+
+def test_receivers_that_share_a_digest_are_both_refused(world):
+    one = world.bare_project("colliding-team")
+    two = world.bare_project("colliding-teama")
+    secret(one, "hooks", b"same")
+    secret(two, "hooks", b"same")
+    configure(one, ab="hooks")
+    configure(two, b="hooks", other="hooks")
+    until("one says so", lambda: "colliding-teama/b" in condition(one, "Ready").get("message", ""))
+    until("two says so", lambda: "colliding-team/ab" in condition(two, "Ready").get("message", ""))
+    until("only the other one is left", lambda: not urls(one) and urls(two).keys() == {"other"})
+    secret(two, "hooks", b"another")
+    world.cluster.patch(
+        PROJECT_CONFIGS, two.name, two.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "now"}}}
+    )
+    until("both have URLs again", lambda: urls(one).keys() == {"ab"} and urls(two).keys() == {"b", "other"})
+
+
+def test_a_config_without_receivers_is_ready(place):
+    metadata = {"name": place.name, "namespace": place.name}
+    place.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": {}}, place.name)
+    until("it is ready", lambda: condition(place, "Ready").get("status") == "True")
+    assert "webhookReceivers" not in status(place)
+
+
+def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(world, manager):
+    places = [world.bare_project() for _ in range(2)]
+    for place in places:
+        place.warehouse("app", image("example/everywhere"))
+    data = {"secret": base64.b64encode(b"cluster").decode()}
+    world.create(SECRETS, {"metadata": {"name": "hooks"}, "data": data}, "kargo-system-resources")
+    entries = [{"name": "all", "dockerhub": {"secretRef": {"name": "hooks"}}}]
+    world.create(CLUSTER_CONFIGS, {"metadata": {"name": "cluster"}, "spec": {"webhookReceivers": entries}})
+    path = f"/dockerhub/{hashlib.sha256(b'allcluster').hexdigest()}"
+    answer = until("all match", lambda: _if_two(manager.post(path, push_body("example/everywhere"))))
+    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    assert (delivery.project, delivery.receiver) == ("", "all")
+    assert all(place.token("app") for place in places)
+    message = until(
+        "it is ready",
+        lambda: world.cluster.get(CLUSTER_CONFIGS, "cluster")["status"]["conditions"][0]["message"],
+    )
+    assert message == "ClusterConfig is synced and ready for use"
+
+
+def _if_two(answer):
+    return answer if answer.data == b'{"msg":"refreshed 2 warehouse(s)"}\n' else None
+
+
+def test_once_everything_is_written_nothing_is_written_again(place):
+    secret(place, "hooks", b"s")
+    configure(place, hook="hooks")
+    until("it is ready", lambda: condition(place, "Ready").get("status") == "True")
+    version = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name)["metadata"]["resourceVersion"]
+    secret(place, "unrelated", b"s")
+    place.world.cluster.patch(
+        PROJECT_CONFIGS, place.name, place.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "x"}}}
+    )
+    until("the refresh is handled", lambda: status(place).get("lastHandledRefresh") == "x")
+    after = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name)["metadata"]["resourceVersion"]
+    assert int(after) > int(version)
+    assert Delivery.objects.filter(project=place.name).count() == 0

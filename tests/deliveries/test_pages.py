@@ -1,0 +1,309 @@
+"""The list of deliveries: each push once, filtered, page by page."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
+from receivers.deliveries.bulk_sql import insert
+from receivers.deliveries.filters import Filter
+from receivers.deliveries.pagination import InvalidCursor
+from receivers.deliveries.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS
+from receivers.kargo.outcomes import Outcome, Tone, tone
+from receivers.models import Delivery, Origin, Refresh
+from tests.deliveries.rows import START, delivery, some_name, store
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def ids(rows):
+    return [row.pk for row in rows]
+
+
+def pages(wanted, **options):
+    """Return every page there is."""
+    found = [Delivery.objects.page(wanted, **options)]
+    while found[-1].next:
+        found.append(Delivery.objects.page(wanted, after=found[-1].next, **options))
+    return found
+
+
+def test_pages_follow_each_other_newest_first_without_gap_or_double():
+    project = some_name()
+    # Several of one moment: their ids decide.
+    rows = store(*(delivery(project, seconds // 4) for seconds in range(25)))
+    found = pages(Filter(project=project), size=7)
+    assert [len(page.rows) for page in found] == [7, 7, 7, 4]
+    newest_first = sorted(rows, key=lambda row: (row.received_at, row.pk), reverse=True)
+    assert [pk for page in found for pk in ids(page.rows)] == ids(newest_first)
+    assert all(page.looked_to is None for page in found)
+
+
+def test_a_page_that_ends_with_the_last_row_has_no_next():
+    project = some_name()
+    store(delivery(project), delivery(project))
+    assert Delivery.objects.page(Filter(project=project), size=2).next == ""
+
+
+def test_a_row_that_comes_while_one_pages_moves_nothing():
+    project = some_name()
+    rows = store(*(delivery(project, seconds) for seconds in range(4)))
+    first = Delivery.objects.page(Filter(project=project), size=2)
+    store(delivery(project, 99))
+    second = Delivery.objects.page(Filter(project=project), size=2, after=first.next)
+    assert ids(second.rows) == [rows[1].pk, rows[0].pk]
+
+
+@pytest.mark.parametrize("cursor", ["x", "1-2", "-", "ffffffffffffffff-" + "0" * 32, "\x00"])
+def test_what_is_no_cursor_is_refused(cursor):
+    with pytest.raises(InvalidCursor, match="start at the first page"):
+        Delivery.objects.page(Filter(), after=cursor)
+
+
+def test_each_push_is_one_row_its_newest_delivery_with_a_count():
+    project, push = some_name(), uuid.uuid4()
+    rows = store(*(delivery(project, seconds, push_id=push) for seconds in range(6)), delivery(project, 9))
+    page = Delivery.objects.page(Filter(project=project))
+    assert [(row.pk, row.repeats) for row in page.rows] == [(rows[6].pk, 1), (rows[5].pk, 6)]
+    assert len(Delivery.objects.page(Filter(project=project), each_push_once=False).rows) == 7
+    assert ids(Delivery.objects.of_push(push)) == ids(reversed(rows[:6]))
+
+
+def test_how_a_push_ended_is_how_its_last_delivery_did():
+    project, push = some_name(), uuid.uuid4()
+    store(
+        delivery(project, 1, push_id=push, outcome=Outcome.FAILED),
+        delivery(project, 2, push_id=push, outcome=Outcome.FREIGHT),
+    )
+    failed = Filter(project=project, outcomes=frozenset({Outcome.FAILED}))
+    assert not Delivery.objects.page(failed).rows
+    assert len(Delivery.objects.page(failed, each_push_once=False).rows) == 1
+
+
+def test_repeats_are_counted_up_to_a_bound():
+    project, push = some_name(), uuid.uuid4()
+    store(*(delivery(project, seconds, push_id=push) for seconds in range(MOST_REPEATS + 5)))
+    (row,) = Delivery.objects.page(Filter(project=project)).rows
+    assert row.repeats == MOST_REPEATS
+
+
+@pytest.fixture(scope="module")
+def place(database):
+    """A project with one delivery that differs from all others in every way that can be filtered by."""
+    project = some_name()
+    odd = delivery(
+        project,
+        500,
+        receiver="odd",
+        origin=Origin.TEST,
+        outcome=Outcome.TAG_NOT_VISIBLE,
+        status=207,
+        repository=f"{project}/odd",
+        tag="Odd-Tag",
+        pusher="50%_off\\",
+    )
+    store(*(delivery(project, seconds, status=200) for seconds in range(20)), odd)
+    Refresh.objects.create(delivery=odd, project=project, warehouse="odd")
+    Refresh.objects.create(delivery=odd, project=some_name(), warehouse="odd")
+    return odd
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"receiver": "odd"},
+        {"origin": "test"},
+        {"outcome": "tag not visible"},
+        {"outcome": "bad"},
+        {"status": "207"},
+        {"repository": "{project}/odd"},
+        {"repository": "{project}/odd", "tag": "Odd-Tag"},
+        {"tag": "Odd-Tag"},
+        {"warehouse": "odd"},
+        {"warehouse": "{project}/odd"},
+        {"since": "{before}"},
+        {"since": "{then}", "until": "{then}"},
+        {"text": "odd-t"},
+        {"text": "%_OFF\\"},
+    ],
+    ids=str,
+)
+def test_every_filter_finds_the_one_that_differs(place, values):
+    times = {
+        "then": place.received_at.isoformat(),
+        "before": (place.received_at - timedelta(minutes=5)).isoformat(),
+    }
+    wanted = {name: value.format(project=place.project, **times) for name, value in values.items()}
+    page = Delivery.objects.page(Filter.parse({"project": place.project, **wanted}))
+    assert ids(page.rows) == [place.pk]
+    assert ids(Delivery.objects.filtered(Filter.parse({"project": place.project, **wanted}))) == [place.pk]
+
+
+@pytest.mark.parametrize(
+    "values", [{"status": "208"}, {"tag": "odd-tag"}, {"text": "%Y"}, {"until": "2026-02-01"}]
+)
+def test_a_filter_that_fits_nothing_finds_nothing(place, values):
+    assert not Delivery.objects.page(Filter.parse({"project": place.project, **values})).rows
+
+
+def test_the_word_cluster_means_deliveries_to_cluster_receivers():
+    receiver = some_name()
+    (of_cluster, _) = store(delivery("", receiver=receiver), delivery("cluster", receiver=receiver))
+    page = Delivery.objects.page(Filter.parse({"project": "cluster", "receiver": receiver}))
+    assert ids(page.rows) == [of_cluster.pk]
+
+
+def test_several_outcomes_are_merged_in_the_order_of_time():
+    receiver = some_name()
+    bad = [one for one in Outcome if tone(one) is Tone.BAD]
+    rows = store(*(delivery("", n, receiver=receiver, outcome=bad[n * 5 % len(bad)]) for n in range(30)))
+    store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT))
+    found = pages(Filter(outcomes=frozenset(bad), receiver=receiver), size=8)
+    assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
+
+
+def test_a_page_stops_looking_and_says_how_far_it_came():
+    project = some_name()
+    store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
+    wanted = Filter(project=project, tag="needle")
+    first = Delivery.objects.page(wanted)
+    assert not first.rows
+    assert first.looked_to is not None
+    assert first.looked_to > START
+    second = Delivery.objects.page(wanted, after=first.next)
+    assert [row.tag for row in second.rows] == ["needle"]
+    assert second.looked_to is None
+
+
+@pytest.mark.parametrize("tag", ["", "1"])
+def test_a_warehouse_shows_the_deliveries_it_was_asked_for_page_by_page(tag):
+    project = some_name()
+    count = PORTIONS[0] + 120
+    rows = store(*(delivery("", n / 100, tag=f"{n % 2}") for n in range(count)))
+    # They came within some seconds, and the Warehouse was asked for them in another order, each after it had come.
+    seconds = random.Random(1).sample(range(count), count)
+    made = [delivery("", max(n / 100, later / 100)).pk for n, later in enumerate(seconds)]
+    insert(
+        [
+            Refresh(id=key, delivery=row, project=project, warehouse="w")
+            for key, row in zip(made, rows, strict=True)
+        ]
+    )
+    insert([Refresh(delivery=row, project=project, warehouse="other") for row in rows[:3]])
+    found = pages(Filter(warehouse=(project, "w"), tag=tag), size=30)
+    wanted = [row for row in reversed(rows) if tag in {"", row.tag}]
+    assert [pk for page in found for pk in ids(page.rows)] == ids(wanted)
+
+
+def test_what_a_warehouse_was_asked_for_long_ago_is_found_by_looking_further():
+    project = some_name()
+    count = REFRESHES_LOOKED_AT + 150
+    old_and_bad = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
+    fields = [old_and_bad if n < 40 else {"outcome": Outcome.FREIGHT} for n in range(count)]
+    rows = store(*(delivery(project, n, **more) for n, more in enumerate(fields)))
+    keys = [delivery("", n).pk for n in range(count)]
+    refreshes = [
+        Refresh(id=key, delivery=row, project=project, warehouse="w")
+        for key, row in zip(keys, rows, strict=True)
+    ]
+    for start in range(0, count, 500):
+        insert(refreshes[start : start + 500])
+    found = pages(Filter(warehouse=(project, "w")), size=400)
+    assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
+    assert any(page.looked_to for page in found)
+    bad = pages(Filter(warehouse=(project, "w"), outcomes=frozenset({Outcome.NOT_HANDLED})), size=100)
+    assert [pk for page in bad for pk in ids(page.rows)] == ids(reversed(rows[:40]))
+
+
+def test_a_warehouse_that_was_asked_twice_for_a_delivery_shows_it_once():
+    project = some_name()
+    [row] = store(delivery(""))
+    insert([Refresh(delivery=row, project=project, warehouse="w") for _ in range(2)])
+    assert ids(Delivery.objects.page(Filter(warehouse=(project, "w"))).rows) == [row.pk]
+
+
+def test_a_list_fetches_no_wide_column():
+    project = some_name()
+    store(delivery(project, body=b"x" * 1000))
+    (row,) = Delivery.objects.page(Filter(project=project)).rows
+    assert row.get_deferred_fields() == {"verdicts", "headers", "body"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"text": "nothing"},
+        {"project": "p"},
+        {"project": "p", "receiver": "r", "outcome": "bad"},
+        {"repository": "r"},
+        {"repository": "r", "tag": "t"},
+        {"outcome": "failed"},
+        {"warehouse": "nobody/nothing"},
+        {"since": "2026-01-01", "until": "2026-04-01", "status": "5xx"},
+    ],
+    ids=str,
+)
+@pytest.mark.skipif(
+    "connection.vendor != 'sqlite'", reason="plans of PostgreSQL depend on what is in the tables"
+)
+def test_no_page_reads_the_whole_log_or_sorts_it(values):
+    statements = []
+
+    def note(execute, sql, params, many, context):
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    after = Delivery.objects.page(Filter(), size=1).next or "5-" + "0" * 32
+    with connection.execute_wrapper(note):
+        Delivery.objects.page(Filter.parse(values), after=after)
+    assert len(statements) <= 3
+    for sql, params in statements:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+            plan = [row[3] for row in cursor.fetchall()]
+        assert not [step for step in plan if step.startswith("SCAN receivers")], plan
+        if "repeats" not in sql:
+            assert not [step for step in plan if step == "USE TEMP B-TREE FOR ORDER BY"], plan
+
+
+class TestIds:
+    def test_eight_characters_are_enough(self):
+        (row,) = store(delivery(some_name(), 10**8))
+        assert ids(Delivery.objects.with_id(str(row.pk)[:8])) == [row.pk]
+        assert ids(Delivery.objects.with_id(str(row.pk).upper())) == [row.pk]
+
+    def test_all_that_begin_like_this_are_found(self):
+        rows = store(*(delivery(some_name(), 10**8 + 500 + n / 1000) for n in range(3)))
+        found = Delivery.objects.with_id(rows[0].pk.hex[:9])
+        assert set(ids(rows)) <= set(ids(found))
+
+    @pytest.mark.parametrize("prefix", ["", "0123456", "g" * 8, "0" * 33, "0123456\x00"])
+    def test_what_is_no_id_finds_none(self, prefix):
+        assert not Delivery.objects.with_id(prefix).exists()
+
+
+class TestWhatSomebodyMaySee:
+    @pytest.mark.parametrize("more", [0, MOST_PROJECTS], ids=["walked one by one", "sorted out"])
+    @pytest.mark.parametrize(
+        "fields", [{}, {"outcome": "bad"}, {"repository": "example/app"}, {"text": "app"}]
+    )
+    def test_a_page_has_the_projects_that_may_be_seen_and_no_others(self, more, fields):
+        one, two, other = some_name(), some_name(), some_name()
+        rows = store(*(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((one, two, other))))
+        seen = frozenset({one, two, *(some_name() for _ in range(more))})
+        wanted = replace(Filter.parse(fields), seen=seen)
+        found = [pk for page in pages(wanted, size=LONGEST_PAGE) for pk in ids(page.rows)]
+        assert found == [rows[1].pk, rows[0].pk]
+
+    def test_the_deliveries_of_a_push_that_may_not_be_seen_are_not_found_by_its_id(self):
+        [row] = store(delivery(some_name(), outcome=Outcome.FAILED))
+        wanted = Filter(repository=row.repository, tag=row.tag, push=row.push_id)
+        assert [pk for page in pages(wanted) for pk in ids(page.rows)] == [row.pk]
+        assert not any(page.rows for page in pages(replace(wanted, seen=frozenset({"elsewhere"}))))

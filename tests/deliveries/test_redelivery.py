@@ -1,0 +1,186 @@
+"""A delivery is sent again: to today's Warehouses, by whichever process serves, linked to the first one."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from receivers.deliveries.filters import Filter
+from receivers.deliveries.redelivery import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
+from receivers.kargo.outcomes import Outcome
+from receivers.kargo.responses import MAX_BODY
+from receivers.kargo.times import parse_time
+from receivers.models import Delivery, Origin
+from receivers.refreshes.tokens import utc_now
+from receivers.webhook.recovery import claim_pending
+from tests.clusters import until
+from tests.deliveries.rows import delivery, some_name, store
+from tests.delivery_rows import ended, routed
+from tests.worlds import image, push_body
+
+BAD = {"outcome": "bad"}
+
+
+def pushed(product, place, body):
+    answer = product.post(place.path(), body)
+    return ended(answer.headers["X-Kargoweb-Delivery"])
+
+
+class TestOne:
+    def test_it_asks_the_warehouses_that_there_are_today(self, product, world):
+        place = routed(product, world)
+        original = pushed(product, place, push_body("example/again", "1.2.3"))
+        assert original.outcome == Outcome.NO_MATCH
+        place.warehouse("late", image("example/again"))
+        until("it is known", lambda: pushed(product, place, push_body("example/again", "nope")).verdicts)
+
+        again = redeliver(original, "ada")
+        assert again.outcome == Outcome.PENDING
+        done = ended(str(again.pk))
+        assert (done.outcome, done.origin, done.actor, done.tag) == (
+            "refreshed",
+            "redelivery",
+            "ada",
+            "1.2.3",
+        )
+        assert done.original_id == original.pk
+        assert [one.pk for one in original.redeliveries.all()] == [again.pk]
+        token = parse_time(place.token("late"))
+        assert token is not None
+        assert token > again.received_at
+        assert bytes(done.body) == push_body("example/again", "1.2.3")
+        assert done.push_id == done.pk
+
+    def test_after_the_secret_was_rotated_what_came_to_the_old_url_can_be_sent_again(self, product, world):
+        place = routed(product, world, image("example/rotated"))
+        place.publish("hook", secret="another")
+        old = until("the old URL is retired", lambda: _retired(product, place, "example/rotated"))
+        assert (old.repository, old.tag) == ("example/rotated", "2.0.0")
+        done = ended(str(redeliver(old, "ada").pk))
+        assert done.outcome == Outcome.REFRESHED
+        assert place.token() == done.refreshes.get().token
+
+    def test_where_the_receiver_is_gone_it_says_so(self, product, world):
+        place = routed(product, world, image("example/gone"))
+        original = pushed(product, place, push_body("example/gone"))
+        before = place.token()
+        place.publish("renamed")
+        until("the old URL is retired", lambda: _retired(product, place, "example/gone"))
+        done = ended(str(redeliver(original, "ada").pk))
+        assert (done.outcome, done.reason) == (Outcome.RETIRED_URL, "the receiver does not exist any more")
+        assert place.token() == before
+
+    def test_what_was_too_large_was_not_kept(self, product, world):
+        place = routed(product, world)
+        with pytest.raises(NotRedeliverable, match="its body was too large to be kept"):
+            redeliver(pushed(product, place, b" " * (MAX_BODY + 1)), "ada")
+
+    @pytest.mark.parametrize(
+        ("fields", "sentence"),
+        [
+            ({"kind": "github", "outcome": "unsupported kind", "body": b"{}"}, "does not speak github"),
+            ({"outcome": "pending", "body": b"{}"}, "it is still being worked on"),
+            ({"outcome": "invalid body", "body": b""}, "nothing was kept of its body"),
+        ],
+        ids=["another kind", "not ended", "no body"],
+    )
+    def test_what_cannot_be_sent_again_is_refused_with_a_sentence(self, database, fields, sentence):
+        # Claimed: no serving process is to take it up.
+        (row,) = store(delivery(some_name(), claimed_until=utc_now() + timedelta(days=1), **fields))
+        with pytest.raises(NotRedeliverable, match=sentence):
+            redeliver(row, "ada")
+        assert not row.redeliveries.exists()
+
+
+def _retired(product, place, repository):
+    answer = product.post(place.path(), push_body(repository, "2.0.0"))
+    if answer.status != 404 or "X-Kargoweb-Delivery" not in answer.headers:
+        return None
+    return ended(answer.headers["X-Kargoweb-Delivery"])
+
+
+@pytest.mark.usefixtures("database")
+class TestMany:
+    def failed(self, project, seconds=0.0, **fields):
+        return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
+
+    def test_the_oldest_goes_first_and_each_push_once(self):
+        project, push = some_name(), uuid.uuid4()
+        rows = store(
+            self.failed(project, 1),
+            self.failed(project, 2, push_id=push),
+            self.failed(project, 3, push_id=push),
+            self.failed(project, 4, outcome=Outcome.FREIGHT),
+            self.failed(project, 5, outcome=Outcome.NOT_HANDLED),
+        )
+        batch = redeliver_all(Filter.parse({"project": project, **BAD}), "ada", rate=2)
+        assert [one.pk for one in batch.originals] == [rows[0].pk, rows[2].pk, rows[4].pk]
+        assert [one.original_id for one in batch.deliveries] == [rows[0].pk, rows[2].pk, rows[4].pk]
+        stored = Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).order_by("claimed_until")
+        assert [one.pk for one in stored] == [one.pk for one in batch.deliveries]
+        first, *others = (one.claimed_until for one in stored if one.claimed_until)
+        assert [one - first for one in others] == [timedelta(seconds=0.5), timedelta(seconds=1)]
+
+    def test_nothing_is_taken_up_before_its_turn(self):
+        project = some_name()
+        store(*(self.failed(project, number) for number in range(3)))
+        batch = redeliver_all(Filter(project=project), "ada", rate=0.1)
+        soon = utc_now() + timedelta(seconds=5)
+        due = [one for one in claim_pending(soon, timedelta(days=9999)) if one.project == project]
+        assert [one.pk for one in due] == [batch.deliveries[0].pk]
+
+    def test_what_was_sent_again_is_not_sent_twice(self):
+        project = some_name()
+        store(self.failed(project))
+        wanted = Filter.parse({"project": project, **BAD})
+        assert len(redeliver_all(wanted, "ada").deliveries) == 1
+        assert redeliver_all(wanted, "ada").deliveries == ()
+
+    def test_a_dry_run_says_what_it_would_do_and_stores_nothing(self):
+        project = some_name()
+        rows = store(self.failed(project, 1), self.failed(project, 2, body=b""))
+        batch = redeliver_all(Filter(project=project), "ada", dry_run=True)
+        assert [one.pk for one in batch.originals] == [rows[0].pk]
+        assert [(one.pk, why[:16]) for one, why in batch.refused] == [(rows[1].pk, "nothing was kept")]
+        assert batch.deliveries == ()
+        assert Delivery.objects.filter(project=project).count() == 2
+
+    def test_there_is_a_bound_and_the_next_call_goes_on(self):
+        project = some_name()
+        store(*(self.failed(project, number) for number in range(MOST_AT_ONCE + 3)))
+        wanted = Filter.parse({"project": project, **BAD})
+        first, second = redeliver_all(wanted, "ada"), redeliver_all(wanted, "ada")
+        assert [(len(one.deliveries), one.more) for one in (first, second)] == [
+            (MOST_AT_ONCE, True),
+            (3, False),
+        ]
+
+    @pytest.mark.parametrize("rate", [0, 0.05, 1000, float("nan")])
+    def test_a_rate_out_of_range_is_refused(self, rate):
+        with pytest.raises(ValueError, match=r"from 0\.1 to 100 a second"):
+            redeliver_all(Filter(), "ada", rate=rate)
+
+
+def test_who_presses_twice_sends_each_once(database):
+    project = some_name()
+    body = {"outcome": Outcome.FAILED, "body": b"{}"}
+    store(*(delivery(project, number, tag=str(number), **body) for number in range(200)))
+    together = threading.Barrier(2)
+
+    def press():
+        together.wait(10)
+        batch = redeliver_all(Filter.parse({"project": project, **BAD}), "ada")
+        connection.close()
+        return batch
+
+    with ThreadPoolExecutor(2) as pool:
+        batches = [one.result() for one in [pool.submit(press) for _ in range(2)]]
+    assert Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).count() == 200
+    assert sum(len(batch.deliveries) for batch in batches) == 200
+    for batch in batches:
+        assert [one.original_id for one in batch.deliveries] == [one.pk for one in batch.originals]

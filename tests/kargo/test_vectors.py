@@ -1,0 +1,163 @@
+"""Every conformance vector, run through the functions that the product uses.
+
+`KARGOWEB_VECTORS` names another directory with files of the same names; every entry of them is run.
+"""
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from receivers.kargo import responses
+from receivers.kargo.constraints import InvalidConstraint, parse_constraint
+from receivers.kargo.kinds import KINDS, InvalidBody
+from receivers.kargo.matching import Result, Verdict, to_refresh, verdicts
+from receivers.kargo.receiver_path import receiver_path
+from receivers.kargo.repository_names import names_of_push, normalize_chart, normalize_image
+from receivers.kargo.resources import decode_warehouse
+from receivers.kargo.semver import parse_tag
+from receivers.kargo.subscriptions import decode_subscription
+from tests.kargo.defaults import with_admission_defaults
+
+VECTORS = Path(os.environ.get("KARGOWEB_VECTORS") or Path(__file__).parents[1] / "vectors")
+
+
+def vectors(name):
+    """Mark a test to run once for each entry of a file, which has to be there."""
+    entries = json.loads((VECTORS / f"{name}.json").read_text("ascii"))
+    return pytest.mark.parametrize("vector", [pytest.param(entry, id=entry["id"]) for entry in entries])
+
+
+def expectations(vector):
+    """Return (whether to write the admission defaults, what is expected then)."""
+    yield False, vector["expect"]
+    if "expect_defaulted" in vector:
+        yield True, vector["expect_defaulted"]
+
+
+@vectors("receiver_paths")
+def test_receiver_paths(vector):
+    secrets = [value.encode() for value in vector["secretValues"]]
+    secrets += map(base64.b64decode, vector.get("secretValuesBase64", []))
+    arguments = (
+        vector["basePath"],
+        vector["receiverType"],
+        vector["project"],
+        vector["receiverName"],
+        *secrets,
+    )
+    if vector["expect"]["error"]:
+        with pytest.raises(ValueError, match=r"^its? "):
+            receiver_path(*arguments)
+    else:
+        assert receiver_path(*arguments) == vector["expect"]["path"]
+
+
+@vectors("normalize_image")
+def test_image_names(vector):
+    assert normalize_image(vector["input"]) == vector["expect"]
+
+
+@vectors("normalize_chart")
+def test_chart_names(vector):
+    assert normalize_chart(vector["input"]) == vector["expect"]
+
+
+@vectors("normalized_repo_urls")
+def test_names_of_a_push(vector):
+    assert list(names_of_push(vector["repoURL"], vector["mediaType"])) == vector["expect"]
+
+
+@vectors("semver_parse")
+def test_versions(vector):
+    version = parse_tag(vector["tag"], strict=vector["strict"])
+    assert (version and str(version)) == vector["expect"]
+
+
+@vectors("semver_constraints")
+def test_constraints(vector):
+    try:
+        constraint = parse_constraint(vector["constraint"])
+    except InvalidConstraint:
+        constraint = None
+    lenient, strict = (parse_tag(vector["version"], strict=strict) for strict in (False, True))
+    assert {
+        "valid": constraint is not None,
+        "match": bool(constraint and lenient and constraint.admits(lenient)),
+        "match_strict": bool(constraint and strict and constraint.admits(strict)),
+    } == vector["expect"]
+
+
+def judged(kind, subscription, tag, *, defaulted):
+    raw = {kind: subscription}
+    judgement = decode_subscription(with_admission_defaults(raw) if defaulted else raw).selector.judge(tag)
+    assert judgement.rule
+    assert judgement.reason
+    return {"error": judgement.matches is None, "match": judgement.matches is True}
+
+
+@vectors("image_match")
+def test_image_subscriptions(vector):
+    for defaulted, expected in expectations(vector):
+        assert judged("image", vector["subscription"], vector["tag"], defaulted=defaulted) == expected
+
+
+@vectors("chart_match")
+def test_chart_subscriptions(vector):
+    for defaulted, expected in expectations(vector):
+        assert judged("chart", vector["subscription"], vector["version"], defaulted=defaulted) == expected
+
+
+@vectors("dockerhub_events")
+def test_dockerhub_events(vector):
+    body = base64.b64decode(vector["bodyBase64"]) if "bodyBase64" in vector else vector["body"].encode()
+    for defaulted, expected in expectations(vector):
+        answer, found = receive(vector, body, defaulted=defaulted)
+        if expected["status"] == 500:
+            assert_only_the_broken_are_left_out(vector, body, defaulted=defaulted)
+        else:
+            assert answer.status == expected["status"]
+            assert json.loads(answer.body) == expected["body"]
+            assert refreshed(found) == expected["refreshed"]
+
+
+def receive(vector, body, *, defaulted, without=frozenset()):
+    """Do what intake does with a body: parse, judge the Warehouses in scope, answer."""
+    try:
+        push = KINDS["dockerhub"].parse(body)
+    except InvalidBody:
+        return responses.INVALID_BODY, ()
+    found = verdicts(push, warehouses(vector, defaulted=defaulted, without=without))
+    return responses.refreshed(len(to_refresh(found))), found
+
+
+def warehouses(vector, *, defaulted, without):
+    """Yield the Warehouses in scope, without subscriptions given as (project, Warehouse, position)."""
+    for entry in vector["warehouses"]:
+        project, name = entry["namespace"], entry["name"]
+        if vector["project"] in {"", project}:
+            subscriptions = [
+                with_admission_defaults(one) if defaulted else one
+                for position, one in enumerate(entry["subscriptions"])
+                if (project, name, position) not in without
+            ]
+            metadata = {"namespace": project, "name": name}
+            yield decode_warehouse({"metadata": metadata, "spec": {"subscriptions": subscriptions}})
+
+
+def refreshed(found: tuple[Verdict, ...]) -> list[str]:
+    return [f"{project}/{name}" for project, name in to_refresh(found)]
+
+
+def assert_only_the_broken_are_left_out(vector, body, *, defaulted):
+    """The intended difference: the reference answers 500 and refreshes nothing, we refresh what does match."""
+    answer, found = receive(vector, body, defaulted=defaulted)
+    broken = [verdict for verdict in found if verdict.result is Result.NOT_EVALUABLE]
+    assert broken
+    assert all(verdict.rule and verdict.reason for verdict in broken)
+    places = {(verdict.project, verdict.warehouse, verdict.position) for verdict in broken}
+    sound_answer, sound = receive(vector, body, defaulted=defaulted, without=places)
+    assert Result.NOT_EVALUABLE not in {verdict.result for verdict in sound}
+    assert (answer.status, answer.body, refreshed(found)) == (200, sound_answer.body, refreshed(sound))

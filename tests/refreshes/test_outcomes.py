@@ -1,0 +1,161 @@
+"""Every way in which a story can end, through real HTTP and with a controller that behaves as Kargo's does."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from receivers.kargo.freight_outcome import CLOCKS_APART
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.resources import WAREHOUSES
+from tests.clusters import until
+from tests.refreshes.shop import events
+from tests.worlds import image
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def test_a_push_becomes_freight(shop):
+    main = shop()
+    digest = main.put("1.1.0")
+    refresh = main.end_of(main.announce("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.FREIGHT
+    [freight] = [one for one in main.freight if one["images"][0]["tag"] == "1.1.0"]
+    assert (refresh.freight, refresh.freight_alias) == (freight["metadata"]["name"], freight["alias"])
+    assert refresh.digest == digest
+    assert refresh.state == RefreshState.ENDED
+    assert refresh.requested_at <= refresh.handled_at <= refresh.discovered_at <= refresh.ended_at
+    assert events(refresh) == ["requested", "handled", "discovered", "Freight"]
+    assert refresh.attempts == 1
+
+
+def test_a_tag_that_lags_is_asked_for_again_until_the_registry_lists_it(shop):
+    main = shop()
+    main.put("1.1.0", lag=0.6)
+    refresh = main.end_of(main.announce("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert "asked again" in events(refresh)
+    assert refresh.attempts > 1
+
+
+def test_a_tag_that_never_appears_ends_as_not_visible(shop):
+    main = shop()
+    refresh = main.end_of(main.announce("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.TAG_NOT_VISIBLE
+    assert events(refresh).count("asked again") == 3
+    assert main.repository in refresh.reason
+
+
+def test_a_discovery_that_failed_once_and_was_swallowed_is_asked_for_again(shop):
+    main = shop()
+    main.behave("fail-discovery-once")
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.FREIGHT
+    [again] = [one for one in refresh.story if one["event"] == "asked again"]
+    assert again["cause"] == "rate limited"
+    assert "TOOMANYREQUESTS" in again["text"]
+
+
+def test_a_discovery_that_fails_for_good_ends_with_kargos_message_and_the_subscription(shop):
+    main = shop()
+    main.behave("fail-discovery")
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.DISCOVERY_FAILED
+    assert f'"{main.repository}"' in refresh.reason
+    assert "TOOMANYREQUESTS" in refresh.reason
+
+
+def test_a_dead_controller_ends_as_not_handled_and_freight_that_comes_late_corrects_it(shop):
+    main = shop()
+    main.behave("dead")
+    delivery = main.push("1.1.0")
+    refresh = main.end_of(delivery)
+    assert refresh.outcome == RefreshOutcome.NOT_HANDLED
+    assert refresh.attempts == 3
+    main.behave(None)
+    until("it is corrected", lambda: main.end_of(delivery).outcome == RefreshOutcome.FREIGHT)
+    assert main.end_of(delivery).freight
+
+
+def test_a_shard_without_a_controller_is_named(shop):
+    main = shop(shard="eu-west")
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.NOT_HANDLED
+    assert "eu-west" in refresh.reason
+
+
+def test_slow_discovery_is_waited_for(shop):
+    main = shop()
+    main.behave("slow=2.5")
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.attempts == 1
+
+
+def test_a_manual_policy_ends_the_story_at_discovery(shop):
+    main = shop(freightCreationPolicy="Manual")
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.MANUAL_POLICY
+    assert refresh.digest
+
+
+def test_criteria_that_are_not_met_are_told(shop):
+    main = shop(freightCreationCriteria={"expression": "false"})
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.CRITERIA_NOT_MET
+    assert "false" in refresh.reason
+
+
+def test_criteria_that_cannot_be_evaluated_are_told(shop):
+    main = shop(freightCreationCriteria={"expression": "nonsense("})
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.CRITERIA_NOT_MET
+    assert "nonsense" in refresh.reason
+
+
+def test_a_tag_beyond_the_discovery_limit_is_told_at_once(shop):
+    main = shop(tags=("1.0.0", "2.0.0", "3.0.0"), image_fields={"discoveryLimit": 2})
+    refresh = main.end_of(main.push("1.5.0"))
+    assert refresh.outcome == RefreshOutcome.BEYOND_LIMIT
+    assert refresh.attempts == 1
+    assert '"2.0.0"' in refresh.reason
+
+
+def test_a_tag_that_is_not_the_newest_is_told(shop):
+    main = shop(tags=("1.0.0", "3.0.0"))
+    refresh = main.end_of(main.push("1.5.0"))
+    assert refresh.outcome == RefreshOutcome.NOT_NEWEST
+    assert '"3.0.0"' in refresh.reason
+
+
+def test_content_that_is_freight_already_is_told_and_named(shop):
+    main = shop()
+    [before] = until("there is Freight", lambda: main.freight)
+    time.sleep(CLOCKS_APART.total_seconds() + 1)  # until nobody can take it for Freight of the next push
+    refresh = main.end_of(main.push("1.0.0", same_content=True))
+    assert refresh.outcome == RefreshOutcome.ALREADY_CURRENT
+    assert (refresh.freight, refresh.freight_alias) == (before["metadata"]["name"], before["alias"])
+    assert refresh.attempts == 2  # the registry might have lagged
+
+
+def test_a_second_subscription_without_artifacts_keeps_freight_from_being_made(shop):
+    main = shop(image("example/nothing-there"))
+    refresh = main.end_of(main.push("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.ARTIFACTS_MISSING
+    assert "example/nothing-there" in refresh.reason
+
+
+def test_a_warehouse_that_is_deleted_ends_the_story(shop):
+    main = shop()
+    main.behave("dead")
+    delivery = main.push("1.1.0")
+    main.world.cluster.delete(WAREHOUSES, "main", main.project)
+    assert main.end_of(delivery).outcome == RefreshOutcome.WAREHOUSE_DELETED
+
+
+def test_a_push_without_a_tag_is_followed_too(shop):
+    main = shop()
+    main.put("1.1.0")
+    refresh = main.end_of(main.announce(None))
+    assert refresh.outcome == RefreshOutcome.FREIGHT

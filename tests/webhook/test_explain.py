@@ -1,0 +1,178 @@
+"""What every Warehouse says about a push, real or imagined, and how much of it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from receivers.cluster.cache import Mirror
+from receivers.kargo.matching import Result
+from receivers.kargo.push import Push
+from receivers.webhook.explain import ELSEWHERE, HINTS, MOST_TOLD, explain
+from tests.clusters import until
+from tests.contract.caches import mirrored
+from tests.delivery_rows import ended, routed
+from tests.worlds import image, push_body
+
+
+@pytest.fixture(scope="module")
+def mirror(demo_cluster) -> Iterator[Mirror]:
+    with mirrored(demo_cluster.kubeconfig) as mirror:
+        yield mirror
+
+
+def known(mirror, place, count):
+    """Wait until the mirror knows that many Warehouses of the project."""
+    until("the Warehouses are known", lambda: len(mirror.warehouses(place.name)) == count)
+
+
+def summary(told):
+    return [(one.warehouse, one.position, one.result, one.rule) for one in told.verdicts]
+
+
+@pytest.fixture
+def mixed(world, mirror):
+    """A project whose Warehouses have a subscription of every sort there is."""
+    place = world.bare_project()
+    place.warehouse(
+        "a",
+        image(place.repository, constraint="^1"),
+        {"git": {"repoURL": "https://example.com/x.git"}},
+        image(f"hub.docker.com/r/{place.repository}"),
+        image("example/another"),
+    )
+    place.warehouse("b", image(place.repository, constraint="^2"), image(f"ghcr.io/{place.repository}"))
+    place.warehouse("c", image(place.repository, allowTags="x"))
+    known(mirror, place, 3)
+    return place
+
+
+def test_people_are_told_of_every_subscription_in_scope_what_tells_most_first(mirror, mixed):
+    told = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+    assert told.to_refresh == ((mixed.name, "a"),)
+    assert summary(told) == [
+        ("a", 0, Result.MATCH, "semver.satisfied"),
+        ("c", 0, Result.NOT_EVALUABLE, "allowTags.removed"),
+        ("b", 0, Result.NO_MATCH, "semver.refused"),
+        ("a", 2, Result.NEAR_MISS, "near miss"),
+        ("b", 1, Result.NEAR_MISS, "near miss"),
+        ("a", 1, Result.OTHER, "another repository"),
+        ("a", 3, Result.OTHER, "another repository"),
+    ]
+    assert told.left_out == 0
+
+
+def test_a_subscription_of_another_repository_says_which(mirror, mixed):
+    told = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+    assert told.verdicts[-1].reason == f'it names "example/another", and the push was to "{mixed.repository}"'
+
+
+def test_intake_is_told_of_those_that_name_the_repository_or_nearly_do(mirror, mixed):
+    few = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name)
+    everything = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+    assert few.verdicts == everything.verdicts[:5]
+    assert few.to_refresh == everything.to_refresh
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_no_more_is_told_than_was_asked_for_and_the_rest_is_counted(mirror, mixed, everything):
+    push = Push(mixed.repository, "1.2.3")
+    whole = explain(mirror, push, mixed.name, everything=everything)
+    part = explain(mirror, push, mixed.name, everything=everything, most=2)
+    assert part.verdicts == whole.verdicts[:2]
+    assert part.left_out == len(whole.verdicts) - 2
+    assert part.to_refresh == whole.to_refresh
+
+
+def test_a_cluster_receiver_serves_every_project(mirror, mixed):
+    told = explain(mirror, Push(mixed.repository, "1.2.3"), "", everything=True, most=10_000)
+    assert told.to_refresh == ((mixed.name, "a"),)
+    everything = sum(len(warehouse.subscriptions) for warehouse in mirror.warehouses())
+    assert len(told.verdicts) == everything > 7
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("ghcr.io/{}", "is on ghcr.io; this push"),
+        ("hub.docker.com/r/{}", "is an address for browsers; write"),
+        ("https://hub.docker.com/repository/docker/{}/general", "is an address for browsers; write"),
+        ("registry.hub.docker.com/{}", "is an address for browsers; write"),
+        ("_/{}", "Kargo does not take"),
+    ],
+)
+def test_what_nearly_names_the_repository_says_what_to_write(mirror, world, written, hint):
+    place = world.bare_project()
+    place.warehouse("w", image(written.format(place.repository)))
+    known(mirror, place, 1)
+    told = explain(mirror, Push(place.repository, "1.2.3"), place.name)
+    assert [verdict.result for verdict in told.verdicts] == [Result.NEAR_MISS]
+    assert hint in told.why_no_match
+
+
+class TestOtherProjects:
+    def test_a_warehouse_that_would_have_matched_is_hinted_at(self, mirror, world):
+        here, there = world.bare_project(), world.bare_project()
+        there.warehouse("w", image(there.repository), image(there.repository, constraint="^9"))
+        known(mirror, there, 1)
+        told = explain(mirror, Push(there.repository, "1.2.3"), here.name)
+        assert summary(told) == [("w", 0, Result.OUT_OF_SCOPE, "out of scope")]
+        assert told.to_refresh == ()
+        assert told.why_no_match == (
+            f'Warehouse "w" of project "{there.name}" subscribes to this repository; '
+            f'this receiver serves only project "{here.name}"'
+        )
+
+    def test_one_that_would_not_have_matched_is_not(self, mirror, world):
+        here, there = world.bare_project(), world.bare_project()
+        there.warehouse("w", image(there.repository, constraint="^9"))
+        known(mirror, there, 1)
+        told = explain(mirror, Push(there.repository, "1.2.3"), here.name, everything=True)
+        assert told.verdicts == ()
+        assert told.why_no_match == "no Warehouse in scope subscribes to this repository"
+
+    def test_there_is_no_hint_where_something_matches_in_scope(self, mirror, world):
+        here, there = world.bare_project(), world.bare_project()
+        for place in (here, there):
+            place.warehouse("w", image(here.repository))
+            known(mirror, place, 1)
+        told = explain(mirror, Push(here.repository, "1.2.3"), here.name)
+        assert [verdict.result for verdict in told.verdicts] == [Result.MATCH]
+
+    def test_hints_come_from_both_sides_of_the_alphabet_and_are_few(self, mirror, world):
+        before, here, after = (world.bare_project() for _ in range(3))
+        here.warehouse("w", image(here.repository, constraint="^9"))
+        known(mirror, here, 1)
+        for place in (before, after):
+            for number in range(HINTS * 3 // 4):
+                place.warehouse(f"w-{number}", image(here.repository))
+            known(mirror, place, HINTS * 3 // 4)
+        told = explain(mirror, Push(here.repository, "1.2.3"), here.name)
+        hints = [verdict for verdict in told.verdicts if verdict.result is Result.OUT_OF_SCOPE]
+        assert len(hints) == HINTS
+        assert {hint.project for hint in hints} == {before.name, after.name}
+        assert told.verdicts[0].result is Result.NO_MATCH
+
+    def test_the_hint_is_on_the_delivery(self, product, world):
+        there = routed(product, world, image("example/of-another"))
+        here = routed(product, world)
+        answer = product.post(here.path(), push_body("example/of-another"))
+        delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+        (hint,) = delivery.verdicts
+        assert (hint["project"], hint["result"]) == (there.name, "out of scope")
+        # Lists show the reason, also to people who may not see the other project.
+        assert delivery.reason == ELSEWHERE
+        assert there.token() == ""
+
+
+def test_a_large_scope_gives_a_short_answer(mirror, world):
+    place = world.bare_project()
+    many = [image(f"example/number-{number}") for number in range(MOST_TOLD)]
+    place.warehouse("large", *many)
+    place.warehouse("small", image(place.repository), image("example/x"))
+    known(mirror, place, 2)
+    told = explain(mirror, Push(place.repository, "1.2.3"), place.name, everything=True)
+    assert len(told.verdicts) == MOST_TOLD
+    assert told.left_out == 2
+    assert told.verdicts[0].result is Result.MATCH

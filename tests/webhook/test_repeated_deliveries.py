@@ -1,0 +1,65 @@
+"""Deliveries that announce one push belong together, and none of them is dropped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from receivers.deliveries.filters import Filter
+from receivers.kargo.times import parse_time
+from receivers.models import Delivery
+from tests.delivery_rows import ended, of_project, routed
+from tests.worlds import image, push_body
+
+SIX = Path(__file__).resolve().parent.parent / "payloads" / "2021-09-capture-multiarch-six-deliveries.json"
+
+
+def send(product, place, *bodies, at_once=1):
+    """Post these bodies, so many at a time; return the deliveries when all have ended."""
+    with ThreadPoolExecutor(at_once) as pool:
+        answers = list(pool.map(lambda body: product.post(place.path(), body), bodies))
+    return [ended(answer.headers["X-Kargoweb-Delivery"]) for answer in answers]
+
+
+def test_the_six_deliveries_of_one_push_are_one_event_and_the_last_is_asked_for(product, world):
+    place = routed(product, world, image("fireflyiii/core", imageSelectionStrategy="NewestBuild"))
+    rows = send(product, place, *[SIX.read_bytes()] * 6, at_once=3)
+    assert of_project(place).filter(repository="fireflyiii/core", tag="develop").count() == 6
+    assert len({row.push_id for row in rows}) == 1
+    last = max(rows, key=lambda row: row.received_at)
+    asked_at = parse_time(last.refreshes.get().token)
+    assert asked_at is not None
+    assert asked_at > last.received_at
+    carried = parse_time(place.token())
+    assert carried is not None
+    assert carried >= asked_at
+
+    (shown, *_) = Delivery.objects.page(Filter(project=place.name, tag="develop")).rows
+    assert shown.repeats == 6
+    assert shown.pk == max(row.pk for row in rows)
+
+
+def test_another_tag_another_time_and_another_receiver_are_other_pushes(product, world):
+    place, other = (routed(product, world, image("example/grouped")) for _ in range(2))
+    rows = send(
+        product,
+        place,
+        push_body("example/grouped", "1.0.0"),
+        push_body("example/grouped", "1.0.1"),
+        push_body("example/grouped", "1.0.0", pushed_at=1_700_000_001),
+    )
+    rows += send(product, other, push_body("example/grouped", "1.0.0"))
+    assert len({row.push_id for row in rows}) == 4
+
+
+def test_deliveries_without_a_time_that_come_together_are_one_push(product, world):
+    place = routed(product, world, image("example/timeless"))
+    rows = send(product, place, *[push_body("example/timeless", "1.0.0", pushed_at=None)] * 3)
+    assert len({row.push_id for row in rows}) == 1
+    assert rows[0].push_id is not None
+
+
+def test_what_names_no_repository_stands_for_itself_and_what_is_not_understood_is_no_push(product, world):
+    place = routed(product, world)
+    rows = send(product, place, b"{}", b"{}", b"[]")
+    assert [row.push_id for row in rows] == [rows[0].pk, rows[1].pk, None]
