@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import django
+from django.utils import timezone
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kargoweb.settings")
 django.setup()
@@ -23,7 +24,6 @@ from django.db import transaction  # noqa: E402
 from bench.worlds import HISTORY_PROJECTS, history_project  # noqa: E402
 from receivers.deliveries.bulk_sql import insert  # noqa: E402
 from receivers.models import Delivery, Refresh  # noqa: E402
-from receivers.refreshes.tokens import utc_now  # noqa: E402
 
 Pair = tuple[Delivery, Refresh | None]
 REPOSITORIES = 3  # of a project
@@ -53,7 +53,7 @@ def fill(count: int, seed: int = 1) -> None:
 
 
 def _rows(count: int, dice: random.Random) -> Iterator[Pair]:
-    end = utc_now()
+    end = timezone.now()
     step = timedelta(days=DAYS) / count
     outcomes = dice.choices(list(OUTCOMES), list(OUTCOMES.values()), k=count)
     # Half of all pushes go to a tenth of the projects.

@@ -1,59 +1,9 @@
-"""Where requests go."""
+"""The project's URLconf: everything is served by the app `receivers`."""
 
-from django.contrib.auth import views as auth_views
-from django.urls import path, re_path
+from django.urls import include, path
 
-from receivers.api.views import Deliveries, Explanation, NothingHere, OneDelivery, Redelivery
-from receivers.ops import probes
-from receivers.web import (
-    audit_log,
-    bulk_redelivery,
-    delivery_detail,
-    delivery_list,
-    error_pages,
-    export,
-    needs_action,
-    project_detail,
-    project_list,
-    sign_in,
-    system_status,
-    test_push,
-    theme,
-)
-from receivers.webhook.views import Webhook
+from receivers.web.error_pages import server_error
 
-urlpatterns = [
-    # First, for most requests are pushes. Under any prefix: an Ingress may or may not strip its base path.
-    re_path(r"^(?:.*/)?(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$", Webhook.as_view(), name="webhook"),
-    path("healthz", probes.health, name="health"),
-    path("readyz", probes.readiness, name="readiness"),
-    path("metrics", probes.metrics, name="metrics"),
-    path("", project_list.projects, name="home"),
-    path("projects/<str:name>", project_detail.project, name="project"),
-    path("projects/<str:name>/receivers/<str:receiver>", project_detail.receiver, name="receiver"),
-    path("projects/<str:name>/receivers/<str:receiver>/test", test_push.test, name="test"),
-    path("cluster", project_detail.project, {"name": ""}, name="cluster"),
-    path("cluster/receivers/<str:receiver>", project_detail.receiver, {"name": ""}, name="cluster-receiver"),
-    path("cluster/receivers/<str:receiver>/test", test_push.test, {"name": ""}, name="cluster-test"),
-    path("attention", needs_action.needs_attention, name="attention"),
-    path("attention/<str:key>", needs_action.finding, name="finding"),
-    path("status", system_status.status, name="status"),
-    path("deliveries", delivery_list.deliveries, name="deliveries"),
-    path("deliveries.csv", export.export, {"kind": "csv"}, name="deliveries-csv"),
-    path("deliveries.json", export.export, {"kind": "json"}, name="deliveries-json"),
-    path("deliveries/redeliver", bulk_redelivery.redeliver_many, name="redeliver-many"),
-    path("deliveries/redelivered", bulk_redelivery.redelivered, name="redelivered"),
-    path("deliveries/<uuid:pk>", delivery_detail.delivery, name="delivery"),
-    path("deliveries/<uuid:pk>/redeliver", delivery_detail.again, name="redeliver"),
-    path("api/deliveries", Deliveries.as_view(), name="api-deliveries"),
-    path("api/deliveries/<uuid:pk>", OneDelivery.as_view(), name="api-delivery"),
-    path("api/deliveries/<uuid:pk>/redeliver", Redelivery.as_view(), name="api-redeliver"),
-    path("api/explain", Explanation.as_view(), name="api-explain"),
-    re_path(r"^api/", NothingHere.as_view(), name="api-nothing"),
-    path("audit", audit_log.audit, name="audit"),
-    path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
-    path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),
-    path("theme", theme.choose, name="theme"),
-]
+urlpatterns = [path("", include("receivers.urls"))]
 
-handler500 = error_pages.server_error
+handler500 = server_error

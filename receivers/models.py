@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from receivers.deliveries.querysets import DeliveryQuerySet
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
@@ -108,8 +107,6 @@ class Delivery(models.Model):
 
     repeats: int
     """How many deliveries announce the same push; only rows of a `querysets.Page` have it."""
-
-    objects = DeliveryQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [

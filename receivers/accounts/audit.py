@@ -12,11 +12,11 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.utils import timezone
 
 from receivers.accounts.client_address import client_address
 from receivers.accounts.roles import Action
 from receivers.models import ADDRESS_LENGTH, Audit, Delivery, storable
-from receivers.refreshes.tokens import utc_now
 
 SIGNED_IN: Final = "sign in"
 SIGNED_OUT: Final = "sign out"
@@ -43,7 +43,7 @@ def record(
     the request's user.
     """
     Audit.objects.create(
-        at=utc_now(),
+        at=timezone.now(),
         user=storable(user or request.user.get_username()),
         action=str(action),
         project=project,
@@ -84,7 +84,7 @@ def _sign_in_failed(sender: object, credentials: Any, request: Any = None, **_: 
     if request is None:
         return
     failures = Audit.objects.filter(
-        action=SIGN_IN_FAILED, address=_address(request), at__gte=utc_now() - FAILURE_WINDOW
+        action=SIGN_IN_FAILED, address=_address(request), at__gte=timezone.now() - FAILURE_WINDOW
     )
     if failures[:FAILURES_RECORDED].count() >= FAILURES_RECORDED:
         return

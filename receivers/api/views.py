@@ -22,7 +22,7 @@ from receivers.accounts.access import Access, Action, access_of, allowed
 from receivers.deliveries import serializers, visibility
 from receivers.deliveries.filters import CLUSTER_WORDS, Filter, InvalidFilter
 from receivers.deliveries.pagination import InvalidCursor
-from receivers.deliveries.querysets import LONGEST_PAGE
+from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH, Delivery
@@ -92,7 +92,7 @@ class Deliveries(Api):
         access, given = self.access(request), request.query_params
         try:
             wanted = visibility.limited(Filter.parse(given), access)
-            found = Delivery.objects.page(
+            found = delivery_log().page(
                 wanted,
                 after=given.get("after", ""),
                 size=_size(given.get("size", "")),

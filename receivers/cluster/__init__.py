@@ -1,1 +1,4 @@
-"""The Kubernetes service layer: the only place that imports `kubernetes`."""
+"""The Kubernetes service layer: client, errors, the cache of Kargo's objects (list and watch), heartbeats, Secrets.
+
+The only room that imports `kubernetes`. Of ours it imports `kargo` alone, and no Django.
+"""

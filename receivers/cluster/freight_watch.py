@@ -16,7 +16,6 @@ from receivers.cluster.reflector import Freshness, Watcher
 from receivers.cluster.snapshot import Change, WarehouseKey
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS, Resource
-from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class FreightWatch:
         namespaces: Sequence[str] = (),
         *,
         pauses: Pauses | None = None,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """With `namespaces` only those are watched. `cluster` may raise `ClusterError` while there is none."""
         self._clock = clock

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
-from receivers.health.warehouse_checks import Heartbeat
 from receivers.kargo.resources import LEASES
 from receivers.kargo.times import parse_time
 
 log = logging.getLogger(__name__)
 
 CONTROLLER_LABEL: Final = "kargo.akuity.io/controller"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The Lease of one of Kargo's controllers. `shard` is empty for the one without a name; `until` is when it is dead
+    unless it is renewed."""
+
+    shard: str
+    until: datetime
 
 
 class Heartbeats:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from django.utils import timezone
+
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError, NotFound
@@ -28,7 +30,6 @@ from receivers.kargo.resources import (
     ReceiverConfig,
     decode_config,
 )
-from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class ReceiverManager:
         except NotFound:
             return True
         published, problems = self._resolve(config.project, decode_config(raw).receivers)
-        status = desired_status(raw, published, problems, utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        status = desired_status(raw, published, problems, timezone.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         before = raw.get("status") or {}
         if status != before:
             # A merge patch: what the status is to lose must be named. The version keeps two writers apart.

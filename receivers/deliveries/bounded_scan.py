@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from receivers.deliveries.filters import Filter
 from receivers.deliveries.pagination import Position
 from receivers.deliveries.predicates import refreshes
-
-if TYPE_CHECKING:
-    from receivers.deliveries.filters import Filter
-    from receivers.deliveries.querysets import DeliveryQuerySet
+from receivers.models import Delivery
 
 LOOKED_AT: Final = 5_000
 """Rows that one page looks at: some 20 ms of work, and more than most people have in a week."""
@@ -36,7 +34,7 @@ class Walk:
     floor: datetime | None
 
 
-def walk(candidates: DeliveryQuerySet, sieve: Q, enough: int, most: int) -> Walk:
+def walk(candidates: QuerySet[Delivery], sieve: Q, enough: int, most: int) -> Walk:
     """Walk down `candidates` in the order of time until `enough` pass the sieve, or `most` were looked at."""
     # By time alone, so that the index has all that is asked for. Several of one microsecond all belong above the floor.
     beyond = candidates.order_by("-received_at").values_list("received_at", flat=True)[most : most + 1]
@@ -46,7 +44,7 @@ def walk(candidates: DeliveryQuerySet, sieve: Q, enough: int, most: int) -> Walk
     return Walk(tuple(Position(*one) for one in found), floor)
 
 
-def walk_refreshes(wanted: Filter, candidates: DeliveryQuerySet, enough: int) -> Walk:
+def walk_refreshes(wanted: Filter, candidates: QuerySet[Delivery], enough: int) -> Walk:
     """Look at the deliveries for which the filter's Warehouse was asked, the last `REFRESHES_LOOKED_AT` times.
 
     The walk has a floor if it was asked more often than that; what came before is for `walk` to find. Not by one

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django.utils import timezone
+
 from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.kargo.repository_names import is_docker_hub
 from receivers.models import TEXT_LENGTH, Origin
-from receivers.refreshes.tokens import utc_now
 
 CLUSTER_WORDS: Final = frozenset({"cluster", "-"})
 """What stands for the cluster receivers where a project is asked for; `-` can be no project's name."""
@@ -67,7 +68,7 @@ class Filter:
         `since` and `until` take a time (UTC if it names no zone) or how long before `now`: 30m, 2h, 7d.
         Raises `InvalidFilter`.
         """
-        moment = now or utc_now()
+        moment = now or timezone.now()
         parsers: dict[str, Callable[[str], Any]] = {
             "project": _project,
             "origin": _origin,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 
+from receivers.deliveries.filters import Filter
 from receivers.kargo.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from receivers.deliveries.filters import Filter
-    from receivers.models import Refresh
+from receivers.models import Refresh
 
 SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")
 """Columns in which free text is looked for."""
@@ -70,7 +67,7 @@ def _asked(wanted: Filter) -> Q:
     Where the project is named it is compared as one text with the Warehouse: by itself SQLite would look through all
     refreshes of the Warehouse, for each delivery.
     """
-    found = _refresh_model()._default_manager.filter(delivery=OuterRef("pk"))
+    found = Refresh.objects.filter(delivery=OuterRef("pk"))
     name = wanted.warehouse[1] if wanted.warehouse else ""
     if project := project_of_warehouse(wanted):
         path = Concat("project", Value("/"), "warehouse", output_field=models.CharField())
@@ -87,9 +84,7 @@ def is_of_one_warehouse(wanted: Filter) -> bool:
 def refreshes(wanted: Filter) -> models.QuerySet[Refresh]:
     """Return the refreshes of the Warehouse, or of those of this name in any project."""
     project = project_of_warehouse(wanted)
-    found = _refresh_model()._default_manager.filter(
-        warehouse=wanted.warehouse[1] if wanted.warehouse else ""
-    )
+    found = Refresh.objects.filter(warehouse=wanted.warehouse[1] if wanted.warehouse else "")
     return found.filter(project=project) if project else found
 
 
@@ -97,7 +92,3 @@ def project_of_warehouse(wanted: Filter) -> str:
     """Return the project that the filter's Warehouse is in; empty where it does not say."""
     named = wanted.warehouse[0] if wanted.warehouse else None
     return named or wanted.project or ""
-
-
-def _refresh_model() -> type[Refresh]:
-    return apps.get_model("receivers", "Refresh")  # models import this module

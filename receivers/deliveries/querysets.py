@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 from uuid import UUID
 
 from django.db import models
@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from receivers.deliveries.bounded_scan import LOOKED_AT, NEWEST_FIRST, Walk, following, walk, walk_refreshes
+from receivers.deliveries.filters import Filter
 from receivers.deliveries.pagination import FIRST_ID, Page, Position
 from receivers.deliveries.predicates import (
     beside_warehouse,
@@ -27,10 +28,7 @@ from receivers.deliveries.predicates import (
     project_of_warehouse,
     sieve,
 )
-
-if TYPE_CHECKING:
-    from receivers.deliveries.filters import Filter
-    from receivers.models import Delivery
+from receivers.models import Delivery
 
 LONGEST_PAGE: Final = 500  # rows; more is more than anybody reads, and an export takes page after page
 MOST_REPEATS: Final = 1_000
@@ -67,8 +65,8 @@ class _CountUpTo(Subquery):
     output_field = models.IntegerField()
 
 
-class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    """The reads of `Delivery.objects`; they can be chained, but for those that return something else."""
+class DeliveryQuerySet(models.QuerySet[Delivery]):
+    """The reads of the delivery log; they can be chained, but for those that return something else."""
 
     def narrow(self) -> Self:
         """Leave out the columns in `WIDE`; a row fetches them one by one when it is asked for them after all."""
@@ -192,3 +190,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def _rows(self, positions: Iterable[Position]) -> tuple[Delivery, ...]:
         ids = [position.id for position in positions]
         return tuple(self.filter(pk__in=ids).narrow().with_repeats().order_by(*NEWEST_FIRST))
+
+
+def delivery_log() -> DeliveryQuerySet:
+    """Return all deliveries, as a queryset with the reads above.
+
+    A function and not `Delivery.objects`: models import nothing of the rooms above them.
+    """
+    return DeliveryQuerySet(Delivery)

@@ -15,14 +15,14 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
+from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import Filter
-from receivers.deliveries.querysets import LONGEST_PAGE
+from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.outcomes import Outcome, Tone, tone
 from receivers.models import Delivery, Origin, storable
-from receivers.refreshes.tokens import utc_now
 
 RATE: Final = 5.0
 """Redeliveries a second, unless somebody wants another rate: Docker Hub limits how often Kargo may ask it."""
@@ -78,7 +78,7 @@ def redeliver(original: Delivery, actor: str) -> Delivery:
     problem = refusal(original, len(original.body))
     if problem:
         raise NotRedeliverable(problem)
-    delivery = _copy(original, actor, utc_now())
+    delivery = _copy(original, actor, timezone.now())
     delivery.save(force_insert=True)
     return delivery
 
@@ -120,7 +120,7 @@ def refusal(original: Delivery, body_size: int) -> str:
 def _candidates(wanted: Filter) -> tuple[list[Delivery], bool]:
     """Return the deliveries to send again, the oldest first, without their bodies; and whether there may be more."""
     again = Delivery.objects.filter(original=OuterRef("pk"))
-    fresh = Delivery.objects.filter(~Exists(again))
+    fresh = delivery_log().filter(~Exists(again))
     found: list[Delivery] = []
     after = ""
     for _ in range(MOST_PAGES):
@@ -141,7 +141,7 @@ def _body_sizes(rows: Sequence[Delivery]) -> dict[UUID, int]:
 
 def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Delivery, ...]:
     """Store a redelivery of each; none is taken up before its turn."""
-    now = utc_now()
+    now = timezone.now()
     turns = [now + timedelta(seconds=number / rate) for number in range(len(originals))]
     deliveries: list[Delivery] = []
     for start in range(0, len(originals), AT_A_TIME):

@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
+from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
 from receivers.models import DOCKER_HUBS, Delivery, Origin, ReceiverUrl, Refresh
 
@@ -124,7 +125,7 @@ def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> lis
     known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
     names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
     ids = [one.pk for one in _newest([(project, name) for name in names], count)]
-    rows = Delivery.objects.filter(pk__in=ids).with_repeats().order_by("-received_at", "-id")
+    rows = delivery_log().filter(pk__in=ids).with_repeats().order_by("-received_at", "-id")
     return list(rows.values(*DELIVERY_COLUMNS, "push_id", "repeats")[:count])
 
 

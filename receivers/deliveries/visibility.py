@@ -9,6 +9,7 @@ from uuid import UUID
 
 from receivers.accounts.roles import Access, Action
 from receivers.deliveries.filters import Filter
+from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import Result
 from receivers.models import Delivery, Refresh
 
@@ -60,8 +61,8 @@ def everything(access: Access, delivery: Delivery) -> Told:
 
     Deliveries of one push, and those sent again, are to one receiver: who sees one of them sees all.
     """
-    again = delivery.redeliveries.narrow().order_by("-id")[:RELATED_TOLD]
-    alike = Delivery.objects.filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
+    again = delivery_log().narrow().filter(original=delivery).order_by("-id")[:RELATED_TOLD]
+    alike = delivery_log().filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
     return Told(
         delivery,
         refreshes_of(delivery),

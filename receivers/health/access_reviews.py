@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from django.utils import timezone
+
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
 from receivers.health.rbac import Need
-from receivers.refreshes.tokens import utc_now
 
 KEPT_SECONDS: Final = 60.0  # permissions change seldom, and every look is some thirty requests
 RETRY_SECONDS: Final = 5.0  # after the API server did not answer
@@ -73,4 +74,4 @@ class Permissions:
             error = str(problem)
         if not error and len(allowed) < len(self.needs):
             error = f"{len(self.needs) - len(allowed)} permissions were not asked for: there are too many"
-        return Reviews(utc_now(), allowed, version, error)
+        return Reviews(timezone.now(), allowed, version, error)

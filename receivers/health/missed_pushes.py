@@ -19,6 +19,7 @@ from itertools import islice, takewhile
 from typing import Any, Final
 
 from django.db.models import F
+from django.utils import timezone
 
 from receivers.cluster.cache import Mirror
 from receivers.cluster.errors import ClusterError
@@ -32,7 +33,6 @@ from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, Resource, Warehouse
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
-from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class MissedPushWatch:
     """Compares new Freight with the delivery log. `work` is called by one thread, the others by the watches."""
 
     def __init__(
-        self, mirror: Mirror, freight: FreightWatch, clock: Callable[[], datetime] = utc_now
+        self, mirror: Mirror, freight: FreightWatch, clock: Callable[[], datetime] = timezone.now
     ) -> None:
         self._mirror = mirror
         self._freight = freight

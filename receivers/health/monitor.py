@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.utils import timezone
+
 from receivers.cluster.cache import Mirror
 from receivers.cluster.heartbeats import Heartbeats
-from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.cluster.reflector import Freshness
 from receivers.cluster.snapshot import Collision
 from receivers.health import log_queries, mutes
@@ -21,10 +22,10 @@ from receivers.health.installation_checks import local_installation, unreadable
 from receivers.health.reachability import is_local
 from receivers.health.receiver_checks import ReceiverFacts, orphaned_calls, receiver_findings
 from receivers.health.report import Look
+from receivers.health.secret_checks import SecretChecks
 from receivers.health.subscription_checks import covered_projects
 from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, warehouse_findings
 from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
-from receivers.refreshes.tokens import utc_now
 
 KEPT_SECONDS: Final = 5.0  # so that several people who look, and pages that update themselves, cost one look
 # How old a look may be that a page is shown with. While pages are open the background takes a new one in time; whoever
@@ -55,7 +56,7 @@ class Health:
         self._base_url = base_url
         self._kept = Kept(self._take, STALE_SECONDS)
         self._wanted = -WANTED_SECONDS
-        self._pushed_days = Kept(lambda: log_queries.pushed_days(utc_now()), RHYTHM_KEPT_SECONDS)
+        self._pushed_days = Kept(lambda: log_queries.pushed_days(timezone.now()), RHYTHM_KEPT_SECONDS)
 
     def findings(self, project: str | None = None) -> tuple[Finding, ...]:
         """Return the findings of one project (empty: of the cluster receivers and the cluster), or (None) all.
@@ -92,13 +93,13 @@ class Health:
         self._kept.change(lambda look: look.with_mutes(muted))
 
     def _take(self) -> Look:
-        return Look.of(utc_now(), self.look(), mutes.read())
+        return Look.of(timezone.now(), self.look(), mutes.read())
 
     def look(self) -> tuple[Finding, ...]:
         """Return all findings as of now, most urgent first."""
         found = list(self._of_watches())
         if self._mirror.ready:  # before, receivers and Warehouses would seem to lack what is not listed yet
-            log = _Log.read(utc_now(), self._pushed_days.get())
+            log = _Log.read(timezone.now(), self._pushed_days.get())
             found += self._of_receivers(log)
             found += self._of_warehouses(log)
         return most_urgent_first(found)

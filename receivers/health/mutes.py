@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.utils import timezone
+
 from receivers.health.finding import Finding
 from receivers.health.report import Muted
 from receivers.models import Mute, storable
-from receivers.refreshes.tokens import utc_now
 
 MOST_READ: Final = 10_000  # mutes; as many findings as the largest cluster has of one kind
 # A finding that comes and goes (a rate limit, a cluster that is away for an hour) stays muted.
@@ -25,7 +26,7 @@ def read() -> Mapping[str, Muted]:
 
 def mute(finding: Finding, user: str, note: str) -> None:
     """Mute a finding; who did so last is on record."""
-    now = utc_now()
+    now = timezone.now()
     values = {"project": finding.project, "user": storable(user), "at": now, "note": storable(note)}
     Mute.objects.update_or_create(key=finding.key, defaults={**values, "seen_at": now})
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from receivers.deliveries.redaction import redact
 from receivers.health.delivery_checks import RetiredCalls, error_rate, retired_calls
 from receivers.health.finding import About, Finding, Subject
 from receivers.health.push_frequency import Silence, unusual_silence
+from receivers.health.secret_checks import SecretState
 from receivers.health.shell_commands import describe_config, edit_config, refresh_config
 from receivers.health.url_checks import url_findings
 from receivers.kargo.kinds import KINDS
@@ -25,14 +25,6 @@ _LASTING: Final = (
     "webhooks server enabled."
 )
 _STILL_SYNCING: Final = "SyncingWebhooks"  # the reason of `Ready` while Kargo has not come to an end
-
-
-class SecretState(StrEnum):
-    """What is known of the Secret that a receiver refers to."""
-
-    MATCHES = "matches"
-    DIFFERS = "differs"
-    NOT_KNOWN = "not known"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from receivers.cluster.heartbeats import Heartbeat
 from receivers.deliveries.redaction import redact
 from receivers.health.finding import About, Finding, Subject
 from receivers.health.shell_commands import describe_warehouse, edit_warehouse
@@ -24,15 +25,6 @@ _RATE_LIMITED: Final = (
 )
 _MEND: Final = "Mend what the message says; the project's credentials are the usual suspect"
 _CHANGING: Final = re.compile(r"[0-9]+|[0-9a-f]{8,}")  # of a message: times, request ids, digests
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """The Lease of one of Kargo's controllers. `shard` is empty for the one without a name; `until` is when it is dead
-    unless it is renewed."""
-
-    shard: str
-    until: datetime
 
 
 @dataclass(frozen=True, slots=True)

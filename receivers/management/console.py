@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.quoting import visible
 from receivers.models import Delivery
 
@@ -83,7 +84,7 @@ def place(project: str, receiver: str) -> str:
 
 def find_delivery(prefix: str) -> Delivery:
     """Return the one delivery whose id begins with `prefix`. Fails if there is none, or more than one."""
-    found = list(Delivery.objects.with_id(prefix)[: MOST_NAMED + 1])
+    found = list(delivery_log().with_id(prefix)[: MOST_NAMED + 1])
     if len(found) == 1:
         return found[0]
     if not found:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from receivers.deliveries.querysets import delivery_log
 from receivers.deliveries.serializers import STEPS
 from receivers.deliveries.timeline import has_ended
 from receivers.deliveries.visibility import refreshes_of
@@ -49,7 +50,7 @@ def follow(pk: UUID, seconds: float, tell: Callable[[Line], None]) -> tuple[Deli
     deadline = time.monotonic() + seconds
     told: set[Line] = set()
     while True:
-        delivery = Delivery.objects.narrow().get(pk=pk)
+        delivery = delivery_log().narrow().get(pk=pk)
         refreshes = refreshes_of(delivery)
         for line in story(delivery, refreshes):
             if line not in told:

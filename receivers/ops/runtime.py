@@ -17,15 +17,15 @@ from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
-from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.controller.receiver_controller import ReceiverManager
 from receivers.deliveries.log_writer import LogWriter
-from receivers.deliveries.retention import BookKeeper, Janitor
+from receivers.deliveries.retention import Janitor
 from receivers.deliveries.spool import Spool, SpoolReader
 from receivers.health.access_reviews import Permissions
 from receivers.health.missed_pushes import MissedPushWatch
 from receivers.health.monitor import Health
 from receivers.health.rbac import Need, needs
+from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import ReceiverConfig
 from receivers.ops.metrics import Gauges, Metrics
 from receivers.refreshes.late_freight import Corrector
@@ -34,10 +34,12 @@ from receivers.refreshes.retries import Retrier
 from receivers.refreshes.retry_policy import Schedule
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.tracker import Follower
-from receivers.webhook.intake import Intake
+from receivers.webhook.intake import Intake, Reply
+from receivers.webhook.recording import Call
 from receivers.webhook.recovery import Finisher
 from receivers.webhook.unknown_urls import UnknownCalls
 from receivers.webhook.url_registry import ReceiverUrls
+from receivers.webhook.url_sync import UrlSync
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +161,7 @@ class Runtime:
             Job("corrector", self.corrector.work, pause=1.0),
             Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
             Job("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
-            Job("book-keeper", BookKeeper(self.mirror, urls, self.unknown).work, pause=1.0),
+            Job("book-keeper", UrlSync(self.mirror, urls, self.unknown).work, pause=1.0),
             Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
             Job("missed-pushes", self.missed.work, pause=5.0),
             Job("health", self.health.work, pause=1.0),
@@ -254,3 +256,14 @@ def current() -> Runtime:
     if _current is None:
         raise RuntimeError("this process does not serve; start it with `manage.py serve`")
     return _current
+
+
+def take(call: Call) -> Reply:
+    """Answer a request to a receiver URL and count the answer.
+
+    Raises RuntimeError in a process that does not serve.
+    """
+    runtime, started = current(), time.monotonic()
+    reply = runtime.intake.take(call)
+    runtime.metrics.note_answer(reply.answer.status, time.monotonic() - started)
+    return reply

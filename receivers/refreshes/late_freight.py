@@ -10,6 +10,8 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+from django.utils import timezone
+
 from receivers.cluster.client import Cluster
 from receivers.cluster.errors import ClusterError
 from receivers.cluster.snapshot import WarehouseKey
@@ -20,7 +22,6 @@ from receivers.kargo.resources import FREIGHTS
 from receivers.models import Refresh, first_id
 from receivers.refreshes.history import Followed, end
 from receivers.refreshes.rollup import close_deliveries
-from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Corrector:
 
     def correct(self, freight: Sequence[Freight]) -> None:
         """End every story well that one of these is the end of. Raises `NotStored` or DatabaseError."""
-        now, changed = utc_now(), []
+        now, changed = timezone.now(), []
         by_warehouse: dict[WarehouseKey, list[Freight]] = defaultdict(list)
         for one in freight:
             by_warehouse[one.project, one.warehouse].append(one)
@@ -93,8 +94,8 @@ class Corrector:
     def _catch_up(self) -> None:
         """Compare all Freight of projects that have stories which ended lately without any."""
         recent = (
-            Refresh.objects.filter(pk__gte=first_id(utc_now() - CAUGHT_UP_FOR - LONGEST_STORY))
-            .filter(ended_at__gte=utc_now() - CAUGHT_UP_FOR)
+            Refresh.objects.filter(pk__gte=first_id(timezone.now() - CAUGHT_UP_FOR - LONGEST_STORY))
+            .filter(ended_at__gte=timezone.now() - CAUGHT_UP_FOR)
             .exclude(outcome__in=_AS_GOOD_AS_IT_GETS)
             .values_list("project", "warehouse")
             .distinct()

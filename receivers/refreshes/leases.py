@@ -13,11 +13,11 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from receivers.kargo.outcomes import RefreshState
 from receivers.models import Refresh, Replica, storable
 from receivers.refreshes.history import Followed
-from receivers.refreshes.tokens import utc_now
 from receivers.refreshes.tracker import Follower
 
 DEAD_AFTER: Final = timedelta(seconds=15)  # without a sign of life, seven of which are given in that time
@@ -42,7 +42,7 @@ class Owner:
     def __init__(self, own_id: UUID, version: str) -> None:
         self.id = own_id
         self._version = version
-        self._started_at = utc_now()
+        self._started_at = timezone.now()
         self._recovered = False
         self._shown_since: float | None = None
         self._shown_at = 0.0

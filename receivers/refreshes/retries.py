@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter, Write
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
@@ -17,7 +18,6 @@ from receivers.refreshes.history import NOT_REQUESTED, end, tell
 from receivers.refreshes.retry_policy import seconds_to_next_attempt
 from receivers.refreshes.rollup import close_deliveries
 from receivers.refreshes.sender import Asked, RefreshSender, WarehouseKey
-from receivers.refreshes.tokens import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +59,13 @@ class Retrier:
         """Try what is due. Returns whether there may be more at once."""
         if self._sender.paused:
             return False
-        claimed = claim_due(utc_now())
+        claimed = claim_due(timezone.now())
         if not claimed:
             return False
         by_warehouse: dict[WarehouseKey, list[Refresh]] = defaultdict(list)
         for refresh in claimed:
             by_warehouse[refresh.project, refresh.warehouse].append(refresh)
-        now = utc_now()
+        now = timezone.now()
         for asked in self._sender.ask(sorted(by_warehouse), ROUND_SECONDS):
             for refresh in by_warehouse[asked.key]:
                 note_attempt(refresh, asked, now)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from django.utils import timezone
+
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
 from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
-from receivers.refreshes.tokens import Tokens, format_token, utc_now
+from receivers.refreshes.tokens import Tokens, format_token
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
 PATCH_TIMEOUT: Final = 5.0  # seconds of silence; an API server that takes longer is in trouble
@@ -162,7 +164,7 @@ class RefreshSender:
         project, name = key
         try:
             warehouse = self._known(key)
-            requested_at = utc_now()
+            requested_at = timezone.now()
             token = format_token(self._tokens.make(warehouse.refresh_token if warehouse else ""))
             body = {"metadata": {"annotations": {REFRESH_ANNOTATION: token}}}
             self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)

@@ -7,15 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from django.utils import timezone
+
 from receivers.kargo.times import parse_time
 
 MICROSECOND: Final = timedelta(microseconds=1)
 PLAUSIBLE_AHEAD: Final = timedelta(hours=1)  # a token further in the future was not made by a clock
-
-
-def utc_now() -> datetime:
-    """Return the time now, in UTC."""
-    return datetime.now(UTC)
 
 
 def format_token(at: datetime) -> str:
@@ -30,7 +27,7 @@ class Tokens:
     one made before in this process, whatever the clock does, and later than the one the Warehouse carries.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, clock: Callable[[], datetime] = timezone.now) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._last = datetime.min.replace(tzinfo=UTC)

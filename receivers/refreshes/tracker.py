@@ -11,6 +11,8 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from django.utils import timezone
+
 from receivers.cluster.cache import Mirror
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
@@ -33,7 +35,6 @@ from receivers.refreshes.lookups import Look, LookUp
 from receivers.refreshes.retry_policy import Schedule
 from receivers.refreshes.rollup import close_deliveries
 from receivers.refreshes.sender import RefreshSender
-from receivers.refreshes.tokens import utc_now
 from receivers.refreshes.work_queue import MOMENT, NEVER, Lane, Lanes
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class Follower:
             if not self._mirror.ready:
                 self._postpone(key for key, _ in due)
                 return True
-            round_ = _Round(utc_now())
+            round_ = _Round(timezone.now())
             try:
                 self._look_at(round_, due)
                 self._ask_again(round_)
@@ -256,7 +257,7 @@ class Follower:
             self._postpone(round_.to_ask)
             return
         for asked in self._sender.ask(sorted(round_.to_ask), ASK_SECONDS):
-            now = utc_now()
+            now = timezone.now()
             rows = [one for one in self._lanes.of(asked.key) if _is_almost_due(one.refresh, now)]
             for followed in rows:
                 note_asked_again(followed, asked, now)

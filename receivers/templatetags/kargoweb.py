@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
@@ -17,7 +18,6 @@ from receivers.health.finding import Severity
 from receivers.kargo import quoting
 from receivers.kargo.matching import Result
 from receivers.kargo.outcomes import Tone, tone
-from receivers.refreshes.tokens import utc_now
 from receivers.web import durations
 from receivers.web.charts import Chart
 
@@ -100,7 +100,7 @@ def when(at: datetime | None) -> SafeString:
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         at.isoformat(timespec="milliseconds"),
         f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        durations.ago((utc_now() - at).total_seconds()),
+        durations.ago((timezone.now() - at).total_seconds()),
     )
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from django.utils import timezone
+
 from kargoweb import VERSION
 from receivers.cluster.cache import Mirror
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
 from receivers.kargo.resources import PublishedUrl
 from receivers.models import Delivery, new_id
-from receivers.refreshes.tokens import utc_now
 from receivers.testfire import probe
 from receivers.testfire.probe import Heard, NotReached, Step, TooManyCalls
 from receivers.testfire.responder import not_ours
@@ -91,7 +92,7 @@ def aim_at(mirror: Mirror, project: str, receiver: str) -> Aim:
 def fire(aim: Aim, shot: Shot, inside: Intake | None = None) -> Fired:
     """Fire a test through the receiver URL, or straight to `inside`, and say what became of it within seconds."""
     ticket = Ticket(new_id(), aim.project, aim.receiver, shot.user, shot.dry_run)
-    push = Push(shot.repository, shot.tag, shot.media_type, shot.user, utc_now())
+    push = Push(shot.repository, shot.tag, shot.media_type, shot.user, timezone.now())
     body = KINDS[aim.kind].compose(push)
     try:
         heard = _take(aim, body, ticket, inside, shot.address) if inside else _call(aim, body, ticket)

@@ -9,12 +9,12 @@ from typing import Any, Final
 from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Action, allowed, page
 from receivers.deliveries.filters import read_moment
 from receivers.models import Audit
-from receivers.refreshes.tokens import utc_now
 
 PAGE_SIZE: Final = 50
 EVERYWHERE: Final = ""  # what people did in any project: only who is an admin of all reads it
@@ -44,6 +44,6 @@ def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:
     """Read what `next` was; None for anything else."""
     at, _, pk = text.partition("~")
     try:
-        return read_moment(at, utc_now()), uuid.UUID(pk)
+        return read_moment(at, timezone.now()), uuid.UUID(pk)
     except ValueError:
         return None

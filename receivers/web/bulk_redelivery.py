@@ -15,6 +15,7 @@ from django.db.models import Count, Max
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -25,7 +26,6 @@ from receivers.deliveries.filters import Filter, read_moment
 from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
 from receivers.kargo.outcomes import Tone, tone
 from receivers.models import Delivery, Origin
-from receivers.refreshes.tokens import utc_now
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm, read_form
 
@@ -51,7 +51,7 @@ def redeliver_many(request: Any) -> HttpResponse:
         if batch.deliveries:
             return _sent(request, form, batch, rate)
     # What comes after somebody has read the number is not part of it.
-    until = wanted.until or utc_now()
+    until = wanted.until or timezone.now()
     plan = redeliver_all(replace(wanted, until=until), "", dry_run=True)
     context = _plan(form, plan) | {
         "until": until.isoformat(),
@@ -129,7 +129,7 @@ def _plan(form: FilterForm, plan: Batch) -> dict[str, Any]:
 
 def _moment(text: str) -> datetime:
     try:
-        return read_moment(text, utc_now())
+        return read_moment(text, timezone.now())
     except ValueError:
         raise Http404 from None
 

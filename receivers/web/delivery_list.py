@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from receivers.accounts.access import Access, Action, page
 from receivers.deliveries import visibility
 from receivers.deliveries.pagination import InvalidCursor, Page
-from receivers.models import Delivery
+from receivers.deliveries.querysets import delivery_log
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm, read_form, tidy
@@ -59,7 +59,7 @@ def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) 
     if form.wanted is None:
         return Page(())
     wanted = visibility.limited(form.wanted, access)
-    return Delivery.objects.page(wanted, after=after, size=size, each_push_once=not form.every)
+    return delivery_log().page(wanted, after=after, size=size, each_push_once=not form.every)
 
 
 def _rows(form: FilterForm, found: Page, after: str) -> dict[str, Any]:

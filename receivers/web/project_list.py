@@ -9,13 +9,13 @@ from typing import Any, Final
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access, page
 from receivers.deliveries import statistics
 from receivers.models import ReceiverUrl
 from receivers.ops import runtime
-from receivers.refreshes.tokens import utc_now
 from receivers.web import live_fragments
 from receivers.web.attention_counts import attention
 from receivers.web.charts import Chart, stacked
@@ -119,7 +119,7 @@ def _rows(summaries: Iterable[Summary]) -> list[ProjectRow]:
     for (project, _), row in by_receiver.items():
         if project not in last or row["received_at"] > last[project]["received_at"]:
             last[project] = row
-    tones = statistics.hourly_tones(by_receiver.keys(), utc_now())
+    tones = statistics.hourly_tones(by_receiver.keys(), timezone.now())
     medians = statistics.push_to_freight(names)
     return [
         ProjectRow(one, stacked(tones.get(one.name, []), CHARTED), medians.get(one.name), last.get(one.name))

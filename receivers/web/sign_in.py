@@ -9,9 +9,9 @@ from django.conf import settings
 from django.contrib.auth.views import LoginView
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from receivers.accounts.client_address import ip_address
-from receivers.refreshes.tokens import utc_now
 
 
 class SignIn(LoginView):
@@ -30,8 +30,8 @@ def locked_out(request: Any, response: HttpResponse | None, credentials: Any) ->
     name = (credentials or {}).get("username") or request.POST.get("username", "")
     attempts = AccessAttempt.objects.filter(username=name, ip_address=ip_address(request))
     last = attempts.order_by("-attempt_time").first()
-    ends = (last.attempt_time if last else utc_now()) + settings.AXES_COOLOFF_TIME
-    wait = max(1, round((ends - utc_now()).total_seconds()))
+    ends = (last.attempt_time if last else timezone.now()) + settings.AXES_COOLOFF_TIME
+    wait = max(1, round((ends - timezone.now()).total_seconds()))
     headers = {"Retry-After": str(wait), "Cache-Control": "no-store"}
     return HttpResponse(
         render(request, "locked_out.html", {"ends": ends, "limit": settings.AXES_FAILURE_LIMIT}).content,

@@ -13,6 +13,7 @@ import django
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from kargoweb import VERSION
@@ -22,7 +23,6 @@ from receivers.health.access_reviews import Permissions, Reviews
 from receivers.health.rbac import Need, rbac
 from receivers.ops import database_stats, runtime
 from receivers.refreshes.leases import DEAD_AFTER
-from receivers.refreshes.tokens import utc_now
 from receivers.web import live_fragments
 
 EVERY: Final = "5s"
@@ -176,5 +176,5 @@ def _versions(reviews: Reviews | None) -> Mapping[str, str]:
 
 
 def _replicas() -> list[Mapping[str, Any]]:
-    now = utc_now()
+    now = timezone.now()
     return [{"replica": one, "alive": now - one.seen_at < DEAD_AFTER} for one in database_stats.replicas()]

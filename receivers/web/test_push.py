@@ -16,10 +16,11 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import Filter
+from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import Result, Verdict
 from receivers.kargo.outcomes import Tone
 from receivers.kargo.push import Push
-from receivers.models import TEXT_LENGTH, Delivery
+from receivers.models import TEXT_LENGTH
 from receivers.ops import runtime
 from receivers.testfire import suggestions
 from receivers.testfire.send import Aim, Fired, NotFireable, Shot, aim_at, fire
@@ -161,7 +162,7 @@ def _tags(aim: Aim, repository: str) -> list[str]:
     if not repository or len(repository) > TEXT_LENGTH or not repository.isprintable():
         return []
     pushed = Filter(project=aim.project, receiver=aim.receiver, repository=repository)
-    newest = [row.tag for row in Delivery.objects.page(pushed, size=LOOKED_AT, each_push_once=True).rows]
+    newest = [row.tag for row in delivery_log().page(pushed, size=LOOKED_AT, each_push_once=True).rows]
     selected = suggestions.tags(repository, _scope(aim))
     return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
 

@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.utils import timezone
 
 from receivers.cluster.cache import Mirror
 from receivers.cluster.snapshot import Route
@@ -28,7 +29,6 @@ from receivers.kargo.responses import Answer
 from receivers.models import Delivery, Origin, new_id, storable
 from receivers.refreshes.rollup import close_deliveries
 from receivers.refreshes.sender import RefreshSender
-from receivers.refreshes.tokens import utc_now
 from receivers.refreshes.tracker import Follower
 from receivers.webhook.explain import explain
 from receivers.webhook.recording import (
@@ -162,7 +162,7 @@ class Intake:
             note_end(delivery, end)
             self._note_group(delivery, end.push)
         else:
-            delivery.claimed_until = utc_now() + timedelta(seconds=self.finish_after)
+            delivery.claimed_until = timezone.now() + timedelta(seconds=self.finish_after)
         if self.writer.stuck:
             raise NotStored("the database is locked or away")
         try:
@@ -224,7 +224,7 @@ class Intake:
         """Write the end down. Nobody waits for it: it is kept until the database takes it."""
         note_end(delivery, end)
         self._note_group(delivery, end.push)
-        now = utc_now()
+        now = timezone.now()
         refreshes = [new_refresh(delivery, asked, now) for asked in end.asked]
         self.follower.follow_new(delivery, refreshes)
         # A delivery on disk may have got into the log after all, if the database was only slow.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from django.utils import timezone
+
 from receivers.cluster.snapshot import Collision, Route
 from receivers.deliveries.redaction import redact, redact_headers
 from receivers.kargo import responses
@@ -19,7 +21,6 @@ from receivers.kargo.responses import Answer
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
 from receivers.refreshes.retries import note_attempt
 from receivers.refreshes.sender import Asked
-from receivers.refreshes.tokens import utc_now
 from receivers.webhook.url_registry import Former
 
 # Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.
@@ -76,7 +77,7 @@ def on_paper(call: Call, target: Target) -> Delivery:
     """Return the row that puts the call on record, with nothing in it that is a credential."""
     route = target.routes[0] if isinstance(target, Collision) else target
     return Delivery(
-        received_at=utc_now(),
+        received_at=timezone.now(),
         project=route.project,
         receiver=route.receiver,
         kind=call.kind,
@@ -154,7 +155,7 @@ def note_end(delivery: Delivery, end: End) -> None:
     delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
     delivery.warehouses = len(end.asked)
     if not end.asked:
-        delivery.ended_at = utc_now()
+        delivery.ended_at = timezone.now()
     delivery.verdicts = [_storable_verdict(verdict) for verdict in end.verdicts]
     if end.push is not None:
         note_push(delivery, end.push)

@@ -10,10 +10,10 @@ from typing import Final
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Origin
-from receivers.refreshes.tokens import utc_now
 from receivers.webhook.intake import Intake
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Finisher:
         """Finish what nobody works on any more. Returns whether there may be more at once."""
         if not self._intake.mirror.ready:
             return False
-        claimed = claim_pending(utc_now(), self._after)
+        claimed = claim_pending(timezone.now(), self._after)
         for delivery in claimed:
             if delivery.origin != Origin.REDELIVERY:
                 log.warning(

@@ -14,9 +14,9 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from receivers.models import UnknownCall, storable
-from receivers.refreshes.tokens import utc_now
 
 # Between two flushes; a flood from more sources than that is counted, not told apart.
 SOURCES_IN_MEMORY: Final = 500
@@ -44,7 +44,7 @@ class UnknownCalls:
 
     def count(self, kind: str, url_suffix: str, client_address: str, user_agent: str) -> None:
         """Note one call."""
-        now = utc_now()
+        now = timezone.now()
         source = (kind[:32], url_suffix, client_address[:64])
         with self._lock:
             self.total += 1

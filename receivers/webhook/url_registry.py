@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from django.utils import timezone
+
 from receivers.kargo.resources import ReceiverConfig
 from receivers.models import ReceiverUrl
-from receivers.refreshes.tokens import utc_now
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -66,7 +67,7 @@ class ReceiverUrls:
 
     def sync(self, configs: Iterable[ReceiverConfig]) -> None:
         """Store what was noticed, and which URLs these configurations (all there are) no longer publish."""
-        now = utc_now()
+        now = timezone.now()
         rows = {bytes(row.digest_hash): row for row in ReceiverUrl.objects.all()}
         with self._lock:
             published, noticed = _published(configs), dict(self._not_stored)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-import time
+from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -19,7 +20,6 @@ from rest_framework.views import APIView
 from receivers.accounts.client_address import client_address
 from receivers.kargo import responses
 from receivers.kargo.responses import Answer
-from receivers.ops import runtime
 from receivers.webhook.intake import Reply
 from receivers.webhook.recording import BodyIncomplete, BodyTooLarge, Call
 
@@ -66,12 +66,14 @@ class Webhook(APIView):
     content_negotiation_class = AnyAccept
     http_method_names = ("post",)
 
+    take: Callable[[Call], Reply] | None = None
+    """What answers a call: the URLconf hands it in, for this room does not know what a process runs."""
+
     def post(self, request: Request, kind: str, digest: str) -> HttpResponse:
         """Take a push."""
-        here, started = runtime.current(), time.monotonic()
-        reply = here.intake.take(_call(request._request, kind, digest))
-        here.metrics.note_answer(reply.answer.status, time.monotonic() - started)
-        return _respond(reply)
+        if self.take is None:
+            raise ImproperlyConfigured("the URLconf has to pass `take` to Webhook.as_view()")
+        return _respond(self.take(_call(request._request, kind, digest)))
 
     def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Refuse everything but POST: Kargo takes any method, and a browser that opens the URL is no push."""

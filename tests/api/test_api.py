@@ -10,8 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from receivers.deliveries import serializers
+from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.outcomes import Outcome
-from receivers.models import Audit, Delivery, Origin
+from receivers.models import Audit, Origin
 from tests.clusters import until
 from tests.deliveries.rows import delivery, some_name, store
 from tests.delivery_rows import ended, of_project, routed
@@ -49,7 +50,7 @@ class TestList:
         first = get(browser, f"/api/deliveries?project={project}&outcome=bad&size=2")
         assert [one["id"] for one in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]
         assert set(first) == {"deliveries", "next", "looked_to"}
-        stored = Delivery.objects.narrow().get(pk=rows[2].pk)
+        stored = delivery_log().narrow().get(pk=rows[2].pk)
         stored.repeats = 1
         assert first["deliveries"][0] == serializers.summary(stored)
         path = f"/api/deliveries?project={project}&outcome=bad&size=2&after={first['next']}"

@@ -7,10 +7,10 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Refresh
-from receivers.refreshes.tokens import utc_now
 from tests.commands.running import run, run_alone
 from tests.deliveries.rows import delivery, some_name, store
 from tests.delivery_rows import ended, routed
@@ -131,7 +131,9 @@ class TestFollow:
 
     @pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED])
     def test_what_does_not_end_in_time_is_2(self, outcome):
-        (row,) = store(delivery(some_name(), outcome=outcome, claimed_until=utc_now() + timedelta(days=1)))
+        (row,) = store(
+            delivery(some_name(), outcome=outcome, claimed_until=timezone.now() + timedelta(days=1))
+        )
         Refresh.objects.create(delivery=row, project="p", warehouse="w")
         done = run("deliveries", "follow", str(row.pk), "--timeout", "0.1")
         assert done.code == 2

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import OVERLAP, FreightWatch
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS
-from receivers.refreshes.tokens import utc_now
 from tests.clusters import Cluster, DemoCluster, until
 from tests.contract.caches import IMPATIENT
 
@@ -83,10 +83,10 @@ def test_freight_that_was_there_before_is_not_told_of(cluster: Cluster, namespac
 
 
 def test_it_knows_since_when_nothing_is_missing(cluster: Cluster, namespace: str) -> None:
-    before = utc_now()
+    before = timezone.now()
     with watching(cluster.kubeconfig) as watched:
         assert not watched.watch.is_complete_since(namespace, before)
-        assert watched.watch.is_complete_since(namespace, utc_now() + OVERLAP)
+        assert watched.watch.is_complete_since(namespace, timezone.now() + OVERLAP)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_dropped_watch_goes_on_where_it_was(demo: DemoCluster, lonely: str) ->
 
 def test_a_history_that_is_gone_is_a_new_beginning(demo: DemoCluster, lonely: str) -> None:
     with watching(demo.kubeconfig) as watched:
-        first = utc_now() + timedelta(seconds=1)
+        first = timezone.now() + timedelta(seconds=1)
         demo.faults(expireWatches=True)
         until("it has begun again", lambda: watched.begun == 2)
         assert not watched.watch.is_complete_since(lonely, first - timedelta(minutes=1))
@@ -121,7 +121,7 @@ def test_without_permission_it_says_so_and_claims_nothing(demo: DemoCluster, lon
     try:
         [freshness] = until("it says so", lambda: [one for one in watched.watch.freshness() if one.error])
         assert "freights" in freshness.error
-        assert not watched.watch.is_complete_since(lonely, utc_now() + timedelta(hours=1))
+        assert not watched.watch.is_complete_since(lonely, timezone.now() + timedelta(hours=1))
     finally:
         watched.watch.stop()
         watched.client.close()
@@ -130,7 +130,7 @@ def test_without_permission_it_says_so_and_claims_nothing(demo: DemoCluster, lon
 def test_only_so_much_is_remembered(demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receivers.cluster.freight_watch.REMEMBERED", 3)
     with watching(demo.kubeconfig) as watched:
-        begun = utc_now() + OVERLAP
+        begun = timezone.now() + OVERLAP
         for number in range(5):
             watched.make(f"f{number}", lonely, f"w{number % 2}")
         until("all are seen", lambda: len(watched.told) == 5)

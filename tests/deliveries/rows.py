@@ -7,13 +7,16 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
+
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery
-from receivers.refreshes.tokens import utc_now
 
-START = utc_now().replace(microsecond=0) - timedelta(days=1)  # old ones are deleted by servers of other tests
+START = timezone.now().replace(microsecond=0) - timedelta(
+    days=1
+)  # old ones are deleted by servers of other tests
 BATCH = 200  # rows of one statement
 _numbers = itertools.count(1)
 

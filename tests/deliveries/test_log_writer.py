@@ -17,11 +17,11 @@ from django.db import (
     ProgrammingError,
     connection,
 )
+from django.utils import timezone
 
 from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, Refresh, new_id, storable
-from receivers.refreshes.tokens import utc_now
 from tests.clusters import until
 
 
@@ -34,7 +34,7 @@ def writer(database):
 
 
 def delivery(**fields) -> Delivery:
-    return Delivery(received_at=utc_now(), receiver="hook", kind="dockerhub", **fields)
+    return Delivery(received_at=timezone.now(), receiver="hook", kind="dockerhub", **fields)
 
 
 def test_what_was_waited_for_is_committed(writer):

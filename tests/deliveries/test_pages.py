@@ -14,9 +14,9 @@ from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOO
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import Filter
 from receivers.deliveries.pagination import InvalidCursor
-from receivers.deliveries.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS
+from receivers.deliveries.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS, delivery_log
 from receivers.kargo.outcomes import Outcome, Tone, tone
-from receivers.models import Delivery, Origin, Refresh
+from receivers.models import Origin, Refresh
 from tests.deliveries.rows import START, delivery, some_name, store
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -28,9 +28,9 @@ def ids(rows):
 
 def pages(wanted, **options):
     """Return every page there is."""
-    found = [Delivery.objects.page(wanted, **options)]
+    found = [delivery_log().page(wanted, **options)]
     while found[-1].next:
-        found.append(Delivery.objects.page(wanted, after=found[-1].next, **options))
+        found.append(delivery_log().page(wanted, after=found[-1].next, **options))
     return found
 
 
@@ -48,31 +48,31 @@ def test_pages_follow_each_other_newest_first_without_gap_or_double():
 def test_a_page_that_ends_with_the_last_row_has_no_next():
     project = some_name()
     store(delivery(project), delivery(project))
-    assert Delivery.objects.page(Filter(project=project), size=2).next == ""
+    assert delivery_log().page(Filter(project=project), size=2).next == ""
 
 
 def test_a_row_that_comes_while_one_pages_moves_nothing():
     project = some_name()
     rows = store(*(delivery(project, seconds) for seconds in range(4)))
-    first = Delivery.objects.page(Filter(project=project), size=2)
+    first = delivery_log().page(Filter(project=project), size=2)
     store(delivery(project, 99))
-    second = Delivery.objects.page(Filter(project=project), size=2, after=first.next)
+    second = delivery_log().page(Filter(project=project), size=2, after=first.next)
     assert ids(second.rows) == [rows[1].pk, rows[0].pk]
 
 
 @pytest.mark.parametrize("cursor", ["x", "1-2", "-", "ffffffffffffffff-" + "0" * 32, "\x00"])
 def test_what_is_no_cursor_is_refused(cursor):
     with pytest.raises(InvalidCursor, match="start at the first page"):
-        Delivery.objects.page(Filter(), after=cursor)
+        delivery_log().page(Filter(), after=cursor)
 
 
 def test_each_push_is_one_row_its_newest_delivery_with_a_count():
     project, push = some_name(), uuid.uuid4()
     rows = store(*(delivery(project, seconds, push_id=push) for seconds in range(6)), delivery(project, 9))
-    page = Delivery.objects.page(Filter(project=project))
+    page = delivery_log().page(Filter(project=project))
     assert [(row.pk, row.repeats) for row in page.rows] == [(rows[6].pk, 1), (rows[5].pk, 6)]
-    assert len(Delivery.objects.page(Filter(project=project), each_push_once=False).rows) == 7
-    assert ids(Delivery.objects.of_push(push)) == ids(reversed(rows[:6]))
+    assert len(delivery_log().page(Filter(project=project), each_push_once=False).rows) == 7
+    assert ids(delivery_log().of_push(push)) == ids(reversed(rows[:6]))
 
 
 def test_how_a_push_ended_is_how_its_last_delivery_did():
@@ -82,14 +82,14 @@ def test_how_a_push_ended_is_how_its_last_delivery_did():
         delivery(project, 2, push_id=push, outcome=Outcome.FREIGHT),
     )
     failed = Filter(project=project, outcomes=frozenset({Outcome.FAILED}))
-    assert not Delivery.objects.page(failed).rows
-    assert len(Delivery.objects.page(failed, each_push_once=False).rows) == 1
+    assert not delivery_log().page(failed).rows
+    assert len(delivery_log().page(failed, each_push_once=False).rows) == 1
 
 
 def test_repeats_are_counted_up_to_a_bound():
     project, push = some_name(), uuid.uuid4()
     store(*(delivery(project, seconds, push_id=push) for seconds in range(MOST_REPEATS + 5)))
-    (row,) = Delivery.objects.page(Filter(project=project)).rows
+    (row,) = delivery_log().page(Filter(project=project)).rows
     assert row.repeats == MOST_REPEATS
 
 
@@ -140,22 +140,22 @@ def test_every_filter_finds_the_one_that_differs(place, values):
         "before": (place.received_at - timedelta(minutes=5)).isoformat(),
     }
     wanted = {name: value.format(project=place.project, **times) for name, value in values.items()}
-    page = Delivery.objects.page(Filter.parse({"project": place.project, **wanted}))
+    page = delivery_log().page(Filter.parse({"project": place.project, **wanted}))
     assert ids(page.rows) == [place.pk]
-    assert ids(Delivery.objects.filtered(Filter.parse({"project": place.project, **wanted}))) == [place.pk]
+    assert ids(delivery_log().filtered(Filter.parse({"project": place.project, **wanted}))) == [place.pk]
 
 
 @pytest.mark.parametrize(
     "values", [{"status": "208"}, {"tag": "odd-tag"}, {"text": "%Y"}, {"until": "2026-02-01"}]
 )
 def test_a_filter_that_fits_nothing_finds_nothing(place, values):
-    assert not Delivery.objects.page(Filter.parse({"project": place.project, **values})).rows
+    assert not delivery_log().page(Filter.parse({"project": place.project, **values})).rows
 
 
 def test_the_word_cluster_means_deliveries_to_cluster_receivers():
     receiver = some_name()
     (of_cluster, _) = store(delivery("", receiver=receiver), delivery("cluster", receiver=receiver))
-    page = Delivery.objects.page(Filter.parse({"project": "cluster", "receiver": receiver}))
+    page = delivery_log().page(Filter.parse({"project": "cluster", "receiver": receiver}))
     assert ids(page.rows) == [of_cluster.pk]
 
 
@@ -172,11 +172,11 @@ def test_a_page_stops_looking_and_says_how_far_it_came():
     project = some_name()
     store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
     wanted = Filter(project=project, tag="needle")
-    first = Delivery.objects.page(wanted)
+    first = delivery_log().page(wanted)
     assert not first.rows
     assert first.looked_to is not None
     assert first.looked_to > START
-    second = Delivery.objects.page(wanted, after=first.next)
+    second = delivery_log().page(wanted, after=first.next)
     assert [row.tag for row in second.rows] == ["needle"]
     assert second.looked_to is None
 
@@ -225,13 +225,13 @@ def test_a_warehouse_that_was_asked_twice_for_a_delivery_shows_it_once():
     project = some_name()
     [row] = store(delivery(""))
     insert([Refresh(delivery=row, project=project, warehouse="w") for _ in range(2)])
-    assert ids(Delivery.objects.page(Filter(warehouse=(project, "w"))).rows) == [row.pk]
+    assert ids(delivery_log().page(Filter(warehouse=(project, "w"))).rows) == [row.pk]
 
 
 def test_a_list_fetches_no_wide_column():
     project = some_name()
     store(delivery(project, body=b"x" * 1000))
-    (row,) = Delivery.objects.page(Filter(project=project)).rows
+    (row,) = delivery_log().page(Filter(project=project)).rows
     assert row.get_deferred_fields() == {"verdicts", "headers", "body"}
 
 
@@ -260,9 +260,9 @@ def test_no_page_reads_the_whole_log_or_sorts_it(values):
         statements.append((sql, params))
         return execute(sql, params, many, context)
 
-    after = Delivery.objects.page(Filter(), size=1).next or "5-" + "0" * 32
+    after = delivery_log().page(Filter(), size=1).next or "5-" + "0" * 32
     with connection.execute_wrapper(note):
-        Delivery.objects.page(Filter.parse(values), after=after)
+        delivery_log().page(Filter.parse(values), after=after)
     assert len(statements) <= 3
     for sql, params in statements:
         with connection.cursor() as cursor:
@@ -276,17 +276,17 @@ def test_no_page_reads_the_whole_log_or_sorts_it(values):
 class TestIds:
     def test_eight_characters_are_enough(self):
         (row,) = store(delivery(some_name(), 10**8))
-        assert ids(Delivery.objects.with_id(str(row.pk)[:8])) == [row.pk]
-        assert ids(Delivery.objects.with_id(str(row.pk).upper())) == [row.pk]
+        assert ids(delivery_log().with_id(str(row.pk)[:8])) == [row.pk]
+        assert ids(delivery_log().with_id(str(row.pk).upper())) == [row.pk]
 
     def test_all_that_begin_like_this_are_found(self):
         rows = store(*(delivery(some_name(), 10**8 + 500 + n / 1000) for n in range(3)))
-        found = Delivery.objects.with_id(rows[0].pk.hex[:9])
+        found = delivery_log().with_id(rows[0].pk.hex[:9])
         assert set(ids(rows)) <= set(ids(found))
 
     @pytest.mark.parametrize("prefix", ["", "0123456", "g" * 8, "0" * 33, "0123456\x00"])
     def test_what_is_no_id_finds_none(self, prefix):
-        assert not Delivery.objects.with_id(prefix).exists()
+        assert not delivery_log().with_id(prefix).exists()
 
 
 class TestWhatSomebodyMaySee:

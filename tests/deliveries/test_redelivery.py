@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from receivers.deliveries.filters import Filter
 from receivers.deliveries.redelivery import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
@@ -16,7 +17,6 @@ from receivers.kargo.outcomes import Outcome
 from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin
-from receivers.refreshes.tokens import utc_now
 from receivers.webhook.recovery import claim_pending
 from tests.clusters import until
 from tests.deliveries.rows import delivery, some_name, store
@@ -91,7 +91,7 @@ class TestOne:
     )
     def test_what_cannot_be_sent_again_is_refused_with_a_sentence(self, database, fields, sentence):
         # Claimed: no serving process is to take it up.
-        (row,) = store(delivery(some_name(), claimed_until=utc_now() + timedelta(days=1), **fields))
+        (row,) = store(delivery(some_name(), claimed_until=timezone.now() + timedelta(days=1), **fields))
         with pytest.raises(NotRedeliverable, match=sentence):
             redeliver(row, "ada")
         assert not row.redeliveries.exists()
@@ -130,7 +130,7 @@ class TestMany:
         project = some_name()
         store(*(self.failed(project, number) for number in range(3)))
         batch = redeliver_all(Filter(project=project), "ada", rate=0.1)
-        soon = utc_now() + timedelta(seconds=5)
+        soon = timezone.now() + timedelta(seconds=5)
         due = [one for one in claim_pending(soon, timedelta(days=9999)) if one.project == project]
         assert [one.pk for one in due] == [batch.deliveries[0].pk]
 

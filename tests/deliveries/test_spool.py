@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.spool import NotKept, Spool, SpoolReader
 from receivers.kargo.outcomes import Outcome
 from receivers.models import Delivery, new_id
-from receivers.refreshes.tokens import utc_now
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def opened(directory):
 
 
 def delivery(**fields):
-    defaults = {"received_at": utc_now(), "receiver": "hook", "kind": "dockerhub", "project": "shop"}
+    defaults = {"received_at": timezone.now(), "receiver": "hook", "kind": "dockerhub", "project": "shop"}
     return Delivery(**(defaults | fields))
 
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from receivers.cluster.heartbeats import Heartbeats
-from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.health.finding import Finding
 from receivers.health.monitor import Health
+from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
-from receivers.refreshes.tokens import utc_now
 from tests.clusters import ROOT, until
 from tests.contract.caches import mirrored
 from tests.delivery_rows import ended, routed
@@ -65,7 +65,7 @@ def found(health: Health, place: Place) -> dict[str, Finding]:
 def delivery(place: Place, *, days: float = 0, **fields: Any) -> Delivery:
     """Put a delivery on record that arrived some days ago."""
     defaults = {"receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT, "project": place.name}
-    at = utc_now() - timedelta(days=days)
+    at = timezone.now() - timedelta(days=days)
     if fields.get("repository"):
         fields["push_id"] = new_id()
     return Delivery.objects.create(received_at=at, **(defaults | fields))
@@ -181,7 +181,7 @@ class TestWarehouses:
 class TestMissedPushes:
     @pytest.fixture
     def missed(self, place) -> MissedPush:
-        now = utc_now()
+        now = timezone.now()
         return MissedPush.objects.create(
             project=place.name, warehouse="warehouse-0", repository="acme/shop", tag="1.2.3", freight="f",
             first_at=now - timedelta(hours=2), last_at=now - timedelta(hours=1),

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.health.missed_pushes import MissedPushWatch
@@ -15,7 +16,6 @@ from receivers.kargo.artifacts import Freight
 from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, new_id
-from receivers.refreshes.tokens import utc_now
 from tests.clusters import DemoCluster, until
 from tests.contract.caches import IMPATIENT, mirrored
 from tests.demo.kargo import Kargo, Warehouse, image
@@ -53,13 +53,13 @@ class Watched:
         mirror.add_listener(self._note)
         self.freight.add_listener(self.missed.note_freight)
         self.freight.start()
-        until("Freight is watched", lambda: self.freight.is_complete_since("", utc_now() + HOUR))
+        until("Freight is watched", lambda: self.freight.is_complete_since("", timezone.now() + HOUR))
 
     def _note(self, _: Any, __: Any, new: Any) -> None:
         self.made.add(getattr(new, "last_freight_id", ""))
 
     def clock(self) -> datetime:
-        return utc_now() + self.ahead
+        return timezone.now() + self.ahead
 
     def rests_on(self, warehouse: Warehouse, *, covered: bool = True) -> Warehouse:
         """Have a Warehouse in the state in which it has been for an hour."""
@@ -141,7 +141,7 @@ def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: 
     """Put a delivery on record."""
     defaults: dict[str, Any] = {
         "project": warehouse.project, "receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT,
-        "repository": warehouse.repository, "tag": tag, "received_at": utc_now() - ago, "push_id": new_id(),
+        "repository": warehouse.repository, "tag": tag, "received_at": timezone.now() - ago, "push_id": new_id(),
     }  # fmt: skip
     return Delivery.objects.create(**(defaults | fields))
 
@@ -174,7 +174,7 @@ def test_after_a_delivery_the_count_begins_anew(watched, warehouse):
     watched.later(warehouse)
     delivery(warehouse, "1.2.0", ago=-timedelta(seconds=1))
     watched.polls(warehouse, "1.3.0")
-    MissedPush.objects.filter(project=warehouse.project).update(last_at=utc_now() - HOUR)
+    MissedPush.objects.filter(project=warehouse.project).update(last_at=timezone.now() - HOUR)
     (row,) = watched.later(warehouse)
     assert (row.tag, row.count) == ("1.3.0", 1)
 
@@ -284,7 +284,7 @@ def test_a_warehouse_that_was_just_changed_may_select_what_is_old(watched, wareh
 
 
 def test_just_after_the_start_somebody_may_have_called_in_vain(watched, warehouse):
-    watched.missed._started = utc_now() - timedelta(minutes=10)
+    watched.missed._started = timezone.now() - timedelta(minutes=10)
     watched.polls(warehouse, "1.1.0")
     assert watched.later(warehouse) == []
 

@@ -6,12 +6,12 @@ import secrets
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from receivers.health import mutes
 from receivers.health.cached_value import Kept
 from receivers.health.finding import Finding, Severity, Subject
 from receivers.models import Mute
-from receivers.refreshes.tokens import utc_now
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_who_muted_last_is_told_and_it_can_be_taken_back(finding):
 
 def test_a_mute_is_forgotten_a_day_after_its_finding_was_seen_last(finding):
     mutes.mute(finding, "jane", "")
-    everything, now = set(mutes.read()), utc_now()
+    everything, now = set(mutes.read()), timezone.now()
     others = everything - {finding.key}
     later = now + mutes.FORGOTTEN_AFTER
     mutes.keep_books(everything, later)

@@ -9,7 +9,8 @@ import pytest
 from receivers.health.delivery_checks import RetiredCalls
 from receivers.health.finding import Finding
 from receivers.health.push_frequency import Silence, unusual_silence
-from receivers.health.receiver_checks import ReceiverFacts, SecretState, orphaned_calls, receiver_findings
+from receivers.health.receiver_checks import ReceiverFacts, orphaned_calls, receiver_findings
+from receivers.health.secret_checks import SecretState
 from receivers.kargo.resources import decode_config
 
 DIGEST = "5d611cdf067a398156062773bb89d36e45a278388688479861a578e56db0c4c0"

@@ -6,8 +6,7 @@ import base64
 
 import pytest
 
-from receivers.cluster.receiver_secrets import SecretChecks
-from receivers.health.receiver_checks import SecretState
+from receivers.health.secret_checks import SecretChecks, SecretState
 from receivers.kargo.resources import SECRETS
 from tests.clusters import PATIENCE, until
 from tests.contract.caches import mirrored

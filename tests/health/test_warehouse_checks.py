@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from receivers.cluster.heartbeats import Heartbeat
 from receivers.health.finding import Finding
-from receivers.health.warehouse_checks import Heartbeat, MissedPushes, WarehouseFacts, warehouse_findings
+from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, warehouse_findings
 from receivers.kargo.golang.goduration import format_duration, parse_duration
 from receivers.kargo.resources import decode_warehouse
 from tests.worlds import image

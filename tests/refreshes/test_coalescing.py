@@ -6,10 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.utils import timezone
 
 from receivers.kargo.resources import REFRESH_ANNOTATION
 from receivers.refreshes.sender import RefreshSender
-from receivers.refreshes.tokens import utc_now
 from tests.delivery_rows import routed
 from tests.worlds import image, push_body
 
@@ -39,7 +39,7 @@ def patches_of(demo_cluster, place):
 
 def test_nobody_rides_on_a_patch_that_was_made_before_he_came(sender, place, demo_cluster):
     def push(_: int):
-        came = utc_now()
+        came = timezone.now()
         return came, sender.ask([(place.name, "warehouse-0")], 5)[0]
 
     with ThreadPoolExecutor(CALLERS) as pool:

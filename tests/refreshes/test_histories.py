@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter
 from receivers.kargo.artifacts import Artifact, Freight
@@ -20,7 +21,7 @@ from receivers.refreshes.leases import Owner
 from receivers.refreshes.retry_policy import MOST_ATTEMPTS
 from receivers.refreshes.rollup import close_deliveries
 from receivers.refreshes.sender import Asked
-from receivers.refreshes.tokens import format_token, utc_now
+from receivers.refreshes.tokens import format_token
 from tests.deliveries.rows import delivery, some_name, store
 
 KEY = ("shop", "main")
@@ -28,7 +29,7 @@ KEY = ("shop", "main")
 
 def story(row=None, **fields):
     """Return the refresh of a delivery, requested a minute ago, and not stored."""
-    at = utc_now() - timedelta(minutes=1)
+    at = timezone.now() - timedelta(minutes=1)
     defaults: dict[str, Any] = {"project": "shop", "warehouse": "main", "state": RefreshState.REQUESTED}
     defaults |= {"token": format_token(at), "requested_at": at, "attempts": 1}
     return Refresh(delivery=row or delivery("shop"), **(defaults | fields))
@@ -41,20 +42,20 @@ def followed(**fields):
 
 class TestTelling:
     def test_what_was_lost_often_does_not_hide_how_often_it_was_asked_again(self):
-        one = followed(next_attempt_at=utc_now())
+        one = followed(next_attempt_at=timezone.now())
         one.cause = "same content"
         for _ in range(2 * MOST_EVENTS):
-            tell(one.refresh, utc_now(), LOST, "nothing new")
-        note_asked_again(one, Asked(KEY, utc_now(), "token"), utc_now())
+            tell(one.refresh, timezone.now(), LOST, "nothing new")
+        note_asked_again(one, Asked(KEY, timezone.now(), "token"), timezone.now())
         assert one.times_asked_again("same content") == 1
         assert len(one.refresh.story) == MOST_EVENTS + 1
 
     def test_an_api_server_that_refuses_for_a_day_is_an_end(self):
-        one = followed(next_attempt_at=utc_now())
+        one = followed(next_attempt_at=timezone.now())
         for _ in range(MOST_ATTEMPTS - 1):
-            note_asked_again(one, Asked(KEY, error="denied by policy"), utc_now())
+            note_asked_again(one, Asked(KEY, error="denied by policy"), timezone.now())
             assert one.refresh.next_attempt_at is not None
-        note_asked_again(one, Asked(KEY, error="denied by policy"), utc_now())
+        note_asked_again(one, Asked(KEY, error="denied by policy"), timezone.now())
         assert one.refresh.outcome == RefreshOutcome.NOT_REQUESTED
         assert (one.refresh.reason, one.refresh.next_attempt_at) == ("denied by policy", None)
         assert [line["event"] for line in one.refresh.story[:2]] == [NOT_REQUESTED] * 2
@@ -65,7 +66,7 @@ class TestOwners:
     def test_who_was_away_himself_takes_nothing_from_others(self):
         other, mine = (Owner(uuid.uuid4(), "test") for _ in range(2))
         other.show_life()
-        Replica.objects.filter(pk=other.id).update(seen_at=utc_now() - timedelta(minutes=1))
+        Replica.objects.filter(pk=other.id).update(seen_at=timezone.now() - timedelta(minutes=1))
         [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED))
         theirs, nobodys = (story(row, owner=owner) for owner in (other.id, None))
         theirs.save()
@@ -104,7 +105,7 @@ class TestClosing:
                 ended = {
                     "outcome": RefreshOutcome.FREIGHT,
                     "state": RefreshState.ENDED,
-                    "ended_at": utc_now(),
+                    "ended_at": timezone.now(),
                 }
                 Refresh.objects.filter(pk=refresh.pk).update(**ended)
                 written.wait(10)
@@ -137,7 +138,7 @@ class TestCorrecting:
         ended = {
             "outcome": RefreshOutcome.TAG_NOT_VISIBLE,
             "state": RefreshState.ENDED,
-            "ended_at": utc_now(),
+            "ended_at": timezone.now(),
         }
         refresh = story(row, project=project, requested_at=row.received_at, **ended)
         refresh.token = format_token(row.received_at)
@@ -146,7 +147,7 @@ class TestCorrecting:
 
     def made(self, project):
         artifact = Artifact("image", "example/app", "latest", "sha256:" + "1" * 64)
-        return Freight(project, "f00", "brave-bear", "main", utc_now(), (artifact,))
+        return Freight(project, "f00", "brave-bear", "main", timezone.now(), (artifact,))
 
     def test_freight_of_a_moving_tag_is_the_end_of_its_last_push_and_of_no_earlier_one(self, corrector):
         project, last = some_name(), new_id()

@@ -10,13 +10,13 @@ from html import unescape
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from receivers.deliveries.visibility import REFRESHES_TOLD
 from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
 from receivers.kargo.responses import MAX_BODY
 from receivers.models import Audit, Delivery, Origin, Refresh
 from receivers.ops import runtime
-from receivers.refreshes.tokens import utc_now
 from tests.deliveries.rows import START, delivery, some_name, store
 from tests.delivery_rows import ended, of_project, routed
 from tests.product import DIGEST
@@ -72,7 +72,7 @@ class TestAnswer:
 
     def test_what_is_to_be_asked_again_says_when(self, signed_in, database):
         [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED, warehouses=1))
-        at = utc_now() + timedelta(minutes=5)
+        at = timezone.now() + timedelta(minutes=5)
         story(row, **OPEN, next_attempt_at=at, reason="the registry does not list it yet").save()
         page = text_of(signed_in("viewer").open(f"/deliveries/{row.pk}"))
         assert f"and is asked again at {at:%H:%M:%S} UTC." in page

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from receivers.deliveries.retention import BookKeeper
 from receivers.kargo.resources import decode_config
 from receivers.models import ReceiverUrl
 from receivers.webhook.unknown_urls import UnknownCalls
 from receivers.webhook.url_registry import ReceiverUrls
+from receivers.webhook.url_sync import UrlSync
 from tests.contract.caches import digest, mirrored
 
 
 def test_a_url_that_was_gone_before_it_was_stored_is_stored_as_retired(database, demo_cluster):
     urls = ReceiverUrls()
     with mirrored(demo_cluster.kubeconfig) as mirror:
-        keeper = BookKeeper(mirror, urls, UnknownCalls())
+        keeper = UrlSync(mirror, urls, UnknownCalls())
         keeper.work()
         path = f"/dockerhub/{digest('gone at once')}"
         urls.notice(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from receivers.deliveries import serializers
 from receivers.deliveries.filters import Filter, InvalidFilter
 from receivers.deliveries.pagination import InvalidCursor, Page
-from receivers.deliveries.querysets import LONGEST_PAGE
+from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.deliveries.visibility import refreshes_of
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
 from receivers.management.delivery_progress import Line, follow
@@ -89,7 +89,7 @@ class Command(ConsoleCommand):
     def _show(self, options: dict[str, Any]) -> None:
         delivery = find_delivery(options["id"])
         refreshes = refreshes_of(delivery)
-        again = list(delivery.redeliveries.narrow().order_by("-id")[:REDELIVERIES_TOLD])
+        again = list(delivery_log().narrow().filter(original=delivery).order_by("-id")[:REDELIVERIES_TOLD])
         everything = serializers.everything(delivery, refreshes, again)
         if options["json"]:
             self.print_json(everything)
@@ -135,7 +135,7 @@ def _listed(wanted: Filter, after: str, limit: int, *, each_push_once: bool) -> 
     rows: list[Delivery] = []
     for _ in range(MOST_PAGES):
         size = limit - len(rows)
-        page = Delivery.objects.page(wanted, after=after, size=size, each_push_once=each_push_once)
+        page = delivery_log().page(wanted, after=after, size=size, each_push_once=each_push_once)
         rows += page.rows
         after = page.next
         if len(rows) == limit or not after:

@@ -18,9 +18,9 @@ from kargoweb.configuration import Configuration
 from receivers.cluster.cache import Mirror
 from receivers.cluster.client import connect
 from receivers.cluster.heartbeats import Heartbeats
-from receivers.cluster.receiver_secrets import SecretChecks
 from receivers.health.finding import Finding, Severity
 from receivers.health.monitor import Health
+from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.quoting import quoted
 
 PATIENCE: Final = 60.0  # seconds for the cluster to be listed; 10,000 Warehouses take a few
