@@ -31,8 +31,8 @@ DAYS = 60
 AT_ONCE = 1_000  # rows of one statement's making
 COMMITTED = 20_000  # rows in one transaction
 OUTCOMES = {
-    "Freight": 80, "not the newest": 5, "already current": 4, "no match": 4, "manual creation policy": 2,
-    "tag not visible": 2, "discovery failed": 1, "not handled": 1, "invalid body": 1,
+    "freight_created": 80, "not_newest": 5, "already_current": 4, "no_match": 4, "manual_creation_policy": 2,
+    "tag_not_visible": 2, "discovery_failed": 1, "not_handled": 1, "invalid_body": 1,
 }  # fmt: skip
 VERDICT = {
     "project": "", "warehouse": "main", "position": 0, "subscription": "", "kind": "image", "repo_url": "",
@@ -69,14 +69,14 @@ def _rows(count: int, dice: random.Random) -> Iterator[Pair]:
 
 def _row(number: int, at: datetime, project: str, outcome: str, dice: random.Random) -> Pair:
     repository = f"{project}/app-{dice.randrange(REPOSITORIES)}"
-    tag, understood = f"1.{number // 100}.{number % 100}", outcome != "invalid body"
-    followed = understood and outcome != "no match"
+    tag, understood = f"1.{number // 100}.{number % 100}", outcome != "invalid_body"
+    followed = understood and outcome != "no_match"
     key = _id(at, dice)
     delivery = Delivery(
         id=key, received_at=at, project=project, receiver="hook", kind="dockerhub", url_suffix="abcdef",
         repository=repository if understood else "", tag=tag if understood else "", pusher="somebody",
         pushed_at=at if understood else None, push_id=_id(at, dice) if understood else None,
-        outcome=outcome, reason="" if outcome == "Freight" else f"because of {outcome}", ended_at=at,
+        outcome=outcome, reason="" if outcome == "freight_created" else f"because of {outcome}", ended_at=at,
         status=200 if understood else 400, answer='{"msg":"refreshed 1 warehouse(s)"}',
         duration_ms=5.0 + dice.random(), warehouses=int(followed), client_address="192.0.2.1",
         user_agent="Go-http-client/1.1", path="/dockerhub/…abcdef",
@@ -90,7 +90,7 @@ def _row(number: int, at: datetime, project: str, outcome: str, dice: random.Ran
         id=_id(at, dice), delivery_id=key, project=project, warehouse=f"main-{repository[-1]}", state="ended",
         outcome=outcome, token=at.isoformat(), requested_at=at, handled_at=at + timedelta(seconds=2),
         discovered_at=at + timedelta(seconds=2), ended_at=at + timedelta(seconds=2), attempts=1,
-        freight=uuid.UUID(int=dice.getrandbits(128)).hex if outcome == "Freight" else "", freight_alias="merry-otter",
+        freight=uuid.UUID(int=dice.getrandbits(128)).hex if outcome == "freight_created" else "", freight_alias="merry-otter",
     )  # fmt: skip
     return delivery, refresh
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
 PATH_LENGTH = 1024
@@ -51,7 +51,63 @@ class Origin(models.TextChoices):
     REDELIVERY = "redelivery"
 
 
-DOCKER_HUBS = models.Q(origin=Origin.PUSH) & ~models.Q(outcome=Outcome.REFUSED_TEST)
+class Outcome(models.TextChoices):
+    """Where a delivery ended, or stands.
+
+    The last fourteen are those of refreshes (`RefreshOutcome`, which has the same codes): once all refreshes of a
+    delivery have ended, it has the outcome of the one that most needs action.
+    """
+
+    PENDING = "pending", "Pending"
+    """Stored, without an outcome yet: it is being processed, or the process died and another one resumes it."""
+
+    REFRESHED = "refreshed", "Refreshed"
+    """Every matching Warehouse was asked to refresh; kargoweb follows each until Freight exists."""
+
+    NO_MATCH = "no_match", "No match"
+    """The push was understood, but no Warehouse in scope selects it; the verdicts say why."""
+
+    INVALID_BODY = "invalid_body", "Invalid body"
+    """The body is not what this kind of sender posts; the reason is stored with the delivery."""
+
+    TOO_LARGE = "too_large", "Too large"
+    """The body is longer than `responses.MAX_BODY`; only its beginning was read."""
+
+    RETIRED_URL = "retired_url", "Retired URL"
+    """The digest once belonged to a receiver: its Secret was rotated, or it was renamed or removed."""
+
+    UNSUPPORTED_KIND = "unsupported_kind", "Unsupported kind"
+    """The receiver is of a kind that Kargo supports and kargoweb does not."""
+
+    COLLISION = "collision", "Collision"
+    """Two receivers share the digest, so nothing says which one was meant; no Warehouse was refreshed."""
+
+    FAILED = "failed", "Failed"
+    """The request to refresh failed for at least one matching Warehouse; it is retried in the background."""
+
+    TEST_REFUSED = "test_refused", "Test refused"
+    """The delivery claimed to be a test, but its token was invalid, as the reason says; nothing was refreshed."""
+
+    DRY_RUN = "dry_run", "Dry run"
+    """A test that evaluates only; the verdicts say what a push would have refreshed."""
+
+    NOT_REQUESTED = RefreshOutcome.NOT_REQUESTED.value, "Not requested"
+    NOT_HANDLED = RefreshOutcome.NOT_HANDLED.value, "Not handled"
+    DISCOVERY_FAILED = RefreshOutcome.DISCOVERY_FAILED.value, "Discovery failed"
+    FREIGHT_FAILED = RefreshOutcome.FREIGHT_FAILED.value, "Freight failed"
+    TAG_NOT_VISIBLE = RefreshOutcome.TAG_NOT_VISIBLE.value, "Tag not visible"
+    WAREHOUSE_DELETED = RefreshOutcome.WAREHOUSE_DELETED.value, "Warehouse deleted"
+    NO_LONGER_SELECTED = RefreshOutcome.NO_LONGER_SELECTED.value, "No longer selected"
+    ARTIFACTS_MISSING = RefreshOutcome.ARTIFACTS_MISSING.value, "Artifacts missing"
+    BEYOND_DISCOVERY_LIMIT = RefreshOutcome.BEYOND_DISCOVERY_LIMIT.value, "Beyond the discovery limit"
+    CRITERIA_NOT_MET = RefreshOutcome.CRITERIA_NOT_MET.value, "Criteria not met"
+    MANUAL_CREATION_POLICY = RefreshOutcome.MANUAL_CREATION_POLICY.value, "Manual creation policy"
+    NOT_NEWEST = RefreshOutcome.NOT_NEWEST.value, "Not the newest"
+    ALREADY_CURRENT = RefreshOutcome.ALREADY_CURRENT.value, "Already current"
+    FREIGHT_CREATED = RefreshOutcome.FREIGHT_CREATED.value, "Freight created"
+
+
+DOCKER_HUBS = models.Q(origin=Origin.PUSH) & ~models.Q(outcome=Outcome.TEST_REFUSED)
 """What Docker Hub sent: nothing that people sent again, and no test, not even one whose ticket was no good."""
 
 
@@ -77,9 +133,7 @@ class Delivery(models.Model):
     media_type = models.CharField(max_length=TEXT_LENGTH, blank=True)
     pusher = models.CharField(max_length=TEXT_LENGTH, blank=True)
     pushed_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(
-        max_length=OUTCOME_LENGTH, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING
-    )
+    outcome = models.CharField(max_length=OUTCOME_LENGTH, choices=Outcome, default=Outcome.PENDING)
     reason = models.CharField(max_length=TEXT_LENGTH, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     push_id = models.UUIDField(null=True, blank=True)
@@ -161,10 +215,14 @@ class Refresh(models.Model):
     project = models.CharField(max_length=NAME_LENGTH)
     warehouse = models.CharField(max_length=NAME_LENGTH)
     state = models.CharField(
-        max_length=16, choices=[(s.value, s.value) for s in RefreshState], default=RefreshState.WAITING
+        max_length=16,
+        choices=[(state.value, state.value.capitalize()) for state in RefreshState],
+        default=RefreshState.WAITING,
     )
     outcome = models.CharField(
-        max_length=OUTCOME_LENGTH, choices=[(o.value, o.value) for o in RefreshOutcome], blank=True
+        max_length=OUTCOME_LENGTH,
+        choices=[(code.value, Outcome(code).label) for code in RefreshOutcome],
+        blank=True,
     )
     reason = models.CharField(max_length=REASON_LENGTH, blank=True)
     token = models.CharField(max_length=40, blank=True)
@@ -199,7 +257,7 @@ class Refresh(models.Model):
             models.Index(
                 fields=["project", "-ended_at"],
                 name="refresh_freight",
-                condition=models.Q(outcome=RefreshOutcome.FREIGHT),
+                condition=models.Q(outcome=RefreshOutcome.FREIGHT_CREATED),
             ),
         ]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery
+from receivers.models import Delivery, Outcome
 from tests.clusters import until
 from tests.product import Product
 from tests.worlds import Place, World, push_body

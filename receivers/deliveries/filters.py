@@ -11,9 +11,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from receivers.kargo.outcomes import Outcome, Tone, tone
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.kargo.repository_names import is_docker_hub
-from receivers.models import TEXT_LENGTH, Origin
+from receivers.models import TEXT_LENGTH, Origin, Outcome
 
 CLUSTER_WORDS: Final = frozenset({"cluster", "-"})
 """What stands for the cluster receivers where a project is asked for; `-` can be no project's name."""

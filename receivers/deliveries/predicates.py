@@ -11,8 +11,7 @@ from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 
 from receivers.deliveries.filters import Filter
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Refresh
+from receivers.models import Outcome, Refresh
 
 SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")
 """Columns in which free text is looked for."""

@@ -19,10 +19,10 @@ from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import Filter
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.outcomes import Outcome, Tone, tone
-from receivers.models import Delivery, Origin, storable
+from receivers.models import Delivery, Origin, Outcome, storable
 
 RATE: Final = 5.0
 """Redeliveries a second, unless somebody wants another rate: Docker Hub limits how often Kargo may ask it."""
@@ -42,7 +42,7 @@ WORTHWHILE: Final = frozenset(one for one in Outcome if tone(one) is Tone.BAD) -
     Outcome.INVALID_BODY,
     Outcome.TOO_LARGE,
     Outcome.UNSUPPORTED_KIND,
-    Outcome.REFUSED_TEST,
+    Outcome.TEST_REFUSED,
 }
 """Outcomes of which sending the same body again may make something better: what has failed, but not by itself."""
 

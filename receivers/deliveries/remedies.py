@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from receivers.kargo.outcomes import Outcome
+from receivers.models import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +20,21 @@ class Remedy:
 
 REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
     {
-        Outcome.FREIGHT: Remedy(
+        Outcome.FREIGHT_CREATED: Remedy(
             "there is Freight that holds what was pushed; its name, alias and digest are kept"
         ),
         Outcome.ALREADY_CURRENT: Remedy("Freight with this content existed before the push"),
         Outcome.NOT_NEWEST: Remedy(
             "the tag was discovered; the subscription puts another one first, of which Freight is made"
         ),
-        Outcome.MANUAL_POLICY: Remedy(
+        Outcome.MANUAL_CREATION_POLICY: Remedy(
             "the tag was discovered; somebody makes Freight of it by hand", "make Freight"
         ),
         Outcome.CRITERIA_NOT_MET: Remedy(
             "the Freight creation criteria are false for what was discovered, or cannot be evaluated",
             "look at the expression",
         ),
-        Outcome.BEYOND_LIMIT: Remedy(
+        Outcome.BEYOND_DISCOVERY_LIMIT: Remedy(
             "the tag is valid, and older than the `discoveryLimit` newest ones", "raise the limit"
         ),
         Outcome.ARTIFACTS_MISSING: Remedy(
@@ -90,7 +90,7 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "two receivers share one URL, so nobody can say which was meant",
             "give one of them a Secret of its own",
         ),
-        Outcome.REFUSED_TEST: Remedy(
+        Outcome.TEST_REFUSED: Remedy(
             "the ticket that came with it was forged, expired, used before, or meant for another receiver or body; "
             "nothing was refreshed",
             "fire the test again",

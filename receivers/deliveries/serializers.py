@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from receivers.kargo.outcomes import tone
+from receivers.deliveries.outcomes import tone
 from receivers.models import Delivery, Refresh
 
 Json = dict[str, Any]

@@ -15,9 +15,10 @@ from django.db import models
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import delivery_log
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
-from receivers.models import DOCKER_HUBS, Delivery, Origin, ReceiverUrl, Refresh
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.models import DOCKER_HUBS, Delivery, Origin, Outcome, ReceiverUrl, Refresh
 
 # What lists show and no more: dictionaries, so that a template that asks for more gets nothing and no query.
 DELIVERY_COLUMNS: Final = (
@@ -33,7 +34,7 @@ REFRESHES_READ: Final = 20  # of a Warehouse: the last push, and the last one th
 
 # As `DOCKER_HUBS`, and to a good URL.
 _IS_PUSH: Final = (
-    f"AND origin = '{Origin.PUSH}' AND outcome NOT IN ('{Outcome.REFUSED_TEST}', '{Outcome.RETIRED_URL}')"
+    f"AND origin = '{Origin.PUSH}' AND outcome NOT IN ('{Outcome.TEST_REFUSED}', '{Outcome.RETIRED_URL}')"
 )
 
 ReceiverKey = tuple[str, str]
@@ -100,7 +101,7 @@ def push_to_freight(projects: Collection[str]) -> dict[str, float]:
     spans: dict[str, list[float]] = defaultdict(list)
     selection = (
         "SELECT id, project, requested_at, ended_at FROM receivers_refresh"
-        f" WHERE project = %s AND outcome = '{RefreshOutcome.FREIGHT}' AND ended_at IS NOT NULL"
+        f" WHERE project = %s AND outcome = '{RefreshOutcome.FREIGHT_CREATED}' AND ended_at IS NOT NULL"
         f" ORDER BY ended_at DESC LIMIT {FREIGHT_READ}"
     )
     for one in of_each(Refresh, selection, [(name,) for name in projects]):

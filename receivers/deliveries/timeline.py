@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.serializers import STEPS
-from receivers.kargo.outcomes import RefreshOutcome, Tone, tone
+from receivers.kargo.outcomes import RefreshOutcome
 from receivers.models import Delivery, Refresh
 
 WORDS: Final = {
@@ -114,7 +115,7 @@ def _waiting(refresh: Refresh, told: str) -> Step:
 
 
 def _word(refresh: Refresh, event: str) -> str:
-    if event == RefreshOutcome.FREIGHT:
+    if event == RefreshOutcome.FREIGHT_CREATED:
         return f"Freight {refresh.freight_alias or refresh.freight}".strip()
     return WORDS.get(event, event)
 

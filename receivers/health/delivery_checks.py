@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.health.finding import About, Finding, Severity
-from receivers.kargo.outcomes import Outcome, Tone, tone
+from receivers.models import Outcome
 
 FEWEST_BAD: Final = 3  # deliveries; one push gives five or six, but one that fails is no rate
 WARNING_SHARE: Final = 0.2

@@ -18,8 +18,7 @@ from receivers.health.delivery_checks import RetiredCalls
 from receivers.health.expected_webhooks import SPELLINGS
 from receivers.health.push_frequency import DAYS
 from receivers.health.warehouse_checks import MissedPushes
-from receivers.kargo.outcomes import Outcome
-from receivers.models import DOCKER_HUBS, UNDERSTOOD, Delivery, MissedPush, ReceiverUrl
+from receivers.models import DOCKER_HUBS, UNDERSTOOD, Delivery, MissedPush, Outcome, ReceiverUrl
 
 RECENT: Final = timedelta(days=1)
 RECENT_RETIRED: Final = timedelta(days=7)  # a repository that is pushed to once a week still shows

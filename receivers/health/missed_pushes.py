@@ -29,10 +29,9 @@ from receivers.health.expected_webhooks import announced, is_new, moves, spellin
 from receivers.health.log_queries import MOST_MISSED, PUSH_BEFORE, still_missed
 from receivers.health.subscription_checks import covered_projects
 from receivers.kargo.artifacts import Artifact, Freight, decode_freight
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, Resource, Warehouse
 from receivers.kargo.subscriptions import Subscription
-from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, storable
+from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, Outcome, storable
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +144,7 @@ def _has_arrived(project: str, artifact: Artifact, subscription: Subscription, a
     found = Delivery.objects.filter(UNDERSTOOD, repository__in=names, tag__in=tags, project__in=[project, ""])
     if moves(subscription):
         found = found.filter(received_at__gte=at - PUSH_BEFORE)
-    return found.exclude(origin=Origin.TEST).exclude(outcome=Outcome.REFUSED_TEST).exists()
+    return found.exclude(origin=Origin.TEST).exclude(outcome=Outcome.TEST_REFUSED).exists()
 
 
 def _was_called_for_something(project: str, at: datetime) -> bool:

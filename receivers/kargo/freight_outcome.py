@@ -45,11 +45,11 @@ def stand_of(request: Request, seen: Seen, place: Place) -> Stand:
     holding = [one for one in seen.freight if one.holds(push, digest)]
     made = newest_holding(request, holding, digest)
     if made is not None:
-        return Ended(RefreshOutcome.FREIGHT, told(made, push), made)
+        return Ended(RefreshOutcome.FREIGHT_CREATED, told(made, push), made)
     if warehouse.creation_policy == "Manual":
         tag = quoted(place.artifact.tag)
         text = f"{tag} was discovered; with the creation policy Manual somebody makes Freight of it"
-        return Ended(RefreshOutcome.MANUAL_POLICY, text)
+        return Ended(RefreshOutcome.MANUAL_CREATION_POLICY, text)
     if (refused := _why_no_freight(warehouse)) is not None:
         return refused
     stand = _behind_others(seen, place) if place.position > 0 and push.tag else None
@@ -74,7 +74,7 @@ def given_up(request: Request, lost: Lost, freight: Sequence[Freight]) -> Ended:
     """Return the end of a story that asking again did not help: Freight all the same, if there is some."""
     made = newest_holding(request, freight)
     if made is not None:
-        return Ended(RefreshOutcome.FREIGHT, told(made, request.push), made)
+        return Ended(RefreshOutcome.FREIGHT_CREATED, told(made, request.push), made)
     return Ended(lost.outcome, lost.reason, lost.freight)
 
 
@@ -138,10 +138,10 @@ def _newly_made(request: Request, seen: Seen, holding: Sequence[Freight]) -> Sta
     name = seen.warehouse.last_freight_id
     made = just_made(seen)
     if made is not None and made in holding:
-        return Ended(RefreshOutcome.FREIGHT, told(made, request.push), made)
+        return Ended(RefreshOutcome.FREIGHT_CREATED, told(made, request.push), made)
     if seen.last_freight_gone:
         text = f"Kargo made Freight {name}, which kargoweb may not read or which is gone"
-        return Ended(RefreshOutcome.FREIGHT, text)
+        return Ended(RefreshOutcome.FREIGHT_CREATED, text)
     if made is None:
         return Looking(Need.LAST_FREIGHT)
     text = f"Kargo made Freight {name}, which holds something else"

@@ -52,7 +52,7 @@ def step(request: Request, seen: Seen) -> Step:
         return Step(_not_discovered(request, warehouse), handled=True)
     made = just_made(seen) if fresh else None
     if made is not None and (artifact := made.holds(request.push)):
-        ended = Ended(RefreshOutcome.FREIGHT, told(made, request.push), made)
+        ended = Ended(RefreshOutcome.FREIGHT_CREATED, told(made, request.push), made)
         return Step(ended, handled=True, discovered=True, digest=artifact.digest)
     if seen.discovered is None:
         return Step(Looking(Need.ARTIFACTS), handled=True)
@@ -119,6 +119,6 @@ def _discovered(request: Request, seen: Seen, found: Sequence[Discovered], *, ce
     if not certain and (request.failure or discovery_failure(seen.warehouse)):
         return Step(_not_discovered(request, seen.warehouse), handled=True)
     if limit := beyond_limit(request.push, subscriptions, found):
-        return Step(Ended(RefreshOutcome.BEYOND_LIMIT, limit), handled=True)
+        return Step(Ended(RefreshOutcome.BEYOND_DISCOVERY_LIMIT, limit), handled=True)
     text = why_not_there(request.push, subscriptions, found)
     return Step(Lost(Cause.NOT_VISIBLE, RefreshOutcome.TAG_NOT_VISIBLE, text), handled=True)

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.deliveries.serializers import STEPS
 from receivers.deliveries.timeline import has_ended
 from receivers.deliveries.visibility import refreshes_of
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
+from receivers.kargo.outcomes import RefreshOutcome
 from receivers.management.console import Exit
-from receivers.models import Delivery, Refresh
+from receivers.models import Delivery, Outcome, Refresh
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the log; a person does not see the difference
 
@@ -94,4 +95,4 @@ def _of_refresh(refresh: Refresh) -> Iterator[Line]:
 def _event(refresh: Refresh, event: str) -> str:
     """Return what happened, with the name of the Freight that came of it."""
     name = refresh.freight_alias or refresh.freight
-    return f"{event} {name}" if event == RefreshOutcome.FREIGHT and name else event
+    return f"{event} {name}" if event == RefreshOutcome.FREIGHT_CREATED and name else event

@@ -10,8 +10,8 @@ from typing import Any, Final
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import QuerySet
 
-from receivers.kargo.outcomes import Outcome, RefreshState
-from receivers.models import Delivery, Refresh, Replica, UnknownCall
+from receivers.kargo.outcomes import RefreshState
+from receivers.models import Delivery, Outcome, Refresh, Replica, UnknownCall
 
 COUNTED: Final = 10_000  # rows; more is told as "more than"
 UNKNOWN_SHOWN: Final = 20  # sources of unknown calls, the latest first

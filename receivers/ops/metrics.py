@@ -65,7 +65,7 @@ class Metrics:
     def note_end(self, refresh: Refresh) -> None:
         """Count a refresh that has ended."""
         self._refreshes.labels(refresh.outcome).inc()
-        if refresh.outcome == RefreshOutcome.FREIGHT and refresh.requested_at and refresh.ended_at:
+        if refresh.outcome == RefreshOutcome.FREIGHT_CREATED and refresh.requested_at and refresh.ended_at:
             self._freight.observe(max(0.0, (refresh.ended_at - refresh.requested_at).total_seconds()))
 
     def text(self) -> bytes:

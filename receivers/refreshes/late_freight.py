@@ -36,7 +36,7 @@ STORIES: Final = 2_000  # that they are compared with, the newest ones
 WAITING: Final = 10_000  # pieces of Freight; more than come while the database is restarted
 WRITE_SECONDS: Final = 10.0  # for the database; what is not written by then is tried again
 
-_AS_GOOD_AS_IT_GETS: Final = ("", RefreshOutcome.FREIGHT, RefreshOutcome.ALREADY_CURRENT)
+_AS_GOOD_AS_IT_GETS: Final = ("", RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.ALREADY_CURRENT)
 _WIDE: Final = ("delivery__body", "delivery__headers", "delivery__verdicts")
 
 
@@ -85,7 +85,7 @@ class Corrector:
             )
             if made is not None:
                 text = f"Freight {made.alias or made.name} holds it, and came late"
-                end(row, RefreshOutcome.FREIGHT, text, made, now)
+                end(row, RefreshOutcome.FREIGHT_CREATED, text, made, now)
                 changed.append(row)
         if changed:
             then = partial(close_deliveries, {row.delivery_id for row in changed})

@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db import connection
 
 from receivers.deliveries.bulk_sql import update
-from receivers.kargo.outcomes import Outcome, RefreshState, summary
-from receivers.models import TEXT_LENGTH, Delivery, Refresh, storable
+from receivers.deliveries.outcomes import summary
+from receivers.kargo.outcomes import RefreshState
+from receivers.models import TEXT_LENGTH, Delivery, Outcome, Refresh, storable
 
 AT_ONCE: Final = 500  # deliveries in one query: every database takes that many values
 

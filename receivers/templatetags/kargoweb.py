@@ -14,10 +14,10 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
+from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.health.finding import Severity
 from receivers.kargo import quoting
 from receivers.kargo.matching import Result
-from receivers.kargo.outcomes import Tone, tone
 from receivers.web import durations
 from receivers.web.charts import Chart
 
@@ -65,7 +65,7 @@ def badge(tone: str, word: str) -> SafeString:
 @register.simple_tag
 def outcome_badge(outcome: str) -> SafeString:
     """Show an `Outcome` or a `RefreshOutcome`."""
-    return badge(tone(outcome), outcome)
+    return badge(tone(outcome), label(outcome))
 
 
 @register.simple_tag

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.quoting import visible
+from receivers.models import Outcome
 
 LONGEST_SHOWN: Final = (
     64 << 10

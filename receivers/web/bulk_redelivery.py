@@ -23,8 +23,8 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.deliveries import visibility
 from receivers.deliveries.filters import Filter, read_moment
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
-from receivers.kargo.outcomes import Tone, tone
 from receivers.models import Delivery, Origin
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm, read_form

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.kargo.outcomes import Tone
+from receivers.deliveries.outcomes import Tone
 
 COLUMN: Final = 4  # units from one column to the next; one unit of it is the gap
 HEIGHT: Final = 20  # units of the tallest column

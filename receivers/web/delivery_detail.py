@@ -15,8 +15,7 @@ from receivers.accounts.access import Action, allowed, may, page
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import Result
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery
+from receivers.models import Delivery, Outcome
 from receivers.web import live_fragments
 from receivers.web.body_preview import shown
 from receivers.web.delivery_summary import answered

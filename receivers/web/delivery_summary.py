@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from receivers.deliveries.remedies import remedy
-from receivers.kargo.outcomes import Outcome, RefreshOutcome
-from receivers.models import Delivery, Refresh
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.models import Delivery, Outcome, Refresh
 from receivers.web import durations
 
 
@@ -23,8 +23,8 @@ class Answered:
 def answered(delivery: Delivery, refreshes: Sequence[Refresh]) -> Answered:
     """Return what to tell first about a delivery."""
     known = remedy(delivery.outcome)
-    freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT]
-    if delivery.outcome == Outcome.FREIGHT and freight:
+    freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT_CREATED]
+    if delivery.outcome == Outcome.FREIGHT_CREATED and freight:
         return Answered(_freight(delivery, freight), "", "")
     worst = next((one for one in refreshes if one.outcome == delivery.outcome), None)
     why = worst.reason if worst and worst.reason else delivery.reason

@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from receivers.deliveries.filters import CLUSTER_WORDS, Filter, InvalidFilter, named_artifact
-from receivers.kargo.outcomes import Outcome, Tone
-from receivers.models import Origin
+from receivers.deliveries.outcomes import Tone
+from receivers.models import Origin, Outcome
 
 EVERY: Final = "every"
 """The parameter that asks for every delivery, where a push is otherwise shown once."""
@@ -20,7 +20,7 @@ TONES: Final = {
     Tone.GOOD: "As wished",
     Tone.PLAIN: "As configured",
 }
-_OUTCOMES: Final = tuple((one.value, one.value) for one in Outcome)
+_OUTCOMES: Final = tuple(Outcome.choices)
 _ORIGINS: Final = tuple((one, one) for one in Origin.values)
 
 

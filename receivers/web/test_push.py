@@ -16,9 +16,9 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import Filter
+from receivers.deliveries.outcomes import Tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import Result, Verdict
-from receivers.kargo.outcomes import Tone
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH
 from receivers.ops import runtime

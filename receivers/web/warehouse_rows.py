@@ -75,7 +75,7 @@ def _row(
     configs: Sequence[ReceiverConfig],
     findings: Sequence[FindingRow],
 ) -> WarehouseRow:
-    freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT]
+    freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT_CREATED]
     spans = [span for one in freight if (span := statistics.freight_seconds(one)) is not None]
     return WarehouseRow(
         name=warehouse.name,

@@ -23,10 +23,9 @@ from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.deliveries.spool import NotKept, Spool
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.push import Push
 from receivers.kargo.responses import Answer
-from receivers.models import Delivery, Origin, new_id, storable
+from receivers.models import Delivery, Origin, Outcome, new_id, storable
 from receivers.refreshes.rollup import close_deliveries
 from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Follower

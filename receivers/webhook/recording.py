@@ -15,10 +15,9 @@ from receivers.deliveries.redaction import redact, redact_headers
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.matching import Verdict
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.push import Push
 from receivers.kargo.responses import Answer
-from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Refresh, storable
+from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Outcome, Refresh, storable
 from receivers.refreshes.retries import note_attempt
 from receivers.refreshes.sender import Asked
 from receivers.webhook.url_registry import Former
@@ -114,7 +113,7 @@ def _named(collision: Collision) -> str:
 
 def refused_test(reason: str) -> End:
     """Return the end of a call whose ticket is not accepted, for this reason."""
-    return End(Outcome.REFUSED_TEST, responses.refused_test(reason), reason)
+    return End(Outcome.TEST_REFUSED, responses.refused_test(reason), reason)
 
 
 def owners(target: Target) -> list[tuple[str, str]]:

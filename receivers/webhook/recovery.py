@@ -12,8 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery, Origin
+from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.intake import Intake
 
 log = logging.getLogger(__name__)

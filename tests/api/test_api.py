@@ -11,8 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.deliveries import serializers
 from receivers.deliveries.querysets import delivery_log
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Audit, Origin
+from receivers.models import Audit, Origin, Outcome
 from tests.clusters import until
 from tests.deliveries.rows import delivery, some_name, store
 from tests.delivery_rows import ended, of_project, routed
@@ -45,7 +44,7 @@ def post(browser, path, **headers):
 class TestList:
     def test_it_has_the_filters_and_shapes_of_the_other_lists(self, signed_in, database):
         project = some_name()
-        rows = store(*(failed(project, n) for n in range(3)), failed(project, 9, outcome=Outcome.FREIGHT))
+        rows = store(*(failed(project, n) for n in range(3)), failed(project, 9, outcome=Outcome.FREIGHT_CREATED))
         browser = signed_in("viewer")
         first = get(browser, f"/api/deliveries?project={project}&outcome=bad&size=2")
         assert [one["id"] for one in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Audit, Delivery, Origin
+from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.browser.pages import PHONE, Visitor, assert_accessible, assert_fits
 from tests.clusters import until
 from tests.deliveries.rows import delivery, some_name, store
@@ -89,7 +88,7 @@ class TestLive:
             page.get_by_role("button", name="Pause").click()
             shown = Delivery.objects.filter(project=history).order_by("-received_at")[3]
             store(delivery(history, 3600, outcome=Outcome.FAILED))
-            Delivery.objects.filter(pk=shown.pk).update(outcome=Outcome.FREIGHT)
+            Delivery.objects.filter(pk=shown.pk).update(outcome=Outcome.FREIGHT_CREATED)
             expect(row(page, shown)).to_contain_text("Freight", timeout=SOON)
             expect(page.locator("tbody tr")).to_have_count(45)
 
@@ -103,7 +102,7 @@ class TestLive:
             focused = row(page, second).get_by_role("link").first
             expect(focused).to_be_focused()
             with page.expect_response(lambda answer: answer.status == 200 and "seen=" in answer.url):
-                Delivery.objects.filter(pk=first.pk).update(outcome=Outcome.FREIGHT)
+                Delivery.objects.filter(pk=first.pk).update(outcome=Outcome.FREIGHT_CREATED)
             expect(row(page, first)).to_be_visible()
             expect(focused).to_be_focused()
             page.evaluate("document.activeElement.blur()")

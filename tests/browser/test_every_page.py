@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from receivers.deliveries.redelivery import redeliver
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Origin
+from receivers.models import Origin, Outcome
 from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.delivery_rows import of_project
 from tests.worlds import Place

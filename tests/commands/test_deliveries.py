@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Refresh
+from receivers.models import Outcome, Refresh
 from tests.commands.running import run, run_alone
 from tests.deliveries.rows import delivery, some_name, store
 from tests.delivery_rows import ended, routed
@@ -24,7 +23,7 @@ class TestList:
         project, push = some_name(), uuid.uuid4()
         rows = store(
             delivery(project, 1, outcome=Outcome.NO_MATCH, status=200, reason="because"),
-            *(delivery(project, 2 + n, push_id=push, outcome=Outcome.FREIGHT) for n in range(3)),
+            *(delivery(project, 2 + n, push_id=push, outcome=Outcome.FREIGHT_CREATED) for n in range(3)),
         )
         heads, first, second = run("deliveries", "list", "--project", project).out.splitlines()
         assert heads.split()[:2] == ["ID", "RECEIVED"]
@@ -35,7 +34,7 @@ class TestList:
     def test_filters_and_cursors_as_json(self):
         project = some_name()
         rows = store(*(delivery(project, n, outcome=Outcome.FAILED) for n in range(3)))
-        store(delivery(project, 9, outcome=Outcome.FREIGHT))
+        store(delivery(project, 9, outcome=Outcome.FREIGHT_CREATED))
         options = ["deliveries", "list", "--project", project, "--outcome", "bad", "--limit", "2", "--json"]
         first = run(*options).json
         assert [one["id"] for one in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]
@@ -144,7 +143,7 @@ def test_a_script_gets_json_and_the_exit_code():
     (row,) = store(delivery(some_name(), outcome=Outcome.NO_MATCH))
     done = run_alone("manage.py", "deliveries", "follow", str(row.pk), "--json")
     assert done.code == 1
-    assert json.loads(done.out.splitlines()[-1])["outcome"] == "no match"
+    assert json.loads(done.out.splitlines()[-1])["outcome"] == "no_match"
 
 
 def test_a_log_that_cannot_be_read_is_one_line_and_3(tmp_path):

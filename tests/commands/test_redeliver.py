@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery, Origin, new_id
+from receivers.models import Delivery, Origin, Outcome, new_id
 from tests.clusters import until
 from tests.commands.running import run, run_alone
 from tests.deliveries.rows import delivery, some_name, store
@@ -97,12 +96,12 @@ def test_what_came_too_early_becomes_freight_when_it_is_sent_again(kargo, kargo_
         until("so is its Warehouse", lambda: b"refreshed 1" in product.post(place.path(), body).data)
         pk = product.post(place.path(), body).headers["X-Kargoweb-Delivery"]
         early = run_alone("manage.py", "deliveries", "follow", pk, "--json", **own)
-        assert (early.code, early.json_lines[-1]["outcome"]) == (1, "tag not visible")
+        assert (early.code, early.json_lines[-1]["outcome"]) == (1, "tag_not_visible")
 
         kargo.registry.put(repository, "2.0.0")
         done = run_alone("manage.py", "redeliver", pk, "--follow", "--json", **own)
         assert done.code == 0
-        assert done.json["deliveries"][0]["outcome"] in {"Freight", "already current"}
+        assert done.json["deliveries"][0]["outcome"] in {"freight_created", "already_current"}
 
         again = done.json["deliveries"][0]["delivery"]
         followed = run_alone("manage.py", "deliveries", "follow", again, "--json", **own)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from receivers.cluster.errors import NotFound
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, REFRESH_ANNOTATION, SECRETS
-from receivers.models import Delivery
+from receivers.models import Delivery, Outcome
 from tests.clusters import DemoCluster, until
 from tests.delivery_rows import ended
 from tests.product import Product

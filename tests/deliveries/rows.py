@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.predicates import MAY_BE_OPEN
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery
+from receivers.models import Delivery, Outcome
 
 START = timezone.now().replace(microsecond=0) - timedelta(
     days=1

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from receivers.deliveries.filters import Filter, InvalidFilter, named_artifact
-from receivers.kargo.outcomes import Outcome, Tone, tone
-from receivers.models import Origin
+from receivers.deliveries.outcomes import Tone, tone
+from receivers.models import Origin, Outcome
 
 PUSH = uuid.UUID(int=7)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ({"project": "cluster"}, Filter(project="")),
         ({"project": "-"}, Filter(project="")),
         ({"origin": "redelivery"}, Filter(origin=Origin.REDELIVERY)),
-        ({"outcome": "freight, No Match"}, Filter(outcomes=frozenset({Outcome.FREIGHT, Outcome.NO_MATCH}))),
+        ({"outcome": "freight, No Match"}, Filter(outcomes=frozenset({Outcome.FREIGHT_CREATED, Outcome.NO_MATCH}))),
         ({"outcome": "open"}, Filter(outcomes=frozenset({Outcome.PENDING, Outcome.REFRESHED}))),
         ({"status": "404"}, Filter(status=(404, 404))),
         ({"status": "5XX"}, Filter(status=(500, 599))),

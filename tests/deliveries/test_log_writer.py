@@ -20,8 +20,7 @@ from django.db import (
 from django.utils import timezone
 
 from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery, Refresh, new_id, storable
+from receivers.models import Delivery, Outcome, Refresh, new_id, storable
 from tests.clusters import until
 
 

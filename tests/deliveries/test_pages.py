@@ -13,10 +13,10 @@ from django.db import connection
 from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import Filter
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS, delivery_log
-from receivers.kargo.outcomes import Outcome, Tone, tone
-from receivers.models import Origin, Refresh
+from receivers.models import Origin, Outcome, Refresh
 from tests.deliveries.rows import START, delivery, some_name, store
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -79,7 +79,7 @@ def test_how_a_push_ended_is_how_its_last_delivery_did():
     project, push = some_name(), uuid.uuid4()
     store(
         delivery(project, 1, push_id=push, outcome=Outcome.FAILED),
-        delivery(project, 2, push_id=push, outcome=Outcome.FREIGHT),
+        delivery(project, 2, push_id=push, outcome=Outcome.FREIGHT_CREATED),
     )
     failed = Filter(project=project, outcomes=frozenset({Outcome.FAILED}))
     assert not delivery_log().page(failed).rows
@@ -119,7 +119,7 @@ def place(database):
     [
         {"receiver": "odd"},
         {"origin": "test"},
-        {"outcome": "tag not visible"},
+        {"outcome": "tag_not_visible"},
         {"outcome": "bad"},
         {"status": "207"},
         {"repository": "{project}/odd"},
@@ -163,7 +163,7 @@ def test_several_outcomes_are_merged_in_the_order_of_time():
     receiver = some_name()
     bad = [one for one in Outcome if tone(one) is Tone.BAD]
     rows = store(*(delivery("", n, receiver=receiver, outcome=bad[n * 5 % len(bad)]) for n in range(30)))
-    store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT))
+    store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT_CREATED))
     found = pages(Filter(outcomes=frozenset(bad), receiver=receiver), size=8)
     assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
 
@@ -205,7 +205,7 @@ def test_what_a_warehouse_was_asked_for_long_ago_is_found_by_looking_further():
     project = some_name()
     count = REFRESHES_LOOKED_AT + 150
     old_and_bad = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
-    fields = [old_and_bad if n < 40 else {"outcome": Outcome.FREIGHT} for n in range(count)]
+    fields = [old_and_bad if n < 40 else {"outcome": Outcome.FREIGHT_CREATED} for n in range(count)]
     rows = store(*(delivery(project, n, **more) for n, more in enumerate(fields)))
     keys = [delivery("", n).pk for n in range(count)]
     refreshes = [

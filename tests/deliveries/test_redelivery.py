@@ -13,10 +13,9 @@ from django.utils import timezone
 
 from receivers.deliveries.filters import Filter
 from receivers.deliveries.redelivery import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
-from receivers.models import Delivery, Origin
+from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.recovery import claim_pending
 from tests.clusters import until
 from tests.deliveries.rows import delivery, some_name, store
@@ -83,9 +82,9 @@ class TestOne:
     @pytest.mark.parametrize(
         ("fields", "sentence"),
         [
-            ({"kind": "github", "outcome": "unsupported kind", "body": b"{}"}, "does not speak github"),
+            ({"kind": "github", "outcome": "unsupported_kind", "body": b"{}"}, "does not speak github"),
             ({"outcome": "pending", "body": b"{}"}, "it is still being worked on"),
-            ({"outcome": "invalid body", "body": b""}, "nothing was kept of its body"),
+            ({"outcome": "invalid_body", "body": b""}, "nothing was kept of its body"),
         ],
         ids=["another kind", "not ended", "no body"],
     )
@@ -115,7 +114,7 @@ class TestMany:
             self.failed(project, 1),
             self.failed(project, 2, push_id=push),
             self.failed(project, 3, push_id=push),
-            self.failed(project, 4, outcome=Outcome.FREIGHT),
+            self.failed(project, 4, outcome=Outcome.FREIGHT_CREATED),
             self.failed(project, 5, outcome=Outcome.NOT_HANDLED),
         )
         batch = redeliver_all(Filter.parse({"project": project, **BAD}), "ada", rate=2)

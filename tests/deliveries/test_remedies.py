@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.remedies import REMEDIES, remedy
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, tone
+from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.quoting import visible
+from receivers.models import Outcome
 
 README = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
 

@@ -7,8 +7,7 @@ from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.spool import NotKept, Spool, SpoolReader
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery, new_id
+from receivers.models import Delivery, Outcome, new_id
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from receivers.deliveries import timeline
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone
-from receivers.models import Refresh
+from receivers.deliveries.outcomes import Tone
+from receivers.kargo.outcomes import RefreshOutcome
+from receivers.models import Outcome, Refresh
 from tests.deliveries.rows import START, delivery
 
 
@@ -44,8 +45,8 @@ def test_every_step_says_how_long_it_took_and_the_last_one_what_came_of_it():
         event(1.5, "lost", "it was swallowed"),
         event(3, "asked again", "it was swallowed", cause="discovery failed"),
         event(4, "discovered", "sha256:1234"),
-        event(6, "Freight", "Freight x holds it"),
-        outcome=RefreshOutcome.FREIGHT,
+        event(6, "freight_created", "Freight x holds it"),
+        outcome=RefreshOutcome.FREIGHT_CREATED,
         freight="f00",
         freight_alias="brave-bear",
         ended_at=START + timedelta(seconds=6),
@@ -102,9 +103,9 @@ def test_a_row_without_a_story_tells_what_its_times_tell():
     [
         (Outcome.PENDING, [], False),
         (Outcome.REFRESHED, [""], False),
-        (Outcome.FAILED, ["", "Freight"], False),
+        (Outcome.FAILED, ["", "freight_created"], False),
         (Outcome.NO_MATCH, [], True),
-        (Outcome.FREIGHT, ["Freight", "Freight"], True),
+        (Outcome.FREIGHT_CREATED, ["freight_created", "freight_created"], True),
     ],
 )
 def test_a_delivery_has_ended_when_all_its_refreshes_have(outcome, refreshes, ended):

@@ -18,9 +18,8 @@ from receivers.cluster.heartbeats import Heartbeats
 from receivers.health.finding import Finding
 from receivers.health.monitor import Health
 from receivers.health.secret_checks import SecretChecks
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
-from receivers.models import Delivery, MissedPush, Origin, ReceiverUrl, new_id
+from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, new_id
 from tests.clusters import ROOT, until
 from tests.contract.caches import mirrored
 from tests.delivery_rows import ended, routed
@@ -64,7 +63,7 @@ def found(health: Health, place: Place) -> dict[str, Finding]:
 
 def delivery(place: Place, *, days: float = 0, **fields: Any) -> Delivery:
     """Put a delivery on record that arrived some days ago."""
-    defaults = {"receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT, "project": place.name}
+    defaults = {"receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT_CREATED, "project": place.name}
     at = timezone.now() - timedelta(days=days)
     if fields.get("repository"):
         fields["push_id"] = new_id()
@@ -90,7 +89,7 @@ class TestReceivers:
         assert "receiver.silent" not in found(health, place)
 
     def test_one_whose_deliveries_end_badly(self, place, health):
-        for outcome in (Outcome.FREIGHT, *3 * [Outcome.NOT_HANDLED]):
+        for outcome in (Outcome.FREIGHT_CREATED, *3 * [Outcome.NOT_HANDLED]):
             delivery(place, outcome=outcome)
         delivery(place, outcome=Outcome.FAILED, days=2)
         delivery(place, outcome=Outcome.FAILED, origin=Origin.TEST)
@@ -123,7 +122,7 @@ class TestReceivers:
         gone: dict[str, Any] = {"outcome": Outcome.RETIRED_URL, "receiver": "former", "url_suffix": "abcdef"}
         delivery(place, origin=Origin.REDELIVERY, **gone)
         for _ in range(3):
-            delivery(place, outcome=Outcome.REFUSED_TEST)
+            delivery(place, outcome=Outcome.TEST_REFUSED)
         assert set(found(health, place)) >= {"receiver.no push yet"}
         assert not {"receiver.retired URL", "receiver.error rate"} & set(found(health, place))
 
@@ -209,7 +208,7 @@ class TestMissedPushes:
         "fields",
         [
             {"origin": Origin.TEST},
-            {"outcome": Outcome.REFUSED_TEST},
+            {"outcome": Outcome.TEST_REFUSED},
             {"project": "another"},
             {"repository": "acme/web"},
         ],

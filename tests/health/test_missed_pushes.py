@@ -13,9 +13,8 @@ from django.utils import timezone
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.health.missed_pushes import MissedPushWatch
 from receivers.kargo.artifacts import Freight
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
-from receivers.models import Delivery, MissedPush, Origin, new_id
+from receivers.models import Delivery, MissedPush, Origin, Outcome, new_id
 from tests.clusters import DemoCluster, until
 from tests.contract.caches import IMPATIENT, mirrored
 from tests.demo.kargo import Kargo, Warehouse, image
@@ -140,7 +139,7 @@ def stocked(
 def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: Any) -> Delivery:
     """Put a delivery on record."""
     defaults: dict[str, Any] = {
-        "project": warehouse.project, "receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT,
+        "project": warehouse.project, "receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT_CREATED,
         "repository": warehouse.repository, "tag": tag, "received_at": timezone.now() - ago, "push_id": new_id(),
     }  # fmt: skip
     return Delivery.objects.create(**(defaults | fields))
@@ -225,7 +224,7 @@ OTHERS = {
     "another repository": {"repository": "acme/web"},
     "another project's receiver": {"project": "another"},
     "a test": {"origin": Origin.TEST},
-    "a test that was refused": {"outcome": Outcome.REFUSED_TEST},
+    "a test that was refused": {"outcome": Outcome.TEST_REFUSED},
 }
 
 

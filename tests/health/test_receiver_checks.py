@@ -168,7 +168,7 @@ def test_no_finding_holds_the_digest():
         secret=SecretState.DIFFERS,
         sharers=("a/b",),
         retired=(RetiredCalls("abcdef", 3, NOON),),
-        outcomes={"not handled": 9},
+        outcomes={"not_handled": 9},
     )
     findings = [
         *found(facts).values(),
@@ -263,13 +263,13 @@ def test_a_receiver_that_was_never_called_is_a_note():
 
 RATES = [
     ({}, None),
-    ({"Freight": 10}, None),
-    ({"Freight": 1, "not handled": 2}, None),
-    ({"Freight": 13, "not handled": 3}, None),
-    ({"Freight": 12, "not handled": 3}, "warning"),
-    ({"Freight": 3, "not handled": 3}, "urgent"),
-    ({"no match": 100, "already current": 4}, None),
-    ({"retired URL": 50, "collision": 50, "Freight": 1}, None),
+    ({"freight_created": 10}, None),
+    ({"freight_created": 1, "not_handled": 2}, None),
+    ({"freight_created": 13, "not_handled": 3}, None),
+    ({"freight_created": 12, "not_handled": 3}, "warning"),
+    ({"freight_created": 3, "not_handled": 3}, "urgent"),
+    ({"no_match": 100, "already_current": 4}, None),
+    ({"retired_url": 50, "collision": 50, "freight_created": 1}, None),
     ({"pending": 3, "refreshed": 3, "failed": 2}, None),
 ]
 
@@ -281,6 +281,6 @@ def test_the_share_of_bad_outcomes(outcomes, severity):
 
 
 def test_the_error_rate_names_the_outcome_that_is_most_frequent():
-    outcomes = {"Freight": 2, "discovery failed": 3, "failed": 1}
+    outcomes = {"freight_created": 2, "discovery_failed": 3, "failed": 1}
     finding = found(ReceiverFacts(last_push=NOON, outcomes=outcomes))["receiver.error rate"]
     assert finding.reason == '4 of its last 6 deliveries ended badly, most often "discovery failed" (3).'

@@ -165,7 +165,7 @@ def test_handled_without_a_discovery_is_lost(
 def test_freight_that_holds_the_push_ends_it_without_a_look_at_the_tags() -> None:
     taken = step(request(), Seen(warehouse(CREATED, last_freight="f1")[0], (OLD, freight())))
     assert taken.stand == Ended(
-        RefreshOutcome.FREIGHT, "Freight alias-f1 holds example/repo:1.2.3", freight()
+        RefreshOutcome.FREIGHT_CREATED, "Freight alias-f1 holds example/repo:1.2.3", freight()
     )
     assert (taken.handled, taken.discovered, taken.digest) == (True, True, DIGEST)
 
@@ -187,7 +187,7 @@ def test_without_such_freight_the_tags_are_looked_at(given: str, there: tuple[Fr
 
 def test_freight_of_the_pushed_digest_counts_though_clocks_are_apart() -> None:
     a_moment_before = freight(created_at=PUSHED_AT - timedelta(seconds=2))
-    assert stand_of((EXISTS,), ("1.2.3",), (a_moment_before,)).outcome == RefreshOutcome.FREIGHT
+    assert stand_of((EXISTS,), ("1.2.3",), (a_moment_before,)).outcome == RefreshOutcome.FREIGHT_CREATED
 
 
 def test_freight_does_not_count_before_the_refresh_is_handled() -> None:
@@ -207,7 +207,7 @@ def stand_of(
 @pytest.mark.parametrize(
     ("given", "tags", "more", "outcome", "said"),
     [
-        ((), ("1.2.3",), {"freightCreationPolicy": "Manual"}, RefreshOutcome.MANUAL_POLICY, "Manual"),
+        ((), ("1.2.3",), {"freightCreationPolicy": "Manual"}, RefreshOutcome.MANUAL_CREATION_POLICY, "Manual"),
         (
             ("FreightCreationCriteriaSatisfied=False/CriteriaNotSatisfied",),
             ("1.2.3",),
@@ -230,12 +230,12 @@ def stand_of(
             "No commits",
         ),
         ((EXISTS,), ("1.2.4", "1.2.3"), {"all_freight": True}, RefreshOutcome.NOT_NEWEST, '"1.2.4"'),
-        ((), ("1.5.0", "1.4.0", "1.3.0"), {}, RefreshOutcome.BEYOND_LIMIT, '"1.3.0"'),
+        ((), ("1.5.0", "1.4.0", "1.3.0"), {}, RefreshOutcome.BEYOND_DISCOVERY_LIMIT, '"1.3.0"'),
         (
             (),
             ("b", "a", "Z"),
             {"image": {"imageSelectionStrategy": "Lexical"}},
-            RefreshOutcome.BEYOND_LIMIT,
+            RefreshOutcome.BEYOND_DISCOVERY_LIMIT,
             '"Z"',
         ),
         ((), (), {"image": {"constraint": "^2.0.0"}}, RefreshOutcome.NO_LONGER_SELECTED, "changed"),
@@ -243,7 +243,7 @@ def stand_of(
             (CREATED,),
             ("1.2.3",),
             {"last_freight": "f9", "last_freight_gone": True},
-            RefreshOutcome.FREIGHT,
+            RefreshOutcome.FREIGHT_CREATED,
             "f9",
         ),
     ],
@@ -297,7 +297,7 @@ def test_while_kargo_is_at_the_next_discovery_the_conditions_do_not_tell() -> No
 
 def test_new_freight_counts_whatever_the_clocks_say() -> None:
     stand = stand_of((CREATED,), ("1.2.3",), (OLD,), last_freight="old")
-    assert (stand.outcome, stand.freight) == (RefreshOutcome.FREIGHT, OLD)
+    assert (stand.outcome, stand.freight) == (RefreshOutcome.FREIGHT_CREATED, OLD)
 
 
 def test_freight_of_the_same_content_is_asked_for_once_more_and_then_believed() -> None:
@@ -317,7 +317,7 @@ def test_a_push_without_a_tag_is_content_with_what_there_is() -> None:
 
 def test_giving_up_finds_freight_that_came_meanwhile() -> None:
     lost = Lost(Cause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, "no answer")
-    assert given_up(request(), lost, (freight(),)).outcome == RefreshOutcome.FREIGHT
+    assert given_up(request(), lost, (freight(),)).outcome == RefreshOutcome.FREIGHT_CREATED
 
 
 @pytest.mark.parametrize(

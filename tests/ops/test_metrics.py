@@ -47,7 +47,7 @@ def test_answers_are_counted_by_code(telling, world):
 
 def test_refreshes_are_counted_by_how_they_end(telling, world):
     place = routed(telling, world, image("example/ends"))
-    name = ("kargoweb_refreshes_ended_total", "Warehouse deleted")
+    name = ("kargoweb_refreshes_ended_total", "warehouse_deleted")
     before = told(telling)[name]
     telling.post(place.path(), push_body("example/ends", "1.0.0"))
     until("it is followed", lambda: told(telling)["kargoweb_refreshes_followed", ""] > 0)

@@ -20,9 +20,8 @@ import pytest
 from demo.registry import IMAGE_INDEX
 from receivers.cluster.errors import ClusterError
 from receivers.kargo import semver
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
-from receivers.models import Delivery
+from receivers.models import Delivery, Outcome
 from tests.clusters import DemoCluster, until
 from tests.delivery_rows import ended
 from tests.demo.kargo import Kargo
@@ -55,7 +54,7 @@ class Kind:
 
 KINDS = (
     Kind("ordinary"),
-    Kind("manual", {"freightCreationPolicy": "Manual"}, Outcome.MANUAL_POLICY),
+    Kind("manual", {"freightCreationPolicy": "Manual"}, Outcome.MANUAL_CREATION_POLICY),
     Kind("picky", {"freightCreationCriteria": {"expression": "false"}}, Outcome.CRITERIA_NOT_MET),
     Kind("sharded", {"shard": "gone"}, Outcome.NOT_HANDLED, mishaps=False),
 )
@@ -210,7 +209,7 @@ def right_ends(target: Target, tag: str, tags: set[str], made: set[str], *, neve
     if target.kind.expected is not None:
         return {target.kind.expected}
     if tag in made:
-        return {Outcome.FREIGHT}
+        return {Outcome.FREIGHT_CREATED}
     newer = {other for other in tags if rank(other) > rank(tag)}
     return {Outcome.NOT_NEWEST} if newer else set()
 

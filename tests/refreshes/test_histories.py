@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter
 from receivers.kargo.artifacts import Artifact, Freight
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
-from receivers.models import Delivery, Refresh, Replica, new_id
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.models import Delivery, Outcome, Refresh, Replica, new_id
 from receivers.refreshes.history import LOST, MOST_EVENTS, NOT_REQUESTED, Followed, note_asked_again, tell
 from receivers.refreshes.late_freight import Corrector
 from receivers.refreshes.leases import Owner
@@ -82,8 +82,8 @@ class TestOwners:
 
     def test_it_learns_what_others_follow_by_now(self):
         mine, others = Owner(uuid.uuid4(), "test"), uuid.uuid4()
-        [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT))
-        rows = [story(row, owner=owner, outcome=RefreshOutcome.FREIGHT) for owner in (mine.id, others, None)]
+        [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT_CREATED))
+        rows = [story(row, owner=owner, outcome=RefreshOutcome.FREIGHT_CREATED) for owner in (mine.id, others, None)]
         for one in rows:
             one.save()
         assert mine.taken_by_others([one.pk for one in rows]) == {rows[1].pk}
@@ -103,7 +103,7 @@ class TestClosing:
         def end(refresh):
             with transaction.atomic():
                 ended = {
-                    "outcome": RefreshOutcome.FREIGHT,
+                    "outcome": RefreshOutcome.FREIGHT_CREATED,
                     "state": RefreshState.ENDED,
                     "ended_at": timezone.now(),
                 }
@@ -118,7 +118,7 @@ class TestClosing:
         for thread in threads:
             thread.join(20)
         row.refresh_from_db()
-        assert row.outcome == Outcome.FREIGHT
+        assert row.outcome == Outcome.FREIGHT_CREATED
         assert row.ended_at is not None
 
 
@@ -156,4 +156,4 @@ class TestCorrecting:
         pushes = [self.ended_in_vain(project, last, seconds) for seconds in (3600, 3601)]
         corrector.correct([self.made(project)])
         outcomes = [Refresh.objects.get(pk=one.pk).outcome for one in (earlier, *pushes)]
-        assert outcomes == [RefreshOutcome.TAG_NOT_VISIBLE, RefreshOutcome.FREIGHT, RefreshOutcome.FREIGHT]
+        assert outcomes == [RefreshOutcome.TAG_NOT_VISIBLE, RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.FREIGHT_CREATED]

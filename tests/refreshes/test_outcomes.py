@@ -20,13 +20,13 @@ def test_a_push_becomes_freight(shop):
     main = shop()
     digest = main.put("1.1.0")
     refresh = main.end_of(main.announce("1.1.0"))
-    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     [freight] = [one for one in main.freight if one["images"][0]["tag"] == "1.1.0"]
     assert (refresh.freight, refresh.freight_alias) == (freight["metadata"]["name"], freight["alias"])
     assert refresh.digest == digest
     assert refresh.state == RefreshState.ENDED
     assert refresh.requested_at <= refresh.handled_at <= refresh.discovered_at <= refresh.ended_at
-    assert events(refresh) == ["requested", "handled", "discovered", "Freight"]
+    assert events(refresh) == ["requested", "handled", "discovered", "freight_created"]
     assert refresh.attempts == 1
 
 
@@ -34,7 +34,7 @@ def test_a_tag_that_lags_is_asked_for_again_until_the_registry_lists_it(shop):
     main = shop()
     main.put("1.1.0", lag=0.6)
     refresh = main.end_of(main.announce("1.1.0"))
-    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert "asked again" in events(refresh)
     assert refresh.attempts > 1
 
@@ -51,7 +51,7 @@ def test_a_discovery_that_failed_once_and_was_swallowed_is_asked_for_again(shop)
     main = shop()
     main.behave("fail-discovery-once")
     refresh = main.end_of(main.push("1.1.0"))
-    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     [again] = [one for one in refresh.story if one["event"] == "asked again"]
     assert again["cause"] == "rate limited"
     assert "TOOMANYREQUESTS" in again["text"]
@@ -74,7 +74,7 @@ def test_a_dead_controller_ends_as_not_handled_and_freight_that_comes_late_corre
     assert refresh.outcome == RefreshOutcome.NOT_HANDLED
     assert refresh.attempts == 3
     main.behave(None)
-    until("it is corrected", lambda: main.end_of(delivery).outcome == RefreshOutcome.FREIGHT)
+    until("it is corrected", lambda: main.end_of(delivery).outcome == RefreshOutcome.FREIGHT_CREATED)
     assert main.end_of(delivery).freight
 
 
@@ -89,14 +89,14 @@ def test_slow_discovery_is_waited_for(shop):
     main = shop()
     main.behave("slow=2.5")
     refresh = main.end_of(main.push("1.1.0"))
-    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.attempts == 1
 
 
 def test_a_manual_policy_ends_the_story_at_discovery(shop):
     main = shop(freightCreationPolicy="Manual")
     refresh = main.end_of(main.push("1.1.0"))
-    assert refresh.outcome == RefreshOutcome.MANUAL_POLICY
+    assert refresh.outcome == RefreshOutcome.MANUAL_CREATION_POLICY
     assert refresh.digest
 
 
@@ -117,7 +117,7 @@ def test_criteria_that_cannot_be_evaluated_are_told(shop):
 def test_a_tag_beyond_the_discovery_limit_is_told_at_once(shop):
     main = shop(tags=("1.0.0", "2.0.0", "3.0.0"), image_fields={"discoveryLimit": 2})
     refresh = main.end_of(main.push("1.5.0"))
-    assert refresh.outcome == RefreshOutcome.BEYOND_LIMIT
+    assert refresh.outcome == RefreshOutcome.BEYOND_DISCOVERY_LIMIT
     assert refresh.attempts == 1
     assert '"2.0.0"' in refresh.reason
 
@@ -158,4 +158,4 @@ def test_a_push_without_a_tag_is_followed_too(shop):
     main = shop()
     main.put("1.1.0")
     refresh = main.end_of(main.announce(None))
-    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED

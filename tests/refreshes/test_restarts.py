@@ -47,7 +47,7 @@ def test_a_process_that_was_killed_finds_its_stories_again(main: Shop, own: Prod
     )
     own.start()
     refresh = main.end_of(delivery)
-    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.owner == owner
 
 
@@ -62,7 +62,7 @@ def test_freight_that_came_while_nobody_was_there_corrects_what_had_ended(main: 
     main.behave(None)
     until("there is Freight", lambda: any(one["images"][0]["tag"] == "1.1.0" for one in main.freight))
     own.start()
-    until("it is corrected", lambda: delivery.refreshes.get().outcome == RefreshOutcome.FREIGHT)
+    until("it is corrected", lambda: delivery.refreshes.get().outcome == RefreshOutcome.FREIGHT_CREATED)
 
 
 def test_another_replica_takes_over_when_one_dies(main: Shop, own: Product, following_product: Product):
@@ -75,7 +75,7 @@ def test_another_replica_takes_over_when_one_dies(main: Shop, own: Product, foll
     Replica.objects.filter(pk=owner).delete()
     main.behave(None)
     refresh = main.end_of(delivery)
-    assert refresh.outcome == RefreshOutcome.FREIGHT
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.owner != owner
     own.start()  # for its orderly end
 
@@ -84,7 +84,7 @@ def test_a_story_goes_on_after_all_watches_were_dropped_and_their_history_is_gon
     main.behave("slow=1")
     delivery = main.push("1.1.0")
     kargo_cluster.faults(expireWatches=True)
-    assert main.end_of(delivery).outcome == RefreshOutcome.FREIGHT
+    assert main.end_of(delivery).outcome == RefreshOutcome.FREIGHT_CREATED
     kargo_cluster.faults()
 
 
@@ -97,4 +97,4 @@ def test_an_api_server_that_is_away_is_no_reason_to_say_that_nobody_answered(dat
         kargo_cluster.stop()
         time.sleep(4)  # longer than anybody waits for a controller here
         kargo_cluster.start()
-        assert main.end_of(delivery).outcome == RefreshOutcome.FREIGHT
+        assert main.end_of(delivery).outcome == RefreshOutcome.FREIGHT_CREATED

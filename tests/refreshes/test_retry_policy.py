@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, Tone, summary, tone
+from receivers.deliveries.outcomes import Tone, summary, tone
+from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.progress_types import Cause, Patience
+from receivers.models import Outcome
 from receivers.refreshes.retry_policy import MOST_AGAIN, Schedule
 
 SCHEDULE = Schedule(lag_delays=(1.0, 2.0), discovery_delays=(3.0,), rate_limit_delays=(60.0,))
@@ -42,11 +44,11 @@ def test_a_controller_is_waited_for_twice_as_long_every_time() -> None:
     ("outcomes", "wanted"),
     [
         ([], None),
-        (["Freight", ""], None),
-        (["Freight", "Freight"], Outcome.FREIGHT),
-        (["Freight", "already current"], Outcome.ALREADY_CURRENT),
-        (["Freight", "not handled", "not the newest"], Outcome.NOT_HANDLED),
-        (["discovery failed", "not requested"], Outcome.NOT_REQUESTED),
+        (["freight_created", ""], None),
+        (["freight_created", "freight_created"], Outcome.FREIGHT_CREATED),
+        (["freight_created", "already_current"], Outcome.ALREADY_CURRENT),
+        (["freight_created", "not_handled", "not_newest"], Outcome.NOT_HANDLED),
+        (["discovery_failed", "not_requested"], Outcome.NOT_REQUESTED),
     ],
 )
 def test_a_delivery_is_what_its_refresh_is_that_needs_somebody_most(
@@ -58,6 +60,6 @@ def test_a_delivery_is_what_its_refresh_is_that_needs_somebody_most(
 def test_every_outcome_of_a_refresh_is_one_of_a_delivery_and_has_a_tone() -> None:
     assert {one.value for one in RefreshOutcome} <= {one.value for one in Outcome}
     assert {one for one in Outcome if tone(one) is Tone.OPEN} == {Outcome.PENDING, Outcome.REFRESHED}
-    assert tone(RefreshOutcome.FREIGHT) is Tone.GOOD
+    assert tone(RefreshOutcome.FREIGHT_CREATED) is Tone.GOOD
     assert tone(Outcome.NOT_HANDLED) is Tone.BAD
     assert tone(Outcome.NO_MATCH) is Tone.PLAIN

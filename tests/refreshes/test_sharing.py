@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from receivers.kargo.outcomes import Outcome, RefreshOutcome
+from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import REFRESH_ANNOTATION
-from receivers.models import Delivery, Refresh
+from receivers.models import Delivery, Outcome, Refresh
 from tests.clusters import until
 from tests.refreshes.shop import Shop, events
 
@@ -42,8 +42,8 @@ def test_pushes_that_wait_for_a_lagging_registry_share_what_is_asked_again(shop,
     with ThreadPoolExecutor(8) as pool:
         deliveries = list(pool.map(announce, tags))
     outcomes = [main.end_of(delivery).outcome for delivery in deliveries]
-    assert set(outcomes) <= {RefreshOutcome.FREIGHT, RefreshOutcome.NOT_NEWEST}
-    assert outcomes[-1] == RefreshOutcome.FREIGHT
+    assert set(outcomes) <= {RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.NOT_NEWEST}
+    assert outcomes[-1] == RefreshOutcome.FREIGHT_CREATED
     assert patches_of(main, kargo_cluster) - before <= 2 * PUSHES
     again = {
         one["at"]
@@ -60,7 +60,7 @@ def test_deliveries_of_one_push_all_end_as_its_freight(shop):
     pushed_at = int(time.time())
     deliveries = [main.announce("1.1.0", pushed_at=pushed_at) for _ in range(6)]
     ends = [main.end_of(delivery) for delivery in deliveries]
-    assert {one.outcome for one in ends} == {RefreshOutcome.FREIGHT}
+    assert {one.outcome for one in ends} == {RefreshOutcome.FREIGHT_CREATED}
     assert len({one.freight for one in ends}) == 1
 
 
@@ -68,12 +68,12 @@ def test_a_delivery_for_two_warehouses_ends_with_the_last_of_them(shop):
     main = shop()
     main.second_warehouse("other", freightCreationPolicy="Manual")
     delivery = main.push("1.1.0")
-    ended = Delivery.objects.filter(pk=delivery.pk, outcome=Outcome.MANUAL_POLICY)
+    ended = Delivery.objects.filter(pk=delivery.pk, outcome=Outcome.MANUAL_CREATION_POLICY)
     until("it needs somebody for the second", ended.exists)
     outcomes = (
         Refresh.objects.filter(delivery=delivery).order_by("warehouse").values_list("outcome", flat=True)
     )
-    assert list(outcomes) == [RefreshOutcome.FREIGHT, RefreshOutcome.MANUAL_POLICY]
+    assert list(outcomes) == [RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.MANUAL_CREATION_POLICY]
 
 
 def test_a_push_follows_the_refresh_of_a_later_one(shop):
@@ -81,7 +81,7 @@ def test_a_push_follows_the_refresh_of_a_later_one(shop):
     main.behave("slow=1")
     first = main.push("1.1.0")
     second = main.push("1.2.0")
-    assert main.end_of(second).outcome == RefreshOutcome.FREIGHT
+    assert main.end_of(second).outcome == RefreshOutcome.FREIGHT_CREATED
     refresh = main.end_of(first)
-    assert refresh.outcome in {RefreshOutcome.FREIGHT, RefreshOutcome.NOT_NEWEST}
+    assert refresh.outcome in {RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.NOT_NEWEST}
     assert "asked again" not in events(refresh)

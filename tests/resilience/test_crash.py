@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 import urllib3
 
-from receivers.kargo.outcomes import Outcome, RefreshState
+from receivers.kargo.outcomes import RefreshState
 from receivers.kargo.times import parse_time
-from receivers.models import Delivery, Refresh
+from receivers.models import Delivery, Outcome, Refresh
 from tests.clusters import until
 from tests.delivery_rows import of_project, routed
 from tests.product import Product

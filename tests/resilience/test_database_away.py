@@ -7,8 +7,8 @@ import time
 import pytest
 from django.db import connection
 
-from receivers.kargo.outcomes import Outcome, RefreshState
-from receivers.models import Delivery, new_id
+from receivers.kargo.outcomes import RefreshState
+from receivers.models import Delivery, Outcome, new_id
 from tests.clusters import until
 from tests.delivery_rows import of_project, routed
 from tests.product import Product

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
-from receivers.models import Delivery
+from receivers.models import Delivery, Outcome
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
 from tests.product import Product

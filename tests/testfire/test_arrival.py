@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Delivery, Origin, new_id
+from receivers.models import Delivery, Origin, Outcome, new_id
 from receivers.webhook.test_tokens import VALID_SECONDS, Ticket, issue
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
@@ -72,7 +71,7 @@ def assert_refused(product, place, answer, reason):
     assert answer.status == 403
     assert answer.json() == {"error": f"test refused: {reason}"}
     delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-    assert (delivery.outcome, delivery.reason) == (Outcome.REFUSED_TEST, reason)
+    assert (delivery.outcome, delivery.reason) == (Outcome.TEST_REFUSED, reason)
     assert (delivery.origin, delivery.actor) == (Origin.PUSH, "")
     assert delivery.ended_at
     assert not delivery.refreshes.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome
+from receivers.models import Outcome
 from receivers.web.body_preview import BYTES_SHOWN, LONGEST_SHOWN, shown
 
 

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Audit, Delivery, Origin
+from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.clusters import until
 from tests.deliveries.rows import delivery, some_name, store
 from tests.delivery_rows import of_project, routed
@@ -41,7 +40,7 @@ def test_it_says_what_would_be_sent_before_anything_is(signed_in, project):
         failed(project),
         failed(project, 1),
         failed(project, 2, body=b""),
-        failed(project, 3, outcome=Outcome.FREIGHT),
+        failed(project, 3, outcome=Outcome.FREIGHT_CREATED),
     )
     text = text_of(signed_in("operator").open(f"/deliveries/redeliver?project={project}"))
     assert "3 deliveries will be sent again, the oldest first" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receivers.kargo.outcomes import Tone
+from receivers.deliveries.outcomes import Tone
 from receivers.web.charts import COLUMN, HEIGHT, stacked
 
 

@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from receivers.deliveries.visibility import REFRESHES_TOLD
-from receivers.kargo.outcomes import Outcome, RefreshOutcome, RefreshState
+from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.responses import MAX_BODY
-from receivers.models import Audit, Delivery, Origin, Refresh
+from receivers.models import Audit, Delivery, Origin, Outcome, Refresh
 from receivers.ops import runtime
 from tests.deliveries.rows import START, delivery, some_name, store
 from tests.delivery_rows import ended, of_project, routed
@@ -61,8 +61,8 @@ class TestAnswer:
         assert "What to do: Compare the subscription's repository and constraint" in answer
 
     def test_freight_is_told_with_its_name_and_how_long_it_took(self, signed_in, database):
-        [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT, warehouses=1))
-        told = {"outcome": RefreshOutcome.FREIGHT, "freight": "f00", "freight_alias": "brave-bear"}
+        [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT_CREATED, warehouses=1))
+        told = {"outcome": RefreshOutcome.FREIGHT_CREATED, "freight": "f00", "freight_alias": "brave-bear"}
         digest = {"at": START.isoformat(), "event": "discovered", "text": "sha256:" + "1" * 64}
         story(row, **told, story=[digest]).save()
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
@@ -83,8 +83,8 @@ class TestAnswer:
         story(row, **OPEN).save()
         browser, address = signed_in("viewer"), f"/deliveries/{row.pk}"
         before = SEEN_FIELD.findall(browser.open(address))[0]
-        Refresh.objects.filter(delivery=row).update(outcome=RefreshOutcome.FREIGHT, ended_at=START)
-        Delivery.objects.filter(pk=row.pk).update(outcome=Outcome.FREIGHT)
+        Refresh.objects.filter(delivery=row).update(outcome=RefreshOutcome.FREIGHT_CREATED, ended_at=START)
+        Delivery.objects.filter(pk=row.pk).update(outcome=Outcome.FREIGHT_CREATED)
         part = browser.part(f"{address}?seen={before}", "story")
         assert (browser.status, "It became Freight" in part) == (286, True)
         # HTMX may have asked once more meanwhile: with 286 it would show the nothing that it gets.
@@ -93,7 +93,7 @@ class TestAnswer:
 
     def test_every_warehouse_has_its_own_line(self, signed_in, database):
         [row] = store(delivery(some_name(), outcome=Outcome.NOT_HANDLED, reason="no answer", warehouses=2))
-        story(row, warehouse="one", outcome=RefreshOutcome.FREIGHT, freight_alias="brave-bear").save()
+        story(row, warehouse="one", outcome=RefreshOutcome.FREIGHT_CREATED, freight_alias="brave-bear").save()
         story(
             row, warehouse="two", outcome=RefreshOutcome.NOT_HANDLED, reason="shard 7 does not answer"
         ).save()
@@ -106,9 +106,9 @@ class TestAnswer:
 
     def test_more_warehouses_than_are_told_are_counted(self, signed_in, database):
         count = REFRESHES_TOLD + 3
-        [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT, warehouses=count))
+        [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT_CREATED, warehouses=count))
         Refresh.objects.bulk_create(
-            story(row, warehouse=f"w-{n}", outcome=RefreshOutcome.FREIGHT) for n in range(count)
+            story(row, warehouse=f"w-{n}", outcome=RefreshOutcome.FREIGHT_CREATED) for n in range(count)
         )
         assert "… and 3 more Warehouses." in text_of(signed_in("viewer").open(f"/deliveries/{row.pk}"))
 
@@ -177,7 +177,7 @@ class TestLinks:
 
     def test_the_deliveries_of_one_push_know_each_other(self, signed_in, database):
         project, push = some_name(), uuid.uuid4()
-        one, two = store(*(delivery(project, n, outcome=Outcome.FREIGHT, push_id=push) for n in range(2)))
+        one, two = store(*(delivery(project, n, outcome=Outcome.FREIGHT_CREATED, push_id=push) for n in range(2)))
         page = signed_in("viewer").open(f"/deliveries/{one.pk}")
         assert f'href="/deliveries/{two.pk}"' in page
         assert f"push={push}" in page
@@ -281,12 +281,12 @@ def test_more_of_everything_takes_no_more_queries(inside, database):
 
     project, push = some_name(), uuid.uuid4()
     small, large = store(
-        delivery(project, outcome=Outcome.FREIGHT),
-        delivery(project, 1, outcome=Outcome.FREIGHT, push_id=push),
+        delivery(project, outcome=Outcome.FREIGHT_CREATED),
+        delivery(project, 1, outcome=Outcome.FREIGHT_CREATED, push_id=push),
     )
     Refresh.objects.bulk_create(
-        story(large, warehouse=f"w-{n}", outcome=RefreshOutcome.FREIGHT) for n in range(20)
+        story(large, warehouse=f"w-{n}", outcome=RefreshOutcome.FREIGHT_CREATED) for n in range(20)
     )
-    store(*(delivery(project, 2 + n, outcome=Outcome.FREIGHT, push_id=push) for n in range(20)))
-    store(*(delivery(project, 30 + n, outcome=Outcome.FREIGHT, original=large) for n in range(20)))
+    store(*(delivery(project, 2 + n, outcome=Outcome.FREIGHT_CREATED, push_id=push) for n in range(20)))
+    store(*(delivery(project, 30 + n, outcome=Outcome.FREIGHT_CREATED, original=large) for n in range(20)))
     assert queries(large.pk) == queries(small.pk) <= 8

@@ -11,8 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Origin
+from receivers.models import Origin, Outcome
 from receivers.ops import runtime
 from tests.deliveries.rows import delivery, some_name, store
 
@@ -24,7 +23,7 @@ def rows(page: str) -> list[str]:
 
 
 def good(project, seconds=0.0, **fields):
-    return delivery(project, seconds, **({"outcome": Outcome.FREIGHT, "status": 200} | fields))
+    return delivery(project, seconds, **({"outcome": Outcome.FREIGHT_CREATED, "status": 200} | fields))
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ class TestRows:
             "redelivery",
             ">200<",
             'data-tone="bad"',
-            "not handled",
+            "not_handled",
             "because so",
             ">3<",
             "12 ms",

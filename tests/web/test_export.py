@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome
+from receivers.models import Outcome
 from receivers.web import export
 from receivers.web.export import COLUMNS
 from tests.deliveries.rows import delivery, some_name, store
@@ -25,7 +25,7 @@ def failed(project, seconds=0.0, **fields):
 
 def test_both_files_have_what_is_filtered_newest_first(signed_in, project):
     stored = store(
-        *(failed(project, n, tag=f"1.0.{n}") for n in range(3)), failed(project, 9, outcome="Freight")
+        *(failed(project, n, tag=f"1.0.{n}") for n in range(3)), failed(project, 9, outcome="freight_created")
     )
     wanted = [str(one.pk) for one in reversed(stored[:3])]
     browser = signed_in("viewer")

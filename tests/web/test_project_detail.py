@@ -9,9 +9,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers.kargo.outcomes import Outcome
 from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, PublishedUrl
-from receivers.models import Audit, Delivery, Origin
+from receivers.models import Audit, Delivery, Origin, Outcome
 from receivers.web.receiver_rows import masked
 from tests.clusters import until
 from tests.deliveries.rows import delivery, store
@@ -177,7 +176,7 @@ def test_a_test_is_no_first_push(signed_in, product, world):
     store(delivery(place.name, origin=Origin.TEST, outcome=Outcome.DRY_RUN))
     page = signed_in("viewer").open(f"/projects/{place.name}")
     assert "waiting for the first push" in page
-    store(delivery(place.name, outcome=Outcome.FREIGHT))
+    store(delivery(place.name, outcome=Outcome.FREIGHT_CREATED))
     page = signed_in("viewer").open(f"/projects/{place.name}")
     assert "waiting for the first push" not in page
 

@@ -8,8 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receivers.kargo.outcomes import Outcome
-from receivers.models import Audit, Delivery, Origin
+from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.cluster.servers import serving
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
@@ -213,7 +212,7 @@ def test_a_kargoweb_with_another_key_says_that_it_does_not_know_us(signed_in, pr
         page = fire(signed_in("operator"), place, way="outside")
     assert "with another secret key" in page
     assert not fired_at(place).exists()
-    refused = Delivery.objects.get(project=place.name, outcome=Outcome.REFUSED_TEST)
+    refused = Delivery.objects.get(project=place.name, outcome=Outcome.TEST_REFUSED)
     assert str(refused.pk) in page
 
 

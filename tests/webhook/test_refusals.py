@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome
+from receivers.models import Outcome
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
 from tests.worlds import image, push_body

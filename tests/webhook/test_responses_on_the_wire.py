@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from receivers.kargo.outcomes import Outcome
+from receivers.models import Outcome
 from tests.delivery_rows import ended, routed
 from tests.worlds import image, push_body
 
