@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from receivers.accounts import audit
 from receivers.accounts.access import Access, Action, access_of, allowed
 from receivers.deliveries import serializers, visibility
-from receivers.deliveries.filters import CLUSTER_WORDS, Filter, InvalidFilter
+from receivers.deliveries.filters import CLUSTER_WORDS, DeliveryFilter, InvalidFilter
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
@@ -91,7 +91,7 @@ class Deliveries(Api):
         """Return a page of the list, newest first."""
         access, given = self.access(request), request.query_params
         try:
-            wanted = visibility.limited(Filter.parse(given), access)
+            wanted = visibility.limited(DeliveryFilter.parse(given), access)
             found = delivery_log().page(
                 wanted,
                 after=given.get("after", ""),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.pagination import Position
 from receivers.deliveries.predicates import refreshes
 from receivers.models import Delivery
@@ -27,24 +27,24 @@ NEWEST_FIRST: Final = ("-received_at", "-id")
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class ScanResult:
     """What walking down one index found; `floor` is where it stopped because it had looked at enough."""
 
     found: tuple[Position, ...]
     floor: datetime | None
 
 
-def walk(candidates: QuerySet[Delivery], sieve: Q, enough: int, most: int) -> Walk:
+def walk(candidates: QuerySet[Delivery], sieve: Q, enough: int, most: int) -> ScanResult:
     """Walk down `candidates` in the order of time until `enough` pass the sieve, or `most` were looked at."""
     # By time alone, so that the index has all that is asked for. Several of one microsecond all belong above the floor.
     beyond = candidates.order_by("-received_at").values_list("received_at", flat=True)[most : most + 1]
     floor = next(iter(beyond), None)
     within = candidates if floor is None else candidates.filter(received_at__gte=floor)
     found = within.filter(sieve).order_by(*NEWEST_FIRST).values_list("received_at", "id")[:enough]
-    return Walk(tuple(Position(*one) for one in found), floor)
+    return ScanResult(tuple(Position(*one) for one in found), floor)
 
 
-def walk_refreshes(wanted: Filter, candidates: QuerySet[Delivery], enough: int) -> Walk:
+def walk_refreshes(wanted: DeliveryFilter, candidates: QuerySet[Delivery], enough: int) -> ScanResult:
     """Look at the deliveries for which the filter's Warehouse was asked, the last `REFRESHES_LOOKED_AT` times.
 
     The walk has a floor if it was asked more often than that; what came before is for `walk` to find. Not by one
@@ -57,7 +57,7 @@ def walk_refreshes(wanted: Filter, candidates: QuerySet[Delivery], enough: int) 
         rows = candidates.filter(pk__in=[delivery for _, delivery in some]).values_list("received_at", "id")
         found = sorted({*found, *(Position(*one) for one in rows)}, reverse=True)
         if len(some) < portion:
-            return Walk(tuple(found[:enough]), None)
+            return ScanResult(tuple(found[:enough]), None)
         last, _ = some[-1]
         # Its id tells when it was made. What was asked before cannot be for a delivery that came after.
         floor = _after_making(last)
@@ -65,7 +65,7 @@ def walk_refreshes(wanted: Filter, candidates: QuerySet[Delivery], enough: int) 
         if len(above) >= enough:
             break
         asked = asked.filter(id__lt=last)
-    return Walk(tuple(above[:enough]), floor)
+    return ScanResult(tuple(above[:enough]), floor)
 
 
 def _after_making(key: UUID) -> datetime:

@@ -14,7 +14,7 @@ REMEMBERED: Final = 10_000
 """Pushes without a time that are kept in memory: more than come within a minute, some MB. The oldest are forgotten."""
 
 
-class Grouping:
+class PushDeduplicator:
     """Gives deliveries the id of the push that they announce. Safe to call from any thread."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ class InvalidFilter(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class DeliveryFilter:
     """Which deliveries to show. A field that is None (or empty, for `outcomes`, and texts) filters nothing.
 
     `project` is "" for the cluster receivers. `outcomes` are any of these. `status` is the lowest and the highest
@@ -61,7 +61,7 @@ class Filter:
     seen: frozenset[str] | None = None
 
     @classmethod
-    def parse(cls, values: Mapping[str, str], now: datetime | None = None) -> Filter:
+    def parse(cls, values: Mapping[str, str], now: datetime | None = None) -> DeliveryFilter:
         """Read a filter from strings by field name, such as `request.GET`. What is blank or unknown filters nothing.
 
         `outcome` (not `outcomes`) takes outcomes and tones ("bad") separated by commas; `status` takes 404 or 4xx;

@@ -44,7 +44,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DeliveryPage:
     """A part of the list, newest first.
 
     `rows` come without the columns in `querysets.WIDE` and with `repeats`: how many deliveries announce the same

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.models import Outcome, Refresh
 
 SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")
@@ -20,7 +20,7 @@ MAY_BE_OPEN: Final = frozenset({Outcome.PENDING, Outcome.REFRESHED, Outcome.FAIL
 """Outcomes of deliveries that may not have ended."""
 
 
-def in_time(wanted: Filter) -> Q:
+def in_time(wanted: DeliveryFilter) -> Q:
     """Return the condition that a delivery came within the filter's time."""
     since = Q(received_at__gte=wanted.since) if wanted.since else Q()
     return since & Q(received_at__lte=wanted.until) if wanted.until else since
@@ -31,12 +31,12 @@ def of_outcome(outcome: Outcome) -> Q:
     return Q(outcome=outcome) if outcome in MAY_BE_OPEN else Q(outcome=outcome, ended_at__isnull=False)
 
 
-def sieve(wanted: Filter) -> Q:
+def sieve(wanted: DeliveryFilter) -> Q:
     """Return all that a delivery is held against. The branch is among it, which costs next to nothing."""
     return beside_warehouse(wanted) & _asked(wanted) if wanted.warehouse else beside_warehouse(wanted)
 
 
-def beside_warehouse(wanted: Filter) -> Q:
+def beside_warehouse(wanted: DeliveryFilter) -> Q:
     """Return all of it but the Warehouse, for deliveries of which it is known."""
     exact = ("receiver", "origin", "repository", "tag")
     rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
@@ -60,7 +60,7 @@ def _holds(text: str) -> Q:
     return found | Q(repository__iendswith=repository, tag__istartswith=tag) if colon else found
 
 
-def _asked(wanted: Filter) -> Q:
+def _asked(wanted: DeliveryFilter) -> Q:
     """Return the condition that the Warehouse was asked to refresh for a delivery, of which the index is by delivery.
 
     Where the project is named it is compared as one text with the Warehouse: by itself SQLite would look through all
@@ -74,20 +74,20 @@ def _asked(wanted: Filter) -> Q:
     return Q(Exists(found.filter(warehouse=name)))
 
 
-def is_of_one_warehouse(wanted: Filter) -> bool:
+def is_of_one_warehouse(wanted: DeliveryFilter) -> bool:
     """Say whether the filter's Warehouse is what tells most: its refreshes have an index, in the order of time."""
     of_one_tag = wanted.repository and wanted.tag
     return bool(wanted.warehouse and project_of_warehouse(wanted) and not of_one_tag)
 
 
-def refreshes(wanted: Filter) -> models.QuerySet[Refresh]:
+def refreshes(wanted: DeliveryFilter) -> models.QuerySet[Refresh]:
     """Return the refreshes of the Warehouse, or of those of this name in any project."""
     project = project_of_warehouse(wanted)
     found = Refresh.objects.filter(warehouse=wanted.warehouse[1] if wanted.warehouse else "")
     return found.filter(project=project) if project else found
 
 
-def project_of_warehouse(wanted: Filter) -> str:
+def project_of_warehouse(wanted: DeliveryFilter) -> str:
     """Return the project that the filter's Warehouse is in; empty where it does not say."""
     named = wanted.warehouse[0] if wanted.warehouse else None
     return named or wanted.project or ""

@@ -17,9 +17,9 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from receivers.deliveries.bounded_scan import LOOKED_AT, NEWEST_FIRST, Walk, following, walk, walk_refreshes
-from receivers.deliveries.filters import Filter
-from receivers.deliveries.pagination import FIRST_ID, Page, Position
+from receivers.deliveries.bounded_scan import LOOKED_AT, NEWEST_FIRST, ScanResult, following, walk, walk_refreshes
+from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.pagination import FIRST_ID, DeliveryPage, Position
 from receivers.deliveries.predicates import (
     beside_warehouse,
     in_time,
@@ -110,11 +110,11 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         lowest, highest = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
         return self.filter(id__gte=lowest, id__lte=highest).order_by("id")
 
-    def filtered(self, wanted: Filter) -> Self:
+    def filtered(self, wanted: DeliveryFilter) -> Self:
         """Keep what a filter asks for. In no order, and unbounded: lists for people are `page`s."""
         return self.filter(in_time(wanted), sieve(wanted))
 
-    def page(self, wanted: Filter, *, after: str = "", size: int = 50, each_push_once: bool = True) -> Page:
+    def page(self, wanted: DeliveryFilter, *, after: str = "", size: int = 50, each_push_once: bool = True) -> DeliveryPage:
         """Return what a filter asks for, newest first: up to `size` (1 to `LONGEST_PAGE`) that follow a cursor.
 
         With `each_push_once` only the newest delivery of each push. Takes three statements. Where the filter names
@@ -140,7 +140,7 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
             ]
         return self._page(walks, size)
 
-    def _branches(self, wanted: Filter) -> list[Q]:
+    def _branches(self, wanted: DeliveryFilter) -> list[Q]:
         """Return the filter that tells most, as conditions of which each has an index in the order of time.
 
         A delivery that the filter wants fulfils one of them.
@@ -158,7 +158,7 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
             return [branch for project in sorted(wanted.seen) for branch in self._receivers_of(project)]
         return [Q()]
 
-    def _of_warehouse(self, wanted: Filter) -> list[Q]:
+    def _of_warehouse(self, wanted: DeliveryFilter) -> list[Q]:
         """Return conditions, with an index each, of which all deliveries fulfil one for which a Warehouse was asked."""
         return [*self._receivers_of(project_of_warehouse(wanted)), *self._receivers_of("")]
 
@@ -173,7 +173,7 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
             return [Q(project=project)]
         return [Q(project=project, receiver=name) for name in names]
 
-    def _page(self, walks: Sequence[Walk], size: int) -> Page:
+    def _page(self, walks: Sequence[ScanResult], size: int) -> DeliveryPage:
         """Merge what the walks found, down to where the first of them stopped without having found enough."""
         floors = [one.floor for one in walks if one.floor is not None and len(one.found) <= size]
         floor = max(floors, default=None)
@@ -182,10 +182,10 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
             found = [position for position in found if position.received_at >= floor]
         rows = self._rows(found[:size])
         if len(found) > size:
-            return Page(rows, next=found[size - 1].cursor())
+            return DeliveryPage(rows, next=found[size - 1].cursor())
         if floor is not None:
-            return Page(rows, next=Position(floor, FIRST_ID).cursor(), looked_to=floor)
-        return Page(rows)
+            return DeliveryPage(rows, next=Position(floor, FIRST_ID).cursor(), looked_to=floor)
+        return DeliveryPage(rows)
 
     def _rows(self, positions: Iterable[Position]) -> tuple[Delivery, ...]:
         ids = [position.id for position in positions]

@@ -18,7 +18,7 @@ from django.db.models.functions import Length
 from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import insert
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.kargo.kinds import KINDS
@@ -57,7 +57,7 @@ class NotRedeliverable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RedeliveryBatch:
     """What `redeliver_all` did, or would do.
 
     `originals` are sent again, oldest first, and `deliveries` are the new ones in the same order (none in a dry run);
@@ -83,7 +83,7 @@ def redeliver(original: Delivery, actor: str) -> Delivery:
     return delivery
 
 
-def redeliver_all(wanted: Filter, actor: str, *, rate: float = RATE, dry_run: bool = False) -> Batch:
+def redeliver_all(wanted: DeliveryFilter, actor: str, *, rate: float = RATE, dry_run: bool = False) -> RedeliveryBatch:
     """Have all deliveries that a filter asks for sent again, oldest first, `MOST_AT_ONCE` at most; do not wait for it.
 
     Of each push only its newest delivery, and none that was sent again already: its redelivery stands for it. They are
@@ -97,11 +97,11 @@ def redeliver_all(wanted: Filter, actor: str, *, rate: float = RATE, dry_run: bo
     originals = tuple(one for one, problem in judged if not problem)
     refused = tuple((one, problem) for one, problem in judged if problem)
     if dry_run:
-        return Batch(originals, refused, more)
+        return RedeliveryBatch(originals, refused, more)
     deliveries = _store(originals, actor, rate)
     sent = {one.original_id for one in deliveries}
     refused += tuple((one, "it was sent again meanwhile") for one in originals if one.pk not in sent)
-    return Batch(tuple(one for one in originals if one.pk in sent), refused, more, deliveries)
+    return RedeliveryBatch(tuple(one for one in originals if one.pk in sent), refused, more, deliveries)
 
 
 def refusal(original: Delivery, body_size: int) -> str:
@@ -117,7 +117,7 @@ def refusal(original: Delivery, body_size: int) -> str:
     return ""
 
 
-def _candidates(wanted: Filter) -> tuple[list[Delivery], bool]:
+def _candidates(wanted: DeliveryFilter) -> tuple[list[Delivery], bool]:
     """Return the deliveries to send again, the oldest first, without their bodies; and whether there may be more."""
     again = Delivery.objects.filter(original=OuterRef("pk"))
     fresh = delivery_log().filter(~Exists(again))

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 DELETED_AT_ONCE: Final = 500  # deliveries in one transaction, so that nobody waits long for the lock
 
 
-class Janitor:
+class Retention:
     """Deletes deliveries, all that belongs to them, and what people did, when they are older than `keep_days`."""
 
     def __init__(self, keep_days: int) -> None:

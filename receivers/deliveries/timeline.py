@@ -26,7 +26,7 @@ NOT_GOING_ON: Final = {"lost", "not requested"}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TimelineEntry:
     """Something that happened, or (`at` is None) that is waited for.
 
     `after` is in seconds: since the step before or, for the first, since the delivery was received; None if unknown.
@@ -42,11 +42,11 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RefreshTimeline:
     """The steps of one Warehouse; `refresh` is its row."""
 
     refresh: Refresh
-    steps: tuple[Step, ...]
+    steps: tuple[TimelineEntry, ...]
     seconds: float | None
     """From the push to the end, None while there is none."""
 
@@ -56,35 +56,35 @@ def has_ended(delivery: Delivery, refreshes: Iterable[Refresh]) -> bool:
     return tone(delivery.outcome) is not Tone.OPEN and all(one.outcome for one in refreshes)
 
 
-def beginning(delivery: Delivery) -> tuple[Step, ...]:
+def beginning(delivery: Delivery) -> tuple[TimelineEntry, ...]:
     """Return what comes before any Warehouse: received, stored, answered."""
-    came = Step(
+    came = TimelineEntry(
         delivery.received_at, "received", f"from {delivery.client_address or 'inside'}", Tone.GOOD, None
     )
-    stored = Step(None, "stored", "before anything else was done", Tone.GOOD, None)
+    stored = TimelineEntry(None, "stored", "before anything else was done", Tone.GOOD, None)
     if delivery.status is None:
         return came, stored
     seconds = (delivery.duration_ms or 0.0) / 1000
     at = delivery.received_at + timedelta(seconds=seconds)
     how = Tone.GOOD if delivery.status < 400 else Tone.BAD
-    return came, stored, Step(at, f"answered {delivery.status}", "", how, seconds)
+    return came, stored, TimelineEntry(at, f"answered {delivery.status}", "", how, seconds)
 
 
-def line(refresh: Refresh, received_at: datetime) -> Line:
+def line(refresh: Refresh, received_at: datetime) -> RefreshTimeline:
     """Return what happened to the refresh of one Warehouse and, while it is open, what is waited for."""
-    steps: list[Step] = []
+    steps: list[TimelineEntry] = []
     before = received_at
     for one in _told(refresh) if refresh.story else _dated(refresh):
         after = max(0.0, (one.at - before).total_seconds()) if one.at else None
         before = one.at or before
-        steps.append(Step(one.at, one.word, one.text, one.tone, after, one.digest))
+        steps.append(TimelineEntry(one.at, one.word, one.text, one.tone, after, one.digest))
     if not refresh.outcome:
         steps.append(_waiting(refresh, steps[-1].text if steps else ""))
     ended = refresh.ended_at
-    return Line(refresh, tuple(steps), (ended - received_at).total_seconds() if ended else None)
+    return RefreshTimeline(refresh, tuple(steps), (ended - received_at).total_seconds() if ended else None)
 
 
-def _told(refresh: Refresh) -> Iterator[Step]:
+def _told(refresh: Refresh) -> Iterator[TimelineEntry]:
     told = ""
     for entry in refresh.story:
         event, text = entry["event"], entry["text"]
@@ -92,10 +92,10 @@ def _told(refresh: Refresh) -> Iterator[Step]:
         digest = text if event == "discovered" else ""
         why = _why(entry, digest, told)
         told = text
-        yield Step(at, _word(refresh, event), why, _tone(refresh, event), digest=digest)
+        yield TimelineEntry(at, _word(refresh, event), why, _tone(refresh, event), digest=digest)
 
 
-def _dated(refresh: Refresh) -> Iterator[Step]:
+def _dated(refresh: Refresh) -> Iterator[TimelineEntry]:
     """Yield what the times of a row without a story tell."""
     for name in STEPS:
         at = getattr(refresh, f"{name}_at")
@@ -103,15 +103,15 @@ def _dated(refresh: Refresh) -> Iterator[Step]:
         if at is not None:
             text = refresh.reason if name == "ended" else ""
             digest = refresh.digest if name == "discovered" else ""
-            yield Step(at, _word(refresh, event), text, _tone(refresh, event), digest=digest)
+            yield TimelineEntry(at, _word(refresh, event), text, _tone(refresh, event), digest=digest)
 
 
-def _waiting(refresh: Refresh, told: str) -> Step:
+def _waiting(refresh: Refresh, told: str) -> TimelineEntry:
     again = refresh.next_attempt_at
     text = refresh.reason or refresh.error
     text = "" if text == told else text
     word = "to be asked again" if again else "waiting"
-    return Step(again, word, text, Tone.OPEN)
+    return TimelineEntry(again, word, text, Tone.OPEN)
 
 
 def _word(refresh: Refresh, event: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from receivers.accounts.roles import Access, Action
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
-from receivers.kargo.matching import Result
+from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Refresh
 
 REFRESHES_TOLD: Final = 200  # of one delivery; more Warehouses than anybody reads about
@@ -18,7 +18,7 @@ RELATED_TOLD: Final = 20  # redeliveries, and deliveries of the same push; the l
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeliveryDetails:
     """A delivery and all that belongs to it, as far as it may be seen. Lists are bounded.
 
     `alike` are the other deliveries of the same push, newest first.
@@ -31,7 +31,7 @@ class Told:
     alike: Sequence[Delivery]
 
 
-def limited(wanted: Filter, access: Access, action: Action = Action.SEE) -> Filter:
+def limited(wanted: DeliveryFilter, access: Access, action: Action = Action.SEE) -> DeliveryFilter:
     """Return the filter, limited to the projects in which somebody may do something."""
     return replace(wanted, seen=access.where(action))
 
@@ -52,18 +52,18 @@ def verdicts_of(verdicts: Iterable[Mapping[str, Any]], access: Access) -> list[M
     return [
         one
         for one in verdicts
-        if one["result"] != Result.OUT_OF_SCOPE or access.may(Action.SEE, one["project"])
+        if one["result"] != MatchResult.OUT_OF_SCOPE or access.may(Action.SEE, one["project"])
     ]
 
 
-def everything(access: Access, delivery: Delivery) -> Told:
+def everything(access: Access, delivery: Delivery) -> DeliveryDetails:
     """Return all about a delivery that may be seen. Three queries.
 
     Deliveries of one push, and those sent again, are to one receiver: who sees one of them sees all.
     """
     again = delivery_log().narrow().filter(original=delivery).order_by("-id")[:RELATED_TOLD]
     alike = delivery_log().filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
-    return Told(
+    return DeliveryDetails(
         delivery,
         refreshes_of(delivery),
         verdicts_of(delivery.verdicts, access),

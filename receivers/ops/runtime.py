@@ -19,7 +19,7 @@ from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.controller.receiver_controller import ReceiverManager
 from receivers.deliveries.log_writer import LogWriter
-from receivers.deliveries.retention import Janitor
+from receivers.deliveries.retention import Retention
 from receivers.deliveries.spool import Spool, SpoolReader
 from receivers.health.access_reviews import Permissions
 from receivers.health.missed_pushes import MissedPushWatch
@@ -35,10 +35,10 @@ from receivers.refreshes.retry_policy import Schedule
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.tracker import Follower
 from receivers.webhook.intake import Intake, Reply
-from receivers.webhook.recording import Call
-from receivers.webhook.recovery import Finisher
-from receivers.webhook.unknown_urls import UnknownCalls
-from receivers.webhook.url_registry import ReceiverUrls
+from receivers.webhook.recording import IncomingRequest
+from receivers.webhook.recovery import Recovery
+from receivers.webhook.unknown_urls import UnknownUrlCounter
+from receivers.webhook.url_registry import UrlRegistry
 from receivers.webhook.url_sync import UrlSync
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ STOP_SECONDS: Final = 5.0  # for the jobs under way to come to their end when th
 SILENT_SECONDS: Final = 12.0  # after which a database that was asked every two seconds counts as away
 
 
-class Job:
+class PeriodicTask:
     """A thread that calls `work` again and again, `pause` seconds apart, at once while it returns True.
 
     `fault` is what went wrong the last time; `done_at` when it last went well, in the seconds of `time.monotonic`.
@@ -119,8 +119,8 @@ class Runtime:
         self.metrics.watch(Gauges(self.mirror, self.freight, self.follower, self.writer, self.spool))
         self.corrector = Corrector(self.mirror.cluster, self.writer)
         self._listen()
-        self.unknown = UnknownCalls()
-        urls = ReceiverUrls()
+        self.unknown = UnknownUrlCounter()
+        urls = UrlRegistry()
         self.mirror.add_listener(
             lambda _, __, new: urls.notice(new) if isinstance(new, ReceiverConfig) else None
         )
@@ -137,7 +137,7 @@ class Runtime:
         )
         secrets = self._look_after(configuration)
         # It writes, and so tells whether the database can be written to.
-        self._life = Job("owner", Adoption(self.owner, self.follower).work, pause=2.0)
+        self._life = PeriodicTask("owner", Adoption(self.owner, self.follower).work, pause=2.0)
         self._jobs = self._work(configuration, urls, secrets)
 
     def _look_after(self, configuration: Configuration) -> SecretChecks:
@@ -152,29 +152,29 @@ class Runtime:
         self.freight.add_listener(self.missed.note_freight)
         return secrets
 
-    def _work(self, configuration: Configuration, urls: ReceiverUrls, secrets: SecretChecks) -> list[Job]:
+    def _work(self, configuration: Configuration, urls: UrlRegistry, secrets: SecretChecks) -> list[PeriodicTask]:
         """Return what is done again and again, each in a thread of its own."""
         jobs = [
-            Job("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
-            Job("follower", self.follower.work, pause=0.0),
+            PeriodicTask("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
+            PeriodicTask("follower", self.follower.work, pause=0.0),
             self._life,
-            Job("corrector", self.corrector.work, pause=1.0),
-            Job("finisher", Finisher(self.intake, configuration.finish_after).work, pause=1.0),
-            Job("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
-            Job("book-keeper", UrlSync(self.mirror, urls, self.unknown).work, pause=1.0),
-            Job("janitor", Janitor(configuration.keep_days).work, pause=60.0),
-            Job("missed-pushes", self.missed.work, pause=5.0),
-            Job("health", self.health.work, pause=1.0),
-            Job("mutes", self.health.keep_mutes, pause=600.0),
-            Job("permissions", self.permissions.work, pause=1.0),
-            Job("heartbeats", self.heartbeats.work, pause=30.0),
-            Job("secret-checks", secrets.work, pause=1.0),
+            PeriodicTask("corrector", self.corrector.work, pause=1.0),
+            PeriodicTask("finisher", Recovery(self.intake, configuration.finish_after).work, pause=1.0),
+            PeriodicTask("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
+            PeriodicTask("book-keeper", UrlSync(self.mirror, urls, self.unknown).work, pause=1.0),
+            PeriodicTask("janitor", Retention(configuration.keep_days).work, pause=60.0),
+            PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
+            PeriodicTask("health", self.health.work, pause=1.0),
+            PeriodicTask("mutes", self.health.keep_mutes, pause=600.0),
+            PeriodicTask("permissions", self.permissions.work, pause=1.0),
+            PeriodicTask("heartbeats", self.heartbeats.work, pause=30.0),
+            PeriodicTask("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:
             manager = ReceiverManager(
                 self.mirror, self.mirror.cluster, configuration.base_url, configuration.system_namespace
             )
-            jobs.append(Job("receiver-manager", manager.work, pause=0.5))
+            jobs.append(PeriodicTask("receiver-manager", manager.work, pause=0.5))
         return jobs
 
     def start(self) -> None:
@@ -258,7 +258,7 @@ def current() -> Runtime:
     return _current
 
 
-def take(call: Call) -> Reply:
+def take(call: IncomingRequest) -> Reply:
     """Answer a request to a receiver URL and count the answer.
 
     Raises RuntimeError in a process that does not serve.

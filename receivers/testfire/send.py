@@ -21,8 +21,8 @@ from receivers.testfire import probe
 from receivers.testfire.probe import Heard, NotReached, Step, TooManyCalls
 from receivers.testfire.responder import not_ours
 from receivers.webhook.intake import Intake
-from receivers.webhook.recording import Call
-from receivers.webhook.test_tokens import Ticket, issue
+from receivers.webhook.recording import IncomingRequest
+from receivers.webhook.test_tokens import TestToken, issue
 
 HEADERS: Final = {
     "Content-Type": "application/json",
@@ -91,7 +91,7 @@ def aim_at(mirror: Mirror, project: str, receiver: str) -> Aim:
 
 def fire(aim: Aim, shot: Shot, inside: Intake | None = None) -> Fired:
     """Fire a test through the receiver URL, or straight to `inside`, and say what became of it within seconds."""
-    ticket = Ticket(new_id(), aim.project, aim.receiver, shot.user, shot.dry_run)
+    ticket = TestToken(new_id(), aim.project, aim.receiver, shot.user, shot.dry_run)
     push = Push(shot.repository, shot.tag, shot.media_type, shot.user, timezone.now())
     body = KINDS[aim.kind].compose(push)
     try:
@@ -105,15 +105,15 @@ def fire(aim: Aim, shot: Shot, inside: Intake | None = None) -> Fired:
     return Fired(ticket.delivery, recorded, problem or ("" if recorded else ELSEWHERE))
 
 
-def _call(aim: Aim, body: bytes, ticket: Ticket) -> Heard:
+def _call(aim: Aim, body: bytes, ticket: TestToken) -> Heard:
     headers = {**HEADERS, "X-Kargoweb-Test": issue(ticket, body)}
     return probe.post(aim.published.url, body, headers)
 
 
-def _take(aim: Aim, body: bytes, ticket: Ticket, intake: Intake, address: str) -> Heard:
+def _take(aim: Aim, body: bytes, ticket: TestToken, intake: Intake, address: str) -> Heard:
     """Hand the test to intake as the HTTP edge would."""
     reply = intake.take(
-        Call(
+        IncomingRequest(
             kind=aim.kind,
             digest=aim.published.digest,
             path=aim.published.path,
@@ -127,7 +127,7 @@ def _take(aim: Aim, body: bytes, ticket: Ticket, intake: Intake, address: str) -
     return Heard(reply.answer.status, reply.answer.body.decode(), str(reply.delivery or ""))
 
 
-def _problem(heard: Heard, ticket: Ticket) -> str:
+def _problem(heard: Heard, ticket: TestToken) -> str:
     return not_ours(
         heard.status,
         heard.body,

@@ -22,9 +22,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.deliveries import visibility
-from receivers.deliveries.filters import Filter, read_moment
+from receivers.deliveries.filters import DeliveryFilter, read_moment
 from receivers.deliveries.outcomes import Tone, tone
-from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, Batch, redeliver_all
+from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, RedeliveryBatch, redeliver_all
 from receivers.models import Delivery, Origin
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm, read_form
@@ -82,7 +82,7 @@ def redelivered(request: Any) -> HttpResponse:
     return render(request, "redelivered.html", {"part": part, "every": EVERY, "at": at, **context})
 
 
-def _allowed(request: Any, wanted: Filter) -> Filter:
+def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
     """Return the filter, limited to where the user may send again. Raises PermissionDenied or Http404."""
     if wanted.project is not None:
         allowed(request, Action.REDELIVER, wanted.project)
@@ -100,7 +100,7 @@ def _rate(text: str) -> float | None:
     return rate if math.isfinite(rate) and LOWEST_RATE <= rate <= HIGHEST_RATE else None
 
 
-def _sent(request: Any, form: FilterForm, batch: Batch, rate: float) -> HttpResponse:
+def _sent(request: Any, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
     if not batch.deliveries:
         messages.info(request, "All of them were sent again meanwhile.")
         return redirect(f"{reverse('deliveries')}?{form.query}")
@@ -115,7 +115,7 @@ def _sent(request: Any, form: FilterForm, batch: Batch, rate: float) -> HttpResp
     return redirect(f"{reverse('redelivered')}?{urlencode({'at': at.isoformat()})}")
 
 
-def _plan(form: FilterForm, plan: Batch) -> dict[str, Any]:
+def _plan(form: FilterForm, plan: RedeliveryBatch) -> dict[str, Any]:
     return {
         "form": form,
         "plan": plan,

@@ -14,7 +14,7 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
-from receivers.kargo.matching import Result
+from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
 from receivers.web import live_fragments
 from receivers.web.body_preview import shown
@@ -60,7 +60,7 @@ def _found(request: Any, pk: UUID) -> Delivery:
     return found
 
 
-def _story(told: visibility.Told) -> dict[str, Any]:
+def _story(told: visibility.DeliveryDetails) -> dict[str, Any]:
     found = told.delivery
     lines = [timeline.line(one, found.received_at) for one in told.refreshes]
     return {
@@ -70,11 +70,11 @@ def _story(told: visibility.Told) -> dict[str, Any]:
         "lines": lines,
         "left_out": max(0, found.warehouses - len(lines)),
         "verdicts": told.verdicts,
-        "matches": sum(one["result"] == Result.MATCH for one in told.verdicts),
+        "matches": sum(one["result"] == MatchResult.MATCH for one in told.verdicts),
     }
 
 
-def _context(request: Any, told: visibility.Told) -> dict[str, Any]:
+def _context(request: Any, told: visibility.DeliveryDetails) -> dict[str, Any]:
     found = told.delivery
     return {
         "delivery": found,

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access, Action, page
 from receivers.deliveries import visibility
-from receivers.deliveries.pagination import InvalidCursor, Page
+from receivers.deliveries.pagination import InvalidCursor, DeliveryPage
 from receivers.deliveries.querysets import delivery_log
 from receivers.ops import runtime
 from receivers.web import live_fragments
@@ -54,15 +54,15 @@ def deliveries(request: Any) -> HttpResponse:
     return render(request, "deliveries.html", context)
 
 
-def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) -> Page:
+def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) -> DeliveryPage:
     """Return a page of what the form asks for, as far as it may be seen. Raises `InvalidCursor`."""
     if form.wanted is None:
-        return Page(())
+        return DeliveryPage(())
     wanted = visibility.limited(form.wanted, access)
     return delivery_log().page(wanted, after=after, size=size, each_push_once=not form.every)
 
 
-def _rows(form: FilterForm, found: Page, after: str) -> dict[str, Any]:
+def _rows(form: FilterForm, found: DeliveryPage, after: str) -> dict[str, Any]:
     return {
         "deliveries": found.rows,
         "next": found.next,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from receivers.deliveries.filters import CLUSTER_WORDS, Filter, InvalidFilter, named_artifact
+from receivers.deliveries.filters import CLUSTER_WORDS, DeliveryFilter, InvalidFilter, named_artifact
 from receivers.deliveries.outcomes import Tone
 from receivers.models import Origin, Outcome
 
@@ -86,7 +86,7 @@ class FilterForm:
     """The form. `wanted` is None if something is wrong; `query` is what an address needs to ask for the same."""
 
     fields: tuple[Field, ...]
-    wanted: Filter | None
+    wanted: DeliveryFilter | None
     values: Mapping[str, str]
 
     @property
@@ -148,7 +148,7 @@ def read_form(given: Mapping[str, str]) -> FilterForm:
     """Read the parameters of an address. Every field that takes no such value says so; all keep what was typed."""
     values = _ordered({name: given.get(name, "").strip() for name in NAMES})
     fields = tuple(_field(one, values.get(one.name, "")) for one in QUESTIONS)
-    wanted = None if any(one.error for one in fields) else Filter.parse(values)
+    wanted = None if any(one.error for one in fields) else DeliveryFilter.parse(values)
     return FilterForm(fields, wanted, values)
 
 
@@ -168,7 +168,7 @@ def tidy(given: Mapping[str, str]) -> str | None:
 
 def _field(question: Question, value: str) -> Field:
     try:
-        Filter.parse({question.name: value})
+        DeliveryFilter.parse({question.name: value})
     except InvalidFilter as error:
         return Field(question, value, str(error).removeprefix(f"{error.field} "))
     return Field(question, value)

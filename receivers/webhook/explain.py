@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Final
 
 from receivers.cluster.cache import Mirror
-from receivers.kargo.matching import Result, Verdict, other_verdicts, out_of_scope, to_refresh, verdicts
+from receivers.kargo.matching import MatchResult, Verdict, other_verdicts, out_of_scope, to_refresh, verdicts
 from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse
 
-MOST_TOLD: Final = 200
+VERDICTS_SHOWN: Final = 200
 """Verdicts that people are shown; more is more than anybody reads."""
 
 HINTS: Final = 20
@@ -26,15 +26,15 @@ LOOKED_AT_ELSEWHERE: Final = 3 * HINTS
 
 ELSEWHERE: Final = "no Warehouse in scope subscribes to this repository; one of another project does"
 
-_ORDER: Final = {result: number for number, result in enumerate(Result)}
+_ORDER: Final = {result: number for number, result in enumerate(MatchResult)}
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class MatchReport:
     """What a push does, and why.
 
     `to_refresh` has project and name of every Warehouse that it refreshes, sorted; it is always complete. `verdicts`
-    come with what tells most first (the order of `Result`), then by Warehouse and position. `left_out` verdicts are
+    come with what tells most first (the order of `MatchResult`), then by Warehouse and position. `left_out` verdicts are
     not among them because there were too many.
     """
 
@@ -47,19 +47,19 @@ class Explanation:
         """Return the one sentence that tells most about a push which refreshes nothing; empty if it does."""
         if self.to_refresh:
             return ""
-        told = [verdict.reason for verdict in self.verdicts if verdict.result is not Result.OTHER]
+        told = [verdict.reason for verdict in self.verdicts if verdict.result is not MatchResult.OTHER]
         return told[0] if told else "no Warehouse in scope subscribes to this repository"
 
     @property
     def why_no_match_for_all(self) -> str:
         """Return the same without the names of other projects, for what people read who may not see those."""
-        hinted = bool(self.verdicts) and self.verdicts[0].result is Result.OUT_OF_SCOPE
+        hinted = bool(self.verdicts) and self.verdicts[0].result is MatchResult.OUT_OF_SCOPE
         return ELSEWHERE if hinted and not self.to_refresh else self.why_no_match
 
 
 def explain(
-    mirror: Mirror, push: Push, project: str, *, everything: bool = False, most: int = MOST_TOLD
-) -> Explanation:
+    mirror: Mirror, push: Push, project: str, *, everything: bool = False, most: int = VERDICTS_SHOWN
+) -> MatchReport:
     """Judge a push to a receiver of `project`, which is empty for a cluster receiver: its scope is every project.
 
     Told are the verdicts of the subscriptions that name the repository, or nearly do. Where none matches, Warehouses of
@@ -71,11 +71,11 @@ def explain(
     hints = () if keys or not project else _hints(mirror, push, project)
     told = sorted((*judged, *hints), key=_order)
     if not everything:
-        return Explanation(keys, tuple(told[:most]), max(0, len(told) - most))
+        return MatchReport(keys, tuple(told[:most]), max(0, len(told) - most))
     scope = mirror.warehouses(project or None)
     others = sum(len(warehouse.subscriptions) for warehouse in scope) - len(judged)
     told += islice(other_verdicts(push, scope), max(0, most - len(told)))
-    return Explanation(keys, tuple(told[:most]), max(0, len(judged) + len(hints) + others - most))
+    return MatchReport(keys, tuple(told[:most]), max(0, len(judged) + len(hints) + others - most))
 
 
 def _candidates(mirror: Mirror, push: Push, project: str) -> list[Warehouse]:

@@ -18,13 +18,13 @@ from django.utils import timezone
 
 from receivers.cluster.cache import Mirror
 from receivers.cluster.snapshot import Route
-from receivers.deliveries.deduplication import Grouping
+from receivers.deliveries.deduplication import PushDeduplicator
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.deliveries.spool import NotKept, Spool
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.push import Push
-from receivers.kargo.responses import Answer
+from receivers.kargo.responses import WebhookResponse
 from receivers.models import Delivery, Origin, Outcome, new_id, storable
 from receivers.refreshes.rollup import close_deliveries
 from receivers.refreshes.sender import RefreshSender
@@ -32,23 +32,23 @@ from receivers.refreshes.tracker import Follower
 from receivers.webhook.explain import explain
 from receivers.webhook.recording import (
     URL_SUFFIX,
-    Call,
-    End,
+    IncomingRequest,
+    IntakeResult,
     Target,
     new_refresh,
     note_answer,
     note_end,
     note_push,
-    on_paper,
+    new_delivery,
     owners,
     read_body,
     refusal_of,
     refused_test,
     understood,
 )
-from receivers.webhook.test_tokens import USED, BadTicket, read
-from receivers.webhook.unknown_urls import UnknownCalls
-from receivers.webhook.url_registry import ReceiverUrls
+from receivers.webhook.test_tokens import USED, InvalidTestToken, read
+from receivers.webhook.unknown_urls import UnknownUrlCounter
+from receivers.webhook.url_registry import UrlRegistry
 
 # On one delivery, what tells most first; a cluster receiver may judge every Warehouse there is.
 VERDICTS_KEPT: Final = 1_000
@@ -62,7 +62,7 @@ log = logging.getLogger(__name__)
 class Reply:
     """What to send back; `delivery` is the id under which the call is on record, if it is."""
 
-    answer: Answer
+    answer: WebhookResponse
     delivery: UUID | None = None
 
 
@@ -74,16 +74,16 @@ class Intake:
     writer: LogWriter
     spool: Spool
     sender: RefreshSender
-    urls: ReceiverUrls
-    unknown: UnknownCalls
+    urls: UrlRegistry
+    unknown: UnknownUrlCounter
     follower: Follower
     answer_timeout: float
     """Seconds until we answer at the latest; what is not done by then goes on in the background."""
     finish_after: float
     """Seconds for which what we took is ours to finish, whatever slows us down; then others may."""
-    grouping: Grouping = field(default_factory=Grouping)
+    grouping: PushDeduplicator = field(default_factory=PushDeduplicator)
 
-    def take(self, call: Call) -> Reply:
+    def take(self, call: IncomingRequest) -> Reply:
         """Take one call from the first byte to the answer. Never raises for anything a sender can do."""
         started = time.monotonic()
         if not self.mirror.ready:
@@ -93,7 +93,7 @@ class Intake:
         if target is None:
             self.unknown.count(call.kind, call.digest[-URL_SUFFIX:], call.client_address, call.user_agent)
             return Reply(responses.NOT_FOUND)
-        delivery = on_paper(call, target)
+        delivery = new_delivery(call, target)
         end = self._early_end(call, target, delivery)
         try:
             end, spooled = self._store(delivery, end, started), False
@@ -109,7 +109,7 @@ class Intake:
                 self.spool.settle(delivery.pk, error)  # it is worked on again, from the disk
             raise
 
-    def _answer(self, delivery: Delivery, end: End | None, started: float, *, spooled: bool) -> Answer:
+    def _answer(self, delivery: Delivery, end: IntakeResult | None, started: float, *, spooled: bool) -> WebhookResponse:
         """Do the work of a delivery that is on record or on disk, if there is any, and return what to answer."""
         if end is None:
             end = self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
@@ -127,14 +127,14 @@ class Intake:
         end = self._work(delivery, bytes(delivery.body), time.monotonic() + self.answer_timeout)
         self._write_end(delivery, end)
 
-    def _target(self, call: Call) -> Target | None:
+    def _target(self, call: IncomingRequest) -> Target | None:
         """Return the receiver that the URL belongs to, now or once."""
         route = self.mirror.route(call.digest)
         if isinstance(route, Route) and route.kind != call.kind:
             return None
         return route or self.urls.former(call.kind, call.digest)
 
-    def _early_end(self, call: Call, target: Target, delivery: Delivery) -> End | None:
+    def _early_end(self, call: IncomingRequest, target: Target, delivery: Delivery) -> IntakeResult | None:
         """Read the body; return the end of a call that is refused or only tries out; None if there is work."""
         unread = read_body(call, delivery)
         refusal = refusal_of(target) or unread
@@ -142,7 +142,7 @@ class Intake:
             return refusal
         try:
             ticket = read(call.ticket, owners(target), bytes(delivery.body))
-        except BadTicket as error:
+        except InvalidTestToken as error:
             # Not taken for a push: what was to refresh nothing must not do so because it came late.
             return refusal or refused_test(str(error))
         delivery.pk, delivery.origin, delivery.actor = ticket.delivery, Origin.TEST, storable(ticket.user)
@@ -152,7 +152,7 @@ class Intake:
             delivery.push_id = delivery.pk
         return refusal or (self._dry_run(delivery) if ticket.dry_run else None)
 
-    def _store(self, delivery: Delivery, end: End | None, started: float) -> End | None:
+    def _store(self, delivery: Delivery, end: IntakeResult | None, started: float) -> IntakeResult | None:
         """Put the call on record, with its end if it has one, and return that. Raises `NotStored`."""
         if end is not None:
             # Its end is stored with it: should we die now, nobody may take it for a push that is still to be worked on.
@@ -184,34 +184,34 @@ class Intake:
         log.warning("delivery %s is kept on disk: %s", delivery.pk, error)
         return True
 
-    def _dry_run(self, delivery: Delivery) -> End:
+    def _dry_run(self, delivery: Delivery) -> IntakeResult:
         """Judge every Warehouse in scope and ask none."""
         try:
             push = KINDS[delivery.kind].parse(bytes(delivery.body))
         except InvalidBody as error:
-            return End(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
+            return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
         told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
         reason = told.why_no_match or f"it would have refreshed {len(told.to_refresh)} Warehouse(s)"
-        return End(Outcome.DRY_RUN, responses.refreshed(0), reason, push, told.verdicts)
+        return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), reason, push, told.verdicts)
 
-    def _work(self, delivery: Delivery, body: bytes, deadline: float) -> End:
+    def _work(self, delivery: Delivery, body: bytes, deadline: float) -> IntakeResult:
         """Understand the body, judge every Warehouse in scope, ask those that match."""
         if delivery.origin == Origin.REDELIVERY and not self._exists(delivery):
-            return End(Outcome.RETIRED_URL, responses.NOT_FOUND, "the receiver does not exist any more")
+            return IntakeResult(Outcome.RETIRED_URL, responses.NOT_FOUND, "the receiver does not exist any more")
         try:
             push = KINDS[delivery.kind].parse(body)
         except InvalidBody as error:
-            return End(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
+            return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
         told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
         judged = told.verdicts
         if not told.to_refresh:
-            return End(Outcome.NO_MATCH, responses.refreshed(0), told.why_no_match_for_all, push, judged)
+            return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), told.why_no_match_for_all, push, judged)
         asked = self.sender.ask(told.to_refresh, max(0.0, deadline - time.monotonic()))
         failures = [one for one in asked if one.requested_at is None]
         if failures:
             answer = responses.failed(len(failures), len(asked))
-            return End(Outcome.FAILED, answer, failures[0].error, push, judged, asked)
-        return End(Outcome.REFRESHED, responses.refreshed(len(asked)), "", push, judged, asked)
+            return IntakeResult(Outcome.FAILED, answer, failures[0].error, push, judged, asked)
+        return IntakeResult(Outcome.REFRESHED, responses.refreshed(len(asked)), "", push, judged, asked)
 
     def _exists(self, delivery: Delivery) -> bool:
         """Say whether the receiver is one today: a redelivery comes by no URL that would tell."""
@@ -219,7 +219,7 @@ class Intake:
         found = config.receivers if config else ()
         return any((one.name, one.kind) == (delivery.receiver, delivery.kind) for one in found)
 
-    def _write_end(self, delivery: Delivery, end: End, *, spooled: bool = False) -> None:
+    def _write_end(self, delivery: Delivery, end: IntakeResult, *, spooled: bool = False) -> None:
         """Write the end down. Nobody waits for it: it is kept until the database takes it."""
         note_end(delivery, end)
         self._note_group(delivery, end.push)

@@ -16,16 +16,16 @@ from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
-from receivers.kargo.responses import Answer
+from receivers.kargo.responses import WebhookResponse
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Outcome, Refresh, storable
 from receivers.refreshes.retries import note_attempt
 from receivers.refreshes.sender import Asked
-from receivers.webhook.url_registry import Former
+from receivers.webhook.url_registry import RetiredReceiver
 
 # Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.
 URL_SUFFIX: Final = 6
 
-Target = Route | Collision | Former
+Target = Route | Collision | RetiredReceiver
 """The receiver that a URL belongs to, or once did; or several, which is a collision."""
 
 
@@ -38,7 +38,7 @@ class BodyIncomplete(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class IncomingRequest:
     """One POST to something that looks like a receiver URL.
 
     `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
@@ -56,11 +56,11 @@ class Call:
 
 
 @dataclass(slots=True)
-class End:
+class IntakeResult:
     """How a delivery ended, before it is written down."""
 
     outcome: Outcome
-    answer: Answer
+    answer: WebhookResponse
     reason: str = ""
     push: Push | None = None
     verdicts: Sequence[Verdict] = ()
@@ -72,7 +72,7 @@ class End:
         return bool(self.asked) and all(one.requested_at is None for one in self.asked)
 
 
-def on_paper(call: Call, target: Target) -> Delivery:
+def new_delivery(call: IncomingRequest, target: Target) -> Delivery:
     """Return the row that puts the call on record, with nothing in it that is a credential."""
     route = target.routes[0] if isinstance(target, Collision) else target
     return Delivery(
@@ -88,18 +88,18 @@ def on_paper(call: Call, target: Target) -> Delivery:
     )
 
 
-def refusal_of(target: Target) -> End | None:
+def refusal_of(target: Target) -> IntakeResult | None:
     """Return the end of a call whose URL names no receiver that could take it; None if it does."""
-    if isinstance(target, Former):
-        return End(
+    if isinstance(target, RetiredReceiver):
+        return IntakeResult(
             Outcome.RETIRED_URL,
             responses.NOT_FOUND,
             "this URL was the receiver's until its Secret or name changed",
         )
     if isinstance(target, Collision):
-        return End(Outcome.COLLISION, responses.NOT_FOUND, f"one URL is that of {_named(target)}")
+        return IntakeResult(Outcome.COLLISION, responses.NOT_FOUND, f"one URL is that of {_named(target)}")
     if target.kind not in KINDS:
-        return End(Outcome.UNSUPPORTED_KIND, responses.NOT_FOUND, f"kargoweb does not speak {target.kind}")
+        return IntakeResult(Outcome.UNSUPPORTED_KIND, responses.NOT_FOUND, f"kargoweb does not speak {target.kind}")
     return None
 
 
@@ -111,9 +111,9 @@ def _named(collision: Collision) -> str:
     return ", ".join([*own, *([f"{others} receiver(s) of other projects"] if others else [])])
 
 
-def refused_test(reason: str) -> End:
+def refused_test(reason: str) -> IntakeResult:
     """Return the end of a call whose ticket is not accepted, for this reason."""
-    return End(Outcome.TEST_REFUSED, responses.refused_test(reason), reason)
+    return IntakeResult(Outcome.TEST_REFUSED, responses.refused_test(reason), reason)
 
 
 def owners(target: Target) -> list[tuple[str, str]]:
@@ -122,16 +122,16 @@ def owners(target: Target) -> list[tuple[str, str]]:
     return [(owner.project, owner.receiver) for owner in owners]
 
 
-def read_body(call: Call, delivery: Delivery) -> End | None:
+def read_body(call: IncomingRequest, delivery: Delivery) -> IntakeResult | None:
     """Read the body into the delivery; return the end of a call whose body cannot be read whole."""
     try:
         delivery.body = call.read_body()
     except BodyTooLarge:
-        return End(
+        return IntakeResult(
             Outcome.TOO_LARGE, responses.TOO_LARGE, f"the body has more than {responses.MAX_BODY} bytes"
         )
     except BodyIncomplete as error:
-        return End(Outcome.INVALID_BODY, responses.INVALID_BODY, str(error))
+        return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, str(error))
     return None
 
 
@@ -143,13 +143,13 @@ def understood(delivery: Delivery) -> Push | None:
         return None
 
 
-def note_answer(delivery: Delivery, end: End, started: float) -> None:
+def note_answer(delivery: Delivery, end: IntakeResult, started: float) -> None:
     """Put the answer on a delivery, and the milliseconds since `started` (of `time.monotonic`)."""
     delivery.status, delivery.answer = end.answer.status, end.answer.body.decode().rstrip("\n")
     delivery.duration_ms = (time.monotonic() - started) * 1000
 
 
-def note_end(delivery: Delivery, end: End) -> None:
+def note_end(delivery: Delivery, end: IntakeResult) -> None:
     """Put an end on a delivery; if it asked no Warehouse, it is over now."""
     delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
     delivery.warehouses = len(end.asked)

@@ -21,7 +21,7 @@ CLAIMED: Final = 50  # deliveries taken in one go
 CLAIM_SECONDS: Final = 120  # after which another process may take them
 
 
-class Finisher:
+class Recovery:
     """Works off deliveries without an end. Any number of processes may do so on one database."""
 
     def __init__(self, intake: Intake, after_seconds: float) -> None:

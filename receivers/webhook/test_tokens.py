@@ -24,12 +24,12 @@ USED: Final = "its ticket was used before"
 _SALT: Final = "kargoweb.test"
 
 
-class BadTicket(ValueError):
+class InvalidTestToken(ValueError):
     """A ticket that is none, or not for this; the text says why, and tells a stranger nothing that he does not know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class TestToken:
     """One test: the id that its delivery will have, its receiver (`project` is empty for one of the cluster), who fires
     it, and whether it only tries out, so that nothing is refreshed.
     """
@@ -41,7 +41,7 @@ class Ticket:
     dry_run: bool
 
 
-def issue(ticket: Ticket, body: bytes) -> str:
+def issue(ticket: TestToken, body: bytes) -> str:
     """Return a ticket for this body as text for a header, good from now on for `VALID_SECONDS`."""
     told = {
         "delivery": str(ticket.delivery),
@@ -54,17 +54,17 @@ def issue(ticket: Ticket, body: bytes) -> str:
     return signing.dumps(told, salt=_SALT)
 
 
-def read(text: str, owners: Iterable[tuple[str, str]], body: bytes) -> Ticket:
+def read(text: str, owners: Iterable[tuple[str, str]], body: bytes) -> TestToken:
     """Read the ticket of a test with this body that came to the URL of one of `owners` (project and receiver).
 
-    Whether it was used before is for the database to say. Raises `BadTicket`.
+    Whether it was used before is for the database to say. Raises `InvalidTestToken`.
     """
     told = _signed(text)
     if told["body"] != _hash(body):
-        raise BadTicket("its ticket is for another body")
+        raise InvalidTestToken("its ticket is for another body")
     if (told["project"], told["receiver"]) not in set(owners):
-        raise BadTicket("its ticket is for another receiver")
-    return Ticket(
+        raise InvalidTestToken("its ticket is for another receiver")
+    return TestToken(
         UUID(told["delivery"]), told["project"], told["receiver"], told["user"], told["dry_run"] is not False
     )
 
@@ -75,10 +75,10 @@ def _signed(text: str) -> dict[str, Any]:
         if len(text) <= LONGEST:
             return dict(signing.loads(text, salt=_SALT, max_age=VALID_SECONDS))
     except signing.SignatureExpired:
-        raise BadTicket(f"its ticket is older than {VALID_SECONDS} s") from None
+        raise InvalidTestToken(f"its ticket is older than {VALID_SECONDS} s") from None
     except (signing.BadSignature, ValueError):
         pass  # ValueError: text that cannot even be compared
-    raise BadTicket("its ticket was not signed with the secret key of this kargoweb")
+    raise InvalidTestToken("its ticket was not signed with the secret key of this kargoweb")
 
 
 def _hash(body: bytes) -> str:

@@ -34,7 +34,7 @@ class _Tally:
     count: int = 0
 
 
-class UnknownCalls:
+class UnknownUrlCounter:
     """Sums up unknown calls between two flushes. Safe to call from any thread."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ def digest_hash(digest: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Former:
+class RetiredReceiver:
     """The receiver that a digest once belonged to; `project` is empty for a cluster receiver."""
 
     project: str
@@ -33,22 +33,22 @@ class Former:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class KnownUrl:
     """A URL that a configuration published: the last characters of its digest, and whose it was."""
 
     suffix: str
-    owner: Former
+    owner: RetiredReceiver
 
 
-class ReceiverUrls:
+class UrlRegistry:
     """The URLs known so far, in memory and in the database. `sync` is called by one thread only."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[bytes, Former] = {}
-        self._not_stored: dict[bytes, Seen] = {}
+        self._known: dict[bytes, RetiredReceiver] = {}
+        self._not_stored: dict[bytes, KnownUrl] = {}
 
-    def former(self, kind: str, digest: str) -> Former | None:
+    def former(self, kind: str, digest: str) -> RetiredReceiver | None:
         """Return the receiver of this kind that the digest belonged to; None if it never was a receiver's."""
         found = self._known.get(digest_hash(digest))
         return found if found is not None and found.kind == kind else None
@@ -80,14 +80,14 @@ class ReceiverUrls:
         back = [row.pk for hashed, row in rows.items() if hashed in published and row.retired_at is not None]
         ReceiverUrl.objects.filter(pk__in=gone).update(retired_at=now)
         ReceiverUrl.objects.filter(pk__in=back).update(retired_at=None)
-        stored = {hashed: Former(row.project, row.receiver, row.kind) for hashed, row in rows.items()}
+        stored = {hashed: RetiredReceiver(row.project, row.receiver, row.kind) for hashed, row in rows.items()}
         self._known = self._known | stored | {hashed: seen.owner for hashed, seen in new.items()}
         with self._lock:
             for hashed in noticed:
                 self._not_stored.pop(hashed, None)
 
 
-def _row(hashed: bytes, seen: Seen, now: datetime, *, retired: bool) -> ReceiverUrl:
+def _row(hashed: bytes, seen: KnownUrl, now: datetime, *, retired: bool) -> ReceiverUrl:
     owner = seen.owner
     return ReceiverUrl(
         digest_hash=hashed,
@@ -100,15 +100,15 @@ def _row(hashed: bytes, seen: Seen, now: datetime, *, retired: bool) -> Receiver
     )
 
 
-def _published(configs: Iterable[ReceiverConfig]) -> dict[bytes, Seen]:
+def _published(configs: Iterable[ReceiverConfig]) -> dict[bytes, KnownUrl]:
     """Return, by hash, every URL that is published for a receiver of the spec."""
-    found: dict[bytes, Seen] = {}
+    found: dict[bytes, KnownUrl] = {}
     for config in configs:
         kinds = {receiver.name: receiver.kind for receiver in config.receivers}
         for url in config.published:
             digest = url.path.rstrip("/").rpartition("/")[2]
             if url.name in kinds and DIGEST.fullmatch(digest):
-                found[digest_hash(digest)] = Seen(
-                    digest[-6:], Former(config.project, url.name, kinds[url.name])
+                found[digest_hash(digest)] = KnownUrl(
+                    digest[-6:], RetiredReceiver(config.project, url.name, kinds[url.name])
                 )
     return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from receivers.cluster.cache import Mirror
 from receivers.kargo.resources import ReceiverConfig
-from receivers.webhook.unknown_urls import UnknownCalls
-from receivers.webhook.url_registry import ReceiverUrls
+from receivers.webhook.unknown_urls import UnknownUrlCounter
+from receivers.webhook.url_registry import UrlRegistry
 
 
 class UrlSync:
     """Stores the URLs that are or were good, and the sums of unknown calls. Runs every second or so."""
 
-    def __init__(self, mirror: Mirror, urls: ReceiverUrls, unknown: UnknownCalls) -> None:
+    def __init__(self, mirror: Mirror, urls: UrlRegistry, unknown: UnknownUrlCounter) -> None:
         self._mirror = mirror
         self._urls = urls
         self._unknown = unknown

@@ -19,9 +19,9 @@ from rest_framework.views import APIView
 
 from receivers.accounts.client_address import client_address
 from receivers.kargo import responses
-from receivers.kargo.responses import Answer
+from receivers.kargo.responses import WebhookResponse
 from receivers.webhook.intake import Reply
-from receivers.webhook.recording import BodyIncomplete, BodyTooLarge, Call
+from receivers.webhook.recording import BodyIncomplete, BodyTooLarge, IncomingRequest
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Webhook(APIView):
     content_negotiation_class = AnyAccept
     http_method_names = ("post",)
 
-    take: Callable[[Call], Reply] | None = None
+    take: Callable[[IncomingRequest], Reply] | None = None
     """What answers a call: the URLconf hands it in, for this room does not know what a process runs."""
 
     def post(self, request: Request, kind: str, digest: str) -> HttpResponse:
@@ -82,7 +82,7 @@ class Webhook(APIView):
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
         """Answer a fault of ours as Kargo does: 500 and nothing that helps a stranger. It is in the log."""
         log.error("a push could not be taken", exc_info=exc)
-        return _respond(Reply(Answer(500, responses.NOT_FOUND.body)))
+        return _respond(Reply(WebhookResponse(500, responses.NOT_FOUND.body)))
 
 
 def _respond(reply: Reply) -> HttpResponse:
@@ -95,9 +95,9 @@ def _respond(reply: Reply) -> HttpResponse:
     return response
 
 
-def _call(request: HttpRequest, kind: str, digest: str) -> Call:
+def _call(request: HttpRequest, kind: str, digest: str) -> IncomingRequest:
     environ = request.META
-    return Call(
+    return IncomingRequest(
         kind=kind,
         digest=digest,
         path=request.get_full_path(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from receivers.deliveries.deduplication import REMEMBERED, Grouping
+from receivers.deliveries.deduplication import REMEMBERED, PushDeduplicator
 from receivers.deliveries.push_identity import WINDOW, push_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -13,14 +13,14 @@ PLACE = ("demo", "hook", "example/app", "1.0.0")
 
 def test_two_processes_agree_where_the_time_is_known():
     assert (
-        Grouping().push_id(PLACE, AT, AT)
-        == Grouping().push_id(PLACE, AT, AT + WINDOW * 9)
+        PushDeduplicator().push_id(PLACE, AT, AT)
+        == PushDeduplicator().push_id(PLACE, AT, AT + WINDOW * 9)
         == push_id(PLACE, AT)
     )
 
 
 def test_without_a_time_the_first_delivery_opens_a_window_that_the_next_do_not_prolong():
-    grouping = Grouping()
+    grouping = PushDeduplicator()
     steps = [
         grouping.push_id(PLACE, None, AT + timedelta(seconds=seconds)) for seconds in (0, 40, 60, 61, 100)
     ]
@@ -28,12 +28,12 @@ def test_without_a_time_the_first_delivery_opens_a_window_that_the_next_do_not_p
 
 
 def test_places_do_not_share_a_window():
-    grouping = Grouping()
+    grouping = PushDeduplicator()
     assert grouping.push_id(PLACE, None, AT) != grouping.push_id(("", *PLACE[1:]), None, AT)
 
 
 def test_the_oldest_are_forgotten_when_there_are_too_many():
-    grouping = Grouping()
+    grouping = PushDeduplicator()
     first = grouping.push_id(PLACE, None, AT)
     later = AT + timedelta(seconds=1)
     for number in range(REMEMBERED):

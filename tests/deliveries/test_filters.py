@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receivers.deliveries.filters import Filter, InvalidFilter, named_artifact
+from receivers.deliveries.filters import DeliveryFilter, InvalidFilter, named_artifact
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.models import Origin, Outcome
 
@@ -16,29 +16,29 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("values", "wanted"),
     [
-        ({}, Filter()),
-        ({"project": "", "text": "  ", "page": "7"}, Filter()),
-        ({"project": "demo", "receiver": "hook"}, Filter(project="demo", receiver="hook")),
-        ({"project": "cluster"}, Filter(project="")),
-        ({"project": "-"}, Filter(project="")),
-        ({"origin": "redelivery"}, Filter(origin=Origin.REDELIVERY)),
-        ({"outcome": "freight, No Match"}, Filter(outcomes=frozenset({Outcome.FREIGHT_CREATED, Outcome.NO_MATCH}))),
-        ({"outcome": "open"}, Filter(outcomes=frozenset({Outcome.PENDING, Outcome.REFRESHED}))),
-        ({"status": "404"}, Filter(status=(404, 404))),
-        ({"status": "5XX"}, Filter(status=(500, 599))),
-        ({"repository": " example/app ", "tag": "1.0"}, Filter(repository="example/app", tag="1.0")),
-        ({"warehouse": "main"}, Filter(warehouse=(None, "main"))),
-        ({"warehouse": "demo/main"}, Filter(warehouse=("demo", "main"))),
-        ({"since": "2h"}, Filter(since=NOW - timedelta(hours=2))),
-        ({"until": "2026-03-01T09:30"}, Filter(until=datetime(2026, 3, 1, 9, 30, tzinfo=UTC))),
-        ({"until": "2026-03-01 09:30+02:00"}, Filter(until=datetime(2026, 3, 1, 7, 30, tzinfo=UTC))),
-        ({"text": "exa"}, Filter(text="exa")),
-        ({"push": str(PUSH)}, Filter(push=PUSH)),
-        ({"seen": "shop"}, Filter()),
+        ({}, DeliveryFilter()),
+        ({"project": "", "text": "  ", "page": "7"}, DeliveryFilter()),
+        ({"project": "demo", "receiver": "hook"}, DeliveryFilter(project="demo", receiver="hook")),
+        ({"project": "cluster"}, DeliveryFilter(project="")),
+        ({"project": "-"}, DeliveryFilter(project="")),
+        ({"origin": "redelivery"}, DeliveryFilter(origin=Origin.REDELIVERY)),
+        ({"outcome": "freight, No Match"}, DeliveryFilter(outcomes=frozenset({Outcome.FREIGHT_CREATED, Outcome.NO_MATCH}))),
+        ({"outcome": "open"}, DeliveryFilter(outcomes=frozenset({Outcome.PENDING, Outcome.REFRESHED}))),
+        ({"status": "404"}, DeliveryFilter(status=(404, 404))),
+        ({"status": "5XX"}, DeliveryFilter(status=(500, 599))),
+        ({"repository": " example/app ", "tag": "1.0"}, DeliveryFilter(repository="example/app", tag="1.0")),
+        ({"warehouse": "main"}, DeliveryFilter(warehouse=(None, "main"))),
+        ({"warehouse": "demo/main"}, DeliveryFilter(warehouse=("demo", "main"))),
+        ({"since": "2h"}, DeliveryFilter(since=NOW - timedelta(hours=2))),
+        ({"until": "2026-03-01T09:30"}, DeliveryFilter(until=datetime(2026, 3, 1, 9, 30, tzinfo=UTC))),
+        ({"until": "2026-03-01 09:30+02:00"}, DeliveryFilter(until=datetime(2026, 3, 1, 7, 30, tzinfo=UTC))),
+        ({"text": "exa"}, DeliveryFilter(text="exa")),
+        ({"push": str(PUSH)}, DeliveryFilter(push=PUSH)),
+        ({"seen": "shop"}, DeliveryFilter()),
     ],
 )
 def test_strings_become_a_filter(values, wanted):
-    assert Filter.parse(values, NOW) == wanted
+    assert DeliveryFilter.parse(values, NOW) == wanted
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_strings_become_a_filter(values, wanted):
 )
 def test_what_a_field_does_not_take_is_said_in_a_sentence(field, value, sentence):
     with pytest.raises(InvalidFilter) as caught:
-        Filter.parse({field: value}, NOW)
+        DeliveryFilter.parse({field: value}, NOW)
     assert str(caught.value).startswith(sentence)
     assert caught.value.field == field
 
 
 def test_a_tone_stands_for_all_its_outcomes():
-    assert Filter.parse({"outcome": "bad"}).outcomes == {one for one in Outcome if tone(one) is Tone.BAD}
+    assert DeliveryFilter.parse({"outcome": "bad"}).outcomes == {one for one in Outcome if tone(one) is Tone.BAD}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.db import connection
 
 from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
 from receivers.deliveries.bulk_sql import insert
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS, delivery_log
@@ -38,7 +38,7 @@ def test_pages_follow_each_other_newest_first_without_gap_or_double():
     project = some_name()
     # Several of one moment: their ids decide.
     rows = store(*(delivery(project, seconds // 4) for seconds in range(25)))
-    found = pages(Filter(project=project), size=7)
+    found = pages(DeliveryFilter(project=project), size=7)
     assert [len(page.rows) for page in found] == [7, 7, 7, 4]
     newest_first = sorted(rows, key=lambda row: (row.received_at, row.pk), reverse=True)
     assert [pk for page in found for pk in ids(page.rows)] == ids(newest_first)
@@ -48,30 +48,30 @@ def test_pages_follow_each_other_newest_first_without_gap_or_double():
 def test_a_page_that_ends_with_the_last_row_has_no_next():
     project = some_name()
     store(delivery(project), delivery(project))
-    assert delivery_log().page(Filter(project=project), size=2).next == ""
+    assert delivery_log().page(DeliveryFilter(project=project), size=2).next == ""
 
 
 def test_a_row_that_comes_while_one_pages_moves_nothing():
     project = some_name()
     rows = store(*(delivery(project, seconds) for seconds in range(4)))
-    first = delivery_log().page(Filter(project=project), size=2)
+    first = delivery_log().page(DeliveryFilter(project=project), size=2)
     store(delivery(project, 99))
-    second = delivery_log().page(Filter(project=project), size=2, after=first.next)
+    second = delivery_log().page(DeliveryFilter(project=project), size=2, after=first.next)
     assert ids(second.rows) == [rows[1].pk, rows[0].pk]
 
 
 @pytest.mark.parametrize("cursor", ["x", "1-2", "-", "ffffffffffffffff-" + "0" * 32, "\x00"])
 def test_what_is_no_cursor_is_refused(cursor):
     with pytest.raises(InvalidCursor, match="start at the first page"):
-        delivery_log().page(Filter(), after=cursor)
+        delivery_log().page(DeliveryFilter(), after=cursor)
 
 
 def test_each_push_is_one_row_its_newest_delivery_with_a_count():
     project, push = some_name(), uuid.uuid4()
     rows = store(*(delivery(project, seconds, push_id=push) for seconds in range(6)), delivery(project, 9))
-    page = delivery_log().page(Filter(project=project))
+    page = delivery_log().page(DeliveryFilter(project=project))
     assert [(row.pk, row.repeats) for row in page.rows] == [(rows[6].pk, 1), (rows[5].pk, 6)]
-    assert len(delivery_log().page(Filter(project=project), each_push_once=False).rows) == 7
+    assert len(delivery_log().page(DeliveryFilter(project=project), each_push_once=False).rows) == 7
     assert ids(delivery_log().of_push(push)) == ids(reversed(rows[:6]))
 
 
@@ -81,7 +81,7 @@ def test_how_a_push_ended_is_how_its_last_delivery_did():
         delivery(project, 1, push_id=push, outcome=Outcome.FAILED),
         delivery(project, 2, push_id=push, outcome=Outcome.FREIGHT_CREATED),
     )
-    failed = Filter(project=project, outcomes=frozenset({Outcome.FAILED}))
+    failed = DeliveryFilter(project=project, outcomes=frozenset({Outcome.FAILED}))
     assert not delivery_log().page(failed).rows
     assert len(delivery_log().page(failed, each_push_once=False).rows) == 1
 
@@ -89,7 +89,7 @@ def test_how_a_push_ended_is_how_its_last_delivery_did():
 def test_repeats_are_counted_up_to_a_bound():
     project, push = some_name(), uuid.uuid4()
     store(*(delivery(project, seconds, push_id=push) for seconds in range(MOST_REPEATS + 5)))
-    (row,) = delivery_log().page(Filter(project=project)).rows
+    (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
     assert row.repeats == MOST_REPEATS
 
 
@@ -140,22 +140,22 @@ def test_every_filter_finds_the_one_that_differs(place, values):
         "before": (place.received_at - timedelta(minutes=5)).isoformat(),
     }
     wanted = {name: value.format(project=place.project, **times) for name, value in values.items()}
-    page = delivery_log().page(Filter.parse({"project": place.project, **wanted}))
+    page = delivery_log().page(DeliveryFilter.parse({"project": place.project, **wanted}))
     assert ids(page.rows) == [place.pk]
-    assert ids(delivery_log().filtered(Filter.parse({"project": place.project, **wanted}))) == [place.pk]
+    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": place.project, **wanted}))) == [place.pk]
 
 
 @pytest.mark.parametrize(
     "values", [{"status": "208"}, {"tag": "odd-tag"}, {"text": "%Y"}, {"until": "2026-02-01"}]
 )
 def test_a_filter_that_fits_nothing_finds_nothing(place, values):
-    assert not delivery_log().page(Filter.parse({"project": place.project, **values})).rows
+    assert not delivery_log().page(DeliveryFilter.parse({"project": place.project, **values})).rows
 
 
 def test_the_word_cluster_means_deliveries_to_cluster_receivers():
     receiver = some_name()
     (of_cluster, _) = store(delivery("", receiver=receiver), delivery("cluster", receiver=receiver))
-    page = delivery_log().page(Filter.parse({"project": "cluster", "receiver": receiver}))
+    page = delivery_log().page(DeliveryFilter.parse({"project": "cluster", "receiver": receiver}))
     assert ids(page.rows) == [of_cluster.pk]
 
 
@@ -164,14 +164,14 @@ def test_several_outcomes_are_merged_in_the_order_of_time():
     bad = [one for one in Outcome if tone(one) is Tone.BAD]
     rows = store(*(delivery("", n, receiver=receiver, outcome=bad[n * 5 % len(bad)]) for n in range(30)))
     store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT_CREATED))
-    found = pages(Filter(outcomes=frozenset(bad), receiver=receiver), size=8)
+    found = pages(DeliveryFilter(outcomes=frozenset(bad), receiver=receiver), size=8)
     assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
 
 
 def test_a_page_stops_looking_and_says_how_far_it_came():
     project = some_name()
     store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
-    wanted = Filter(project=project, tag="needle")
+    wanted = DeliveryFilter(project=project, tag="needle")
     first = delivery_log().page(wanted)
     assert not first.rows
     assert first.looked_to is not None
@@ -196,7 +196,7 @@ def test_a_warehouse_shows_the_deliveries_it_was_asked_for_page_by_page(tag):
         ]
     )
     insert([Refresh(delivery=row, project=project, warehouse="other") for row in rows[:3]])
-    found = pages(Filter(warehouse=(project, "w"), tag=tag), size=30)
+    found = pages(DeliveryFilter(warehouse=(project, "w"), tag=tag), size=30)
     wanted = [row for row in reversed(rows) if tag in {"", row.tag}]
     assert [pk for page in found for pk in ids(page.rows)] == ids(wanted)
 
@@ -214,10 +214,10 @@ def test_what_a_warehouse_was_asked_for_long_ago_is_found_by_looking_further():
     ]
     for start in range(0, count, 500):
         insert(refreshes[start : start + 500])
-    found = pages(Filter(warehouse=(project, "w")), size=400)
+    found = pages(DeliveryFilter(warehouse=(project, "w")), size=400)
     assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
     assert any(page.looked_to for page in found)
-    bad = pages(Filter(warehouse=(project, "w"), outcomes=frozenset({Outcome.NOT_HANDLED})), size=100)
+    bad = pages(DeliveryFilter(warehouse=(project, "w"), outcomes=frozenset({Outcome.NOT_HANDLED})), size=100)
     assert [pk for page in bad for pk in ids(page.rows)] == ids(reversed(rows[:40]))
 
 
@@ -225,13 +225,13 @@ def test_a_warehouse_that_was_asked_twice_for_a_delivery_shows_it_once():
     project = some_name()
     [row] = store(delivery(""))
     insert([Refresh(delivery=row, project=project, warehouse="w") for _ in range(2)])
-    assert ids(delivery_log().page(Filter(warehouse=(project, "w"))).rows) == [row.pk]
+    assert ids(delivery_log().page(DeliveryFilter(warehouse=(project, "w"))).rows) == [row.pk]
 
 
 def test_a_list_fetches_no_wide_column():
     project = some_name()
     store(delivery(project, body=b"x" * 1000))
-    (row,) = delivery_log().page(Filter(project=project)).rows
+    (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
     assert row.get_deferred_fields() == {"verdicts", "headers", "body"}
 
 
@@ -260,9 +260,9 @@ def test_no_page_reads_the_whole_log_or_sorts_it(values):
         statements.append((sql, params))
         return execute(sql, params, many, context)
 
-    after = delivery_log().page(Filter(), size=1).next or "5-" + "0" * 32
+    after = delivery_log().page(DeliveryFilter(), size=1).next or "5-" + "0" * 32
     with connection.execute_wrapper(note):
-        delivery_log().page(Filter.parse(values), after=after)
+        delivery_log().page(DeliveryFilter.parse(values), after=after)
     assert len(statements) <= 3
     for sql, params in statements:
         with connection.cursor() as cursor:
@@ -298,12 +298,12 @@ class TestWhatSomebodyMaySee:
         one, two, other = some_name(), some_name(), some_name()
         rows = store(*(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((one, two, other))))
         seen = frozenset({one, two, *(some_name() for _ in range(more))})
-        wanted = replace(Filter.parse(fields), seen=seen)
+        wanted = replace(DeliveryFilter.parse(fields), seen=seen)
         found = [pk for page in pages(wanted, size=LONGEST_PAGE) for pk in ids(page.rows)]
         assert found == [rows[1].pk, rows[0].pk]
 
     def test_the_deliveries_of_a_push_that_may_not_be_seen_are_not_found_by_its_id(self):
         [row] = store(delivery(some_name(), outcome=Outcome.FAILED))
-        wanted = Filter(repository=row.repository, tag=row.tag, push=row.push_id)
+        wanted = DeliveryFilter(repository=row.repository, tag=row.tag, push=row.push_id)
         assert [pk for page in pages(wanted) for pk in ids(page.rows)] == [row.pk]
         assert not any(page.rows for page in pages(replace(wanted, seen=frozenset({"elsewhere"}))))

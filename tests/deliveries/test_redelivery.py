@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.redelivery import MOST_AT_ONCE, NotRedeliverable, redeliver, redeliver_all
 from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
@@ -117,7 +117,7 @@ class TestMany:
             self.failed(project, 4, outcome=Outcome.FREIGHT_CREATED),
             self.failed(project, 5, outcome=Outcome.NOT_HANDLED),
         )
-        batch = redeliver_all(Filter.parse({"project": project, **BAD}), "ada", rate=2)
+        batch = redeliver_all(DeliveryFilter.parse({"project": project, **BAD}), "ada", rate=2)
         assert [one.pk for one in batch.originals] == [rows[0].pk, rows[2].pk, rows[4].pk]
         assert [one.original_id for one in batch.deliveries] == [rows[0].pk, rows[2].pk, rows[4].pk]
         stored = Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).order_by("claimed_until")
@@ -128,7 +128,7 @@ class TestMany:
     def test_nothing_is_taken_up_before_its_turn(self):
         project = some_name()
         store(*(self.failed(project, number) for number in range(3)))
-        batch = redeliver_all(Filter(project=project), "ada", rate=0.1)
+        batch = redeliver_all(DeliveryFilter(project=project), "ada", rate=0.1)
         soon = timezone.now() + timedelta(seconds=5)
         due = [one for one in claim_pending(soon, timedelta(days=9999)) if one.project == project]
         assert [one.pk for one in due] == [batch.deliveries[0].pk]
@@ -136,14 +136,14 @@ class TestMany:
     def test_what_was_sent_again_is_not_sent_twice(self):
         project = some_name()
         store(self.failed(project))
-        wanted = Filter.parse({"project": project, **BAD})
+        wanted = DeliveryFilter.parse({"project": project, **BAD})
         assert len(redeliver_all(wanted, "ada").deliveries) == 1
         assert redeliver_all(wanted, "ada").deliveries == ()
 
     def test_a_dry_run_says_what_it_would_do_and_stores_nothing(self):
         project = some_name()
         rows = store(self.failed(project, 1), self.failed(project, 2, body=b""))
-        batch = redeliver_all(Filter(project=project), "ada", dry_run=True)
+        batch = redeliver_all(DeliveryFilter(project=project), "ada", dry_run=True)
         assert [one.pk for one in batch.originals] == [rows[0].pk]
         assert [(one.pk, why[:16]) for one, why in batch.refused] == [(rows[1].pk, "nothing was kept")]
         assert batch.deliveries == ()
@@ -152,7 +152,7 @@ class TestMany:
     def test_there_is_a_bound_and_the_next_call_goes_on(self):
         project = some_name()
         store(*(self.failed(project, number) for number in range(MOST_AT_ONCE + 3)))
-        wanted = Filter.parse({"project": project, **BAD})
+        wanted = DeliveryFilter.parse({"project": project, **BAD})
         first, second = redeliver_all(wanted, "ada"), redeliver_all(wanted, "ada")
         assert [(len(one.deliveries), one.more) for one in (first, second)] == [
             (MOST_AT_ONCE, True),
@@ -162,7 +162,7 @@ class TestMany:
     @pytest.mark.parametrize("rate", [0, 0.05, 1000, float("nan")])
     def test_a_rate_out_of_range_is_refused(self, rate):
         with pytest.raises(ValueError, match=r"from 0\.1 to 100 a second"):
-            redeliver_all(Filter(), "ada", rate=rate)
+            redeliver_all(DeliveryFilter(), "ada", rate=rate)
 
 
 def test_who_presses_twice_sends_each_once(database):
@@ -173,7 +173,7 @@ def test_who_presses_twice_sends_each_once(database):
 
     def press():
         together.wait(10)
-        batch = redeliver_all(Filter.parse({"project": project, **BAD}), "ada")
+        batch = redeliver_all(DeliveryFilter.parse({"project": project, **BAD}), "ada")
         connection.close()
         return batch
 

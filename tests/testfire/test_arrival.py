@@ -7,7 +7,7 @@ import time
 import pytest
 
 from receivers.models import Delivery, Origin, Outcome, new_id
-from receivers.webhook.test_tokens import VALID_SECONDS, Ticket, issue
+from receivers.webhook.test_tokens import VALID_SECONDS, TestToken, issue
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
 from tests.worlds import image, push_body
@@ -23,7 +23,7 @@ def place(product, world):
 
 def ticket_for(place, **fields):
     """Return a ticket for the project's receiver."""
-    return Ticket(
+    return TestToken(
         **{"delivery": new_id(), "project": place.name, "receiver": "hook", "user": "jane", "dry_run": False}
         | fields
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receivers.deliveries.retention import Janitor
+from receivers.deliveries.retention import Retention
 from receivers.models import Audit
 from receivers.web.audit_log import PAGE_SIZE
 
@@ -51,7 +51,7 @@ def test_an_address_that_somebody_made_up_shows_the_newest(signed_in, before):
 def test_what_is_too_old_is_forgotten(database):
     old = Audit.objects.create(at=datetime(2020, 1, 1, tzinfo=UTC), user="old", action="mute")
     new = Audit.objects.create(at=datetime.now(UTC), user="new", action="mute")
-    Janitor(90).work()
+    Retention(90).work()
     assert list(Audit.objects.filter(pk__in=[old.pk, new.pk])) == [new]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from receivers.cluster.cache import Mirror
-from receivers.kargo.matching import Result
+from receivers.kargo.matching import MatchResult
 from receivers.kargo.push import Push
-from receivers.webhook.explain import ELSEWHERE, HINTS, MOST_TOLD, explain
+from receivers.webhook.explain import ELSEWHERE, HINTS, VERDICTS_SHOWN, explain
 from tests.clusters import until
 from tests.contract.caches import mirrored
 from tests.delivery_rows import ended, routed
@@ -52,13 +52,13 @@ def test_people_are_told_of_every_subscription_in_scope_what_tells_most_first(mi
     told = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
     assert told.to_refresh == ((mixed.name, "a"),)
     assert summary(told) == [
-        ("a", 0, Result.MATCH, "semver.satisfied"),
-        ("c", 0, Result.NOT_EVALUABLE, "allowTags.removed"),
-        ("b", 0, Result.NO_MATCH, "semver.refused"),
-        ("a", 2, Result.NEAR_MISS, "near miss"),
-        ("b", 1, Result.NEAR_MISS, "near miss"),
-        ("a", 1, Result.OTHER, "another repository"),
-        ("a", 3, Result.OTHER, "another repository"),
+        ("a", 0, MatchResult.MATCH, "semver.satisfied"),
+        ("c", 0, MatchResult.NOT_EVALUABLE, "allowTags.removed"),
+        ("b", 0, MatchResult.NO_MATCH, "semver.refused"),
+        ("a", 2, MatchResult.NEAR_MISS, "near miss"),
+        ("b", 1, MatchResult.NEAR_MISS, "near miss"),
+        ("a", 1, MatchResult.OTHER, "another repository"),
+        ("a", 3, MatchResult.OTHER, "another repository"),
     ]
     assert told.left_out == 0
 
@@ -107,7 +107,7 @@ def test_what_nearly_names_the_repository_says_what_to_write(mirror, world, writ
     place.warehouse("w", image(written.format(place.repository)))
     known(mirror, place, 1)
     told = explain(mirror, Push(place.repository, "1.2.3"), place.name)
-    assert [verdict.result for verdict in told.verdicts] == [Result.NEAR_MISS]
+    assert [verdict.result for verdict in told.verdicts] == [MatchResult.NEAR_MISS]
     assert hint in told.why_no_match
 
 
@@ -117,7 +117,7 @@ class TestOtherProjects:
         there.warehouse("w", image(there.repository), image(there.repository, constraint="^9"))
         known(mirror, there, 1)
         told = explain(mirror, Push(there.repository, "1.2.3"), here.name)
-        assert summary(told) == [("w", 0, Result.OUT_OF_SCOPE, "out of scope")]
+        assert summary(told) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out of scope")]
         assert told.to_refresh == ()
         assert told.why_no_match == (
             f'Warehouse "w" of project "{there.name}" subscribes to this repository; '
@@ -138,7 +138,7 @@ class TestOtherProjects:
             place.warehouse("w", image(here.repository))
             known(mirror, place, 1)
         told = explain(mirror, Push(here.repository, "1.2.3"), here.name)
-        assert [verdict.result for verdict in told.verdicts] == [Result.MATCH]
+        assert [verdict.result for verdict in told.verdicts] == [MatchResult.MATCH]
 
     def test_hints_come_from_both_sides_of_the_alphabet_and_are_few(self, mirror, world):
         before, here, after = (world.bare_project() for _ in range(3))
@@ -149,10 +149,10 @@ class TestOtherProjects:
                 place.warehouse(f"w-{number}", image(here.repository))
             known(mirror, place, HINTS * 3 // 4)
         told = explain(mirror, Push(here.repository, "1.2.3"), here.name)
-        hints = [verdict for verdict in told.verdicts if verdict.result is Result.OUT_OF_SCOPE]
+        hints = [verdict for verdict in told.verdicts if verdict.result is MatchResult.OUT_OF_SCOPE]
         assert len(hints) == HINTS
         assert {hint.project for hint in hints} == {before.name, after.name}
-        assert told.verdicts[0].result is Result.NO_MATCH
+        assert told.verdicts[0].result is MatchResult.NO_MATCH
 
     def test_the_hint_is_on_the_delivery(self, product, world):
         there = routed(product, world, image("example/of-another"))
@@ -168,11 +168,11 @@ class TestOtherProjects:
 
 def test_a_large_scope_gives_a_short_answer(mirror, world):
     place = world.bare_project()
-    many = [image(f"example/number-{number}") for number in range(MOST_TOLD)]
+    many = [image(f"example/number-{number}") for number in range(VERDICTS_SHOWN)]
     place.warehouse("large", *many)
     place.warehouse("small", image(place.repository), image("example/x"))
     known(mirror, place, 2)
     told = explain(mirror, Push(place.repository, "1.2.3"), place.name, everything=True)
-    assert len(told.verdicts) == MOST_TOLD
+    assert len(told.verdicts) == VERDICTS_SHOWN
     assert told.left_out == 2
-    assert told.verdicts[0].result is Result.MATCH
+    assert told.verdicts[0].result is MatchResult.MATCH

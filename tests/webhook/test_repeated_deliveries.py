@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.times import parse_time
 from tests.delivery_rows import ended, of_project, routed
@@ -34,7 +34,7 @@ def test_the_six_deliveries_of_one_push_are_one_event_and_the_last_is_asked_for(
     assert carried is not None
     assert carried >= asked_at
 
-    (shown, *_) = delivery_log().page(Filter(project=place.name, tag="develop")).rows
+    (shown, *_) = delivery_log().page(DeliveryFilter(project=place.name, tag="develop")).rows
     assert shown.repeats == 6
     assert shown.pk == max(row.pk for row in rows)
 

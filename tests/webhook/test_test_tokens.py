@@ -8,11 +8,11 @@ import pytest
 from django.core import signing
 
 from receivers.models import new_id
-from receivers.webhook.test_tokens import LONGEST, VALID_SECONDS, BadTicket, Ticket, issue, read
+from receivers.webhook.test_tokens import LONGEST, VALID_SECONDS, InvalidTestToken, TestToken, issue, read
 
 BODY = b'{"push_data":{}}'
 OWNERS = [("demo", "hook")]
-TICKET = Ticket(new_id(), "demo", "hook", "jane", dry_run=True)
+TICKET = TestToken(new_id(), "demo", "hook", "jane", dry_run=True)
 
 
 def issued_at(seconds: float, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -27,7 +27,7 @@ def issued_at(seconds: float, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("user", ["jane", "Zoë Müller", "x" * 150, "名" * 150])
 @pytest.mark.parametrize("project", ["demo", "", "p" * 253])
 def test_a_ticket_says_what_was_issued(project, user, dry_run):
-    ticket = Ticket(new_id(), project, "r" * 253, user, dry_run)
+    ticket = TestToken(new_id(), project, "r" * 253, user, dry_run)
     text = issue(ticket, BODY)
     assert read(text, [("other", "hook"), (project, "r" * 253)], BODY) == ticket
     assert text.isascii()
@@ -36,7 +36,7 @@ def test_a_ticket_says_what_was_issued(project, user, dry_run):
 
 def test_a_ticket_lives_for_a_minute(monkeypatch):
     assert read(issued_at(VALID_SECONDS - 5, monkeypatch), OWNERS, BODY) == TICKET
-    with pytest.raises(BadTicket, match="older than 60 s"):
+    with pytest.raises(InvalidTestToken, match="older than 60 s"):
         read(issued_at(VALID_SECONDS + 5, monkeypatch), OWNERS, BODY)
 
 
@@ -52,7 +52,7 @@ def test_a_ticket_lives_for_a_minute(monkeypatch):
     ],
 )
 def test_a_ticket_is_for_one_receiver_and_one_body(owners, body, reason):
-    with pytest.raises(BadTicket, match=reason):
+    with pytest.raises(InvalidTestToken, match=reason):
         read(issue(TICKET, BODY), owners, body)
 
 
@@ -78,5 +78,5 @@ FORGED = {
 
 @pytest.mark.parametrize("text", FORGED.values(), ids=FORGED)
 def test_what_we_did_not_sign_is_no_ticket(text):
-    with pytest.raises(BadTicket, match="not signed with the secret key"):
+    with pytest.raises(InvalidTestToken, match="not signed with the secret key"):
         read(text, OWNERS, BODY)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from receivers.kargo.resources import decode_config
 from receivers.models import ReceiverUrl
-from receivers.webhook.unknown_urls import UnknownCalls
-from receivers.webhook.url_registry import ReceiverUrls
+from receivers.webhook.unknown_urls import UnknownUrlCounter
+from receivers.webhook.url_registry import UrlRegistry
 from receivers.webhook.url_sync import UrlSync
 from tests.contract.caches import digest, mirrored
 
 
 def test_a_url_that_was_gone_before_it_was_stored_is_stored_as_retired(database, demo_cluster):
-    urls = ReceiverUrls()
+    urls = UrlRegistry()
     with mirrored(demo_cluster.kubeconfig) as mirror:
-        keeper = UrlSync(mirror, urls, UnknownCalls())
+        keeper = UrlSync(mirror, urls, UnknownUrlCounter())
         keeper.work()
         path = f"/dockerhub/{digest('gone at once')}"
         urls.notice(

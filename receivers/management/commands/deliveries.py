@@ -7,8 +7,8 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from receivers.deliveries import serializers
-from receivers.deliveries.filters import Filter, InvalidFilter
-from receivers.deliveries.pagination import InvalidCursor, Page
+from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
+from receivers.deliveries.pagination import InvalidCursor, DeliveryPage
 from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.deliveries.visibility import refreshes_of
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
@@ -71,7 +71,7 @@ class Command(ConsoleCommand):
         if not 1 <= options["limit"] <= LONGEST_PAGE:
             fail(f"--limit takes a number from 1 to {LONGEST_PAGE}; --after goes on")
         try:
-            wanted = Filter.parse({name: options[name] for name in FILTERS})
+            wanted = DeliveryFilter.parse({name: options[name] for name in FILTERS})
             page = _listed(wanted, options["after"], options["limit"], each_push_once=not options["every"])
         except (InvalidFilter, InvalidCursor) as error:
             fail(f"--{error}" if isinstance(error, InvalidFilter) else str(error))
@@ -130,7 +130,7 @@ class Command(ConsoleCommand):
 HEADS: Final = ("ID", "RECEIVED", "RECEIVER", "PUSH", "ORIGIN", "CODE", "OUTCOME", "REASON")
 
 
-def _listed(wanted: Filter, after: str, limit: int, *, each_push_once: bool) -> Page:
+def _listed(wanted: DeliveryFilter, after: str, limit: int, *, each_push_once: bool) -> DeliveryPage:
     """Return one page that is as long as asked for, if there is that much to be found by looking further."""
     rows: list[Delivery] = []
     for _ in range(MOST_PAGES):
@@ -140,7 +140,7 @@ def _listed(wanted: Filter, after: str, limit: int, *, each_push_once: bool) -> 
         after = page.next
         if len(rows) == limit or not after:
             break
-    return Page(tuple(rows), page.next, page.looked_to if len(rows) < limit else None)
+    return DeliveryPage(tuple(rows), page.next, page.looked_to if len(rows) < limit else None)
 
 
 def _row(row: Delivery) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from receivers.deliveries.filters import CLUSTER_WORDS
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
 from receivers.management.console import ConsoleCommand, Exit, fail, table
-from receivers.webhook.explain import MOST_TOLD, Explanation, explain
+from receivers.webhook.explain import VERDICTS_SHOWN, MatchReport, explain
 
 PATIENCE: Final = 30.0  # seconds until the cluster must have been read; 10,000 Warehouses take a few
 HIGHEST_LIMIT: Final = 100_000  # verdicts
@@ -39,7 +39,7 @@ class Command(ConsoleCommand):
         parser.add_argument("--media-type", default="", help="what was pushed; unknown if not given")
         parser.add_argument("--all", action="store_true", help="subscriptions of other repositories, too")
         parser.add_argument(
-            "--limit", type=int, default=MOST_TOLD, help=f"most verdicts to tell ({MOST_TOLD})"
+            "--limit", type=int, default=VERDICTS_SHOWN, help=f"most verdicts to tell ({VERDICTS_SHOWN})"
         )
         parser.add_argument(
             "--timeout", type=float, default=PATIENCE, help=f"seconds for the cluster ({PATIENCE:g})"
@@ -90,7 +90,7 @@ def _mirrored(seconds: float) -> Iterator[Mirror]:
         logging.disable(logging.NOTSET)
 
 
-def _as_json(push: Push, project: str, told: Explanation) -> dict[str, Any]:
+def _as_json(push: Push, project: str, told: MatchReport) -> dict[str, Any]:
     return {
         "project": project,
         "repository": push.repository,
@@ -103,7 +103,7 @@ def _as_json(push: Push, project: str, told: Explanation) -> dict[str, Any]:
     }
 
 
-def _as_text(told: Explanation, *, with_project: bool) -> list[str]:
+def _as_text(told: MatchReport, *, with_project: bool) -> list[str]:
     heads = ("WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON")
     lines = table(heads, [_row(verdict, with_project) for verdict in told.verdicts]) if told.verdicts else []
     if told.left_out:

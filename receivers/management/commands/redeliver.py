@@ -11,8 +11,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from receivers.deliveries import serializers
-from receivers.deliveries.filters import Filter, InvalidFilter
-from receivers.deliveries.redelivery import RATE, WORTHWHILE, Batch, redeliver, redeliver_all, refusal
+from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
+from receivers.deliveries.redelivery import RATE, WORTHWHILE, RedeliveryBatch, redeliver, redeliver_all, refusal
 from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
 from receivers.management.delivery_progress import follow, was_taken_up
 from receivers.models import Delivery
@@ -66,18 +66,18 @@ class Command(ConsoleCommand):
             self.print_json(_as_json(batch, ended))
         sys.exit(code)
 
-    def _one(self, options: dict[str, Any]) -> Batch:
+    def _one(self, options: dict[str, Any]) -> RedeliveryBatch:
         original = find_delivery(options["id"])
         problem = refusal(original, len(original.body))
         if problem:
             fail(f"delivery {original.pk} cannot be sent again: {problem}")
         deliveries = () if options["dry_run"] else (redeliver(original, _actor()),)
-        return Batch((original,), (), more=False, deliveries=deliveries)
+        return RedeliveryBatch((original,), (), more=False, deliveries=deliveries)
 
-    def _failed(self, options: dict[str, Any]) -> Batch:
+    def _failed(self, options: dict[str, Any]) -> RedeliveryBatch:
         try:
-            named = Filter.parse({"since": options["failed_since"], "project": options["project"]})
-            wanted = Filter(since=named.since, project=named.project, outcomes=WORTHWHILE)
+            named = DeliveryFilter.parse({"since": options["failed_since"], "project": options["project"]})
+            wanted = DeliveryFilter(since=named.since, project=named.project, outcomes=WORTHWHILE)
             plan = redeliver_all(wanted, _actor(), rate=options["rate"], dry_run=True)
             if options["dry_run"] or not plan.originals:
                 return plan
@@ -89,7 +89,7 @@ class Command(ConsoleCommand):
         except ValueError as error:
             fail(str(error))
 
-    def _ask(self, plan: Batch, options: dict[str, Any]) -> None:
+    def _ask(self, plan: RedeliveryBatch, options: dict[str, Any]) -> None:
         """Ask whether to go on. Fails where nobody can be asked, ends the command where the answer is no."""
         if options["json"] or not sys.stdin.isatty():
             fail(f"{len(plan.originals)} deliveries would be sent again; --yes does so, --dry-run lists them")
@@ -132,7 +132,7 @@ def _actor() -> str:
         return "command line"
 
 
-def _as_json(batch: Batch, ended: Sequence[Delivery]) -> dict[str, Any]:
+def _as_json(batch: RedeliveryBatch, ended: Sequence[Delivery]) -> dict[str, Any]:
     sent = {one.original_id: one for one in batch.deliveries}
     outcomes = {one.pk: one for one in ended}
     rows = [_sent(original, sent.get(original.pk), outcomes) for original in batch.originals]
@@ -150,7 +150,7 @@ def _sent(original: Delivery, new: Delivery | None, ended: Mapping[UUID, Deliver
     }
 
 
-def _as_text(batch: Batch) -> list[str]:
+def _as_text(batch: RedeliveryBatch) -> list[str]:
     sent = {one.original_id: str(one.pk) for one in batch.deliveries}
     rows = [_row(one, sent.get(one.pk, "-")) for one in batch.originals[:SHOWN]]
     rows += [_row(one, f"no: {problem}") for one, problem in batch.refused[:SHOWN]]
