@@ -79,7 +79,7 @@ def allowed(request: HttpRequest, action: Action, project: str) -> None:
 
 def no_role(request: HttpRequest) -> HttpResponse:
     """Tell somebody who may see nothing whom to ask."""
-    return render(request, "no_role.html", {"admins": admin_names()}, status=403)
+    return render(request, "accounts/no_role.html", {"admins": admin_names()}, status=403)
 
 
 ADMINS_NAMED: Final = 5  # people to ask; a longer list helps nobody

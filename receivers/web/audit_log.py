@@ -37,7 +37,7 @@ def audit(request: Any) -> HttpResponse:
         "next": f"{shown[-1].at.isoformat()}~{shown[-1].pk}" if more else "",
         "later": bool(before),
     }
-    return render(request, "audit.html", context)
+    return render(request, "accounts/audit.html", context)
 
 
 def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:

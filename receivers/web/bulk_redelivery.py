@@ -61,7 +61,7 @@ def redeliver_many(request: Any) -> HttpResponse:
         "highest": f"{HIGHEST_RATE:g}",
         "lasts": len(plan.originals) / (rate or RATE),
     }
-    return render(request, "redeliver.html", context)
+    return render(request, "deliveries/redeliver.html", context)
 
 
 @page
@@ -76,10 +76,10 @@ def redelivered(request: Any) -> HttpResponse:
     context = _progress(list(counted), at)
     if not context["total"]:
         raise Http404
-    part = live_fragments.part(request, "_progress.html", context)
+    part = live_fragments.part(request, "deliveries/_redelivery_progress.html", context)
     if request.htmx.target == PART:
         return live_fragments.answer(request, part, every=EVERY, ended=not context["open"])
-    return render(request, "redelivered.html", {"part": part, "every": EVERY, "at": at, **context})
+    return render(request, "deliveries/redelivering.html", {"part": part, "every": EVERY, "at": at, **context})
 
 
 def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:

@@ -31,10 +31,10 @@ def delivery(request: Any, pk: UUID) -> HttpResponse:
     found = _found(request, pk)
     told = visibility.everything(request.access, found)
     ended = timeline.has_ended(found, told.refreshes)
-    part = live_fragments.part(request, "_delivery_story.html", _story(told))
+    part = live_fragments.part(request, "deliveries/_result.html", _story(told))
     if request.htmx.target == PART:
         return live_fragments.answer(request, part, every=EVERY, ended=ended)
-    return render(request, "delivery.html", _context(request, told) | {"part": part, "ended": ended})
+    return render(request, "deliveries/detail.html", _context(request, told) | {"part": part, "ended": ended})
 
 
 @page

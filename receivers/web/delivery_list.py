@@ -39,7 +39,7 @@ def deliveries(request: Any) -> HttpResponse:
     except InvalidCursor:
         return redirect(f"{reverse('deliveries')}?{form.query}")
     part = live_fragments.part(
-        request, "_deliveries.html", _rows(form, found, after) | {"sees_all": sees_all}
+        request, "deliveries/_list.html", _rows(form, found, after) | {"sees_all": sees_all}
     )
     if request.htmx.target == PART:
         return live_fragments.answer(request, part, every=EVERY)
@@ -51,7 +51,7 @@ def deliveries(request: Any) -> HttpResponse:
         "may_redeliver": request.access.where(Action.REDELIVER) != frozenset(),
         "projects": offered_projects(request.access),
     }
-    return render(request, "deliveries.html", context)
+    return render(request, "deliveries/list.html", context)
 
 
 def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) -> DeliveryPage:

@@ -45,8 +45,8 @@ def answer(request: Any, found: Part, every: str = "3s", *, ended: bool = False)
     """
     if "seen" not in request.GET:
         context = {"part": found, "id": request.htmx.target, "every": every, "url": request.get_full_path()}
-        return HttpResponse(render_to_string("_live.html", context, request))
+        return HttpResponse(render_to_string("components/_live.html", context, request))
     if request.GET["seen"] == found.seen:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     status = STOP_POLLING if ended else HTTPStatus.OK
-    return HttpResponse(render_to_string("_live_content.html", {"part": found}), status=status)
+    return HttpResponse(render_to_string("components/_live_content.html", {"part": found}), status=status)

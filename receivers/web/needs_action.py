@@ -76,7 +76,7 @@ def needs_attention(request: Any) -> HttpResponse:
     """List what is unhealthy and may be seen; for HTMX only the list, if it has changed."""
     asked, look = Filters.of(request.GET), runtime.current().health.latest()
     open_, muted = look.seen_by(request.access.projects)
-    part = live_fragments.part(request, "_attention.html", _list(request, asked, look, open_))
+    part = live_fragments.part(request, "health/_needs_action.html", _list(request, asked, look, open_))
     if request.htmx.target == "attention":
         return live_fragments.answer(request, part, every=EVERY)
     of_muted = asked.matching(muted)
@@ -90,7 +90,7 @@ def needs_attention(request: Any) -> HttpResponse:
         "muted_count": len(of_muted),
         "title": title(asked.check) if asked.check else "",
     }
-    return render(request, "attention.html", context)
+    return render(request, "health/needs_action.html", context)
 
 
 def _list(request: Any, asked: Filters, look: Look, open_: Sequence[Finding]) -> Mapping[str, Any]:
@@ -124,13 +124,13 @@ def finding(request: Any, key: str) -> HttpResponse:
     look = runtime.current().health.latest()
     found = look.by_key.get(key)
     if found is None or not may(request.user, Action.SEE, found.project):
-        return render(request, "finding_gone.html", status=404)
+        return render(request, "health/finding_gone.html", status=404)
     if request.method == "POST":
         allowed(request, Action.MUTE, found.project)
         _change(request, found, unmute="unmute" in request.POST)
         return redirect("attention")
     context = {"row": finding_row(found, look, request.access), "title": title(found.check)}
-    return render(request, "finding.html", context)
+    return render(request, "health/finding.html", context)
 
 
 def _change(request: Any, found: Finding, *, unmute: bool) -> None:

@@ -45,7 +45,7 @@ def receiver(request: Any, name: str, receiver: str) -> HttpResponse:
     if request.method == "POST":
         return _reveal(request, row)
     if request.htmx:
-        return render(request, "_receiver_state.html", {"receiver": row})
+        return render(request, "projects/_receiver_state.html", {"receiver": row})
     return redirect(f"{project_url(name)}#receiver-{receiver}")
 
 
@@ -55,7 +55,7 @@ def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
         raise Http404
     audit.record(request, Action.REVEAL, project=row.project, receiver=row.name)
     if request.htmx:
-        return render(request, "_receiver_url.html", {"receiver": row, "may_reveal": True})
+        return render(request, "projects/_receiver_url.html", {"receiver": row, "may_reveal": True})
     return _page(request, row.project, revealed=row.name)
 
 
@@ -89,7 +89,7 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
         "recent": recent,
         **(_warehouses(request, name, config, findings) if name else {}),
     }
-    return render(request, "project.html", context)
+    return render(request, "projects/detail.html", context)
 
 
 def _last(name: str, config: ReceiverConfig | None) -> dict[statistics.ReceiverKey, Mapping[str, Any]]:
@@ -100,7 +100,7 @@ def _last(name: str, config: ReceiverConfig | None) -> dict[statistics.ReceiverK
 def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live_fragments.Part:
     receivers = [one.name for one in config.receivers] if config else []
     deliveries = statistics.recent_deliveries(name, receivers, RECENT)
-    return live_fragments.part(request, "_delivery_table.html", {"deliveries": deliveries})
+    return live_fragments.part(request, "deliveries/_table.html", {"deliveries": deliveries})
 
 
 def _of_former_receivers(

@@ -61,11 +61,11 @@ def projects(request: Any) -> HttpResponse:
         "sort": sort,
         "ready": runtime.current().mirror.ready,
     }
-    part = live_fragments.part(request, "_projects.html", context)
+    part = live_fragments.part(request, "projects/_list.html", context)
     if request.htmx.target == "projects":
         return live_fragments.answer(request, part, every=EVERY)
     return render(
-        request, "projects.html", {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS}
+        request, "projects/list.html", {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS}
     )
 
 

@@ -17,7 +17,7 @@ from receivers.accounts.client_address import ip_address
 class SignIn(LoginView):
     """The sign-in page. Who is signed in already goes on to the projects."""
 
-    template_name = "sign_in.html"
+    template_name = "accounts/sign_in.html"
     redirect_authenticated_user = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def locked_out(request: Any, response: HttpResponse | None, credentials: Any) ->
     wait = max(1, round((ends - timezone.now()).total_seconds()))
     headers = {"Retry-After": str(wait), "Cache-Control": "no-store"}
     return HttpResponse(
-        render(request, "locked_out.html", {"ends": ends, "limit": settings.AXES_FAILURE_LIMIT}).content,
+        render(request, "accounts/locked_out.html", {"ends": ends, "limit": settings.AXES_FAILURE_LIMIT}).content,
         status=429,
         headers=headers,
     )

@@ -62,7 +62,7 @@ def status(request: Any) -> HttpResponse:
     """Show it to whoever sees everything; configuration, addresses and names of hosts only to admins."""
     allowed(request, Action.SEE, "")
     here, privileged = runtime.current(), may(request.user, Action.CONFIGURE, "")
-    part = live_fragments.part(request, "_status.html", _changing(here))
+    part = live_fragments.part(request, "ops/_status.html", _changing(here))
     if request.htmx.target == "status":
         return live_fragments.answer(request, part, every=EVERY)
     context = {
@@ -75,7 +75,7 @@ def status(request: Any) -> HttpResponse:
         "unknown": database_stats.unknown_calls() if privileged else [],
         "settings": settings.KARGOWEB.told if privileged else (),
     }
-    return render(request, "status.html", context)
+    return render(request, "ops/status.html", context)
 
 
 def _changing(here: runtime.Runtime) -> Mapping[str, Any]:

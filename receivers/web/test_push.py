@@ -15,10 +15,10 @@ from django.views.decorators.http import require_http_methods
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, page
 from receivers.accounts.client_address import client_address
-from receivers.deliveries.filters import Filter
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone
 from receivers.deliveries.querysets import delivery_log
-from receivers.kargo.matching import Result, Verdict
+from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH
 from receivers.ops import runtime
@@ -37,7 +37,7 @@ MEDIA_TYPES: Final = (
     ("application/vnd.cncf.helm.config.v1+json", "chart"),
     ("", "unknown"),
 )
-TONES: Final = {Result.MATCH: Tone.GOOD, Result.NOT_EVALUABLE: Tone.BAD}
+TONES: Final = {MatchResult.MATCH: Tone.GOOD, MatchResult.NOT_EVALUABLE: Tone.BAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,14 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
     except LookupError:
         raise Http404 from None
     except NotFireable as error:
-        return render(request, "test.html", {"project": name, "receiver": receiver, "not_fireable": error})
+        return render(request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error})
     if request.method != "POST":
         return _page(request, aim, _entered(request.GET, aim))
     entered = _entered(request.POST, aim)
     if request.POST.get("do") == "fire" and not entered.problem:
         return _fire(request, aim, entered)
     if request.htmx:
-        return render(request, "_test_preview.html", _preview(request, aim, entered))
+        return render(request, "testfire/_preview.html", _preview(request, aim, entered))
     return _page(request, aim, entered)
 
 
@@ -118,7 +118,7 @@ def _page(request: Any, aim: Aim, entered: Entered, problem: str = "") -> HttpRe
         "problem": problem,
         **_preview(request, aim, entered),
     }
-    return render(request, "test.html", context)
+    return render(request, "testfire/test_push.html", context)
 
 
 def _preview(request: Any, aim: Aim, entered: Entered) -> Mapping[str, Any]:
@@ -131,7 +131,7 @@ def _preview(request: Any, aim: Aim, entered: Entered) -> Mapping[str, Any]:
     return {
         "entered": entered,
         "told": told,
-        "why": next((one.reason for one in verdicts if one.result is not Result.OTHER), ""),
+        "why": next((one.reason for one in verdicts if one.result is not MatchResult.OTHER), ""),
         "verdicts": [(one, TONES.get(one.result, Tone.PLAIN)) for one in verdicts],
         "with_project": not aim.project,
         "tags": _tags(aim, entered.repository),
@@ -140,7 +140,7 @@ def _preview(request: Any, aim: Aim, entered: Entered) -> Mapping[str, Any]:
 
 def _may_be_told(request: Any, verdict: Verdict) -> bool:
     projects = request.access.projects
-    return verdict.result is not Result.OUT_OF_SCOPE or projects is None or verdict.project in projects
+    return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
 def _entered(fields: Mapping[str, str], aim: Aim) -> Entered:
@@ -161,7 +161,7 @@ def _tags(aim: Aim, repository: str) -> list[str]:
     """Return the tags that were pushed to the receiver last, and some that its Warehouses select."""
     if not repository or len(repository) > TEXT_LENGTH or not repository.isprintable():
         return []
-    pushed = Filter(project=aim.project, receiver=aim.receiver, repository=repository)
+    pushed = DeliveryFilter(project=aim.project, receiver=aim.receiver, repository=repository)
     newest = [row.tag for row in delivery_log().page(pushed, size=LOOKED_AT, each_push_once=True).rows]
     selected = suggestions.tags(repository, _scope(aim))
     return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
