@@ -217,7 +217,7 @@ def throughput(large: Bench, patch: float) -> Iterator[Row]:
 
 
 def resync(large: Bench) -> float:
-    """Return the longest time of an answer while the mirror lists everything anew, in seconds.
+    """Return the longest time of an answer while the cache lists everything anew, in seconds.
 
     What the same load takes at its worst without that is in it too.
     """

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from receivers.cluster.client import Cluster, connect
+from receivers.cluster.client import KubernetesClient, connect
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 
 TAG = "1.2.3"
@@ -34,7 +34,7 @@ def play(kubeconfig: str, rate: float, seconds: float) -> int:
     return done
 
 
-def _asked(cluster: Cluster) -> Iterator[tuple[str, str, str, str]]:
+def _asked(cluster: KubernetesClient) -> Iterator[tuple[str, str, str, str]]:
     """Yield project, name, token and repository of every Warehouse that waits to be handled."""
     for page in cluster.list_pages(WAREHOUSES):
         for raw in page.items:
@@ -45,7 +45,7 @@ def _asked(cluster: Cluster) -> Iterator[tuple[str, str, str, str]]:
                 yield metadata["namespace"], metadata["name"], token, repository
 
 
-def _changes(cluster: Cluster, asked: list[tuple[str, str, str, str]]) -> Iterator[bool]:
+def _changes(cluster: KubernetesClient, asked: list[tuple[str, str, str, str]]) -> Iterator[bool]:
     for project, name, token, repository in asked:
         began = [
             _condition("Reconciling", "True", "ScheduledDiscovery"),
@@ -59,7 +59,7 @@ def _changes(cluster: Cluster, asked: list[tuple[str, str, str, str]]) -> Iterat
         yield True
 
 
-def _freight(cluster: Cluster, project: str, warehouse: str, repository: str, digest: str) -> str:
+def _freight(cluster: KubernetesClient, project: str, warehouse: str, repository: str, digest: str) -> str:
     made = {
         "apiVersion": FREIGHTS.api_version,
         "kind": FREIGHTS.kind,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from receivers.cluster.client import Cluster, connect
+from receivers.cluster.client import KubernetesClient, connect
 from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES, Resource
 
 SUBSCRIPTIONS = 4
@@ -57,7 +57,7 @@ def fill(kubeconfig: Path, world: BenchWorld) -> None:
         _warehouse(cluster, name_of(world.fan_out), f"shared-{number}", [image("bench/shared")])
 
 
-def _fill_project(cluster: Cluster, world: BenchWorld, project: int) -> None:
+def _fill_project(cluster: KubernetesClient, world: BenchWorld, project: int) -> None:
     _project(cluster, world, project)
     for number in range(world.warehouses):
         name = name_of(project)
@@ -70,7 +70,7 @@ def image(repo_url: str) -> dict[str, Any]:
     return {"image": {"repoURL": repo_url, "imageSelectionStrategy": "SemVer", "constraint": "^1.0.0"}}
 
 
-def _project(cluster: Cluster, world: BenchWorld, project: int) -> None:
+def _project(cluster: KubernetesClient, world: BenchWorld, project: int) -> None:
     name = name_of(project)
     _create(cluster, PROJECTS, {"metadata": {"name": name}})
     receivers = [{"name": "hook", "dockerhub": {"secretRef": {"name": "hooks"}}}]
@@ -81,10 +81,10 @@ def _project(cluster: Cluster, world: BenchWorld, project: int) -> None:
     cluster.patch_status(PROJECT_CONFIGS, name, name, {"status": status})
 
 
-def _warehouse(cluster: Cluster, project: str, name: str, subscriptions: list[dict[str, Any]]) -> None:
+def _warehouse(cluster: KubernetesClient, project: str, name: str, subscriptions: list[dict[str, Any]]) -> None:
     body = {"metadata": {"name": name, "namespace": project}, "spec": {"subscriptions": subscriptions}}
     _create(cluster, WAREHOUSES, body, project)
 
 
-def _create(cluster: Cluster, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> None:
+def _create(cluster: KubernetesClient, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> None:
     cluster.create(resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace)

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 from urllib.parse import urlsplit
 
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.kargo.push import Push
 from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
@@ -18,6 +18,7 @@ from receivers.kargo.resources import (
     decode_config,
     decode_warehouse,
 )
+from receivers.kargo.scopes import scope_name
 
 KIND: Final = "dockerhub"
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
@@ -50,7 +51,7 @@ class Answer:
     delivery: str
 
 
-def subscribers(cluster: Cluster, push: Push) -> frozenset[str]:
+def subscribers(cluster: KubernetesClient, push: Push) -> frozenset[str]:
     """Return the projects that have a Warehouse with a subscription of the pushed repository. Raises `ClusterError`."""
     names = set(push.names)
     return frozenset(
@@ -61,7 +62,7 @@ def subscribers(cluster: Cluster, push: Push) -> frozenset[str]:
     )
 
 
-def registered(cluster: Cluster, projects: Iterable[str]) -> list[Webhook]:
+def registered(cluster: KubernetesClient, projects: Iterable[str]) -> list[Webhook]:
     """Return the webhooks that these projects' teams, and the cluster's, have registered. Raises `ClusterError`.
 
     There is one for every Docker Hub receiver that has a URL.
@@ -80,7 +81,7 @@ def registered(cluster: Cluster, projects: Iterable[str]) -> list[Webhook]:
 def _of(config: ReceiverConfig) -> list[Webhook]:
     kinds = {receiver.name: receiver.kind for receiver in config.receivers}
     return [
-        Webhook(f"{config.project or 'cluster'}/{one.name}", one.url)
+        Webhook(f"{scope_name(config.project)}/{one.name}", one.url)
         for one in config.published
         if kinds.get(one.name) == KIND and one.url
     ]

@@ -22,7 +22,7 @@ from demo.places import Places
 from demo.registry import IMAGE_INDEX, Registry
 from demo.seeding import seed_objects, seed_tags
 from kargoweb.configuration import Configuration
-from receivers.cluster.client import Cluster, connect
+from receivers.cluster.client import KubernetesClient, connect
 from receivers.kargo import semver
 from receivers.kargo.kinds.dockerhub import compose
 from receivers.kargo.resources import WAREHOUSES, decode_warehouse
@@ -168,7 +168,7 @@ class Installation:
         finally:
             connection.close()
 
-    def _published(self, cluster: Cluster) -> Webhook | None:
+    def _published(self, cluster: KubernetesClient) -> Webhook | None:
         """Return the example project's webhook at the address of this start."""
         return next(
             (
@@ -247,7 +247,7 @@ def _port_of_last_time(places: Places) -> int:
         return 0
 
 
-def _is_looked_at(cluster: Cluster) -> bool:
+def _is_looked_at(cluster: KubernetesClient) -> bool:
     """Say whether the controller has looked at the example's Warehouses, so that what comes now is news to it."""
     return all(
         warehouse.conditions or warehouse.shard

@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from demo.registry import IMAGE_INDEX, Registry
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import AlreadyExists
 from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, SECRETS, WAREHOUSES
 
@@ -35,7 +35,7 @@ _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
 """Tags from the oldest to the newest, a day apart."""
 
 
-def seed_objects(cluster: Cluster) -> None:
+def seed_objects(cluster: KubernetesClient) -> None:
     """Create what the manifests describe and does not exist. Raises `ClusterError`."""
     for manifest in manifests():
         metadata = manifest["metadata"]

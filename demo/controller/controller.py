@@ -12,7 +12,7 @@ from demo.controller.heartbeat import Heartbeat
 from demo.controller.reconciling import MINIMUM_INTERVAL, ReconcileError, Reconciler
 from demo.controller.work_queue import WorkQueue
 from demo.registry import Registry
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, Gone
 from receivers.cluster.watch import Watch
 from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES
@@ -33,7 +33,7 @@ class Controller:
     """Watches in one thread and works in several."""
 
     def __init__(
-        self, cluster: Cluster, registry: Registry, *, minimum_interval: float = MINIMUM_INTERVAL
+        self, cluster: KubernetesClient, registry: Registry, *, minimum_interval: float = MINIMUM_INTERVAL
     ) -> None:
         self._cluster = cluster
         self._stopping = threading.Event()

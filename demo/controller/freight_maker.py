@@ -10,7 +10,7 @@ from typing import Any, Final
 from demo.controller import freight
 from demo.controller.aliases import new_alias
 from demo.controller.discovery import rfc3339
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import AlreadyExists, ClusterError
 from receivers.kargo.resources import FREIGHTS, Resource
 
@@ -22,7 +22,7 @@ EVENTS: Final = Resource("", "v1", "events", "Event", namespaced=True)
 class FreightMaker:
     """Creates Freight. May be used by several threads."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: KubernetesClient) -> None:
         self._cluster = cluster
         self._aliases: dict[str, set[str]] = {}
 

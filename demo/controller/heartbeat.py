@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, NotFound
 from receivers.kargo.resources import LEASES
 
@@ -24,7 +24,7 @@ RENEW_EVERY: Final = LEASE_DURATION / 3  # so that one renewal may be missed
 class Heartbeat:
     """Writes the Lease of the default controller, and takes it away at the end."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: KubernetesClient) -> None:
         self._cluster = cluster
 
     def run(self, stopping: threading.Event) -> None:

@@ -20,7 +20,7 @@ from demo.controller.freight import BuildError
 from demo.controller.freight_maker import FreightMaker
 from demo.controller.status import Status
 from demo.registry import Registry, Tag
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, NotFound
 from receivers.kargo.repository_names import normalize_image
 from receivers.kargo.resources import WAREHOUSES
@@ -45,7 +45,7 @@ class Reconciler:
     """Looks at Warehouses. Different ones may be looked at by different threads at the same time."""
 
     def __init__(
-        self, cluster: Cluster, registry: Registry, stopping: threading.Event, minimum_interval: float
+        self, cluster: KubernetesClient, registry: Registry, stopping: threading.Event, minimum_interval: float
     ) -> None:
         self._cluster = cluster
         self._registry = registry

@@ -20,11 +20,12 @@ from rest_framework.views import APIView
 from receivers.accounts import audit
 from receivers.accounts.access import Access, Action, access_of, allowed
 from receivers.deliveries import serializers, visibility
-from receivers.deliveries.filters import CLUSTER_WORDS, DeliveryFilter, InvalidFilter
+from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.kargo.push import Push
+from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.models import TEXT_LENGTH, Delivery
 from receivers.ops import runtime
 from receivers.webhook.explain import explain
@@ -139,15 +140,15 @@ class Explanation(Api):
         access = self.access(request)
         project, push = _imagined(request.query_params)
         allowed(request, Action.SEE, project)
-        mirror = runtime.current().mirror
-        if not mirror.ready:
+        cache = runtime.current().cache
+        if not cache.ready:
             raise Refused(status.HTTP_503_SERVICE_UNAVAILABLE, "the cluster has not been read yet")
-        told = explain(mirror, push, project)
+        told = explain(cache, push, project)
         verdicts = visibility.verdicts_of([one.as_dict() for one in told.verdicts], access)
         hidden = len(verdicts) < len(told.verdicts)
         return Response(
             {
-                "project": project,
+                "project": scope_name(project),
                 "repository": push.repository,
                 "tag": push.tag,
                 "media_type": push.media_type,
@@ -185,5 +186,5 @@ def _imagined(given: Any) -> tuple[str, Push]:
     for name in ("project", "repository"):
         if not values[name]:
             raise Refused(status.HTTP_400_BAD_REQUEST, f"{name} is missing")
-    project = "" if values["project"] in CLUSTER_WORDS else values["project"]
+    project = parse_scope(values["project"])
     return project, Push(values["repository"], values["tag"], values["media_type"])

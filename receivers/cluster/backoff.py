@@ -10,7 +10,7 @@ from receivers.cluster.errors import ClusterError, Forbidden, NotInstalled
 
 
 @dataclass(frozen=True, slots=True)
-class Pauses:
+class Backoff:
     """Seconds to wait; those between tries are shortened at random by up to a half.
 
     The randomness keeps many pods from coming back to a restarted API server in step.

@@ -1,4 +1,4 @@
-"""The mirror: what everybody else asks about Kargo's objects."""
+"""The cache: what everybody else asks about Kargo's objects."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from receivers.cluster.backoff import Pauses
-from receivers.cluster.client import Cluster
+from receivers.cluster.backoff import Backoff
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.garbage import settle
-from receivers.cluster.reflector import Freshness, Watcher
-from receivers.cluster.snapshot import Change, Collision, Route, Snapshot, hashed
+from receivers.cluster.reflector import Freshness, Reflector
+from receivers.cluster.snapshot import Change, Collision, Route, Snapshot, routing_key
 from receivers.kargo.resources import (
     CLUSTER_CONFIG_NAME,
     CLUSTER_CONFIGS,
@@ -33,7 +33,7 @@ Listener = Callable[[Resource, Any, Any], None]
 """Called with the resource type and the decoded object before and after; None where there is none."""
 
 
-class Mirror:
+class ClusterCache:
     """Projects, ProjectConfigs, the ClusterConfig and Warehouses of a cluster, in memory and up to date.
 
     Reading takes no lock and never waits; every method reads one consistent state. Until `ready` it may be
@@ -42,34 +42,34 @@ class Mirror:
 
     def __init__(
         self,
-        cluster_factory: Callable[[], Cluster],
+        cluster_factory: Callable[[], KubernetesClient],
         namespaces: Sequence[str] = (),
         *,
-        pauses: Pauses | None = None,
+        backoff: Backoff | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`cluster_factory` is called until it gives a cluster, which then belongs to the mirror.
+        """`cluster_factory` is called until it gives a cluster, which then belongs to the cache.
 
         With `namespaces` only those are looked at: they are the projects, and the ClusterConfig is read if
         RBAC allows it. Each costs two threads and two watches. `clock` gives seconds since 1970.
         """
         self._cluster_factory = cluster_factory
-        self._cluster: Cluster | None = None
+        self._cluster: KubernetesClient | None = None
         self._stopped = False
         self._connecting = threading.Lock()
         self._writing = threading.Lock()
         self._ready = threading.Event()
         self._listeners: tuple[Listener, ...] = ()
         self._snapshot = Snapshot(projects={name: Project(name, "") for name in sorted(namespaces)})
-        self.watchers = tuple(
-            Watcher(
+        self.reflectors = tuple(
+            Reflector(
                 resource,
                 namespace,
                 cluster=self.cluster,
                 changed=self._apply,
                 settled=self._check_ready,
                 may_be_forbidden=bool(namespaces) and not resource.namespaced,
-                pauses=pauses or Pauses(),
+                backoff=backoff or Backoff(),
                 clock=clock,
             )
             for resource, namespace in _watched(namespaces)
@@ -77,22 +77,22 @@ class Mirror:
 
     def start(self) -> None:
         """Start to list and watch, in threads. Never fails: what goes wrong is in `freshness`."""
-        for watcher in self.watchers:
-            watcher.start()
+        for reflector in self.reflectors:
+            reflector.start()
 
     def stop(self) -> None:
         """End the threads and close the cluster's connections."""
-        for watcher in self.watchers:
-            watcher.stop()
+        for reflector in self.reflectors:
+            reflector.stop()
         # Without the lock: a kubeconfig's plugin may hold it for as long as it likes.
         self._stopped = True
         if self._cluster is not None:
             self._cluster.close()
         deadline = time.monotonic() + STOP_TIMEOUT
-        for watcher in self.watchers:
-            watcher.join(max(0.0, deadline - time.monotonic()))
+        for reflector in self.reflectors:
+            reflector.join(max(0.0, deadline - time.monotonic()))
 
-    def cluster(self) -> Cluster:
+    def cluster(self) -> KubernetesClient:
         """Return the cluster. Raises `ConfigurationProblem` as long as there is no way to connect to one."""
         if self._cluster is None:
             with self._connecting:
@@ -109,8 +109,8 @@ class Mirror:
 
     @property
     def is_current(self) -> bool:
-        """Say whether nothing is known to fail: what is seen in the mirror is how it is in the cluster."""
-        return self.ready and not any(watcher.is_failing for watcher in self.watchers)
+        """Say whether nothing is known to fail: what is seen in the cache is how it is in the cluster."""
+        return self.ready and not any(reflector.is_failing for reflector in self.reflectors)
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait until `ready`, `timeout` seconds at most; return it."""
@@ -118,19 +118,19 @@ class Mirror:
 
     def freshness(self) -> tuple[Freshness, ...]:
         """Return how well each type of object is known, per namespace if there are several."""
-        return tuple(watcher.freshness() for watcher in self.watchers)
+        return tuple(reflector.freshness() for reflector in self.reflectors)
 
     def add_listener(self, listener: Listener) -> None:
         """Have `listener` called after every change, in the thread of that object's watch, in order.
 
-        By then the mirror answers with the changed object, or a later one. What it knew before is not repeated.
+        By then the cache answers with the changed object, or a later one. What it knew before is not repeated.
         """
         with self._writing:
             self._listeners += (listener,)
 
     def route(self, digest: str) -> Route | Collision | None:
         """Return the receiver that a digest (64 hex characters) leads to, or that several do, or None."""
-        routes = self._snapshot.routes.get(hashed(digest))
+        routes = self._snapshot.routes.get(routing_key(digest))
         if len(routes) > 1:
             return Collision(routes)
         return routes[0] if routes else None
@@ -188,7 +188,7 @@ class Mirror:
                 _call(listener, resource, old, new)
 
     def _check_ready(self) -> None:
-        if not self.ready and all(watcher.is_settled for watcher in self.watchers):
+        if not self.ready and all(reflector.is_settled for reflector in self.reflectors):
             settle()
             self._ready.set()
 
@@ -197,7 +197,7 @@ def _call(listener: Listener, resource: Resource, old: Any, new: Any) -> None:
     try:
         listener(resource, old, new)
     except Exception:
-        log.exception("a listener failed; the mirror goes on")
+        log.exception("a listener failed; the cache goes on")
 
 
 def _united(buckets: Sequence[tuple[Warehouse, ...]]) -> tuple[Warehouse, ...]:

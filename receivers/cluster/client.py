@@ -21,7 +21,7 @@ from receivers.cluster.errors import ClusterError, ConfigurationProblem, Rejecte
 from receivers.cluster.garbage import collector_paused
 from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.proxied import transport_for
-from receivers.cluster.transport import READ_TIMEOUT, Answer, Request, Stream
+from receivers.cluster.transport import READ_TIMEOUT, ApiRequest, ApiResponse, Stream
 from receivers.cluster.watch import Watch
 from receivers.kargo.resources import Resource
 
@@ -39,22 +39,22 @@ METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ListPage(Generic[T]):
     """A part of a list. All pages have the same `resource_version`, from which a watch can start."""
 
     items: list[T]
     resource_version: str
 
 
-def connect(kubeconfig: str | None = None, context: str = "") -> Cluster:
+def connect(kubeconfig: str | None = None, context: str = "") -> KubernetesClient:
     """Return the cluster that the kubeconfig or the pod's service account names; nothing is sent yet.
 
     See `load_configuration` for what is loaded. Raises `ConfigurationProblem`.
     """
-    return Cluster(lambda: load_configuration(kubeconfig, context))
+    return KubernetesClient(lambda: load_configuration(kubeconfig, context))
 
 
-class Cluster:
+class KubernetesClient:
     """A Kubernetes API server and our credentials for it."""
 
     def __init__(self, load: Callable[[], Configuration]) -> None:
@@ -65,13 +65,13 @@ class Cluster:
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """Return one object. Raises `NotFound`, or `NotInstalled` if the type itself is unknown."""
-        request = Request("GET", _path(resource, namespace, name), repeatable=True)
+        request = ApiRequest("GET", _path(resource, namespace, name), repeatable=True)
         return decode(self._send(request, f"get {resource.kind} {name}").body)
 
     @overload
     def list_pages(
         self, resource: Resource, namespace: str | None = None, *, limit: int = PAGE_SIZE
-    ) -> Iterator[Page[Object]]: ...
+    ) -> Iterator[ListPage[Object]]: ...
 
     @overload
     def list_pages(
@@ -81,7 +81,7 @@ class Cluster:
         *,
         limit: int = PAGE_SIZE,
         item: Callable[[Object], T],
-    ) -> Iterator[Page[T]]: ...
+    ) -> Iterator[ListPage[T]]: ...
 
     def list_pages(
         self,
@@ -90,7 +90,7 @@ class Cluster:
         *,
         limit: int = PAGE_SIZE,
         item: Callable[[Object], Any] | None = None,
-    ) -> Iterator[Page[Any]]:
+    ) -> Iterator[ListPage[Any]]:
         """Yield all objects of a type, page by page, in one namespace or (None) everywhere.
 
         `item` decodes one object while the page's JSON is in memory; without it the objects come as they are.
@@ -99,7 +99,7 @@ class Cluster:
         query: dict[str, Any] = {"limit": limit}
         while True:
             target = f"{_path(resource, namespace)}?{urlencode(query)}"
-            request = Request("GET", target, timeout=LIST_TIMEOUT, repeatable=True)
+            request = ApiRequest("GET", target, timeout=LIST_TIMEOUT, repeatable=True)
             page, query["continue"] = _page(self._send(request, f"list {resource.plural}").body, item)
             yield page
             if not query["continue"]:
@@ -125,7 +125,7 @@ class Cluster:
             "timeoutSeconds": lasts,
         }
         doing = f"watch {resource.plural}"
-        request = Request("GET", f"{_path(resource, namespace)}?{urlencode(query)}", timeout=silence)
+        request = ApiRequest("GET", f"{_path(resource, namespace)}?{urlencode(query)}", timeout=silence)
         stream = self._open(request)
         if stream.status != 200:
             with Watch(stream, doing):
@@ -163,12 +163,12 @@ class Cluster:
 
     def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None) -> Object:
         """Create an object and return it as stored. Raises `AlreadyExists`."""
-        request = Request("POST", _path(resource, namespace), orjson.dumps(body))
+        request = ApiRequest("POST", _path(resource, namespace), orjson.dumps(body))
         return decode(self._send(request, f"create a {resource.kind}").body)
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         """Delete an object. Raises `NotFound`."""
-        request = Request("DELETE", _path(resource, namespace, name))
+        request = ApiRequest("DELETE", _path(resource, namespace, name))
         self._send(request, f"delete {resource.kind} {name}")
 
     def can_i(
@@ -188,20 +188,20 @@ class Cluster:
             "spec": {"resourceAttributes": attributes},
         }
         target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        request = Request("POST", target, orjson.dumps(body), repeatable=True)
+        request = ApiRequest("POST", target, orjson.dumps(body), repeatable=True)
         status = decode(self._send(request, "ask for our permissions").body).get("status")
         return isinstance(status, dict) and status.get("allowed") is True
 
     def version(self) -> str:
         """Return the server's version, for example `v1.35.0`."""
-        answer = self._send(Request("GET", "/version", repeatable=True), "ask for the version")
+        answer = self._send(ApiRequest("GET", "/version", repeatable=True), "ask for the version")
         return str(decode(answer.body).get("gitVersion") or "")
 
     def close(self) -> None:
         """Close all connections; calls under way in other threads fail with `Unreachable`."""
         self._transport.close()
 
-    def _send(self, request: Request, doing: str) -> Answer:
+    def _send(self, request: ApiRequest, doing: str) -> ApiResponse:
         try:
             answer = self._transport.send(request)
         except Untrusted as error:
@@ -211,7 +211,7 @@ class Cluster:
             return answer
         raise self._noted(error_of(answer.status, answer.body, answer.retry_after, doing))
 
-    def _open(self, request: Request) -> Stream:
+    def _open(self, request: ApiRequest) -> Stream:
         try:
             return self._transport.open(request)
         except Untrusted as error:
@@ -242,23 +242,23 @@ class Cluster:
         stale.retire()
 
 
-def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[Page[Any], str]:
+def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[ListPage[Any], str]:
     with collector_paused():
         content = decode(body)
         objects = content.get("items") or []
         items = objects if item is None else [item(each) for each in objects]
         metadata = content.get("metadata") or {}
         del content, objects
-    return Page(items, str(metadata.get("resourceVersion", ""))), str(metadata.get("continue") or "")
+    return ListPage(items, str(metadata.get("resourceVersion", ""))), str(metadata.get("continue") or "")
 
 
 def _merge_patch(
     target: str, body: Mapping[str, Any], accept: str = "application/json", timeout: float = READ_TIMEOUT
-) -> Request:
+) -> ApiRequest:
     # Merging the same values twice does no harm; with a resourceVersion the second time would be a Conflict.
     metadata = body.get("metadata")
     conditional = isinstance(metadata, Mapping) and "resourceVersion" in metadata
-    return Request(
+    return ApiRequest(
         "PATCH", target, orjson.dumps(body), MERGE_PATCH, accept, timeout, repeatable=not conditional
     )
 

@@ -1,4 +1,4 @@
-"""How each mirrored type is decoded, and what identifies its objects."""
+"""How each running_cache type is decoded, and what identifies its objects."""
 
 from __future__ import annotations
 

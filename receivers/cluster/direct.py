@@ -22,7 +22,7 @@ from receivers.cluster.credentials import Credentials
 from receivers.cluster.endpoint import Endpoint
 from receivers.cluster.errors import TimedOut, Unreachable
 from receivers.cluster.http1 import HttpAnswer
-from receivers.cluster.transport import USER_AGENT, Answer, OwnErrors, Request, Stream
+from receivers.cluster.transport import USER_AGENT, ApiRequest, ApiResponse, OwnErrors, Stream
 
 # Seconds between two looks at a stream: a burst of events costs one look, and is not late.
 GATHERING: Final = 0.01
@@ -85,7 +85,7 @@ class DirectTransport:
         self._closed = threading.Event()
         self._fixed = f"Host: {self._endpoint.host_header}\r\nUser-Agent: {USER_AGENT}\r\n"
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: ApiRequest) -> ApiResponse:
         """Send; a repeatable request that fails on a used connection is sent once more on a new one."""
         data = self._bytes(request)
         # What may be sent twice need not look first whether the server has closed the connection.
@@ -100,7 +100,7 @@ class DirectTransport:
                     raise
         return self._exchange(self._new_connection(), data, request)
 
-    def open(self, request: Request) -> Stream:
+    def open(self, request: ApiRequest) -> Stream:
         """Send on a new connection."""
         data = self._bytes(request)
         connection = self._new_connection()
@@ -126,11 +126,11 @@ class DirectTransport:
         for connection in tuple(self._busy):
             connection.cut()
 
-    def _exchange(self, connection: _Connection, data: bytes, request: Request) -> Answer:
+    def _exchange(self, connection: _Connection, data: bytes, request: ApiRequest) -> ApiResponse:
         try:
             with self._own_errors:
                 response = connection.exchange(data, request.timeout)
-                answer = Answer(response.status, response.read(), response.headers.get("retry-after"))
+                answer = ApiResponse(response.status, response.read(), response.headers.get("retry-after"))
         except BaseException:
             self._drop(connection)
             raise
@@ -166,7 +166,7 @@ class DirectTransport:
         self._busy.discard(connection)
         connection.close()
 
-    def _bytes(self, request: Request) -> bytes:
+    def _bytes(self, request: ApiRequest) -> bytes:
         authorization = self._credentials.header()
         head = (
             f"{request.method} {self._endpoint.prefix}{request.target} HTTP/1.1\r\n{self._fixed}"

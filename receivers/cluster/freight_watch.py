@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from receivers.cluster.backoff import Pauses
-from receivers.cluster.client import Cluster
+from receivers.cluster.backoff import Backoff
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.codecs import Key, version_of
-from receivers.cluster.reflector import Freshness, Watcher
+from receivers.cluster.reflector import Freshness, Reflector
 from receivers.cluster.snapshot import Change, WarehouseKey
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS, Resource
@@ -29,7 +29,7 @@ LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # Freight of which nobody kn
 FreightListener = Callable[[Freight], None]
 
 
-class FreightWatcher(Watcher):
+class FreightReflector(Reflector):
     """Watches Freight from now on. Nothing is listed but the version to start from."""
 
     def _list(self) -> None:
@@ -57,10 +57,10 @@ class FreightWatch:
 
     def __init__(
         self,
-        cluster: Callable[[], Cluster],
+        cluster: Callable[[], KubernetesClient],
         namespaces: Sequence[str] = (),
         *,
-        pauses: Pauses | None = None,
+        backoff: Backoff | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """With `namespaces` only those are watched. `cluster` may raise `ClusterError` while there is none."""
@@ -72,37 +72,37 @@ class FreightWatch:
         self._forgotten_until = datetime.min.replace(tzinfo=clock().tzinfo)
         self._listeners: tuple[FreightListener, ...] = ()
         self._restart_listeners: tuple[Callable[[], None], ...] = ()
-        self.watchers = tuple(
-            FreightWatcher(
+        self.reflectors = tuple(
+            FreightReflector(
                 FREIGHTS,
                 namespace,
                 cluster=cluster,
                 changed=self._apply,
                 settled=lambda namespace=namespace: self._begun(namespace),  # type: ignore[misc]
                 may_be_forbidden=True,
-                pauses=pauses or Pauses(),
+                backoff=backoff or Backoff(),
                 clock=lambda: clock().timestamp(),
             )
             for namespace in (namespaces or ("",))
         )
 
-        self._by_namespace = {watcher.namespace: watcher for watcher in self.watchers}
+        self._by_namespace = {reflector.namespace: reflector for reflector in self.reflectors}
 
     def start(self) -> None:
         """Start to watch, in threads. Never fails: what goes wrong is in `freshness`."""
-        for watcher in self.watchers:
-            watcher.start()
+        for reflector in self.reflectors:
+            reflector.start()
 
     def stop(self) -> None:
         """End the threads."""
-        for watcher in self.watchers:
-            watcher.stop()
-        for watcher in self.watchers:
-            watcher.join(STOP_TIMEOUT / len(self.watchers))
+        for reflector in self.reflectors:
+            reflector.stop()
+        for reflector in self.reflectors:
+            reflector.join(STOP_TIMEOUT / len(self.reflectors))
 
     def freshness(self) -> tuple[Freshness, ...]:
         """Return how well Freight is known, per namespace if there are several."""
-        return tuple(watcher.freshness() for watcher in self.watchers)
+        return tuple(reflector.freshness() for reflector in self.reflectors)
 
     def add_listener(self, listener: FreightListener) -> None:
         """Have `listener` called with every Freight that is created from now on, in the thread of the watch."""
@@ -118,8 +118,8 @@ class FreightWatch:
 
     def is_complete_since(self, project: str, at: datetime) -> bool:
         """Say whether all Freight that a project got since `at` is remembered, but for what is on its way here."""
-        watcher = self._by_namespace.get("") or self._by_namespace.get(project)
-        since = self._complete_since.get(watcher.namespace) if watcher and watcher.is_watching else None
+        reflector = self._by_namespace.get("") or self._by_namespace.get(project)
+        since = self._complete_since.get(reflector.namespace) if reflector and reflector.is_watching else None
         return since is not None and max(since + OVERLAP, self._forgotten_until) <= at
 
     def remember(self, freight: Freight) -> None:

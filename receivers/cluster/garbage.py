@@ -19,7 +19,7 @@ def collector_paused() -> Iterator[None]:
     The switch belongs to the process, so pauses are counted: with several lists at a time the last one
     switches the collector on again, and only if it was on. Decoding a list takes a fourth of the time then.
     """
-    global _pauses, _was_enabled  # noqa: PLW0603  the switch they mirror is global too
+    global _pauses, _was_enabled  # noqa: PLW0603  the switch is global, too
     with _lock:
         if _pauses == 0:
             _was_enabled = gc.isenabled()

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError
 from receivers.kargo.resources import LEASES
 from receivers.kargo.times import parse_time
@@ -34,7 +34,7 @@ class Heartbeat:
 class Heartbeats:
     """What is known of Kargo's controllers. `work` is called by one thread, `known` by any."""
 
-    def __init__(self, cluster: Callable[[], Cluster], namespace: str) -> None:
+    def __init__(self, cluster: Callable[[], KubernetesClient], namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._known: Mapping[str, Heartbeat] | None = None

@@ -15,9 +15,9 @@ from receivers.cluster.errors import TimedOut, Unreachable, Untrusted
 from receivers.cluster.transport import (
     CONNECT_TIMEOUT,
     USER_AGENT,
-    Answer,
+    ApiRequest,
+    ApiResponse,
     OwnErrors,
-    Request,
     Stream,
     Transport,
 )
@@ -53,13 +53,13 @@ class ProxiedTransport:
         self._credentials = Credentials(configuration)
         self._pool_manager = pool_manager
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: ApiRequest) -> ApiResponse:
         """Send and read the whole answer."""
         with self._own_errors:
             response = self._request(request)
-            return Answer(response.status, response.data, response.headers.get("Retry-After"))
+            return ApiResponse(response.status, response.data, response.headers.get("Retry-After"))
 
-    def open(self, request: Request) -> Stream:
+    def open(self, request: ApiRequest) -> Stream:
         """Send and return the answer as a stream."""
         with self._own_errors:
             response = self._request(request, preload_content=False)
@@ -73,7 +73,7 @@ class ProxiedTransport:
         """Close what is idle; requests under way end by their timeouts."""
         self._pool_manager.clear()
 
-    def _request(self, request: Request, **options: Any) -> urllib3.BaseHTTPResponse:
+    def _request(self, request: ApiRequest, **options: Any) -> urllib3.BaseHTTPResponse:
         headers = {"User-Agent": USER_AGENT, "Accept": request.accept}
         if request.body:
             headers["Content-Type"] = request.content_type

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import NotFound
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.resources import SECRETS, Receiver
@@ -15,26 +15,26 @@ from receivers.kargo.resources import SECRETS, Receiver
 log = logging.getLogger(__name__)
 
 
-class ReceiverProblem(Exception):
+class ReceiverError(Exception):
     """A receiver has no URL; the text is what Kargo says in that case."""
 
 
-def read_secret(cluster: Cluster, project: str, receiver: Receiver, system_namespace: str) -> bytes:
+def read_secret(cluster: KubernetesClient, project: str, receiver: Receiver, system_namespace: str) -> bytes:
     """Return the bytes that go into the digest of a receiver; `project` is empty for a cluster receiver.
 
-    Raises `ReceiverProblem`, or `ClusterError` when it cannot be known. Source: `NewReceiver` in Kargo's
+    Raises `ReceiverError`, or `ClusterError` when it cannot be known. Source: `NewReceiver` in Kargo's
     `pkg/webhook/external/receiver.go`.
     """
     if receiver.kind not in KINDS:
         spoken = ", ".join(sorted(KINDS))
-        raise ReceiverProblem(f'kargoweb does not speak "{receiver.kind}" receivers; it speaks {spoken}')
+        raise ReceiverError(f'kargoweb does not speak "{receiver.kind}" receivers; it speaks {spoken}')
     kind, name, namespace = KINDS[receiver.kind], receiver.secret_name, project or system_namespace
     where = f'Secret "{name}" in namespace "{namespace}"'
     try:
         data: Mapping[str, Any] = cluster.get(SECRETS, name, namespace).get("data") or {}
     except NotFound:
-        raise ReceiverProblem(f'error getting {where}: secrets "{name}" not found') from None
+        raise ReceiverError(f'error getting {where}: secrets "{name}" not found') from None
     if kind.secret_key not in data:
         missing = f'missing data key "{kind.secret_key}" for {kind.title} WebhookReceiver'
-        raise ReceiverProblem(f"error extracting secret values from {where}: {missing}")
+        raise ReceiverError(f"error extracting secret values from {where}: {missing}")
     return base64.b64decode(data[kind.secret_key])

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from receivers.cluster.backoff import Pauses
-from receivers.cluster.client import Cluster
+from receivers.cluster.backoff import Backoff
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.codecs import CODECS, Key, key_of, version_of
 from receivers.cluster.errors import ClusterError, Forbidden, Gone, TimedOut
 from receivers.cluster.snapshot import Change
@@ -42,11 +42,11 @@ class Freshness:
     relists: int
 
 
-class Watcher:
+class Reflector:
     """Keeps one type of object up to date in a thread of its own.
 
     `changed` gets the changes in order, in that thread; `settled` is called when `is_settled` may have become
-    true. `may_be_forbidden`: the mirror is of use without this type.
+    true. `may_be_forbidden`: the cache is of use without this type.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Watcher:
         resource: Resource,
         namespace: str,
         *,
-        cluster: Callable[[], Cluster],
+        cluster: Callable[[], KubernetesClient],
         changed: Callable[[Resource, list[Change]], None],
         settled: Callable[[], None],
         may_be_forbidden: bool,
-        pauses: Pauses,
+        backoff: Backoff,
         clock: Callable[[], float],
     ) -> None:
         self.resource = resource
@@ -67,7 +67,7 @@ class Watcher:
         self._changed = changed
         self._settled = settled
         self._may_be_forbidden = may_be_forbidden
-        self._pauses = pauses
+        self._backoff = backoff
         self._clock = clock
         self._decode = CODECS[resource].decode
         self._objects: dict[Key, Any] = {}
@@ -138,12 +138,12 @@ class Watcher:
             error = self._once()
             self._open = False
             failures = self._failures(failures, error)
-            self._stopping.wait(self._pauses.after(failures, error))
+            self._stopping.wait(self._backoff.after(failures, error))
 
     def _failures(self, before: int, error: ClusterError | None) -> int:
         """Count failures in a row; a watch that ended too early is one, so that nothing loops hot."""
         since = self._watching_since
-        if since is None or time.monotonic() - since < self._pauses.healthy:
+        if since is None or time.monotonic() - since < self._backoff.healthy:
             return before + 1
         return 0 if error is None else 1
 
@@ -159,7 +159,7 @@ class Watcher:
         except ClusterError as error:
             self._failed(error)
             return error
-        except Exception as error:  # a thread that dies would leave the mirror silently stale
+        except Exception as error:  # a thread that dies would leave the cache silently stale
             log.exception("watching %s failed unexpectedly; listing again", self.resource.plural)
             self._version = ""
             fault = ClusterError(f"watching {self.resource.plural} failed: {type(error).__name__}")
@@ -198,7 +198,7 @@ class Watcher:
             self.resource,
             self.namespace or None,
             resource_version=self._version,
-            silence=self._pauses.silence,
+            silence=self._backoff.silence,
         )
         with watch, contextlib.suppress(TimedOut):
             self._watch = watch

@@ -1,15 +1,15 @@
-"""One consistent state of the mirror, with the indexes that its readers need."""
+"""One consistent state of the cache, with the indexes that its readers need."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from receivers.cluster.index import Bucket, Index
+from receivers.kargo.receiver_path import digest_hash
 from receivers.kargo.resources import (
     PROJECTS,
     WAREHOUSES,
@@ -49,19 +49,23 @@ class Collision:
     routes: tuple[Route, ...]
 
 
-def hashed(digest: str) -> str:
-    """Return what a digest is looked up by: hashed, so that the time a lookup takes says nothing about it."""
-    return sha256(digest.encode()).hexdigest()
-
-
-def _routes(config: ReceiverConfig) -> Iterator[tuple[str, Route]]:
-    """Yield the routes of one configuration: what Kargo has published, as far as it is still in the spec."""
+def published_routes(config: ReceiverConfig) -> Iterator[tuple[str, Route]]:
+    """Yield digest and route of every URL that Kargo has published for a receiver that is still in the spec."""
     receivers: dict[str, Receiver] = {receiver.name: receiver for receiver in config.receivers}
     for published in config.published:
         receiver = receivers.get(published.name)
         digest = published.digest
         if receiver is not None and digest:
-            yield hashed(digest), Route(config.project, receiver.name, receiver.kind)
+            yield digest, Route(config.project, receiver.name, receiver.kind)
+
+
+def routing_key(digest: str) -> str:
+    """Return the key under which the route of a digest is indexed: hashed, so that lookups have no timing leak."""
+    return digest_hash(digest).hex()
+
+
+def _routes(config: ReceiverConfig) -> Iterator[tuple[str, Route]]:
+    return ((routing_key(digest), route) for digest, route in published_routes(config))
 
 
 def _by_project(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
@@ -108,7 +112,7 @@ def _elsewhere(bucket: Bucket[WarehouseKey], project: str, most: int) -> Bucket[
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the mirror knows at one moment. Never changed: `changed` returns the next one."""
+    """All that the cache knows at one moment. Never changed: `changed` returns the next one."""
 
     projects: dict[str, Project] = field(default_factory=dict)
     configs: dict[tuple[str, str], ReceiverConfig] = field(default_factory=dict)

@@ -14,7 +14,7 @@ USER_AGENT: Final = "kargoweb"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One HTTP request. `target` is path and query, quoted; a `repeatable` one may be sent twice."""
 
     method: str
@@ -27,7 +27,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """A complete HTTP answer."""
 
     status: int
@@ -60,11 +60,11 @@ class Stream(Protocol):
 class Transport(Protocol):
     """Sends requests, from any thread. Raises `Unreachable` and `ConfigurationProblem`."""
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: ApiRequest) -> ApiResponse:
         """Send and read the whole answer."""
         ...
 
-    def open(self, request: Request) -> Stream:
+    def open(self, request: ApiRequest) -> Stream:
         """Send and return the answer as a stream, on a connection of its own."""
         ...
 

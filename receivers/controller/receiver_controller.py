@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from django.utils import timezone
 
-from receivers.cluster.cache import Mirror
-from receivers.cluster.client import Cluster
+from receivers.cluster.cache import ClusterCache
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, NotFound
-from receivers.cluster.receiver_secrets import ReceiverProblem, read_secret
+from receivers.cluster.receiver_secrets import ReceiverError, read_secret
 from receivers.kargo.receiver_path import digest, receiver_path, receiver_url
 from receivers.kargo.receiver_status import desired_status
 from receivers.kargo.resources import (
@@ -30,6 +30,7 @@ from receivers.kargo.resources import (
     ReceiverConfig,
     decode_config,
 )
+from receivers.kargo.scopes import scope_name
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,9 @@ class ReceiverManager:
     """Brings the status of every configuration up to date. `work` is called by one thread only."""
 
     def __init__(
-        self, mirror: Mirror, cluster: Callable[[], Cluster], base_url: str, system_namespace: str
+        self, cache: ClusterCache, cluster: Callable[[], KubernetesClient], base_url: str, system_namespace: str
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._cluster = cluster
         self._base_url = base_url
         self._system_namespace = system_namespace
@@ -66,7 +67,7 @@ class ReceiverManager:
 
     def work(self) -> bool:
         """Look at every configuration that is due: changed, asked to refresh, or not looked at for a while."""
-        configs = {config.project: config for config in self._mirror.configs()}
+        configs = {config.project: config for config in self._cache.configs()}
         for project in self._schedules.keys() - configs.keys():
             del self._schedules[project]
             self._digests.replace(project, {})
@@ -124,7 +125,7 @@ class ReceiverManager:
                 secrets[receiver.name] = read_secret(
                     self._cluster(), project, receiver, self._system_namespace
                 )
-            except ReceiverProblem as problem:
+            except ReceiverError as problem:
                 problems[receiver.name] = str(problem)
         found = {name: digest(project, name, secret) for name, secret in secrets.items()}
         self._digests.replace(project, found)
@@ -173,7 +174,7 @@ class _Digests:
         sharers = (
             holder for holder, held in self._held.items() if held == digest_ and holder != (project, receiver)
         )
-        return sorted(f"{other or 'cluster'}/{name}" for other, name in sharers)
+        return sorted(f"{scope_name(other)}/{name}" for other, name in sharers)
 
 
 def _retry_pause(failures: int) -> float:

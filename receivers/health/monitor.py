@@ -1,4 +1,4 @@
-"""Gathers what is known of receivers and Warehouses, and has the rules judge it."""
+"""Gathers the facts about receivers and Warehouses, and runs the health checks on them."""
 
 from __future__ import annotations
 
@@ -10,129 +10,129 @@ from typing import Final
 
 from django.utils import timezone
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.reflector import Freshness
 from receivers.cluster.snapshot import Collision
 from receivers.health import log_queries, mutes
-from receivers.health.cached_value import Kept
-from receivers.health.delivery_checks import RetiredCalls
+from receivers.health.cached_value import CachedValue
+from receivers.health.delivery_checks import OldUrlUse
 from receivers.health.finding import Finding, most_urgent_first
 from receivers.health.installation_checks import local_installation, unreadable
 from receivers.health.reachability import is_local
-from receivers.health.receiver_checks import ReceiverFacts, orphaned_calls, receiver_findings
-from receivers.health.report import Look
+from receivers.health.receiver_checks import ReceiverFacts, receiver_findings, removed_receiver_findings
+from receivers.health.report import HealthReport
 from receivers.health.secret_checks import SecretChecks
 from receivers.health.subscription_checks import covered_projects
 from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, warehouse_findings
+from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
+from receivers.kargo.scopes import ReceiverKey, scope_name
 
-KEPT_SECONDS: Final = 5.0  # so that several people who look, and pages that update themselves, cost one look
-# How old a look may be that a page is shown with. While pages are open the background takes a new one in time; whoever
-# comes after a silence waits for his.
-STALE_SECONDS: Final = 30.0
-WANTED_SECONDS: Final = (
-    60.0  # for which new looks are taken after somebody asked: nobody pays for what nobody sees
-)
-RHYTHM_KEPT_SECONDS: Final = 300.0  # on which days pushes came: the dearest query, and days go by slowly
-BLIP_SECONDS: Final = 60.0  # that a watch may fail before it is told; the API server may be restarting
+REFRESH_SECONDS: Final = 5.0  # several viewers, and pages that update themselves, share one report
+# How old a report may be on a page. While pages are open, the background refreshes it in time. The first viewer after
+# an idle period waits for a new one.
+MAX_AGE_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 60.0  # refreshing stops this long after the last request: unseen reports cost nothing
+PUSHED_DAYS_SECONDS: Final = 300.0  # the most expensive query, whose result changes once a day
+GLITCH_SECONDS: Final = 60.0  # a watch may fail this long without a finding: the API server may be restarting
 
 
-class Health:
-    """The findings of a cluster. Safe to ask from any thread."""
+class HealthMonitor:
+    """The findings of a cluster. Thread-safe."""
 
     def __init__(
         self,
-        mirror: Mirror,
+        cache: ClusterCache,
         heartbeats: Heartbeats,
         secrets: SecretChecks,
-        shortest_interval: timedelta,
+        min_interval: timedelta,
         base_url: str,
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._heartbeats = heartbeats
         self._secrets = secrets
-        self._shortest_interval = shortest_interval
+        self._min_interval = min_interval
         self._base_url = base_url
-        self._kept = Kept(self._take, STALE_SECONDS)
-        self._wanted = -WANTED_SECONDS
-        self._pushed_days = Kept(lambda: log_queries.pushed_days(timezone.now()), RHYTHM_KEPT_SECONDS)
+        self._report = CachedValue(self._build_report, MAX_AGE_SECONDS)
+        self._requested_at = -IDLE_SECONDS
+        self._pushed_days = CachedValue(lambda: log_queries.pushed_days(timezone.now()), PUSHED_DAYS_SECONDS)
 
     def findings(self, project: str | None = None) -> tuple[Finding, ...]:
-        """Return the findings of one project (empty: of the cluster receivers and the cluster), or (None) all.
+        """Return the findings of one project (empty: cluster receivers and the cluster), or (None) all of them.
 
-        The most urgent come first, and muted ones are among them. See `latest` for how old they are.
+        The most urgent come first, and muted ones are included. See `report` for how old they are.
         """
-        look = self.latest()
-        return look.findings if project is None else look.of_project(project)
+        report = self.report()
+        return report.findings if project is None else report.for_project(project)
 
-    def latest(self) -> Look:
-        """Return the last look, some `KEPT_SECONDS` old while somebody keeps asking, `STALE_SECONDS` at most.
+    def report(self) -> HealthReport:
+        """Return the latest report, about `REFRESH_SECONDS` old while it is requested, `MAX_AGE_SECONDS` at most.
 
-        It costs nothing but after a silence, when it is taken for whoever asks: six queries, whatever there is.
+        This is free unless nobody requested a report for a while. Then the caller builds it, with six queries in all.
         """
-        self._wanted = time.monotonic()
-        return self._kept.get()
+        self._requested_at = time.monotonic()
+        return self._report.get()
 
     def work(self) -> bool:
-        """Take a new look if somebody asked for one lately."""
-        if time.monotonic() - self._wanted < WANTED_SECONDS:
-            self._kept.renew(KEPT_SECONDS)
+        """Refresh the report if it was requested recently."""
+        if time.monotonic() - self._requested_at < IDLE_SECONDS:
+            self._report.refresh(REFRESH_SECONDS)
         return False
 
-    def keep_mutes(self) -> bool:
-        """Forget the mutes whose finding has been gone for long, while the cluster is seen as it is."""
-        if self._mirror.is_current:
-            look = self._kept.renew(KEPT_SECONDS)
-            mutes.keep_books(look.by_key.keys(), look.at)
+    def prune_mutes(self) -> bool:
+        """Delete the mutes of findings that are long gone, unless the cluster's state may be out of date."""
+        if self._cache.is_current:
+            report = self._report.refresh(REFRESH_SECONDS)
+            mutes.prune(report.by_key.keys(), report.at)
         return False
 
-    def note_mutes(self) -> None:
-        """Take note that this process has changed what is muted. Others see it with their next look."""
-        muted = mutes.read()
-        self._kept.change(lambda look: look.with_mutes(muted))
+    def reload_mutes(self) -> None:
+        """Apply mutes that this process changed. Other processes apply them with their next report."""
+        current = mutes.read()
+        self._report.update(lambda report: report.with_mutes(current))
 
-    def _take(self) -> Look:
-        return Look.of(timezone.now(), self.look(), mutes.read())
+    def _build_report(self) -> HealthReport:
+        return HealthReport.build(timezone.now(), self.run_checks(), mutes.read())
 
-    def look(self) -> tuple[Finding, ...]:
-        """Return all findings as of now, most urgent first."""
-        found = list(self._of_watches())
-        if self._mirror.ready:  # before, receivers and Warehouses would seem to lack what is not listed yet
-            log = _Log.read(timezone.now(), self._pushed_days.get())
-            found += self._of_receivers(log)
-            found += self._of_warehouses(log)
-        return most_urgent_first(found)
+    def run_checks(self) -> tuple[Finding, ...]:
+        """Return all current findings, most urgent first."""
+        findings = list(self._watch_findings())
+        if self._cache.ready:  # until then, receivers and Warehouses would seem to lack what isn't listed yet
+            log = _LogFacts.read(timezone.now(), self._pushed_days.get())
+            findings += self._receiver_findings(log)
+            findings += self._warehouse_findings(log)
+        return most_urgent_first(findings)
 
-    def _of_watches(self) -> Iterator[Finding]:
-        for one in self._mirror.freshness():
-            if self._fails(one):
-                yield unreadable(one.resource.plural, one.namespace, one.error)
+    def _watch_findings(self) -> Iterator[Finding]:
+        for watch in self._cache.freshness():
+            if self._is_failing(watch):
+                yield unreadable(watch.resource.plural, watch.namespace, watch.error)
 
-    def _fails(self, one: Freshness) -> bool:
-        # Who may read some namespaces only may do without the ClusterConfig.
-        dispensable = one.resource is CLUSTER_CONFIGS and not one.synced and self._mirror.ready
-        lasting = one.failing_since is not None and time.time() - one.failing_since > BLIP_SECONDS
-        return bool(one.error) and lasting and not dispensable
+    def _is_failing(self, watch: Freshness) -> bool:
+        # An installation that may read only some namespaces can do without the ClusterConfig.
+        dispensable = watch.resource is CLUSTER_CONFIGS and not watch.synced and self._cache.ready
+        lasting = watch.failing_since is not None and time.time() - watch.failing_since > GLITCH_SECONDS
+        return bool(watch.error) and lasting and not dispensable
 
-    def _of_receivers(self, log: _Log) -> Iterator[Finding]:
-        there, at_home = set(), 0
-        for config in self._mirror.configs():
+    def _receiver_findings(self, log: _LogFacts) -> Iterator[Finding]:
+        existing, local_urls = set(), 0
+        for config in self._cache.configs():
             published = {url.name: url for url in config.published}
             for receiver in config.receivers:
-                there.add((config.project, receiver.name))
+                existing.add((config.project, receiver.name))
                 url = published.get(receiver.name)
-                at_home += url is not None and is_local(url.url)
+                local_urls += url is not None and is_local(url.url)
                 facts = self._receiver_facts(config, receiver.name, url, log)
                 yield from receiver_findings(config, receiver, facts)
-        for (project, name), calls in log.retired.items():
-            if (project, name) not in there:
-                yield from orphaned_calls(project, name, calls)
-        if finding := local_installation(self._base_url, at_home):
+        for (project, name), uses in log.old_urls.items():
+            if (project, name) not in existing:
+                yield from removed_receiver_findings(project, name, uses)
+        if finding := local_installation(self._base_url, local_urls):
             yield finding
 
     def _receiver_facts(
-        self, config: ReceiverConfig, name: str, published: PublishedUrl | None, log: _Log
+        self, config: ReceiverConfig, name: str, published: PublishedUrl | None, log: _LogFacts
     ) -> ReceiverFacts:
         facts = log.of_receiver(config.project, name)
         if published is None:
@@ -140,51 +140,53 @@ class Health:
         digest = published.digest
         return replace(
             facts,
-            at_home=is_local(self._base_url),
+            served_locally=is_local(self._base_url),
             secret=self._secrets.state(config.project, name, digest),
             sharers=self._sharers(config.project, name, digest),
-            # A Secret that was put back makes a former URL a good one.
-            retired=tuple(calls for calls in facts.retired if calls.url_suffix != digest[-6:]),
+            # Restoring an earlier Secret makes an old URL the current one again.
+            old_urls=tuple(use for use in facts.old_urls if use.url_suffix != digest_suffix(digest)),
         )
 
     def _sharers(self, project: str, name: str, digest: str) -> tuple[str, ...]:
-        route = self._mirror.route(digest)
+        route = self._cache.route(digest)
         if not isinstance(route, Collision):
             return ()
-        others = (one for one in route.routes if (one.project, one.receiver) != (project, name))
-        return tuple(f"{one.project or 'cluster'}/{one.receiver}" for one in others)
+        others = (other for other in route.routes if (other.project, other.receiver) != (project, name))
+        return tuple(f"{scope_name(other.project)}/{other.receiver}" for other in others)
 
-    def _of_warehouses(self, log: _Log) -> Iterator[Finding]:
-        covered = covered_projects(self._mirror.configs())
+    def _warehouse_findings(self, log: _LogFacts) -> Iterator[Finding]:
+        projects = covered_projects(self._cache.configs())
         heartbeats = self._heartbeats.known()
-        both = {
-            yes: WarehouseFacts(yes, log.now, self._shortest_interval, heartbeats) for yes in (True, False)
+        # Two instances serve all Warehouses but the few with missed pushes.
+        common = {
+            covered: WarehouseFacts(covered, log.now, self._min_interval, heartbeats)
+            for covered in (True, False)
         }
-        for warehouse in self._mirror.warehouses():
-            facts = both["" in covered or warehouse.project in covered]
+        for warehouse in self._cache.warehouses():
+            facts = common["" in projects or warehouse.project in projects]
             missed = log.missed.get(warehouse.key)
             yield from warehouse_findings(warehouse, replace(facts, missed=missed) if missed else facts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Log:
-    """What the delivery log says at one moment."""
+class _LogFacts:
+    """The facts from the delivery log at one moment."""
 
     now: datetime
-    pushed_days: Mapping[tuple[str, str], tuple[bool, ...]]
-    last_pushes: Mapping[tuple[str, str], datetime | None]
-    outcomes: Mapping[tuple[str, str], Mapping[str, int]]
-    retired: Mapping[tuple[str, str], tuple[RetiredCalls, ...]]
+    pushed_days: Mapping[ReceiverKey, tuple[bool, ...]]
+    last_pushes: Mapping[ReceiverKey, datetime | None]
+    outcomes: Mapping[ReceiverKey, Mapping[str, int]]
+    old_urls: Mapping[ReceiverKey, tuple[OldUrlUse, ...]]
     missed: Mapping[tuple[str, str], tuple[MissedPushes, ...]]
 
     @classmethod
-    def read(cls, now: datetime, pushed_days: Mapping[tuple[str, str], tuple[bool, ...]]) -> _Log:
+    def read(cls, now: datetime, pushed_days: Mapping[ReceiverKey, tuple[bool, ...]]) -> _LogFacts:
         return cls(
             now,
             pushed_days,
             log_queries.last_pushes(),
             log_queries.outcomes(now),
-            log_queries.retired(now),
+            log_queries.old_urls(now),
             log_queries.missed(),
         )
 
@@ -192,10 +194,10 @@ class _Log:
         key = project, name
         last, days = self.last_pushes.get(key), self.pushed_days.get(key, ())
         if last is not None and last > self.now - log_queries.DAY:
-            days = (True, *days[1:])  # what is kept of the days may be a few minutes old
+            days = (True, *days[1:])  # the cached days may be a few minutes old
         return ReceiverFacts(
             last_push=last,
             pushed_days=days,
             outcomes=self.outcomes.get(key, {}),
-            retired=self.retired.get(key, ()),
+            old_urls=self.old_urls.get(key, ()),
         )

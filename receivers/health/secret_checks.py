@@ -10,38 +10,38 @@ from enum import StrEnum
 from hmac import compare_digest
 from typing import Final
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.errors import ClusterError, Forbidden
-from receivers.cluster.receiver_secrets import ReceiverProblem, read_secret
+from receivers.cluster.receiver_secrets import ReceiverError, read_secret
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest
 from receivers.kargo.resources import Receiver
 
-CHECKED_AT_ONCE: Final = 5  # Secrets in one go; with a go a second, a thousand receivers take three minutes
-CHECK_AGAIN_SECONDS: Final = 60.0  # until a Secret that could be read is read again
-ASK_AGAIN_SECONDS: Final = 600.0  # until one that we may not read, or that is not there, is asked for again
+BATCH_SIZE: Final = 5  # Secrets per run; with a run per second, a thousand receivers take about three minutes
+RECHECK_SECONDS: Final = 60.0  # after a Secret was read, or the API server failed
+RETRY_SECONDS: Final = 600.0  # after a Secret was missing, or kargoweb wasn't allowed to read it
 
 
 class SecretState(StrEnum):
-    """What is known of the Secret that a receiver refers to."""
+    """Whether the Secret that a receiver refers to matches the receiver's URL."""
 
     MATCHES = "matches"
     DIFFERS = "differs"
-    NOT_KNOWN = "not known"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
-    """What came of looking at a Secret: against which published digest, and when it is to be looked at again."""
+class _Comparison:
+    """The result of comparing a Secret with a published digest, and when to compare again (monotonic time)."""
 
-    against: str
+    digest: str
     state: SecretState
     due: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Published:
-    """A receiver with the digest under which it is published."""
+class _PublishedReceiver:
+    """A receiver with its published digest."""
 
     project: str
     receiver: Receiver
@@ -53,59 +53,63 @@ class _Published:
 
 
 class SecretChecks:
-    """Compares published digests with the Secrets, where they may be read. `work` is called by one thread."""
+    """Compares published digests with Secrets that kargoweb may read. Only one thread may call `work`."""
 
     def __init__(
-        self, mirror: Mirror, system_namespace: str, clock: Callable[[], float] = time.monotonic
+        self, cache: ClusterCache, system_namespace: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._system_namespace = system_namespace
         self._clock = clock
-        self._checked: dict[tuple[str, str], _Checked] = {}
+        self._comparisons: dict[tuple[str, str], _Comparison] = {}
 
     def state(self, project: str, receiver: str, published: str) -> SecretState:
-        """Return whether the Secret of a receiver belongs to its published digest, as far as that is known."""
-        checked = self._checked.get((project, receiver))
-        return checked.state if checked and checked.against == published else SecretState.NOT_KNOWN
+        """Return whether the Secret of a receiver matches its published digest, if that is known."""
+        comparison = self._comparisons.get((project, receiver))
+        return comparison.state if comparison and comparison.digest == published else SecretState.UNKNOWN
 
     def work(self) -> bool:
-        """Look at the Secrets that are due, a few at a time."""
-        self.check(CHECKED_AT_ONCE)
+        """Compare a batch of the Secrets that are due."""
+        self.check(BATCH_SIZE)
         return False
 
-    def check(self, most: int) -> None:
-        """Look at the Secrets that are due, `most` of them at most, those that have waited longest first."""
-        published = {one.key: one for one in self._published()}
-        self._checked = {key: checked for key, checked in self._checked.items() if key in published}
-        due = [(self._due(one), one) for one in published.values()]
-        late = sorted((pair for pair in due if pair[0] <= self._clock()), key=lambda pair: pair[0])
-        for _, one in late[:most]:
-            self._checked[one.key] = self._look(one)
+    def check(self, limit: int) -> None:
+        """Compare up to `limit` of the Secrets that are due, those that are due the longest first."""
+        published = {receiver.key: receiver for receiver in self._published()}
+        self._comparisons = {
+            key: comparison for key, comparison in self._comparisons.items() if key in published
+        }
+        now = self._clock()
+        due = [receiver for receiver in published.values() if self._due(receiver) <= now]
+        for receiver in sorted(due, key=self._due)[:limit]:
+            self._comparisons[receiver.key] = self._compare(receiver)
 
-    def _due(self, one: _Published) -> float:
-        checked = self._checked.get(one.key)
-        return checked.due if checked and checked.against == one.digest else 0.0
+    def _due(self, receiver: _PublishedReceiver) -> float:
+        comparison = self._comparisons.get(receiver.key)
+        # A new digest makes an earlier comparison worthless.
+        return comparison.due if comparison and comparison.digest == receiver.digest else 0.0
 
-    def _published(self) -> list[_Published]:
-        found = []
-        for config in self._mirror.configs():
+    def _published(self) -> list[_PublishedReceiver]:
+        published = []
+        for config in self._cache.configs():
             digests = {url.name: url.digest for url in config.published}
-            found += [
-                _Published(config.project, receiver, digests[receiver.name])
+            published += [
+                _PublishedReceiver(config.project, receiver, digests[receiver.name])
                 for receiver in config.receivers
                 if receiver.kind in KINDS and digests.get(receiver.name)
             ]
-        return found
+        return published
 
-    def _look(self, one: _Published) -> _Checked:
+    def _compare(self, published: _PublishedReceiver) -> _Comparison:
+        project, receiver = published.project, published.receiver
         try:
-            secret = read_secret(self._mirror.cluster(), one.project, one.receiver, self._system_namespace)
-        except (ReceiverProblem, Forbidden):
-            return self._note(one, SecretState.NOT_KNOWN, ASK_AGAIN_SECONDS)
+            secret = read_secret(self._cache.cluster(), project, receiver, self._system_namespace)
+        except (ReceiverError, Forbidden):
+            return self._result(published, SecretState.UNKNOWN, RETRY_SECONDS)
         except (ClusterError, binascii.Error):
-            return self._note(one, SecretState.NOT_KNOWN, CHECK_AGAIN_SECONDS)
-        same = compare_digest(digest(one.project, one.receiver.name, secret), one.digest)
-        return self._note(one, SecretState.MATCHES if same else SecretState.DIFFERS, CHECK_AGAIN_SECONDS)
+            return self._result(published, SecretState.UNKNOWN, RECHECK_SECONDS)
+        same = compare_digest(digest(project, receiver.name, secret), published.digest)
+        return self._result(published, SecretState.MATCHES if same else SecretState.DIFFERS, RECHECK_SECONDS)
 
-    def _note(self, one: _Published, state: SecretState, seconds: float) -> _Checked:
-        return _Checked(one.digest, state, self._clock() + seconds)
+    def _result(self, published: _PublishedReceiver, state: SecretState, delay: float) -> _Comparison:
+        return _Comparison(published.digest, state, self._clock() + delay)

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.models import Refresh
@@ -77,7 +77,7 @@ class Metrics:
 class Gauges(Collector):
     """How this process stands at the moment."""
 
-    mirror: Mirror
+    cache: ClusterCache
     freight: FreightWatch
     follower: Sized
     writer: Sized
@@ -94,18 +94,18 @@ class Gauges(Collector):
         yield GaugeMetricFamily(
             "kargoweb_ready",
             "1 while pushes can be taken, as far as the cluster goes.",
-            value=self.mirror.ready,
+            value=self.cache.ready,
         )
         yield from self._freshness()
 
     def _freshness(self) -> Iterator[Metric]:
         synced = GaugeMetricFamily(
-            "kargoweb_mirror_synced", "1 while all objects of a kind are known.", labels=["kind"]
+            "kargoweb_cache_synced", "1 while all objects of a kind are known.", labels=["kind"]
         )
         age = GaugeMetricFamily(
-            "kargoweb_mirror_age_seconds", "Since the API server last told of a kind.", labels=["kind"]
+            "kargoweb_cache_age_seconds", "Since the API server last told of a kind.", labels=["kind"]
         )
-        watched = [*self.mirror.freshness(), *self.freight.freshness()]
+        watched = [*self.cache.freshness(), *self.freight.freshness()]
         for kind in sorted({one.resource.kind for one in watched}):
             of_kind = [one for one in watched if one.resource.kind == kind]
             synced.add_metric([kind], all(one.synced for one in of_kind))

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.kargo import responses
 from receivers.ops import runtime
 
@@ -31,22 +31,22 @@ def readiness(request: HttpRequest) -> HttpResponse:
     cannot say so. Anybody may ask, so names and errors are left to the status page and the log.
     """
     here = runtime.current()
-    mirror, spool = here.mirror, here.spool
+    cache, spool = here.cache, here.spool
     problem = here.database_problem()
-    ready = mirror.ready and (not problem or (here.database_seen and spool.has_room))
+    ready = cache.ready and (not problem or (here.database_seen and spool.has_room))
     body: dict[str, Any] = {
         "ready": ready,
         "database": "away" if problem else "ok",
         "spool": {"deliveries": len(spool), "room": spool.has_room},
-        "mirror": {kind: all(known) for kind, known in _synced(mirror).items()},
+        "mirror": {kind: all(known) for kind, known in _synced(cache).items()},
     }
     return JsonResponse(body, status=200 if ready else 503)
 
 
-def _synced(mirror: Mirror) -> Mapping[str, list[bool]]:
+def _synced(cache: ClusterCache) -> Mapping[str, list[bool]]:
     """Return by kind whether its objects are known, in each namespace."""
     found: dict[str, list[bool]] = defaultdict(list)
-    for one in mirror.freshness():
+    for one in cache.freshness():
         found[one.resource.kind].append(one.synced)
     return found
 

@@ -13,7 +13,7 @@ from django.db import close_old_connections
 
 from kargoweb import VERSION
 from kargoweb.configuration import Configuration
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
@@ -21,10 +21,10 @@ from receivers.controller.receiver_controller import ReceiverManager
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
 from receivers.deliveries.spool import Spool, SpoolReader
-from receivers.health.access_reviews import Permissions
-from receivers.health.missed_pushes import MissedPushWatch
-from receivers.health.monitor import Health
-from receivers.health.rbac import Need, needs
+from receivers.health.access_reviews import AccessReviews
+from receivers.health.missed_pushes import MissedPushDetector
+from receivers.health.monitor import HealthMonitor
+from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import ReceiverConfig
 from receivers.ops.metrics import Gauges, Metrics
@@ -97,18 +97,18 @@ class Runtime:
 
     def __init__(self, configuration: Configuration) -> None:
         context = configuration.kube_context
-        self.mirror = Mirror(lambda: connect(context=context), configuration.namespaces)
+        self.cache = ClusterCache(lambda: connect(context=context), configuration.namespaces)
         self.writer = LogWriter()
         self.spool = Spool(configuration.data_dir / "spool")
         # A patch must come to its end, good or bad, before the push has to be answered.
         patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
         self.sender = RefreshSender(
-            self.mirror.cluster, lambda key: self.mirror.warehouse(*key), patch_timeout
+            self.cache.cluster, lambda key: self.cache.warehouse(*key), patch_timeout
         )
         self.owner = Owner(replica_id(configuration.port), VERSION)
-        self.freight = FreightWatch(self.mirror.cluster, configuration.namespaces)
+        self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
         self.follower = Follower(
-            mirror=self.mirror,
+            cache=self.cache,
             freight=self.freight,
             sender=self.sender,
             writer=self.writer,
@@ -116,16 +116,16 @@ class Runtime:
             owner=self.owner.id,
         )
         self.metrics = Metrics()
-        self.metrics.watch(Gauges(self.mirror, self.freight, self.follower, self.writer, self.spool))
-        self.corrector = Corrector(self.mirror.cluster, self.writer)
+        self.metrics.watch(Gauges(self.cache, self.freight, self.follower, self.writer, self.spool))
+        self.corrector = Corrector(self.cache.cluster, self.writer)
         self._listen()
         self.unknown = UnknownUrlCounter()
         urls = UrlRegistry()
-        self.mirror.add_listener(
-            lambda _, __, new: urls.notice(new) if isinstance(new, ReceiverConfig) else None
+        self.cache.add_listener(
+            lambda _, __, new: urls.add(new) if isinstance(new, ReceiverConfig) else None
         )
         self.intake = Intake(
-            mirror=self.mirror,
+            cache=self.cache,
             writer=self.writer,
             spool=self.spool,
             sender=self.sender,
@@ -142,14 +142,14 @@ class Runtime:
 
     def _look_after(self, configuration: Configuration) -> SecretChecks:
         """Make what tells whether all is well; return what compares Secrets."""
-        self.heartbeats = Heartbeats(self.mirror.cluster, configuration.kargo_namespace)
-        secrets = SecretChecks(self.mirror, configuration.system_namespace)
+        self.heartbeats = Heartbeats(self.cache.cluster, configuration.kargo_namespace)
+        secrets = SecretChecks(self.cache, configuration.system_namespace)
         shortest = timedelta(seconds=configuration.kargo_min_interval)
-        self.health = Health(self.mirror, self.heartbeats, secrets, shortest, configuration.base_url)
-        self.permissions = Permissions(self.mirror.cluster, _needs(configuration))
-        self.missed = MissedPushWatch(self.mirror, self.freight)
-        self.mirror.add_listener(self.missed.note_change)
-        self.freight.add_listener(self.missed.note_freight)
+        self.health = HealthMonitor(self.cache, self.heartbeats, secrets, shortest, configuration.base_url)
+        self.access_reviews = AccessReviews(self.cache.cluster, _required_permissions(configuration))
+        self.missed = MissedPushDetector(self.cache, self.freight)
+        self.cache.add_listener(self.missed.on_change)
+        self.freight.add_listener(self.missed.on_freight)
         return secrets
 
     def _work(self, configuration: Configuration, urls: UrlRegistry, secrets: SecretChecks) -> list[PeriodicTask]:
@@ -161,27 +161,27 @@ class Runtime:
             PeriodicTask("corrector", self.corrector.work, pause=1.0),
             PeriodicTask("finisher", Recovery(self.intake, configuration.finish_after).work, pause=1.0),
             PeriodicTask("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
-            PeriodicTask("book-keeper", UrlSync(self.mirror, urls, self.unknown).work, pause=1.0),
+            PeriodicTask("book-keeper", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("janitor", Retention(configuration.keep_days).work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
-            PeriodicTask("mutes", self.health.keep_mutes, pause=600.0),
-            PeriodicTask("permissions", self.permissions.work, pause=1.0),
+            PeriodicTask("mutes", self.health.prune_mutes, pause=600.0),
+            PeriodicTask("permissions", self.access_reviews.work, pause=1.0),
             PeriodicTask("heartbeats", self.heartbeats.work, pause=30.0),
             PeriodicTask("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:
             manager = ReceiverManager(
-                self.mirror, self.mirror.cluster, configuration.base_url, configuration.system_namespace
+                self.cache, self.cache.cluster, configuration.base_url, configuration.system_namespace
             )
             jobs.append(PeriodicTask("receiver-manager", manager.work, pause=0.5))
         return jobs
 
     def start(self) -> None:
-        """Start all threads. Returns at once; `mirror.ready` says when pushes can be taken."""
+        """Start all threads. Returns at once; `cache.ready` says when pushes can be taken."""
         self.spool.open()
         self.writer.start()
-        self.mirror.start()
+        self.cache.start()
         self.freight.start()
         for job in self._jobs:
             job.start()
@@ -193,7 +193,7 @@ class Runtime:
         self.sender.stop()
         self.follower.stop()
         self.freight.stop()
-        self.mirror.stop()
+        self.cache.stop()
         deadline = time.monotonic() + STOP_SECONDS
         for job in self._jobs:
             job.join(max(0.0, deadline - time.monotonic()))
@@ -213,15 +213,15 @@ class Runtime:
         return f"it has not answered for {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
     def _listen(self) -> None:
-        self.mirror.add_listener(self.follower.note_change)
+        self.cache.add_listener(self.follower.note_change)
         self.follower.add_end_listener(self.metrics.note_end)
         self.freight.add_listener(self.follower.note_freight)
         self.freight.add_listener(self.corrector.note_freight)
         self.freight.add_restart_listener(self.corrector.note_restart)
 
 
-def _needs(configuration: Configuration) -> tuple[Need, ...]:
-    return needs(
+def _required_permissions(configuration: Configuration) -> tuple[RequiredPermission, ...]:
+    return required_permissions(
         manages=configuration.manage_receivers,
         namespaces=configuration.namespaces,
         system_namespace=configuration.system_namespace,

@@ -10,11 +10,13 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+from django.db.models import Q
 from django.utils import timezone
 
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError
 from receivers.cluster.snapshot import WarehouseKey
+from receivers.deliveries.bounded_scan import CLOCK_SKEW
 from receivers.deliveries.log_writer import LogWriter, Write
 from receivers.kargo.artifacts import Freight, decode_freight
 from receivers.kargo.outcomes import RefreshOutcome
@@ -43,7 +45,7 @@ _WIDE: Final = ("delivery__body", "delivery__headers", "delivery__verdicts")
 class Corrector:
     """Compares new Freight with stories that have ended. Every serving process does; all write the same."""
 
-    def __init__(self, cluster: Callable[[], Cluster], writer: LogWriter) -> None:
+    def __init__(self, cluster: Callable[[], KubernetesClient], writer: LogWriter) -> None:
         self._cluster = cluster
         self._writer = writer
         self._waiting: deque[Freight] = deque(maxlen=WAITING)
@@ -143,7 +145,11 @@ def _is_end_of(row: Refresh, freight: Freight) -> bool:
 
 
 def _was_pushed_again(row: Refresh, until: datetime) -> bool:
-    """Say whether the Warehouse was asked for the same tag again, for another push, whose Freight it may be."""
-    later = Refresh.objects.filter(project=row.project, warehouse=row.warehouse, pk__gt=row.pk)
-    of_tag = later.filter(delivery__tag=row.delivery.tag, delivery__received_at__lte=until)
-    return of_tag.exclude(delivery__push_id=row.delivery.push_id).exists()
+    """Say whether another push of the same tag came later but before `until`, so that the Freight may be its own."""
+    received_at = row.delivery.received_at
+    # Ids bound the scan of the index and nothing else: two processes give no order to the ids of one millisecond.
+    created = Refresh.objects.filter(pk__gte=first_id(received_at - CLOCK_SKEW))
+    of_tag = created.filter(project=row.project, warehouse=row.warehouse, delivery__tag=row.delivery.tag)
+    later = Q(delivery__received_at__gt=received_at) | Q(delivery__received_at=received_at, pk__gt=row.pk)
+    other_push = of_tag.exclude(delivery__push_id=row.delivery.push_id)
+    return other_push.filter(later, delivery__received_at__lte=until).exists()

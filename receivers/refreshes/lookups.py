@@ -1,4 +1,4 @@
-"""Looks up in the cluster what the mirror does not keep: what was discovered, and Freight of earlier times."""
+"""Looks up in the cluster what the cache does not keep: what was discovered, and Freight of earlier times."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.cluster.client import Cluster
+from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInstalled
 from receivers.cluster.freight_watch import LONG_AGO, FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
-from receivers.kargo.artifacts import Discovered, Freight, decode_discovered, decode_freight
-from receivers.kargo.progress_types import Need, Request, Seen
+from receivers.kargo.artifacts import DiscoveryResult, Freight, decode_discovered, decode_freight
+from receivers.kargo.progress_states import Lookup, Observation, RefreshRequest
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES, Warehouse, decode_warehouse
 from receivers.models import Refresh
 
@@ -24,7 +24,7 @@ class Look:
     """What was looked up for one Warehouse in one round. `gone`: the Warehouse itself."""
 
     warehouse: Warehouse | None = None
-    discovered: tuple[Discovered, ...] | None = None
+    discovered: tuple[DiscoveryResult, ...] | None = None
     freight: tuple[Freight, ...] | None = None
     last_freight_gone: bool = False
     gone: bool = False
@@ -33,7 +33,7 @@ class Look:
 class LookUp:
     """Looks up what a story needs, for several Warehouses at once."""
 
-    def __init__(self, cluster: Callable[[], Cluster], freight: FreightWatch) -> None:
+    def __init__(self, cluster: Callable[[], KubernetesClient], freight: FreightWatch) -> None:
         self._cluster = cluster
         self._freight = freight
         self._pool = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look-up")
@@ -42,9 +42,9 @@ class LookUp:
         """Look nothing up any more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def seen(self, warehouse: Warehouse, look: Look, request: Request) -> Seen:
+    def seen(self, warehouse: Warehouse, look: Look, request: RefreshRequest) -> Observation:
         """Return what is known about a Warehouse by now, as far as it concerns one refresh."""
-        return Seen(
+        return Observation(
             warehouse=warehouse,
             freight=self._freight.of(warehouse.key) if look.freight is None else look.freight,
             discovered=look.discovered,
@@ -58,20 +58,20 @@ class LookUp:
         """Return the Freight of a refresh's Warehouse that is known by now."""
         return look.freight or self._freight.of((refresh.project, refresh.warehouse))
 
-    def look_up(self, needs: Mapping[WarehouseKey, tuple[Look, Need]]) -> set[WarehouseKey]:
+    def look_up(self, needs: Mapping[WarehouseKey, tuple[Look, Lookup]]) -> set[WarehouseKey]:
         """Look up what is needed, and write it down; return the Warehouses for which the cluster did not answer."""
         work = [(key, look, need) for key, (look, need) in needs.items()]
         done = self._pool.map(lambda one: self._fill(*one), work)
         return {key for (key, _, _), good in zip(work, done, strict=True) if not good}
 
-    def _fill(self, key: WarehouseKey, look: Look, need: Need) -> bool:
+    def _fill(self, key: WarehouseKey, look: Look, need: Lookup) -> bool:
         try:
             match need:
-                case Need.ARTIFACTS:
+                case Lookup.ARTIFACTS:
                     self._read_warehouse(key, look)
-                case Need.LAST_FREIGHT:
+                case Lookup.LAST_FREIGHT:
                     self._read_last_freight(key, look)
-                case Need.ALL_FREIGHT:
+                case Lookup.ALL_FREIGHT:
                     self._read_all_freight(key, look)
         except ClusterError:
             return False

@@ -16,19 +16,15 @@ from typing import Any, Final, Protocol
 from django.utils import timezone
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
+from receivers.cluster.snapshot import WarehouseKey
 from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
+from receivers.refreshes.circuit_breaker import CircuitBreaker
 from receivers.refreshes.tokens import Tokens, format_token
 
 SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
 PATCH_TIMEOUT: Final = 5.0  # seconds of silence; an API server that takes longer is in trouble
-BREAKER_TIMEOUTS: Final = 3  # silences in a row after which the API server is left alone for a while
-# Frees the request threads, and is over before anybody notices the recovery late.
-BREAKER_SECONDS: Final = 5.0
 
 SILENT: Final = "the Kubernetes API server does not answer; will be tried again"
-
-WarehouseKey = tuple[str, str]
-"""Project and name."""
 
 
 class Patcher(Protocol):
@@ -95,7 +91,7 @@ class RefreshSender:
         self._lock = threading.Lock()
         self._lanes: dict[WarehouseKey, _Lane] = {}
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="refresh")
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
 
     def stop(self) -> None:
         """Send nothing more; what is under way may end."""
@@ -169,13 +165,13 @@ class RefreshSender:
             body = {"metadata": {"annotations": {REFRESH_ANNOTATION: token}}}
             self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
         except ClusterError as error:
-            self._breaker.saw(silence=isinstance(error, TimedOut))
+            self._breaker.record(timed_out=isinstance(error, TimedOut))
             retry_after = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
             gone = isinstance(error, NotFound) and not isinstance(error, NotInstalled)
             return Asked(key, error=str(error), retry_after=retry_after, gone=gone)
         except Exception as error:  # noqa: BLE001 - whoever waits must be woken, whatever happened
             return Asked(key, error=f"{type(error).__name__}: {error}")
-        self._breaker.saw(silence=False)
+        self._breaker.record(timed_out=False)
         return Asked(key, requested_at, token, warehouse.discovered_at if warehouse else "")
 
 
@@ -183,25 +179,3 @@ def _landed(flight: _Flight, seconds: float) -> Asked:
     if flight.landed.done():
         return flight.landed.result()
     return Asked(flight.key, error=f"the Kubernetes API server did not answer within {seconds:g} s")
-
-
-class Breaker:
-    """Opens for a while after several silences in a row, so that an API server that hangs does not hang us."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._silences = 0
-        self._open_until = 0.0
-
-    def is_open(self) -> bool:
-        """Say whether to leave the API server alone now."""
-        return self._clock() < self._open_until
-
-    def saw(self, *, silence: bool) -> None:
-        """Note how a request ended: in silence, or with any answer at all."""
-        with self._lock:
-            self._silences = self._silences + 1 if silence else 0
-            # After the pause the count stands, so that one more silence opens it again at once.
-            if self._silences >= BREAKER_TIMEOUTS:
-                self._open_until = self._clock() + BREAKER_SECONDS

@@ -13,14 +13,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_away
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
-from receivers.kargo.progress import is_handled, step
-from receivers.kargo.progress_types import Ended, Looking, Lost, Need, Step, Waiting
+from receivers.kargo.progress import assess, is_handled
+from receivers.kargo.progress_states import Ended, Lookup, LookupNeeded, Progress, RetryNeeded, Waiting
 from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse
 from receivers.models import Delivery, Refresh
 from receivers.refreshes.history import (
@@ -63,20 +63,20 @@ class Follower:
     def __init__(
         self,
         *,
-        mirror: Mirror,
+        cache: ClusterCache,
         freight: FreightWatch,
         sender: RefreshSender,
         writer: LogWriter,
         schedule: Schedule,
         owner: UUID,
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._sender = sender
         self._writer = writer
         self._schedule = schedule
         self._owner = owner
         self._lanes = Lanes()
-        self._looking = LookUp(mirror.cluster, freight)
+        self._looking = LookUp(cache.cluster, freight)
         self._end_listeners: list[Callable[[Refresh], None]] = []
         self._not_stored: dict[UUID, Refresh] = {}
         self._lock = threading.Lock()  # the writer's thread says what it could not store
@@ -104,12 +104,12 @@ class Follower:
             self._lanes.add(key, [followed], self._schedule.handled_within)
             # Kargo may have been quicker than we: then nothing changes any more that would wake us. Only now, for from
             # here on changes do.
-            warehouse = self._mirror.warehouse(*key)
+            warehouse = self._cache.warehouse(*key)
             if warehouse is None or is_handled(followed.request, warehouse):
                 self._lanes.wake(key, MOMENT)
 
     def note_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
-        """Take note of a change in the mirror. Our own annotation coming back is none."""
+        """Take note of a change in the cache. Our own annotation coming back is none."""
         if resource is WAREHOUSES and _has_moved(old, new):
             known = new or old
             if known is not None:
@@ -142,7 +142,7 @@ class Follower:
         """Look at what is due, waiting a moment for it. Returns whether there may be more at once."""
         due = self._lanes.take_due(AT_ONCE, IDLE_SECONDS)
         if due:
-            if not self._mirror.ready:
+            if not self._cache.ready:
                 self._postpone(key for key, _ in due)
                 return True
             round_ = _Round(timezone.now())
@@ -172,7 +172,7 @@ class Follower:
             looks = {key: look for key, look in looks.items() if key not in failed}
         self._postpone(looks)  # the Warehouse changes faster than we look; it will rest
 
-    def _judge_alone(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Need | None:
+    def _judge_alone(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Lookup | None:
         """Judge one Warehouse; what is odd about it must not hold up the others."""
         try:
             return self._judge(round_, key, lane, look)
@@ -181,30 +181,30 @@ class Follower:
             self._postpone([key])
             return None
 
-    def _judge(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Need | None:
+    def _judge(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Lookup | None:
         """Bring all refreshes of a Warehouse up to date; return what has to be looked up before that is done."""
         rows = self._lanes.rows(lane)
-        warehouse = look.warehouse or (None if look.gone else self._mirror.warehouse(*key))
-        needs: set[Need] = set()
+        warehouse = look.warehouse or (None if look.gone else self._cache.warehouse(*key))
+        needs: set[Lookup] = set()
         due = NEVER
         for followed in rows:
             if warehouse is None:
                 ended = Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted")
-                taken = Step(ended)
+                taken = Progress(ended)
             else:
-                taken = step(followed.request, self._looking.seen(warehouse, look, followed.request))
-            if isinstance(taken.stand, Looking):
-                needs.add(taken.stand.need)
+                taken = assess(followed.request, self._looking.seen(warehouse, look, followed.request))
+            if isinstance(taken.state, LookupNeeded):
+                needs.add(taken.state.lookup)
                 continue
             due = min(due, self._take(round_, followed, taken, look))
         self._drop_ended(key, rows)
         if due < NEVER:
             self._lanes.wake(key, due)
-        return min(needs, key=list(Need).index, default=None)
+        return min(needs, key=list(Lookup).index, default=None)
 
-    def _take(self, round_: _Round, followed: Followed, taken: Step, look: Look) -> float:
+    def _take(self, round_: _Round, followed: Followed, taken: Progress, look: Look) -> float:
         """Write one step into the row; return the seconds until this refresh has to be looked at again."""
-        refresh, now, stand = followed.refresh, round_.now, taken.stand
+        refresh, now, stand = followed.refresh, round_.now, taken.state
         news = note_step(followed, taken, now)
         if isinstance(stand, Waiting):
             seconds = self._seconds_left(followed, stand, now)
@@ -212,11 +212,11 @@ class Follower:
                 news = note_waiting(followed, stand.reason) or news
                 self._news(round_, followed, news=news)
                 return seconds
-            stand = stand.otherwise
+            stand = stand.on_timeout
         if isinstance(stand, Ended):
             note_end(followed, stand, now)
             news = True
-        elif isinstance(stand, Lost):
+        elif isinstance(stand, RetryNeeded):
             freight = self._looking.freight_of(refresh, look)
             news = note_lost(followed, stand, freight, self._schedule, now) or news
         self._news(round_, followed, news=news)
@@ -245,7 +245,7 @@ class Follower:
         deadline = followed.deadline(waiting, self._schedule)
         left = (deadline - now).total_seconds() if deadline else 0.0
         # While the cluster is away, nobody can say that Kargo has not answered.
-        return left if left > 0 or self._mirror.is_current else POSTPONED_SECONDS
+        return left if left > 0 or self._cache.is_current else POSTPONED_SECONDS
 
     def _news(self, round_: _Round, followed: Followed, *, news: bool) -> None:
         if news:

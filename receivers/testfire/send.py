@@ -12,7 +12,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from kargoweb import VERSION
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
 from receivers.kargo.resources import PublishedUrl
@@ -75,9 +75,9 @@ class Fired:
     problem: str
 
 
-def aim_at(mirror: Mirror, project: str, receiver: str) -> Aim:
+def aim_at(cache: ClusterCache, project: str, receiver: str) -> Aim:
     """Return the receiver. Raises `LookupError` if there is none of that name, `NotFireable`."""
-    config = mirror.config(project)
+    config = cache.config(project)
     kinds = {one.name: one.kind for one in config.receivers} if config else {}
     if config is None or receiver not in kinds:
         raise LookupError(receiver)
@@ -121,7 +121,7 @@ def _take(aim: Aim, body: bytes, ticket: TestToken, intake: Intake, address: str
             client_address=address,
             user_agent=HEADERS["User-Agent"],
             read_body=lambda: body,
-            ticket=issue(ticket, body),
+            test_token=issue(ticket, body),
         )
     )
     return Heard(reply.answer.status, reply.answer.body.decode(), str(reply.delivery or ""))

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access, Action, page
 from receivers.deliveries import visibility
-from receivers.deliveries.pagination import InvalidCursor, DeliveryPage
+from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import delivery_log
 from receivers.ops import runtime
 from receivers.web import live_fragments
@@ -81,4 +81,4 @@ def offered_projects(access: Access) -> list[str]:
     """Return names of projects for people to choose from, as far as they may be seen, `NAMES_OFFERED` at most."""
     if access.projects is not None:
         return sorted(access.projects)[:NAMES_OFFERED]
-    return sorted(one.name for one in runtime.current().mirror.projects())[:NAMES_OFFERED]
+    return sorted(one.name for one in runtime.current().cache.projects())[:NAMES_OFFERED]

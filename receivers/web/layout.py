@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.urls import NoReverseMatch, reverse
 
 from receivers.accounts.access import Access, Action, access_of
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.ops import runtime
 from receivers.web.attention_counts import attention
 from receivers.web.theme import theme_of
@@ -62,11 +62,11 @@ def shell(request: Any) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return context
     access = access_of(user)
-    mirror = runtime.current().mirror
+    cache = runtime.current().cache
     return context | {
         "access": access,
         "navigation": [] if access.is_empty else navigation(request, access),
-        "trouble": None if access.is_empty else trouble(mirror, access),
+        "trouble": None if access.is_empty else trouble(cache, access),
     }
 
 
@@ -87,14 +87,14 @@ def navigation(request: Any, access: Access) -> list[Entry]:
     return entries
 
 
-def trouble(mirror: Mirror, access: Access) -> Trouble | None:
+def trouble(cache: ClusterCache, access: Access) -> Trouble | None:
     """Return what is wrong with the view of the cluster, None if nothing is.
 
     The reasons name namespaces, which are projects, and are for those who see all of them.
     """
-    if mirror.is_current:
+    if cache.is_current:
         return None
-    faults = [one for one in mirror.freshness() if one.error]
+    faults = [one for one in cache.freshness() if one.error]
     since = min((one.failing_since for one in faults if one.failing_since), default=None)
     reasons = dict.fromkeys(one.error for one in faults if access.may(Action.SEE))
-    return Trouble(datetime.fromtimestamp(since, UTC) if since else None, tuple(reasons), mirror.ready)
+    return Trouble(datetime.fromtimestamp(since, UTC) if since else None, tuple(reasons), cache.ready)

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from receivers.accounts import audit
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.health import mutes
-from receivers.health.check_titles import title
+from receivers.health.checks import check_title
 from receivers.health.finding import Finding, Severity
-from receivers.health.report import Group, Look, grouped
+from receivers.health.report import FindingGroup, HealthReport, group_findings
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, finding_row
@@ -65,7 +65,7 @@ class Filters:
 class GroupRow:
     """The findings of one check and severity, of which some are shown."""
 
-    group: Group
+    group: FindingGroup
     title: str
     rows: list[FindingRow]
 
@@ -74,9 +74,9 @@ class GroupRow:
 @require_safe
 def needs_attention(request: Any) -> HttpResponse:
     """List what is unhealthy and may be seen; for HTMX only the list, if it has changed."""
-    asked, look = Filters.of(request.GET), runtime.current().health.latest()
-    open_, muted = look.seen_by(request.access.projects)
-    part = live_fragments.part(request, "health/_needs_action.html", _list(request, asked, look, open_))
+    asked, report = Filters.of(request.GET), runtime.current().health.report()
+    open_, muted = report.open_and_muted(request.access.projects)
+    part = live_fragments.part(request, "health/_needs_action.html", _list(request, asked, report, open_))
     if request.htmx.target == "attention":
         return live_fragments.answer(request, part, every=EVERY)
     of_muted = asked.matching(muted)
@@ -86,31 +86,31 @@ def needs_attention(request: Any) -> HttpResponse:
         "asked": asked,
         "projects": sorted({one.project for one in (*open_, *muted)} | ({asked.project} - {"", CLUSTER})),
         "severities": list(Severity),
-        "muted": [finding_row(one, look, request.access) for one in of_muted[:MUTED_SHOWN]],
+        "muted": [finding_row(one, report, request.access) for one in of_muted[:MUTED_SHOWN]],
         "muted_count": len(of_muted),
-        "title": title(asked.check) if asked.check else "",
+        "title": check_title(asked.check) if asked.check else "",
     }
     return render(request, "health/needs_action.html", context)
 
 
-def _list(request: Any, asked: Filters, look: Look, open_: Sequence[Finding]) -> Mapping[str, Any]:
+def _list(request: Any, asked: Filters, report: HealthReport, open_: Sequence[Finding]) -> Mapping[str, Any]:
     found = asked.matching(open_)
     shown = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")) if asked.check else None
-    groups = grouped(found if shown is None else shown.object_list)
+    groups = group_findings(found if shown is None else shown.object_list)
     few = FEW if shown is None else PAGE_SIZE
     return {
         "groups": [
             GroupRow(
                 group,
-                title(group.check),
-                [finding_row(one, look, request.access) for one in group.findings[:few]],
+                group.check.label,
+                [finding_row(one, report, request.access) for one in group.findings[:few]],
             )
             for group in groups
         ],
         "page": shown,
         "filtered": not asked.is_empty,
-        "look": look,
-        "ready": runtime.current().mirror.ready,
+        "report": report,
+        "ready": runtime.current().cache.ready,
     }
 
 
@@ -121,15 +121,15 @@ def finding(request: Any, key: str) -> HttpResponse:
 
     What is gone, has changed or may not be seen is 404 alike.
     """
-    look = runtime.current().health.latest()
-    found = look.by_key.get(key)
+    report = runtime.current().health.report()
+    found = report.by_key.get(key)
     if found is None or not may(request.user, Action.SEE, found.project):
         return render(request, "health/finding_gone.html", status=404)
     if request.method == "POST":
         allowed(request, Action.MUTE, found.project)
         _change(request, found, unmute="unmute" in request.POST)
         return redirect("attention")
-    context = {"row": finding_row(found, look, request.access), "title": title(found.check)}
+    context = {"row": finding_row(found, report, request.access), "title": found.check.label}
     return render(request, "health/finding.html", context)
 
 
@@ -140,5 +140,5 @@ def _change(request: Any, found: Finding, *, unmute: bool) -> None:
         mutes.mute(found, request.user.get_username(), request.POST.get("note", "").strip())
     did = "unmute" if unmute else Action.MUTE
     audit.record(request, did, project=found.project, detail=f"{found.check} of {found.name}")
-    runtime.current().health.note_mutes()
-    messages.success(request, "It is told again." if unmute else "It is muted until it changes.")
+    runtime.current().health.reload_mutes()
+    messages.success(request, "Unmuted." if unmute else "Muted until it changes.")

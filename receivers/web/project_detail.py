@@ -60,7 +60,7 @@ def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
 
 
 def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
-    config = runtime.current().mirror.config(name)
+    config = runtime.current().cache.config(name)
     rows = receiver_rows(config, _last(name, config), receiver if reveal else "")
     found = next((row for row in rows if row.name == receiver), None)
     if found is None:
@@ -69,19 +69,19 @@ def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
 
 
 def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
-    mirror = runtime.current().mirror
-    config = mirror.config(name)
+    cache = runtime.current().cache
+    config = cache.config(name)
     recent = _recent(request, name, config)
     if request.htmx.target == "recent":
         return live_fragments.answer(request, recent)
-    there = not name or config is not None or any(one.name == name for one in mirror.projects())
+    there = not name or config is not None or any(one.name == name for one in cache.projects())
     last = _last(name, config)
-    if not there and mirror.ready and not last:
+    if not there and cache.ready and not last:
         raise Http404
-    findings = by_subject(runtime.current().health.latest(), request.access, name)
+    findings = by_subject(runtime.current().health.report(), request.access, name)
     context = {
         "name": name,
-        "there": there or not mirror.ready,
+        "there": there or not cache.ready,
         "receivers": receiver_rows(config, last, revealed, findings),
         "gone": _of_former_receivers(config, findings),
         "may_reveal": may(request.user, Action.REVEAL, name),
@@ -118,10 +118,10 @@ def _of_former_receivers(
 def _warehouses(
     request: Any, name: str, config: ReceiverConfig | None, findings: Mapping[Of, Sequence[FindingRow]]
 ) -> Mapping[str, Any]:
-    mirror = runtime.current().mirror
-    all_ = mirror.warehouses(name)
+    cache = runtime.current().cache
+    all_ = cache.warehouses(name)
     shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
-    configs = [one for one in (config, mirror.config("")) if one is not None]
+    configs = [one for one in (config, cache.config("")) if one is not None]
     rows = warehouse_rows(name, list(shown.object_list), configs, findings)
     return {"warehouses": rows, "page": shown, "sees_all": request.access.projects is None}
 

@@ -59,7 +59,7 @@ def projects(request: Any) -> HttpResponse:
         "page": shown,
         "query": query,
         "sort": sort,
-        "ready": runtime.current().mirror.ready,
+        "ready": runtime.current().cache.ready,
     }
     part = live_fragments.part(request, "projects/_list.html", context)
     if request.htmx.target == "projects":
@@ -71,10 +71,10 @@ def projects(request: Any) -> HttpResponse:
 
 def _summaries(access: Access) -> list[Summary]:
     """Return the cluster receivers (if there are any) and the projects that may be seen, by name."""
-    mirror = runtime.current().mirror
-    configs = {config.project: config for config in mirror.configs()}
-    names = {project.name for project in mirror.projects()} | configs.keys()
-    if not mirror.ready:  # the history can be read nevertheless
+    cache = runtime.current().cache
+    configs = {config.project: config for config in cache.configs()}
+    names = {project.name for project in cache.projects()} | configs.keys()
+    if not cache.ready:  # the history can be read nevertheless
         names |= set(ReceiverUrl.objects.values_list("project", flat=True).distinct())
     if access.projects is not None:
         names &= access.projects
@@ -83,7 +83,7 @@ def _summaries(access: Access) -> list[Summary]:
         Summary(
             name,
             tuple(one.name for one in configs[name].receivers) if name in configs else (),
-            len(mirror.warehouses(name)) if name else 0,
+            len(cache.warehouses(name)) if name else 0,
             counts.get(name, 0),
         )
         for name in sorted(names)

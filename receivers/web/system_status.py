@@ -19,8 +19,8 @@ from django.views.decorators.http import require_safe
 from kargoweb import VERSION
 from receivers.accounts.access import Action, allowed, may, page
 from receivers.cluster.reflector import Freshness
-from receivers.health.access_reviews import Permissions, Reviews
-from receivers.health.rbac import Need, rbac
+from receivers.health.access_reviews import AccessReviewResults, AccessReviews
+from receivers.health.rbac import RequiredPermission, rbac_manifest
 from receivers.ops import database_stats, runtime
 from receivers.refreshes.leases import DEAD_AFTER
 from receivers.web import live_fragments
@@ -69,7 +69,7 @@ def status(request: Any) -> HttpResponse:
         "part": part,
         "every": EVERY,
         "database": database_stats.database_facts(),
-        "versions": _versions(here.permissions.known()),
+        "versions": _versions(here.access_reviews.latest()),
         "replicas": _replicas(),
         "privileged": privileged,
         "unknown": database_stats.unknown_calls() if privileged else [],
@@ -79,15 +79,15 @@ def status(request: Any) -> HttpResponse:
 
 
 def _changing(here: runtime.Runtime) -> Mapping[str, Any]:
-    reviews = here.permissions.known()
+    reviews = here.access_reviews.latest()
     missing = reviews.missing if reviews else ()
     return {
         "freshness": freshness_rows(here),
-        "ready": here.mirror.ready,
+        "ready": here.cache.ready,
         "reviews": reviews,
-        "permissions": permission_rows(here.permissions, reviews)[:ROWS_SHOWN],
+        "permissions": permission_rows(here.access_reviews, reviews)[:ROWS_SHOWN],
         "missing": missing,
-        "rbac": rbac(missing),
+        "rbac": rbac_manifest(missing),
         "work": database_stats.work(),
         "here": here,
     }
@@ -95,7 +95,7 @@ def _changing(here: runtime.Runtime) -> Mapping[str, Any]:
 
 def freshness_rows(here: runtime.Runtime) -> list[FreshnessRow]:
     """Return what is watched, what fails first; the heartbeats of Kargo's controllers, which are read, come last."""
-    watched = [_fresh(one, counted=True) for one in here.mirror.freshness()]
+    watched = [_fresh(one, counted=True) for one in here.cache.freshness()]
     watched += [_fresh(one, counted=False) for one in here.freight.freshness()]
     watched.sort(key=lambda row: row.tone != "bad")
     return [*watched[:ROWS_SHOWN], _heartbeats(here)]
@@ -138,21 +138,24 @@ def _moment(seconds: float | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def permission_rows(asked: Permissions, reviews: Reviews | None) -> list[PermissionRow]:
+def permission_rows(access_reviews: AccessReviews, results: AccessReviewResults | None) -> list[PermissionRow]:
     """Return what is needed, by type and namespace, what is missing first."""
-    answers = reviews.allowed if reviews else {}
+    answers = results.allowed if results else {}
 
-    def key(need: Need) -> tuple[str, str, str]:
-        return need.namespace, need.resource.group, need.what
+    def key(permission: RequiredPermission) -> tuple[str, str, str]:
+        return permission.namespace, permission.resource.group, permission.resource_name
 
-    rows = [_permission(list(several), answers) for _, several in groupby(sorted(asked.needs, key=key), key)]
+    rows = [
+        _permission(list(several), answers)
+        for _, several in groupby(sorted(access_reviews.required, key=key), key)
+    ]
     return sorted(rows, key=lambda row: (not row.missing, bool(row.optional)))
 
 
-def _permission(several: list[Need], answers: Mapping[Need, bool]) -> PermissionRow:
+def _permission(several: list[RequiredPermission], answers: Mapping[RequiredPermission, bool]) -> PermissionRow:
     one = several[0]
     return PermissionRow(
-        one.what,
+        one.resource_name,
         one.resource.group,
         one.namespace,
         _verbs(several),
@@ -162,11 +165,11 @@ def _permission(several: list[Need], answers: Mapping[Need, bool]) -> Permission
     )
 
 
-def _verbs(several: Iterable[Need]) -> str:
+def _verbs(several: Iterable[RequiredPermission]) -> str:
     return ", ".join(need.verb for need in several)
 
 
-def _versions(reviews: Reviews | None) -> Mapping[str, str]:
+def _versions(reviews: AccessReviewResults | None) -> Mapping[str, str]:
     return {
         "kargoweb": VERSION,
         "Python": platform.python_version(),

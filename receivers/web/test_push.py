@@ -65,7 +65,7 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
     """GET shows the page; POST fires if `do` is `fire`, else shows what a push would do, to HTMX only that."""
     allowed(request, Action.FIRE, name)
     try:
-        aim = aim_at(runtime.current().mirror, name, receiver)
+        aim = aim_at(runtime.current().cache, name, receiver)
     except LookupError:
         raise Http404 from None
     except NotFireable as error:
@@ -126,12 +126,12 @@ def _preview(request: Any, aim: Aim, entered: Entered) -> Mapping[str, Any]:
     told = None
     if not entered.problem:
         push = Push(entered.repository, entered.tag, entered.media_type)
-        told = explain(runtime.current().mirror, push, aim.project, everything=True, most=VERDICTS_SHOWN)
+        told = explain(runtime.current().cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
     verdicts = [one for one in told.verdicts if _may_be_told(request, one)] if told else []
     return {
         "entered": entered,
         "told": told,
-        "why": next((one.reason for one in verdicts if one.result is not MatchResult.OTHER), ""),
+        "why": next((one.reason for one in verdicts if one.result is not MatchResult.OTHER_REPOSITORY), ""),
         "verdicts": [(one, TONES.get(one.result, Tone.PLAIN)) for one in verdicts],
         "with_project": not aim.project,
         "tags": _tags(aim, entered.repository),
@@ -168,4 +168,4 @@ def _tags(aim: Aim, repository: str) -> list[str]:
 
 
 def _scope(aim: Aim) -> Any:
-    return runtime.current().mirror.warehouses(aim.project or None)
+    return runtime.current().cache.warehouses(aim.project or None)

@@ -1,28 +1,36 @@
-"""What every Warehouse in scope says about a push, real or imagined, and why.
+"""Match a push, real or hypothetical, against every Warehouse in scope and explain the result.
 
-One function for all who ask: intake stores what it says, the preview of a test, the API and the command show it.
+Intake stores the verdicts; the test-push preview, the API and `manage.py explain` show them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from receivers.cluster.cache import Mirror
-from receivers.kargo.matching import MatchResult, Verdict, other_verdicts, out_of_scope, to_refresh, verdicts
+from receivers.cluster.cache import ClusterCache
+from receivers.cluster.snapshot import WarehouseKey
+from receivers.kargo.matching import (
+    MatchResult,
+    Verdict,
+    other_verdicts,
+    out_of_scope_verdicts,
+    to_refresh,
+    verdicts,
+)
 from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse
 
 VERDICTS_SHOWN: Final = 200
-"""Verdicts that people are shown; more is more than anybody reads."""
+"""Default number of verdicts in a report: more than a person reads."""
 
 HINTS: Final = 20
-"""Warehouses of other projects that are hinted at: enough to see that the receiver is the wrong one."""
+"""Most hints at Warehouses of other projects: enough to show that the push went to the wrong receiver."""
 
-LOOKED_AT_ELSEWHERE: Final = 3 * HINTS
-"""Warehouses of other projects that are judged for a push that nobody in scope takes: a millisecond at most."""
+HINT_CANDIDATES: Final = 3 * HINTS
+"""Warehouses of other projects that are evaluated for a push that nothing in scope matches; takes 1 ms at most."""
 
 ELSEWHERE: Final = "no Warehouse in scope subscribes to this repository; one of another project does"
 
@@ -31,65 +39,67 @@ _ORDER: Final = {result: number for number, result in enumerate(MatchResult)}
 
 @dataclass(frozen=True, slots=True)
 class MatchReport:
-    """What a push does, and why.
+    """What a push refreshes, and why.
 
-    `to_refresh` has project and name of every Warehouse that it refreshes, sorted; it is always complete. `verdicts`
-    come with what tells most first (the order of `MatchResult`), then by Warehouse and position. `left_out` verdicts are
-    not among them because there were too many.
+    `to_refresh` has the key of every Warehouse that the push refreshes, sorted, and is always complete. `verdicts`
+    are ordered by relevance (the order of `MatchResult`), then by Warehouse and position. `left_out` is how many more
+    verdicts there are.
     """
 
-    to_refresh: tuple[tuple[str, str], ...]
+    to_refresh: tuple[WarehouseKey, ...]
     verdicts: tuple[Verdict, ...]
     left_out: int = 0
 
     @property
     def why_no_match(self) -> str:
-        """Return the one sentence that tells most about a push which refreshes nothing; empty if it does."""
+        """Return the most relevant reason why the push refreshes nothing; empty if it refreshes something."""
         if self.to_refresh:
             return ""
-        told = [verdict.reason for verdict in self.verdicts if verdict.result is not MatchResult.OTHER]
-        return told[0] if told else "no Warehouse in scope subscribes to this repository"
+        reasons = (
+            verdict.reason for verdict in self.verdicts if verdict.result is not MatchResult.OTHER_REPOSITORY
+        )
+        return next(reasons, "no Warehouse in scope subscribes to this repository")
 
     @property
     def why_no_match_for_all(self) -> str:
-        """Return the same without the names of other projects, for what people read who may not see those."""
+        """Return `why_no_match` without names of other projects, for readers who may not see those projects."""
         hinted = bool(self.verdicts) and self.verdicts[0].result is MatchResult.OUT_OF_SCOPE
         return ELSEWHERE if hinted and not self.to_refresh else self.why_no_match
 
 
 def explain(
-    mirror: Mirror, push: Push, project: str, *, everything: bool = False, most: int = VERDICTS_SHOWN
+    cache: ClusterCache, push: Push, project: str, *, everything: bool = False, most: int = VERDICTS_SHOWN
 ) -> MatchReport:
-    """Judge a push to a receiver of `project`, which is empty for a cluster receiver: its scope is every project.
+    """Match a push to a receiver of `project`, or of every project if that is `CLUSTER_SCOPE`.
 
-    Told are the verdicts of the subscriptions that name the repository, or nearly do. Where none matches, Warehouses of
-    other projects that would have matched are hinted at. With `everything`, subscriptions of other repositories get a
-    verdict, too; without, the cost does not depend on how many Warehouses there are. At most `most` verdicts are told.
+    The report has the verdicts of the subscriptions that name the repository or a similar one. If none matches, it
+    also hints at Warehouses of other projects that would have matched. With `everything`, subscriptions of other
+    repositories get a verdict, too; without it, the cost doesn't depend on the number of Warehouses. The report has
+    at most `most` verdicts.
     """
-    judged = verdicts(push, _candidates(mirror, push, project))
-    keys = to_refresh(judged)
-    hints = () if keys or not project else _hints(mirror, push, project)
-    told = sorted((*judged, *hints), key=_order)
+    in_scope = verdicts(push, _candidates(cache, push, project))
+    keys = to_refresh(in_scope)
+    hints = () if keys or not project else _hints(cache, push, project)
+    shown = sorted((*in_scope, *hints), key=_order)
     if not everything:
-        return MatchReport(keys, tuple(told[:most]), max(0, len(told) - most))
-    scope = mirror.warehouses(project or None)
-    others = sum(len(warehouse.subscriptions) for warehouse in scope) - len(judged)
-    told += islice(other_verdicts(push, scope), max(0, most - len(told)))
-    return MatchReport(keys, tuple(told[:most]), max(0, len(judged) + len(hints) + others - most))
+        return MatchReport(keys, tuple(shown[:most]), max(0, len(shown) - most))
+    scope = cache.warehouses(project or None)
+    others = sum(len(warehouse.subscriptions) for warehouse in scope) - len(in_scope)
+    shown += islice(other_verdicts(push, scope), max(0, most - len(shown)))
+    return MatchReport(keys, tuple(shown[:most]), max(0, len(in_scope) + len(hints) + others - most))
 
 
-def _candidates(mirror: Mirror, push: Push, project: str) -> list[Warehouse]:
-    """Return the Warehouses with a subscription that names the repository, or nearly does, sorted by key."""
-    named = mirror.warehouses_for(push.names, project)
-    near = mirror.near_misses(push.near_key, project)
+def _candidates(cache: ClusterCache, push: Push, project: str) -> list[Warehouse]:
+    """Return the Warehouses with a subscription that names the repository or a similar one, sorted by key."""
+    named = cache.warehouses_for(push.names, project)
+    near = cache.near_misses(push.near_key, project)
     candidates = {warehouse.key: warehouse for warehouse in (*near, *named)}
     return [candidates[key] for key in sorted(candidates)]
 
 
-def _hints(mirror: Mirror, push: Push, project: str) -> Sequence[Verdict]:
-    elsewhere = mirror.subscribers_elsewhere(push.names, project, LOOKED_AT_ELSEWHERE)
-    found: Iterator[Verdict] = out_of_scope(push, elsewhere, project)
-    return tuple(islice(found, HINTS))
+def _hints(cache: ClusterCache, push: Push, project: str) -> Sequence[Verdict]:
+    elsewhere = cache.subscribers_elsewhere(push.names, project, HINT_CANDIDATES)
+    return tuple(islice(out_of_scope_verdicts(push, elsewhere, project), HINTS))
 
 
 def _order(verdict: Verdict) -> int:

@@ -1,6 +1,6 @@
-"""The story of a push, from the request to the answer. Knows no HTTP framework.
+"""Process a push, from the request to the response. Independent of any HTTP framework.
 
-DESIGN: the delivery is on record before anything is parsed and before any Warehouse is touched; the answer is Kargo's.
+The delivery is stored before its body is parsed and before any Warehouse is refreshed; the response is Kargo's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.utils import timezone
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.snapshot import Route
 from receivers.deliveries.deduplication import PushDeduplicator
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write
@@ -24,43 +24,44 @@ from receivers.deliveries.spool import NotKept, Spool
 from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.push import Push
+from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
+from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, new_id, storable
 from receivers.refreshes.rollup import close_deliveries
 from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Follower
 from receivers.webhook.explain import explain
 from receivers.webhook.recording import (
-    URL_SUFFIX,
     IncomingRequest,
     IntakeResult,
     Target,
-    new_refresh,
-    note_answer,
-    note_end,
-    note_push,
     new_delivery,
-    owners,
+    new_refresh,
+    parse_push,
     read_body,
-    refusal_of,
-    refused_test,
-    understood,
+    receivers_of,
+    record_push,
+    record_response,
+    record_result,
+    rejected_test,
+    rejection,
 )
-from receivers.webhook.test_tokens import USED, InvalidTestToken, read
+from receivers.webhook.test_tokens import USED, InvalidTestToken, verify
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
 
-# On one delivery, what tells most first; a cluster receiver may judge every Warehouse there is.
+# Verdicts stored with a delivery, the most relevant first: a cluster receiver may evaluate every Warehouse there is.
 VERDICTS_KEPT: Final = 1_000
-# Of the time until the answer, for the database: the rest is for the Warehouses, whether or not it answers.
-STORING: Final = 0.4
+# Share of the response timeout for the database: the rest is for the Warehouses, whether or not the database answers.
+STORAGE_SHARE: Final = 0.4
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to send back; `delivery` is the id under which the call is on record, if it is."""
+    """What to send back. `delivery` is the id of the recorded delivery, None if there is none."""
 
     answer: WebhookResponse
     delivery: UUID | None = None
@@ -68,9 +69,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Takes calls. Everything it needs is handed in; one instance serves every thread."""
+    """Processes requests. It gets all that it needs from outside; one instance serves every thread."""
 
-    mirror: Mirror
+    cache: ClusterCache
     writer: LogWriter
     spool: Spool
     sender: RefreshSender
@@ -78,180 +79,197 @@ class Intake:
     unknown: UnknownUrlCounter
     follower: Follower
     answer_timeout: float
-    """Seconds until we answer at the latest; what is not done by then goes on in the background."""
+    """Seconds until the response is due. Requests that haven't finished by then continue in the background."""
     finish_after: float
-    """Seconds for which what we took is ours to finish, whatever slows us down; then others may."""
-    grouping: PushDeduplicator = field(default_factory=PushDeduplicator)
+    """Seconds for which this process has a new delivery to itself; after that, any process may recover it."""
+    deduplicator: PushDeduplicator = field(default_factory=PushDeduplicator)
 
-    def take(self, call: IncomingRequest) -> Reply:
-        """Take one call from the first byte to the answer. Never raises for anything a sender can do."""
+    def take(self, request: IncomingRequest) -> Reply:
+        """Process a request and return the reply. Never raises for anything that a sender can do."""
         started = time.monotonic()
-        if not self.mirror.ready:
-            # An empty mirror would call every good URL unknown.
+        if not self.cache.ready:
+            # An empty cache knows no URL: senders would get a 404 for valid ones.
             return Reply(responses.UNAVAILABLE)
-        target = self._target(call)
+        target = self._target(request)
         if target is None:
-            self.unknown.count(call.kind, call.digest[-URL_SUFFIX:], call.client_address, call.user_agent)
+            suffix = digest_suffix(request.digest)
+            self.unknown.count(request.kind, suffix, request.client_address, request.user_agent)
             return Reply(responses.NOT_FOUND)
-        delivery = new_delivery(call, target)
-        end = self._early_end(call, target, delivery)
+        delivery = new_delivery(request, target)
+        result = self._early_result(request, target, delivery)
         try:
-            end, spooled = self._store(delivery, end, started), False
+            result, spooled = self._store(delivery, result, started), False
         except NotStored as error:
-            # Not a test: without the database nobody knows whether its ticket was used.
-            if error.refused or call.ticket or not self._keep(delivery, error):
+            # Tests are never spooled: only the database can tell whether their token was used before.
+            if error.refused or request.test_token or not self._keep(delivery, error):
                 return Reply(responses.UNAVAILABLE)
             spooled = True
         try:
-            return Reply(self._answer(delivery, end, started, spooled=spooled), delivery.pk)
+            return Reply(self._respond(delivery, result, started, spooled=spooled), delivery.pk)
         except Exception as error:
             if spooled:
-                self.spool.settle(delivery.pk, error)  # it is worked on again, from the disk
+                self.spool.settle(delivery.pk, error)  # the spool's reader will retry it
             raise
 
-    def _answer(self, delivery: Delivery, end: IntakeResult | None, started: float, *, spooled: bool) -> WebhookResponse:
-        """Do the work of a delivery that is on record or on disk, if there is any, and return what to answer."""
-        if end is None:
-            end = self._work(delivery, bytes(delivery.body), started + self.answer_timeout)
-            if spooled and end.asked_in_vain:
-                # Neither the database nor the cluster: it goes on from the disk, but nobody should count on that.
-                end.answer = responses.UNAVAILABLE
-            note_answer(delivery, end, started)
-            self._write_end(delivery, end, spooled=spooled)
+    def _respond(
+        self, delivery: Delivery, result: IntakeResult | None, started: float, *, spooled: bool
+    ) -> WebhookResponse:
+        """Process a delivery that is safe in the database or the spool, unless it has a result; return the response."""
+        if result is None:
+            result = self._process(delivery, bytes(delivery.body), started + self.answer_timeout)
+            if spooled and result.all_failed:
+                # Neither the database nor the cluster is available. The spool will retry, but senders should, too.
+                result.response = responses.UNAVAILABLE
+            record_response(delivery, result, started)
+            self._write_result(delivery, result, spooled=spooled)
         elif spooled:
-            self._submit_end(Write(perhaps=(delivery,), can_wait=True), delivery, spooled=True)
-        return end.answer
+            self._submit_result(Write(perhaps=(delivery,), can_wait=True), delivery, spooled=True)
+        return result.response
 
     def finish(self, delivery: Delivery) -> None:
-        """Do the work of a delivery that is on record without an end; nobody waits for an answer any more."""
-        end = self._work(delivery, bytes(delivery.body), time.monotonic() + self.answer_timeout)
-        self._write_end(delivery, end)
+        """Process a pending delivery whose sender no longer waits for a response."""
+        result = self._process(delivery, bytes(delivery.body), time.monotonic() + self.answer_timeout)
+        self._write_result(delivery, result)
 
-    def _target(self, call: IncomingRequest) -> Target | None:
-        """Return the receiver that the URL belongs to, now or once."""
-        route = self.mirror.route(call.digest)
-        if isinstance(route, Route) and route.kind != call.kind:
+    def _target(self, request: IncomingRequest) -> Target | None:
+        """Return what the URL leads to, or once led to."""
+        route = self.cache.route(request.digest)
+        if isinstance(route, Route) and route.kind != request.kind:
             return None
-        return route or self.urls.former(call.kind, call.digest)
+        return route or self.urls.retired(request.kind, request.digest)
 
-    def _early_end(self, call: IncomingRequest, target: Target, delivery: Delivery) -> IntakeResult | None:
-        """Read the body; return the end of a call that is refused or only tries out; None if there is work."""
-        unread = read_body(call, delivery)
-        refusal = refusal_of(target) or unread
-        if not call.ticket:
-            return refusal
+    def _early_result(
+        self, request: IncomingRequest, target: Target, delivery: Delivery
+    ) -> IntakeResult | None:
+        """Read the body. Return the result of a rejected request or a dry run; None if there is work to do."""
+        unreadable = read_body(request, delivery)
+        rejected = rejection(target) or unreadable
+        if not request.test_token:
+            return rejected
         try:
-            ticket = read(call.ticket, owners(target), bytes(delivery.body))
+            token = verify(request.test_token, receivers_of(target), bytes(delivery.body))
         except InvalidTestToken as error:
-            # Not taken for a push: what was to refresh nothing must not do so because it came late.
-            return refusal or refused_test(str(error))
-        delivery.pk, delivery.origin, delivery.actor = ticket.delivery, Origin.TEST, storable(ticket.user)
-        if push := understood(delivery):
-            # Known from the first moment on: whoever fired it looks at it before its end is written.
-            note_push(delivery, push)
+            # Not treated as a push: a dry run must not refresh anything because its token has expired.
+            return rejected or rejected_test(str(error))
+        delivery.pk, delivery.origin, delivery.actor = token.delivery, Origin.TEST, storable(token.user)
+        if push := parse_push(delivery):
+            # Recorded at once: whoever sent the test opens its page before its result is written.
+            record_push(delivery, push)
             delivery.push_id = delivery.pk
-        return refusal or (self._dry_run(delivery) if ticket.dry_run else None)
+        return rejected or (self._dry_run(delivery) if token.dry_run else None)
 
-    def _store(self, delivery: Delivery, end: IntakeResult | None, started: float) -> IntakeResult | None:
-        """Put the call on record, with its end if it has one, and return that. Raises `NotStored`."""
-        if end is not None:
-            # Its end is stored with it: should we die now, nobody may take it for a push that is still to be worked on.
-            end.push = end.push or understood(delivery)
-            note_answer(delivery, end, started)
-            note_end(delivery, end)
-            self._note_group(delivery, end.push)
+    def _store(self, delivery: Delivery, result: IntakeResult | None, started: float) -> IntakeResult | None:
+        """Store the delivery, with its result if it has one, and return the result. Raises `NotStored`."""
+        if result is not None:
+            # In one write: if this process dies now, recovery must not process a rejected push or a dry run.
+            result.push = result.push or parse_push(delivery)
+            record_response(delivery, result, started)
+            record_result(delivery, result)
+            self._set_push_id(delivery, result.push)
         else:
             delivery.claimed_until = timezone.now() + timedelta(seconds=self.finish_after)
         if self.writer.stuck:
-            raise NotStored("the database is locked or away")
+            raise NotStored("the database is locked or unavailable")
         try:
-            self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout * STORING)
+            self.writer.submit(Write(inserts=(delivery,))).wait(self.answer_timeout * STORAGE_SHARE)
         except NotStored as error:
             if delivery.origin != Origin.TEST or not isinstance(error.__cause__, IntegrityError):
                 raise
-            # There is a delivery of this ticket already. This one is no test, and gets a row of its own that says so.
+            # The token was used before. This request is no test; it gets a row of its own that says so.
             delivery.pk, delivery.origin, delivery.actor = new_id(), Origin.PUSH, ""
-            return self._store(delivery, refused_test(USED), started)
-        return end
+            return self._store(delivery, rejected_test(USED), started)
+        return result
 
     def _keep(self, delivery: Delivery, error: NotStored) -> bool:
-        """Keep on disk what the database could not take; say whether that was done."""
+        """Spool a delivery that could not be stored. Return False if that fails, too."""
         try:
             self.spool.keep(delivery)
-        except NotKept as why:
-            log.error("a delivery to %s/%s is lost: %s; %s", delivery.project, delivery.receiver, error, why)  # noqa: TRY400
+        except NotKept as spool_error:
+            log.error(  # noqa: TRY400 - the message has both causes, and a traceback adds nothing
+                "lost a delivery to %s/%s: %s; %s",
+                scope_name(delivery.project),
+                delivery.receiver,
+                error,
+                spool_error,
+            )
             return False
-        log.warning("delivery %s is kept on disk: %s", delivery.pk, error)
+        log.warning("delivery %s is spooled to disk: %s", delivery.pk, error)
         return True
 
     def _dry_run(self, delivery: Delivery) -> IntakeResult:
-        """Judge every Warehouse in scope and ask none."""
+        """Match the push against every Warehouse in scope and refresh none."""
         try:
             push = KINDS[delivery.kind].parse(bytes(delivery.body))
         except InvalidBody as error:
             return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
-        told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
-        reason = told.why_no_match or f"it would have refreshed {len(told.to_refresh)} Warehouse(s)"
-        return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), reason, push, told.verdicts)
+        report = explain(self.cache, push, delivery.project, most=VERDICTS_KEPT)
+        reason = report.why_no_match or _would_refresh(len(report.to_refresh))
+        return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), reason, push, report.verdicts)
 
-    def _work(self, delivery: Delivery, body: bytes, deadline: float) -> IntakeResult:
-        """Understand the body, judge every Warehouse in scope, ask those that match."""
-        if delivery.origin == Origin.REDELIVERY and not self._exists(delivery):
-            return IntakeResult(Outcome.RETIRED_URL, responses.NOT_FOUND, "the receiver does not exist any more")
+    def _process(self, delivery: Delivery, body: bytes, deadline: float) -> IntakeResult:
+        """Parse the body, match the push against every Warehouse in scope, and refresh those that match."""
+        if delivery.origin == Origin.REDELIVERY and not self._receiver_exists(delivery):
+            return IntakeResult(Outcome.RETIRED_URL, responses.NOT_FOUND, "the receiver no longer exists")
         try:
             push = KINDS[delivery.kind].parse(body)
         except InvalidBody as error:
             return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, reason=str(error))
-        told = explain(self.mirror, push, delivery.project, most=VERDICTS_KEPT)
-        judged = told.verdicts
-        if not told.to_refresh:
-            return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), told.why_no_match_for_all, push, judged)
-        asked = self.sender.ask(told.to_refresh, max(0.0, deadline - time.monotonic()))
-        failures = [one for one in asked if one.requested_at is None]
+        report = explain(self.cache, push, delivery.project, most=VERDICTS_KEPT)
+        if not report.to_refresh:
+            reason = report.why_no_match_for_all
+            return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), reason, push, report.verdicts)
+        attempts = self.sender.ask(report.to_refresh, max(0.0, deadline - time.monotonic()))
+        failures = [attempt for attempt in attempts if attempt.requested_at is None]
         if failures:
-            answer = responses.failed(len(failures), len(asked))
-            return IntakeResult(Outcome.FAILED, answer, failures[0].error, push, judged, asked)
-        return IntakeResult(Outcome.REFRESHED, responses.refreshed(len(asked)), "", push, judged, asked)
+            response = responses.failed(len(failures), len(attempts))
+            reason = failures[0].error
+            return IntakeResult(Outcome.FAILED, response, reason, push, report.verdicts, attempts)
+        response = responses.refreshed(len(attempts))
+        return IntakeResult(Outcome.REFRESHED, response, "", push, report.verdicts, attempts)
 
-    def _exists(self, delivery: Delivery) -> bool:
-        """Say whether the receiver is one today: a redelivery comes by no URL that would tell."""
-        config = self.mirror.config(delivery.project)
-        found = config.receivers if config else ()
-        return any((one.name, one.kind) == (delivery.receiver, delivery.kind) for one in found)
+    def _receiver_exists(self, delivery: Delivery) -> bool:
+        """Say whether the receiver of a redelivery still exists; there is no URL that would tell."""
+        config = self.cache.config(delivery.project)
+        receivers = config.receivers if config else ()
+        return any(
+            (receiver.name, receiver.kind) == (delivery.receiver, delivery.kind) for receiver in receivers
+        )
 
-    def _write_end(self, delivery: Delivery, end: IntakeResult, *, spooled: bool = False) -> None:
-        """Write the end down. Nobody waits for it: it is kept until the database takes it."""
-        note_end(delivery, end)
-        self._note_group(delivery, end.push)
+    def _write_result(self, delivery: Delivery, result: IntakeResult, *, spooled: bool = False) -> None:
+        """Queue the result for the log. No one waits for the write, which is retried until the database takes it."""
+        record_result(delivery, result)
+        self._set_push_id(delivery, result.push)
         now = timezone.now()
-        refreshes = [new_refresh(delivery, asked, now) for asked in end.asked]
+        refreshes = [new_refresh(delivery, attempt, now) for attempt in result.attempts]
         self.follower.follow_new(delivery, refreshes)
-        # A delivery on disk may have got into the log after all, if the database was only slow.
+        # A spooled delivery may be in the log after all, if the database was only slow.
         late = (delivery,) if spooled else ()
-        # One whose Warehouse has just gone has ended already, and may be the last.
-        ended = any(one.outcome for one in refreshes)
+        # The refresh of a Warehouse that was just deleted has ended, and may have been the last open one.
+        ended = any(refresh.outcome for refresh in refreshes)
         then = (partial(close_deliveries, {delivery.pk}),) if ended else ()
         write = Write(perhaps=late, inserts=refreshes, updates=(delivery,), then=then, can_wait=True)
-        self._submit_end(write, delivery, spooled=spooled)
+        self._submit_result(write, delivery, spooled=spooled)
 
-    def _submit_end(self, write: Write, delivery: Delivery, *, spooled: bool) -> None:
+    def _submit_result(self, write: Write, delivery: Delivery, *, spooled: bool) -> None:
         if spooled:
             write.when_done = partial(self.spool.settle, delivery.pk)
         try:
             self.writer.submit(write)
         except NotStored as error:
-            # It stays on record without an end, and is finished when the database is back.
-            log.warning("the end of delivery %s is not stored yet: %s", delivery.pk, error)
+            # The delivery stays pending; recovery finishes it when the database is back.
+            log.warning("the result of delivery %s is not stored yet: %s", delivery.pk, error)
             if spooled:
                 self.spool.settle(delivery.pk, error)
 
-    def _note_group(self, delivery: Delivery, push: Push | None) -> None:
-        """Note which push Docker Hub announces; what was sent again, or as a test, stands for itself."""
+    def _set_push_id(self, delivery: Delivery, push: Push | None) -> None:
+        """Set the id that deliveries of one push share. Tests and redeliveries are pushes of their own."""
         if push is None:
             return
-        place = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
-        announced = delivery.origin == Origin.PUSH and delivery.repository
-        grouped = (
-            self.grouping.push_id(place, delivery.pushed_at, delivery.received_at) if announced else None
-        )
-        delivery.push_id = grouped or delivery.pk
+        delivery.push_id = delivery.pk
+        if delivery.origin == Origin.PUSH and delivery.repository:
+            place = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
+            delivery.push_id = self.deduplicator.push_id(place, delivery.pushed_at, delivery.received_at)
+
+
+def _would_refresh(count: int) -> str:
+    return f"{count} {'Warehouse' if count == 1 else 'Warehouses'} would have been refreshed"

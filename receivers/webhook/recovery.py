@@ -1,5 +1,7 @@
-"""Finishes deliveries that are on record without an end: redeliveries, whoever stored them, and what was left over
-because the process that took it died or the database was away.
+"""Finish deliveries that are stored without an outcome.
+
+These are redeliveries, whichever process stored them, and deliveries whose process died or that arrived while the
+database was unavailable.
 """
 
 from __future__ import annotations
@@ -17,46 +19,45 @@ from receivers.webhook.intake import Intake
 
 log = logging.getLogger(__name__)
 
-CLAIMED: Final = 50  # deliveries taken in one go
-CLAIM_SECONDS: Final = 120  # after which another process may take them
+CLAIMED: Final = 50  # deliveries claimed by one transaction
+CLAIM_SECONDS: Final = 120  # until another process may claim them
 
 
 class Recovery:
-    """Works off deliveries without an end. Any number of processes may do so on one database."""
+    """Finishes pending deliveries. Any number of processes may do so on one database."""
 
     def __init__(self, intake: Intake, after_seconds: float) -> None:
         self._intake = intake
         self._after = timedelta(seconds=after_seconds)
 
     def work(self) -> bool:
-        """Finish what nobody works on any more. Returns whether there may be more at once."""
-        if not self._intake.mirror.ready:
+        """Finish pending deliveries that are due. Return True if there may be more at once."""
+        if not self._intake.cache.ready:
             return False
         claimed = claim_pending(timezone.now(), self._after)
         for delivery in claimed:
             if delivery.origin != Origin.REDELIVERY:
-                log.warning(
-                    "finishing delivery %s, which was stored and not worked on to the end", delivery.pk
-                )
+                log.warning("resuming delivery %s, which was stored but not finished", delivery.pk)
             try:
                 self._intake.finish(delivery)
             except Exception:
-                log.exception("delivery %s cannot be finished and is tried again later", delivery.pk)
+                log.exception("delivery %s could not be finished; it is retried later", delivery.pk)
         return len(claimed) == CLAIMED
 
 
 def claim_pending(now: datetime, after: timedelta) -> list[Delivery]:
-    """Take deliveries that have no end and are due, oldest first, for `CLAIM_SECONDS`.
+    """Claim pending deliveries that are due, oldest first, for `CLAIM_SECONDS`.
 
-    Redeliveries are due at once, or when what they were stored with says so; others when they came more than `after`
-    ago, for until then whoever took them is at work.
+    A redelivery is due at once, or at the time it was scheduled for. Any other delivery is due when it is older than
+    `after`: until then the process that received it is still at work.
     """
     with transaction.atomic():
-        free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+        unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=now)
         due = Q(received_at__lte=now - after) | Q(origin=Origin.REDELIVERY)
-        pending = Delivery.objects.filter(free, due, outcome=Outcome.PENDING)
+        pending = Delivery.objects.filter(unclaimed, due, outcome=Outcome.PENDING)
         pending = pending.order_by("received_at")
         if connection.features.has_select_for_update_skip_locked:
+            # Processes that claim at the same time get different rows instead of waiting for each other.
             pending = pending.select_for_update(skip_locked=True)
         claimed = list(pending[:CLAIMED])
         Delivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from demo.apiserver.kubeconfig import write_kubeconfig
-from receivers.cluster.client import Cluster, connect
+from receivers.cluster.client import KubernetesClient, connect
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\n{"metadata":{"resourceVersion":"000042"}}'
 PATIENCE = 10.0
@@ -94,7 +94,7 @@ def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Loo
 
 
 @contextlib.contextmanager
-def client_of(directory: Path, *scripts: Script) -> Iterator[tuple[LoopbackServer, Cluster]]:
+def client_of(directory: Path, *scripts: Script) -> Iterator[tuple[LoopbackServer, KubernetesClient]]:
     """Serve, and connect to the server."""
     path = directory / "kubeconfig"
     with serving(*scripts) as server:

@@ -1,18 +1,18 @@
-"""How long the mirror waits before it tries again."""
+"""How long the cache waits before it tries again."""
 
 from __future__ import annotations
 
 import pytest
 
-from receivers.cluster.backoff import Pauses
+from receivers.cluster.backoff import Backoff
 from receivers.cluster.errors import Forbidden, NotInstalled, Throttled, Unreachable
 
-PAUSES = Pauses(first=1.0, longest=20.0, refused=30.0, asked=60.0)
+BACKOFF = Backoff(first=1.0, longest=20.0, refused=30.0, asked=60.0)
 GONE = Unreachable("gone")
 
 
 def between(low: float, high: float, failures: int, error) -> bool:
-    return all(low <= PAUSES.after(failures, error) <= high for _ in range(50))
+    return all(low <= BACKOFF.after(failures, error) <= high for _ in range(50))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The index of the mirror: immutable, sorted, and cheap to change."""
+"""The index of the cache: immutable, sorted, and cheap to change."""
 
 from __future__ import annotations
 

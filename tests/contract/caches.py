@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from receivers.cluster.backoff import Pauses
-from receivers.cluster.cache import Mirror
-from receivers.cluster.client import Cluster, connect
+from receivers.cluster.backoff import Backoff
+from receivers.cluster.cache import ClusterCache
+from receivers.cluster.client import KubernetesClient, connect
 from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     PROJECT_CONFIGS,
@@ -23,7 +23,7 @@ from receivers.kargo.resources import (
 )
 from tests.clusters import PATIENCE
 
-IMPATIENT = Pauses(first=0.01, longest=0.1, refused=0.1, healthy=0.2)
+IMPATIENT = Backoff(first=0.01, longest=0.1, refused=0.1, healthy=0.2)
 TYPES = {
     PROJECTS: decode_project,
     PROJECT_CONFIGS: decode_config,
@@ -34,24 +34,24 @@ Json = dict[str, Any]
 
 
 @contextlib.contextmanager
-def mirrored(
-    kubeconfig: Path, *, ready: bool = True, pauses: Pauses = IMPATIENT, **options: Any
-) -> Iterator[Mirror]:
-    """A mirror that is running, and (unless told otherwise) ready."""
-    mirror = Mirror(lambda: connect(str(kubeconfig)), pauses=pauses, **options)
-    mirror.start()
+def running_cache(
+    kubeconfig: Path, *, ready: bool = True, backoff: Backoff = IMPATIENT, **options: Any
+) -> Iterator[ClusterCache]:
+    """A cache that is running, and (unless told otherwise) ready."""
+    cache = ClusterCache(lambda: connect(str(kubeconfig)), backoff=backoff, **options)
+    cache.start()
     try:
         if ready:
-            assert mirror.wait_ready(PATIENCE), mirror.freshness()
-        yield mirror
+            assert cache.wait_ready(PATIENCE), cache.freshness()
+        yield cache
     finally:
-        mirror.stop()
+        cache.stop()
 
 
 class Kargo:
     """Writes Kargo's objects."""
 
-    def __init__(self, client: Cluster) -> None:
+    def __init__(self, client: KubernetesClient) -> None:
         self.client = client
 
     def create(self, resource: Resource, name: str, namespace: str | None = None, **content: Any) -> None:
@@ -110,16 +110,16 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def known(mirror: Mirror) -> dict[str, set[tuple[str, str, str]]]:
-    """Return what the mirror knows: namespace, name and version by kind."""
+def known(cache: ClusterCache) -> dict[str, set[tuple[str, str, str]]]:
+    """Return what the cache knows: namespace, name and version by kind."""
     return {
-        "Project": {("", each.name, each.resource_version) for each in mirror.projects()},
-        "Config": {(each.project, each.name, each.resource_version) for each in mirror.configs()},
-        "Warehouse": {(each.project, each.name, each.resource_version) for each in mirror.warehouses()},
+        "Project": {("", each.name, each.resource_version) for each in cache.projects()},
+        "Config": {(each.project, each.name, each.resource_version) for each in cache.configs()},
+        "Warehouse": {(each.project, each.name, each.resource_version) for each in cache.warehouses()},
     }
 
 
-def listed(client: Cluster) -> dict[str, set[tuple[str, str, str]]]:
+def listed(client: KubernetesClient) -> dict[str, set[tuple[str, str, str]]]:
     """Return what a fresh list says, in the form of `known`."""
     found: dict[str, set[tuple[str, str, str]]] = {"Project": set(), "Config": set(), "Warehouse": set()}
     for resource in TYPES:
@@ -132,6 +132,6 @@ def listed(client: Cluster) -> dict[str, set[tuple[str, str, str]]]:
     return found
 
 
-def indexed(mirror: Mirror, names: list[str]) -> dict[str, list[tuple[str, str]]]:
-    """Return the keys of the Warehouses that the mirror finds under each of these repository names."""
-    return {name: [each.key for each in mirror.warehouses_for([name], "")] for name in names}
+def indexed(cache: ClusterCache, names: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the keys of the Warehouses that the cache finds under each of these repository names."""
+    return {name: [each.key for each in cache.warehouses_for([name], "")] for name in names}

@@ -1,4 +1,4 @@
-"""Random changes, disconnections and lists: the mirror ends up right, and no reader ever sees it half-changed."""
+"""Random changes, disconnections and lists: the cache ends up right, and no reader ever sees it half-changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from receivers.cluster.client import connect
 from receivers.cluster.snapshot import Collision, Route
 from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import DemoCluster, until
-from tests.contract.caches import Kargo, digest, indexed, known, listed, mirrored
+from tests.contract.caches import Kargo, digest, indexed, known, listed, running_cache
 
 PLACES = ("churn-a", "churn-b")
 HOME = "churn-home"  # of what every reader always finds
@@ -119,8 +119,8 @@ class Churn:
 class Reader:
     """Reads without a pause, and notes what must never be seen."""
 
-    def __init__(self, mirror, names) -> None:
-        self.mirror = mirror
+    def __init__(self, cache, names) -> None:
+        self.cache = cache
         self.names = names
         self.wrong: list[str] = []
         self.rounds = 0
@@ -144,7 +144,7 @@ class Reader:
             self.rounds += 1
 
     def _look(self, name, project):
-        found = self.mirror.warehouses_for([name], project)
+        found = self.cache.warehouses_for([name], project)
         keys = [each.key for each in found]
         self._expect(keys == sorted(set(keys)), f"{name}: not sorted, or twice: {keys}")
         for each in found:
@@ -156,17 +156,17 @@ class Reader:
 
     def _look_at_steady(self):
         # The mover names one of the repositories at any time: who asks for all of them must find it.
-        moving = {each.name for each in self.mirror.warehouses_for(self.names, HOME)}
+        moving = {each.name for each in self.cache.warehouses_for(self.names, HOME)}
         self._expect(moving == {"mover"}, f"the mover is missing from {moving}")
-        self._expect(self.mirror.warehouse(HOME, "steady") is not None, "steady is missing")
-        self._expect({each.name for each in self.mirror.warehouses(HOME)} == {"mover", "steady"}, "not both")
+        self._expect(self.cache.warehouse(HOME, "steady") is not None, "steady is missing")
+        self._expect({each.name for each in self.cache.warehouses(HOME)} == {"mover", "steady"}, "not both")
         self._expect(
-            self.mirror.route(digest("steady")) == Route(HOME, "hook", "dockerhub"), "no steady route"
+            self.cache.route(digest("steady")) == Route(HOME, "hook", "dockerhub"), "no steady route"
         )
-        for each in map(self.mirror.route, DIGESTS):
+        for each in map(self.cache.route, DIGESTS):
             if isinstance(each, Collision):
                 self._expect(len(each.routes) > 1, "a collision of one")
-        for each in self.mirror.warehouses():
+        for each in self.cache.warehouses():
             self._see(each)
 
     def _see(self, warehouse):
@@ -206,9 +206,9 @@ def churn(tmp_path_factory) -> Iterator[Churn]:
         yield Churn(cluster, kargo)
 
 
-def repository_names(mirror) -> list[str]:
+def repository_names(cache) -> list[str]:
     """Return what the test's repositories are called in the index."""
-    steady = mirror.warehouse(HOME, "steady").subscriptions[0].repository
+    steady = cache.warehouse(HOME, "steady").subscriptions[0].repository
     return [steady.replace("steady", letter) for letter in "abc"]
 
 
@@ -216,24 +216,24 @@ def repository_names(mirror) -> list[str]:
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(steps=steps)
-def test_after_any_sequence_the_mirror_equals_a_fresh_list(churn, steps):
+def test_after_any_sequence_the_cache_equals_a_fresh_list(churn, steps):
     try:
-        with mirrored(churn.cluster.kubeconfig) as mirror:
-            check(churn, steps, mirror)
+        with running_cache(churn.cluster.kubeconfig) as cache:
+            check(churn, steps, cache)
     finally:
         churn.clear()
 
 
-def check(churn, steps, mirror):
-    names = repository_names(mirror)
-    with Reader(mirror, names) as one, Reader(mirror, names) as other:
+def check(churn, steps, cache):
+    names = repository_names(cache)
+    with Reader(cache, names) as one, Reader(cache, names) as other:
         for step in steps:
             churn.carry_out(step)
         churn.cluster.faults()
-        until("the mirror equals a list", lambda: known(mirror) == listed(churn.kargo.client))
+        until("the cache equals a list", lambda: known(cache) == listed(churn.kargo.client))
         until("both have read", lambda: one.rounds and other.rounds)
     assert (one.wrong, other.wrong) == ([], [])
-    with mirrored(churn.cluster.kubeconfig) as newborn:
-        assert indexed(mirror, names) == indexed(newborn, names)
-        assert [mirror.route(each) for each in DIGESTS] == [newborn.route(each) for each in DIGESTS]
-        assert mirror.configs() == newborn.configs()
+    with running_cache(churn.cluster.kubeconfig) as newborn:
+        assert indexed(cache, names) == indexed(newborn, names)
+        assert [cache.route(each) for each in DIGESTS] == [newborn.route(each) for each in DIGESTS]
+        assert cache.configs() == newborn.configs()

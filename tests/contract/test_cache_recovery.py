@@ -1,4 +1,4 @@
-"""Whatever happens to the API server, the mirror keeps what it knows, says what is wrong, and comes back by itself."""
+"""Whatever happens to the API server, the cache keeps what it knows, says what is wrong, and comes back by itself."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 import pytest
 
 from demo.apiserver.kargo_types import kargo_definitions
-from receivers.cluster.backoff import Pauses
-from receivers.cluster.cache import Mirror
+from receivers.cluster.backoff import Backoff
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.errors import ConfigurationProblem
 from tests.clusters import PATIENCE, ROLES, DemoCluster, until
-from tests.contract.caches import IMPATIENT, Kargo, known, listed, mirrored
+from tests.contract.caches import IMPATIENT, Kargo, known, listed, running_cache
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -26,55 +26,55 @@ def kargo(demo):
         yield kargo
 
 
-def fresh(mirror, kind="warehouses"):
-    return next(each for each in mirror.freshness() if each.resource.plural == kind)
+def fresh(cache, kind="warehouses"):
+    return next(each for each in cache.freshness() if each.resource.plural == kind)
 
 
 def asked(demo, what):
     return demo.fault_log()["requests"].get(what, 0)
 
 
-def caught_up(mirror, kargo):
-    until("the mirror equals a list", lambda: known(mirror) == listed(kargo.client))
-    until("nothing fails", lambda: not any(each.error for each in mirror.freshness()))
+def caught_up(cache, kargo):
+    until("the cache equals a list", lambda: known(cache) == listed(kargo.client))
+    until("nothing fails", lambda: not any(each.error for each in cache.freshness()))
 
 
 def test_a_dropped_watch_goes_on_where_it_was(demo, kargo):
-    with mirrored(demo.kubeconfig) as mirror:
+    with running_cache(demo.kubeconfig) as cache:
         for number in range(5):
             demo.faults(dropWatches=True)
             kargo.warehouse("default", f"w{number}", "docker.io/example/app")
-        caught_up(mirror, kargo)
-        assert fresh(mirror).relists == 1
+        caught_up(cache, kargo)
+        assert fresh(cache).relists == 1
 
 
 def test_events_out_of_order_end_in_the_same_state(demo, kargo):
-    with mirrored(demo.kubeconfig) as mirror:
+    with running_cache(demo.kubeconfig) as cache:
         demo.faults(swapEvents=True)
         for number in range(6):
             kargo.warehouse("default", f"w{number}", "docker.io/example/app")
             kargo.subscribe("default", f"w{number}", "docker.io/example/other")
         kargo.delete_warehouse("default", "w3")
-        caught_up(mirror, kargo)
+        caught_up(cache, kargo)
 
 
 def test_a_forgotten_version_is_listed_again_and_differences_are_events(demo, kargo):
-    with mirrored(demo.kubeconfig) as mirror:
+    with running_cache(demo.kubeconfig) as cache:
         heard = []
-        mirror.add_listener(lambda _, old, new: heard.append((old and old.name, new and new.name)))
+        cache.add_listener(lambda _, old, new: heard.append((old and old.name, new and new.name)))
         demo.faults({"verb": "watch", "status": 500}, dropWatches=True)
-        until("the watch fails", lambda: fresh(mirror).error)
+        until("the watch fails", lambda: fresh(cache).error)
         kargo.warehouse("default", "new", "docker.io/example/app")
         kargo.delete_warehouse("default", "steady")
         demo.faults(compact=True)
-        caught_up(mirror, kargo)
+        caught_up(cache, kargo)
         assert heard == [("steady", None), (None, "new")]
-        assert fresh(mirror).relists == 2
+        assert fresh(cache).relists == 2
 
 
 def test_what_was_known_stays_until_a_slow_new_list_is_complete(demo, kargo):
-    with mirrored(demo.kubeconfig) as mirror:
-        steady = mirror.warehouse("default", "steady")
+    with running_cache(demo.kubeconfig) as cache:
+        steady = cache.warehouse("default", "steady")
         assert steady is not None
 
         def lists_again():
@@ -82,139 +82,139 @@ def test_what_was_known_stays_until_a_slow_new_list_is_complete(demo, kargo):
             return asked(demo, "list warehouses") > 1
 
         until("it lists again", lists_again)
-        while fresh(mirror).relists == 1:
+        while fresh(cache).relists == 1:
             time.sleep(0.01)
-            assert mirror.warehouse("default", "steady") is steady
-            assert mirror.warehouses_for([steady.subscriptions[0].repository], "") == (steady,)
-        assert mirror.warehouse("default", "steady") is steady
+            assert cache.warehouse("default", "steady") is steady
+            assert cache.warehouses_for([steady.subscriptions[0].repository], "") == (steady,)
+        assert cache.warehouse("default", "steady") is steady
 
 
 def test_a_server_that_is_gone_for_a_while_is_followed_again(demo, kargo):
-    with mirrored(demo.kubeconfig) as mirror:
+    with running_cache(demo.kubeconfig) as cache:
         demo.kill()
-        failing = until("it is noticed", lambda: [each for each in mirror.freshness() if each.error])[0]
+        failing = until("it is noticed", lambda: [each for each in cache.freshness() if each.error])[0]
         assert "cannot be reached" in failing.error
         assert failing.failing_since is not None
-        assert mirror.ready
-        assert mirror.warehouse("default", "steady")
+        assert cache.ready
+        assert cache.warehouse("default", "steady")
         demo.start()
         kargo.warehouse("default", "new", "docker.io/example/app")
         demo.faults(compact=True)
-        caught_up(mirror, kargo)
+        caught_up(cache, kargo)
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}, {"status": 429, "retryAfter": 1}])
 def test_a_list_that_fails_is_tried_again(demo, kargo, fault):
     demo.faults({"verb": "list", "resource": "warehouses", "times": 1, **fault})
-    with mirrored(demo.kubeconfig) as mirror:
-        caught_up(mirror, kargo)
-        assert mirror.warehouse("default", "steady")
+    with running_cache(demo.kubeconfig) as cache:
+        caught_up(cache, kargo)
+        assert cache.warehouse("default", "steady")
 
 
 def test_a_server_that_says_when_to_come_back_is_not_asked_before(demo, kargo):
     demo.faults({"verb": "list", "resource": "warehouses", "times": 1, "status": 429, "retryAfter": 1})
-    with mirrored(demo.kubeconfig):
+    with running_cache(demo.kubeconfig):
         assert asked(demo, "list warehouses") == 2
 
 
 def test_a_server_that_is_not_there_at_the_start_is_waited_for(demo, kargo):
     path = demo.kubeconfig
     demo.stop()
-    with mirrored(path, ready=False) as mirror:
-        until("it is noticed", lambda: all(each.error for each in mirror.freshness()))
-        assert not mirror.ready
+    with running_cache(path, ready=False) as cache:
+        until("it is noticed", lambda: all(each.error for each in cache.freshness()))
+        assert not cache.ready
         demo.start()
-        assert mirror.wait_ready(PATIENCE)
-        assert mirror.warehouse("default", "steady")
+        assert cache.wait_ready(PATIENCE)
+        assert cache.warehouse("default", "steady")
 
 
 def test_a_kubeconfig_that_is_not_there_at_the_start_is_waited_for(demo, kargo, tmp_path):
     path = tmp_path / "later"
-    with mirrored(path, ready=False) as mirror:
-        until("it is noticed", lambda: all("does not exist" in each.error for each in mirror.freshness()))
+    with running_cache(path, ready=False) as cache:
+        until("it is noticed", lambda: all("does not exist" in each.error for each in cache.freshness()))
         with pytest.raises(ConfigurationProblem):
-            mirror.cluster()
+            cache.cluster()
         path.write_bytes(demo.kubeconfig.read_bytes())
-        assert mirror.wait_ready(PATIENCE)
-        assert mirror.cluster().version()
+        assert cache.wait_ready(PATIENCE)
+        assert cache.cluster().version()
 
 
 def test_what_is_forbidden_is_reported_and_seen_once_it_is_allowed(demo, kargo):
     demo.grant("kargoweb", [{"verbs": ["get", "list", "watch"], "resources": ["projects"]}])
-    with mirrored(demo.kubeconfig_for("kargoweb"), ready=False) as mirror:
-        until("it is noticed", lambda: 'cannot list resource "warehouses"' in fresh(mirror).error)
-        until("the rest is known", lambda: fresh(mirror, "projects").synced)
-        assert not mirror.ready
+    with running_cache(demo.kubeconfig_for("kargoweb"), ready=False) as cache:
+        until("it is noticed", lambda: 'cannot list resource "warehouses"' in fresh(cache).error)
+        until("the rest is known", lambda: fresh(cache, "projects").synced)
+        assert not cache.ready
         demo.grant("kargoweb", ROLES["kargoweb"])
-        assert mirror.wait_ready(PATIENCE)
-        caught_up(mirror, kargo)
+        assert cache.wait_ready(PATIENCE)
+        caught_up(cache, kargo)
 
 
 def test_what_becomes_forbidden_stays_known(demo, kargo):
-    with mirrored(demo.kubeconfig_for("kargoweb")) as mirror:
+    with running_cache(demo.kubeconfig_for("kargoweb")) as cache:
         demo.grant("kargoweb", [])
         demo.faults(expireWatches=True)
-        until("it is noticed", lambda: "cannot" in fresh(mirror).error)
-        assert mirror.warehouse("default", "steady")
+        until("it is noticed", lambda: "cannot" in fresh(cache).error)
+        assert cache.warehouse("default", "steady")
         demo.grant("kargoweb", ROLES["kargoweb"])
-        caught_up(mirror, kargo)
+        caught_up(cache, kargo)
 
 
 def test_in_named_namespaces_the_cluster_config_may_be_forbidden(demo, kargo):
     rules = [{"verbs": ["*"], "resources": ["projectconfigs", "warehouses"], "namespaces": ["default"]}]
     demo.grant("kargoweb", rules)
-    with mirrored(demo.kubeconfig_for("kargoweb"), namespaces=["default"]) as mirror:
-        assert mirror.warehouse("default", "steady")
-        assert "cannot list" in fresh(mirror, "clusterconfigs").error
+    with running_cache(demo.kubeconfig_for("kargoweb"), namespaces=["default"]) as cache:
+        assert cache.warehouse("default", "steady")
+        assert "cannot list" in fresh(cache, "clusterconfigs").error
 
 
 def test_types_that_are_not_installed_are_reported_and_seen_once_they_are(tmp_path):
     with (
         DemoCluster(tmp_path / "bare", kargo=False) as bare,
-        mirrored(bare.kubeconfig, ready=False) as mirror,
+        running_cache(bare.kubeconfig, ready=False) as cache,
     ):
-        until("it is noticed", lambda: all("not installed" in each.error for each in mirror.freshness()))
+        until("it is noticed", lambda: all("not installed" in each.error for each in cache.freshness()))
         for definition in kargo_definitions():
             assert bare.api.post(DEFINITIONS, definition).status == 201
-        assert mirror.wait_ready(PATIENCE)
+        assert cache.wait_ready(PATIENCE)
 
 
 def test_a_token_that_expires_is_read_anew(demo, kargo):
     path = demo.kubeconfig_for("kargoweb")
-    with mirrored(path) as mirror:
+    with running_cache(path) as cache:
         demo.revoke("kargoweb")
         demo.faults(dropWatches=True)
-        until("it is noticed", lambda: "nauthorized" in fresh(mirror).error)
-        assert mirror.warehouse("default", "steady")
+        until("it is noticed", lambda: "nauthorized" in fresh(cache).error)
+        assert cache.warehouse("default", "steady")
         demo.renew("kargoweb")
         assert demo.kubeconfig_for("kargoweb") == path
         kargo.warehouse("default", "new", "docker.io/example/app")
-        caught_up(mirror, kargo)
+        caught_up(cache, kargo)
 
 
 def test_a_silent_watch_is_opened_anew_and_is_no_failure(demo, kargo):
-    pauses = Pauses(first=0.01, longest=0.1, healthy=0.1, silence=0.2)
-    with mirrored(demo.kubeconfig, pauses=pauses) as mirror:
+    backoff = Backoff(first=0.01, longest=0.1, healthy=0.1, silence=0.2)
+    with running_cache(demo.kubeconfig, backoff=backoff) as cache:
         until("several watches", lambda: asked(demo, "watch warehouses") > 2)
-        assert (fresh(mirror).error, fresh(mirror).relists) == ("", 1)
+        assert (fresh(cache).error, fresh(cache).relists) == ("", 1)
 
 
 def test_a_server_that_ends_every_watch_is_not_asked_in_a_hot_loop(demo, kargo):
-    pauses = Pauses(first=0.2, longest=30.0)
-    with mirrored(demo.kubeconfig, pauses=pauses) as mirror:
+    backoff = Backoff(first=0.2, longest=30.0)
+    with running_cache(demo.kubeconfig, backoff=backoff) as cache:
         demo.faults({"verb": "watch", "reset": True}, dropWatches=True)
-        until("it is noticed", lambda: fresh(mirror).error)
+        until("it is noticed", lambda: fresh(cache).error)
         until("it goes on failing", lambda: asked(demo, "watch warehouses") >= 3)
         assert asked(demo, "list warehouses") == 1
 
 
 def test_stopping_does_not_wait_for_a_silent_server(demo, kargo):
     demo.faults({"verb": "list", "silence": 60.0})
-    mirror = Mirror(lambda: connect(str(demo.kubeconfig)), pauses=IMPATIENT)
-    mirror.start()
+    cache = ClusterCache(lambda: connect(str(demo.kubeconfig)), backoff=IMPATIENT)
+    cache.start()
     until("the lists wait", lambda: asked(demo, "list warehouses"))
-    mirror.stop()
-    assert not any(watcher.is_alive() for watcher in mirror.watchers)
+    cache.stop()
+    assert not any(reflector.is_alive() for reflector in cache.reflectors)
 
 
 @pytest.fixture
@@ -236,9 +236,9 @@ def test_a_server_that_was_restored_from_a_backup_is_listed_again(bookmarking, t
     cluster.start()
     for number in range(5):
         kargo.warehouse("default", f"lost{number}", "docker.io/example/app")
-    with mirrored(cluster.kubeconfig) as mirror:
+    with running_cache(cluster.kubeconfig) as cache:
         cluster.stop()
         (tmp_path / "state.jsonl").write_bytes(backup)
         cluster.start()
-        caught_up(mirror, kargo)
-        assert [each.name for each in mirror.warehouses()] == ["steady"]
+        caught_up(cache, kargo)
+        assert [each.name for each in cache.warehouses()] == ["steady"]

@@ -24,7 +24,7 @@ class Watched:
 
     def __init__(self, kubeconfig: Path, **options: Any) -> None:
         self.client = connect(str(kubeconfig))
-        self.watch = FreightWatch(lambda: self.client, pauses=IMPATIENT, **options)
+        self.watch = FreightWatch(lambda: self.client, backoff=IMPATIENT, **options)
         self.told: list[Freight] = []
         self.begun = 0
         self.watch.add_listener(self.told.append)
@@ -52,7 +52,7 @@ def watching(kubeconfig: Path, **options: Any) -> Iterator[Watched]:
     watched = Watched(kubeconfig, **options)
     watched.watch.start()
     try:
-        until("it has begun", lambda: all(one.is_watching for one in watched.watch.watchers))
+        until("it has begun", lambda: all(one.is_watching for one in watched.watch.reflectors))
         yield watched
     finally:
         watched.watch.stop()
@@ -110,7 +110,7 @@ def test_a_history_that_is_gone_is_a_new_beginning(demo: DemoCluster, lonely: st
         demo.faults(expireWatches=True)
         until("it has begun again", lambda: watched.begun == 2)
         assert not watched.watch.is_complete_since(lonely, first - timedelta(minutes=1))
-        until("it watches", lambda: all(one.is_watching for one in watched.watch.watchers))
+        until("it watches", lambda: all(one.is_watching for one in watched.watch.reflectors))
         watched.make("after", lonely)
         until("it is seen", lambda: "after" in watched.names())
 

@@ -16,7 +16,7 @@ from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, Outcome, new_id
 from tests.clusters import DemoCluster, until
-from tests.contract.caches import IMPATIENT, mirrored
+from tests.contract.caches import IMPATIENT, running_cache
 from tests.demo.kargo import Kargo, Warehouse, image
 from tests.worlds import Place, World
 
@@ -41,15 +41,15 @@ def kargo(cluster, tmp_path_factory) -> Iterator[Kargo]:
 class Watched:
     """A cluster in which missed pushes are looked for, since an hour ago."""
 
-    def __init__(self, mirror: Any, cluster: DemoCluster) -> None:
+    def __init__(self, cache: Any, cluster: DemoCluster) -> None:
         self.ahead = -HOUR
-        self.mirror = mirror
+        self.cache = cache
         self.cluster = cluster
         self.made: set[str] = set()
-        self.freight = FreightWatch(mirror.cluster, pauses=IMPATIENT)
-        self.missed = MissedPushWatch(mirror, self.freight, self.clock)
-        mirror.add_listener(self.missed.note_change)
-        mirror.add_listener(self._note)
+        self.freight = FreightWatch(cache.cluster, backoff=IMPATIENT)
+        self.missed = MissedPushWatch(cache, self.freight, self.clock)
+        cache.add_listener(self.missed.note_change)
+        cache.add_listener(self._note)
         self.freight.add_listener(self.missed.note_freight)
         self.freight.start()
         until("Freight is watched", lambda: self.freight.is_complete_since("", timezone.now() + HOUR))
@@ -71,11 +71,11 @@ class Watched:
         return warehouse
 
     def _covers(self, warehouse: Warehouse) -> bool:
-        config = self.mirror.config(warehouse.project)
+        config = self.cache.config(warehouse.project)
         return bool(config and config.published)
 
     def _knows(self, warehouse: Warehouse) -> bool:
-        known = self.mirror.warehouse(warehouse.project, "main")
+        known = self.cache.warehouse(warehouse.project, "main")
         generation: int = warehouse.raw["metadata"]["generation"]
         freight: str = warehouse.status.get("lastFreightID", "")
         return bool(known) and (known.generation, known.last_freight_id) == (generation, freight)
@@ -110,8 +110,8 @@ class Watched:
 def watched(database, cluster, kargo) -> Iterator[Watched]:
     # What other tests called a cluster receiver with, and nobody understood, would count as a call for anything.
     Delivery.objects.filter(project="").delete()
-    with mirrored(cluster.kubeconfig_for("kargoweb")) as mirror:
-        watched = Watched(mirror, cluster)
+    with running_cache(cluster.kubeconfig_for("kargoweb")) as cache:
+        watched = Watched(cache, cluster)
         yield watched
         watched.freight.stop()
 
@@ -179,9 +179,9 @@ def test_after_a_delivery_the_count_begins_anew(watched, warehouse):
 
 
 def test_what_was_there_before_we_came_is_looked_up(watched, warehouse, cluster):
-    with mirrored(cluster.kubeconfig_for("kargoweb")) as mirror:
-        again = Watched(mirror, cluster)
-        until("it is known", lambda: mirror.warehouse(warehouse.project, "main"))
+    with running_cache(cluster.kubeconfig_for("kargoweb")) as cache:
+        again = Watched(cache, cluster)
+        until("it is known", lambda: cache.warehouse(warehouse.project, "main"))
         time.sleep(1)  # Freight is told apart by the second in which it was made
         freight = again.polls(warehouse, "1.1.0")
         assert [one.name for one in again.freight.of((warehouse.project, "main"))] == [freight.name]

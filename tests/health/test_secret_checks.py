@@ -9,14 +9,14 @@ import pytest
 from receivers.health.secret_checks import SecretChecks, SecretState
 from receivers.kargo.resources import SECRETS
 from tests.clusters import PATIENCE, until
-from tests.contract.caches import mirrored
+from tests.contract.caches import running_cache
 from tests.worlds import Place, World
 
 
 @pytest.fixture
-def mirror(demo_cluster):
-    with mirrored(demo_cluster.kubeconfig_for("manager")) as mirror:
-        yield mirror
+def cache(demo_cluster):
+    with running_cache(demo_cluster.kubeconfig_for("manager")) as cache:
+        yield cache
 
 
 @pytest.fixture
@@ -38,57 +38,57 @@ def change_secret(place: Place, value: str) -> None:
     place.world.cluster.patch(SECRETS, "hooks", place.name, {"data": data})
 
 
-def known_to(mirror, place: Place) -> str:
-    """Wait until the mirror knows the published digest; return it."""
+def known_to(cache, place: Place) -> str:
+    """Wait until the cache knows the published digest; return it."""
     digest = place.path().rpartition("/")[2]
-    until("the receiver is known", lambda: mirror.route(digest))
+    until("the receiver is known", lambda: cache.route(digest))
     return digest
 
 
 class Checks(SecretChecks):
     """Checks whose clock stands still until a test moves it."""
 
-    def __init__(self, mirror) -> None:
+    def __init__(self, cache) -> None:
         self.now = 1.0
-        super().__init__(mirror, "kargo-system-resources", clock=lambda: self.now)
+        super().__init__(cache, "kargo-system-resources", clock=lambda: self.now)
 
 
-def state(mirror, place: Place) -> SecretState:
-    checks = Checks(mirror)
-    digest = known_to(mirror, place)
+def state(cache, place: Place) -> SecretState:
+    checks = Checks(cache)
+    digest = known_to(cache, place)
     checks.check(1_000)
     return checks.state(place.name, "hook", digest)
 
 
-def test_the_secret_that_the_url_was_made_of_matches(mirror, place):
+def test_the_secret_that_the_url_was_made_of_matches(cache, place):
     write_secret(place, "s3cret")
-    assert state(mirror, place) == "matches"
+    assert state(cache, place) == "matches"
 
 
-def test_another_secret_differs_also_by_a_newline(mirror, place):
+def test_another_secret_differs_also_by_a_newline(cache, place):
     write_secret(place, "s3cret\n")
-    assert state(mirror, place) == "differs"
+    assert state(cache, place) == "differs"
 
 
-def test_a_secret_that_is_missing_or_has_no_such_key_is_not_known(mirror, place):
-    assert state(mirror, place) == "not known"
+def test_a_secret_that_is_missing_or_has_no_such_key_is_not_known(cache, place):
+    assert state(cache, place) == "not known"
     write_secret(place, "s3cret", key="secret-token")
-    assert state(mirror, place) == "not known"
+    assert state(cache, place) == "not known"
 
 
 def test_without_permission_it_is_not_known(demo_cluster, place):
     write_secret(place, "other")
-    with mirrored(demo_cluster.kubeconfig_for("kargoweb")) as mirror:
-        assert state(mirror, place) == "not known"
+    with running_cache(demo_cluster.kubeconfig_for("kargoweb")) as cache:
+        assert state(cache, place) == "not known"
 
 
-def test_before_anybody_looked_it_is_not_known(mirror, place):
-    assert Checks(mirror).state(place.name, "hook", place.path().rpartition("/")[2]) == "not known"
+def test_before_anybody_looked_it_is_not_known(cache, place):
+    assert Checks(cache).state(place.name, "hook", place.path().rpartition("/")[2]) == "not known"
 
 
-def test_a_rotation_is_seen_at_the_next_look_and_of_a_new_url_nothing_is_known(mirror, place):
+def test_a_rotation_is_seen_at_the_next_look_and_of_a_new_url_nothing_is_known(cache, place):
     write_secret(place, "s3cret")
-    checks, digest = Checks(mirror), known_to(mirror, place)
+    checks, digest = Checks(cache), known_to(cache, place)
     checks.check(1_000)
     change_secret(place, "rotated")
     checks.check(1_000)
@@ -99,34 +99,34 @@ def test_a_rotation_is_seen_at_the_next_look_and_of_a_new_url_nothing_is_known(m
     assert checks.state(place.name, "hook", "0" * 64) == "not known"
 
 
-def test_a_new_url_is_looked_at_at_once(mirror, place):
+def test_a_new_url_is_looked_at_at_once(cache, place):
     write_secret(place, "s3cret")
-    checks = Checks(mirror)
-    known_to(mirror, place)
+    checks = Checks(cache)
+    known_to(cache, place)
     checks.check(1_000)
     change_secret(place, "rotated")
     place.publish("hook", secret="rotated")
     digest = place.path(secret="rotated").rpartition("/")[2]
-    until("the new URL is known", lambda: mirror.route(digest))
+    until("the new URL is known", lambda: cache.route(digest))
     checks.check(1_000)
     assert checks.state(place.name, "hook", digest) == "matches"
 
 
 def test_only_so_many_are_looked_at_and_those_that_waited_longest_come_first(demo_cluster, tmp_path_factory):
-    with World(demo_cluster.kubeconfig) as world, mirrored(demo_cluster.kubeconfig) as mirror:
-        assert mirror.wait_ready(PATIENCE)
+    with World(demo_cluster.kubeconfig) as world, running_cache(demo_cluster.kubeconfig) as cache:
+        assert cache.wait_ready(PATIENCE)
         places = [world.bare_project() for _ in range(3)]
         for place in places:
             write_secret(place, "s3cret")
             place.publish("hook")
-        digests = {place.name: known_to(mirror, place) for place in places}
-        checks = Checks(mirror)
+        digests = {place.name: known_to(cache, place) for place in places}
+        checks = Checks(cache)
 
         def looked_at() -> int:
             states = [checks.state(name, "hook", digest) for name, digest in digests.items()]
             return states.count(SecretState.MATCHES)
 
-        all_ = sum(len(config.published) for config in mirror.configs())
+        all_ = sum(len(config.published) for config in cache.configs())
         for _ in range(all_ - 1):
             checks.check(1)
         assert looked_at() < 3 or all_ > 3

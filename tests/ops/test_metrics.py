@@ -60,8 +60,8 @@ def test_it_says_how_well_the_cluster_is_known_and_names_nobody(telling, world):
     telling.post(place.path(), push_body("example/nameless", "1.0.0"))
     samples = told(telling)
     assert samples["kargoweb_ready", ""] == 1
-    assert samples["kargoweb_mirror_synced", "Warehouse"] == 1
-    assert samples["kargoweb_mirror_age_seconds", "Freight"] >= 0
+    assert samples["kargoweb_cache_synced", "Warehouse"] == 1
+    assert samples["kargoweb_cache_age_seconds", "Freight"] >= 0
     assert samples["kargoweb_spool_deliveries", ""] == 0
     text = telling.get("/metrics").data.decode()
     assert place.name not in text

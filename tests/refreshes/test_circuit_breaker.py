@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from receivers.cluster.errors import ServerFault, TimedOut
-from receivers.refreshes.sender import BREAKER_SECONDS, BREAKER_TIMEOUTS, Breaker, RefreshSender
+from receivers.refreshes.circuit_breaker import FAILURE_THRESHOLD, OPEN_SECONDS, CircuitBreaker
+from receivers.refreshes.sender import RefreshSender
 
 ONE = ("project", "warehouse")
 
@@ -17,29 +18,29 @@ def clock():
 
 @pytest.fixture
 def breaker(clock):
-    return Breaker(lambda: clock[0])
+    return CircuitBreaker(lambda: clock[0])
 
 
 def test_it_opens_after_several_silences_in_a_row(breaker):
-    for _ in range(BREAKER_TIMEOUTS):
+    for _ in range(FAILURE_THRESHOLD):
         assert not breaker.is_open()
-        breaker.saw(silence=True)
+        breaker.record(timed_out=True)
     assert breaker.is_open()
 
 
 def test_an_answer_in_between_starts_the_count_anew(breaker):
-    for _ in range(BREAKER_TIMEOUTS * 2):
-        breaker.saw(silence=True)
-        breaker.saw(silence=False)
+    for _ in range(FAILURE_THRESHOLD * 2):
+        breaker.record(timed_out=True)
+        breaker.record(timed_out=False)
     assert not breaker.is_open()
 
 
 def test_after_the_pause_one_more_silence_opens_it_again(breaker, clock):
-    for _ in range(BREAKER_TIMEOUTS):
-        breaker.saw(silence=True)
-    clock[0] += BREAKER_SECONDS
+    for _ in range(FAILURE_THRESHOLD):
+        breaker.record(timed_out=True)
+    clock[0] += OPEN_SECONDS
     assert not breaker.is_open()
-    breaker.saw(silence=True)
+    breaker.record(timed_out=True)
     assert breaker.is_open()
 
 
@@ -67,7 +68,7 @@ def asked_after_many_tries(error: Exception) -> int:
 
 
 def test_a_silent_server_is_asked_no_more():
-    assert asked_after_many_tries(TimedOut("no answer in time")) == BREAKER_TIMEOUTS
+    assert asked_after_many_tries(TimedOut("no answer in time")) == FAILURE_THRESHOLD
 
 
 def test_a_server_that_answers_with_faults_is_asked_each_time():

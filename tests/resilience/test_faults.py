@@ -120,7 +120,7 @@ def test_an_api_server_that_was_away_is_asked_again(product, demo_cluster, world
 
 def test_a_warehouse_that_has_just_gone_is_the_end_of_its_delivery(product, demo_cluster, world):
     place = routed(product, world, image("example/app"))
-    # The mirror does not hear of it in time.
+    # The cache does not hear of it in time.
     demo_cluster.faults({"verb": "watch", "status": 500}, dropWatches=True)
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
     answer = product.post(place.path(), push_body("example/app"))

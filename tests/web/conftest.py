@@ -55,18 +55,18 @@ def signed_in(product: Product, make_user: MakeUser) -> Callable[..., Browser]:
 def inside(
     database: None, demo_cluster: DemoCluster, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Client]:
-    """An admin's requests to pages in this process, with a mirror of the cluster and no background work."""
+    """An admin's requests to pages in this process, with a cache of the cluster and no background work."""
     monkeypatch.setenv("KUBECONFIG", str(demo_cluster.kubeconfig))
     here = runtime.Runtime(settings.KARGOWEB)
-    here.mirror.start()
-    assert here.mirror.wait_ready(20)
+    here.cache.start()
+    assert here.cache.wait_ready(20)
     monkeypatch.setattr(runtime, "_current", here)
     client = Client(HTTP_HOST="localhost")
     client.force_login(
         User.objects.get(username=make_user("admin")), "django.contrib.auth.backends.ModelBackend"
     )
     yield client
-    here.mirror.stop()
+    here.cache.stop()
 
 
 @contextmanager

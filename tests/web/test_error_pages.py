@@ -117,7 +117,7 @@ def test_a_database_that_is_locked_is_told_and_nothing_is_muted(inside, world):
     place = world.bare_project()
     place.warehouse("app", image("nginx", constraint="nonsense >"))
     here = runtime.current()
-    until("it is known", lambda: here.mirror.warehouses(place.name))
+    until("it is known", lambda: here.cache.warehouses(place.name))
     [finding] = [one for one in here.health.look() if one.project == place.name and one.severity == "urgent"]
     here.health._kept.renew(0.0)
     inside.raise_request_exception = False

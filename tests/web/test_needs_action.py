@@ -48,8 +48,8 @@ def test_a_remedy_has_its_line_to_copy(signed_in, world):
 
 @pytest.mark.parametrize(
     ("query", "there"),
-    [("&severity=urgent", True), ("&severity=warning", False), ("&check=receiver.unreachable", True),
-     ("&check=receiver.nonsense", False)],
+    [("&severity=urgent", True), ("&severity=warning", False), ("&check=url_unreachable", True),
+     ("&check=nonsense", False)],
 )  # fmt: skip
 def test_filters_are_in_the_address(signed_in, product, world, query, there):
     place = routed(product, world)
@@ -94,7 +94,7 @@ def test_an_operator_mutes_and_unmutes_and_both_are_on_record(signed_in, product
     assert not Mute.objects.filter(key=key).exists()
     done = Audit.objects.filter(project=place.name).order_by("at").values_list("action", "detail")
     assert list(done) == [
-        ("mute", "receiver.unreachable of hook"), ("unmute", "receiver.unreachable of hook")
+        ("mute", "url_unreachable of hook"), ("unmute", "url_unreachable of hook")
     ]  # fmt: skip
 
 
@@ -168,8 +168,8 @@ def test_the_link_to_a_warehouse_leads_to_the_page_of_the_list_that_it_is_on(ins
     place = world.bare_project()
     for number in range(52):
         place.warehouse(f"app-{number:02}", image("nginx"))
-    mirror = runtime.current().mirror
-    until("all are known", lambda: len(mirror.warehouses(place.name)) == 52)
+    cache = runtime.current().cache
+    until("all are known", lambda: len(cache.warehouses(place.name)) == 52)
     page = inside.get(f"/projects/{place.name}?warehouse=app-51").content.decode()
     assert 'id="warehouse-app-51"' in page
     assert 'id="warehouse-app-00"' not in page
@@ -182,17 +182,17 @@ def test_of_many_findings_of_a_check_a_few_are_shown_and_the_rest_by_pages_for_n
         assert answer.status_code == 200
         return len(captured), answer.content.decode()
 
-    health, mirror = runtime.current().health, runtime.current().mirror
+    health, cache = runtime.current().health, runtime.current().cache
     few, many = world.bare_project(), world.bare_project()
     few.warehouse("app", image("nginx", constraint="nonsense >"))
     for number in range(120):
         many.warehouse(f"app-{number:03}", image("nginx", constraint="nonsense >"))
-    until("all are known", lambda: len(mirror.warehouses(many.name)) == 120)
+    until("all are known", lambda: len(cache.warehouses(many.name)) == 120)
     health._kept.renew(0.0)
     costs, page = asked(f"project={few.name}")
     assert page.count("spec.subscriptions[0]") == 1
-    for query, shown in (("", 3), ("&check=Warehouse.broken+subscription", 50),
-                         ("&check=Warehouse.broken+subscription&page=3", 20)):  # fmt: skip
+    for query, shown in (("", 3), ("&check=invalid_subscription", 50),
+                         ("&check=invalid_subscription&page=3", 20)):  # fmt: skip
         cost, page = asked(f"project={many.name}&severity=urgent{query}")
         assert page.count("spec.subscriptions[0]") == shown
         assert cost == costs

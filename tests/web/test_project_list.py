@@ -96,7 +96,7 @@ def test_more_projects_take_no_more_queries(inside, world, sort):
         return len(captured)
 
     world.project(image("example/one"))
-    until("it is in the mirror", lambda: b"project-" in inside.get("/").content)
+    until("it is in the cache", lambda: b"project-" in inside.get("/").content)
     before = queries()
     places = [world.project(image("example/more"), warehouses=2) for _ in range(5)]
     until("they are, too", lambda: places[-1].name.encode() in inside.get(f"/?q={places[-1].name}").content)

@@ -6,25 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.push import Push
 from receivers.webhook.explain import ELSEWHERE, HINTS, VERDICTS_SHOWN, explain
 from tests.clusters import until
-from tests.contract.caches import mirrored
+from tests.contract.caches import running_cache
 from tests.delivery_rows import ended, routed
 from tests.worlds import image, push_body
 
 
 @pytest.fixture(scope="module")
-def mirror(demo_cluster) -> Iterator[Mirror]:
-    with mirrored(demo_cluster.kubeconfig) as mirror:
-        yield mirror
+def cache(demo_cluster) -> Iterator[ClusterCache]:
+    with running_cache(demo_cluster.kubeconfig) as cache:
+        yield cache
 
 
-def known(mirror, place, count):
-    """Wait until the mirror knows that many Warehouses of the project."""
-    until("the Warehouses are known", lambda: len(mirror.warehouses(place.name)) == count)
+def known(cache, place, count):
+    """Wait until the cache knows that many Warehouses of the project."""
+    until("the Warehouses are known", lambda: len(cache.warehouses(place.name)) == count)
 
 
 def summary(told):
@@ -32,7 +32,7 @@ def summary(told):
 
 
 @pytest.fixture
-def mixed(world, mirror):
+def mixed(world, cache):
     """A project whose Warehouses have a subscription of every sort there is."""
     place = world.bare_project()
     place.warehouse(
@@ -44,51 +44,51 @@ def mixed(world, mirror):
     )
     place.warehouse("b", image(place.repository, constraint="^2"), image(f"ghcr.io/{place.repository}"))
     place.warehouse("c", image(place.repository, allowTags="x"))
-    known(mirror, place, 3)
+    known(cache, place, 3)
     return place
 
 
-def test_people_are_told_of_every_subscription_in_scope_what_tells_most_first(mirror, mixed):
-    told = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+def test_people_are_told_of_every_subscription_in_scope_what_tells_most_first(cache, mixed):
+    told = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
     assert told.to_refresh == ((mixed.name, "a"),)
     assert summary(told) == [
         ("a", 0, MatchResult.MATCH, "semver.satisfied"),
         ("c", 0, MatchResult.NOT_EVALUABLE, "allowTags.removed"),
-        ("b", 0, MatchResult.NO_MATCH, "semver.refused"),
-        ("a", 2, MatchResult.NEAR_MISS, "near miss"),
-        ("b", 1, MatchResult.NEAR_MISS, "near miss"),
-        ("a", 1, MatchResult.OTHER, "another repository"),
-        ("a", 3, MatchResult.OTHER, "another repository"),
+        ("b", 0, MatchResult.NO_MATCH, "semver.not_satisfied"),
+        ("a", 2, MatchResult.NEAR_MISS, "near_miss"),
+        ("b", 1, MatchResult.NEAR_MISS, "near_miss"),
+        ("a", 1, MatchResult.OTHER_REPOSITORY, "other_repository"),
+        ("a", 3, MatchResult.OTHER_REPOSITORY, "other_repository"),
     ]
     assert told.left_out == 0
 
 
-def test_a_subscription_of_another_repository_says_which(mirror, mixed):
-    told = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+def test_a_subscription_of_another_repository_says_which(cache, mixed):
+    told = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
     assert told.verdicts[-1].reason == f'it names "example/another", and the push was to "{mixed.repository}"'
 
 
-def test_intake_is_told_of_those_that_name_the_repository_or_nearly_do(mirror, mixed):
-    few = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name)
-    everything = explain(mirror, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+def test_intake_is_told_of_those_that_name_the_repository_or_nearly_do(cache, mixed):
+    few = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name)
+    everything = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
     assert few.verdicts == everything.verdicts[:5]
     assert few.to_refresh == everything.to_refresh
 
 
 @pytest.mark.parametrize("everything", [False, True])
-def test_no_more_is_told_than_was_asked_for_and_the_rest_is_counted(mirror, mixed, everything):
+def test_no_more_is_told_than_was_asked_for_and_the_rest_is_counted(cache, mixed, everything):
     push = Push(mixed.repository, "1.2.3")
-    whole = explain(mirror, push, mixed.name, everything=everything)
-    part = explain(mirror, push, mixed.name, everything=everything, most=2)
+    whole = explain(cache, push, mixed.name, everything=everything)
+    part = explain(cache, push, mixed.name, everything=everything, most=2)
     assert part.verdicts == whole.verdicts[:2]
     assert part.left_out == len(whole.verdicts) - 2
     assert part.to_refresh == whole.to_refresh
 
 
-def test_a_cluster_receiver_serves_every_project(mirror, mixed):
-    told = explain(mirror, Push(mixed.repository, "1.2.3"), "", everything=True, most=10_000)
+def test_a_cluster_receiver_serves_every_project(cache, mixed):
+    told = explain(cache, Push(mixed.repository, "1.2.3"), "", everything=True, most=10_000)
     assert told.to_refresh == ((mixed.name, "a"),)
-    everything = sum(len(warehouse.subscriptions) for warehouse in mirror.warehouses())
+    everything = sum(len(warehouse.subscriptions) for warehouse in cache.warehouses())
     assert len(told.verdicts) == everything > 7
 
 
@@ -102,53 +102,53 @@ def test_a_cluster_receiver_serves_every_project(mirror, mixed):
         ("_/{}", "Kargo does not take"),
     ],
 )
-def test_what_nearly_names_the_repository_says_what_to_write(mirror, world, written, hint):
+def test_what_nearly_names_the_repository_says_what_to_write(cache, world, written, hint):
     place = world.bare_project()
     place.warehouse("w", image(written.format(place.repository)))
-    known(mirror, place, 1)
-    told = explain(mirror, Push(place.repository, "1.2.3"), place.name)
+    known(cache, place, 1)
+    told = explain(cache, Push(place.repository, "1.2.3"), place.name)
     assert [verdict.result for verdict in told.verdicts] == [MatchResult.NEAR_MISS]
     assert hint in told.why_no_match
 
 
 class TestOtherProjects:
-    def test_a_warehouse_that_would_have_matched_is_hinted_at(self, mirror, world):
+    def test_a_warehouse_that_would_have_matched_is_hinted_at(self, cache, world):
         here, there = world.bare_project(), world.bare_project()
         there.warehouse("w", image(there.repository), image(there.repository, constraint="^9"))
-        known(mirror, there, 1)
-        told = explain(mirror, Push(there.repository, "1.2.3"), here.name)
-        assert summary(told) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out of scope")]
+        known(cache, there, 1)
+        told = explain(cache, Push(there.repository, "1.2.3"), here.name)
+        assert summary(told) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out_of_scope")]
         assert told.to_refresh == ()
         assert told.why_no_match == (
             f'Warehouse "w" of project "{there.name}" subscribes to this repository; '
             f'this receiver serves only project "{here.name}"'
         )
 
-    def test_one_that_would_not_have_matched_is_not(self, mirror, world):
+    def test_one_that_would_not_have_matched_is_not(self, cache, world):
         here, there = world.bare_project(), world.bare_project()
         there.warehouse("w", image(there.repository, constraint="^9"))
-        known(mirror, there, 1)
-        told = explain(mirror, Push(there.repository, "1.2.3"), here.name, everything=True)
+        known(cache, there, 1)
+        told = explain(cache, Push(there.repository, "1.2.3"), here.name, everything=True)
         assert told.verdicts == ()
         assert told.why_no_match == "no Warehouse in scope subscribes to this repository"
 
-    def test_there_is_no_hint_where_something_matches_in_scope(self, mirror, world):
+    def test_there_is_no_hint_where_something_matches_in_scope(self, cache, world):
         here, there = world.bare_project(), world.bare_project()
         for place in (here, there):
             place.warehouse("w", image(here.repository))
-            known(mirror, place, 1)
-        told = explain(mirror, Push(here.repository, "1.2.3"), here.name)
+            known(cache, place, 1)
+        told = explain(cache, Push(here.repository, "1.2.3"), here.name)
         assert [verdict.result for verdict in told.verdicts] == [MatchResult.MATCH]
 
-    def test_hints_come_from_both_sides_of_the_alphabet_and_are_few(self, mirror, world):
+    def test_hints_come_from_both_sides_of_the_alphabet_and_are_few(self, cache, world):
         before, here, after = (world.bare_project() for _ in range(3))
         here.warehouse("w", image(here.repository, constraint="^9"))
-        known(mirror, here, 1)
+        known(cache, here, 1)
         for place in (before, after):
             for number in range(HINTS * 3 // 4):
                 place.warehouse(f"w-{number}", image(here.repository))
-            known(mirror, place, HINTS * 3 // 4)
-        told = explain(mirror, Push(here.repository, "1.2.3"), here.name)
+            known(cache, place, HINTS * 3 // 4)
+        told = explain(cache, Push(here.repository, "1.2.3"), here.name)
         hints = [verdict for verdict in told.verdicts if verdict.result is MatchResult.OUT_OF_SCOPE]
         assert len(hints) == HINTS
         assert {hint.project for hint in hints} == {before.name, after.name}
@@ -160,19 +160,19 @@ class TestOtherProjects:
         answer = product.post(here.path(), push_body("example/of-another"))
         delivery = ended(answer.headers["X-Kargoweb-Delivery"])
         (hint,) = delivery.verdicts
-        assert (hint["project"], hint["result"]) == (there.name, "out of scope")
+        assert (hint["project"], hint["result"]) == (there.name, "out_of_scope")
         # Lists show the reason, also to people who may not see the other project.
         assert delivery.reason == ELSEWHERE
         assert there.token() == ""
 
 
-def test_a_large_scope_gives_a_short_answer(mirror, world):
+def test_a_large_scope_gives_a_short_answer(cache, world):
     place = world.bare_project()
     many = [image(f"example/number-{number}") for number in range(VERDICTS_SHOWN)]
     place.warehouse("large", *many)
     place.warehouse("small", image(place.repository), image("example/x"))
-    known(mirror, place, 2)
-    told = explain(mirror, Push(place.repository, "1.2.3"), place.name, everything=True)
+    known(cache, place, 2)
+    told = explain(cache, Push(place.repository, "1.2.3"), place.name, everything=True)
     assert len(told.verdicts) == VERDICTS_SHOWN
     assert told.left_out == 2
     assert told.verdicts[0].result is MatchResult.MATCH

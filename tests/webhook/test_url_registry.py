@@ -7,13 +7,13 @@ from receivers.models import ReceiverUrl
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
 from receivers.webhook.url_sync import UrlSync
-from tests.contract.caches import digest, mirrored
+from tests.contract.caches import digest, running_cache
 
 
 def test_a_url_that_was_gone_before_it_was_stored_is_stored_as_retired(database, demo_cluster):
     urls = UrlRegistry()
-    with mirrored(demo_cluster.kubeconfig) as mirror:
-        keeper = UrlSync(mirror, urls, UnknownUrlCounter())
+    with running_cache(demo_cluster.kubeconfig) as cache:
+        keeper = UrlSync(cache, urls, UnknownUrlCounter())
         keeper.work()
         path = f"/dockerhub/{digest('gone at once')}"
         urls.notice(

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from receivers.cluster.cache import Mirror
+from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
-from receivers.deliveries.filters import CLUSTER_WORDS
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
+from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.management.console import ConsoleCommand, Exit, fail, table
 from receivers.webhook.explain import VERDICTS_SHOWN, MatchReport, explain
 
@@ -33,7 +33,7 @@ class Command(ConsoleCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "project", metavar="PROJECT", help="a project; - or cluster for a cluster receiver"
+            "project", metavar="PROJECT", help="a project, or cluster for a cluster receiver"
         )
         parser.add_argument("push", metavar="REPOSITORY[:TAG]", help="for example example/repo:1.2.3")
         parser.add_argument("--media-type", default="", help="what was pushed; unknown if not given")
@@ -49,12 +49,12 @@ class Command(ConsoleCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["limit"] <= HIGHEST_LIMIT:
             fail(f"--limit takes a number from 1 to {HIGHEST_LIMIT}")
-        project = "" if options["project"] in CLUSTER_WORDS else options["project"]
+        project = parse_scope(options["project"])
         push = _push(options["push"], options["media_type"])
-        with _mirrored(options["timeout"]) as mirror:
-            if project and project not in {one.name for one in mirror.projects()}:
+        with _running_cache(options["timeout"]) as cache:
+            if project and project not in {one.name for one in cache.projects()}:
                 fail(f"there is no project {project} in the cluster")
-            told = explain(mirror, push, project, everything=options["all"], most=options["limit"])
+            told = explain(cache, push, project, everything=options["all"], most=options["limit"])
         if options["json"]:
             self.print_json(_as_json(push, project, told))
         else:
@@ -70,29 +70,29 @@ def _push(text: str, media_type: str) -> Push:
 
 
 @contextmanager
-def _mirrored(seconds: float) -> Iterator[Mirror]:
+def _running_cache(seconds: float) -> Iterator[ClusterCache]:
     """Give the cluster, read completely. Fails if that takes longer than `seconds`."""
     configuration = settings.KARGOWEB
-    mirror = Mirror(lambda: connect(context=configuration.kube_context), configuration.namespaces)
-    # What goes wrong is told in one line, if it matters at all; the mirror's own log is for those who run it for long.
+    cache = ClusterCache(lambda: connect(context=configuration.kube_context), configuration.namespaces)
+    # What goes wrong is told in one line, if it matters at all; the cache's own log is for those who run it for long.
     logging.disable(logging.WARNING)
-    mirror.start()
+    cache.start()
     try:
-        if not mirror.wait_ready(seconds):
-            errors = [one.error for one in mirror.freshness() if one.error]
+        if not cache.wait_ready(seconds):
+            errors = [one.error for one in cache.freshness() if one.error]
             fail(
                 f"the cluster was not read within {seconds:g} s: {(errors or ['no answer'])[0]}",
                 Exit.TIMED_OUT,
             )
-        yield mirror
+        yield cache
     finally:
-        mirror.stop()
+        cache.stop()
         logging.disable(logging.NOTSET)
 
 
 def _as_json(push: Push, project: str, told: MatchReport) -> dict[str, Any]:
     return {
-        "project": project,
+        "project": scope_name(project),
         "repository": push.repository,
         "tag": push.tag,
         "media_type": push.media_type,

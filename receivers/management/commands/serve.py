@@ -34,7 +34,7 @@ class Command(BaseCommand):
             address=configuration.bind,
             port=configuration.port,
             interface=Interfaces.WSGI,
-            # One process: the mirror is in it, and SQLite has one writer. More capacity is more pods on PostgreSQL.
+            # One process: the cache is in it, and SQLite has one writer. More capacity is more pods on PostgreSQL.
             workers=1,
             blocking_threads=configuration.threads,
             websockets=False,
