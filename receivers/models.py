@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 import uuid
 from datetime import datetime
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 from django.db import models
 
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.receiver_path import SUFFIX_LENGTH
+from receivers.kargo.scopes import scope_name
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
 PATH_LENGTH = 1024
@@ -20,16 +23,37 @@ REASON_LENGTH = 1024  # a message of Kargo's, which may hold the addresses and e
 TEXT_LENGTH = 255  # what people and registries write; longer text is clipped, the raw body keeps it whole
 
 
+_id_lock = threading.Lock()
+_last_id = 0  # without version and variant: 48 bits of milliseconds, 74 that are random or count
+
+
 def new_id() -> uuid.UUID:
-    """Return a new UUID of version 7: it sorts by the time it was made (RFC 9562, section 5.7)."""
-    # Not a secret, so not from the operating system: asking it hands the interpreter to another thread.
-    number = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
-    version_and_variant = 0xF << 76 | 0b11 << 62
-    return uuid.UUID(int=number & ~version_and_variant | 0x7 << 76 | 0b10 << 62)
+    """Return a new UUID of version 7, greater than every one that this process returned before.
+
+    Ids of several processes sort by time only as far as their clocks agree, and in random order within a millisecond.
+    Compare times where the order matters, and ids only to break a tie. Source: RFC 9562, sections 5.7 and 6.2.
+    """
+    global _last_id  # noqa: PLW0603 - the counter of this process
+    milliseconds = time.time_ns() // 1_000_000
+    with _id_lock:
+        # Not a secret, so not from the operating system: a system call hands the interpreter to another thread.
+        if milliseconds > _last_id >> 74:
+            _last_id = milliseconds << 74 | random.getrandbits(74)
+        else:
+            # The same millisecond, or a clock that was set back. A carry out of the random bits borrows the next one.
+            _last_id += 1 + random.getrandbits(32)
+        number = _last_id
+    return uuid.UUID(
+        int=number >> 74 << 80
+        | 0x7 << 76
+        | (number >> 62 & 0xFFF) << 64
+        | 0b10 << 62
+        | number & (1 << 62) - 1
+    )
 
 
 def first_id(at: datetime) -> uuid.UUID:
-    """Return what is not higher than any id that `new_id` returned from that time on."""
+    """Return a lower bound of the ids that `new_id` returns from that time on, by the same clock."""
     return uuid.UUID(int=int(at.timestamp() * 1000) << 80)
 
 
@@ -127,7 +151,7 @@ class Delivery(models.Model):
     project = models.CharField(max_length=NAME_LENGTH, blank=True)
     receiver = models.CharField(max_length=NAME_LENGTH)
     kind = models.CharField(max_length=32)
-    url_suffix = models.CharField(max_length=6)
+    url_suffix = models.CharField(max_length=SUFFIX_LENGTH)
     repository = models.CharField(max_length=TEXT_LENGTH, blank=True)
     tag = models.CharField(max_length=TEXT_LENGTH, blank=True)
     media_type = models.CharField(max_length=TEXT_LENGTH, blank=True)
@@ -179,7 +203,9 @@ class Delivery(models.Model):
             ),
             # Partial, so that the one insertion that a sender waits for does not pay for them; and by conditions that a
             # query can state without a value, which every database recognises.
-            models.Index(fields=["push_id", "-id"], name="delivery_by_push", condition=UNDERSTOOD),
+            models.Index(
+                fields=["push_id", "-received_at", "-id"], name="delivery_by_push", condition=UNDERSTOOD
+            ),
             models.Index(
                 fields=["repository", "-received_at"], name="delivery_by_repository", condition=UNDERSTOOD
             ),
@@ -197,7 +223,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.repository}:{self.tag} to {self.project or 'cluster'}/{self.receiver}"
+        return f"{self.repository}:{self.tag} to {scope_name(self.project)}/{self.receiver}"
 
 
 class Refresh(models.Model):
@@ -282,7 +308,7 @@ class ReceiverUrl(models.Model):
     """A receiver URL that is or was good. Only a hash of the digest is kept: the log must not hold credentials."""
 
     digest_hash = models.BinaryField(max_length=32, unique=True)
-    url_suffix = models.CharField(max_length=6)
+    url_suffix = models.CharField(max_length=SUFFIX_LENGTH)
     kind = models.CharField(max_length=32)
     project = models.CharField(max_length=NAME_LENGTH, blank=True)
     receiver = models.CharField(max_length=NAME_LENGTH)
@@ -293,14 +319,14 @@ class ReceiverUrl(models.Model):
         indexes: ClassVar = [models.Index(fields=["project", "receiver"], name="receiver_url_by_receiver")]
 
     def __str__(self) -> str:
-        return f"{self.project or 'cluster'}/{self.receiver} …{self.url_suffix}"
+        return f"{scope_name(self.project)}/{self.receiver} …{self.url_suffix}"
 
 
 class UnknownCall(models.Model):
     """Calls of a URL that never was a receiver's, counted by kind, last characters and address. Bounded, bodiless."""
 
     kind = models.CharField(max_length=32)
-    url_suffix = models.CharField(max_length=6)
+    url_suffix = models.CharField(max_length=SUFFIX_LENGTH)
     client_address = models.CharField(max_length=64)
     user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
     count = models.PositiveBigIntegerField(default=0)
@@ -341,16 +367,29 @@ class MissedPush(models.Model):
         return f"{self.project}/{self.warehouse} {self.repository}:{self.tag}"
 
 
-class Audit(models.Model):
-    """Something that a person did, or tried to. `project` and `receiver` are empty where it was about neither.
+class AuditAction(models.TextChoices):
+    """What the audit log records."""
 
-    `user` and `delivery` are no references: what was done stays on record when they are gone.
+    SIGN_IN = "sign_in", "Signed in"
+    SIGN_OUT = "sign_out", "Signed out"
+    SIGN_IN_FAILED = "sign_in_failed", "Failed to sign in"
+    REVEAL_URL = "reveal_url", "Revealed a URL"
+    TEST_FIRE = "test_fire", "Sent a test push"
+    REDELIVER = "redeliver", "Redelivered"
+    MUTE = "mute", "Muted a finding"
+    UNMUTE = "unmute", "Unmuted a finding"
+
+
+class Audit(models.Model):
+    """An action of a user, or an attempt. `project` and `receiver` are empty if the action concerns neither.
+
+    `user` and `delivery` are not foreign keys: the entry outlives both.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     at = models.DateTimeField()
     user = models.CharField(max_length=TEXT_LENGTH)
-    action = models.CharField(max_length=32)
+    action = models.CharField(max_length=32, choices=AuditAction)
     project = models.CharField(max_length=NAME_LENGTH, blank=True)
     receiver = models.CharField(max_length=NAME_LENGTH, blank=True)
     delivery = models.UUIDField(null=True, blank=True)

@@ -1,4 +1,4 @@
-"""People and what they may do: roles, access to projects, the audit log, the client's address.
+"""Users and what they may do: roles, access to projects, the audit log, client addresses.
 
 Imports `models` and `kargo`.
 """

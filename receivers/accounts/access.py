@@ -1,7 +1,7 @@
-"""Who may see and do what, as the views ask for it.
+"""Check what a user may see and do, for views.
 
-Roles come from Django's groups: `viewer`, `operator` and `admin` everywhere, `operator:storefront` in one project.
-`manage.py grant` puts people into them; superusers are admins.
+Roles come from Django groups: `viewer`, `operator` and `admin` apply everywhere, `operator:storefront` in one project.
+`manage.py grant` adds users to these groups. Superusers are admins.
 """
 
 from __future__ import annotations
@@ -21,56 +21,63 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 
-from receivers.accounts.roles import Access, Action, Role, access
+from receivers.accounts.roles import Access, Action, Role, access_from_groups
 
-__all__ = ["Access", "Action", "Role", "access_of", "admin_names", "allowed", "may", "page"]
+__all__ = ["Access", "Action", "Role", "access_of", "admin_names", "may", "page_view", "require_permission"]
 
 View = Callable[..., HttpResponse]
 
+ADMINS_NAMED: Final = 5  # on the page for users without a role; a longer list does not help
+
 
 def access_of(user: Any) -> Access:
-    """Return what a user may do. One query, the first time for this object."""
-    known = getattr(user, "_kargoweb_access", None)
-    if not isinstance(known, Access):
+    """Return what a user may do. Runs one query and caches the result on `user`."""
+    access = getattr(user, "_kargoweb_access", None)
+    if not isinstance(access, Access):
         active = user.is_authenticated and user.is_active
         groups = user.groups.values_list("name", flat=True) if active and not user.is_superuser else ()
-        known = access(groups, superuser=active and user.is_superuser)
-        user._kargoweb_access = known
-    return known
+        access = access_from_groups(groups, superuser=active and user.is_superuser)
+        user._kargoweb_access = access
+    return access
 
 
 def may(user: Any, action: Action, project: str | None = None) -> bool:
-    """Say whether a user may do something in a project ("" for the cluster receivers), or (None) everywhere."""
+    """Return whether a user may do `action` in a project ("" for cluster receivers) or, with None, everywhere."""
     return access_of(user).may(action, project)
 
 
-def page(view: View) -> View:
-    """Let a view be for people who are signed in and have a role; nothing on the way keeps a copy.
+def page_view(view: View) -> View:
+    """Restrict a view to signed-in users who have a role, and forbid caches to store its responses.
 
-    `request.access` is then what they may do; lists have to be filtered by `request.access.projects`.
+    Sets `request.access` to what the user may do. The view must filter lists by `request.access.projects`.
     """
 
     def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
-            # A part of a page has no room for the sign-in page.
-            return HttpResponseClientRefresh() if request.htmx else redirect_to_login(_way_back(request))
+            # HTMX would swap the sign-in page into a fragment of the current page, so reload the whole page.
+            return HttpResponseClientRefresh() if request.htmx else redirect_to_login(_return_path(request))
         request.access = access_of(request.user)
         return no_role(request) if request.access.is_empty else view(request, *args, **kwargs)
 
     return never_cache(wraps(view)(guarded))
 
 
-def _way_back(request: HttpRequest) -> str:
-    """Return the page to open after signing in: what was asked for or, if that was an action, where it was pressed."""
+def _return_path(request: HttpRequest) -> str:
+    """Return the page to open after signing in: the requested one or, for a form, the page that contains the form."""
     if request.method in {"GET", "HEAD"}:
         return request.get_full_path()
-    origin = request.headers.get("Referer", "")
-    known = url_has_allowed_host_and_scheme(origin, {request.get_host()}, require_https=request.is_secure())
-    return urlsplit(origin)._replace(scheme="", netloc="", fragment="").geturl() if known else "/"
+    referrer = request.headers.get("Referer", "")
+    hosts = {request.get_host()}
+    if not url_has_allowed_host_and_scheme(referrer, hosts, require_https=request.is_secure()):
+        return "/"
+    return urlsplit(referrer)._replace(scheme="", netloc="", fragment="").geturl()
 
 
-def allowed(request: HttpRequest, action: Action, project: str) -> None:
-    """Raise `Http404` where the user may not even see the project, `PermissionDenied` where he may not act."""
+def require_permission(request: HttpRequest, action: Action, project: str) -> None:
+    """Raise `PermissionDenied` if the user may not do `action` in a project, `Http404` if they may not even see it.
+
+    A 403 would confirm that the project exists.
+    """
     if not may(request.user, Action.SEE, project):
         raise Http404
     if not may(request.user, action, project):
@@ -78,15 +85,12 @@ def allowed(request: HttpRequest, action: Action, project: str) -> None:
 
 
 def no_role(request: HttpRequest) -> HttpResponse:
-    """Tell somebody who may see nothing whom to ask."""
+    """Render the page for a user without a role, which names the admins to ask."""
     return render(request, "accounts/no_role.html", {"admins": admin_names()}, status=403)
 
 
-ADMINS_NAMED: Final = 5  # people to ask; a longer list helps nobody
-
-
 def admin_names() -> list[str]:
-    """Return the user names of some people who can give roles, sorted."""
-    people = get_user_model()._default_manager.filter(is_active=True)
-    admins = people.filter(Q(is_superuser=True) | Q(groups__name=Role.ADMIN.value)).distinct()
+    """Return the user names of at most `ADMINS_NAMED` active admins, sorted."""
+    users = get_user_model()._default_manager.filter(is_active=True)
+    admins = users.filter(Q(is_superuser=True) | Q(groups__name=Role.ADMIN.value)).distinct()
     return list(admins.order_by("username").values_list("username", flat=True)[:ADMINS_NAMED])

@@ -1,4 +1,4 @@
-"""Who did what: every action of people, on record.
+"""Record what users do.
 
 `record(request, Action.REDELIVER, project=..., receiver=..., delivery=..., detail="3 of 40 failed ones")`
 """
@@ -16,20 +16,16 @@ from django.utils import timezone
 
 from receivers.accounts.client_address import client_address
 from receivers.accounts.roles import Action
-from receivers.models import ADDRESS_LENGTH, Audit, Delivery, storable
+from receivers.models import ADDRESS_LENGTH, Audit, AuditAction, Delivery, storable
 
-SIGNED_IN: Final = "sign in"
-SIGNED_OUT: Final = "sign out"
-SIGN_IN_FAILED: Final = "failed sign-in"
-
-# A machine that guesses passwords must not fill the list: what it does after that says nothing new.
-FAILURES_RECORDED: Final = 50
+# A script that guesses passwords must not fill the log; further failures add no information.
+FAILURES_RECORDED: Final = 50  # per address and window
 FAILURE_WINDOW: Final = timedelta(minutes=15)
 
 
 def record(
     request: Any,
-    action: Action | str,
+    action: Action | AuditAction | str,
     *,
     project: str = "",
     receiver: str = "",
@@ -37,15 +33,15 @@ def record(
     detail: str = "",
     user: str = "",
 ) -> None:
-    """Put an action on record, with who asked for it and from where.
+    """Record an action with its user and the client's address.
 
-    `detail` is a sentence for people and must not hold a receiver URL or its digest. `user` is for those who are not
-    the request's user.
+    `action` is an `AuditAction` or a permission of the same code. `detail` is text for readers; it must not contain a
+    receiver URL or digest. `user` overrides the request's user. Raises `ValueError` if the log has no such action.
     """
     Audit.objects.create(
         at=timezone.now(),
         user=storable(user or request.user.get_username()),
-        action=str(action),
+        action=AuditAction(str(action)),
         project=project,
         receiver=receiver,
         delivery=delivery,
@@ -55,7 +51,7 @@ def record(
 
 
 def record_about(request: Any, action: Action, delivery: Delivery, detail: str) -> None:
-    """Put on record what was done with a delivery; see `record`."""
+    """Record an action on a delivery; see `record`."""
     record(
         request,
         action,
@@ -71,35 +67,35 @@ def _address(request: Any) -> str:
 
 
 def _signed_in(sender: object, request: Any, user: Any, **_: Any) -> None:
-    record(request, SIGNED_IN, user=user.get_username())
+    record(request, AuditAction.SIGN_IN, user=user.get_username())
 
 
 def _signed_out(sender: object, request: Any, user: Any, **_: Any) -> None:
     if user is not None:
-        record(request, SIGNED_OUT, user=user.get_username())
+        record(request, AuditAction.SIGN_OUT, user=user.get_username())
 
 
 def _sign_in_failed(sender: object, credentials: Any, request: Any = None, **_: Any) -> None:
-    """Record a failure. The name is kept if there is such a user: people type passwords into the wrong field."""
+    """Record a failed sign-in. Unknown names are not stored: they may be passwords typed into the wrong field."""
     if request is None:
         return
     failures = Audit.objects.filter(
-        action=SIGN_IN_FAILED, address=_address(request), at__gte=timezone.now() - FAILURE_WINDOW
+        action=AuditAction.SIGN_IN_FAILED, address=_address(request), at__gte=timezone.now() - FAILURE_WINDOW
     )
     if failures[:FAILURES_RECORDED].count() >= FAILURES_RECORDED:
         return
     name = str(credentials.get("username", ""))
-    known = get_user_model()._default_manager.filter(username=name).exists()
+    exists = get_user_model()._default_manager.filter(username=name).exists()
     record(
         request,
-        SIGN_IN_FAILED,
-        user=name if known else "unknown",
-        detail="" if known else "no such user name",
+        AuditAction.SIGN_IN_FAILED,
+        user=name if exists else "unknown",
+        detail="" if exists else "no such user",
     )
 
 
 def connect() -> None:
-    """Have sign-ins, sign-outs and failures recorded."""
+    """Connect the signals that record sign-ins, sign-outs and failed sign-ins."""
     user_logged_in.connect(_signed_in, dispatch_uid="kargoweb-audit")
     user_logged_out.connect(_signed_out, dispatch_uid="kargoweb-audit")
     user_login_failed.connect(_sign_in_failed, dispatch_uid="kargoweb-audit")

@@ -1,4 +1,4 @@
-"""Where a request came from."""
+"""Determine the client address of a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from django.conf import settings
 
 
 def client_address(environ: Mapping[str, Any], hops: int) -> str:
-    """Return the sender's address: the peer's, or what the outermost of `hops` (0 or more) own proxies saw."""
+    """Return the address of a request's client.
+
+    `hops` is the number of trusted proxies in front of kargoweb (0 or more). With proxies, the address is the one that
+    the outermost of them saw (`X-Forwarded-For`); entries further left can be forged by the client.
+    """
     forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     if hops and len(forwarded) >= hops:
         return str(forwarded[-hops])
@@ -18,7 +22,10 @@ def client_address(environ: Mapping[str, Any], hops: int) -> str:
 
 
 def ip_address(request: Any) -> str | None:
-    """Return the sender's IP address, None if what stands for it is none: a database field takes nothing else."""
+    """Return the client's IP address for django-axes, or None if it is not a valid IP address.
+
+    Its database field accepts nothing else.
+    """
     try:
         return str(ipaddress.ip_address(client_address(request.META, settings.KARGOWEB.forwarded_hops)))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who may do what: roles, what each is for, and how groups name them."""
+"""Roles, the actions they permit, and the names of the groups that grant them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Role(StrEnum):
-    """What people are. They come in this order: each may do all that those before it may."""
+    """Roles in ascending order; each includes the permissions of the previous ones."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -18,58 +18,58 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What people do. The words are those of the audit list."""
+    """What a role can permit. The audit log uses the same codes (`AuditAction`)."""
 
     SEE = "see"
-    """Look at everything but receiver URLs, which are credentials."""
+    """View everything except receiver URLs, which are credentials."""
 
-    REVEAL = "reveal URL"
-    FIRE = "fire test"
+    REVEAL_URL = "reveal_url"
+    TEST_FIRE = "test_fire"
     REDELIVER = "redeliver"
     MUTE = "mute"
-    AUDIT = "read the audit list"
-    CONFIGURE = "read the configuration"
+    READ_AUDIT_LOG = "read_audit_log"
+    READ_CONFIGURATION = "read_configuration"
 
 
-NEEDED: Final[Mapping[Action, Role]] = MappingProxyType(
+REQUIRED_ROLES: Final[Mapping[Action, Role]] = MappingProxyType(
     {
         Action.SEE: Role.VIEWER,
-        Action.REVEAL: Role.OPERATOR,
-        Action.FIRE: Role.OPERATOR,
+        Action.REVEAL_URL: Role.OPERATOR,
+        Action.TEST_FIRE: Role.OPERATOR,
         Action.REDELIVER: Role.OPERATOR,
         Action.MUTE: Role.OPERATOR,
-        Action.AUDIT: Role.ADMIN,
-        Action.CONFIGURE: Role.ADMIN,
+        Action.READ_AUDIT_LOG: Role.ADMIN,
+        Action.READ_CONFIGURATION: Role.ADMIN,
     }
 )
-SEPARATOR: Final = ":"  # no name of a project can hold one
+SEPARATOR: Final = ":"  # not allowed in the name of a Kubernetes namespace
 _RANKS: Final = {role: rank for rank, role in enumerate(Role, start=1)}
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What somebody may do. `everywhere` includes the cluster receivers, whose project is empty."""
+    """The roles of a user. `everywhere` includes the cluster receivers, whose project is empty."""
 
     everywhere: Role | None = None
     by_project: Mapping[str, Role] = field(default_factory=dict)
 
     def may(self, action: Action, project: str | None = None) -> bool:
-        """Say whether the action is allowed in a project ("" for the cluster), or (None) everywhere."""
-        return any(_RANKS[role] >= _RANKS[NEEDED[action]] for role in self._roles(project))
+        """Return whether `action` is permitted in a project ("" for the cluster) or, with None, everywhere."""
+        return any(_RANKS[role] >= _RANKS[REQUIRED_ROLES[action]] for role in self._roles(project))
 
     @property
     def is_empty(self) -> bool:
-        """Say whether there is nothing at all that may be done."""
+        """Return whether the user has no role at all."""
         return self.everywhere is None and not self.by_project
 
     @property
     def projects(self) -> frozenset[str] | None:
-        """Return the names of the projects that may be seen; None stands for all, and for the cluster receivers."""
-        return self.where(Action.SEE)
+        """Return the projects that the user may see; None means all projects and the cluster receivers."""
+        return self.projects_with(Action.SEE)
 
-    def where(self, action: Action) -> frozenset[str] | None:
-        """Return the names of the projects in which an action is allowed; None stands for all, and for the cluster."""
-        if self.everywhere and _RANKS[self.everywhere] >= _RANKS[NEEDED[action]]:
+    def projects_with(self, action: Action) -> frozenset[str] | None:
+        """Return the projects in which `action` is permitted; None means all projects and the cluster receivers."""
+        if self.everywhere and _RANKS[self.everywhere] >= _RANKS[REQUIRED_ROLES[action]]:
             return None
         return frozenset(name for name in self.by_project if self.may(action, name))
 
@@ -80,19 +80,19 @@ class Access:
             yield self.by_project[project]
 
 
-def access(groups: Iterable[str], *, superuser: bool = False) -> Access:
-    """Return what membership in groups of these names allows.
+def access_from_groups(groups: Iterable[str], *, superuser: bool = False) -> Access:
+    """Return the access that membership in these groups grants.
 
-    `operator` gives the role everywhere, `operator:storefront` in that project only; other groups give nothing. Of
-    several roles the one that may do most counts.
+    `operator` grants the role everywhere, `operator:storefront` in that project only. Other groups grant nothing.
+    The highest of several roles applies.
     """
     everywhere: Role | None = Role.ADMIN if superuser else None
     by_project: dict[str, Role] = {}
     for name in groups:
-        word, separator, project = name.partition(SEPARATOR)
-        if word not in _RANKS or bool(separator) != bool(project):
+        role_name, separator, project = name.partition(SEPARATOR)
+        if role_name not in _RANKS or bool(separator) != bool(project):
             continue
-        role = Role(word)
+        role = Role(role_name)
         if project:
             by_project[project] = _higher(by_project.get(project), role)
         else:
@@ -101,9 +101,9 @@ def access(groups: Iterable[str], *, superuser: bool = False) -> Access:
 
 
 def group_name(role: Role, project: str = "") -> str:
-    """Return the name of the group that gives a role in a project, or everywhere."""
+    """Return the name of the group that grants a role in a project, or everywhere if `project` is empty."""
     return f"{role}{SEPARATOR}{project}" if project else role.value
 
 
-def _higher(one: Role | None, other: Role) -> Role:
-    return other if one is None or _RANKS[other] > _RANKS[one] else one
+def _higher(current: Role | None, role: Role) -> Role:
+    return role if current is None or _RANKS[role] > _RANKS[current] else current

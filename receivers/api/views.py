@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from receivers.accounts import audit
-from receivers.accounts.access import Access, Action, access_of, allowed
+from receivers.accounts.access import Access, Action, access_of, require_permission
 from receivers.deliveries import serializers, visibility
 from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
 from receivers.deliveries.pagination import InvalidCursor
@@ -123,7 +123,7 @@ class Redelivery(Api):
     def post(self, request: Request, pk: UUID) -> Response:
         """Have a delivery sent again; return the new one, which is pending."""
         found = self.delivery(request, pk)
-        allowed(request, Action.REDELIVER, found.project)
+        require_permission(request, Action.REDELIVER, found.project)
         try:
             new = redeliver(found, request.user.get_username())
         except NotRedeliverable as error:
@@ -139,7 +139,7 @@ class Explanation(Api):
         """Return what every Warehouse in scope would say about a push. Refreshes nothing."""
         access = self.access(request)
         project, push = _imagined(request.query_params)
-        allowed(request, Action.SEE, project)
+        require_permission(request, Action.SEE, project)
         cache = runtime.current().cache
         if not cache.ready:
             raise Refused(status.HTTP_503_SERVICE_UNAVAILABLE, "the cluster has not been read yet")

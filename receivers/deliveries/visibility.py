@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from receivers.accounts.roles import Access, Action
+from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult
@@ -33,7 +34,7 @@ class DeliveryDetails:
 
 def limited(wanted: DeliveryFilter, access: Access, action: Action = Action.SEE) -> DeliveryFilter:
     """Return the filter, limited to the projects in which somebody may do something."""
-    return replace(wanted, seen=access.where(action))
+    return replace(wanted, seen=access.projects_with(action))
 
 
 def find(access: Access, pk: UUID) -> Delivery | None:
@@ -61,12 +62,12 @@ def everything(access: Access, delivery: Delivery) -> DeliveryDetails:
 
     Deliveries of one push, and those sent again, are to one receiver: who sees one of them sees all.
     """
-    again = delivery_log().narrow().filter(original=delivery).order_by("-id")[:RELATED_TOLD]
+    again = delivery_log().narrow().filter(original=delivery).order_by(*NEWEST_FIRST)[:RELATED_TOLD]
     alike = delivery_log().filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
     return DeliveryDetails(
         delivery,
         refreshes_of(delivery),
         verdicts_of(delivery.verdicts, access),
         list(again),
-        list(alike.narrow().order_by("-id")[:RELATED_TOLD]),
+        list(alike.narrow().order_by(*NEWEST_FIRST)[:RELATED_TOLD]),
     )

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField()),
                 ('user', models.CharField(max_length=255)),
-                ('action', models.CharField(max_length=32)),
+                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding')], max_length=32)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('receiver', models.CharField(blank=True, max_length=253)),
                 ('delivery', models.UUIDField(blank=True, null=True)),
@@ -183,7 +183,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('push_id__isnull', False)), fields=['push_id', '-id'], name='delivery_by_push'),
+            index=models.Index(condition=models.Q(('push_id__isnull', False)), fields=['push_id', '-received_at', '-id'], name='delivery_by_push'),
         ),
         migrations.AddIndex(
             model_name='delivery',

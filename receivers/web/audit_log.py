@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Action, allowed, page
+from receivers.accounts.access import Action, page_view, require_permission
 from receivers.deliveries.filters import read_moment
 from receivers.models import Audit
 
@@ -20,11 +20,11 @@ PAGE_SIZE: Final = 50
 EVERYWHERE: Final = ""  # what people did in any project: only who is an admin of all reads it
 
 
-@page
+@page_view
 @require_safe
 def audit(request: Any) -> HttpResponse:
     """List a page of it; `before` is the last entry of the page before, so that new entries move nothing."""
-    allowed(request, Action.AUDIT, EVERYWHERE)
+    require_permission(request, Action.READ_AUDIT_LOG, EVERYWHERE)
     entries = Audit.objects.order_by("-at", "-id")
     if before := _cursor(request.GET.get("before", "")):
         at, pk = before

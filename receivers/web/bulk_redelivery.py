@@ -20,7 +20,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, allowed, page
+from receivers.accounts.access import Action, page_view, require_permission
 from receivers.deliveries import visibility
 from receivers.deliveries.filters import DeliveryFilter, read_moment
 from receivers.deliveries.outcomes import Tone, tone
@@ -35,7 +35,7 @@ SHOWN: Final = 20  # deliveries that are listed before somebody confirms
 WRONG_RATE: Final = f"takes a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}"
 
 
-@page
+@page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def redeliver_many(request: Any) -> HttpResponse:
     """GET says what would be sent again and asks; POST does it and leads to its progress."""
@@ -64,7 +64,7 @@ def redeliver_many(request: Any) -> HttpResponse:
     return render(request, "deliveries/redeliver.html", context)
 
 
-@page
+@page_view
 @require_safe
 def redelivered(request: Any) -> HttpResponse:
     """Show how far a selection has come that was sent again; for HTMX only the counts."""
@@ -85,7 +85,7 @@ def redelivered(request: Any) -> HttpResponse:
 def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
     """Return the filter, limited to where the user may send again. Raises PermissionDenied or Http404."""
     if wanted.project is not None:
-        allowed(request, Action.REDELIVER, wanted.project)
+        require_permission(request, Action.REDELIVER, wanted.project)
     limited = visibility.limited(wanted, request.access, Action.REDELIVER)
     if limited.seen == frozenset():
         raise PermissionDenied

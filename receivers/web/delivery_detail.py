@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, allowed, may, page
+from receivers.accounts.access import Action, may, page_view, require_permission
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
@@ -24,7 +24,7 @@ PART: Final = "story"
 EVERY: Final = "2s"  # somebody waits for it
 
 
-@page
+@page_view
 @require_safe
 def delivery(request: Any, pk: UUID) -> HttpResponse:
     """Show a delivery; for HTMX only what changes until its story has ended."""
@@ -37,12 +37,12 @@ def delivery(request: Any, pk: UUID) -> HttpResponse:
     return render(request, "deliveries/detail.html", _context(request, told) | {"part": part, "ended": ended})
 
 
-@page
+@page_view
 @require_POST
 def again(request: Any, pk: UUID) -> HttpResponse:
     """Have a delivery sent again and lead to the new one; say why where that cannot be."""
     found = _found(request, pk)
-    allowed(request, Action.REDELIVER, found.project)
+    require_permission(request, Action.REDELIVER, found.project)
     try:
         new = redeliver(found, request.user.get_username())
     except NotRedeliverable as error:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, Action, page
+from receivers.accounts.access import Access, Action, page_view
 from receivers.deliveries import visibility
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import delivery_log
@@ -24,7 +24,7 @@ PART: Final = "deliveries"
 NAMES_OFFERED: Final = 200  # projects that the field for one suggests; more is slow on a phone
 
 
-@page
+@page_view
 @require_safe
 def deliveries(request: Any) -> HttpResponse:
     """List a page of deliveries; for HTMX only the rows, if they have changed."""
@@ -48,7 +48,7 @@ def deliveries(request: Any) -> HttpResponse:
         "part": part,
         "every": EVERY,
         "live": not after and form.wanted is not None,
-        "may_redeliver": request.access.where(Action.REDELIVER) != frozenset(),
+        "may_redeliver": request.access.projects_with(Action.REDELIVER) != frozenset(),
         "projects": offered_projects(request.access),
     }
     return render(request, "deliveries/list.html", context)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, page
+from receivers.accounts.access import Access, page_view
 from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.pagination import Position
@@ -36,7 +36,7 @@ COLUMNS: Final = (
 TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
-@page
+@page_view
 @require_safe
 def export(request: Any, kind: str) -> HttpResponse:
     """Send the deliveries that the address asks for as a file; 400 and a sentence if it asks for nonsense."""

@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from receivers.accounts.access import Access, Action
+from receivers.health.checks import Check
 from receivers.health.finding import Finding, Subject
-from receivers.health.report import Look, Muted
+from receivers.health.report import HealthReport, Muted
 from receivers.templatetags.kargoweb import project_url
 
 # Told by the state of a receiver and by the steps beside it.
-TOLD_BY_THE_STATE: Final = frozenset({"receiver.no push yet", "receiver.kind not spoken"})
+TOLD_BY_THE_STATE: Final = frozenset({Check.NO_PUSH_YET, Check.UNSUPPORTED_KIND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class FindingRow:
     may_mute: bool
 
 
-def finding_row(finding: Finding, look: Look, access: Access) -> FindingRow:
-    """Return a finding of a look as somebody sees it."""
+def finding_row(finding: Finding, report: HealthReport, access: Access) -> FindingRow:
+    """Return a finding of a report as somebody sees it."""
     return FindingRow(
         finding,
         finding.key,
         about_url(finding),
-        look.mutes.get(finding.key),
+        report.mutes.get(finding.key),
         access.may(Action.MUTE, finding.project),
     )
 
@@ -54,11 +55,11 @@ Of = tuple[Subject, str]
 """What a finding of a project is about, and its name."""
 
 
-def by_subject(look: Look, access: Access, project: str) -> Mapping[Of, list[FindingRow]]:
+def by_subject(report: HealthReport, access: Access, project: str) -> Mapping[Of, list[FindingRow]]:
     """Return the findings of a project by what they are about, without what a page of it says anyway."""
     found: dict[Of, list[FindingRow]] = {}
-    for one in _untold(look.of_project(project)):
-        found.setdefault((one.subject, one.name), []).append(finding_row(one, look, access))
+    for one in _untold(report.for_project(project)):
+        found.setdefault((one.subject, one.name), []).append(finding_row(one, report, access))
     return found
 
 

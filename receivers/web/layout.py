@@ -32,7 +32,7 @@ NAVIGATION: Final = (
     Page("deliveries", "Deliveries", "inbox-stack"),
     Page("attention", "Needs attention", "bell-alert"),
     Page("status", "Status", "heart", everywhere=True),
-    Page("audit", "Audit", "clipboard-document-list", Action.AUDIT, everywhere=True),
+    Page("audit", "Audit", "clipboard-document-list", Action.READ_AUDIT_LOG, everywhere=True),
 )
 
 

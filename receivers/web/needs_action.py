@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, allowed, may, page
+from receivers.accounts.access import Action, may, page_view, require_permission
 from receivers.health import mutes
 from receivers.health.checks import check_title
 from receivers.health.finding import Finding, Severity
@@ -70,7 +70,7 @@ class GroupRow:
     rows: list[FindingRow]
 
 
-@page
+@page_view
 @require_safe
 def needs_attention(request: Any) -> HttpResponse:
     """List what is unhealthy and may be seen; for HTMX only the list, if it has changed."""
@@ -114,7 +114,7 @@ def _list(request: Any, asked: Filters, report: HealthReport, open_: Sequence[Fi
     }
 
 
-@page
+@page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def finding(request: Any, key: str) -> HttpResponse:
     """Show one finding, under an address that can be passed on; POST mutes it, or takes that back.
@@ -126,7 +126,7 @@ def finding(request: Any, key: str) -> HttpResponse:
     if found is None or not may(request.user, Action.SEE, found.project):
         return render(request, "health/finding_gone.html", status=404)
     if request.method == "POST":
-        allowed(request, Action.MUTE, found.project)
+        require_permission(request, Action.MUTE, found.project)
         _change(request, found, unmute="unmute" in request.POST)
         return redirect("attention")
     context = {"row": finding_row(found, report, request.access), "title": found.check.label}

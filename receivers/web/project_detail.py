@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, allowed, may, page
+from receivers.accounts.access import Action, may, page_view, require_permission
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
@@ -28,19 +28,19 @@ FORMER_SHOWN: Final = 10  # findings about receivers that are gone
 WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 
 
-@page
+@page_view
 @require_safe
 def project(request: Any, name: str) -> HttpResponse:
     """Show a project, or the cluster receivers if `name` is empty; for HTMX only the recent deliveries."""
-    allowed(request, Action.SEE, name)
+    require_permission(request, Action.SEE, name)
     return _page(request, name)
 
 
-@page
+@page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def receiver(request: Any, name: str, receiver: str) -> HttpResponse:
     """POST reveals a receiver's URL; GET says whether a push has come, for HTMX, which asks until one has."""
-    allowed(request, Action.REVEAL if request.method == "POST" else Action.SEE, name)
+    require_permission(request, Action.REVEAL_URL if request.method == "POST" else Action.SEE, name)
     row = _receiver(name, receiver, reveal=request.method == "POST")
     if request.method == "POST":
         return _reveal(request, row)
@@ -53,7 +53,7 @@ def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
     """Show a URL, which is a credential: whoever sees it is on record, and caches keep nothing (see `page`)."""
     if not row.url:
         raise Http404
-    audit.record(request, Action.REVEAL, project=row.project, receiver=row.name)
+    audit.record(request, Action.REVEAL_URL, project=row.project, receiver=row.name)
     if request.htmx:
         return render(request, "projects/_receiver_url.html", {"receiver": row, "may_reveal": True})
     return _page(request, row.project, revealed=row.name)
@@ -84,8 +84,8 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
         "there": there or not cache.ready,
         "receivers": receiver_rows(config, last, revealed, findings),
         "gone": _of_former_receivers(config, findings),
-        "may_reveal": may(request.user, Action.REVEAL, name),
-        "may_fire": may(request.user, Action.FIRE, name),
+        "may_reveal": may(request.user, Action.REVEAL_URL, name),
+        "may_fire": may(request.user, Action.TEST_FIRE, name),
         "recent": recent,
         **(_warehouses(request, name, config, findings) if name else {}),
     }

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, page
+from receivers.accounts.access import Access, page_view
 from receivers.deliveries import statistics
 from receivers.models import ReceiverUrl
 from receivers.ops import runtime
@@ -46,7 +46,7 @@ class ProjectRow:
     last: Mapping[str, Any] | None
 
 
-@page
+@page_view
 @require_safe
 def projects(request: Any) -> HttpResponse:
     """List the projects; for HTMX only the rows, if they have changed."""

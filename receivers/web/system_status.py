@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from kargoweb import VERSION
-from receivers.accounts.access import Action, allowed, may, page
+from receivers.accounts.access import Action, may, page_view, require_permission
 from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import AccessReviewResults, AccessReviews
 from receivers.health.rbac import RequiredPermission, rbac_manifest
@@ -56,12 +56,12 @@ class PermissionRow:
     optional: str
 
 
-@page
+@page_view
 @require_safe
 def status(request: Any) -> HttpResponse:
     """Show it to whoever sees everything; configuration, addresses and names of hosts only to admins."""
-    allowed(request, Action.SEE, "")
-    here, privileged = runtime.current(), may(request.user, Action.CONFIGURE, "")
+    require_permission(request, Action.SEE, "")
+    here, privileged = runtime.current(), may(request.user, Action.READ_CONFIGURATION, "")
     part = live_fragments.part(request, "ops/_status.html", _changing(here))
     if request.htmx.target == "status":
         return live_fragments.answer(request, part, every=EVERY)

@@ -13,10 +13,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, allowed, page
+from receivers.accounts.access import Action, page_view, require_permission
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
-from receivers.deliveries.outcomes import Tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
@@ -37,7 +36,6 @@ MEDIA_TYPES: Final = (
     ("application/vnd.cncf.helm.config.v1+json", "chart"),
     ("", "unknown"),
 )
-TONES: Final = {MatchResult.MATCH: Tone.GOOD, MatchResult.NOT_EVALUABLE: Tone.BAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,11 @@ class Entered:
         return "" if self.repository else "Enter a repository."
 
 
-@page
+@page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def test(request: Any, name: str, receiver: str) -> HttpResponse:
     """GET shows the page; POST fires if `do` is `fire`, else shows what a push would do, to HTMX only that."""
-    allowed(request, Action.FIRE, name)
+    require_permission(request, Action.TEST_FIRE, name)
     try:
         aim = aim_at(runtime.current().cache, name, receiver)
     except LookupError:
@@ -88,7 +86,7 @@ def _fire(request: Any, aim: Aim, entered: Entered) -> HttpResponse:
     fired = fire(aim, shot, runtime.current().intake if entered.inside else None)
     audit.record(
         request,
-        Action.FIRE,
+        Action.TEST_FIRE,
         project=aim.project,
         receiver=aim.receiver,
         delivery=fired.delivery if fired.recorded else None,
@@ -132,7 +130,7 @@ def _preview(request: Any, aim: Aim, entered: Entered) -> Mapping[str, Any]:
         "entered": entered,
         "told": told,
         "why": next((one.reason for one in verdicts if one.result is not MatchResult.OTHER_REPOSITORY), ""),
-        "verdicts": [(one, TONES.get(one.result, Tone.PLAIN)) for one in verdicts],
+        "verdicts": verdicts,
         "with_project": not aim.project,
         "tags": _tags(aim, entered.repository),
     }

@@ -1,4 +1,4 @@
-"""Where a request came from, behind proxies or not."""
+"""The client address of a request, with and without proxies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("forwarded", "hops", "expected"), TABLE)
-def test_as_many_proxies_are_believed_as_there_are(forwarded: str, hops: int, expected: str) -> None:
+def test_only_trusted_proxies_are_believed(forwarded: str, hops: int, expected: str) -> None:
     environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": forwarded}
     assert client_address(environ, hops) == expected
 
@@ -36,6 +36,6 @@ def test_as_many_proxies_are_believed_as_there_are(forwarded: str, hops: int, ex
         ("1.2.3.4:80", None),
     ],
 )
-def test_what_is_no_ip_address_is_not_stored_as_one(peer: str, expected: str | None) -> None:
+def test_an_invalid_ip_address_is_not_stored(peer: str, expected: str | None) -> None:
     assert settings.KARGOWEB.forwarded_hops == 0
     assert ip_address(SimpleNamespace(META={"REMOTE_ADDR": peer})) == expected

@@ -1,21 +1,21 @@
-"""Who may do what, by the names of groups."""
+"""Groups grant access by their names."""
 
 from __future__ import annotations
 
 import pytest
 
-from receivers.accounts.roles import Access, Action, Role, access, group_name
+from receivers.accounts.roles import Access, Action, Role, access_from_groups, group_name
 
 EVERYTHING = set(Action)
-SEEING = {Action.SEE}
-OPERATING = EVERYTHING - {Action.AUDIT, Action.CONFIGURE}
+VIEWING = {Action.SEE}
+OPERATING = EVERYTHING - {Action.READ_AUDIT_LOG, Action.READ_CONFIGURATION}
 
 TABLE = [
-    # groups, project asked about, what may be done there
+    # groups, project, permitted actions
     ([], "shop", set()),
-    (["viewer"], "shop", SEEING),
-    (["viewer"], "", SEEING),
-    (["viewer"], None, SEEING),
+    (["viewer"], "shop", VIEWING),
+    (["viewer"], "", VIEWING),
+    (["viewer"], None, VIEWING),
     (["operator"], "shop", OPERATING),
     (["admin"], "shop", EVERYTHING),
     (["admin"], None, EVERYTHING),
@@ -24,7 +24,7 @@ TABLE = [
     (["operator:shop"], "", set()),
     (["operator:shop"], None, set()),
     (["viewer", "operator:shop"], "shop", OPERATING),
-    (["viewer", "operator:shop"], "other", SEEING),
+    (["viewer", "operator:shop"], "other", VIEWING),
     (["operator", "viewer:shop"], "shop", OPERATING),
     (["viewer:shop", "admin:shop", "operator:shop"], "shop", EVERYTHING),
     (["viewer", "operator"], "shop", OPERATING),
@@ -37,32 +37,32 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("groups", "project", "actions"), TABLE)
-def test_groups_allow_what_their_names_say(
+def test_groups_grant_the_roles_in_their_names(
     groups: list[str], project: str | None, actions: set[Action]
 ) -> None:
-    allowed = access(groups)
-    assert {action for action in Action if allowed.may(action, project)} == actions
+    granted = access_from_groups(groups)
+    assert {action for action in Action if granted.may(action, project)} == actions
 
 
 @pytest.mark.parametrize("project", ["shop", "", None])
 def test_a_superuser_may_do_everything_everywhere(project: str | None) -> None:
-    assert all(access([], superuser=True).may(action, project) for action in Action)
+    assert all(access_from_groups([], superuser=True).may(action, project) for action in Action)
 
 
 @pytest.mark.parametrize(
     ("groups", "projects"),
     [(["viewer"], None), (["viewer:a", "operator:b"], {"a", "b"}), (["else"], set())],
 )
-def test_lists_are_filtered_by_what_may_be_seen(groups: list[str], projects: set[str] | None) -> None:
-    assert access(groups).projects == projects
-    assert access(groups).is_empty == (projects == set())
+def test_projects_are_those_that_the_user_may_see(groups: list[str], projects: set[str] | None) -> None:
+    assert access_from_groups(groups).projects == projects
+    assert access_from_groups(groups).is_empty == (projects == set())
 
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("project", ["", "shop"])
-def test_the_name_of_a_group_gives_the_role_that_it_was_made_for(role: Role, project: str) -> None:
+def test_a_group_name_grants_the_role_it_was_made_from(role: Role, project: str) -> None:
     expected = Access(None, {project: role}) if project else Access(role)
-    assert access([group_name(role, project)]) == expected
+    assert access_from_groups([group_name(role, project)]) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_name_of_a_group_gives_the_role_that_it_was_made_for(role: Role, pro
         ([], frozenset(), frozenset()),
     ],
 )
-def test_where_somebody_may_do_something(groups, sees, redelivers):
-    allowed = access(groups)
-    assert allowed.where(Action.SEE) == allowed.projects == sees
-    assert allowed.where(Action.REDELIVER) == redelivers
+def test_projects_with_lists_the_projects_that_permit_an_action(groups, sees, redelivers):
+    granted = access_from_groups(groups)
+    assert granted.projects_with(Action.SEE) == granted.projects == sees
+    assert granted.projects_with(Action.REDELIVER) == redelivers

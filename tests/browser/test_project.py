@@ -26,7 +26,7 @@ def test_an_operator_reveals_and_copies_a_url_and_nobody_else_sees_it(
         assert shop.path() not in kept
         card.get_by_role("link", name="Hide").click()
         expect(card.locator("code.revealed")).to_have_count(0)
-    assert Audit.objects.filter(project=shop.name, receiver="hook", action="reveal URL").exists()
+    assert Audit.objects.filter(project=shop.name, receiver="hook", action="reveal_url").exists()
     with viewer.page() as watched:
         page = watched.open(f"/projects/{shop.name}")
         expect(page.get_by_role("button", name="Reveal")).to_have_count(0)

@@ -16,7 +16,7 @@ def test_an_admin_reads_who_did_what(signed_in, product, world):
     browser = signed_in("admin")
     page = browser.open("/audit")
     assert browser.status == 200
-    assert "sign in" in page
+    assert "Signed in" in page
 
 
 @pytest.mark.parametrize("group", ["operator", "admin:somewhere"])

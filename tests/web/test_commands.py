@@ -25,7 +25,7 @@ def test_a_role_is_given_changed_and_taken_away(make_user):
     name = make_user()
     for role, may_fire in (("viewer", False), ("operator", True), ("none", False)):
         run("grant", name, role)
-        assert access_of(User.objects.get(username=name)).may(Action.FIRE, "shop") == may_fire
+        assert access_of(User.objects.get(username=name)).may(Action.TEST_FIRE, "shop") == may_fire
     assert access_of(User.objects.get(username=name)).is_empty
 
 
@@ -33,8 +33,8 @@ def test_a_role_in_one_project_leaves_the_others_alone(make_user):
     name = make_user("viewer")
     run("grant", name, "operator", "--project", "shop")
     allowed = access_of(User.objects.get(username=name))
-    assert allowed.may(Action.FIRE, "shop")
-    assert not allowed.may(Action.FIRE, "other")
+    assert allowed.may(Action.TEST_FIRE, "shop")
+    assert not allowed.may(Action.TEST_FIRE, "other")
     assert allowed.may(Action.SEE, "other")
     assert f"{name}  viewer, operator in shop" in run("users")
 

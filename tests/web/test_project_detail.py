@@ -29,7 +29,7 @@ def test_a_receiver_url_is_masked_and_revealed_to_an_operator_who_is_on_record(s
     assert f"http://hooks{place.path()}" in page
     assert "no-store" in browser.headers["Cache-Control"]
     [entry] = Audit.objects.filter(project=place.name)
-    assert (entry.action, entry.receiver) == ("reveal URL", "hook")
+    assert (entry.action, entry.receiver) == ("reveal_url", "hook")
 
 
 def test_one_receiver_is_revealed_and_no_other(signed_in, product, world):

@@ -32,7 +32,7 @@ def test_a_wrong_password_is_called_wrong_and_is_on_record(browser, make_user):
     assert "do not belong together" in browser.sign_in(name, "wrong")
     browser.open("/")
     assert "/sign-in" in browser.url
-    assert Audit.objects.filter(user=name, action="failed sign-in").count() == 1
+    assert Audit.objects.filter(user=name, action="sign_in_failed").count() == 1
 
 
 def test_a_name_that_nobody_has_is_not_recorded_for_it_may_be_a_password(browser):
@@ -66,7 +66,7 @@ def test_signing_in_and_out_is_on_record(browser, make_user):
     browser.submit("/sign-out")
     assert browser.url.endswith("/sign-in")
     recorded = Audit.objects.filter(user=name).order_by("at").values_list("action", "address")
-    assert list(recorded) == [("sign in", "127.0.0.1"), ("sign out", "127.0.0.1")]
+    assert list(recorded) == [("sign_in", "127.0.0.1"), ("sign_out", "127.0.0.1")]
 
 
 def test_a_form_without_its_token_is_refused_in_our_own_look(browser):

@@ -12,7 +12,8 @@ from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.cluster.servers import serving
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
-from tests.product import DIGEST, free_port
+from tests.ports import free_port
+from tests.product import DIGEST
 from tests.worlds import image, push_body
 
 PUSH = {"repository": "example/fire", "tag": "1.2.3", "media_type": ""}
@@ -67,7 +68,7 @@ def test_a_test_takes_the_whole_way_and_is_on_record(signed_in, place, way):
     [entry] = Audit.objects.filter(project=place.name)
     assert (entry.user, entry.action, entry.receiver, entry.delivery) == (
         user,
-        "fire test",
+        "test_fire",
         "hook",
         delivery.pk,
     )
@@ -130,10 +131,10 @@ def test_the_preview_says_why_and_fires_nothing(signed_in, place):
     page = preview(browser, place, tag="2.0.0")
     assert "does not satisfy ^1.0.0" in page
     assert "refreshes nothing" in page
-    assert "another repository" in page
+    assert "other repository" in page
     page = preview(browser, place, tag="1.5.0")
     assert "refreshes 1 Warehouse." in page
-    assert page.index("satisfies ^1.0.0") < page.index("another repository")
+    assert page.index("satisfies ^1.0.0") < page.index("other repository")
     assert not fired_at(place).exists()
     assert not Audit.objects.filter(project=place.name).exists()
 
