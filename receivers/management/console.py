@@ -1,69 +1,80 @@
-"""What the commands for people and scripts share: their errors, exit codes, tables, and text that harms no terminal."""
+"""Shared parts of the management commands: errors, exit codes, tables and terminal-safe output."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.quoting import visible
+from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
 
-MOST_NAMED = 5  # deliveries that an ambiguous id may mean; more help nobody
+MAX_MATCHES_LISTED: Final = 5  # deliveries listed for an ambiguous id; a longer list doesn't help
+SIGNAL_EXIT: Final = 128  # shells add the number of the signal that ended a process
 
 
-class Exit(IntEnum):
-    """What a command's exit code says. A wrong option is 2, too: the parser of options wants it so."""
+class ExitCode(IntEnum):
+    """The exit codes of the commands. The option parser also exits with 2 if an option is invalid."""
 
-    GOOD = 0
-    OTHERWISE = 1
-    """It did what it was asked to do, and what came of it is not what one wishes."""
+    SUCCESS = 0
+    NEGATIVE = 1
+    """The command ran, but its result is not the desired one."""
 
-    TIMED_OUT = 2
+    TIMEOUT = 2
     ERROR = 3
-    """It could not do what it was asked to do; one line says why."""
+    """The command could not run; one line on stderr says why."""
 
 
 class ConsoleCommand(BaseCommand):
-    """A command with errors of one line, and output that may hold what strangers wrote."""
+    """A command whose errors take one line and whose output may contain untrusted text."""
 
     requires_system_checks = ()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command; tell of a database that fails in one line."""
+        """Run the command. Report database errors in one line, and exit quietly if the reader closes the pipe."""
         try:
-            return super().execute(*args, **options)
-        except DatabaseError as error:
-            fail(f"The delivery log cannot be used: {error}")
+            try:
+                return super().execute(*args, **options)
+            finally:
+                # Write now what would be written at exit, where Python prints a traceback if the pipe is closed.
+                self.stdout.flush()
+        except (DatabaseError, InterfaceError) as error:
+            fail(f"Can't use the delivery log: {error}")
+        except BrokenPipeError:
+            _discard_output()
+            sys.exit(SIGNAL_EXIT + signal.SIGPIPE)
         except KeyboardInterrupt:
-            self.stderr.write("interrupted")
-            sys.exit(130)  # as shells say it
+            self.stderr.write("Interrupted")
+            sys.exit(SIGNAL_EXIT + signal.SIGINT)
 
     def print(self, *lines: str) -> None:
-        """Print lines; nothing in them can do anything to a terminal."""
+        """Print lines, with control characters escaped."""
         for line in lines:
             self.stdout.write(visible(line))
 
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
-        """Print a JSON value. Everything that is not ASCII is escaped."""
+        """Print a JSON value with all non-ASCII characters escaped."""
         self.stdout.write(json.dumps(value, indent=indent))
 
 
-def fail(problem: str, code: Exit = Exit.ERROR) -> NoReturn:
-    """End the command with one line and an exit code."""
+def fail(problem: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:
+    """Exit with one line on stderr and an exit code."""
     raise CommandError(visible(" ".join(problem.split())), returncode=code)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table, columns aligned; the last one may be as long as it likes."""
-    cells = [[visible(cell) for cell in row] for row in (heads, *rows)]
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table with aligned columns. The last column has no maximum width."""
+    cells = [[visible(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1] = 0
     return [
@@ -72,25 +83,30 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def clock(at: datetime) -> str:
-    """Return a time as people read it, in UTC."""
+def utc_time(at: datetime) -> str:
+    """Return a time in UTC, to the second."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def place(project: str, receiver: str) -> str:
-    """Return the name of a receiver; one of the cluster has no project."""
-    return f"{project or 'cluster'}/{receiver}"
+def receiver_name(project: str, receiver: str) -> str:
+    """Return `project/receiver`, or `cluster/receiver` for a cluster receiver."""
+    return f"{scope_name(project)}/{receiver}"
 
 
 def find_delivery(prefix: str) -> Delivery:
-    """Return the one delivery whose id begins with `prefix`. Fails if there is none, or more than one."""
-    found = list(delivery_log().with_id(prefix)[: MOST_NAMED + 1])
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        fail(
-            f"there is no delivery {prefix}; an id, or the first 8 or more of its hexadecimal digits, is asked for"
-        )
-    named = ", ".join(str(one.pk) for one in found[:MOST_NAMED])
-    more = " and others" if len(found) > MOST_NAMED else ""
-    fail(f"several deliveries begin with {prefix}: {named}{more}")
+    """Return the delivery whose id begins with `prefix`. Exit with an error if none or several do."""
+    matches = list(delivery_log().with_id(prefix)[: MAX_MATCHES_LISTED + 1])
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        fail(f"No delivery {prefix}. Give an id, or at least its first 8 hexadecimal digits.")
+    ids = ", ".join(str(delivery.pk) for delivery in matches[:MAX_MATCHES_LISTED])
+    others = " and others" if len(matches) > MAX_MATCHES_LISTED else ""
+    fail(f"Several deliveries begin with {prefix}: {ids}{others}")
+
+
+def _discard_output() -> None:
+    """Send the rest of stdout to the null device, so that flushing it at exit doesn't fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,4 +1,4 @@
-"""The story of a delivery, line by line, as it is on record and as it goes on."""
+"""The events of a delivery: those on record, and those that follow while a command waits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from receivers.deliveries.serializers import STEPS
 from receivers.deliveries.timeline import has_ended
 from receivers.deliveries.visibility import refreshes_of
 from receivers.kargo.outcomes import RefreshOutcome
-from receivers.management.console import Exit
+from receivers.management.console import ExitCode
 from receivers.models import Delivery, Outcome, Refresh
 
-LOOK_SECONDS: Final = 0.5  # between two looks at the log; a person does not see the difference
+POLL_SECONDS: Final = 0.5  # between two reads of the log; short enough for a person who watches
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """Something that happened: when, to which Warehouse (`project/name`, empty: to the delivery), what, and why."""
+class ProgressEvent:
+    """Something that happened to a delivery.
+
+    `warehouse` is `project/name`, or empty if the event concerns the delivery itself. `text` is the reason or a detail.
+    """
 
     at: datetime
     warehouse: str
@@ -31,68 +34,69 @@ class Line:
     text: str
 
 
-def story(delivery: Delivery, refreshes: list[Refresh]) -> list[Line]:
-    """Return all that is known to have happened, oldest first."""
-    lines = [Line(delivery.received_at, "", "received", f"{delivery.repository}:{delivery.tag}".strip(":"))]
+def events(delivery: Delivery, refreshes: list[Refresh]) -> list[ProgressEvent]:
+    """Return the events on record, oldest first."""
+    push = f"{delivery.repository}:{delivery.tag}".strip(":")
+    recorded = [ProgressEvent(delivery.received_at, "", "received", push)]
     if delivery.status is not None:
         answered_at = delivery.received_at + timedelta(milliseconds=delivery.duration_ms or 0)
-        lines.append(Line(answered_at, "", "answered", f"{delivery.status} {delivery.answer}"))
-    lines += (line for refresh in refreshes for line in _of_refresh(refresh))
-    return sorted(lines, key=lambda line: line.at)
+        recorded.append(ProgressEvent(answered_at, "", "answered", f"{delivery.status} {delivery.answer}"))
+    recorded += (event for refresh in refreshes for event in _refresh_events(refresh))
+    return sorted(recorded, key=lambda event: event.at)
 
 
-def exit_code(delivery: Delivery) -> Exit:
-    """Return what a script is told of a delivery that has ended."""
-    return Exit.GOOD if tone(delivery.outcome) is Tone.GOOD else Exit.OTHERWISE
+def exit_code(delivery: Delivery) -> ExitCode:
+    """Return the exit code for a delivery that has ended."""
+    return ExitCode.SUCCESS if tone(delivery.outcome) is Tone.GOOD else ExitCode.NEGATIVE
 
 
-def follow(pk: UUID, seconds: float, tell: Callable[[Line], None]) -> tuple[Delivery, Exit]:
-    """Tell what has happened to a delivery and what happens to it, until it has ended or `seconds` have passed."""
-    deadline = time.monotonic() + seconds
-    told: set[Line] = set()
+def follow(pk: UUID, timeout: float, report: Callable[[ProgressEvent], None]) -> tuple[Delivery, ExitCode]:
+    """Report past and new events of a delivery until it has ended or `timeout` seconds have passed."""
+    deadline = time.monotonic() + timeout
+    reported: set[ProgressEvent] = set()
     while True:
         delivery = delivery_log().narrow().get(pk=pk)
         refreshes = refreshes_of(delivery)
-        for line in story(delivery, refreshes):
-            if line not in told:
-                told.add(line)
-                tell(line)
+        for event in events(delivery, refreshes):
+            if event not in reported:
+                reported.add(event)
+                report(event)
         if has_ended(delivery, refreshes):
             return delivery, exit_code(delivery)
         if time.monotonic() >= deadline:
-            return delivery, Exit.TIMED_OUT
-        time.sleep(LOOK_SECONDS)
+            return delivery, ExitCode.TIMEOUT
+        time.sleep(POLL_SECONDS)
 
 
-def was_taken_up(delivery: Delivery, seconds: float) -> bool:
-    """Wait until a serving process has taken up a redelivery, `seconds` at most; say whether one has."""
-    untouched = Delivery.objects.filter(
+def wait_until_started(delivery: Delivery, timeout: float) -> bool:
+    """Wait until a serving process has started a redelivery; return False after `timeout` seconds without one."""
+    unstarted = Delivery.objects.filter(
         pk=delivery.pk, outcome=Outcome.PENDING, claimed_until=delivery.claimed_until
     )
-    deadline = time.monotonic() + seconds
-    while untouched.exists():
+    deadline = time.monotonic() + timeout
+    while unstarted.exists():
         if time.monotonic() >= deadline:
             return False
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return True
 
 
-def _of_refresh(refresh: Refresh) -> Iterator[Line]:
-    """Yield what was written down of a refresh; of one that has no story, what its times tell."""
+def _refresh_events(refresh: Refresh) -> Iterator[ProgressEvent]:
+    """Yield the recorded history of a refresh or, if it has none, one event for each step with a time."""
     warehouse = f"{refresh.project}/{refresh.warehouse}"
     for entry in refresh.story:
-        yield Line(
+        yield ProgressEvent(
             datetime.fromisoformat(entry["at"]), warehouse, _event(refresh, entry["event"]), entry["text"]
         )
     for step in () if refresh.story else STEPS:
         at = getattr(refresh, f"{step}_at")
         if at is not None and step != "ended":
-            yield Line(at, warehouse, step, "")
+            yield ProgressEvent(at, warehouse, step, "")
         elif at is not None:
-            yield Line(at, warehouse, _event(refresh, refresh.outcome), refresh.reason)
+            yield ProgressEvent(at, warehouse, _event(refresh, refresh.outcome), refresh.reason)
 
 
 def _event(refresh: Refresh, event: str) -> str:
-    """Return what happened, with the name of the Freight that came of it."""
+    """Return the event, followed by the name of the Freight it created."""
     name = refresh.freight_alias or refresh.freight
     return f"{event} {name}" if event == RefreshOutcome.FREIGHT_CREATED and name else event

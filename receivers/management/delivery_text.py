@@ -1,76 +1,82 @@
-"""Everything about one delivery, as lines for a terminal."""
+"""Renders a delivery as text for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from receivers.deliveries.outcomes import label
 from receivers.deliveries.remedies import remedy
-from receivers.management.console import place, table
+from receivers.management.console import receiver_name, table
 
-LONGEST_BODY: Final = 16_384  # characters of a body that are shown; Docker Hub's have fewer, `--json` has all
+MAX_BODY_SHOWN: Final = (
+    16_384  # characters; Docker Hub's bodies are shorter, and `--json` shows all of a longer one
+)
 
 
-def as_text(told: dict[str, Any]) -> list[str]:
-    """Return the lines that tell what `plain.everything` holds. Not yet safe for a terminal."""
+def as_text(delivery: dict[str, Any]) -> list[str]:
+    """Return the lines for what `serializers.everything` returns, without escaping control characters."""
     return [
-        *_facts(told),
-        *_section("Refreshes", (line for one in told["refreshes"] for line in _refresh(one))),
-        *_section("Verdicts", _verdicts(told["verdicts"])),
-        *_section("Request", _request(told["request"])),
+        *_facts(delivery),
+        *_section("Refreshes", (line for refresh in delivery["refreshes"] for line in _refresh(refresh))),
+        *_section("Matching", _verdicts(delivery["verdicts"])),
+        *_section("Request", _request(delivery["request"])),
     ]
 
 
-def _facts(told: dict[str, Any]) -> Iterator[str]:
-    request, duration = told["request"], told["duration_ms"]
-    came = " ".join(filter(None, [told["received_at"], request["client_address"], request["user_agent"]]))
-    answer = f"{told['status']} {told['answer']}" if told["status"] is not None else ""
+def _facts(delivery: dict[str, Any]) -> Iterator[str]:
+    request, duration = delivery["request"], delivery["duration_ms"]
+    sender = [delivery["received_at"], request["client_address"], request["user_agent"]]
+    response = f"{delivery['status']} {delivery['answer']}" if delivery["status"] is not None else ""
     facts = {
-        "delivery": told["id"],
-        "received": came,
-        "receiver": f"{place(told['project'], told['receiver'])} ({told['kind']})",
-        "origin": " by ".join(filter(None, [told["origin"], told["actor"]])),
-        "original": told["original"],
-        "push": f"{told['repository']}:{told['tag']}".strip(":"),
-        "media type": told["media_type"],
-        "pushed": " by ".join(filter(None, [told["pushed_at"], told["pusher"]])),
-        "push id": told["push_id"],
-        "answer": answer + (f" in {duration:.1f} ms" if answer and duration is not None else ""),
-        "outcome": ": ".join(filter(None, [told["outcome"], told["reason"]])),
-        "what to do": remedy(told["outcome"]).to_do,
-        "ended": told["ended_at"],
-        "sent again": ", ".join(told["redeliveries"]),
+        "delivery": delivery["id"],
+        "received": " ".join(filter(None, sender)),
+        "receiver": f"{receiver_name(delivery['project'], delivery['receiver'])} ({delivery['kind']})",
+        "origin": " by ".join(filter(None, [delivery["origin"], delivery["actor"]])),
+        "original": delivery["original"],
+        "push": f"{delivery['repository']}:{delivery['tag']}".strip(":"),
+        "media type": delivery["media_type"],
+        "pushed": " by ".join(filter(None, [delivery["pushed_at"], delivery["pusher"]])),
+        "push id": delivery["push_id"],
+        "response": response + (f" in {duration:.1f} ms" if response and duration is not None else ""),
+        "outcome": ": ".join(filter(None, [label(delivery["outcome"]), delivery["reason"]])),
+        "what to do": remedy(delivery["outcome"]).to_do,
+        "ended": delivery["ended_at"],
+        "redelivered": ", ".join(delivery["redeliveries"]),
     }
     return (f"{name:<12}{value}" for name, value in facts.items() if value)
 
 
-def _refresh(told: dict[str, Any]) -> Iterator[str]:
-    freight = told["freight_alias"] or told["freight"]
-    end = " ".join(filter(None, [told["outcome"] or told["state"], freight]))
-    yield ": ".join(filter(None, [f"{told['project']}/{told['warehouse']}  {end}", told["reason"]]))
-    for step, seconds in told["seconds"].items():
-        yield f"  {step:<12}{told[f'{step}_at']}  {seconds:+.3f} s"
-    if told["story"]:
-        yield "  story"
-    for entry in told["story"]:
-        yield f"    {entry['at']}  {entry['event']}  {entry['text']}".rstrip()
-    if told["attempts"] > 1:
-        yield f"  asked {told['attempts']} times"
+def _refresh(refresh: dict[str, Any]) -> Iterator[str]:
+    freight = refresh["freight_alias"] or refresh["freight"]
+    state = label(refresh["outcome"]) or refresh["state"]
+    result = " ".join(filter(None, [state, freight]))
+    yield ": ".join(
+        filter(None, [f"{refresh['project']}/{refresh['warehouse']}  {result}", refresh["reason"]])
+    )
+    for step, seconds in refresh["seconds"].items():
+        yield f"  {step:<12}{refresh[f'{step}_at']}  {seconds:+.3f} s"
+    if refresh["story"]:
+        yield "  history"
+    for entry in refresh["story"]:
+        yield f"    {entry['at']}  {label(entry['event'])}  {entry['text']}".rstrip()
+    if refresh["attempts"] > 1:
+        yield f"  {refresh['attempts']} attempts"
 
 
 def _verdicts(verdicts: list[dict[str, Any]]) -> list[str]:
-    heads = ("WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON")
+    headers = ("WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON")
     rows = [
         (
-            f"{one['project']}/{one['warehouse']}",
-            f"{one['position']} {one['kind']} {one['repo_url']}",
-            one["result"],
-            one["rule"],
-            one["reason"],
+            f"{verdict['project']}/{verdict['warehouse']}",
+            f"{verdict['position']} {verdict['kind']} {verdict['repo_url']}",
+            verdict["result"],
+            verdict["rule"],
+            verdict["reason"],
         )
-        for one in verdicts
+        for verdict in verdicts
     ]
-    return table(heads, rows) if rows else []
+    return table(headers, rows) if rows else []
 
 
 def _request(request: dict[str, Any]) -> Iterator[str]:
@@ -79,14 +85,14 @@ def _request(request: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: {value}"
     body = request["body"]
     if body is None:
-        yield f"(no text; in base64) {request['body_base64'][:LONGEST_BODY]}"
+        yield f"(binary content, base64) {request['body_base64'][:MAX_BODY_SHOWN]}"
     elif body:
         yield ""
-        yield from body[:LONGEST_BODY].splitlines()
-        if len(body) > LONGEST_BODY:
-            yield f"... and {len(body) - LONGEST_BODY} characters more; --json has all"
+        yield from body[:MAX_BODY_SHOWN].splitlines()
+        if len(body) > MAX_BODY_SHOWN:
+            yield f"... {len(body) - MAX_BODY_SHOWN} more characters; --json shows all"
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:
-    found = [f"  {line}" for line in lines]
-    return ["", title, *found] if found else []
+    indented = [f"  {line}" for line in lines]
+    return ["", title, *indented] if indented else []

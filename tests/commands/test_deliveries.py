@@ -1,4 +1,4 @@
-"""`manage.py deliveries`: list, show and follow."""
+"""`manage.py deliveries`: list, show and follow deliveries."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 class TestList:
-    def test_newest_first_each_push_once_with_a_count(self):
+    def test_it_shows_the_newest_first_and_each_push_once_with_a_count(self):
         project, push = some_name(), uuid.uuid4()
         rows = store(
             delivery(project, 1, outcome=Outcome.NO_MATCH, status=200, reason="because"),
             *(delivery(project, 2 + n, push_id=push, outcome=Outcome.FREIGHT_CREATED) for n in range(3)),
         )
-        heads, first, second = run("deliveries", "list", "--project", project).out.splitlines()
-        assert heads.split()[:2] == ["ID", "RECEIVED"]
+        headers, first, second = run("deliveries", "list", "--project", project).out.splitlines()
+        assert headers.split()[:2] == ["ID", "RECEIVED"]
         assert first.startswith(str(rows[3].pk))
         assert "example/app:1.0.0 x3" in first
-        assert second.endswith("200   no match  because")
+        assert second.endswith("200     No match         because")
 
-    def test_filters_and_cursors_as_json(self):
+    def test_json_takes_filters_and_cursors(self):
         project = some_name()
         rows = store(*(delivery(project, n, outcome=Outcome.FAILED) for n in range(3)))
         store(delivery(project, 9, outcome=Outcome.FREIGHT_CREATED))
         options = ["deliveries", "list", "--project", project, "--outcome", "bad", "--limit", "2", "--json"]
         first = run(*options).json
-        assert [one["id"] for one in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]
+        assert [row["id"] for row in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]
         second = run(*options, "--after", first["next"]).json
-        assert [one["id"] for one in second["deliveries"]] == [str(rows[0].pk)]
+        assert [row["id"] for row in second["deliveries"]] == [str(rows[0].pk)]
         assert second["next"] == ""
 
     @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ class TestList:
             (["--after", "x"], "this is no cursor of a list of deliveries"),
         ],
     )
-    def test_what_it_does_not_take_is_one_line_and_3(self, arguments, sentence):
+    def test_an_invalid_option_is_an_error_of_one_line(self, arguments, sentence):
         done = run("deliveries", "list", *arguments)
         assert (done.code, done.out) == (3, "")
         assert done.err.startswith(sentence)
@@ -59,27 +59,31 @@ class TestList:
 
 
 class TestShow:
-    def test_everything_is_told(self, product, world):
+    def test_it_shows_every_field(self, product, world):
         place = routed(product, world, image("example/shown"))
         body = push_body("example/shown", "1.2.3")
         answer = product.post(place.path(), body)
         pk = answer.headers["X-Kargoweb-Delivery"]
         ended(pk)
-        told = run("deliveries", "show", pk, "--json").json
-        assert (told["id"], told["status"], told["answer"]) == (pk, 200, '{"msg":"refreshed 1 warehouse(s)"}')
-        assert told["request"]["body"] == body.decode()
-        assert [one["rule"] for one in told["verdicts"]] == ["semver.any"]
-        (refresh,) = told["refreshes"]
+        shown = run("deliveries", "show", pk, "--json").json
+        assert (shown["id"], shown["status"], shown["answer"]) == (
+            pk,
+            200,
+            '{"msg":"refreshed 1 warehouse(s)"}',
+        )
+        assert shown["request"]["body"] == body.decode()
+        assert [verdict["rule"] for verdict in shown["verdicts"]] == ["semver.any"]
+        (refresh,) = shown["refreshes"]
         assert (refresh["warehouse"], refresh["token"]) == ("warehouse-0", place.token())
         assert refresh["seconds"]["requested"] >= 0
 
         lines = run("deliveries", "show", pk).out.splitlines()
         assert f"receiver    {place.name}/hook (dockerhub)" in lines
         assert "push        example/shown:1.2.3" in lines
-        assert {"Refreshes", "Verdicts", "Request"} <= set(lines)
+        assert {"Refreshes", "Matching", "Request"} <= set(lines)
         assert any(line.strip().startswith("requested") for line in lines)
 
-    def test_what_strangers_wrote_does_nothing_to_a_terminal(self, product, world):
+    def test_untrusted_text_cannot_control_the_terminal(self, product, world):
         place = routed(product, world)
         answer = product.post(place.path(), push_body("example/\x1b[31m", "1\x1b[2J\r\x9b"))
         pk = answer.headers["X-Kargoweb-Delivery"]
@@ -94,49 +98,49 @@ class TestShow:
             assert set("\x1b\r\x9b").isdisjoint(out)
             assert "2J" in out
 
-    def test_a_body_that_is_no_text_is_told_in_base64(self):
+    def test_a_binary_body_is_shown_in_base64(self):
         (row,) = store(delivery(some_name(), body=b"\xff\x00"))
         assert run("deliveries", "show", str(row.pk), "--json").json["request"]["body_base64"] == "/wA="
-        assert "(no text; in base64) /wA=" in run("deliveries", "show", str(row.pk)).out
+        assert "(binary content, base64) /wA=" in run("deliveries", "show", str(row.pk)).out
 
 
 class TestIds:
-    def test_the_first_digits_are_enough_if_no_other_begins_so(self):
+    def test_a_unique_prefix_is_enough(self):
         (row,) = store(delivery(some_name(), 2 * 10**8))
         assert run("deliveries", "show", row.pk.hex[:8], "--json").json["id"] == str(row.pk)
 
-    def test_several_are_named(self):
+    def test_an_ambiguous_prefix_lists_its_deliveries(self):
         rows = store(*(delivery(some_name(), 3 * 10**8 + n / 1000) for n in range(7)))
         done = run("deliveries", "show", rows[0].pk.hex[:8])
         assert done.code == 3
-        assert done.err.startswith(f"several deliveries begin with {rows[0].pk.hex[:8]}: ")
+        assert done.err.startswith(f"Several deliveries begin with {rows[0].pk.hex[:8]}: ")
         assert done.err.endswith(" and others\n")
 
     @pytest.mark.parametrize("prefix", ["0" * 8, "abc", "not an id", "\x1b[2J", "x" * 5000])
-    def test_an_unknown_one_is_one_line_and_3(self, prefix):
+    def test_an_unknown_id_is_an_error_of_one_line(self, prefix):
         done = run("deliveries", "show", prefix)
         assert done.code == 3
-        assert done.err.startswith("there is no delivery ")
+        assert done.err.startswith("No delivery ")
         assert done.err.count("\n") == 1
         assert "\x1b" not in done.err
 
 
 class TestFollow:
-    def test_what_ends_otherwise_is_1(self):
+    def test_a_delivery_that_ends_without_freight_exits_with_1(self):
         (row,) = store(delivery(some_name(), outcome=Outcome.NO_MATCH, reason="nobody subscribes"))
         done = run("deliveries", "follow", str(row.pk))
         assert done.code == 1
-        assert done.out.splitlines()[-1] == "no match: nobody subscribes"
+        assert done.out.splitlines()[-1] == "No match: nobody subscribes"
 
     @pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED])
-    def test_what_does_not_end_in_time_is_2(self, outcome):
+    def test_a_delivery_that_does_not_end_in_time_exits_with_2(self, outcome):
         (row,) = store(
             delivery(some_name(), outcome=outcome, claimed_until=timezone.now() + timedelta(days=1))
         )
         Refresh.objects.create(delivery=row, project="p", warehouse="w")
         done = run("deliveries", "follow", str(row.pk), "--timeout", "0.1")
         assert done.code == 2
-        assert "it has not ended within 0.1 s" in done.err
+        assert "The delivery has not ended within 0.1 s." in done.err
 
 
 def test_a_script_gets_json_and_the_exit_code():
@@ -146,8 +150,8 @@ def test_a_script_gets_json_and_the_exit_code():
     assert json.loads(done.out.splitlines()[-1])["outcome"] == "no_match"
 
 
-def test_a_log_that_cannot_be_read_is_one_line_and_3(tmp_path):
+def test_an_unreadable_log_is_an_error_of_one_line(tmp_path):
     done = run_alone("manage.py", "deliveries", "list", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
     assert done.code == 3
-    assert done.err.startswith("CommandError: The delivery log cannot be used: ")
+    assert done.err.startswith("CommandError: Can't use the delivery log: ")
     assert done.err.count("\n") == 1

@@ -1,11 +1,11 @@
-"""`manage.py explain`: what a push would do, without a browser and without a serving process."""
+"""`manage.py explain`: what a push would refresh, without a browser or a serving process."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.commands.running import run, run_alone
-from tests.product import free_port
+from tests.ports import free_port
 from tests.worlds import image
 
 
@@ -21,17 +21,17 @@ def place(world):
     return place
 
 
-def test_it_tells_verdict_rule_and_reason_and_refreshes_nothing(place):
+def test_it_shows_verdict_rule_and_reason_and_refreshes_nothing(place):
     done = run("explain", place.name, f"{place.repository}:1.2.3")
-    heads, row, result = done.out.splitlines()
-    assert heads.split() == ["WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON"]
+    headers, row, result = done.out.splitlines()
+    assert headers.split() == ["WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON"]
     assert row.split()[:6] == ["main", "0", "image", place.repository, "match", "semver.satisfied"]
-    assert result == "refreshes 1 Warehouse(s)"
+    assert result == "Refreshes 1 Warehouse"
     assert done.code == 0
     assert place.token("main") == ""
 
 
-def test_all_tells_of_the_subscriptions_of_other_repositories_too(place):
+def test_all_includes_subscriptions_to_other_repositories(place):
     done = run("explain", place.name, f"{place.repository}:1.2.3", "--all")
     assert done.out.splitlines()[2].split()[:6] == [
         "main",
@@ -43,40 +43,39 @@ def test_all_tells_of_the_subscriptions_of_other_repositories_too(place):
     ]
 
 
-def test_where_nothing_matches_it_says_why_and_ends_with_1(place):
+def test_without_a_match_it_says_why_and_exits_with_1(place):
     done = run("explain", place.name, f"{place.repository}:9.0.0")
     assert done.code == 1
-    assert done.out.splitlines()[-1].startswith('refreshes nothing: tag "9.0.0"')
+    assert done.out.splitlines()[-1].startswith('Refreshes nothing: tag "9.0.0"')
 
 
-@pytest.mark.parametrize("word", ["-", "cluster"])
-def test_the_scope_of_a_cluster_receiver_is_every_project(place, word):
-    done = run("explain", word, f"{place.repository}:1.2.3", "--json")
+def test_the_scope_of_a_cluster_receiver_is_every_project(place):
+    done = run("explain", "cluster", f"{place.repository}:1.2.3", "--json")
     assert done.json["to_refresh"] == [{"project": place.name, "warehouse": "main"}]
-    assert done.json["project"] == ""
+    assert done.json["project"] == "cluster"
 
 
-def test_json_has_all_that_the_table_has(place):
-    told = run("explain", place.name, f"{place.repository}:1.2.3", "--all", "--limit", "1", "--json").json
-    assert (told["repository"], told["tag"], told["left_out"]) == (place.repository, "1.2.3", 1)
-    assert [(one["warehouse"], one["result"], one["rule"]) for one in told["verdicts"]] == [
+def test_json_has_everything_the_table_has(place):
+    shown = run("explain", place.name, f"{place.repository}:1.2.3", "--all", "--limit", "1", "--json").json
+    assert (shown["repository"], shown["tag"], shown["left_out"]) == (place.repository, "1.2.3", 1)
+    assert [(verdict["warehouse"], verdict["result"], verdict["rule"]) for verdict in shown["verdicts"]] == [
         ("main", "match", "semver.satisfied")
     ]
 
 
-def test_without_a_tag_every_subscriber_is_refreshed_also_with_a_port(place):
-    told = run("explain", place.name, place.repository, "--json").json
-    assert [one["rule"] for one in told["verdicts"]] == ["no tag"]
-    told = run("explain", place.name, "localhost:5000/x", "--json").json
-    assert (told["repository"], told["tag"]) == ("localhost:5000/x", "")
+def test_without_a_tag_every_subscriber_is_refreshed_even_with_a_port(place):
+    shown = run("explain", place.name, place.repository, "--json").json
+    assert [verdict["rule"] for verdict in shown["verdicts"]] == ["no_tag"]
+    shown = run("explain", place.name, "localhost:5000/x", "--json").json
+    assert (shown["repository"], shown["tag"]) == ("localhost:5000/x", "")
 
 
-def test_what_is_left_out_is_counted(place):
+def test_verdicts_beyond_the_limit_are_counted(place):
     out = run("explain", place.name, f"{place.repository}:1.2.3", "--all", "--limit", "1").out
-    assert "... and 1 more; --limit takes more" in out
+    assert "... and 1 more; raise --limit to see them" in out
 
 
-def test_names_that_would_move_the_cursor_are_escaped(world):
+def test_control_characters_in_names_are_escaped(world):
     place = world.bare_project()
     place.warehouse("main", image("\x1b[2J\x9b1mexample/\u202eother\n"))
     done = run("explain", place.name, "example/app\x1b]0;x\x07:1.0.0", "--all")
@@ -87,22 +86,34 @@ def test_names_that_would_move_the_cursor_are_escaped(world):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["no-such-project", "x/y"], "there is no project no-such-project"),
-        (["-", "x/y", "--limit", "0"], "--limit takes a number from 1"),
+        (["no-such-project", "x/y"], 'Project "no-such-project" doesn'),
+        (["cluster", "x/y", "--limit", "0"], "--limit takes a number from 1"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_3(arguments, sentence):
+def test_an_invalid_argument_is_an_error_of_one_line(arguments, sentence):
     done = run("explain", *arguments)
     assert (done.code, done.out) == (3, "")
     assert done.err.startswith(sentence)
     assert done.err.count("\n") == 1
 
 
-def test_a_cluster_that_does_not_answer_is_2(demo_cluster, tmp_path):
+def test_an_unreachable_cluster_exits_with_2_after_the_timeout(demo_cluster, tmp_path):
     kubeconfig = tmp_path / "kubeconfig"
     written = demo_cluster.kubeconfig.read_text()
     kubeconfig.write_text(written.replace(demo_cluster.url, f"http://127.0.0.1:{free_port()}"))
-    done = run_alone("manage.py", "explain", "-", "x/y", "--timeout", "0.5", KUBECONFIG=str(kubeconfig))
+    done = run_alone("manage.py", "explain", "cluster", "x/y", "--timeout", "0.5", KUBECONFIG=str(kubeconfig))
     assert done.code == 2
-    assert "the cluster was not read within 0.5 s" in done.err
+    assert "The cluster was not read within 0.5 s" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("content", [None, "not: a kubeconfig"], ids=["missing", "invalid"])
+def test_without_a_usable_kubeconfig_it_fails_at_once(tmp_path, content):
+    kubeconfig = tmp_path / "kubeconfig"
+    if content is not None:
+        kubeconfig.write_text(content)
+    # It would time out, and exit with 2, if it retried.
+    done = run_alone("manage.py", "explain", "cluster", "x/y", KUBECONFIG=str(kubeconfig))
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("CommandError: Can't connect to the cluster: the kubeconfig ")
+    assert done.err.count("\n") == 1

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("database")
 
 STORE = """
 import django; django.setup()
-from tests.following.conftest import LITTLE_PATIENCE
+from tests.refreshes.conftest import LITTLE_PATIENCE
 from tests.product import Product
-from tests.reading.rows import delivery, store
+from tests.deliveries.rows import delivery, store
 print(store(delivery("demo", body=b"{}", outcome="failed"))[0].pk)
 """
 
@@ -42,7 +42,7 @@ def failed(project, seconds=0.0, **fields):
 
 
 class TestOne:
-    def test_a_serving_process_takes_it_up(self, product, world):
+    def test_a_serving_process_starts_it(self, product, world):
         place = routed(product, world, image("example/once-more"))
         answer = product.post(place.path(), push_body("example/once-more", "1.0.0"))
         original = ended(answer.headers["X-Kargoweb-Delivery"])
@@ -55,33 +55,33 @@ class TestOne:
         assert again.actor.endswith("command line") or again.actor.endswith("(command line)")
         assert place.token() == again.refreshes.get().token != original.refreshes.get().token
 
-    def test_a_dry_run_sends_nothing(self):
+    def test_a_dry_run_redelivers_nothing(self):
         (row,) = store(failed(some_name()))
         done = run("redeliver", str(row.pk), "--dry-run")
         assert done.code == 0
-        assert "1 can be sent again, 0 cannot be" in done.out
+        assert "1 can be redelivered, 0 cannot be" in done.out
         assert not row.redeliveries.exists()
 
-    def test_what_cannot_be_sent_again_is_one_line_and_3(self):
+    def test_a_delivery_without_a_body_is_an_error_of_one_line(self):
         (row,) = store(failed(some_name(), body=b""))
         done = run("redeliver", str(row.pk))
         assert (done.code, done.out) == (3, "")
-        assert done.err.startswith(f"delivery {row.pk} cannot be sent again: nothing was kept of its body")
+        assert done.err.startswith(f"Can't redeliver {row.pk}: ")
 
-    def test_where_nobody_serves_it_says_so_and_keeps_it(self, tmp_path):
+    def test_without_a_serving_process_it_warns_and_stays_pending(self, tmp_path):
         own = {"DATABASE_URL": f"sqlite:///{tmp_path}/own.sqlite3"}
         assert run_alone("manage.py", "migrate", "-v0", **own).code == 0
         pk = run_alone("-c", STORE, **own).out.strip()
         done = run_alone("manage.py", "redeliver", pk, "--json", **own)
         assert done.code == 2
-        assert "No serving process has taken it up within 10 s" in done.err
+        assert "No serving process started the redelivery within 10 s" in done.err
         kept = run_alone("manage.py", "deliveries", "list", "--origin", "redelivery", "--json", **own)
         (row,) = kept.json["deliveries"]
         assert (row["original"], row["outcome"]) == (pk, "pending")
         assert row["id"] == json.loads(done.out)["deliveries"][0]["delivery"]
 
 
-def test_what_came_too_early_becomes_freight_when_it_is_sent_again(kargo, kargo_cluster, tmp_path):
+def test_a_push_before_its_tag_was_visible_becomes_freight_when_redelivered(kargo, kargo_cluster, tmp_path):
     # A database of its own: the other servers of the session are in front of other clusters.
     own = {"DATABASE_URL": f"sqlite:///{tmp_path}/own.sqlite3"}
     with (
@@ -114,33 +114,33 @@ def test_what_came_too_early_becomes_freight_when_it_is_sent_again(kargo, kargo_
 
 
 class TestAllThatFailed:
-    def test_they_are_sent_paced_once_each_and_followed(self, product, world):
+    def test_each_is_redelivered_once_at_the_rate_and_followed(self, product, world):
         place = routed(product, world)
         for tag in ("1.0.0", "1.0.1"):
             ended(product.post(place.path(), push_body("example/failed", tag)).headers["X-Kargoweb-Delivery"])
         of_project(place).filter(tag__in=["1.0.0", "1.0.1"]).update(outcome=Outcome.NOT_HANDLED)
         options = ["redeliver", "--failed-since", "1h", "--project", place.name]
-        assert "2 can be sent again" in run(*options, "--dry-run").out
+        assert "2 can be redelivered" in run(*options, "--dry-run").out
 
         done = run(*options, "--rate", "20", "--yes", "--follow")
         # Nobody subscribes to the repository, so they end, and not well.
         assert done.code == 1
-        assert "2 sent again, 0 cannot be" in done.out
-        assert done.out.count("no match: no Warehouse in scope subscribes") == 2
+        assert "2 redelivered, 0 cannot be" in done.out
+        assert done.out.count("No match: ") == 2
         again = of_project(place).filter(origin=Origin.REDELIVERY)
         assert sorted(again.values_list("tag", flat=True)) == ["1.0.0", "1.0.1"]
-        assert "0 sent again" not in run(*options, "--yes").out
+        assert "0 redelivered" not in run(*options, "--yes").out
         assert again.count() == 2
 
-    def test_without_yes_a_script_is_told_how_many_and_nothing_is_sent(self):
+    def test_without_yes_a_script_gets_the_number_and_nothing_is_redelivered(self):
         project = some_name()
         store(failed(project), failed(project, 1), failed(project, 2, outcome=Outcome.INVALID_BODY))
         done = run_alone("manage.py", "redeliver", "--failed-since", "2026-01-01", "--project", project)
         assert done.code == 3
-        assert "2 deliveries would be sent again; --yes does so" in done.err
+        assert "2 deliveries would be redelivered. Confirm with --yes" in done.err
         assert not Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).exists()
 
-    def test_what_cannot_be_is_listed_with_its_reason(self):
+    def test_refused_deliveries_are_listed_with_the_problem(self):
         project = some_name()
         store(failed(project), failed(project, 1, body=b""))
         done = run("redeliver", "--failed-since", "2026-01-01", "--project", project, "--dry-run", "--json")
@@ -151,13 +151,13 @@ class TestAllThatFailed:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
-            ([], "either an ID or --failed-since is asked for"),
-            (["0" * 8, "--failed-since", "1h"], "either an ID or --failed-since is asked for"),
+            ([], "Give either an ID or --failed-since"),
+            (["0" * 8, "--failed-since", "1h"], "Give either an ID or --failed-since"),
             (["--failed-since", "soon"], "--failed-since takes a time such as"),
             (["--failed-since", "1h", "--rate", "0"], "the rate is a number from 0.1 to 100 a second"),
         ],
     )
-    def test_what_it_does_not_take_is_one_line_and_3(self, arguments, sentence):
+    def test_an_invalid_option_is_an_error_of_one_line(self, arguments, sentence):
         done = run("redeliver", *arguments)
         assert (done.code, done.out) == (3, "")
         assert done.err.startswith(sentence)

@@ -41,12 +41,12 @@ def test_a_role_in_one_project_leaves_the_others_alone(make_user):
 
 @pytest.mark.parametrize("project", ["a:b", "x" * 200])
 def test_what_cannot_be_a_project_is_refused(make_user, project):
-    with pytest.raises(CommandError, match="no name of a project"):
+    with pytest.raises(CommandError, match="isn't a valid project name"):
         run("grant", make_user(), "viewer", "--project", project)
 
 
 def test_a_user_that_is_not_there_is_said_not_to_be(database):
-    with pytest.raises(CommandError, match="there is no user 'nobody-at-all'"):
+    with pytest.raises(CommandError, match="No user 'nobody-at-all'"):
         run("grant", "nobody-at-all", "viewer")
 
 

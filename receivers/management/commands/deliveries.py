@@ -1,4 +1,4 @@
-"""`manage.py deliveries list|show|follow`: the delivery log without a browser."""
+"""`manage.py deliveries list|show|follow`: read the delivery log on the command line."""
 
 from __future__ import annotations
 
@@ -7,32 +7,42 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from receivers.deliveries import serializers
+from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
-from receivers.deliveries.pagination import InvalidCursor, DeliveryPage
-from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
+from receivers.deliveries.outcomes import label
+from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
+from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.deliveries.visibility import refreshes_of
-from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
-from receivers.management.delivery_progress import Line, follow
+from receivers.management.console import (
+    ConsoleCommand,
+    ExitCode,
+    fail,
+    find_delivery,
+    receiver_name,
+    table,
+    utc_time,
+)
+from receivers.management.delivery_progress import ProgressEvent, follow
 from receivers.management.delivery_text import as_text
 from receivers.models import Delivery
 
-LIMIT: Final = 20  # rows: a terminal's height
-MOST_PAGES: Final = 200  # that are looked through for one list, a million deliveries; some seconds
-FOLLOW_SECONDS: Final = 900.0  # as long as most discoveries take that take long
-REDELIVERIES_TOLD: Final = 50
+DEFAULT_LIMIT: Final = 20  # rows; they fit a terminal
+MAX_PAGES_SCANNED: Final = 200  # for one list: a million deliveries, which takes some seconds
+FOLLOW_SECONDS: Final = 900.0  # the default of KARGOWEB_DISCOVERED_WITHIN: even slow discoveries end by then
+MAX_REDELIVERIES_SHOWN: Final = 50
 
 FILTERS: Final = {
-    "project": "a project; - or cluster for cluster receivers",
-    "receiver": "the name of a receiver",
+    "project": "a project, or cluster for cluster receivers",
+    "receiver": "name of a receiver",
     "origin": "push, test or redelivery",
-    "outcome": "outcomes or good, plain, bad, open, separated by commas",
-    "status": "response code: 404, or 4xx",
-    "repository": "as Docker Hub sends it: example/repo",
-    "tag": "a tag",
-    "warehouse": "a Warehouse that was asked to refresh: name or project/name",
-    "since": "a time in UTC, or how long ago: 30m, 2h, 7d",
-    "until": "likewise",
-    "text": "occurs in repository, tag, project, receiver, pusher, reason, address or actor",
+    "outcome": "outcome codes, or good, plain, bad or open; separated by commas",
+    "status": "HTTP status: 404, or 4xx",
+    "repository": "repository as Docker Hub sends it: example/repo",
+    "tag": "tag",
+    "warehouse": "Warehouse that was refreshed: name or project/name",
+    "since": "received at or after: a time in UTC, or an age such as 30m, 2h or 7d",
+    "until": "received at or before: as for --since",
+    "text": "text in repository, tag, project, receiver, pusher, reason, address or actor",
 }
 
 
@@ -40,102 +50,112 @@ class Command(ConsoleCommand):
     """List, show and follow deliveries."""
 
     help = (
-        "List deliveries, show all about one, or follow one until it ends. `follow` ends with exit code 0 for Freight "
-        "and what is already current, 1 for any other end, 2 when the time is over, 3 for an error."
+        "List deliveries, show the details of one, or follow one until it ends. Exit codes of `follow`: 0 if Freight "
+        "was created or is already current, 1 for any other outcome, 2 after the timeout, 3 for an error."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        lister = actions.add_parser("list", help="list deliveries, newest first")
+        list_parser = actions.add_parser("list", help="list deliveries, newest first")
         for name, text in FILTERS.items():
-            lister.add_argument(f"--{name}", default="", help=text)
-        lister.add_argument(
-            "--every", action="store_true", help="every delivery, not only each push's newest"
+            list_parser.add_argument(f"--{name}", default="", help=text)
+        list_parser.add_argument(
+            "--every",
+            action="store_true",
+            help="show duplicates: every delivery, not only the newest of each push",
         )
-        lister.add_argument("--limit", type=int, default=LIMIT, help=f"most rows ({LIMIT})")
-        lister.add_argument("--after", default="", metavar="CURSOR", help="go on where a list ended")
-        shower = actions.add_parser("show", help="show everything about one delivery")
-        follower = actions.add_parser("follow", help="print what happens to one delivery, until it ends")
-        follower.add_argument(
-            "--timeout", type=float, default=FOLLOW_SECONDS, help=f"seconds ({FOLLOW_SECONDS:g})"
+        list_parser.add_argument(
+            "--limit",
+            type=int,
+            default=DEFAULT_LIMIT,
+            help=f"maximum number of rows (default {DEFAULT_LIMIT})",
         )
-        for one in (shower, follower):
-            one.add_argument("id", metavar="ID", help="an id, or its first 8 or more hexadecimal digits")
-        for one in (lister, shower, follower):
-            one.add_argument("--json", action="store_true", help="print JSON")
+        list_parser.add_argument("--after", default="", metavar="CURSOR", help="continue a previous list")
+        show_parser = actions.add_parser("show", help="show the details of one delivery")
+        follow_parser = actions.add_parser("follow", help="print the events of one delivery until it ends")
+        follow_parser.add_argument(
+            "--timeout", type=float, default=FOLLOW_SECONDS, help=f"seconds (default {FOLLOW_SECONDS:g})"
+        )
+        for subparser in (show_parser, follow_parser):
+            subparser.add_argument("id", metavar="ID", help="id, or at least its first 8 hexadecimal digits")
+        for subparser in (list_parser, show_parser, follow_parser):
+            subparser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         {"list": self._list, "show": self._show, "follow": self._follow}[options["action"]](options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        if not 1 <= options["limit"] <= LONGEST_PAGE:
-            fail(f"--limit takes a number from 1 to {LONGEST_PAGE}; --after goes on")
+        if not 1 <= options["limit"] <= MAX_PAGE_SIZE:
+            fail(f"--limit takes a number from 1 to {MAX_PAGE_SIZE}; use --after for more")
         try:
-            wanted = DeliveryFilter.parse({name: options[name] for name in FILTERS})
-            page = _listed(wanted, options["after"], options["limit"], each_push_once=not options["every"])
+            delivery_filter = DeliveryFilter.parse({name: options[name] for name in FILTERS})
+            page = _page(
+                delivery_filter, options["after"], options["limit"], each_push_once=not options["every"]
+            )
         except (InvalidFilter, InvalidCursor) as error:
             fail(f"--{error}" if isinstance(error, InvalidFilter) else str(error))
         if options["json"]:
-            rows = [serializers.summary(row) for row in page.rows]
-            looked_to = serializers.moment(page.looked_to)
+            rows = [serializers.delivery_summary(row) for row in page.rows]
+            looked_to = serializers.isoformat(page.looked_to)
             self.print_json({"deliveries": rows, "next": page.next, "looked_to": looked_to})
             return
-        self.print(*table(HEADS, [_row(row) for row in page.rows]))
+        self.print(*table(HEADERS, [_row(row) for row in page.rows]))
         if page.looked_to:
-            self.print(f"looked back to {clock(page.looked_to)}; --after {page.next} looks further")
+            self.print(f"Searched back to {utc_time(page.looked_to)}. Search further: --after {page.next}")
         elif page.next:
-            self.print(f"there are more: --after {page.next}")
+            self.print(f"Next page: --after {page.next}")
 
     def _show(self, options: dict[str, Any]) -> None:
         delivery = find_delivery(options["id"])
         refreshes = refreshes_of(delivery)
-        again = list(delivery_log().narrow().filter(original=delivery).order_by("-id")[:REDELIVERIES_TOLD])
-        everything = serializers.everything(delivery, refreshes, again)
+        redeliveries = list(
+            delivery_log().narrow().filter(original=delivery).order_by(*NEWEST_FIRST)[:MAX_REDELIVERIES_SHOWN]
+        )
+        everything = serializers.delivery_details(delivery, refreshes, redeliveries)
         if options["json"]:
             self.print_json(everything)
         else:
             self.print(*as_text(everything))
 
     def _follow(self, options: dict[str, Any]) -> None:
-        found = find_delivery(options["id"])
+        pk = find_delivery(options["id"]).pk
         delivery, code = follow(
-            found.pk, options["timeout"], self.tell_json if options["json"] else self.tell
+            pk, options["timeout"], self._print_event_json if options["json"] else self._print_event
         )
         if options["json"]:
             self.print_json(
-                {**serializers.summary(delivery), "timed_out": code == Exit.TIMED_OUT}, indent=None
+                {**serializers.delivery_summary(delivery), "timed_out": code == ExitCode.TIMEOUT}, indent=None
             )
-        elif code == Exit.TIMED_OUT:
-            self.stderr.write(f"it has not ended within {options['timeout']:g} s")
+        elif code == ExitCode.TIMEOUT:
+            self.stderr.write(f"The delivery has not ended within {options['timeout']:g} s.")
         else:
-            self.print(f"{delivery.outcome}: {delivery.reason}".rstrip(": "))
+            self.print(f"{label(delivery.outcome)}: {delivery.reason}".rstrip(": "))
         sys.exit(code)
 
-    def tell(self, line: Line) -> None:
-        """Print a line of a story."""
-        words = (clock(line.at), line.warehouse, line.event, line.text)
-        self.print("  ".join(word for word in words if word))
+    def _print_event(self, event: ProgressEvent) -> None:
+        columns = (utc_time(event.at), event.warehouse, event.event, event.text)
+        self.print("  ".join(column for column in columns if column))
 
-    def tell_json(self, line: Line) -> None:
-        """Print a line of a story as JSON, on one line."""
+    def _print_event_json(self, event: ProgressEvent) -> None:
+        """Print an event as JSON on one line."""
         value = {
-            "at": serializers.moment(line.at),
-            "warehouse": line.warehouse,
-            "event": line.event,
-            "text": line.text,
+            "at": serializers.isoformat(event.at),
+            "warehouse": event.warehouse,
+            "event": event.event,
+            "text": event.text,
         }
         self.print_json(value, indent=None)
 
 
-HEADS: Final = ("ID", "RECEIVED", "RECEIVER", "PUSH", "ORIGIN", "CODE", "OUTCOME", "REASON")
+HEADERS: Final = ("ID", "RECEIVED", "RECEIVER", "PUSH", "ORIGIN", "STATUS", "OUTCOME", "REASON")
 
 
-def _listed(wanted: DeliveryFilter, after: str, limit: int, *, each_push_once: bool) -> DeliveryPage:
-    """Return one page that is as long as asked for, if there is that much to be found by looking further."""
+def _page(delivery_filter: DeliveryFilter, after: str, limit: int, *, each_push_once: bool) -> DeliveryPage:
+    """Return up to `limit` rows, which may take several bounded scans of the log."""
     rows: list[Delivery] = []
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES_SCANNED):
         size = limit - len(rows)
-        page = delivery_log().page(wanted, after=after, size=size, each_push_once=each_push_once)
+        page = delivery_log().page(delivery_filter, after=after, size=size, each_push_once=each_push_once)
         rows += page.rows
         after = page.next
         if len(rows) == limit or not after:
@@ -146,6 +166,13 @@ def _listed(wanted: DeliveryFilter, after: str, limit: int, *, each_push_once: b
 def _row(row: Delivery) -> tuple[str, ...]:
     repeats = f" x{row.repeats}" if row.repeats > 1 else ""
     push = f"{row.repository}:{row.tag}".strip(":") + repeats
-    code = str(row.status) if row.status is not None else "-"
-    where = place(row.project, row.receiver)
-    return str(row.pk), clock(row.received_at), where, push or "-", row.origin, code, row.outcome, row.reason
+    return (
+        str(row.pk),
+        utc_time(row.received_at),
+        receiver_name(row.project, row.receiver),
+        push or "-",
+        row.origin,
+        str(row.status) if row.status is not None else "-",
+        label(row.outcome),
+        row.reason,
+    )

@@ -1,115 +1,106 @@
-"""`manage.py explain demo example/repo:1.2.3`: what every Warehouse would say about a push, and why."""
+"""`manage.py explain demo example/repo:1.2.3`: show which Warehouses a push would refresh, and why."""
 
 from __future__ import annotations
 
-import logging
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
-from django.conf import settings
-
-from receivers.cluster.cache import ClusterCache
-from receivers.cluster.client import connect
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
+from receivers.kargo.quoting import quoted
 from receivers.kargo.scopes import parse_scope, scope_name
-from receivers.management.console import ConsoleCommand, Exit, fail, table
+from receivers.management.cluster_reader import cluster_contents
+from receivers.management.console import ConsoleCommand, ExitCode, fail, table
 from receivers.webhook.explain import VERDICTS_SHOWN, MatchReport, explain
 
-PATIENCE: Final = 30.0  # seconds until the cluster must have been read; 10,000 Warehouses take a few
-HIGHEST_LIMIT: Final = 100_000  # verdicts
+CLUSTER_SECONDS: Final = 30.0  # default timeout; 10,000 Warehouses take a few seconds
+MAX_LIMIT: Final = 100_000  # verdicts
 
 
 class Command(ConsoleCommand):
-    """Read the cluster, judge the push, print what came of it. Refreshes nothing and stores nothing."""
+    """Read the cluster, match the push and print the verdicts. Refreshes and stores nothing."""
 
     help = (
-        "Say what a push of REPOSITORY:TAG to a receiver of PROJECT would refresh, and why. Refreshes nothing. "
-        "Exit code 0: it would refresh a Warehouse, 1: none, 2: the cluster did not answer in time, 3: an error."
+        "Show which Warehouses a push of REPOSITORY:TAG to a receiver of PROJECT would refresh, and why. Refreshes "
+        "nothing. Exit codes: 0 if a Warehouse would be refreshed, 1 if none would, 2 if the cluster was not read in "
+        "time, 3 for an error."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "project", metavar="PROJECT", help="a project, or cluster for a cluster receiver"
+            "project", metavar="PROJECT", help="name of a project, or cluster for a cluster receiver"
         )
         parser.add_argument("push", metavar="REPOSITORY[:TAG]", help="for example example/repo:1.2.3")
-        parser.add_argument("--media-type", default="", help="what was pushed; unknown if not given")
-        parser.add_argument("--all", action="store_true", help="subscriptions of other repositories, too")
+        parser.add_argument("--media-type", default="", help="media type of the artifact (default: unknown)")
+        parser.add_argument("--all", action="store_true", help="include subscriptions to other repositories")
         parser.add_argument(
-            "--limit", type=int, default=VERDICTS_SHOWN, help=f"most verdicts to tell ({VERDICTS_SHOWN})"
+            "--limit",
+            type=int,
+            default=VERDICTS_SHOWN,
+            help=f"maximum number of verdicts (default {VERDICTS_SHOWN})",
         )
         parser.add_argument(
-            "--timeout", type=float, default=PATIENCE, help=f"seconds for the cluster ({PATIENCE:g})"
+            "--timeout",
+            type=float,
+            default=CLUSTER_SECONDS,
+            help=f"seconds to read the cluster (default {CLUSTER_SECONDS:g})",
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not 1 <= options["limit"] <= HIGHEST_LIMIT:
-            fail(f"--limit takes a number from 1 to {HIGHEST_LIMIT}")
+        if not 1 <= options["limit"] <= MAX_LIMIT:
+            fail(f"--limit takes a number from 1 to {MAX_LIMIT}")
         project = parse_scope(options["project"])
         push = _push(options["push"], options["media_type"])
-        with _running_cache(options["timeout"]) as cache:
-            if project and project not in {one.name for one in cache.projects()}:
-                fail(f"there is no project {project} in the cluster")
-            told = explain(cache, push, project, everything=options["all"], most=options["limit"])
+        with cluster_contents(options["timeout"]) as cache:
+            if project and project not in {existing.name for existing in cache.projects()}:
+                fail(f"Project {quoted(project)} doesn't exist in this cluster.")
+            report = explain(cache, push, project, everything=options["all"], most=options["limit"])
         if options["json"]:
-            self.print_json(_as_json(push, project, told))
+            self.print_json(_as_json(push, project, report))
         else:
-            self.print(*_as_text(told, with_project=not project))
-        sys.exit(Exit.GOOD if told.to_refresh else Exit.OTHERWISE)
+            self.print(*_as_text(report, with_project=not project))
+        sys.exit(ExitCode.SUCCESS if report.to_refresh else ExitCode.NEGATIVE)
 
 
 def _push(text: str, media_type: str) -> Push:
     repository, colon, tag = text.rpartition(":")
-    if not colon or "/" in tag:  # a registry's port, and no tag
+    if not colon or "/" in tag:  # the colon precedes a registry's port, not a tag
         repository, tag = text, ""
     return Push(repository, tag, media_type)
 
 
-@contextmanager
-def _running_cache(seconds: float) -> Iterator[ClusterCache]:
-    """Give the cluster, read completely. Fails if that takes longer than `seconds`."""
-    configuration = settings.KARGOWEB
-    cache = ClusterCache(lambda: connect(context=configuration.kube_context), configuration.namespaces)
-    # What goes wrong is told in one line, if it matters at all; the cache's own log is for those who run it for long.
-    logging.disable(logging.WARNING)
-    cache.start()
-    try:
-        if not cache.wait_ready(seconds):
-            errors = [one.error for one in cache.freshness() if one.error]
-            fail(
-                f"the cluster was not read within {seconds:g} s: {(errors or ['no answer'])[0]}",
-                Exit.TIMED_OUT,
-            )
-        yield cache
-    finally:
-        cache.stop()
-        logging.disable(logging.NOTSET)
-
-
-def _as_json(push: Push, project: str, told: MatchReport) -> dict[str, Any]:
+def _as_json(push: Push, project: str, report: MatchReport) -> dict[str, Any]:
     return {
         "project": scope_name(project),
         "repository": push.repository,
         "tag": push.tag,
         "media_type": push.media_type,
-        "to_refresh": [{"project": key[0], "warehouse": key[1]} for key in told.to_refresh],
-        "why_no_match": told.why_no_match,
-        "verdicts": [verdict.as_dict() for verdict in told.verdicts],
-        "left_out": told.left_out,
+        "to_refresh": [{"project": key[0], "warehouse": key[1]} for key in report.to_refresh],
+        "why_no_match": report.why_no_match,
+        "verdicts": [verdict.as_dict() for verdict in report.verdicts],
+        "left_out": report.left_out,
     }
 
 
-def _as_text(told: MatchReport, *, with_project: bool) -> list[str]:
-    heads = ("WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON")
-    lines = table(heads, [_row(verdict, with_project) for verdict in told.verdicts]) if told.verdicts else []
-    if told.left_out:
-        lines.append(f"... and {told.left_out} more; --limit takes more")
-    count = len(told.to_refresh)
-    return [*lines, f"refreshes {count} Warehouse(s)" if count else f"refreshes nothing: {told.why_no_match}"]
+def _as_text(report: MatchReport, *, with_project: bool) -> list[str]:
+    headers = ("WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON")
+    lines = (
+        table(headers, [_row(verdict, with_project) for verdict in report.verdicts])
+        if report.verdicts
+        else []
+    )
+    if report.left_out:
+        lines.append(f"... and {report.left_out} more; raise --limit to see them")
+    return [*lines, _summary(report)]
+
+
+def _summary(report: MatchReport) -> str:
+    count = len(report.to_refresh)
+    if not count:
+        return f"Refreshes nothing: {report.why_no_match}"
+    return f"Refreshes {count} Warehouse{'' if count == 1 else 's'}"
 
 
 def _row(verdict: Verdict, with_project: bool) -> tuple[str, ...]:

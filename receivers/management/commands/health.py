@@ -1,106 +1,84 @@
-"""`manage.py health`: what is wrong with the receivers and Warehouses of a cluster, and how to fix it."""
+"""`manage.py health`: report what is wrong with the receivers and Warehouses of a cluster, and how to fix it."""
 
 from __future__ import annotations
 
-import json
-import logging
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError
+from django.core.management.base import CommandParser
 
-from kargoweb.configuration import Configuration
-from receivers.cluster.cache import ClusterCache
-from receivers.cluster.client import connect
 from receivers.cluster.heartbeats import Heartbeats
-from receivers.health.finding import Finding, Severity
+from receivers.health.finding import Finding, Severity, Subject
 from receivers.health.monitor import HealthMonitor
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.quoting import quoted
+from receivers.kargo.scopes import parse_scope, scope_name
+from receivers.management.cluster_reader import cluster_contents
+from receivers.management.console import ConsoleCommand, ExitCode, fail
 
-TIMEOUT: Final = 60.0  # seconds to list the cluster; 10,000 Warehouses take a few
-MAX_SECRETS: Final = 500  # read for one run, one after the other
-FAILED: Final = 2  # exit code; 1 means that there is an urgent finding
+CLUSTER_SECONDS: Final = 60.0  # default timeout; 10,000 Warehouses take a few seconds
+MAX_SECRETS: Final = 500  # read for one report, one after the other
 
 
-class Command(BaseCommand):
-    """Print the findings. Exits with 1 if one of them is urgent, and with 2 if the checks can't run."""
+class Command(ConsoleCommand):
+    """Print the findings of all health checks."""
 
     help = (
-        "Show what is wrong with receivers and Warehouses, and how to fix it. "
-        "Exits with 1 if a finding is urgent, and with 2 if the checks can't run."
+        "Report what is wrong with receivers and Warehouses, and how to fix it. Exit codes: 0 if nothing is urgent, "
+        "1 if a finding is urgent, 2 if the cluster was not read in time, 3 for an error."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", help="show only findings of this project")
+        parser.add_argument("--project", help="only this project, or cluster for cluster receivers")
         parser.add_argument("--json", action="store_true", help="print a JSON list")
         parser.add_argument(
             "--timeout",
             type=float,
-            default=TIMEOUT,
+            default=CLUSTER_SECONDS,
             metavar="SECONDS",
-            help="how long to wait for the cluster (default: %(default)g)",
+            help=f"to read the cluster (default {CLUSTER_SECONDS:g})",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            findings = run_checks(settings.KARGOWEB, options["project"], options["timeout"])
-        except (DatabaseError, InterfaceError) as error:
-            line = str(error).strip().splitlines()[0]
-            raise CommandError(f"Failed to read the delivery log: {line}", returncode=FAILED) from error
+        name = options["project"]
+        findings = check_cluster(None if name is None else parse_scope(name), options["timeout"])
         if options["json"]:
-            self.stdout.write(json.dumps([finding.as_dict() for finding in findings], indent=2))
+            self.print_json([finding.as_dict() for finding in findings])
         else:
-            self.stdout.write("\n".join(lines(findings)))
+            self.print(*_as_text(findings))
         if any(finding.severity is Severity.URGENT for finding in findings):
-            raise SystemExit(1)
+            sys.exit(ExitCode.NEGATIVE)
 
 
-def run_checks(configuration: Configuration, project: str | None, timeout: float) -> tuple[Finding, ...]:
-    """Read the cluster and the delivery log once; return the findings of one project, or (None) all.
+def check_cluster(project: str | None, timeout: float) -> tuple[Finding, ...]:
+    """Read the cluster and the delivery log once; return the findings of one project, or (None) all findings.
 
-    Raises CommandError if the cluster can't be read within `timeout` seconds, or has no such project.
+    Exits with an error if the cluster can't be read within `timeout` seconds, or has no such project.
     """
-    with _cluster_cache(configuration, timeout) as cache:
-        if project is not None and project not in {existing.name for existing in cache.projects()}:
-            raise CommandError(f"Project {quoted(project)} doesn't exist in this cluster.", returncode=FAILED)
+    configuration = settings.KARGOWEB
+    with cluster_contents(timeout) as cache:
+        if project and project not in {existing.name for existing in cache.projects()}:
+            fail(f"Project {quoted(project)} doesn't exist in this cluster.")
         heartbeats = Heartbeats(cache.cluster, configuration.kargo_namespace)
         heartbeats.work()
         secrets = SecretChecks(cache, configuration.system_namespace)
         secrets.check(MAX_SECRETS)
-        min_interval = timedelta(seconds=configuration.kargo_min_interval)
-        monitor = HealthMonitor(cache, heartbeats, secrets, min_interval, configuration.base_url)
-        return monitor.findings(project)
+        interval = timedelta(seconds=configuration.kargo_min_interval)
+        return HealthMonitor(cache, heartbeats, secrets, interval, configuration.base_url).findings(project)
 
 
-@contextmanager
-def _cluster_cache(configuration: Configuration, timeout: float) -> Iterator[ClusterCache]:
-    # The reflectors log every failed attempt; here one error at the end is enough.
-    logging.getLogger("receivers").setLevel(logging.ERROR)
-    cache = ClusterCache(lambda: connect(context=configuration.kube_context), configuration.namespaces)
-    cache.start()
-    try:
-        if not cache.wait_ready(timeout):
-            error = next((watch.error for watch in cache.freshness() if watch.error), "timed out")
-            raise CommandError(f"Failed to read the cluster: {error}", returncode=FAILED)
-        yield cache
-    finally:
-        cache.stop()
-
-
-def lines(findings: tuple[Finding, ...]) -> Iterator[str]:
-    """Yield the findings as lines of text, and a summary with the number of findings of each severity."""
+def _as_text(findings: tuple[Finding, ...]) -> Iterator[str]:
+    """Yield the lines of each finding, and a last line that counts them by severity."""
     for finding in findings:
-        name = f"{finding.project}/{finding.name}" if finding.project else finding.name
-        yield f"{finding.severity.value.upper()}  {finding.subject.label} {name}: {finding.reason}"
+        prefix = "" if finding.subject is Subject.CLUSTER else f"{scope_name(finding.project)}/"
+        yield f"{finding.severity.value.upper()}  {finding.subject.label} {prefix}{finding.name}: {finding.reason}"
         yield f"    {finding.remedy}"
         if finding.command:
             yield f"    $ {finding.command}"
     counts = Counter(finding.severity for finding in findings)
-    summary = [f"{counts[severity]} {severity}" for severity in Severity if counts[severity]]
-    yield ", ".join(summary) or "No findings."
+    sums = [f"{counts[severity]} {severity}" for severity in Severity if counts[severity]]
+    yield ", ".join(sums) or "No findings."

@@ -1,4 +1,4 @@
-"""`manage.py redeliver ID` or `--failed-since 2h`: have deliveries sent again by a serving process."""
+"""`manage.py redeliver ID` or `--failed-since 2h`: have a serving process redeliver deliveries."""
 
 from __future__ import annotations
 
@@ -12,69 +12,90 @@ from uuid import UUID
 
 from receivers.deliveries import serializers
 from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
-from receivers.deliveries.redelivery import RATE, WORTHWHILE, RedeliveryBatch, redeliver, redeliver_all, refusal
-from receivers.management.console import ConsoleCommand, Exit, clock, fail, find_delivery, place, table
-from receivers.management.delivery_progress import follow, was_taken_up
+from receivers.deliveries.outcomes import label
+from receivers.deliveries.redelivery import (
+    RATE,
+    WORTHWHILE,
+    RedeliveryBatch,
+    redeliver,
+    redeliver_all,
+    refusal,
+)
+from receivers.management.console import (
+    ConsoleCommand,
+    ExitCode,
+    fail,
+    find_delivery,
+    receiver_name,
+    table,
+    utc_time,
+)
+from receivers.management.delivery_progress import follow, wait_until_started
 from receivers.models import Delivery
 
-PICK_UP_SECONDS: Final = 10.0  # until a serving process must have begun; it looks every second
-FOLLOW_SECONDS: Final = 900.0  # for all of them together
-SHOWN: Final = 50  # deliveries that are listed before asking
+START_SECONDS: Final = 10.0  # for a serving process to start; it polls every second
+FOLLOW_SECONDS: Final = 900.0  # for all redeliveries together
+MAX_ROWS_SHOWN: Final = 50  # deliveries listed in the output and before the confirmation
 
 
 class Command(ConsoleCommand):
-    """Have one delivery, or all that failed, sent again."""
+    """Redeliver one delivery, or all that failed."""
 
     help = (
-        "Send a delivery again, or all failed ones since a time, to the Warehouses that there are today. Exit code 0: "
-        "a serving process has begun (with --follow: all became Freight or were already current), 1: not all of them "
-        "could be sent, or ended well, 2: not within the time, 3: an error."
+        "Redeliver one delivery, or all that failed since a time, to the current Warehouses. Exit codes: 0 if a "
+        "serving process has started (with --follow: if Freight was created or is already current for all), 1 if "
+        "some could not be redelivered or ended otherwise, 2 after the timeout, 3 for an error."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "id", metavar="ID", nargs="?", default="", help="an id, or 8 or more digits of it"
+            "id", metavar="ID", nargs="?", default="", help="id, or at least its first 8 hexadecimal digits"
         )
         parser.add_argument(
-            "--failed-since", default="", metavar="TIME", help="in UTC, or how long ago: 30m, 2h, 7d"
+            "--failed-since",
+            default="",
+            metavar="TIME",
+            help="a time in UTC, or an age such as 30m, 2h or 7d",
         )
         parser.add_argument(
-            "--project", default="", help="only this project; - or cluster for cluster receivers"
+            "--project", default="", help="only this project, or cluster for cluster receivers"
         )
-        parser.add_argument("--rate", type=float, default=RATE, help=f"most to send in a second ({RATE:g})")
-        parser.add_argument("--dry-run", action="store_true", help="only say what would be sent")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-        parser.add_argument("--follow", action="store_true", help="wait until all have ended")
         parser.add_argument(
-            "--timeout", type=float, default=FOLLOW_SECONDS, help=f"seconds ({FOLLOW_SECONDS:g})"
+            "--rate", type=float, default=RATE, help=f"maximum redeliveries per second (default {RATE:g})"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="list what would be redelivered, and stop")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+        parser.add_argument("--follow", action="store_true", help="wait until all redeliveries have ended")
+        parser.add_argument(
+            "--timeout", type=float, default=FOLLOW_SECONDS, help=f"seconds (default {FOLLOW_SECONDS:g})"
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["id"]) == bool(options["failed_since"]):
-            fail("either an ID or --failed-since is asked for")
-        batch = self._one(options) if options["id"] else self._failed(options)
+            fail("Give either an ID or --failed-since")
+        batch = self._redeliver_one(options) if options["id"] else self._redeliver_failed(options)
         if not options["json"]:
             self.print(*_as_text(batch))
-        code = Exit.OTHERWISE if batch.refused or batch.more else Exit.GOOD
+        code = ExitCode.NEGATIVE if batch.refused or batch.more else ExitCode.SUCCESS
         ended: list[Delivery] = []
         if batch.deliveries:
-            code = max(code, self._pick_up(batch.deliveries[0]))
-            if options["follow"] and code != Exit.TIMED_OUT:
+            code = max(code, self._wait_until_started(batch.deliveries[0]))
+            if options["follow"] and code != ExitCode.TIMEOUT:
                 ended, code = self._follow_all(batch.deliveries, options, code)
         if options["json"]:
             self.print_json(_as_json(batch, ended))
         sys.exit(code)
 
-    def _one(self, options: dict[str, Any]) -> RedeliveryBatch:
+    def _redeliver_one(self, options: dict[str, Any]) -> RedeliveryBatch:
         original = find_delivery(options["id"])
         problem = refusal(original, len(original.body))
         if problem:
-            fail(f"delivery {original.pk} cannot be sent again: {problem}")
+            fail(f"Can't redeliver {original.pk}: {problem}")
         deliveries = () if options["dry_run"] else (redeliver(original, _actor()),)
         return RedeliveryBatch((original,), (), more=False, deliveries=deliveries)
 
-    def _failed(self, options: dict[str, Any]) -> RedeliveryBatch:
+    def _redeliver_failed(self, options: dict[str, Any]) -> RedeliveryBatch:
         try:
             named = DeliveryFilter.parse({"since": options["failed_since"], "project": options["project"]})
             wanted = DeliveryFilter(since=named.since, project=named.project, outcomes=WORTHWHILE)
@@ -82,90 +103,107 @@ class Command(ConsoleCommand):
             if options["dry_run"] or not plan.originals:
                 return plan
             if not options["yes"]:
-                self._ask(plan, options)
+                self._confirm(plan, options)
             return redeliver_all(wanted, _actor(), rate=options["rate"])
         except InvalidFilter as error:
             fail(f"--{str(error).replace('since', 'failed-since', 1)}")
         except ValueError as error:
             fail(str(error))
 
-    def _ask(self, plan: RedeliveryBatch, options: dict[str, Any]) -> None:
-        """Ask whether to go on. Fails where nobody can be asked, ends the command where the answer is no."""
+    def _confirm(self, plan: RedeliveryBatch, options: dict[str, Any]) -> None:
+        """Ask for confirmation. Exit if the answer is no, or with an error if there is no terminal to ask on."""
         if options["json"] or not sys.stdin.isatty():
-            fail(f"{len(plan.originals)} deliveries would be sent again; --yes does so, --dry-run lists them")
+            fail(
+                f"{len(plan.originals)} deliveries would be redelivered. "
+                "Confirm with --yes, or list them with --dry-run."
+            )
         self.print(*_as_text(plan))
-        question = f"Send {len(plan.originals)} deliveries again, {options['rate']:g} a second? [y/N] "
+        question = f"Redeliver {len(plan.originals)} deliveries at {options['rate']:g} per second? [y/N] "
         if input(question).strip().lower() not in {"y", "yes"}:
-            self.stderr.write("nothing was sent")
-            sys.exit(Exit.OTHERWISE)
+            self.stderr.write("Nothing was redelivered.")
+            sys.exit(ExitCode.NEGATIVE)
 
-    def _pick_up(self, first: Delivery) -> Exit:
-        """Wait until a serving process has begun; say so when none does."""
-        if was_taken_up(first, PICK_UP_SECONDS):
-            return Exit.GOOD
+    def _wait_until_started(self, first: Delivery) -> ExitCode:
+        """Wait until a serving process has started the first redelivery; warn if none does."""
+        if wait_until_started(first, START_SECONDS):
+            return ExitCode.SUCCESS
         self.stderr.write(
-            f"No serving process has taken it up within {PICK_UP_SECONDS:g} s. It stays on record and is sent when "
+            f"No serving process started the redelivery within {START_SECONDS:g} s. It stays pending and starts when "
             "one runs (manage.py serve)."
         )
-        return Exit.TIMED_OUT
+        return ExitCode.TIMEOUT
 
     def _follow_all(
-        self, deliveries: Sequence[Delivery], options: dict[str, Any], code: Exit
-    ) -> tuple[list[Delivery], Exit]:
+        self, deliveries: Sequence[Delivery], options: dict[str, Any], code: ExitCode
+    ) -> tuple[list[Delivery], ExitCode]:
         deadline = time.monotonic() + options["timeout"]
         ended = []
-        for one in deliveries:
-            delivery, how = follow(one.pk, max(0.0, deadline - time.monotonic()), lambda _: None)
+        for redelivery in deliveries:
+            remaining = max(0.0, deadline - time.monotonic())
+            delivery, follow_code = follow(redelivery.pk, remaining, lambda _: None)
             ended.append(delivery)
-            code = max(code, how)
+            code = max(code, follow_code)
             if not options["json"]:
-                end = ": ".join(filter(None, [delivery.outcome, delivery.reason]))
-                self.print(f"{delivery.pk}  {delivery.repository}:{delivery.tag}  {end}")
+                result = ": ".join(filter(None, [label(delivery.outcome), delivery.reason]))
+                self.print(f"{delivery.pk}  {delivery.repository}:{delivery.tag}  {result}")
         return ended, code
 
 
 def _actor() -> str:
-    """Return who is at the command line, as far as the machine knows."""
+    """Return the user of the command line, for the log."""
     try:
         return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # the user of a container may have no name
         return "command line"
 
 
 def _as_json(batch: RedeliveryBatch, ended: Sequence[Delivery]) -> dict[str, Any]:
-    sent = {one.original_id: one for one in batch.deliveries}
-    outcomes = {one.pk: one for one in ended}
-    rows = [_sent(original, sent.get(original.pk), outcomes) for original in batch.originals]
-    refused = [{"original": serializers.summary(one), "problem": problem} for one, problem in batch.refused]
+    redeliveries = {delivery.original_id: delivery for delivery in batch.deliveries}
+    results = {delivery.pk: delivery for delivery in ended}
+    rows = [
+        _redelivery_json(original, redeliveries.get(original.pk), results) for original in batch.originals
+    ]
+    refused = [
+        {"original": serializers.delivery_summary(original), "problem": problem}
+        for original, problem in batch.refused
+    ]
     return {"deliveries": rows, "refused": refused, "more": batch.more}
 
 
-def _sent(original: Delivery, new: Delivery | None, ended: Mapping[UUID, Delivery]) -> dict[str, Any]:
-    done = ended.get(new.pk) if new else None
+def _redelivery_json(
+    original: Delivery, redelivery: Delivery | None, results: Mapping[UUID, Delivery]
+) -> dict[str, Any]:
+    result = results.get(redelivery.pk) if redelivery else None
     return {
-        "original": serializers.summary(original),
-        "delivery": str(new.pk) if new else None,
-        "outcome": done.outcome if done else None,
-        "reason": done.reason if done else None,
+        "original": serializers.delivery_summary(original),
+        "delivery": str(redelivery.pk) if redelivery else None,
+        "outcome": result.outcome if result else None,
+        "reason": result.reason if result else None,
     }
 
 
 def _as_text(batch: RedeliveryBatch) -> list[str]:
-    sent = {one.original_id: str(one.pk) for one in batch.deliveries}
-    rows = [_row(one, sent.get(one.pk, "-")) for one in batch.originals[:SHOWN]]
-    rows += [_row(one, f"no: {problem}") for one, problem in batch.refused[:SHOWN]]
-    lines = table(("ORIGINAL", "RECEIVED", "RECEIVER", "PUSH", "OUTCOME", "SENT AS"), rows) if rows else []
+    redelivered_as = {delivery.original_id: str(delivery.pk) for delivery in batch.deliveries}
+    rows = [
+        _row(original, redelivered_as.get(original.pk, "-")) for original in batch.originals[:MAX_ROWS_SHOWN]
+    ]
+    rows += [_row(original, f"no: {problem}") for original, problem in batch.refused[:MAX_ROWS_SHOWN]]
+    headers = ("ORIGINAL", "RECEIVED", "RECEIVER", "PUSH", "OUTCOME", "REDELIVERED AS")
+    lines = table(headers, rows) if rows else []
     hidden = len(batch.originals) + len(batch.refused) - len(rows)
     lines += [f"... and {hidden} more"] if hidden else []
-    done = (
-        f"{len(batch.deliveries)} sent again"
-        if batch.deliveries
-        else f"{len(batch.originals)} can be sent again"
+    done = f"{len(batch.deliveries)} redelivered"
+    planned = f"{len(batch.originals)} can be redelivered"
+    remainder = "; run the command again for the rest" if batch.more else ""
+    return [*lines, f"{done if batch.deliveries else planned}, {len(batch.refused)} cannot be{remainder}"]
+
+
+def _row(original: Delivery, redelivered_as: str) -> tuple[str, ...]:
+    return (
+        str(original.pk),
+        utc_time(original.received_at),
+        receiver_name(original.project, original.receiver),
+        f"{original.repository}:{original.tag}".strip(":") or "-",
+        label(original.outcome),
+        redelivered_as,
     )
-    more = "; there are others, for the next call" if batch.more else ""
-    return [*lines, f"{done}, {len(batch.refused)} cannot be{more}"]
-
-
-def _row(one: Delivery, sent: str) -> tuple[str, ...]:
-    push = f"{one.repository}:{one.tag}".strip(":") or "-"
-    return str(one.pk), clock(one.received_at), place(one.project, one.receiver), push, one.outcome, sent

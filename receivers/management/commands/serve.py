@@ -1,4 +1,4 @@
-"""`manage.py serve`: the web server with everything that runs beside it."""
+"""`manage.py serve`: run the web server and its background threads."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-DATABASE_PATIENCE: Final = 60.0  # seconds; a database that starts together with us takes that long
+DATABASE_TIMEOUT: Final = 60.0  # seconds; a database that starts at the same time takes that long
 MIGRATION_LOCK: Final = 0x6B617267  # an arbitrary number: two pods that start together must not both migrate
 
 
 class Command(BaseCommand):
-    """Bring the database up to date, then serve until told to stop."""
+    """Migrate the database, then serve until a signal stops the process."""
 
-    help = "Serve webhooks and pages on KARGOWEB_BIND:PORT. Brings the database up to date first."
+    help = "Migrate the database, then serve webhooks and pages on KARGOWEB_BIND:PORT."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--no-migrate", action="store_true", help="leave the database as it is")
+        parser.add_argument("--no-migrate", action="store_true", help="do not migrate the database")
 
     def handle(self, *args: Any, **options: Any) -> None:
         configuration = settings.KARGOWEB
@@ -34,28 +34,29 @@ class Command(BaseCommand):
             address=configuration.bind,
             port=configuration.port,
             interface=Interfaces.WSGI,
-            # One process: the cache is in it, and SQLite has one writer. More capacity is more pods on PostgreSQL.
+            # One process: it holds the cluster cache, and SQLite has one writer. For more capacity, run more pods on
+            # PostgreSQL.
             workers=1,
             blocking_threads=configuration.threads,
             websockets=False,
-            # Its warnings are about many threads on few cores; ours wait for the database and the cluster.
+            # Granian warns about many threads on few cores; these threads mostly wait for the database and the cluster.
             log_level=LogLevels.error,
         ).serve()
 
 
 def migrate() -> None:
-    """Apply the migrations, one process at a time; wait for a database that is not up yet.
+    """Apply the migrations, one process at a time. Wait for a database that is still starting.
 
-    Raises `CommandError` when it does not come.
+    Raises `CommandError` if the database stays unreachable for `DATABASE_TIMEOUT` seconds.
     """
-    deadline = time.monotonic() + DATABASE_PATIENCE
+    deadline = time.monotonic() + DATABASE_TIMEOUT
     while True:
         try:
             connection.ensure_connection()
             break
         except OperationalError as error:
             if time.monotonic() > deadline:
-                raise CommandError(f"The database cannot be reached: {error}") from error
+                raise CommandError(f"Can't reach the database: {error}") from error
             time.sleep(1)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -63,4 +64,4 @@ def migrate() -> None:
     try:
         call_command("migrate", verbosity=0, interactive=False)
     finally:
-        connection.close()  # which gives the lock back; and the worker must not inherit the connection
+        connection.close()  # releases the lock; the worker process must not inherit the connection
