@@ -15,7 +15,7 @@ from demo.registry import Registry
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, Gone
 from receivers.cluster.watch import Watch
-from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES
+from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, WarehouseKey
 
 log = logging.getLogger("demo.controller")
 
@@ -23,8 +23,6 @@ WORKERS: Final = 8  # Warehouses at a time; Kargo's chart has 4, but its Warehou
 RECONNECT_PAUSE: Final = 0.5  # seconds until the API server is asked again after it was lost
 STOP_SECONDS: Final = 3.0  # for threads to come to their end
 
-WarehouseKey = tuple[str, str]
-"""Project and name."""
 State = tuple[str, int, str | None, bool]
 """What makes the controller look when it changes: uid, generation, refresh token, and whether it is to play dead."""
 

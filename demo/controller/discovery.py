@@ -53,7 +53,7 @@ def _image(raw: Mapping[str, Any], tags_of: TagsOf) -> dict[str, Any]:
     url = image.get("repoURL", "")
     selector = _working_selector(raw, f'error obtaining selector for image "{url}"')
     try:
-        tags = [tag for tag in tags_of(url) if selector.judge(tag.name).matches]
+        tags = [tag for tag in tags_of(url) if selector.evaluate(tag.name).matches]
     except DiscoveryError as error:
         raise DiscoveryError(f'error discovering newest applicable images "{url}": {error}') from error
     ordered = _ORDERS.get(image.get("imageSelectionStrategy", ""), _by_semver)(tags, image)
@@ -67,7 +67,7 @@ def _reference(tag: Tag) -> dict[str, Any]:
 
 def _working_selector(raw: Mapping[str, Any], doing: str) -> Selector:
     selector = decode_subscription(raw).selector
-    judged = selector.judge(ANY_TAG)
+    judged = selector.evaluate(ANY_TAG)
     if judged.matches is None:
         raise DiscoveryError(f"{doing}: {judged.reason}")
     return selector
@@ -128,7 +128,7 @@ def _chart(raw: Mapping[str, Any], tags_of: TagsOf) -> dict[str, Any]:
         # Unlike the verdict on a push, discovery passes over a leading "v".
         if (version := semver.parse_tag(name, strict=True))
         and not name.startswith("v")
-        and selector.judge(name).matches
+        and selector.evaluate(name).matches
     ]
     given = {key: chart[key] for key in ("name", "semverConstraint") if chart.get(key)}
     return {

@@ -13,9 +13,9 @@ from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.codecs import Key, version_of
 from receivers.cluster.reflector import Freshness, Reflector
-from receivers.cluster.snapshot import Change, WarehouseKey
+from receivers.cluster.snapshot import Change
 from receivers.kargo.artifacts import Freight
-from receivers.kargo.resources import FREIGHTS, Resource
+from receivers.kargo.resources import FREIGHTS, Resource, WarehouseKey
 
 log = logging.getLogger(__name__)
 

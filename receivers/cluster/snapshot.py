@@ -18,13 +18,11 @@ from receivers.kargo.resources import (
     ReceiverConfig,
     Resource,
     Warehouse,
+    WarehouseKey,
 )
 
 Change = tuple[Any, Any]
 """An object before (or None) and after (or None); both of the same type."""
-
-WarehouseKey = tuple[str, str]
-"""Project and name."""
 
 K = TypeVar("K")
 T = TypeVar("T")

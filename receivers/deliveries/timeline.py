@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from receivers.deliveries.outcomes import Tone, tone
+from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.deliveries.serializers import STEPS
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.models import Delivery, Refresh
@@ -122,7 +122,7 @@ def _word(refresh: Refresh, event: str) -> str:
 
 def _why(entry: dict[str, Any], digest: str, told: str) -> str:
     """Return what there is to say of an event, but not again what was said of the one before."""
-    cause = entry.get("cause", "")
+    cause = label(entry.get("cause", ""))
     text = "" if digest or entry["text"] == told else entry["text"]
     return f"{cause}: {text}" if cause and text else cause or text
 

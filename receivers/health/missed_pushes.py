@@ -24,7 +24,6 @@ from django.utils import timezone
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.errors import ClusterError
 from receivers.cluster.freight_watch import FreightWatch
-from receivers.cluster.snapshot import WarehouseKey
 from receivers.health.expected_webhooks import (
     delivered_as,
     has_mutable_tag,
@@ -32,9 +31,9 @@ from receivers.health.expected_webhooks import (
     subscription_with_webhook,
 )
 from receivers.health.log_queries import MAX_MISSED, PUSH_TO_FREIGHT, still_missed
-from receivers.health.subscription_checks import covered_projects
 from receivers.kargo.artifacts import Artifact, Freight, decode_freight
-from receivers.kargo.resources import FREIGHTS, Resource, Warehouse
+from receivers.kargo.coverage import covered_projects
+from receivers.kargo.resources import FREIGHTS, Resource, Warehouse, WarehouseKey
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import UNDERSTOOD, Delivery, MissedPush, Origin, Outcome, storable
 

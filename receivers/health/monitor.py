@@ -23,8 +23,8 @@ from receivers.health.reachability import is_local
 from receivers.health.receiver_checks import ReceiverFacts, receiver_findings, removed_receiver_findings
 from receivers.health.report import HealthReport
 from receivers.health.secret_checks import SecretChecks
-from receivers.health.subscription_checks import covered_projects
 from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, warehouse_findings
+from receivers.kargo.coverage import covered_projects
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey, scope_name

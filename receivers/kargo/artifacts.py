@@ -1,4 +1,4 @@
-"""What Kargo has discovered and what it has made of it: tags of a Warehouse's status, and Freight.
+"""Discovered artifacts (in the status of a Warehouse) and the artifacts that Freight holds.
 
 Source: `DiscoveredArtifacts` and `Freight` in Kargo's `api/v1alpha1`.
 """
@@ -18,7 +18,7 @@ from receivers.kargo.times import parse_time
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An image or a chart of one version. `repository` is normalised; `digest` is empty for a chart."""
+    """An image or a chart of one version. `repository` is normalized; `digest` is empty for a chart."""
 
     kind: str
     repository: str
@@ -26,9 +26,10 @@ class Artifact:
     digest: str
 
     def is_of(self, push: Push, names: Iterable[str]) -> bool:
-        """Say whether it is what was pushed; `names` are `push.names`. A push without a tag is any of its repository.
+        """Say whether this artifact was pushed. `names` are `push.names`.
 
-        A tag cannot hold the `+` of a chart's version; Helm writes `_`.
+        A push without a tag matches every artifact of its repository. A tag cannot hold the `+` of a chart version, so
+        Helm pushes `_` instead.
         """
         if self.repository not in names:
             return False
@@ -36,8 +37,8 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Discovered:
-    """What was discovered for one subscription, in the order in which the subscription puts it: the first is taken."""
+class DiscoveryResult:
+    """The artifacts discovered for one subscription, best first: Kargo creates Freight from the first one."""
 
     kind: str
     repository: str
@@ -47,8 +48,10 @@ class Discovered:
 
 @dataclass(frozen=True, slots=True)
 class Freight:
-    """A piece of Freight, and what of its content a registry holds. `warehouse` is where it came from, `project` its
-    namespace; `created_at` is in whole seconds, None if unknown."""
+    """A piece of Freight with its images and charts.
+
+    `project` is its namespace and `warehouse` its origin. `created_at` has whole seconds; None if unknown.
+    """
 
     project: str
     name: str
@@ -58,31 +61,35 @@ class Freight:
     artifacts: tuple[Artifact, ...]
 
     def holds(self, push: Push, digest: str = "") -> Artifact | None:
-        """Return the artifact that was pushed, if it is in there; with that digest, if one is given and known."""
+        """Return the pushed artifact if this Freight holds it. A `digest`, if given, must match where one is known."""
         names = push.names
         return next(
             (
-                one
-                for one in self.artifacts
-                if one.is_of(push, names) and (not digest or not one.digest or one.digest == digest)
+                artifact
+                for artifact in self.artifacts
+                if artifact.is_of(push, names) and (not digest or artifact.digest in ("", digest))
             ),
             None,
         )
 
 
-def decode_discovered(warehouse: Mapping[str, Any]) -> tuple[Discovered, ...]:
-    """Return what the status of a Warehouse, as the API server sent it, says was discovered. Never raises."""
-    found = as_map(as_map(warehouse.get("status")).get("discoveredArtifacts"))
-    images = (_discovered_image(as_map(raw)) for raw in as_list(found.get("images")))
-    charts = (_discovered_chart(as_map(raw)) for raw in as_list(found.get("charts")))
+def decode_discovered(warehouse: Mapping[str, Any]) -> tuple[DiscoveryResult, ...]:
+    """Return the discovered artifacts in the status of a Warehouse as the API server sent it. Never raises."""
+    discovered = as_map(as_map(warehouse.get("status")).get("discoveredArtifacts"))
+    images = (_discovered_image(as_map(raw)) for raw in as_list(discovered.get("images")))
+    charts = (_discovered_chart(as_map(raw)) for raw in as_list(discovered.get("charts")))
     return (*images, *charts)
 
 
 def decode_freight(raw: Mapping[str, Any]) -> Freight:
     """Decode a Freight as the API server sent it. Never raises."""
     metadata, origin = as_map(raw.get("metadata")), as_map(raw.get("origin"))
-    images = (_image(as_map(one), as_text(as_map(one).get("repoURL"))) for one in as_list(raw.get("images")))
-    charts = (_chart(as_map(one), as_text(as_map(one).get("version"))) for one in as_list(raw.get("charts")))
+    images = (
+        _image(image, as_text(image.get("repoURL"))) for image in map(as_map, as_list(raw.get("images")))
+    )
+    charts = (
+        _chart(chart, as_text(chart.get("version"))) for chart in map(as_map, as_list(raw.get("charts")))
+    )
     return Freight(
         project=as_text(metadata.get("namespace")),
         name=as_text(metadata.get("name")),
@@ -93,16 +100,16 @@ def decode_freight(raw: Mapping[str, Any]) -> Freight:
     )
 
 
-def _discovered_image(raw: Mapping[str, Any]) -> Discovered:
+def _discovered_image(raw: Mapping[str, Any]) -> DiscoveryResult:
     url = as_text(raw.get("repoURL"))
-    artifacts = tuple(_image(as_map(one), url) for one in as_list(raw.get("references")))
-    return Discovered("image", normalize_image(url), as_text(raw.get("subscriptionName")), artifacts)
+    artifacts = tuple(_image(reference, url) for reference in map(as_map, as_list(raw.get("references"))))
+    return DiscoveryResult("image", normalize_image(url), as_text(raw.get("subscriptionName")), artifacts)
 
 
-def _discovered_chart(raw: Mapping[str, Any]) -> Discovered:
+def _discovered_chart(raw: Mapping[str, Any]) -> DiscoveryResult:
     artifacts = tuple(_chart(raw, as_text(version)) for version in as_list(raw.get("versions")))
     url = normalize_chart(as_text(raw.get("repoURL")))
-    return Discovered("chart", url, as_text(raw.get("subscriptionName")), artifacts)
+    return DiscoveryResult("chart", url, as_text(raw.get("subscriptionName")), artifacts)
 
 
 def _image(raw: Mapping[str, Any], url: str) -> Artifact:

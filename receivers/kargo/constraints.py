@@ -1,7 +1,7 @@
 """Version constraints in the dialect of Masterminds/semver 3.5, and why a version does not satisfy one.
 
-`^1.2`, `~1.2.3`, `>=1.0 <2.0`, `1.2 - 1.4`, `1.x || 2.x`. Space and comma mean AND, `||` means OR. A pre-release
-satisfies only groups of ANDs in which at least one part names a pre-release itself.
+Examples: `^1.2`, `~1.2.3`, `>=1.0 <2.0`, `1.2 - 1.4`, `1.x || 2.x`. Space and comma mean AND, `||` means OR. A
+pre-release satisfies only AND groups in which at least one comparison names a pre-release itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import re2
 from receivers.kargo.quoting import quoted
 from receivers.kargo.semver import Version, order, parse_version
 
-LONGEST_CONSTRAINT: Final = 512  # bytes, before hyphen ranges are written out
-MOST_GROUPS: Final = 32  # groups joined by ||
+MAX_CONSTRAINT_LENGTH: Final = 512  # bytes, before hyphen ranges are expanded
+MAX_GROUPS: Final = 32  # groups joined by ||
 
-_REMEMBERED: Final = 4096  # constraints; 10,000 Warehouses share far fewer
+_CACHE_SIZE: Final = 4096  # constraints; 10,000 Warehouses share far fewer
 
 _WILDCARDS: Final = frozenset("xX*")
 _IDENTIFIERS: Final = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
@@ -27,7 +27,7 @@ _PART: Final = r"[0-9xX*|]+"
 _PATTERN: Final = rf"v?{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?"
 _OPERATOR: Final = r"(?:!=|>=|=>|<=|=<|~>|[=<>~^])?"
 _COMPARATOR: Final = rf"{_OPERATOR}\s*{_PATTERN}"
-# RE2, because hostile white space would take the backtracking of `re` forever.
+# RE2, because the backtracking of `re` takes exponential time on hostile whitespace.
 _RANGE: Final = re2.compile(rf"\s*({_PATTERN})\s+-\s+({_PATTERN})\s*")
 _GROUP: Final = re2.compile(rf"\s*{_COMPARATOR}\s*(?:(?:\s|,)\s*{_COMPARATOR}\s*)*")
 _COMPARATORS: Final = re2.compile(_COMPARATOR)
@@ -41,19 +41,19 @@ _NUMBERS: Final = 3  # major, minor, patch
 _PATCH_LEFT_OUT: Final = 2  # the precision of 1.2 and 1.2.x
 
 Bound: TypeAlias = tuple[Any, ...]
-"""A place in the order of `semver.order`. A beginning of a key stands before everything that begins with it."""
+"""A point in the order of `semver.order`. A prefix of a key sorts before every key that begins with it."""
 
 
 class InvalidConstraint(ValueError):
-    """Text that is no constraint; the message says what is wrong with it."""
+    """Text that is not a constraint; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparator:
-    """One part of a constraint: versions from `low` up to but without `high`, or (`negated`) all the others.
+    """One comparison: versions from `low` (inclusive) to `high` (exclusive), or, if `negated`, all others.
 
-    The bounds are in the order of `semver.order`, None means open. With `only_pre`, only versions with exactly that
-    pre-release (or none, if empty) count as inside.
+    The bounds are in the order of `semver.order`; None means unbounded. With `only_pre`, only versions with exactly
+    that pre-release (or none, if empty) count as inside.
     """
 
     text: str
@@ -63,8 +63,8 @@ class Comparator:
     negated: bool = False
     only_pre: str | None = None
 
-    def admits(self, version: Version) -> bool:
-        """Say whether the version is within this part; whether pre-releases may be is asked of the group."""
+    def allows(self, version: Version) -> bool:
+        """Say whether the version satisfies this comparison. The group decides about pre-releases."""
         key = order(version)
         inside = (self.low is None or self.low <= key) and (self.high is None or key < self.high)
         if inside and self.only_pre is not None:
@@ -72,7 +72,7 @@ class Comparator:
         return inside != self.negated
 
     def meaning(self) -> str:
-        """Return the range in plain comparisons, `>=1.2.0 <2.0.0`; empty if the text says as much itself."""
+        """Return the range in plain comparisons, such as `>=1.2.0 <2.0.0`; empty if the text is already plain."""
         if self.negated or self.low is None or self.high is None or len(self.high) > _NUMBERS:
             return ""
         low = ".".join(map(str, self.low[:_NUMBERS]))
@@ -82,76 +82,80 @@ class Comparator:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Parts that must all hold."""
+class ConstraintGroup:
+    """Comparisons that must all be satisfied."""
 
     text: str
-    parts: tuple[Comparator, ...]
+    comparators: tuple[Comparator, ...]
 
     @property
-    def admits_pre_releases(self) -> bool:
-        """Say whether any part names a pre-release; then all pre-releases are looked at in this group."""
-        return any(part.names_pre_release for part in self.parts)
+    def allows_pre_releases(self) -> bool:
+        """Say whether any comparison names a pre-release; only then can a pre-release satisfy this group."""
+        return any(comparator.names_pre_release for comparator in self.comparators)
 
-    def refusing_part(self, version: Version) -> Comparator | None:
-        """Return the first part that the version does not satisfy; None if there is none."""
-        return next((part for part in self.parts if not part.admits(version)), None)
+    def unsatisfied_comparator(self, version: Version) -> Comparator | None:
+        """Return the first comparison that the version does not satisfy, or None."""
+        return next((each for each in self.comparators if not each.allows(version)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """Groups of which one must hold."""
+    """Groups of which at least one must be satisfied."""
 
     text: str
-    groups: tuple[Group, ...]
+    groups: tuple[ConstraintGroup, ...]
 
-    def admits(self, version: Version) -> bool:
+    def allows(self, version: Version) -> bool:
         """Say whether the version satisfies the constraint."""
         return any(
-            (not version.pre or group.admits_pre_releases) and group.refusing_part(version) is None
+            (not version.pre or group.allows_pre_releases) and group.unsatisfied_comparator(version) is None
             for group in self.groups
         )
 
-    def refuses_as_pre_release(self, version: Version) -> bool:
-        """Say whether the version is refused for being a pre-release, wherever it stands."""
-        return bool(version.pre) and not any(group.admits_pre_releases for group in self.groups)
+    def excludes_pre_release(self, version: Version) -> bool:
+        """Say whether the version is a pre-release and no group allows pre-releases."""
+        return bool(version.pre) and not any(group.allows_pre_releases for group in self.groups)
 
-    def refusal(self, version: Version) -> str:
-        """Return what the version does not satisfy, to follow `does not satisfy`."""
+    def unsatisfied(self, version: Version) -> str:
+        """Return the words that follow `does not satisfy` in a sentence about the version."""
         if len(self.groups) > 1:
             return f"any of {self.text}"
-        part = self.groups[0].refusing_part(version)
-        if part is None:
+        comparator = self.groups[0].unsatisfied_comparator(version)
+        if comparator is None:
             return self.text
-        meaning = f" ({part.meaning()})" if part.meaning() else ""
-        whole = f" in {quoted(self.text)}" if len(self.groups[0].parts) > 1 else ""
-        return f"{part.text}{meaning}{whole}"
+        meaning = f" ({comparator.meaning()})" if comparator.meaning() else ""
+        whole = f" in {quoted(self.text)}" if len(self.groups[0].comparators) > 1 else ""
+        return f"{comparator.text}{meaning}{whole}"
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHE_SIZE)
 def parse_constraint(text: str) -> Constraint:
-    """Read a constraint. Raises `InvalidConstraint`."""
-    if len(text.encode("utf-8", "replace")) > LONGEST_CONSTRAINT:
-        raise InvalidConstraint(f"it is longer than {LONGEST_CONSTRAINT} bytes")
-    groups = _write_out_ranges(text).split("||")
-    if len(groups) > MOST_GROUPS:
-        raise InvalidConstraint(f"it has more than {MOST_GROUPS} alternatives")
+    """Parse a constraint. Raise `InvalidConstraint` if Kargo rejects it."""
+    if len(text.encode("utf-8", "replace")) > MAX_CONSTRAINT_LENGTH:
+        raise InvalidConstraint(f"it is longer than {MAX_CONSTRAINT_LENGTH} bytes")
+    groups = _expand_hyphen_ranges(text).split("||")
+    if len(groups) > MAX_GROUPS:
+        raise InvalidConstraint(f"it has more than {MAX_GROUPS} alternatives")
     return Constraint(text, tuple(map(_parse_group, groups)))
 
 
-def _write_out_ranges(text: str) -> str:
-    written = text
+def _expand_hyphen_ranges(text: str) -> str:
+    expanded = text
     for found in _RANGE.finditer(text):
-        written = written.replace(found[0], f">= {found[1]}, <= {found[2]} ", 1)
-    return written
+        expanded = expanded.replace(found[0], f">= {found[1]}, <= {found[2]} ", 1)
+    return expanded
 
 
-def _parse_group(text: str) -> Group:
+def _parse_group(text: str) -> ConstraintGroup:
     if not text.strip():
-        raise InvalidConstraint("a part of it is empty")
+        raise InvalidConstraint("one of its alternatives is empty")
     if not _GROUP.fullmatch(text):
-        raise InvalidConstraint(f"{quoted(text.strip())} is no comparison like ^1.2.0 or >=1.0.0 <2.0.0")
-    return Group(text.strip(), tuple(_parse_comparator(found[0]) for found in _COMPARATORS.finditer(text)))
+        raise InvalidConstraint(
+            f"{quoted(text.strip())} is not a comparison; use for example ^1.2.0 or >=1.0.0 <2.0.0"
+        )
+    return ConstraintGroup(
+        text.strip(), tuple(_parse_comparator(found[0]) for found in _COMPARATORS.finditer(text))
+    )
 
 
 def _parse_comparator(text: str) -> Comparator:
@@ -161,7 +165,7 @@ def _parse_comparator(text: str) -> Comparator:
     precision = _precision(found)
     pre = found["pre"] or ""
     numbers = [found["major"], found["minor"], found["patch"]][:precision]
-    # A wildcard leaves the rest out: whatever stands there is not looked at.
+    # What follows a wildcard is ignored.
     full = found["version"] if precision == _NUMBERS else ".".join([*numbers, "0", "0", "0"][:_NUMBERS]) + pre
     version = parse_version(full)
     if version is None:
@@ -183,16 +187,16 @@ def _comparator(text: str, operator: str, version: Version, precision: int) -> C
 
 
 def _bounds(operator: str, version: Version, precision: int) -> tuple[Bound | None, Bound | None]:
-    """Return from where and up to where versions are inside, for `precision` numbers given (0 to 3)."""
+    """Return the bounds for an operator and a version of which `precision` numbers (0 to 3) are given."""
     key = order(version)
     exact = precision == _NUMBERS
     bounds: dict[str, tuple[Bound | None, Bound | None]] = {
         "=": (key, _after(key) if exact else _tilde_end(version, precision)),
         "!=": _not_equal_bounds(version, precision),
-        ">": (_step(version, precision) if precision in {1, 2} else _after(key), None),
+        ">": (_next_bound(version, precision) if precision in {1, 2} else _after(key), None),
         "<": (None, key),
         ">=": (key, None),
-        "<=": (None, _after(key) if exact else _step(version, precision or 2)),
+        "<=": (None, _after(key) if exact else _next_bound(version, precision or 2)),
         "~": (key, _tilde_end(version, precision)),
         "^": (key, _caret_end(version, precision)),
     }
@@ -206,26 +210,26 @@ def _after(key: Bound) -> Bound:
     return (*key, 0)
 
 
-def _step(version: Version, position: int) -> Bound:
-    """Return the bound before everything with a larger number at this position (1 to 3)."""
+def _next_bound(version: Version, position: int) -> Bound:
+    """Return the bound below every version with a larger number at this position (1 to 3)."""
     numbers = (version.major, version.minor, version.patch)[:position]
     return (*numbers[:-1], numbers[-1] + 1)
 
 
 def _tilde_end(version: Version, precision: int) -> Bound | None:
-    # ~0.0.0 and ~* have no upper end: so it is in the reference, and people rely on `*`.
+    # ~0.0.0 and ~* are unbounded in Masterminds/semver, too; people rely on `*`.
     if precision in {0, _NUMBERS} and not (version.major or version.minor or version.patch):
         return None
-    return _step(version, 1 if precision == 1 else 2)
+    return _next_bound(version, 1 if precision == 1 else 2)
 
 
 def _caret_end(version: Version, precision: int) -> Bound:
     if version.major or precision == 1:
-        return _step(version, 1)
-    return _step(version, 2 if version.minor or precision == _PATCH_LEFT_OUT else _NUMBERS)
+        return _next_bound(version, 1)
+    return _next_bound(version, 2 if version.minor or precision == _PATCH_LEFT_OUT else _NUMBERS)
 
 
 def _not_equal_bounds(version: Version, precision: int) -> tuple[Bound, Bound]:
     if precision in {1, 2}:
-        return (version.major, version.minor)[:precision], _step(version, precision)
+        return (version.major, version.minor)[:precision], _next_bound(version, precision)
     return order(version), _after(order(version))

@@ -1,8 +1,8 @@
-"""Which receivers can hear of pushes to what a Warehouse subscribes to."""
+"""Which receivers Docker Hub can call for which subscriptions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from receivers.kargo.repository_names import split_host
@@ -10,24 +10,43 @@ from receivers.kargo.resources import ReceiverConfig
 from receivers.kargo.subscriptions import Subscription
 
 DOCKER_HUB: Final = "dockerhub"
+_REGISTRY_KINDS: Final = frozenset({"image", "chart"})
 
 
 def is_on_docker_hub(subscription: Subscription) -> bool:
-    """Say whether the repository is one of Docker Hub: its normalised name then has no registry host."""
-    named = subscription.kind in {"image", "chart"} and subscription.repository
-    return bool(named) and not split_host(subscription.repository)[0]
+    """Say whether the repository is on Docker Hub: its normalized name then has no registry host."""
+    repository = subscription.repository
+    return subscription.kind in _REGISTRY_KINDS and bool(repository) and not split_host(repository)[0]
 
 
-def covering(subscription: Subscription, configs: Iterable[ReceiverConfig]) -> tuple[tuple[str, str], ...]:
+def is_official_image(subscription: Subscription) -> bool:
+    """Say whether a subscription on Docker Hub is to an official image, `library/...`.
+
+    Webhooks belong to the administrators of a repository. For official images that is Docker, so nobody else can
+    receive them.
+    """
+    return subscription.kind == "image" and "/" not in subscription.repository
+
+
+def covering_receivers(
+    subscription: Subscription, configs: Iterable[ReceiverConfig]
+) -> tuple[tuple[str, str], ...]:
     """Return (project, receiver) of the receivers with a URL that Docker Hub can call for a subscription.
 
-    `configs` are the ProjectConfig of the Warehouse's project and the ClusterConfig: a cluster receiver covers all.
+    `configs` are the ProjectConfig of the Warehouse's project and the ClusterConfig: a cluster receiver covers every
+    project.
     """
     if not is_on_docker_hub(subscription):
         return ()
-    return tuple(
-        (config.project, receiver.name)
-        for config in configs
-        for receiver in config.receivers
-        if receiver.kind == DOCKER_HUB and any(url.name == receiver.name for url in config.published)
-    )
+    return tuple((config.project, name) for config in configs for name in _published_names(config))
+
+
+def covered_projects(configs: Iterable[ReceiverConfig]) -> frozenset[str]:
+    """Return the projects with a Docker Hub receiver that has a URL; "" stands for the cluster, so for all of them."""
+    return frozenset(config.project for config in configs if any(_published_names(config)))
+
+
+def _published_names(config: ReceiverConfig) -> Iterator[str]:
+    """Yield the names of the Docker Hub receivers of a configuration that have a URL."""
+    published = {url.name for url in config.published}
+    return (each.name for each in config.receivers if each.kind == DOCKER_HUB and each.name in published)

@@ -1,115 +1,124 @@
-"""What became of a pushed tag in Kargo's discovery: where it stands, or why it is not there."""
+"""The pushed tag in Kargo's discovery: its position among the discovered artifacts, or why it is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from receivers.kargo import semver
-from receivers.kargo.artifacts import Artifact, Discovered
+from receivers.kargo.artifacts import Artifact, DiscoveryResult
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.subscriptions import Subscription
 
-_REFUSED_FOR_NOW: Final = ("toomanyrequests", "too many requests", "rate limit", "status code 429", " 429 ")
+_RATE_LIMIT_SIGNS: Final = ("toomanyrequests", "too many requests", "rate limit", "status code 429", " 429 ")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the pushed artifact stands among those of a subscription; 0 is the first, of which Freight is made.
+class DiscoveryPosition:
+    """The position of the pushed artifact among those discovered for a subscription.
 
-    `first` is the tag of that one.
+    `index` counts from 0. Kargo creates Freight from the artifact at 0, whose tag is `first_tag`.
     """
 
-    position: int
+    index: int
     artifact: Artifact
-    first: str
+    first_tag: str
 
 
-def selecting(push: Push, warehouse: Warehouse) -> tuple[Subscription, ...]:
-    """Return the subscriptions of a Warehouse that select the push, as the Warehouse is now."""
+def selecting_subscriptions(push: Push, warehouse: Warehouse) -> tuple[Subscription, ...]:
+    """Return the subscriptions of a Warehouse, in its current version, that select the push."""
     names = frozenset(push.names)
     return tuple(
-        one
-        for one in warehouse.subscriptions
-        if one.repository in names and (not push.tag or one.selector.judge(push.tag).matches)
+        subscription
+        for subscription in warehouse.subscriptions
+        if subscription.repository in names
+        and (not push.tag or subscription.selector.evaluate(push.tag).matches)
     )
 
 
-def best_place(
-    push: Push, subscriptions: Iterable[Subscription], found: Sequence[Discovered]
-) -> Place | None:
-    """Return the best place of the pushed artifact among what was discovered for these subscriptions."""
+def best_position(
+    push: Push, subscriptions: Iterable[Subscription], results: Sequence[DiscoveryResult]
+) -> DiscoveryPosition | None:
+    """Return the best position of the pushed artifact in the results of these subscriptions, or None."""
     names = frozenset(push.names)
-    places = (
-        Place(position, artifact, one.artifacts[0].tag)
+    positions = (
+        DiscoveryPosition(index, artifact, result.artifacts[0].tag)
         for subscription in subscriptions
-        for one in _of(subscription, found)
-        for position, artifact in enumerate(one.artifacts)
+        for result in _results_of(subscription, results)
+        for index, artifact in enumerate(result.artifacts)
         if artifact.is_of(push, names)
     )
-    return min(places, key=lambda place: place.position, default=None)
+    return min(positions, key=lambda position: position.index, default=None)
 
 
-def beyond_limit(push: Push, subscriptions: Iterable[Subscription], found: Sequence[Discovered]) -> str:
-    """Return a sentence that says why discoveryLimit keeps the tag out; empty if it does not, or nobody can tell.
+def explain_beyond_limit(
+    push: Push, subscriptions: Iterable[Subscription], results: Sequence[DiscoveryResult]
+) -> str:
+    """Return a sentence if discoveryLimit excludes the tag; empty if it does not, or if that is unknowable.
 
-    Nobody can with `NewestBuild`: when an image was built is known to the registry only.
+    With `NewestBuild` it is: only the registry knows when an image was built.
     """
     for subscription in subscriptions:
-        for one in _of(subscription, found):
-            if one.artifacts and 0 < subscription.limit <= len(one.artifacts):
-                last = one.artifacts[-1].tag
-                rank = _rank(subscription)
-                if rank and (mine := rank(push.tag)) and (least := rank(last)) and mine < least:
-                    return (
-                        f"{quoted(push.tag)} comes after the {subscription.limit} tags that discoveryLimit lets Kargo "
-                        f"keep, of which {quoted(last)} is the last ({subscription.strategy})"
-                    )
+        rank = _ranking(subscription)
+        for result in _results_of(subscription, results):
+            if rank is None or not 0 < subscription.limit <= len(result.artifacts):
+                continue
+            last = result.artifacts[-1].tag
+            pushed_rank, last_rank = rank(push.tag), rank(last)
+            if pushed_rank and last_rank and pushed_rank < last_rank:
+                return (
+                    f"{quoted(push.tag)} ranks below the {subscription.limit} tags that discoveryLimit lets Kargo "
+                    f"keep; the last of them is {quoted(last)} ({subscription.strategy})"
+                )
     return ""
 
 
-def why_not_there(push: Push, subscriptions: Sequence[Subscription], found: Sequence[Discovered]) -> str:
-    """Return a sentence about a tag that is not among the discovered ones, with what may be the cause."""
-    text = f"Kargo listed the tags of {quoted(push.repository)} and {quoted(push.tag)} was not among them"
-    platforms = sorted({one.platform for one in subscriptions if one.platform})
+def explain_missing_tag(
+    push: Push, subscriptions: Sequence[Subscription], results: Sequence[DiscoveryResult]
+) -> str:
+    """Return a sentence about a tag that Kargo did not discover, with the likely cause."""
+    text = f"Kargo did not find {quoted(push.tag)} among the tags of {quoted(push.repository)}"
+    platforms = sorted({subscription.platform for subscription in subscriptions if subscription.platform})
     if platforms:
-        return f"{text}; it is passed over if the image is not built for platform {platforms[0]}"
-    full = [
-        one
-        for one in subscriptions
-        if one.limit and any(len(each.artifacts) >= one.limit for each in _of(one, found))
+        return f"{text}; it skips images that are not built for platform {platforms[0]}"
+    limited = [
+        subscription
+        for subscription in subscriptions
+        if subscription.limit
+        and any(len(result.artifacts) >= subscription.limit for result in _results_of(subscription, results))
     ]
-    if full and full[0].strategy == "NewestBuild":
-        return f"{text}; it is passed over if {full[0].limit} others (discoveryLimit) were built later"
-    return f"{text}: the registry does not list it yet, or it was removed"
+    if limited and limited[0].strategy == "NewestBuild":
+        return f"{text}; it keeps only the {limited[0].limit} newest builds (discoveryLimit)"
+    return f"{text}; the registry does not list it yet, or it was deleted"
 
 
 def is_rate_limit(message: str) -> bool:
-    """Say whether an error of a registry, in Kargo's words, is a refusal for now: Docker Hub's pull rate limit."""
+    """Say whether a registry error, as Kargo quotes it, is a rate limit, such as Docker Hub's pull limit."""
     text = f" {message.lower()} "
-    return any(sign in text for sign in _REFUSED_FOR_NOW)
+    return any(sign in text for sign in _RATE_LIMIT_SIGNS)
 
 
 def named_subscription(message: str, warehouse: Warehouse) -> str:
-    """Return the repository, as written in the Warehouse, of the subscription that a message of Kargo's names."""
-    urls = {one.repo_url for one in warehouse.subscriptions if one.repo_url}
+    """Return the `repoURL`, as written in the Warehouse, that one of Kargo's messages names; empty if none."""
+    urls = {subscription.repo_url for subscription in warehouse.subscriptions if subscription.repo_url}
+    # The longest first: one URL may be the beginning of another.
     return next((url for url in sorted(urls, key=len, reverse=True) if f'"{url}"' in message), "")
 
 
-def _of(subscription: Subscription, found: Iterable[Discovered]) -> list[Discovered]:
+def _results_of(subscription: Subscription, results: Iterable[DiscoveryResult]) -> list[DiscoveryResult]:
     return [
-        one
-        for one in found
-        if (one.kind, one.repository) == (subscription.kind, subscription.repository)
-        and one.subscription in ("", subscription.name)
+        result
+        for result in results
+        if (result.kind, result.repository) == (subscription.kind, subscription.repository)
+        and result.subscription in ("", subscription.name)
     ]
 
 
-def _rank(subscription: Subscription) -> Any:
-    """Return what gives a tag its rank (greater comes first; None for what is no version); None where nobody knows."""
+def _ranking(subscription: Subscription) -> Callable[[str], Any] | None:
+    """Return a function that ranks tags (the greatest comes first; None is no version); None if there is no order."""
     if subscription.strategy == "Lexical":
         return lambda tag: (tag,)
     if subscription.strategy == "SemVer":

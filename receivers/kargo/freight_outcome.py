@@ -1,4 +1,4 @@
-"""What becomes of an artifact that was discovered: Freight, or the reason why not.
+"""What becomes of a discovered artifact: Freight, or the reason why there is none.
 
 Source: `syncWarehouse` in Kargo's `pkg/controller/warehouses/warehouses.go`.
 """
@@ -10,148 +10,164 @@ from datetime import timedelta
 from typing import Final
 
 from receivers.kargo.artifacts import Freight
-from receivers.kargo.conditions import condition, says
-from receivers.kargo.discovery import Place
+from receivers.kargo.conditions import find_condition, has_condition
+from receivers.kargo.discovery import DiscoveryPosition
 from receivers.kargo.outcomes import RefreshOutcome
-from receivers.kargo.progress_types import (
-    Cause,
+from receivers.kargo.progress_states import (
     Ended,
-    Looking,
-    Lost,
-    Need,
-    Patience,
-    Request,
-    Seen,
-    Stand,
+    Lookup,
+    LookupNeeded,
+    Observation,
+    ProgressState,
+    RefreshPhase,
+    RefreshRequest,
+    RetryCause,
+    RetryNeeded,
     Waiting,
 )
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse
 
-# Docker Hub's clock, the cluster's and ours.
-CLOCKS_APART: Final = timedelta(seconds=10)
-_MISSING: Final = frozenset(
+# Between Docker Hub's clock, the cluster's and ours.
+MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
+
+# Reasons of a Ready condition that is false, and of the others below: what Kargo's Warehouse controller writes.
+_MISSING_ARTIFACTS: Final = frozenset(
     {"MissingCommits", "MissingImageReferences", "MissingChartVersions", "MissingArtifacts"}
 )
-_UNDER_WAY: Final = ("DiscoveryInProgress", "DiscoveryFailure")
-_NOT_MADE: Final = frozenset({"FreightBuildFailure", "FreightCreationFailure"})
+_NEXT_DISCOVERY: Final = ("DiscoveryInProgress", "DiscoveryFailure")
+_CREATION_FAILED: Final = frozenset({"FreightBuildFailure", "FreightCreationFailure"})
 
 
-def stand_of(request: Request, seen: Seen, place: Place) -> Stand:
-    """Return how it stands with a push that was discovered at `place`."""
-    push, warehouse = request.push, seen.warehouse
-    digest = place.artifact.digest if push.tag else ""
-    holding = [one for one in seen.freight if one.holds(push, digest)]
-    made = newest_holding(request, holding, digest)
-    if made is not None:
-        return Ended(RefreshOutcome.FREIGHT_CREATED, told(made, push), made)
+def state_after_discovery(
+    request: RefreshRequest, observed: Observation, position: DiscoveryPosition
+) -> ProgressState:
+    """Return the state of a refresh whose pushed artifact was discovered at `position`."""
+    push, warehouse = request.push, observed.warehouse
+    digest = position.artifact.digest if push.tag else ""
+    holding = [freight for freight in observed.freight if freight.holds(push, digest)]
+    created = newest_freight_since(request, holding, digest)
+    if created is not None:
+        return Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, push), created)
     if warehouse.creation_policy == "Manual":
-        tag = quoted(place.artifact.tag)
-        text = f"{tag} was discovered; with the creation policy Manual somebody makes Freight of it"
+        tag = quoted(position.artifact.tag)
+        text = f"Kargo discovered {tag}; the creation policy is Manual, so Freight must be created manually"
         return Ended(RefreshOutcome.MANUAL_CREATION_POLICY, text)
-    if (refused := _why_no_freight(warehouse)) is not None:
-        return refused
-    stand = _behind_others(seen, place) if place.position > 0 and push.tag else None
-    if says(warehouse, "Ready", "False", *_UNDER_WAY):
-        # For a later refresh. Kargo took the conditions away that would tell what became of this one.
-        text = "Kargo is at the next discovery already, and will say then"
-        return Waiting(Patience.DISCOVERY, text, stand if isinstance(stand, Ended) else _not_made(text))
-    return stand or _from_condition(request, seen, holding)
+    if (blocked := _blocked_by_condition(warehouse)) is not None:
+        return blocked
+    outranked = _outranked(observed, position) if position.index > 0 and push.tag else None
+    if has_condition(warehouse, "Ready", "False", *_NEXT_DISCOVERY):
+        # This discovery belongs to a later refresh. It removed the conditions that described the result of ours.
+        text = "Kargo has started the next discovery; its result decides"
+        on_timeout = outranked if isinstance(outranked, Ended) else _not_created(text)
+        return Waiting(RefreshPhase.DISCOVERY, text, on_timeout)
+    return outranked or _from_created_condition(request, observed, holding)
 
 
-def newest_holding(request: Request, freight: Sequence[Freight], digest: str = "") -> Freight | None:
-    """Return the newest Freight that holds what was pushed and was made since.
+def newest_freight_since(
+    request: RefreshRequest, freight: Sequence[Freight], digest: str = ""
+) -> Freight | None:
+    """Return the newest Freight that holds the pushed artifact and was created since the push.
 
-    With a digest the clocks may be somewhat apart: there is no mistaking it for what the tag was before.
+    A digest allows for clock skew: it cannot be mistaken for what the tag pointed to before.
     """
-    since = request.since - CLOCKS_APART if digest else request.since
-    made = (one for one in reversed(freight) if one.created_at is not None and one.created_at >= since)
-    return next((one for one in made if one.holds(request.push, digest)), None)
+    since = request.since - MAX_CLOCK_SKEW if digest else request.since
+    recent = (one for one in reversed(freight) if one.created_at is not None and one.created_at >= since)
+    return next((one for one in recent if one.holds(request.push, digest)), None)
 
 
-def given_up(request: Request, lost: Lost, freight: Sequence[Freight]) -> Ended:
-    """Return the end of a story that asking again did not help: Freight all the same, if there is some."""
-    made = newest_holding(request, freight)
-    if made is not None:
-        return Ended(RefreshOutcome.FREIGHT_CREATED, told(made, request.push), made)
-    return Ended(lost.outcome, lost.reason, lost.freight)
+def final_state(request: RefreshRequest, retry: RetryNeeded, freight: Sequence[Freight]) -> Ended:
+    """Return the final state of a refresh whose retries are exhausted: Freight if there is some by now."""
+    created = newest_freight_since(request, freight)
+    if created is not None:
+        return Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, request.push), created)
+    return Ended(retry.outcome, retry.reason, retry.freight)
 
 
-def just_made(seen: Seen) -> Freight | None:
-    """Return the Freight that Kargo says it has just made, if it is known."""
-    if not says(seen.warehouse, "FreightCreated", "True", "NewFreight"):
+def latest_created_freight(observed: Observation) -> Freight | None:
+    """Return the Freight that the Warehouse says it has just created, if it was observed."""
+    if not has_condition(observed.warehouse, "FreightCreated", "True", "NewFreight"):
         return None
-    name = seen.warehouse.last_freight_id
-    return next((one for one in reversed(seen.freight) if one.name == name), None)
+    name = observed.warehouse.last_freight_id
+    return next((freight for freight in reversed(observed.freight) if freight.name == name), None)
 
 
-def told(freight: Freight, push: Push) -> str:
-    """Return the sentence that ends a story well."""
-    what = f"{push.repository}:{push.tag}" if push.tag else push.repository
-    return f"Freight {freight.alias or freight.name} holds {what}"
+def freight_sentence(freight: Freight, push: Push) -> str:
+    """Return the sentence for a push that became Freight."""
+    artifact = f"{push.repository}:{push.tag}" if push.tag else push.repository
+    return f"Freight {freight.alias or freight.name} holds {artifact}"
 
 
-def _why_no_freight(warehouse: Warehouse) -> Stand | None:
-    """Return the reason, in the conditions, for which there is no Freight; None if there is none."""
-    ready = condition(warehouse, "Ready")
+def _blocked_by_condition(warehouse: Warehouse) -> ProgressState | None:
+    """Return the state if a condition says why Kargo creates no Freight; None if no condition does."""
+    ready = find_condition(warehouse, "Ready")
     reason, message = (ready.reason, ready.message) if ready and ready.status == "False" else ("", "")
-    if reason in _MISSING:
-        return Ended(RefreshOutcome.ARTIFACTS_MISSING, f"Freight needs one of each subscription: {message}")
+    if reason in _MISSING_ARTIFACTS:
+        text = f"Freight needs an artifact of every subscription: {message}"
+        return Ended(RefreshOutcome.ARTIFACTS_MISSING, text)
     if reason == "CriteriaEvaluationFailed":
         return Ended(RefreshOutcome.CRITERIA_NOT_MET, message)
-    if says(warehouse, "FreightCreationCriteriaSatisfied", "False", "CriteriaNotSatisfied"):
+    if has_condition(warehouse, "FreightCreationCriteriaSatisfied", "False", "CriteriaNotSatisfied"):
         text = f"the Freight creation criteria are not met: {warehouse.criteria}"
         return Ended(RefreshOutcome.CRITERIA_NOT_MET, text)
-    if reason in _NOT_MADE:
-        return Waiting(Patience.FREIGHT, message, _not_made(message))
+    if reason in _CREATION_FAILED:
+        return Waiting(RefreshPhase.FREIGHT, message, _not_created(message))
     return None
 
 
-def _not_made(reason: str) -> Ended:
+def _not_created(reason: str) -> Ended:
     return Ended(RefreshOutcome.FREIGHT_FAILED, reason)
 
 
-def _behind_others(seen: Seen, place: Place) -> Stand:
-    if not seen.all_freight:
-        return Looking(Need.ALL_FREIGHT)
-    tag, first = quoted(place.artifact.tag), quoted(place.first)
-    text = f"{tag} was discovered; Freight is made of {first}, which comes before it"
+def _outranked(observed: Observation, position: DiscoveryPosition) -> ProgressState:
+    """Return the state of a push whose tag is not the first one discovered."""
+    if not observed.all_freight:
+        return LookupNeeded(Lookup.ALL_FREIGHT)
+    tag, first = quoted(position.artifact.tag), quoted(position.first_tag)
+    text = f"Kargo discovered {tag} but creates Freight from {first}, which ranks higher"
     return Ended(RefreshOutcome.NOT_NEWEST, text)
 
 
-def _from_condition(request: Request, seen: Seen, holding: Sequence[Freight]) -> Stand:
-    """Return what the condition FreightCreated says about a push that Freight is to be made of."""
-    warehouse = seen.warehouse
-    if says(warehouse, "FreightCreated", "False", "AlreadyExists"):
-        if not holding and not seen.listed:
-            return Looking(Need.ALL_FREIGHT)
-        return _already_there(request, holding[-1] if holding else None)
-    if says(warehouse, "FreightCreated", "True", "NewFreight"):
-        return _newly_made(request, seen, holding)
-    text = "Kargo has discovered the tag and made no Freight of it"
-    return Waiting(Patience.FREIGHT, text, _not_made(text))
+def _from_created_condition(
+    request: RefreshRequest, observed: Observation, holding: Sequence[Freight]
+) -> ProgressState:
+    """Return the state according to the condition FreightCreated; the pushed artifact is first in its subscription."""
+    warehouse = observed.warehouse
+    if has_condition(warehouse, "FreightCreated", "False", "AlreadyExists"):
+        if not holding and not observed.listed:
+            return LookupNeeded(Lookup.ALL_FREIGHT)
+        return _already_exists(request, holding[-1] if holding else None)
+    if has_condition(warehouse, "FreightCreated", "True", "NewFreight"):
+        return _just_created(request, observed, holding)
+    return Waiting(
+        RefreshPhase.FREIGHT,
+        "Kargo has discovered the tag and has not created Freight yet",
+        _not_created("Kargo discovered the tag but never created Freight"),
+    )
 
 
-def _newly_made(request: Request, seen: Seen, holding: Sequence[Freight]) -> Stand:
-    """Return how it stands when Kargo says that it has just made Freight, whatever the clocks say."""
-    name = seen.warehouse.last_freight_id
-    made = just_made(seen)
-    if made is not None and made in holding:
-        return Ended(RefreshOutcome.FREIGHT_CREATED, told(made, request.push), made)
-    if seen.last_freight_gone:
-        text = f"Kargo made Freight {name}, which kargoweb may not read or which is gone"
+def _just_created(
+    request: RefreshRequest, observed: Observation, holding: Sequence[Freight]
+) -> ProgressState:
+    """Return the state when Kargo says that it has just created Freight, whatever the clocks say."""
+    name = observed.warehouse.last_freight_id
+    created = latest_created_freight(observed)
+    if created is not None and created in holding:
+        return Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, request.push), created)
+    if observed.last_freight_gone:
+        text = f"Kargo created Freight {name}, which is deleted or which kargoweb may not read"
         return Ended(RefreshOutcome.FREIGHT_CREATED, text)
-    if made is None:
-        return Looking(Need.LAST_FREIGHT)
-    text = f"Kargo made Freight {name}, which holds something else"
-    return Waiting(Patience.FREIGHT, text, _not_made(text))
+    if created is None:
+        return LookupNeeded(Lookup.LAST_FREIGHT)
+    text = f"Kargo created Freight {name}, which does not hold this push"
+    return Waiting(RefreshPhase.FREIGHT, text, _not_created(text))
 
 
-def _already_there(request: Request, there: Freight | None) -> Stand:
-    name = f" ({there.alias or there.name})" if there else ""
+def _already_exists(request: RefreshRequest, existing: Freight | None) -> ProgressState:
+    name = f" ({existing.alias or existing.name})" if existing else ""
     text = f"Freight with this content existed before the push{name}"
     if not request.push.tag:
-        return Ended(RefreshOutcome.ALREADY_CURRENT, text, there)
-    # Either the same content was pushed again, or the registry still answers with what the tag was before.
-    return Lost(Cause.SAME_CONTENT, RefreshOutcome.ALREADY_CURRENT, text, there)
+        return Ended(RefreshOutcome.ALREADY_CURRENT, text, existing)
+    # Either the same content was pushed again, or the registry still serves what the tag pointed to before.
+    return RetryNeeded(RetryCause.SAME_CONTENT, RefreshOutcome.ALREADY_CURRENT, text, existing)

@@ -1,4 +1,4 @@
-"""From a push and Warehouses to verdicts, and from verdicts to the Warehouses to refresh."""
+"""Matches a push against the subscriptions of Warehouses, and decides which Warehouses to refresh."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from receivers.kargo.near_misses import explain
+from receivers.kargo.near_misses import explain_near_miss
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
-from receivers.kargo.resources import Warehouse
+from receivers.kargo.resources import Warehouse, WarehouseKey
 from receivers.kargo.subscriptions import Subscription
 
 
-class Result(StrEnum):
-    """What a verdict comes to, from what tells people most to what tells least. Only `MATCH` refreshes a Warehouse."""
+class MatchResult(StrEnum):
+    """The result of matching a push against one subscription, the most informative first.
+
+    Only `MATCH` refreshes the Warehouse.
+    """
 
     MATCH = "match"
-    NOT_EVALUABLE = "cannot be evaluated"
-    NO_MATCH = "no match"
-    NEAR_MISS = "near miss"
-    OUT_OF_SCOPE = "out of scope"
-    """It would have matched, and is in a project that the receiver does not serve."""
+    NOT_EVALUABLE = "not_evaluable"
+    NO_MATCH = "no_match"
+    NEAR_MISS = "near_miss"
+    OUT_OF_SCOPE = "out_of_scope"
+    """The subscription would match, but it is in a project that the receiver does not serve."""
 
-    OTHER = "another repository"
-    """The subscription names another repository, and is not asked. Told only to people who want to see everything."""
+    OTHER_REPOSITORY = "other_repository"
+    """The subscription uses another repository, so its selector is not evaluated. Shown only on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one subscription says about one push.
+    """The result of matching one push against one subscription.
 
-    `position` counts the Warehouse's subscriptions from 0; `subscription` is its name, often empty; `kind` and
-    `repo_url` are as written in the Warehouse; `rule` is a stable short name; `reason` is a sentence for people.
+    `position` counts the Warehouse's subscriptions from 0. `subscription` is its name, often empty. `kind` and
+    `repo_url` are as written in the Warehouse. `rule` is the code of the rule that decided, such as
+    `semver.satisfied`; `reason` is a sentence for people.
     """
 
     project: str
@@ -42,7 +46,7 @@ class Verdict:
     subscription: str
     kind: str
     repo_url: str
-    result: Result
+    result: MatchResult
     rule: str
     reason: str
 
@@ -52,11 +56,12 @@ class Verdict:
 
 
 def verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdict, ...]:
-    """Judge every subscription of these Warehouses that names the pushed repository, or nearly does.
+    """Return a verdict for every subscription that uses the pushed repository or a similar name.
 
-    The verdicts come in the order of the Warehouses and their subscriptions; other subscriptions give none.
-    Source: `shouldRefresh` in Kargo's `pkg/webhook/external/refresh.go`, where the first subscription that cannot be
-    evaluated ends everything. Here it gives a verdict of its own.
+    The verdicts are in the order of the Warehouses and their subscriptions.
+
+    Source: `shouldRefresh` in Kargo's `pkg/webhook/external/refresh.go`. There the first subscription that cannot be
+    evaluated fails the whole request; here it gets a verdict of its own.
     """
     names, near = frozenset(push.names), push.near_key
     return tuple(
@@ -68,39 +73,39 @@ def verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdict, ...]
 
 
 def other_verdicts(push: Push, warehouses: Iterable[Warehouse]) -> Iterator[Verdict]:
-    """Yield a verdict for every subscription that `verdicts` passes over: those that name another repository."""
+    """Yield a verdict for every subscription that `verdicts` skips because it uses another repository."""
     names, near = frozenset(push.names), push.near_key
     for warehouse in warehouses:
         for position, subscription in enumerate(warehouse.subscriptions):
             if subscription.repository not in names and not (near and subscription.near_key == near):
-                yield _verdict_of(warehouse, position, subscription, _other(push, subscription))
+                yield _verdict_of(warehouse, position, subscription, _other_repository(push, subscription))
 
 
-def out_of_scope(push: Push, warehouses: Iterable[Warehouse], project: str) -> Iterator[Verdict]:
-    """Yield a hint for each of these Warehouses that would match, but that no receiver of `project` serves."""
-    told: set[tuple[str, str]] = set()
+def out_of_scope_verdicts(push: Push, warehouses: Iterable[Warehouse], project: str) -> Iterator[Verdict]:
+    """Yield one verdict for each of these Warehouses that would match but is not in `project`."""
+    hinted: set[WarehouseKey] = set()
     for verdict in verdicts(push, warehouses):
         key = verdict.project, verdict.warehouse
-        if verdict.result is Result.MATCH and key not in told:
-            told.add(key)
+        if verdict.result is MatchResult.MATCH and key not in hinted:
+            hinted.add(key)
             reason = (
-                f"Warehouse {quoted(verdict.warehouse)} of project {quoted(verdict.project)} subscribes to this "
-                f"repository; this receiver serves only project {quoted(project)}"
+                f"Warehouse {quoted(verdict.warehouse)} in project {quoted(verdict.project)} subscribes to this "
+                f"repository, but this receiver serves only project {quoted(project)}"
             )
-            yield replace(verdict, result=Result.OUT_OF_SCOPE, rule="out of scope", reason=reason)
+            yield replace(verdict, result=MatchResult.OUT_OF_SCOPE, rule="out_of_scope", reason=reason)
 
 
 def _verdict(
     push: Push, warehouse: Warehouse, position: int, subscription: Subscription, *, near_miss: bool
 ) -> Verdict:
-    judgement = _near_miss(push, subscription) if near_miss else _judged(push, subscription)
-    return _verdict_of(warehouse, position, subscription, judgement)
+    decision = _near_miss(push, subscription) if near_miss else _selected(push, subscription)
+    return _verdict_of(warehouse, position, subscription, decision)
 
 
 def _verdict_of(
-    warehouse: Warehouse, position: int, subscription: Subscription, judgement: tuple[Result, str, str]
+    warehouse: Warehouse, position: int, subscription: Subscription, decision: tuple[MatchResult, str, str]
 ) -> Verdict:
-    result, rule, reason = judgement
+    result, rule, reason = decision
     return Verdict(
         project=warehouse.project,
         warehouse=warehouse.name,
@@ -114,29 +119,31 @@ def _verdict_of(
     )
 
 
-def _judged(push: Push, subscription: Subscription) -> tuple[Result, str, str]:
+def _selected(push: Push, subscription: Subscription) -> tuple[MatchResult, str, str]:
     if not push.tag:
         return (
-            Result.MATCH,
-            "no tag",
-            "the push names no tag, so every subscriber of the repository is refreshed",
+            MatchResult.MATCH,
+            "no_tag",
+            "the push has no tag, so every subscription to the repository matches",
         )
-    judgement = subscription.selector.judge(push.tag)
-    return _RESULTS[judgement.matches], judgement.rule, judgement.reason
+    decision = subscription.selector.evaluate(push.tag)
+    return _RESULTS[decision.matches], decision.rule, decision.reason
 
 
-def _near_miss(push: Push, subscription: Subscription) -> tuple[Result, str, str]:
-    return Result.NEAR_MISS, "near miss", explain(push.repository, subscription.kind, subscription.repo_url)
+def _near_miss(push: Push, subscription: Subscription) -> tuple[MatchResult, str, str]:
+    reason = explain_near_miss(push.repository, subscription.kind, subscription.repo_url)
+    return MatchResult.NEAR_MISS, "near_miss", reason
 
 
-def _other(push: Push, subscription: Subscription) -> tuple[Result, str, str]:
-    named = f"names {quoted(subscription.repo_url)}" if subscription.repo_url else "names no repository"
-    return Result.OTHER, "another repository", f"it {named}, and the push was to {quoted(push.repository)}"
+def _other_repository(push: Push, subscription: Subscription) -> tuple[MatchResult, str, str]:
+    used = quoted(subscription.repo_url) if subscription.repo_url else "no repository"
+    reason = f"the subscription uses {used}, but the push went to {quoted(push.repository)}"
+    return MatchResult.OTHER_REPOSITORY, "other_repository", reason
 
 
-_RESULTS: Final = {True: Result.MATCH, False: Result.NO_MATCH, None: Result.NOT_EVALUABLE}
+_RESULTS: Final = {True: MatchResult.MATCH, False: MatchResult.NO_MATCH, None: MatchResult.NOT_EVALUABLE}
 
 
-def to_refresh(judged: Iterable[Verdict]) -> tuple[tuple[str, str], ...]:
-    """Return (project, Warehouse name) of every Warehouse with a match, sorted, each once."""
-    return tuple(sorted({(v.project, v.warehouse) for v in judged if v.result is Result.MATCH}))
+def to_refresh(matched: Iterable[Verdict]) -> tuple[WarehouseKey, ...]:
+    """Return the keys of the Warehouses with a match, sorted, each once."""
+    return tuple(sorted({(v.project, v.warehouse) for v in matched if v.result is MatchResult.MATCH}))

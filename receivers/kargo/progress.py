@@ -1,40 +1,40 @@
-"""How far a refresh is, from what a Warehouse says of itself and from the Freight there is.
+"""Assesses how far a refresh is, from the Warehouse's status and its Freight.
 
-`step` answers one question: given what was asked and what can be seen now, where does the story stand? It keeps nothing
-and asks nobody; who follows (`receivers.following`) calls it again whenever something has changed.
+`assess` is a pure function of the request and the current observation. It keeps no state and performs no I/O; the
+caller calls it again whenever something has changed.
 
-Source: Kargo's `pkg/controller/warehouses/warehouses.go`. Its traps: `lastHandledRefresh` is set although discovery
-failed, the retry that follows skips discovery and turns `Ready` again, and `discoveredAt` has whole seconds of another
-clock than ours.
+Source: Kargo's `pkg/controller/warehouses/warehouses.go`. Its traps: `lastHandledRefresh` is set even if discovery
+failed, the retry that follows skips discovery and turns `Ready` true again, and `discoveredAt` has whole seconds of a
+clock other than ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from receivers.kargo.artifacts import Discovered
-from receivers.kargo.conditions import discovery_failure, says
+from receivers.kargo.artifacts import DiscoveryResult
+from receivers.kargo.conditions import discovery_failure, has_condition
 from receivers.kargo.discovery import (
-    best_place,
-    beyond_limit,
+    best_position,
+    explain_beyond_limit,
+    explain_missing_tag,
     is_rate_limit,
     named_subscription,
-    selecting,
-    why_not_there,
+    selecting_subscriptions,
 )
-from receivers.kargo.freight_outcome import just_made, stand_of, told
+from receivers.kargo.freight_outcome import freight_sentence, latest_created_freight, state_after_discovery
 from receivers.kargo.outcomes import RefreshOutcome
-from receivers.kargo.progress_types import (
-    Cause,
+from receivers.kargo.progress_states import (
     Ended,
-    Looking,
-    Lost,
-    Need,
-    Patience,
-    Request,
-    Seen,
-    Stand,
-    Step,
+    Lookup,
+    LookupNeeded,
+    Observation,
+    Progress,
+    ProgressState,
+    RefreshPhase,
+    RefreshRequest,
+    RetryCause,
+    RetryNeeded,
     Waiting,
 )
 from receivers.kargo.quoting import quoted
@@ -42,25 +42,25 @@ from receivers.kargo.resources import Warehouse
 from receivers.kargo.times import parse_time, whole_second
 
 
-def step(request: Request, seen: Seen) -> Step:
+def assess(request: RefreshRequest, observed: Observation) -> Progress:
     """Return how far the refresh is."""
-    warehouse = seen.warehouse
+    warehouse = observed.warehouse
     if not is_handled(request, warehouse):
-        return Step(_until_handled(warehouse))
-    fresh = is_fresh(request, warehouse)
-    if fresh is False:
-        return Step(_not_discovered(request, warehouse), handled=True)
-    made = just_made(seen) if fresh else None
-    if made is not None and (artifact := made.holds(request.push)):
-        ended = Ended(RefreshOutcome.FREIGHT_CREATED, told(made, request.push), made)
-        return Step(ended, handled=True, discovered=True, digest=artifact.digest)
-    if seen.discovered is None:
-        return Step(Looking(Need.ARTIFACTS), handled=True)
-    return _discovered(request, seen, seen.discovered, certain=fresh is True)
+        return Progress(_before_handling(warehouse))
+    newer = is_newly_discovered(request, warehouse)
+    if newer is False:
+        return Progress(_discovery_retry(request, warehouse), handled=True)
+    created = latest_created_freight(observed) if newer else None
+    if created is not None and (artifact := created.holds(request.push)):
+        ended = Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, request.push), created)
+        return Progress(ended, handled=True, discovered=True, digest=artifact.digest)
+    if observed.discovered is None:
+        return Progress(LookupNeeded(Lookup.ARTIFACTS), handled=True)
+    return _after_discovery(request, observed, observed.discovered, certain=newer is True)
 
 
-def is_handled(request: Request, warehouse: Warehouse) -> bool:
-    """Say whether Kargo has handled our token, or one that came later."""
+def is_handled(request: RefreshRequest, warehouse: Warehouse) -> bool:
+    """Say whether Kargo has handled our token, or a later one."""
     last = warehouse.last_handled_refresh
     ours, theirs = parse_time(request.token), parse_time(last)
     return bool(last) and (
@@ -68,57 +68,67 @@ def is_handled(request: Request, warehouse: Warehouse) -> bool:
     )
 
 
-def is_fresh(request: Request, warehouse: Warehouse) -> bool | None:
-    """Say whether artifacts were discovered since we asked; None: in that very second, before or after.
+def is_newly_discovered(request: RefreshRequest, warehouse: Warehouse) -> bool | None:
+    """Say whether artifacts were discovered since the request; None if both happened within the same second.
 
-    Kargo writes `discoveredAt` and `lastHandledRefresh` at once, so whoever sees that moment needs no clock. Without a
-    witness the clocks are compared.
+    Kargo writes `discoveredAt` and `lastHandledRefresh` together, so an observer of that moment needs no clock.
+    Otherwise the clocks are compared.
     """
-    at, asked = parse_time(warehouse.discovered_at), parse_time(request.token)
-    if at is None:
+    discovered_at, requested_at = parse_time(warehouse.discovered_at), parse_time(request.token)
+    if discovered_at is None:
         return False
-    same_second = asked is not None and at == whole_second(asked)
+    same_second = requested_at is not None and discovered_at == whole_second(requested_at)
     if request.witnessed is None:
         if not same_second:
-            return asked is not None and at > asked
+            return requested_at is not None and discovered_at > requested_at
         return True if warehouse.discovered_at != request.discovered_before else None
     return True if request.witnessed else (None if same_second else False)
 
 
-def _until_handled(warehouse: Warehouse) -> Stand:
-    if says(warehouse, "Reconciling", "True", "ScheduledDiscovery"):
-        patience, text = Patience.DISCOVERY, "Kargo is discovering artifacts"
+def _before_handling(warehouse: Warehouse) -> ProgressState:
+    controller = f"the controller of shard {quoted(warehouse.shard)}" if warehouse.shard else "the controller"
+    if has_condition(warehouse, "Reconciling", "True", "ScheduledDiscovery"):
+        phase, text = RefreshPhase.DISCOVERY, "Kargo is discovering artifacts"
+        timeout = f"{controller} never finished discovering artifacts"
     else:
-        shard = f" of shard {quoted(warehouse.shard)}" if warehouse.shard else ""
-        patience, text = Patience.HANDLING, f"the controller{shard} has not answered yet"
-    return Waiting(patience, text, Lost(Cause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, text))
+        phase, text = RefreshPhase.HANDLING, f"{controller} has not responded yet"
+        timeout = f"{controller} never responded"
+    return Waiting(phase, text, RetryNeeded(RetryCause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, timeout))
 
 
-def _not_discovered(request: Request, warehouse: Warehouse) -> Lost:
+def _discovery_retry(request: RefreshRequest, warehouse: Warehouse) -> RetryNeeded:
+    """Return why Kargo handled the refresh without discovering anything."""
     message = discovery_failure(warehouse) or request.failure
     if not message:
-        text = "Kargo marked the refresh as handled and discovered nothing; it keeps no reason for that"
-        return Lost(Cause.DISCOVERY_FAILED, RefreshOutcome.DISCOVERY_FAILED, text)
-    culprit = named_subscription(message, warehouse)
-    of = f" of {quoted(culprit)}" if culprit else ""
+        text = "Kargo marked the refresh as handled but discovered nothing, and it keeps no reason"
+        return RetryNeeded(RetryCause.DISCOVERY_FAILED, RefreshOutcome.DISCOVERY_FAILED, text)
+    failed = named_subscription(message, warehouse)
+    of = f" of {quoted(failed)}" if failed else ""
     if is_rate_limit(message):
-        text = f"the registry's rate limit refused the discovery{of}: {message}"
-        return Lost(Cause.RATE_LIMITED, RefreshOutcome.DISCOVERY_FAILED, text)
-    return Lost(Cause.DISCOVERY_FAILED, RefreshOutcome.DISCOVERY_FAILED, f"discovery{of} failed: {message}")
+        text = f"the registry's rate limit blocked discovery{of}: {message}"
+        return RetryNeeded(RetryCause.RATE_LIMITED, RefreshOutcome.DISCOVERY_FAILED, text)
+    text = f"discovery{of} failed: {message}"
+    return RetryNeeded(RetryCause.DISCOVERY_FAILED, RefreshOutcome.DISCOVERY_FAILED, text)
 
 
-def _discovered(request: Request, seen: Seen, found: Sequence[Discovered], *, certain: bool) -> Step:
-    subscriptions = selecting(request.push, seen.warehouse)
+def _after_discovery(
+    request: RefreshRequest, observed: Observation, results: Sequence[DiscoveryResult], *, certain: bool
+) -> Progress:
+    """Return the progress given these discovery results; `certain` if they are newer than the request."""
+    push, warehouse = request.push, observed.warehouse
+    subscriptions = selecting_subscriptions(push, warehouse)
     if not subscriptions:
-        text = "the Warehouse was changed meanwhile, and none of its subscriptions selects this push any more"
-        return Step(Ended(RefreshOutcome.NO_LONGER_SELECTED, text), handled=True)
-    place = best_place(request.push, subscriptions, found)
-    if place is not None:
-        digest = place.artifact.digest if request.push.tag else ""
-        return Step(stand_of(request, seen, place), handled=True, discovered=True, digest=digest)
-    if not certain and (request.failure or discovery_failure(seen.warehouse)):
-        return Step(_not_discovered(request, seen.warehouse), handled=True)
-    if limit := beyond_limit(request.push, subscriptions, found):
-        return Step(Ended(RefreshOutcome.BEYOND_DISCOVERY_LIMIT, limit), handled=True)
-    text = why_not_there(request.push, subscriptions, found)
-    return Step(Lost(Cause.NOT_VISIBLE, RefreshOutcome.TAG_NOT_VISIBLE, text), handled=True)
+        text = "the Warehouse changed after the push, and none of its subscriptions selects the push any more"
+        return Progress(Ended(RefreshOutcome.NO_LONGER_SELECTED, text), handled=True)
+    position = best_position(push, subscriptions, results)
+    if position is not None:
+        digest = position.artifact.digest if push.tag else ""
+        state = state_after_discovery(request, observed, position)
+        return Progress(state, handled=True, discovered=True, digest=digest)
+    if not certain and (request.failure or discovery_failure(warehouse)):
+        return Progress(_discovery_retry(request, warehouse), handled=True)
+    if text := explain_beyond_limit(push, subscriptions, results):
+        return Progress(Ended(RefreshOutcome.BEYOND_DISCOVERY_LIMIT, text), handled=True)
+    text = explain_missing_tag(push, subscriptions, results)
+    retry = RetryNeeded(RetryCause.NOT_VISIBLE, RefreshOutcome.TAG_NOT_VISIBLE, text)
+    return Progress(retry, handled=True)

@@ -7,8 +7,15 @@ Docker Hub: a change here breaks theirs.
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Final
 
 from receivers.kargo.golang import gourl
+
+DIGEST_LENGTH: Final = 64
+"""Hex characters of a SHA-256."""
+
+SUFFIX_LENGTH: Final = 6
+"""Characters of a digest that may be shown: enough to tell two URLs apart, far too few to guess one."""
 
 
 def digest(project: str, receiver: str, *secrets: bytes) -> str:
@@ -17,6 +24,19 @@ def digest(project: str, receiver: str, *secrets: bytes) -> str:
     The parts are joined without separators and the secrets' bytes are taken as they are, a final newline included.
     """
     return sha256(b"".join((project.encode(), receiver.encode(), *secrets))).hexdigest()
+
+
+def digest_suffix(digest: str) -> str:
+    """Return the end of a digest, the only part of it that may be shown or stored."""
+    return digest[-SUFFIX_LENGTH:]
+
+
+def digest_hash(digest: str) -> bytes:
+    """Return the SHA-256 of a digest (32 bytes), which is kept in its place.
+
+    It doesn't reveal the URL, and the time of a lookup by hash says nothing about the digests that exist.
+    """
+    return sha256(digest.encode()).digest()
 
 
 def receiver_path(base_path: str, kind: str, project: str, receiver: str, *secrets: bytes) -> str:

@@ -1,7 +1,8 @@
-"""Kargo's and Kubernetes' objects as far as kargoweb needs them: small, frozen, decoded once.
+"""Kargo's and Kubernetes' objects, reduced to what kargoweb needs: small, frozen, decoded once.
 
-What is not needed is dropped while decoding. Decoding never raises on odd input that the API server could hold:
-a missing or wrongly typed field becomes its empty value.
+Decoding drops everything else and never raises on what an API server can hold: a missing or wrongly typed field
+becomes its empty value.
+
 Field names and meanings: Kargo's `api/v1alpha1` types.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from receivers.kargo.json_values import as_list, as_map, as_number, as_text
 from receivers.kargo.subscriptions import Subscription, decode_subscription
@@ -20,6 +21,10 @@ from receivers.kargo.subscriptions import Subscription, decode_subscription
 KARGO_GROUP: Final = "kargo.akuity.io"
 REFRESH_ANNOTATION: Final = "kargo.akuity.io/refresh"
 CLUSTER_CONFIG_NAME: Final = "cluster"
+
+WarehouseKey: TypeAlias = tuple[str, str]
+"""Project and name of a Warehouse."""
+
 _DIGEST: Final = re.compile(r"/([0-9a-f]{64})/?$")
 
 
@@ -35,7 +40,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """Return what objects carry as `apiVersion`."""
+        """Return the `apiVersion` of the objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
@@ -114,7 +119,7 @@ class ReceiverConfig:
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A Warehouse: what it subscribes to and how far Kargo is with it.
+    """A Warehouse: its subscriptions and its status.
 
     `discovered_at` is RFC 3339 text as Kargo wrote it, or empty. `creation_policy` is `Automatic` or `Manual`.
     """
@@ -136,7 +141,7 @@ class Warehouse:
     conditions: tuple[Condition, ...]
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> WarehouseKey:
         """Return project and name, which identify the Warehouse."""
         return self.project, self.name
 
@@ -150,7 +155,7 @@ def decode_project(raw: Mapping[str, Any]) -> Project:
 
 
 def decode_receiver(raw: Any) -> Receiver:
-    """Decode one entry of `spec.webhookReceivers`: `name` beside exactly one key that names the kind."""
+    """Decode one entry of `spec.webhookReceivers`: `name` besides exactly one key that names the kind."""
     entry = as_map(raw)
     kind = next((key for key in sorted(entry) if key != "name" and entry[key] is not None), "")
     secret_ref = as_map(as_map(entry.get(kind)).get("secretRef"))
@@ -172,7 +177,7 @@ def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 @lru_cache(maxsize=1024)
 def _condition(type_: str, status: str, reason: str, message: str) -> Condition:
-    """Return the one Condition of these values: thousands of objects say the same."""
+    """Return a shared Condition: thousands of objects have the same ones."""
     return Condition(type_, status, reason, message)
 
 
@@ -196,7 +201,7 @@ def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
 def decode_warehouse(
     raw: Mapping[str, Any], subscriptions: tuple[Subscription, ...] | None = None
 ) -> Warehouse:
-    """Decode a Warehouse and compile its subscriptions, unless they are given because they are known to be the same."""
+    """Decode a Warehouse. Compile its subscriptions unless the caller passes the unchanged ones."""
     metadata, spec, status = (as_map(raw.get(key)) for key in ("metadata", "spec", "status"))
     if subscriptions is None:
         subscriptions = tuple(map(decode_subscription, as_list(spec.get("subscriptions"))))

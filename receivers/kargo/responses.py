@@ -17,33 +17,35 @@ MAX_BODY: Final = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WebhookResponse:
     """An HTTP answer: its status code and the bytes of its body, of type `CONTENT_TYPE`."""
 
     status: int
     body: bytes
 
 
-def _answer(status: int, **members: str) -> Answer:
-    return Answer(status, json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+def _answer(status: int, **members: str) -> WebhookResponse:
+    return WebhookResponse(
+        status, json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    )
 
 
-def refreshed(count: int) -> Answer:
+def refreshed(count: int) -> WebhookResponse:
     """Return the answer for a push after which `count` Warehouses (0 or more) were asked to refresh."""
     return _answer(200, msg=f"refreshed {count} warehouse(s)")
 
 
-def failed(failures: int, total: int) -> Answer:
+def failed(failures: int, total: int) -> WebhookResponse:
     """Return the answer for a push of which `failures` (1 or more) of `total` Warehouses could not be asked."""
     return _answer(500, error=f"failed to refresh {failures} of {total} warehouses")
 
 
-def refused_test(reason: str) -> Answer:
+def refused_test(reason: str) -> WebhookResponse:
     """Return the answer for a test whose ticket is not good for it, with a `reason` that gives nothing away."""
     return _answer(403, error=f"test refused: {reason}")
 
 
-def unavailable(reason: str) -> Answer:
+def unavailable(reason: str) -> WebhookResponse:
     """Return the answer for a push that cannot be worked on now, with a `reason` that gives nothing away."""
     return _answer(503, error=reason)
 

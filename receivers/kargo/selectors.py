@@ -1,7 +1,7 @@
-"""How subscriptions select tags: Kargo's image, chart and commit selectors, as far as a webhook asks them.
+"""How subscriptions select tags: Kargo's image, chart and commit selectors, as far as webhooks use them.
 
 Source: Kargo's `pkg/image/*_selector.go`, `pkg/helm/chart/*_selector.go`, `pkg/controller/git/commit/*_selector.go`.
-Every reason is read by people who want to know why their push did or did not arrive.
+Every reason tells a person why their push did or did not match.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _LIKELY_DEFAULT_BRANCHES: Final = frozenset({"main", "master"})
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a selector says about one tag.
+class TagDecision:
+    """The decision of a selector about one tag.
 
-    `matches` is None when the subscription cannot be evaluated at all.
-    `rule` is a stable short name of the rule that decided; `reason` is a sentence for people, with the values.
+    `matches` is None if the subscription cannot be evaluated. `rule` is the code of the rule that decided; `reason` is
+    a sentence for people that quotes the values.
     """
 
     matches: bool | None
@@ -32,184 +32,183 @@ class Judgement:
 
 
 class Selector(Protocol):
-    """Decides whether a pushed tag is one that a subscription selects."""
+    """Decides whether a subscription selects a pushed tag."""
 
-    def judge(self, tag: str) -> Judgement:
-        """Say whether `tag` (not empty) is selected, and by which rule."""
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether `tag` (not empty) is selected, and by which rule."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """The selector of a subscription that cannot be evaluated: the same answer for every tag."""
+class BrokenSelector:
+    """The selector of a subscription that cannot be evaluated: the same decision for every tag."""
 
     rule: str
     reason: str
 
-    def judge(self, tag: str) -> Judgement:
-        """Say what is wrong with the subscription."""
-        return Judgement(None, self.rule, self.reason)
+    def evaluate(self, tag: str) -> TagDecision:
+        """Return what is wrong with the subscription."""
+        return TagDecision(None, self.rule, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
-class NeverAsked:
-    """The selector of a kind of subscription that no webhook reaches."""
+class UnsupportedSelector:
+    """The selector of a kind of subscription that webhooks do not refresh."""
 
     kind: str
 
-    def judge(self, tag: str) -> Judgement:
-        """Say no."""
-        return Judgement(
-            False, "kind.not reached", f"no push refreshes a subscription of kind {quoted(self.kind)}"
+    def evaluate(self, tag: str) -> TagDecision:
+        """Return that no tag is selected."""
+        return TagDecision(
+            False, "kind.not_supported", f"webhooks do not refresh subscriptions of kind {quoted(self.kind)}"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class ExactTag:
-    """Image strategy Digest: one mutable tag is followed; expressions and versions play no part."""
+class ExactTagSelector:
+    """Image strategy Digest: tracks one mutable tag; regular expressions and versions are ignored."""
 
-    followed: str
+    tracked: str
 
-    def judge(self, tag: str) -> Judgement:
-        """Say whether it is the tag that is followed."""
-        if tag == self.followed:
-            return Judgement(True, "digest.tag", f"tag {quoted(tag)} is the one that is followed")
-        if not self.followed:
-            return Judgement(
-                False, "digest.tag", "the Digest strategy follows the tag in constraint, which is empty"
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether this is the tracked tag."""
+        if tag == self.tracked:
+            return TagDecision(True, "digest.tag", f"tag {quoted(tag)} is the tracked tag")
+        if not self.tracked:
+            return TagDecision(
+                False, "digest.tag", "the Digest strategy tracks the tag in constraint, which is empty"
             )
-        return Judgement(
-            False, "digest.tag", f"tag {quoted(tag)} is not the one that is followed, {quoted(self.followed)}"
+        return TagDecision(
+            False, "digest.tag", f"tag {quoted(tag)} is not the tracked tag, {quoted(self.tracked)}"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class NamedRegex:
-    """An expression with its text."""
+class TagRegex:
+    """A compiled regular expression with its text."""
 
     text: str
     compiled: Any
 
     def matches(self, tag: str) -> bool:
-        """Say whether the expression is found anywhere in the tag."""
+        """Say whether the expression matches anywhere in the tag."""
         return self.compiled.search(tag.encode("utf-8", "replace")) is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Regexes:
-    """Image strategies Lexical and NewestBuild, and the first step of SemVer: ignore beats allow."""
+class RegexSelector:
+    """Image strategies Lexical and NewestBuild, and the first step of SemVer: ignore takes precedence over allow."""
 
-    allow: tuple[NamedRegex, ...] = ()
-    ignore: tuple[NamedRegex, ...] = ()
+    allow: tuple[TagRegex, ...] = ()
+    ignore: tuple[TagRegex, ...] = ()
 
-    def judge(self, tag: str) -> Judgement:
-        """Say whether the expressions let the tag through."""
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether the expressions allow the tag."""
         for regex in self.ignore:
             if regex.matches(tag):
-                return Judgement(
+                return TagDecision(
                     False,
                     "regex.ignored",
                     f"tag {quoted(tag)} matches ignoreTagsRegexes {quoted(regex.text)}",
                 )
         if not self.allow:
-            return Judgement(
-                True, "regex.any", f"tag {quoted(tag)} is not ignored, and any other tag will do"
-            )
+            rules = "only ignore rules are set" if self.ignore else "no tag rules are set"
+            return TagDecision(True, "regex.any", f"tag {quoted(tag)} is allowed ({rules})")
         for regex in self.allow:
             if regex.matches(tag):
-                return Judgement(
+                return TagDecision(
                     True, "regex.allowed", f"tag {quoted(tag)} matches allowTagsRegexes {quoted(regex.text)}"
                 )
         texts = listed([regex.text for regex in self.allow])
         none = "does not match" if len(self.allow) == 1 else "matches none of"
-        return Judgement(False, "regex.not allowed", f"tag {quoted(tag)} {none} allowTagsRegexes {texts}")
+        return TagDecision(False, "regex.not_allowed", f"tag {quoted(tag)} {none} allowTagsRegexes {texts}")
 
 
 @dataclass(frozen=True, slots=True)
-class SemverTags:
-    """Image strategy SemVer: the expressions first, then the version."""
+class SemverSelector:
+    """Image strategy SemVer: the regular expressions first, then the version."""
 
-    regexes: Regexes
+    regexes: RegexSelector
     strict: bool
     constraint: Constraint | None
 
-    def judge(self, tag: str) -> Judgement:
-        """Say whether the tag is a version that the constraint admits."""
-        passed = self.regexes.judge(tag)
-        if not passed.matches:
-            return passed
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether the tag is a version that satisfies the constraint."""
+        decision = self.regexes.evaluate(tag)
+        if not decision.matches:
+            return decision
         version = parse_tag(tag, strict=self.strict)
         if version is None:
             return _not_a_version(tag)
-        return judge_version(f"tag {quoted(tag)}", version, self.constraint)
+        return decide_version(f"tag {quoted(tag)}", version, self.constraint)
 
 
 @dataclass(frozen=True, slots=True)
-class ChartVersions:
-    """Charts: the tag is read leniently as a version."""
+class ChartSelector:
+    """Charts: the tag is parsed leniently as a version."""
 
     constraint: Constraint | None
 
-    def judge(self, tag: str) -> Judgement:
-        """Say whether the tag is a version that the constraint admits."""
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether the tag is a version that satisfies the constraint."""
         version = parse_version(tag)
         if version is not None:
-            return judge_version(f"chart version {quoted(tag)}", version, self.constraint)
+            return decide_version(f"chart version {quoted(tag)}", version, self.constraint)
         reason = f"chart version {quoted(tag)} is not a semantic version"
         if parse_version(tag.replace("_", "+")):
-            reason += "; Helm pushes + as _, and Kargo does not turn it back here"
-        return Judgement(False, "semver.not a version", reason)
+            reason += "; Helm pushes + as _, which Kargo does not convert back for webhooks"
+        return TagDecision(False, "semver.not_a_version", reason)
 
 
 @dataclass(frozen=True, slots=True)
-class GitBranch:
-    """Git strategy NewestFromBranch. An empty `branch` stands for the default branch, whose name nobody knows."""
+class GitBranchSelector:
+    """Git strategy NewestFromBranch. An empty `branch` is the default branch, whose name is unknown here."""
 
     branch: str
 
-    def judge(self, tag: str) -> Judgement:
-        """Say whether the full name of a Git reference is that of the branch."""
-        followed = {self.branch} if self.branch else _LIKELY_DEFAULT_BRANCHES
-        if tag.startswith(BRANCHES) and tag.removeprefix(BRANCHES) in followed:
-            return Judgement(True, "git.branch", f"{quoted(tag)} is the branch that is followed")
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether `tag`, the full name of a Git reference, is the tracked branch."""
+        tracked = {self.branch} if self.branch else _LIKELY_DEFAULT_BRANCHES
+        if tag.startswith(BRANCHES) and tag.removeprefix(BRANCHES) in tracked:
+            return TagDecision(True, "git.branch", f"{quoted(tag)} is the tracked branch")
         branch = BRANCHES + (self.branch or "main")
-        return Judgement(
-            False, "git.branch", f"{quoted(tag)} is not {quoted(branch)}, which a Git subscription follows"
-        )
+        return TagDecision(False, "git.branch", f"{quoted(tag)} is not the tracked branch, {quoted(branch)}")
 
 
 @dataclass(frozen=True, slots=True)
-class GitTags:
+class GitTagSelector:
     """Git strategies Lexical, NewestTag and SemVer."""
 
-    tags: Regexes | SemverTags
+    tags: RegexSelector | SemverSelector
 
-    def judge(self, tag: str) -> Judgement:
-        """Say whether the full name of a Git reference is that of a tag which is selected."""
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether `tag`, the full name of a Git reference, is a selected Git tag."""
         if not tag.startswith(TAGS):
-            return Judgement(False, "git.tag", f"{quoted(tag)} is not a Git tag, which begins with {TAGS}")
-        return self.tags.judge(tag.removeprefix(TAGS))
+            return TagDecision(False, "git.tag", f"{quoted(tag)} is not a Git tag ({TAGS}...)")
+        return self.tags.evaluate(tag.removeprefix(TAGS))
 
 
-def judge_version(subject: str, version: Version, constraint: Constraint | None) -> Judgement:
-    """Judge a version, `subject` being how the sentence calls it."""
+def decide_version(subject: str, version: Version, constraint: Constraint | None) -> TagDecision:
+    """Decide whether a version satisfies the constraint; `subject` names it in the sentence."""
     if constraint is None:
-        return Judgement(True, "semver.any", f"{subject} is a semantic version, and any will do")
-    if constraint.admits(version):
-        return Judgement(True, "semver.satisfied", f"{subject} satisfies {constraint.text}")
-    if constraint.refuses_as_pre_release(version):
-        return Judgement(
-            False, "semver.pre-release", f"{subject} is a pre-release and {constraint.text} admits none"
+        return TagDecision(True, "semver.any", f"{subject} is a semantic version (no constraint set)")
+    if constraint.allows(version):
+        return TagDecision(True, "semver.satisfied", f"{subject} satisfies {constraint.text}")
+    if constraint.excludes_pre_release(version):
+        return TagDecision(
+            False, "semver.pre_release", f"{subject} is a pre-release, which {constraint.text} excludes"
         )
-    return Judgement(False, "semver.refused", f"{subject} does not satisfy {constraint.refusal(version)}")
+    return TagDecision(
+        False, "semver.not_satisfied", f"{subject} does not satisfy {constraint.unsatisfied(version)}"
+    )
 
 
-def _not_a_version(tag: str) -> Judgement:
+def _not_a_version(tag: str) -> TagDecision:
     lenient = parse_version(tag)
     if lenient is None:
-        return Judgement(False, "semver.not a version", f"tag {quoted(tag)} is not a semantic version")
-    return Judgement(
+        return TagDecision(False, "semver.not_a_version", f"tag {quoted(tag)} is not a semantic version")
+    return TagDecision(
         False,
-        "semver.not strict",
-        f"tag {quoted(tag)} is not a full semantic version like {lenient}, which strictSemvers asks for",
+        "semver.not_strict",
+        f"tag {quoted(tag)} is not a full semantic version such as {lenient}, which strictSemvers requires",
     )

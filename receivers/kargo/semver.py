@@ -1,6 +1,6 @@
-"""Semantic versions as Masterminds/semver 3.5 reads them, which Kargo uses for tags, charts and constraints.
+"""Semantic versions as Masterminds/semver 3.5 parses them, which Kargo uses for tags, charts and constraints.
 
-More forgiving than semver.org: `v1`, `1.2` and `01.2.3` are versions, too. Constraints are in `constraints`.
+More lenient than semver.org: `v1`, `1.2` and `01.2.3` are versions, too. For constraints see `constraints`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-LONGEST_VERSION: Final = 256  # bytes; Masterminds/semver refuses more since 3.5
-LARGEST_NUMBER: Final = 2**64 - 1  # Go's uint64
+MAX_VERSION_LENGTH: Final = 256  # bytes; the limit of Masterminds/semver since 3.5
+MAX_UINT64: Final = 2**64 - 1
 
 _IDENTIFIERS: Final = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _VERSION: Final = re.compile(
@@ -20,8 +20,9 @@ _VERSION: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version. `pre` and `build` are what follows `-` and `+`, without the sign; `full` says that none of the
-    three numbers was left out or written with leading zeros.
+    """A version. `pre` and `build` are the parts after `-` and `+`, without the sign.
+
+    `full` says that none of the three numbers was omitted or written with leading zeros.
     """
 
     major: int
@@ -38,38 +39,41 @@ class Version:
 
 
 def parse_version(text: str) -> Version | None:
-    """Read a version leniently: one `v`, one to three numbers, pre-release, build. None for what is none."""
-    found = _VERSION.fullmatch(text) if len(text) <= LONGEST_VERSION else None
-    if found is None:
+    """Parse a version leniently: an optional `v`, one to three numbers, pre-release, build. None if it is not one."""
+    match = _VERSION.fullmatch(text) if len(text) <= MAX_VERSION_LENGTH else None
+    if match is None:
         return None
-    numbers = found.group(1, 2, 3)
+    numbers = match.group(1, 2, 3)
     major, minor, patch = (int(number or 0) for number in numbers)
-    pre = found[4] or ""
-    if max(major, minor, patch) > LARGEST_NUMBER or any(map(_has_leading_zero, pre.split("."))):
+    pre = match[4] or ""
+    if max(major, minor, patch) > MAX_UINT64 or any(map(_has_leading_zero, pre.split("."))):
         return None
     full = not any(number is None or _has_leading_zero(number) for number in numbers)
-    return Version(major, minor, patch, pre, found[5] or "", full)
+    return Version(major, minor, patch, pre, match[5] or "", full)
 
 
 def parse_tag(text: str, *, strict: bool) -> Version | None:
-    """Read a tag as Kargo does (`pkg/controller/semver`): `strict` wants three plain numbers after an optional `v`."""
+    """Parse a tag as Kargo does (`pkg/controller/semver`).
+
+    `strict` requires three numbers without leading zeros after an optional `v`.
+    """
     version = parse_version(text)
     return None if version is None or (strict and not version.full) else version
 
 
 def order(version: Version) -> tuple[Any, ...]:
-    """Return the key by which versions are ordered; build metadata plays no part."""
+    """Return the sort key of a version; build metadata is ignored."""
     numbers = (version.major, version.minor, version.patch)
     return (*numbers, 0, _pre_release_order(version.pre)) if version.pre else (*numbers, 1)
 
 
 def _pre_release_order(pre: str) -> tuple[tuple[int, int | str], ...]:
-    """Return the key by which pre-releases are ordered: numbers before words; a number too large is a word."""
+    """Return the sort key of a pre-release: numbers before words; a number beyond uint64 is a word."""
     return tuple(map(_identifier_order, pre.split(".")))
 
 
 def _identifier_order(identifier: str) -> tuple[int, int | str]:
-    if identifier.isdigit() and int(identifier) <= LARGEST_NUMBER:
+    if identifier.isdigit() and int(identifier) <= MAX_UINT64:
         return 0, int(identifier)
     return 1, identifier
 

@@ -1,7 +1,8 @@
-"""The fields of subscriptions with their types, read as Go's `encoding/json` reads them.
+"""The fields of subscriptions with their types, decoded as Go's `encoding/json` does.
 
-Names match in any case and the last one counts, null stands for nothing, and a wrong type makes the whole
-subscription invalid.
+Names match in any case, the last duplicate wins, null means unset, and a wrong type makes the whole subscription
+invalid.
+
 Source: Kargo's `api/v1alpha1/zz_subscription_types.go`.
 """
 
@@ -13,60 +14,62 @@ from typing import Any, Final
 
 from receivers.kargo.golang.gojson import fold
 
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1  # Go's int64
+_MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
 
 
-class Type(Enum):
-    """The type of a field, with its name for people."""
+class FieldType(Enum):
+    """The type of a field; the value follows "must be" in a sentence."""
 
-    TEXT = "text"
-    TEXTS = "a list of texts"
-    NUMBER = "a whole number"
+    TEXT = "a string"
+    TEXTS = "a list of strings"
+    NUMBER = "an integer"
     BOOLEAN = "true or false"
     OPTIONAL_BOOLEAN = "true, false or null"
 
 
-_CLEARED_BY_NULL: Final = frozenset({Type.TEXTS, Type.OPTIONAL_BOOLEAN})  # slices and pointers in Go
+_CLEARED_BY_NULL: Final = frozenset(
+    {FieldType.TEXTS, FieldType.OPTIONAL_BOOLEAN}
+)  # slices and pointers in Go
 
 
 class WrongType(ValueError):
-    """A field has a type that Kargo cannot decode; the message names the field."""
+    """A field has a type that Kargo cannot decode; the message names the field and the expected type."""
 
 
-Fields = Mapping[str, Type]
+Fields = Mapping[str, FieldType]
 
 _TAG_FIELDS: Final = {
-    "repoURL": Type.TEXT,
-    "allowTags": Type.TEXT,
-    "allowTagsRegexes": Type.TEXTS,
-    "ignoreTags": Type.TEXTS,
-    "ignoreTagsRegexes": Type.TEXTS,
-    "strictSemvers": Type.OPTIONAL_BOOLEAN,
-    "discoveryLimit": Type.NUMBER,
-    "insecureSkipTLSVerify": Type.BOOLEAN,
+    "repoURL": FieldType.TEXT,
+    "allowTags": FieldType.TEXT,
+    "allowTagsRegexes": FieldType.TEXTS,
+    "ignoreTags": FieldType.TEXTS,
+    "ignoreTagsRegexes": FieldType.TEXTS,
+    "strictSemvers": FieldType.OPTIONAL_BOOLEAN,
+    "discoveryLimit": FieldType.NUMBER,
+    "insecureSkipTLSVerify": FieldType.BOOLEAN,
 }
 IMAGE_FIELDS: Final[Fields] = _TAG_FIELDS | {
-    "imageSelectionStrategy": Type.TEXT,
-    "constraint": Type.TEXT,
-    "platform": Type.TEXT,
-    "cacheByTag": Type.BOOLEAN,
+    "imageSelectionStrategy": FieldType.TEXT,
+    "constraint": FieldType.TEXT,
+    "platform": FieldType.TEXT,
+    "cacheByTag": FieldType.BOOLEAN,
 }
 CHART_FIELDS: Final[Fields] = {
-    "repoURL": Type.TEXT,
-    "name": Type.TEXT,
-    "semverConstraint": Type.TEXT,
-    "discoveryLimit": Type.NUMBER,
-    "insecureSkipTLSVerify": Type.BOOLEAN,
+    "repoURL": FieldType.TEXT,
+    "name": FieldType.TEXT,
+    "semverConstraint": FieldType.TEXT,
+    "discoveryLimit": FieldType.NUMBER,
+    "insecureSkipTLSVerify": FieldType.BOOLEAN,
 }
 GIT_FIELDS: Final[Fields] = _TAG_FIELDS | {
-    "commitSelectionStrategy": Type.TEXT,
-    "branch": Type.TEXT,
-    "semverConstraint": Type.TEXT,
-    "expressionFilter": Type.TEXT,
-    "includePaths": Type.TEXTS,
-    "excludePaths": Type.TEXTS,
-    "blobless": Type.OPTIONAL_BOOLEAN,
-    "since": Type.TEXT,
+    "commitSelectionStrategy": FieldType.TEXT,
+    "branch": FieldType.TEXT,
+    "semverConstraint": FieldType.TEXT,
+    "expressionFilter": FieldType.TEXT,
+    "includePaths": FieldType.TEXTS,
+    "excludePaths": FieldType.TEXTS,
+    "blobless": FieldType.OPTIONAL_BOOLEAN,
+    "since": FieldType.TEXT,
 }
 
 _FOLDED: Final = {
@@ -75,32 +78,32 @@ _FOLDED: Final = {
 
 
 def read_fields(raw: Any, fields: Fields) -> dict[str, Any]:
-    """Return the known fields that `raw` holds, lists as tuples. Raises `WrongType`."""
+    """Return the known fields of `raw`, lists as tuples. Raise `WrongType` if a field has the wrong type."""
     if not isinstance(raw, Mapping):
-        raise WrongType("the subscription is not an object")
+        raise WrongType("the subscription must be an object")
     names = _FOLDED[id(fields)]
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in raw.items():
         name = names.get(fold(str(key)))
         if name is None:
             continue
         if value is not None:
-            found[name] = _checked(name, value, fields[name])
+            values[name] = _checked(name, value, fields[name])
         elif fields[name] in _CLEARED_BY_NULL:
-            found.pop(name, None)
-    return found
+            values.pop(name, None)
+    return values
 
 
-def _checked(name: str, value: Any, wanted: Type) -> Any:
-    match wanted:
-        case Type.TEXT if isinstance(value, str):
+def _checked(name: str, value: Any, expected: FieldType) -> Any:
+    match expected:
+        case FieldType.TEXT if isinstance(value, str):
             return value
-        case Type.TEXTS if isinstance(value, list) and all(
+        case FieldType.TEXTS if isinstance(value, list) and all(
             text is None or isinstance(text, str) for text in value
         ):
             return tuple(text or "" for text in value)
-        case Type.BOOLEAN | Type.OPTIONAL_BOOLEAN if isinstance(value, bool):
+        case FieldType.BOOLEAN | FieldType.OPTIONAL_BOOLEAN if isinstance(value, bool):
             return value
-        case Type.NUMBER if type(value) is int and _SMALLEST <= value <= _LARGEST:
+        case FieldType.NUMBER if type(value) is int and _MIN_INT64 <= value <= _MAX_INT64:
             return value
-    raise WrongType(f"{name} is not {wanted.value}")
+    raise WrongType(f"{name} must be {expected.value}")

@@ -1,6 +1,7 @@
 """One entry of a Warehouse's `spec.subscriptions`, decoded and compiled once.
 
-Ten thousand Warehouses are kept in memory, so what equal subscriptions have in common exists once.
+Ten thousand Warehouses are in memory, so equal subscriptions share their selector and texts.
+
 Source: `WarehouseSpec.UnmarshalJSON` in Kargo's `api/v1alpha1`; field names match in any case, as in Go.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from receivers.kargo import compile
+from receivers.kargo import selector_compiler
 from receivers.kargo.repository_names import (
     is_docker_hub,
     near_key,
@@ -21,28 +22,26 @@ from receivers.kargo.repository_names import (
     normalize_image,
     split_host,
 )
-from receivers.kargo.selectors import Broken, Judgement, NeverAsked, Selector
+from receivers.kargo.selectors import BrokenSelector, Selector, UnsupportedSelector
 from receivers.kargo.subscription_fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS, WrongType, read_fields
-
-__all__ = ["Judgement", "Selector", "Subscription", "decode_subscription"]
 
 _NAME: Final = "name"
 _DEFAULT_STRATEGIES: Final = {"image": "SemVer", "chart": "SemVer"}
 _KINDS: Final = {
-    "image": (IMAGE_FIELDS, normalize_image, compile.image_selector),
-    "chart": (CHART_FIELDS, normalize_chart, compile.chart_selector),
-    "git": (GIT_FIELDS, normalize_git, compile.git_selector),
+    "image": (IMAGE_FIELDS, normalize_image, selector_compiler.image_selector),
+    "chart": (CHART_FIELDS, normalize_chart, selector_compiler.chart_selector),
+    "git": (GIT_FIELDS, normalize_git, selector_compiler.git_selector),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One subscription: what it names and how it selects.
+    """One subscription: its repository and its selector.
 
-    `kind` is the type key as written (`image`, `chart`, `git`, ...); `name` may be empty; `repo_url` is as written;
-    `repository` is the normalised name under which a push finds it ("" if Kargo never indexes it);
-    `near_key` is the name under which a near miss finds it (see `repo_names.near_key`). `strategy`, `limit` (0: none
-    given) and `platform` decide which of the tags that `selector` lets through Kargo keeps, and in which order.
+    `kind` is the type key as written (`image`, `chart`, `git`, ...); `name` may be empty; `repo_url` is as written.
+    `repository` is the normalized name that a push is matched against (empty if Kargo does not index it), `near_key`
+    the name for near misses (see `repository_names.near_key`). `strategy`, `limit` (0: not set) and `platform` decide
+    which of the selected tags Kargo keeps, and in which order.
     """
 
     kind: str
@@ -57,7 +56,7 @@ class Subscription:
 
 
 def decode_subscription(raw: Any) -> Subscription:
-    """Decode one entry of `spec.subscriptions`. Never raises: what is broken gets a selector that says so."""
+    """Decode one entry of `spec.subscriptions`. Never raises: an invalid entry gets a `BrokenSelector`."""
     try:
         return _decoded(raw)
     except WrongType as error:
@@ -68,16 +67,16 @@ def _decoded(raw: Any) -> Subscription:
     kind = _kind_of(raw)
     name = raw.get(_NAME)
     if name is not None and not isinstance(name, str):
-        raise WrongType("name is not text")
+        raise WrongType("name must be a string")
     if kind not in _KINDS or raw[kind] is None:
-        return _subscription(kind, name or "", "", NeverAsked(kind))
-    known, _, build = _KINDS[kind]
+        return _subscription(kind, name or "", "", UnsupportedSelector(kind))
+    known, _, compile_selector = _KINDS[kind]
     fields = read_fields(raw[kind], known)
-    return _subscription(kind, name or "", fields.get("repoURL", ""), build(fields), fields)
+    return _subscription(kind, name or "", fields.get("repoURL", ""), compile_selector(fields), fields)
 
 
 def _broken(raw: Any, reason: str) -> Subscription:
-    """Return what can be said of a subscription that Kargo cannot decode, so that a push still finds it."""
+    """Return what is readable of a subscription that Kargo cannot decode, so that a push still gets a verdict."""
     entry = raw if isinstance(raw, Mapping) else {}
     kind = next((key for key in entry if key in _KINDS), "")
     fields = entry.get(kind)
@@ -87,18 +86,18 @@ def _broken(raw: Any, reason: str) -> Subscription:
         kind,
         name if isinstance(name, str) else "",
         url if isinstance(url, str) else "",
-        Broken("subscription.invalid", f"Kargo cannot read this subscription: {reason}"),
+        BrokenSelector("subscription.invalid", f"Kargo cannot decode this subscription: {reason}"),
     )
 
 
 def _kind_of(raw: Any) -> str:
     if not isinstance(raw, Mapping):
-        raise WrongType("it is not an object")
+        raise WrongType("it must be an object")
     kinds = [str(key) for key in raw if key != _NAME]
     if len(kinds) != 1:
-        found = ", ".join(kinds) or "none"
+        actual = ", ".join(kinds) or "none"
         raise WrongType(
-            f"beside name it takes exactly one of image, chart, git or another kind, but has {found}"
+            f"it must have exactly one kind (image, chart, git, ...) besides name, but it has {actual}"
         )
     return kinds[0]
 
@@ -122,7 +121,7 @@ def _subscription(
 
 
 def _near_key(kind: str, repo_url: str) -> str:
-    """Return no key where being near means nothing: Git, and charts that are not in an OCI registry."""
+    """Return the key for near misses: empty for Git, and for charts that are not in an OCI registry."""
     scheme, separator, rest = repo_url.lower().rpartition("://")
     is_web = separator and scheme != "oci" and not is_docker_hub(split_host(rest)[0])
     if kind == "image" or (kind == "chart" and not is_web):

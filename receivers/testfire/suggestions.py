@@ -1,4 +1,4 @@
-"""What a test could be of: repositories that Warehouses subscribe to, and a tag that they select."""
+"""Suggestions for test pushes: repositories that Warehouses subscribe to, and tags that they select."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ from typing import Final
 from receivers.kargo.coverage import is_on_docker_hub
 from receivers.kargo.repository_names import normalize_chart, normalize_image
 from receivers.kargo.resources import Warehouse
-from receivers.kargo.selectors import ChartVersions, ExactTag, SemverTags
+from receivers.kargo.selectors import ChartSelector, ExactTagSelector, SemverSelector
 from receivers.kargo.subscriptions import Subscription
 
-MOST_REPOSITORIES: Final = 200  # more is more than anybody looks through; any other can be typed
-USUAL_TAGS: Final = ("1.0.0", "v1.0.0", "latest", "main")
+MAX_REPOSITORIES: Final = 200  # enough for a list to choose from; any other can be typed
+COMMON_TAGS: Final = ("1.0.0", "v1.0.0", "latest", "main")
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+){0,2}")
 _PARTS: Final = 3
 
 
 def repositories(warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
-    """Return the repositories on Docker Hub that these Warehouses subscribe to, sorted, `MOST_REPOSITORIES` at most."""
-    names = dict.fromkeys(one.repository for one in _subscriptions(warehouses) if is_on_docker_hub(one))
-    return tuple(sorted(islice(names, MOST_REPOSITORIES)))
+    """Return up to `MAX_REPOSITORIES` repositories on Docker Hub that these Warehouses subscribe to, sorted."""
+    names = dict.fromkeys(
+        subscription.repository
+        for subscription in _subscriptions(warehouses)
+        if is_on_docker_hub(subscription)
+    )
+    return tuple(sorted(islice(names, MAX_REPOSITORIES)))
 
 
 def tags(repository: str, warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
-    """Return tags that subscriptions of the repository select, one for each at most, without a tag twice."""
+    """Return tags that subscriptions of a repository select: at most one per subscription, without duplicates."""
     names = {normalize_image(repository), normalize_chart(repository)}
-    found = (_tag(one) for one in _subscriptions(warehouses) if one.repository in names)
-    return tuple(dict.fromkeys(filter(None, found)))
+    selected = (
+        _tag(subscription)
+        for subscription in _subscriptions(warehouses)
+        if subscription.repository in names
+    )
+    return tuple(dict.fromkeys(filter(None, selected)))
 
 
 def _subscriptions(warehouses: Iterable[Warehouse]) -> Iterator[Subscription]:
@@ -37,18 +45,18 @@ def _subscriptions(warehouses: Iterable[Warehouse]) -> Iterator[Subscription]:
 
 
 def _tag(subscription: Subscription) -> str:
-    """Return the first likely tag that the subscription selects; empty if it selects none of them."""
-    return next((tag for tag in _likely(subscription) if subscription.selector.judge(tag).matches), "")
+    """Return the first candidate that the subscription selects, or "" if it selects none."""
+    return next((tag for tag in _candidates(subscription) if subscription.selector.evaluate(tag).matches), "")
 
 
-def _likely(subscription: Subscription) -> Iterator[str]:
-    """Yield the versions that the constraint names, filled up with zeros, and what is usual."""
+def _candidates(subscription: Subscription) -> Iterator[str]:
+    """Yield the versions in the constraint, padded with zeros, the version after each, and common tags."""
     match subscription.selector:
-        case ExactTag(followed) if followed:
+        case ExactTagSelector(followed) if followed:
             yield followed
-        case SemverTags(constraint=constraint) | ChartVersions(constraint=constraint) if constraint:
+        case SemverSelector(constraint=constraint) | ChartSelector(constraint=constraint) if constraint:
             for number in _NUMBERS.findall(constraint.text):
                 parts = number.split(".")
                 yield ".".join(parts + ["0"] * (_PARTS - len(parts)))
                 yield ".".join([*parts[:-1], str(int(parts[-1][:9]) + 1), *["0"] * (_PARTS - len(parts))])
-    yield from USUAL_TAGS
+    yield from COMMON_TAGS

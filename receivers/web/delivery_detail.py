@@ -29,11 +29,11 @@ EVERY: Final = "2s"  # somebody waits for it
 def delivery(request: Any, pk: UUID) -> HttpResponse:
     """Show a delivery; for HTMX only what changes until its story has ended."""
     found = _found(request, pk)
-    told = visibility.everything(request.access, found)
+    told = visibility.details(request.access, found)
     ended = timeline.has_ended(found, told.refreshes)
-    part = live_fragments.part(request, "deliveries/_result.html", _story(told))
+    part = live_fragments.render_fragment(request, "deliveries/_result.html", _story(told))
     if request.htmx.target == PART:
-        return live_fragments.answer(request, part, every=EVERY, ended=ended)
+        return live_fragments.respond(request, part, every=EVERY, ended=ended)
     return render(request, "deliveries/detail.html", _context(request, told) | {"part": part, "ended": ended})
 
 

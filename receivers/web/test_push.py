@@ -22,7 +22,7 @@ from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH
 from receivers.ops import runtime
 from receivers.testfire import suggestions
-from receivers.testfire.send import Aim, Fired, NotFireable, Shot, aim_at, fire
+from receivers.testfire.send import TestTarget, TestResult, TargetNotTestable, TestRequest, find_target, fire
 from receivers.web.receiver_rows import masked
 from receivers.webhook.explain import explain
 
@@ -63,10 +63,10 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
     """GET shows the page; POST fires if `do` is `fire`, else shows what a push would do, to HTMX only that."""
     require_permission(request, Action.TEST_FIRE, name)
     try:
-        aim = aim_at(runtime.current().cache, name, receiver)
+        aim = find_target(runtime.current().cache, name, receiver)
     except LookupError:
         raise Http404 from None
-    except NotFireable as error:
+    except TargetNotTestable as error:
         return render(request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error})
     if request.method != "POST":
         return _page(request, aim, _entered(request.GET, aim))
@@ -78,11 +78,11 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
     return _page(request, aim, entered)
 
 
-def _fire(request: Any, aim: Aim, entered: Entered) -> HttpResponse:
+def _fire(request: Any, aim: TestTarget, entered: Entered) -> HttpResponse:
     """Fire, put that on record, and lead to the delivery; without one, say on the same page what went wrong."""
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
-    shot = Shot(entered.repository, entered.tag, entered.media_type, user, address, entered.dry_run)
+    shot = TestRequest(entered.repository, entered.tag, entered.media_type, user, address, entered.dry_run)
     fired = fire(aim, shot, runtime.current().intake if entered.inside else None)
     audit.record(
         request,
@@ -99,14 +99,14 @@ def _fire(request: Any, aim: Aim, entered: Entered) -> HttpResponse:
     return redirect("delivery", pk=fired.delivery)
 
 
-def _detail(entered: Entered, fired: Fired) -> str:
+def _detail(entered: Entered, fired: TestResult) -> str:
     how = "dry run" if entered.dry_run else "test"
     where = "inside" if entered.inside else "through the receiver URL"
     end = "" if fired.recorded else "; it did not arrive"
     return f"{how} of {entered.repository}:{entered.tag} {where}{end}"
 
 
-def _page(request: Any, aim: Aim, entered: Entered, problem: str = "") -> HttpResponse:
+def _page(request: Any, aim: TestTarget, entered: Entered, problem: str = "") -> HttpResponse:
     context = {
         "project": aim.project,
         "receiver": aim.receiver,
@@ -119,7 +119,7 @@ def _page(request: Any, aim: Aim, entered: Entered, problem: str = "") -> HttpRe
     return render(request, "testfire/test_push.html", context)
 
 
-def _preview(request: Any, aim: Aim, entered: Entered) -> Mapping[str, Any]:
+def _preview(request: Any, aim: TestTarget, entered: Entered) -> Mapping[str, Any]:
     """Return what each Warehouse would do. Those of projects that the user may not see are not told of."""
     told = None
     if not entered.problem:
@@ -141,7 +141,7 @@ def _may_be_told(request: Any, verdict: Verdict) -> bool:
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
-def _entered(fields: Mapping[str, str], aim: Aim) -> Entered:
+def _entered(fields: Mapping[str, str], aim: TestTarget) -> Entered:
     """Read the fields; before anything was entered they hold what would refresh something."""
     if "repository" in fields:
         return Entered(
@@ -155,7 +155,7 @@ def _entered(fields: Mapping[str, str], aim: Aim) -> Entered:
     return Entered(repository, next(iter(_tags(aim, repository)), ""), MEDIA_TYPES[0][0])
 
 
-def _tags(aim: Aim, repository: str) -> list[str]:
+def _tags(aim: TestTarget, repository: str) -> list[str]:
     """Return the tags that were pushed to the receiver last, and some that its Warehouses select."""
     if not repository or len(repository) > TEXT_LENGTH or not repository.isprintable():
         return []
@@ -165,5 +165,5 @@ def _tags(aim: Aim, repository: str) -> list[str]:
     return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
 
 
-def _scope(aim: Aim) -> Any:
+def _scope(aim: TestTarget) -> Any:
     return runtime.current().cache.warehouses(aim.project or None)

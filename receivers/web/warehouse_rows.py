@@ -9,7 +9,7 @@ from typing import Any
 
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
-from receivers.kargo.coverage import covering, is_on_docker_hub
+from receivers.kargo.coverage import covering_receivers, is_on_docker_hub
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.subscriptions import Subscription
@@ -82,7 +82,7 @@ def _row(
         key=f"{warehouse.project}/{warehouse.name}",
         manual=warehouse.creation_policy == "Manual",
         subscriptions=tuple(
-            SubscriptionRow(one, is_on_docker_hub(one), covering(one, configs))
+            SubscriptionRow(one, is_on_docker_hub(one), covering_receivers(one, configs))
             for one in warehouse.subscriptions
         ),
         push=pushes.get(refreshes[0].delivery_id) if refreshes else None,

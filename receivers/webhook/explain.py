@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Final
 
 from receivers.cluster.cache import ClusterCache
-from receivers.cluster.snapshot import WarehouseKey
 from receivers.kargo.matching import (
     MatchResult,
     Verdict,
@@ -21,7 +20,7 @@ from receivers.kargo.matching import (
     verdicts,
 )
 from receivers.kargo.push import Push
-from receivers.kargo.resources import Warehouse
+from receivers.kargo.resources import Warehouse, WarehouseKey
 
 VERDICTS_SHOWN: Final = 200
 """Default number of verdicts in a report: more than a person reads."""

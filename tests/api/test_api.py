@@ -51,7 +51,7 @@ class TestList:
         assert set(first) == {"deliveries", "next", "looked_to"}
         stored = delivery_log().narrow().get(pk=rows[2].pk)
         stored.repeats = 1
-        assert first["deliveries"][0] == serializers.summary(stored)
+        assert first["deliveries"][0] == serializers.delivery_summary(stored)
         path = f"/api/deliveries?project={project}&outcome=bad&size=2&after={first['next']}"
         second = get(browser, path)
         assert [one["id"] for one in second["deliveries"]] == [str(rows[0].pk)]
@@ -158,7 +158,7 @@ class TestExplain:
         told = get(browser, f"{path}&tag=2.0.0")
         assert told["to_refresh"] == []
         assert "does not satisfy ^1.0.0" in told["why_no_match"]
-        assert told["verdicts"][0]["rule"] == "semver.refused"
+        assert told["verdicts"][0]["rule"] == "semver.not_satisfied"
 
     def test_hints_at_projects_that_may_not_be_seen_are_kept_back(self, signed_in, product, world):
         there = routed(product, world, image("example/api-hint"))

@@ -43,7 +43,7 @@ def test_every_step_says_how_long_it_took_and_the_last_one_what_came_of_it():
     row = refresh(
         event(1, "requested"),
         event(1.5, "lost", "it was swallowed"),
-        event(3, "asked again", "it was swallowed", cause="discovery failed"),
+        event(3, "asked again", "it was swallowed", cause="discovery_failed"),
         event(4, "discovered", "sha256:1234"),
         event(6, "freight_created", "Freight x holds it"),
         outcome=RefreshOutcome.FREIGHT_CREATED,

@@ -1,4 +1,4 @@
-"""What Kargo's admission webhook writes into subscriptions, for the vectors that expect it."""
+"""The defaults that Kargo's admission webhook sets in subscriptions, for the vectors that expect them."""
 
 _TAGGED = {"strictSemvers": True, "discoveryLimit": 20}
 _DEFAULTS = {
@@ -9,7 +9,7 @@ _DEFAULTS = {
 
 
 def with_admission_defaults(subscription):
-    """Return a subscription as it is stored after admission; fields match in any case, as everywhere in Kargo."""
+    """Return a subscription as stored after admission; field names match in any case, as everywhere in Kargo."""
     return {kind: _defaulted(fields, _DEFAULTS.get(kind, {})) for kind, fields in subscription.items()}
 
 

@@ -1,4 +1,4 @@
-"""Which receivers cover a subscription."""
+"""Which receivers cover a subscription, and which subscriptions need one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from receivers.kargo.coverage import covering
+from receivers.kargo.coverage import covering_receivers
 from receivers.kargo.resources import ReceiverConfig, decode_config
 from receivers.kargo.subscriptions import decode_subscription
 
@@ -17,10 +17,10 @@ def config(project: str, *receivers: str, published: tuple[str, ...] | None = No
         {
             "metadata": {"namespace": project, "name": project or "cluster"},
             "spec": {
-                "webhookReceivers": [{"name": one, kind: {"secretRef": {"name": "s"}}} for one in receivers]
+                "webhookReceivers": [{"name": name, kind: {"secretRef": {"name": "s"}}} for name in receivers]
             },
             "status": {
-                "webhookReceivers": [{"name": one, "path": "/p", "url": "http://h/p"} for one in names]
+                "webhookReceivers": [{"name": name, "path": "/p", "url": "http://h/p"} for name in names]
             },
         }
     )
@@ -44,7 +44,7 @@ TABLE: list[tuple[dict[str, Any], list[ReceiverConfig], list[tuple[str, str]]]] 
 
 
 @pytest.mark.parametrize(("raw", "configs", "expected"), TABLE)
-def test_a_subscription_is_covered_by_what_docker_hub_can_call(
+def test_a_subscription_is_covered_by_the_receivers_that_docker_hub_can_call(
     raw: dict[str, Any], configs: list[ReceiverConfig], expected: list[tuple[str, str]]
 ) -> None:
-    assert list(covering(decode_subscription(raw), configs)) == expected
+    assert list(covering_receivers(decode_subscription(raw), configs)) == expected

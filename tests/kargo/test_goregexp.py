@@ -1,10 +1,10 @@
-"""Expressions mean what they mean in Go, also where RE2 differs from it."""
+"""Expressions have the same meaning as in Go, even where RE2 differs from it."""
 
 import pytest
 
 from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
 
-REFUSED = [
+REJECTED = [
     r"\C",
     r"(?P<é>x)",
     r"(?<>x)",
@@ -45,15 +45,15 @@ MEANING = [
 ]
 
 
-@pytest.mark.parametrize("expression", REFUSED)
-def test_what_go_refuses_is_refused(expression):
+@pytest.mark.parametrize("expression", REJECTED)
+def test_expressions_that_go_rejects_are_rejected(expression):
     with pytest.raises(InvalidRegex) as caught:
         compile_regex(expression)
     assert 0 < len(str(caught.value)) <= 120
 
 
-@pytest.mark.parametrize(("expression", "found", "not_found"), MEANING, ids=[row[0][:30] for row in MEANING])
-def test_what_go_takes_means_the_same(expression, found, not_found):
+@pytest.mark.parametrize(("expression", "matching", "other"), MEANING, ids=[row[0][:30] for row in MEANING])
+def test_expressions_that_go_accepts_mean_the_same(expression, matching, other):
     compiled = compile_regex(expression)
-    assert compiled.search(found)
-    assert not compiled.search(not_found)
+    assert compiled.search(matching)
+    assert not compiled.search(other)

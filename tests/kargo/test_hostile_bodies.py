@@ -1,29 +1,29 @@
-"""Bodies of the greatest length that is read, made to hurt: decoded or refused, without recursion or growing memory."""
+"""Hostile bodies of the maximum length are decoded or rejected without recursion or excessive memory."""
 
 import tracemalloc
 
 import pytest
 
-from receivers.kargo.golang.gojson import DEEPEST_NESTING
+from receivers.kargo.golang.gojson import MAX_NESTING
 from receivers.kargo.kinds.dockerhub import parse
 from receivers.kargo.kinds.errors import InvalidBody
 from receivers.kargo.matching import verdicts
 from receivers.kargo.resources import decode_warehouse
 from receivers.kargo.responses import MAX_BODY
 
-# Bytes that may be built for a body beside its text: a quarter of it, for threads of other tests allocate meanwhile.
+# Bytes that may be allocated besides the text. A quarter of it, because threads of other tests allocate meanwhile.
 SMALL = MAX_BODY // 4
 
 
 def filled(start, piece, end=b""):
-    """Return a body of `MAX_BODY` bytes at most: the start, as many pieces as fit, the end."""
+    """Return a body of at most `MAX_BODY` bytes: the start, as many pieces as fit, and the end."""
     return start + piece * ((MAX_BODY - len(start) - len(end)) // len(piece)) + end
 
 
 ACCEPTED = {
     "numbers": filled(b'{"x":[', b"1,", b"1]}"),
     "one number": filled(b'{"x":', b"1", b"}"),
-    "one number where a time stands": filled(b'{"push_data":{"pushed_at":', b"1", b"}}"),
+    "one number as the time": filled(b'{"push_data":{"pushed_at":', b"1", b"}}"),
     "containers": filled(b'{"x":[', b"[[]],{},", b"1]}"),
     "members": filled(b"{", b'"":1,', b'"":1}'),
     "members of a known object": filled(b'{"push_data":{', b'"":1,', b'"":1}}'),
@@ -31,7 +31,7 @@ ACCEPTED = {
     "spaces": filled(b"{}", b" "),
 }
 
-REFUSED = {
+REJECTED = {
     "open lists": filled(b"", b"["),
     "open lists in an object": filled(b'{"x":', b"["),
     "open objects": filled(b"", b'{"a":'),
@@ -48,14 +48,14 @@ def test_long_bodies_are_read(body):
     assert parse(body).repository == ""
 
 
-@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
-def test_long_bodies_are_refused(body):
+@pytest.mark.parametrize("body", REJECTED.values(), ids=REJECTED)
+def test_long_bodies_are_rejected(body):
     with pytest.raises(InvalidBody):
         parse(body)
 
 
-@pytest.mark.parametrize("name", ["numbers", "escapes", "one number where a time stands"])
-def test_nothing_is_built_for_what_is_not_read(name):
+@pytest.mark.parametrize("name", ["numbers", "escapes", "one number as the time"])
+def test_nothing_is_allocated_for_unknown_fields(name):
     tracemalloc.start()
     try:
         parse(ACCEPTED[name])
@@ -65,32 +65,32 @@ def test_nothing_is_built_for_what_is_not_read(name):
     assert peak < 3 * MAX_BODY + SMALL
 
 
-def test_a_long_tag_is_kept_whole():
+def test_a_long_tag_is_not_truncated():
     body = filled(b'{"push_data":{"tag":"', rb"\n", b'"}}')
     assert set(parse(body).tag) == {"\n"}
 
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
-def test_nesting_ends_where_it_ends_in_go(opening, closing):
+def test_the_nesting_limit_is_the_one_of_go(opening, closing):
     def nested(levels):
         return b'{"x":' + opening * (levels - 1) + b"1" + closing * (levels - 1) + b"}"
 
-    assert parse(nested(DEEPEST_NESTING)).tag == ""
+    assert parse(nested(MAX_NESTING)).tag == ""
     with pytest.raises(InvalidBody, match="nests deeper than 10000 levels"):
-        parse(nested(DEEPEST_NESTING + 1))
+        parse(nested(MAX_NESTING + 1))
 
 
 LONG_NAMES = ["a", "A", "@", ":", "/", ".", "-", "%", "é", "a/", "oci://", "a@", "_/", "docker.io/", "[", "?"]
 
 
 @pytest.mark.parametrize("piece", LONG_NAMES, ids=ascii)
-def test_a_long_repository_name_is_compared_and_not_kept(piece):
+def test_a_long_repository_name_is_compared_but_not_cached(piece):
     warehouse = decode_warehouse({"spec": {"subscriptions": [{"image": {"repoURL": "example/repo"}}]}})
     push = parse(filled(b'{"repository":{"repo_name":"x', piece.encode(), b'"}}'))
     assert verdicts(push, [warehouse]) == ()
     tracemalloc.start()
     try:
-        push.names  # noqa: B018 - computed anew each time
+        push.names  # noqa: B018 - computed on every access
         push.near_key  # noqa: B018
         kept = tracemalloc.get_traced_memory()[0]
     finally:

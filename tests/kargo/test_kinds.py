@@ -1,17 +1,17 @@
-"""The table of the kinds of receiver."""
+"""The receiver kinds."""
 
 from receivers.kargo.kinds import KARGO_KINDS, KINDS
 
 
-def test_docker_hub_is_spoken():
+def test_docker_hub_is_supported():
     assert KINDS["dockerhub"].title == "Docker Hub"
     assert KINDS["dockerhub"].secret_key == "secret"
 
 
-def test_kinds_are_found_under_their_names():
+def test_kinds_are_keyed_by_name():
     assert all(kind.name == name for name, kind in KINDS.items())
 
 
-def test_every_kind_that_is_spoken_is_one_of_kargos():
+def test_every_supported_kind_is_a_kargo_kind():
     assert set(KINDS) <= set(KARGO_KINDS)
     assert len(set(KARGO_KINDS)) == 10

@@ -1,8 +1,8 @@
-"""From a push and Warehouses to verdicts and to what is refreshed."""
+"""Matching a push against Warehouses, and which of them are refreshed."""
 
 import json
 
-from receivers.kargo.matching import Result, Verdict, to_refresh, verdicts
+from receivers.kargo.matching import MatchResult, Verdict, to_refresh, verdicts
 from receivers.kargo.push import Push
 from receivers.kargo.resources import decode_warehouse
 
@@ -18,13 +18,16 @@ def image(repo_url="example/repo", **fields):
 
 
 def summary(push, *warehouses):
-    return [(one.warehouse, one.position, one.result, one.rule) for one in verdicts(push, warehouses)]
+    return [
+        (verdict.warehouse, verdict.position, verdict.result, verdict.rule)
+        for verdict in verdicts(push, warehouses)
+    ]
 
 
 V1 = Push("example/repo", "1.0.0")
 
 
-def test_each_subscription_of_the_repository_gets_a_verdict_in_order():
+def test_every_subscription_to_the_repository_gets_a_verdict_in_order():
     found = summary(
         V1,
         warehouse("b", image("other/repo"), image(constraint="^1"), image(constraint="^2")),
@@ -36,28 +39,28 @@ def test_each_subscription_of_the_repository_gets_a_verdict_in_order():
         warehouse("c", image("ghcr.io/example/repo"), image(constraint="(")),
     )
     assert found == [
-        ("b", 1, Result.MATCH, "semver.satisfied"),
-        ("b", 2, Result.NO_MATCH, "semver.refused"),
-        ("a", 1, Result.MATCH, "semver.any"),
-        ("c", 0, Result.NEAR_MISS, "near miss"),
-        ("c", 1, Result.NOT_EVALUABLE, "constraint.invalid"),
+        ("b", 1, MatchResult.MATCH, "semver.satisfied"),
+        ("b", 2, MatchResult.NO_MATCH, "semver.not_satisfied"),
+        ("a", 1, MatchResult.MATCH, "semver.any"),
+        ("c", 0, MatchResult.NEAR_MISS, "near_miss"),
+        ("c", 1, MatchResult.NOT_EVALUABLE, "constraint.invalid"),
     ]
 
 
-def test_without_a_tag_every_subscriber_matches_and_no_selector_is_asked():
+def test_without_a_tag_every_subscription_matches_and_no_selector_is_evaluated():
     push = Push("example/repo", "")
     found = summary(
         push,
         warehouse("a", image(constraint="^9"), image(constraint="("), image("hub.docker.com/r/example/repo")),
     )
     assert found == [
-        ("a", 0, Result.MATCH, "no tag"),
-        ("a", 1, Result.MATCH, "no tag"),
-        ("a", 2, Result.NEAR_MISS, "near miss"),
+        ("a", 0, MatchResult.MATCH, "no_tag"),
+        ("a", 1, MatchResult.MATCH, "no_tag"),
+        ("a", 2, MatchResult.NEAR_MISS, "near_miss"),
     ]
 
 
-def test_an_empty_repository_names_nobody():
+def test_an_empty_repository_matches_nothing():
     assert verdicts(Push("", ""), [warehouse("a", image(""), image(), {"acme": {}})]) == ()
 
 
@@ -73,11 +76,11 @@ def test_a_warehouse_is_refreshed_once_and_only_for_a_match():
     assert to_refresh(found) == (("demo", "c"), ("z", "b"))
 
 
-def test_a_broken_subscription_does_not_hold_back_its_own_warehouse():
+def test_a_broken_subscription_does_not_block_its_own_warehouse():
     assert to_refresh(verdicts(V1, [warehouse("a", image(constraint="("), image())])) == (("demo", "a"),)
 
 
-def test_a_verdict_is_plain_json_and_keeps_what_was_written():
+def test_a_verdict_is_plain_json_with_the_values_as_written():
     (verdict,) = verdicts(V1, [warehouse("a", {"name": "app", **image("docker.io/Example/Repo")})])
     assert isinstance(verdict, Verdict)
     assert json.loads(json.dumps(verdict.as_dict())) == {
@@ -89,11 +92,11 @@ def test_a_verdict_is_plain_json_and_keeps_what_was_written():
         "repo_url": "docker.io/Example/Repo",
         "result": "match",
         "rule": "semver.any",
-        "reason": 'tag "1.0.0" is a semantic version, and any will do',
+        "reason": 'tag "1.0.0" is a semantic version (no constraint set)',
     }
 
 
-def test_a_push_is_looked_up_under_sorted_names_without_doubles():
+def test_the_names_of_a_push_are_sorted_and_unique():
     assert V1.names == ("example/repo",)
     assert Push("127.0.0.1:5000/Chart", "").names == ("127.0.0.1:5000/Chart", "127.0.0.1:5000/chart")
     assert Push("", "").names == ()

@@ -1,10 +1,10 @@
-"""Names that people confuse are found under one key, and hinted at."""
+"""Similar repository names share one key, and a near miss says what to use instead."""
 
 import pytest
 
 from receivers.kargo.kinds.dockerhub import compose, parse
-from receivers.kargo.matching import Result, verdicts
-from receivers.kargo.near_misses import explain
+from receivers.kargo.matching import MatchResult, verdicts
+from receivers.kargo.near_misses import explain_near_miss
 from receivers.kargo.push import Push
 from receivers.kargo.repository_names import near_key
 from receivers.kargo.resources import decode_warehouse
@@ -23,12 +23,12 @@ NEAR = {
 
 
 @pytest.mark.parametrize(("key", "name"), [(key, name) for key, names in NEAR.items() for name in names])
-def test_near_names_have_one_key(key, name):
+def test_similar_names_share_a_key(key, name):
     assert near_key(name) == key
 
 
 @pytest.mark.parametrize("name", ["x/z", "z/x/y", "x", "y", "xy"])
-def test_other_names_have_another_key(name):
+def test_different_names_have_different_keys(name):
     assert near_key(name) != "x/y"
 
 
@@ -39,31 +39,31 @@ def test_other_names_have_another_key(name):
             "x/y",
             "image",
             "hub.docker.com/r/x/y",
-            '"hub.docker.com/r/x/y" is an address for browsers; write "x/y" instead',
+            '"hub.docker.com/r/x/y" is a web page; use "x/y" instead',
         ),
         (
             "x/y",
             "image",
             "https://x.io/x/y",
-            '"https://x.io/x/y" is on x.io; this push to "x/y" was on Docker Hub',
+            '"https://x.io/x/y" is hosted on x.io; this push went to "x/y" on Docker Hub',
         ),
-        ("nginx", "image", "_/nginx", 'Kargo does not take "_/nginx" for "nginx"; write "nginx" instead'),
+        ("nginx", "image", "_/nginx", 'Kargo does not treat "_/nginx" as "nginx"; use "nginx" instead'),
         (
             "_/nginx",
             "image",
             "nginx",
-            'Docker Hub calls the repository "_/nginx", which Kargo does not take for "nginx"',
+            'Docker Hub reports the repository as "_/nginx", which Kargo does not treat as "nginx"',
         ),
         (
             "x/y",
             "chart",
             "oci://hub.docker.com/r/x/y",
-            '"oci://hub.docker.com/r/x/y" is an address for browsers; write "oci://registry-1.docker.io/x/y" instead',
+            '"oci://hub.docker.com/r/x/y" is a web page; use "oci://registry-1.docker.io/x/y" instead',
         ),
     ],
 )
-def test_a_near_miss_says_what_to_write(pushed, kind, repo_url, hint):
-    assert explain(pushed, kind, repo_url) == hint
+def test_a_near_miss_says_what_to_use_instead(pushed, kind, repo_url, hint):
+    assert explain_near_miss(pushed, kind, repo_url) == hint
 
 
 def results(repository, subscription):
@@ -72,8 +72,8 @@ def results(repository, subscription):
     return [verdict.result for verdict in verdicts(push, [warehouse])]
 
 
-def test_a_near_miss_is_no_match():
-    assert results("x/y", {"image": {"repoURL": "hub.docker.com/r/x/y"}}) == [Result.NEAR_MISS]
+def test_a_near_miss_does_not_match():
+    assert results("x/y", {"image": {"repoURL": "hub.docker.com/r/x/y"}}) == [MatchResult.NEAR_MISS]
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_a_near_miss_is_no_match():
     ],
     ids=["Git", "classic chart repository", "another kind"],
 )
-def test_what_docker_hub_never_serves_is_no_near_miss(subscription):
+def test_repositories_that_docker_hub_never_serves_are_no_near_misses(subscription):
     assert results("x/y", subscription) == []
 
 
-def test_an_empty_name_is_near_to_nothing():
+def test_an_empty_name_is_similar_to_nothing():
     warehouse = decode_warehouse({"spec": {"subscriptions": [{"image": {"repoURL": ""}}, {"image": {}}]}})
     assert verdicts(Push("", "1.0.0"), [warehouse]) == ()

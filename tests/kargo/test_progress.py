@@ -1,4 +1,4 @@
-"""Where a story stands, from what can be seen: `step` by tables."""
+"""The state of a refresh, from what is observed in the cluster."""
 
 from __future__ import annotations
 
@@ -9,19 +9,29 @@ from typing import Any
 import pytest
 
 from receivers.kargo.artifacts import Artifact, Freight, decode_discovered
-from receivers.kargo.freight_outcome import given_up
+from receivers.kargo.freight_outcome import final_state
 from receivers.kargo.outcomes import RefreshOutcome
-from receivers.kargo.progress import is_fresh, is_handled, step
-from receivers.kargo.progress_types import Cause, Ended, Looking, Lost, Need, Patience, Request, Seen, Waiting
+from receivers.kargo.progress import assess, is_handled, is_newly_discovered
+from receivers.kargo.progress_states import (
+    Ended,
+    Lookup,
+    LookupNeeded,
+    Observation,
+    RefreshPhase,
+    RefreshRequest,
+    RetryCause,
+    RetryNeeded,
+    Waiting,
+)
 from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse, decode_warehouse
 
-ASKED = datetime(2026, 5, 5, 12, 0, 10, 500_000, tzinfo=UTC)
+REQUESTED_AT = datetime(2026, 5, 5, 12, 0, 10, 500_000, tzinfo=UTC)
 TOKEN = "2026-05-05T12:00:10.500000Z"
 EARLIER, SAME, LATER = "2026-05-05T12:00:05Z", "2026-05-05T12:00:10Z", "2026-05-05T12:00:12Z"
 CREATED, EXISTS = "FreightCreated=True/NewFreight", "FreightCreated=False/AlreadyExists"
 DIGEST = "sha256:" + "1" * 64
-PUSHED_AT = ASKED - timedelta(seconds=3)
+PUSHED_AT = REQUESTED_AT - timedelta(seconds=3)
 PUSH = Push("example/repo", "1.2.3", pushed_at=PUSHED_AT)
 
 
@@ -44,7 +54,7 @@ def warehouse(
     last_freight: str = "",
     **spec: Any,
 ) -> tuple[Warehouse, Any]:
-    """Return a Warehouse on example/repo, and what it has discovered."""
+    """Return a Warehouse that subscribes to example/repo, and its discovery results."""
     image = {"repoURL": "docker.io/example/repo", "strictSemvers": True, "discoveryLimit": 3} | spec.pop(
         "image", {}
     )
@@ -71,19 +81,21 @@ def warehouse(
     return decode_warehouse(raw), decode_discovered(raw)
 
 
-def request(**changes: Any) -> Request:
-    return replace(Request(push=PUSH, received_at=ASKED, token=TOKEN, discovered_before=EARLIER), **changes)
+def request(**changes: Any) -> RefreshRequest:
+    return replace(
+        RefreshRequest(push=PUSH, received_at=REQUESTED_AT, token=TOKEN, discovered_before=EARLIER), **changes
+    )
 
 
 def freight(
-    name: str = "f1", tag: str = "1.2.3", digest: str = DIGEST, created_at: datetime | None = ASKED
+    name: str = "f1", tag: str = "1.2.3", digest: str = DIGEST, created_at: datetime | None = REQUESTED_AT
 ) -> Freight:
     return Freight(
         "shop", name, f"alias-{name}", "main", created_at, (Artifact("image", "example/repo", tag, digest),)
     )
 
 
-OLD = freight("old", created_at=ASKED - timedelta(days=1))
+OLD = freight("old", created_at=REQUESTED_AT - timedelta(days=1))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +109,7 @@ OLD = freight("old", created_at=ASKED - timedelta(days=1))
         ("some other text", False),
     ],
 )
-def test_a_token_is_handled_with_it_or_with_a_later_one(last: str, handled: bool) -> None:
+def test_a_token_is_handled_once_it_or_a_later_one_is_handled(last: str, handled: bool) -> None:
     assert is_handled(request(), warehouse(handled=last)[0]) is handled
 
 
@@ -111,28 +123,28 @@ def test_a_token_is_handled_with_it_or_with_a_later_one(last: str, handled: bool
         (SAME, SAME, None, None),
         (EARLIER, EARLIER, False, False),
         (SAME, SAME, False, None),
-        (EARLIER, SAME, True, True),  # Kargo's clock is slow: who saw it change needs none
+        (EARLIER, SAME, True, True),  # Kargo's clock is slow; an observer of the change needs no clock
     ],
 )
 def test_a_discovery_counts_if_it_is_newer_than_the_request(
     discovered: str, before: str, witnessed: bool | None, fresh: bool | None
 ) -> None:
-    asked = request(discovered_before=before, witnessed=witnessed)
-    assert is_fresh(asked, warehouse(discovered=discovered)[0]) is fresh
+    made = request(discovered_before=before, witnessed=witnessed)
+    assert is_newly_discovered(made, warehouse(discovered=discovered)[0]) is fresh
 
 
-def test_before_it_is_handled_the_controller_is_waited_for_by_its_shard() -> None:
-    stand = step(request(), Seen(warehouse(handled="", shard="eu")[0])).stand
-    assert isinstance(stand, Waiting)
-    assert stand.patience is Patience.HANDLING
-    assert '"eu"' in stand.reason
+def test_until_it_is_handled_a_refresh_waits_for_the_controller_of_the_shard() -> None:
+    state = assess(request(), Observation(warehouse(handled="", shard="eu")[0])).state
+    assert isinstance(state, Waiting)
+    assert state.phase is RefreshPhase.HANDLING
+    assert '"eu"' in state.reason
 
 
-def test_a_discovery_under_way_is_waited_for_longer() -> None:
+def test_a_running_discovery_is_a_phase_of_its_own() -> None:
     busy, _ = warehouse("Reconciling=True/ScheduledDiscovery", handled="")
-    stand = step(request(), Seen(busy)).stand
-    assert isinstance(stand, Waiting)
-    assert stand.patience is Patience.DISCOVERY
+    state = assess(request(), Observation(busy)).state
+    assert isinstance(state, Waiting)
+    assert state.phase is RefreshPhase.DISCOVERY
 
 
 RATE_LIMIT = 'failed "docker.io/example/repo": TOOMANYREQUESTS: You have reached your pull rate limit'
@@ -141,33 +153,38 @@ RATE_LIMIT = 'failed "docker.io/example/repo": TOOMANYREQUESTS: You have reached
 @pytest.mark.parametrize(
     ("given", "failure", "cause", "said"),
     [
-        ((), "", Cause.DISCOVERY_FAILED, "keeps no reason"),
-        (("Healthy=False/DiscoveryFailed: git 401",), "", Cause.DISCOVERY_FAILED, "git 401"),
-        ((), "git 401", Cause.DISCOVERY_FAILED, "git 401"),
+        ((), "", RetryCause.DISCOVERY_FAILED, "keeps no reason"),
+        (("Healthy=False/DiscoveryFailed: git 401",), "", RetryCause.DISCOVERY_FAILED, "git 401"),
+        ((), "git 401", RetryCause.DISCOVERY_FAILED, "git 401"),
         (
             (f"Healthy=False/DiscoveryFailed: {RATE_LIMIT}",),
             "",
-            Cause.RATE_LIMITED,
+            RetryCause.RATE_LIMITED,
             '"docker.io/example/repo"',
         ),
-        ((), "GET https://x: unexpected status code 429 Too Many Requests", Cause.RATE_LIMITED, "rate limit"),
+        (
+            (),
+            "GET https://x: unexpected status code 429 Too Many Requests",
+            RetryCause.RATE_LIMITED,
+            "rate limit",
+        ),
     ],
 )
-def test_handled_without_a_discovery_is_lost(
-    given: tuple[str, ...], failure: str, cause: Cause, said: str
+def test_a_refresh_handled_without_discovery_needs_a_retry(
+    given: tuple[str, ...], failure: str, cause: RetryCause, said: str
 ) -> None:
-    lost = step(request(failure=failure), Seen(warehouse(*given, discovered=EARLIER)[0])).stand
-    assert isinstance(lost, Lost)
-    assert (lost.cause, lost.outcome) == (cause, RefreshOutcome.DISCOVERY_FAILED)
-    assert said in lost.reason
+    retry = assess(request(failure=failure), Observation(warehouse(*given, discovered=EARLIER)[0])).state
+    assert isinstance(retry, RetryNeeded)
+    assert (retry.cause, retry.outcome) == (cause, RefreshOutcome.DISCOVERY_FAILED)
+    assert said in retry.reason
 
 
-def test_freight_that_holds_the_push_ends_it_without_a_look_at_the_tags() -> None:
-    taken = step(request(), Seen(warehouse(CREATED, last_freight="f1")[0], (OLD, freight())))
-    assert taken.stand == Ended(
+def test_freight_that_holds_the_push_ends_the_refresh_without_a_lookup() -> None:
+    progress = assess(request(), Observation(warehouse(CREATED, last_freight="f1")[0], (OLD, freight())))
+    assert progress.state == Ended(
         RefreshOutcome.FREIGHT_CREATED, "Freight alias-f1 holds example/repo:1.2.3", freight()
     )
-    assert (taken.handled, taken.discovered, taken.digest) == (True, True, DIGEST)
+    assert (progress.handled, progress.discovered, progress.digest) == (True, True, DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -180,34 +197,40 @@ def test_freight_that_holds_the_push_ends_it_without_a_look_at_the_tags() -> Non
     ],
     ids=["none known", "another one", "another tag", "nothing new"],
 )
-def test_without_such_freight_the_tags_are_looked_at(given: str, there: tuple[Freight, ...]) -> None:
-    house, _ = warehouse(given, last_freight="f1")
-    assert step(request(), Seen(house, there)).stand == Looking(Need.ARTIFACTS)
+def test_without_such_freight_the_artifacts_are_looked_up(given: str, there: tuple[Freight, ...]) -> None:
+    main, _ = warehouse(given, last_freight="f1")
+    assert assess(request(), Observation(main, there)).state == LookupNeeded(Lookup.ARTIFACTS)
 
 
-def test_freight_of_the_pushed_digest_counts_though_clocks_are_apart() -> None:
+def test_freight_with_the_pushed_digest_counts_despite_clock_skew() -> None:
     a_moment_before = freight(created_at=PUSHED_AT - timedelta(seconds=2))
-    assert stand_of((EXISTS,), ("1.2.3",), (a_moment_before,)).outcome == RefreshOutcome.FREIGHT_CREATED
+    assert state_after((EXISTS,), ("1.2.3",), (a_moment_before,)).outcome == RefreshOutcome.FREIGHT_CREATED
 
 
 def test_freight_does_not_count_before_the_refresh_is_handled() -> None:
-    house, _ = warehouse(CREATED, handled="", last_freight="f1")
-    assert isinstance(step(request(), Seen(house, (freight(),))).stand, Waiting)
+    main, _ = warehouse(CREATED, handled="", last_freight="f1")
+    assert isinstance(assess(request(), Observation(main, (freight(),))).state, Waiting)
 
 
-def stand_of(
+def state_after(
     given: tuple[str, ...], tags: tuple[str, ...], there: tuple[Freight, ...] = (), **more: Any
 ) -> Any:
     seen_only = {name: more.pop(name) for name in ("all_freight", "last_freight_gone") if name in more}
-    asked = request(**more.pop("asked", {}))
-    house, found = warehouse(*given, tags=tags, **more)
-    return step(asked, Seen(house, there, found, **seen_only)).stand
+    made = request(**more.pop("request", {}))
+    main, found = warehouse(*given, tags=tags, **more)
+    return assess(made, Observation(main, there, found, **seen_only)).state
 
 
 @pytest.mark.parametrize(
     ("given", "tags", "more", "outcome", "said"),
     [
-        ((), ("1.2.3",), {"freightCreationPolicy": "Manual"}, RefreshOutcome.MANUAL_CREATION_POLICY, "Manual"),
+        (
+            (),
+            ("1.2.3",),
+            {"freightCreationPolicy": "Manual"},
+            RefreshOutcome.MANUAL_CREATION_POLICY,
+            "Manual",
+        ),
         (
             ("FreightCreationCriteriaSatisfied=False/CriteriaNotSatisfied",),
             ("1.2.3",),
@@ -248,13 +271,13 @@ def stand_of(
         ),
     ],
 )
-def test_a_discovered_push_without_freight_ends_by_what_the_warehouse_says(
+def test_a_discovered_push_without_freight_ends_with_the_reason_of_the_warehouse(
     given: tuple[str, ...], tags: tuple[str, ...], more: dict[str, Any], outcome: RefreshOutcome, said: str
 ) -> None:
-    stand = stand_of(given, tags, **more)
-    assert isinstance(stand, Ended)
-    assert stand.outcome == outcome
-    assert said in stand.reason
+    state = state_after(given, tags, **more)
+    assert isinstance(state, Ended)
+    assert state.outcome == outcome
+    assert said in state.reason
 
 
 @pytest.mark.parametrize(
@@ -263,75 +286,75 @@ def test_a_discovered_push_without_freight_ends_by_what_the_warehouse_says(
         ((), {}, "does not list it yet"),
         (("1.1.0",), {}, "does not list it yet"),
         ((), {"platform": "linux/arm64"}, "linux/arm64"),
-        (("c", "b", "a"), {"imageSelectionStrategy": "NewestBuild"}, "built later"),
+        (("c", "b", "a"), {"imageSelectionStrategy": "NewestBuild"}, "newest builds"),
     ],
 )
-def test_a_tag_that_is_not_there_is_lost_with_what_may_be_the_cause(
+def test_a_missing_tag_needs_a_retry_and_names_the_likely_cause(
     tags: tuple[str, ...], image: dict[str, Any], said: str
 ) -> None:
-    stand = stand_of((), tags, image=image)
-    assert isinstance(stand, Lost)
-    assert stand.cause is Cause.NOT_VISIBLE
-    assert said in stand.reason
+    state = state_after((), tags, image=image)
+    assert isinstance(state, RetryNeeded)
+    assert state.cause is RetryCause.NOT_VISIBLE
+    assert said in state.reason
 
 
 @pytest.mark.parametrize(
     ("given", "there", "more", "need"),
     [
-        ((EXISTS,), (), {}, Need.ALL_FREIGHT),
-        ((CREATED,), (OLD,), {"last_freight": "f1"}, Need.LAST_FREIGHT),
+        ((EXISTS,), (), {}, Lookup.ALL_FREIGHT),
+        ((CREATED,), (OLD,), {"last_freight": "f1"}, Lookup.LAST_FREIGHT),
     ],
 )
-def test_freight_that_is_not_known_is_looked_up(
-    given: tuple[str, ...], there: tuple[Freight, ...], more: dict[str, Any], need: Need
+def test_unknown_freight_is_looked_up(
+    given: tuple[str, ...], there: tuple[Freight, ...], more: dict[str, Any], need: Lookup
 ) -> None:
-    assert stand_of(given, ("1.2.3",), there, **more) == Looking(need)
+    assert state_after(given, ("1.2.3",), there, **more) == LookupNeeded(need)
 
 
-def test_while_kargo_is_at_the_next_discovery_the_conditions_do_not_tell() -> None:
-    stand = stand_of(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), all_freight=True)
-    assert isinstance(stand, Waiting)
-    assert isinstance(stand.otherwise, Ended)
-    assert stand.otherwise.outcome == RefreshOutcome.NOT_NEWEST
+def test_during_the_next_discovery_the_conditions_do_not_count() -> None:
+    state = state_after(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), all_freight=True)
+    assert isinstance(state, Waiting)
+    assert isinstance(state.on_timeout, Ended)
+    assert state.on_timeout.outcome == RefreshOutcome.NOT_NEWEST
 
 
 def test_new_freight_counts_whatever_the_clocks_say() -> None:
-    stand = stand_of((CREATED,), ("1.2.3",), (OLD,), last_freight="old")
-    assert (stand.outcome, stand.freight) == (RefreshOutcome.FREIGHT_CREATED, OLD)
+    state = state_after((CREATED,), ("1.2.3",), (OLD,), last_freight="old")
+    assert (state.outcome, state.freight) == (RefreshOutcome.FREIGHT_CREATED, OLD)
 
 
-def test_freight_of_the_same_content_is_asked_for_once_more_and_then_believed() -> None:
-    lost = stand_of((EXISTS,), ("1.2.3",), (OLD,))
-    assert (lost.cause, lost.outcome, lost.freight) == (
-        Cause.SAME_CONTENT,
+def test_freight_with_the_same_content_is_retried_before_it_is_accepted() -> None:
+    retry = state_after((EXISTS,), ("1.2.3",), (OLD,))
+    assert (retry.cause, retry.outcome, retry.freight) == (
+        RetryCause.SAME_CONTENT,
         RefreshOutcome.ALREADY_CURRENT,
         OLD,
     )
-    assert given_up(request(), lost, (OLD,)) == Ended(RefreshOutcome.ALREADY_CURRENT, lost.reason, OLD)
+    assert final_state(request(), retry, (OLD,)) == Ended(RefreshOutcome.ALREADY_CURRENT, retry.reason, OLD)
 
 
-def test_a_push_without_a_tag_is_content_with_what_there_is() -> None:
-    stand = stand_of((EXISTS,), ("1.2.3",), (OLD,), asked={"push": replace(PUSH, tag="")})
-    assert (stand.outcome, stand.freight) == (RefreshOutcome.ALREADY_CURRENT, OLD)
+def test_a_push_without_a_tag_accepts_existing_freight() -> None:
+    state = state_after((EXISTS,), ("1.2.3",), (OLD,), request={"push": replace(PUSH, tag="")})
+    assert (state.outcome, state.freight) == (RefreshOutcome.ALREADY_CURRENT, OLD)
 
 
-def test_giving_up_finds_freight_that_came_meanwhile() -> None:
-    lost = Lost(Cause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, "no answer")
-    assert given_up(request(), lost, (freight(),)).outcome == RefreshOutcome.FREIGHT_CREATED
+def test_when_retries_end_freight_created_meanwhile_counts() -> None:
+    retry = RetryNeeded(RetryCause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, "no answer")
+    assert final_state(request(), retry, (freight(),)).outcome == RefreshOutcome.FREIGHT_CREATED
 
 
 @pytest.mark.parametrize(
     ("pushed_at", "since"),
     [
-        (ASKED - timedelta(minutes=5), ASKED - timedelta(minutes=5)),
-        (ASKED - timedelta(days=5), ASKED),
-        (ASKED + timedelta(days=5), ASKED),
-        (None, ASKED),
+        (REQUESTED_AT - timedelta(minutes=5), REQUESTED_AT - timedelta(minutes=5)),
+        (REQUESTED_AT - timedelta(days=5), REQUESTED_AT),
+        (REQUESTED_AT + timedelta(days=5), REQUESTED_AT),
+        (None, REQUESTED_AT),
     ],
     ids=["just before", "days ago", "in the future", "unknown"],
 )
-def test_freight_counts_from_the_push_if_its_time_can_be_believed(
+def test_freight_counts_from_the_time_of_the_push_if_it_is_plausible(
     pushed_at: datetime | None, since: datetime
 ) -> None:
-    asked = request(push=replace(PUSH, pushed_at=pushed_at))
-    assert asked.since == since.replace(microsecond=0)
+    made = request(push=replace(PUSH, pushed_at=pushed_at))
+    assert made.since == since.replace(microsecond=0)

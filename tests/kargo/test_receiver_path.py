@@ -1,4 +1,4 @@
-"""Digests, paths and URLs of receivers."""
+"""Digests, paths and URLs of receivers are those that Kargo computes."""
 
 import pytest
 
@@ -58,6 +58,6 @@ def test_a_url_ends_in_the_path_below_its_base_path(base):
 
 
 @pytest.mark.parametrize("base", ["http://[::1", "http://host:port/", "http://a b/", "%zz", ":x"])
-def test_what_is_no_url_is_refused(base):
+def test_an_invalid_base_url_raises(base):
     with pytest.raises(ValueError, match=r"^its? "):
         receiver_url(base, "dockerhub", "p", "r", b"s")

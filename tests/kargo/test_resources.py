@@ -1,4 +1,4 @@
-"""Kargo's objects: what is kept of them, and that nothing which an API server could hold makes decoding raise."""
+"""Decoding Kargo's objects: the fields that are kept, and nothing that an API server can hold raises."""
 
 import pytest
 from hypothesis import given
@@ -18,11 +18,11 @@ from receivers.kargo.resources import (
 CONDITION = {"type": "Ready", "status": "True", "reason": "Synced", "message": "fine"}
 
 
-def test_a_project():
+def test_a_project_is_decoded():
     assert decode_project({"metadata": {"name": "demo", "resourceVersion": "7"}}) == Project("demo", "7")
 
 
-def test_a_project_configuration():
+def test_a_project_config_is_decoded():
     config = decode_config(
         {
             "metadata": {
@@ -53,7 +53,7 @@ def test_a_published_url_does_not_show_its_digest():
     assert "dockerhub" not in repr(PublishedUrl("hub", "/dockerhub/x", "http://h/dockerhub/x"))
 
 
-def test_a_warehouse():
+def test_a_warehouse_is_decoded():
     warehouse = decode_warehouse(
         {
             "metadata": {
@@ -85,7 +85,7 @@ def test_a_warehouse():
     assert [subscription.repository for subscription in warehouse.subscriptions] == ["example/repo"]
 
 
-def test_a_warehouse_makes_freight_by_itself_unless_told_otherwise():
+def test_the_default_creation_policy_is_automatic():
     assert decode_warehouse({}).creation_policy == "Automatic"
 
 
@@ -103,7 +103,7 @@ def test_a_warehouse_makes_freight_by_itself_unless_told_otherwise():
     ],
     ids=str,
 )
-def test_a_receiver_is_of_the_kind_beside_its_name(raw, receiver):
+def test_the_kind_of_a_receiver_is_the_key_besides_name(raw, receiver):
     assert decode_receiver(raw) == receiver
 
 

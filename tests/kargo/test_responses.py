@@ -1,4 +1,4 @@
-"""The answers, byte for byte."""
+"""The responses, byte for byte."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from receivers.kargo import responses
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "body"),
+    ("response", "status", "body"),
     [
         (responses.refreshed(0), 200, b'{"msg":"refreshed 0 warehouse(s)"}\n'),
         (responses.refreshed(12), 200, b'{"msg":"refreshed 12 warehouse(s)"}\n'),
@@ -20,9 +20,9 @@ from receivers.kargo import responses
     ],
     ids=lambda value: value.decode() if isinstance(value, bytes) else "",
 )
-def test_answers_are_one_line_of_json(answer, status, body):
-    assert (answer.status, answer.body) == (status, body)
+def test_responses_are_one_line_of_json(response, status, body):
+    assert (response.status, response.body) == (status, body)
 
 
-def test_the_limit_is_that_of_kargo():
+def test_the_body_limit_is_the_one_of_kargo():
     assert responses.MAX_BODY == 2_097_152

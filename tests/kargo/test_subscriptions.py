@@ -1,4 +1,4 @@
-"""Decoding subscriptions: what equal ones share, what is indexed, and that nothing makes it raise."""
+"""Decoding subscriptions: equal ones share memory, repositories are indexed as in Kargo, and nothing raises."""
 
 import pytest
 from hypothesis import given
@@ -47,7 +47,7 @@ def test_a_subscription_is_indexed_as_kargo_does(raw, repository):
     assert decode_subscription(raw).repository == repository
 
 
-def test_the_name_stands_beside_the_kind():
+def test_the_name_is_a_sibling_of_the_kind():
     decoded = decode_subscription({"name": "app", **image()})
     assert (decoded.kind, decoded.name, decoded.repo_url) == ("image", "app", "example/repo")
 
@@ -65,7 +65,7 @@ SUBSCRIPTIONS = VALUES | st.dictionaries(
 
 
 @given(SUBSCRIPTIONS, st.text(min_size=1, max_size=10))
-def test_any_json_is_decoded_and_judges(raw, tag):
-    judgement = decode_subscription(raw).selector.judge(tag)
-    assert judgement.rule
-    assert judgement.reason
+def test_any_json_is_decoded_and_evaluates_tags(raw, tag):
+    decision = decode_subscription(raw).selector.evaluate(tag)
+    assert decision.rule
+    assert decision.reason

@@ -1,6 +1,6 @@
-"""Every conformance vector, run through the functions that the product uses.
+"""Runs every conformance vector through the functions that the product uses.
 
-`KARGOWEB_VECTORS` names another directory with files of the same names; every entry of them is run.
+`KARGOWEB_VECTORS` names another directory with files of the same names; every entry in them is run.
 """
 
 import base64
@@ -13,7 +13,7 @@ import pytest
 from receivers.kargo import responses
 from receivers.kargo.constraints import InvalidConstraint, parse_constraint
 from receivers.kargo.kinds import KINDS, InvalidBody
-from receivers.kargo.matching import Result, Verdict, to_refresh, verdicts
+from receivers.kargo.matching import MatchResult, Verdict, to_refresh, verdicts
 from receivers.kargo.receiver_path import receiver_path
 from receivers.kargo.repository_names import names_of_push, normalize_chart, normalize_image
 from receivers.kargo.resources import decode_warehouse
@@ -25,13 +25,13 @@ VECTORS = Path(os.environ.get("KARGOWEB_VECTORS") or Path(__file__).parents[1] /
 
 
 def vectors(name):
-    """Mark a test to run once for each entry of a file, which has to be there."""
+    """Parametrize a test with the entries of a file, which must exist."""
     entries = json.loads((VECTORS / f"{name}.json").read_text("ascii"))
     return pytest.mark.parametrize("vector", [pytest.param(entry, id=entry["id"]) for entry in entries])
 
 
 def expectations(vector):
-    """Return (whether to write the admission defaults, what is expected then)."""
+    """Yield (whether to apply the admission defaults, the expected result)."""
     yield False, vector["expect"]
     if "expect_defaulted" in vector:
         yield True, vector["expect_defaulted"]
@@ -85,46 +85,46 @@ def test_constraints(vector):
     lenient, strict = (parse_tag(vector["version"], strict=strict) for strict in (False, True))
     assert {
         "valid": constraint is not None,
-        "match": bool(constraint and lenient and constraint.admits(lenient)),
-        "match_strict": bool(constraint and strict and constraint.admits(strict)),
+        "match": bool(constraint and lenient and constraint.allows(lenient)),
+        "match_strict": bool(constraint and strict and constraint.allows(strict)),
     } == vector["expect"]
 
 
-def judged(kind, subscription, tag, *, defaulted):
+def evaluated(kind, subscription, tag, *, defaulted):
     raw = {kind: subscription}
-    judgement = decode_subscription(with_admission_defaults(raw) if defaulted else raw).selector.judge(tag)
-    assert judgement.rule
-    assert judgement.reason
-    return {"error": judgement.matches is None, "match": judgement.matches is True}
+    decision = decode_subscription(with_admission_defaults(raw) if defaulted else raw).selector.evaluate(tag)
+    assert decision.rule
+    assert decision.reason
+    return {"error": decision.matches is None, "match": decision.matches is True}
 
 
 @vectors("image_match")
 def test_image_subscriptions(vector):
     for defaulted, expected in expectations(vector):
-        assert judged("image", vector["subscription"], vector["tag"], defaulted=defaulted) == expected
+        assert evaluated("image", vector["subscription"], vector["tag"], defaulted=defaulted) == expected
 
 
 @vectors("chart_match")
 def test_chart_subscriptions(vector):
     for defaulted, expected in expectations(vector):
-        assert judged("chart", vector["subscription"], vector["version"], defaulted=defaulted) == expected
+        assert evaluated("chart", vector["subscription"], vector["version"], defaulted=defaulted) == expected
 
 
 @vectors("dockerhub_events")
 def test_dockerhub_events(vector):
     body = base64.b64decode(vector["bodyBase64"]) if "bodyBase64" in vector else vector["body"].encode()
     for defaulted, expected in expectations(vector):
-        answer, found = receive(vector, body, defaulted=defaulted)
+        response, found = receive(vector, body, defaulted=defaulted)
         if expected["status"] == 500:
             assert_only_the_broken_are_left_out(vector, body, defaulted=defaulted)
         else:
-            assert answer.status == expected["status"]
-            assert json.loads(answer.body) == expected["body"]
+            assert response.status == expected["status"]
+            assert json.loads(response.body) == expected["body"]
             assert refreshed(found) == expected["refreshed"]
 
 
 def receive(vector, body, *, defaulted, without=frozenset()):
-    """Do what intake does with a body: parse, judge the Warehouses in scope, answer."""
+    """Process a body as intake does: parse it, match the Warehouses in scope, respond."""
     try:
         push = KINDS["dockerhub"].parse(body)
     except InvalidBody:
@@ -152,12 +152,12 @@ def refreshed(found: tuple[Verdict, ...]) -> list[str]:
 
 
 def assert_only_the_broken_are_left_out(vector, body, *, defaulted):
-    """The intended difference: the reference answers 500 and refreshes nothing, we refresh what does match."""
-    answer, found = receive(vector, body, defaulted=defaulted)
-    broken = [verdict for verdict in found if verdict.result is Result.NOT_EVALUABLE]
+    """Check the intended difference: Kargo responds 500 and refreshes nothing, kargoweb refreshes what matches."""
+    response, found = receive(vector, body, defaulted=defaulted)
+    broken = [verdict for verdict in found if verdict.result is MatchResult.NOT_EVALUABLE]
     assert broken
     assert all(verdict.rule and verdict.reason for verdict in broken)
     places = {(verdict.project, verdict.warehouse, verdict.position) for verdict in broken}
-    sound_answer, sound = receive(vector, body, defaulted=defaulted, without=places)
-    assert Result.NOT_EVALUABLE not in {verdict.result for verdict in sound}
-    assert (answer.status, answer.body, refreshed(found)) == (200, sound_answer.body, refreshed(sound))
+    sound_response, sound = receive(vector, body, defaulted=defaulted, without=places)
+    assert MatchResult.NOT_EVALUABLE not in {verdict.result for verdict in sound}
+    assert (response.status, response.body, refreshed(found)) == (200, sound_response.body, refreshed(sound))

@@ -43,7 +43,7 @@ def followed(**fields):
 class TestTelling:
     def test_what_was_lost_often_does_not_hide_how_often_it_was_asked_again(self):
         one = followed(next_attempt_at=timezone.now())
-        one.cause = "same content"
+        one.cause = "same_content"
         for _ in range(2 * MOST_EVENTS):
             tell(one.refresh, timezone.now(), LOST, "nothing new")
         note_asked_again(one, Asked(KEY, timezone.now(), "token"), timezone.now())
@@ -83,7 +83,10 @@ class TestOwners:
     def test_it_learns_what_others_follow_by_now(self):
         mine, others = Owner(uuid.uuid4(), "test"), uuid.uuid4()
         [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT_CREATED))
-        rows = [story(row, owner=owner, outcome=RefreshOutcome.FREIGHT_CREATED) for owner in (mine.id, others, None)]
+        rows = [
+            story(row, owner=owner, outcome=RefreshOutcome.FREIGHT_CREATED)
+            for owner in (mine.id, others, None)
+        ]
         for one in rows:
             one.save()
         assert mine.taken_by_others([one.pk for one in rows]) == {rows[1].pk}
@@ -131,7 +134,7 @@ class TestCorrecting:
         yield Corrector(lambda: pytest.fail("nothing is looked up"), writer)
         writer.stop()
 
-    def ended_in_vain(self, project, push_id, seconds):
+    def ended_in_vain(self, project, push_id, seconds, **fields):
         [row] = store(
             delivery(project, seconds, tag="latest", push_id=push_id, outcome=Outcome.TAG_NOT_VISIBLE)
         )
@@ -140,7 +143,7 @@ class TestCorrecting:
             "state": RefreshState.ENDED,
             "ended_at": timezone.now(),
         }
-        refresh = story(row, project=project, requested_at=row.received_at, **ended)
+        refresh = story(row, project=project, requested_at=row.received_at, **ended, **fields)
         refresh.token = format_token(row.received_at)
         refresh.save()
         return refresh
@@ -156,4 +159,18 @@ class TestCorrecting:
         pushes = [self.ended_in_vain(project, last, seconds) for seconds in (3600, 3601)]
         corrector.correct([self.made(project)])
         outcomes = [Refresh.objects.get(pk=one.pk).outcome for one in (earlier, *pushes)]
-        assert outcomes == [RefreshOutcome.TAG_NOT_VISIBLE, RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.FREIGHT_CREATED]
+        assert outcomes == [
+            RefreshOutcome.TAG_NOT_VISIBLE,
+            RefreshOutcome.FREIGHT_CREATED,
+            RefreshOutcome.FREIGHT_CREATED,
+        ]
+
+    def test_the_last_push_is_the_one_that_was_received_last_whatever_the_ids_say(self, corrector):
+        """Two processes give no order to the ids of one millisecond, and their clocks differ by some."""
+        project = some_name()
+        lower, higher = new_id(), new_id()
+        earlier = self.ended_in_vain(project, new_id(), 0, id=higher)
+        later = self.ended_in_vain(project, new_id(), 3600, id=lower)
+        corrector.correct([self.made(project)])
+        outcomes = [Refresh.objects.get(pk=row.pk).outcome for row in (earlier, later)]
+        assert outcomes == [RefreshOutcome.TAG_NOT_VISIBLE, RefreshOutcome.FREIGHT_CREATED]

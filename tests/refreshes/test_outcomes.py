@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from receivers.kargo.freight_outcome import CLOCKS_APART
+from receivers.kargo.freight_outcome import MAX_CLOCK_SKEW
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
@@ -53,7 +53,7 @@ def test_a_discovery_that_failed_once_and_was_swallowed_is_asked_for_again(shop)
     refresh = main.end_of(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     [again] = [one for one in refresh.story if one["event"] == "asked again"]
-    assert again["cause"] == "rate limited"
+    assert again["cause"] == "rate_limited"
     assert "TOOMANYREQUESTS" in again["text"]
 
 
@@ -132,7 +132,7 @@ def test_a_tag_that_is_not_the_newest_is_told(shop):
 def test_content_that_is_freight_already_is_told_and_named(shop):
     main = shop()
     [before] = until("there is Freight", lambda: main.freight)
-    time.sleep(CLOCKS_APART.total_seconds() + 1)  # until nobody can take it for Freight of the next push
+    time.sleep(MAX_CLOCK_SKEW.total_seconds() + 1)  # until nobody can take it for Freight of the next push
     refresh = main.end_of(main.push("1.0.0", same_content=True))
     assert refresh.outcome == RefreshOutcome.ALREADY_CURRENT
     assert (refresh.freight, refresh.freight_alias) == (before["metadata"]["name"], before["alias"])

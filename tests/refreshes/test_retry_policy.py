@@ -6,7 +6,7 @@ import pytest
 
 from receivers.deliveries.outcomes import Tone, summary, tone
 from receivers.kargo.outcomes import RefreshOutcome
-from receivers.kargo.progress_types import Cause, Patience
+from receivers.kargo.progress_states import RefreshPhase, RetryCause
 from receivers.models import Outcome
 from receivers.refreshes.retry_policy import MOST_AGAIN, Schedule
 
@@ -16,28 +16,28 @@ SCHEDULE = Schedule(lag_delays=(1.0, 2.0), discovery_delays=(3.0,), rate_limit_d
 @pytest.mark.parametrize(
     ("cause", "times", "delay"),
     [
-        (Cause.NOT_VISIBLE, 0, 1.0),
-        (Cause.NOT_VISIBLE, 1, 2.0),
-        (Cause.NOT_VISIBLE, 2, None),
-        (Cause.DISCOVERY_FAILED, 0, 3.0),
-        (Cause.RATE_LIMITED, 0, 60.0),
-        (Cause.SAME_CONTENT, 0, 1.0),
-        (Cause.SAME_CONTENT, 1, None),
-        (Cause.NOT_HANDLED, 0, 0.0),
-        (Cause.NOT_HANDLED, 2, None),
+        (RetryCause.NOT_VISIBLE, 0, 1.0),
+        (RetryCause.NOT_VISIBLE, 1, 2.0),
+        (RetryCause.NOT_VISIBLE, 2, None),
+        (RetryCause.DISCOVERY_FAILED, 0, 3.0),
+        (RetryCause.RATE_LIMITED, 0, 60.0),
+        (RetryCause.SAME_CONTENT, 0, 1.0),
+        (RetryCause.SAME_CONTENT, 1, None),
+        (RetryCause.NOT_HANDLED, 0, 0.0),
+        (RetryCause.NOT_HANDLED, 2, None),
     ],
 )
-def test_every_cause_has_its_delays(cause: Cause, times: int, delay: float | None) -> None:
+def test_every_cause_has_its_delays(cause: RetryCause, times: int, delay: float | None) -> None:
     assert SCHEDULE.delay(cause, times, times) == delay
 
 
 def test_asking_again_is_bounded_in_all() -> None:
-    assert SCHEDULE.delay(Cause.NOT_VISIBLE, 0, MOST_AGAIN) is None
+    assert SCHEDULE.delay(RetryCause.NOT_VISIBLE, 0, MOST_AGAIN) is None
 
 
 def test_a_controller_is_waited_for_twice_as_long_every_time() -> None:
     schedule = Schedule(handled_within=10)
-    assert [schedule.limit(Patience.HANDLING, times) for times in range(3)] == [10, 20, 40]
+    assert [schedule.limit(RefreshPhase.HANDLING, times) for times in range(3)] == [10, 20, 40]
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from receivers.kargo.quoting import quoted
 
-DEEPEST_NESTING: Final = 10_000  # Go's limit
+MAX_NESTING: Final = 10_000  # Go's limit
 
 
 class InvalidJson(ValueError):
     """What Go would not decode; the message says what is wrong and where."""
 
 
-class Field(Enum):
+class JsonType(Enum):
     """What is wanted of a known field that is no object."""
 
     TEXT = auto()
@@ -37,7 +37,7 @@ class Field(Enum):
     """Text or a number (as float), passed over if it is anything else; for fields that Kargo does not read."""
 
 
-Shape: TypeAlias = "Mapping[str, Field | Shape]"
+Shape: TypeAlias = "Mapping[str, JsonType | Shape]"
 """The known fields of an object, by their names: ASCII and in lower case."""
 
 # What is repeated possessively is atomic, too: before 3.11.5 Python may else take half of a repetition (gh-106052).
@@ -96,7 +96,7 @@ class _Reader:
         return found.get("", {})
 
     def read_value(
-        self, wanted: Shape | Field | None, into: dict[str, Any], name: str, path: str, depth: int
+        self, wanted: Shape | JsonType | None, into: dict[str, Any], name: str, path: str, depth: int
     ) -> None:
         """Read one value; keep it as `into[name]` if it is wanted."""
         token = self.take(_VALUE, "a value")
@@ -106,13 +106,13 @@ class _Reader:
             if token != "{":  # noqa: S105
                 self.fail_type(token, path, "an object")
             self.read_object(wanted, into.setdefault(name, {}), path, depth + 1)
-        elif wanted is Field.TEXT:
+        elif wanted is JsonType.TEXT:
             if token[0] != '"':
                 self.fail_type(token, path, "text")
             into[name] = _unquote(token)
         elif token in _CLOSING:
             self.skip_container(token, depth + 1)
-        elif wanted is Field.LOOSE and token[0] not in "tf":
+        elif wanted is JsonType.LOOSE and token[0] not in "tf":
             into[name] = _unquote(token) if token[0] == '"' else float(token)
 
     def read_object(self, shape: Shape, into: dict[str, Any], path: str, depth: int) -> None:
@@ -136,8 +136,8 @@ class _Reader:
                 if nested:
                     open_containers.append(nested)
                     fresh = True
-                    if depth + len(open_containers) > DEEPEST_NESTING + 1:
-                        raise InvalidJson(f"it nests deeper than {DEEPEST_NESTING} levels")
+                    if depth + len(open_containers) > MAX_NESTING + 1:
+                        raise InvalidJson(f"it nests deeper than {MAX_NESTING} levels")
                     continue
             else:
                 open_containers.pop()

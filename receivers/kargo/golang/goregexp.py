@@ -84,7 +84,7 @@ def _options() -> Any:
 
 def _message(expression: str, error: Exception) -> str:
     if _LOOK_AROUND.search(expression):
-        return "look-ahead and look-behind are not available"
+        return "look-ahead and look-behind are not supported"
     message = error.args[0]
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
     return text[:_LONGEST_MESSAGE]  # RE2 quotes what is left of the expression

@@ -15,7 +15,7 @@ __all__ = ["KARGO_KINDS", "KINDS", "InvalidBody", "Kind"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ReceiverKind:
     """A kind of receiver.
 
     `name` is the key in `spec.webhookReceivers[]` and the last but one segment of the receiver path; `title` is for
@@ -30,11 +30,13 @@ class Kind:
     compose: Callable[[Push], bytes]
 
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            Kind("dockerhub", "Docker Hub", "secret", parse=dockerhub.parse, compose=dockerhub.compose_push),
+            ReceiverKind(
+                "dockerhub", "Docker Hub", "secret", parse=dockerhub.parse, compose=dockerhub.compose_push
+            ),
         )
     }
 )

@@ -16,12 +16,12 @@ from receivers.kargo.push import Push
 
 _SHAPE: Final[gojson.Shape] = {
     "push_data": {
-        "tag": gojson.Field.TEXT,
-        "media_type": gojson.Field.TEXT,
-        "pusher": gojson.Field.LOOSE,
-        "pushed_at": gojson.Field.LOOSE,
+        "tag": gojson.JsonType.TEXT,
+        "media_type": gojson.JsonType.TEXT,
+        "pusher": gojson.JsonType.LOOSE,
+        "pushed_at": gojson.JsonType.LOOSE,
     },
-    "repository": {"repo_name": gojson.Field.TEXT},
+    "repository": {"repo_name": gojson.JsonType.TEXT},
 }
 
 _HOOK_ID: Final = "0" * 32  # Docker Hub's own are 32 hexadecimal characters

@@ -1,6 +1,6 @@
-"""From the fields of a subscription to its selector, with the checks that Kargo makes on the way.
+"""Compiles the fields of a subscription to its selector, with the checks that Kargo performs.
 
-Whatever Kargo refuses becomes a `Broken` selector with a sentence that says what is wrong and what to do.
+What Kargo rejects becomes a `BrokenSelector` with a sentence that says what is wrong and what to use instead.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
 from receivers.kargo.quoting import quoted
 from receivers.kargo.repository_names import normalize_image, parse_reference
 from receivers.kargo.selectors import (
-    Broken,
-    ChartVersions,
-    ExactTag,
-    GitBranch,
-    GitTags,
-    NamedRegex,
-    Regexes,
+    BrokenSelector,
+    ChartSelector,
+    ExactTagSelector,
+    GitBranchSelector,
+    GitTagSelector,
+    RegexSelector,
     Selector,
-    SemverTags,
+    SemverSelector,
+    TagRegex,
 )
 
-_REMEMBERED: Final = 4096  # selectors
+_CACHE_SIZE: Final = 4096  # selectors
 
 _IMAGE_STRATEGIES: Final = frozenset({"", "SemVer", "Digest", "Lexical", "NewestBuild"})
 _BRANCH_STRATEGIES: Final = frozenset({"", "NewestFromBranch"})
 _GIT_STRATEGIES: Final = _BRANCH_STRATEGIES | {"SemVer", "Lexical", "NewestTag"}
 
 # oras-go 2.6 `registry.ParseReference`: stricter than what images are parsed with.
-# RE2, because hostile names would take the backtracking of `re` forever.
+# RE2, because the backtracking of `re` takes exponential time on hostile names.
 _OCI_NAME: Final = re2.compile(
     r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
 )
@@ -45,7 +45,7 @@ _OCI_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512
 
 
 class InvalidSubscription(ValueError):
-    """Something that Kargo refuses: a stable short name of the rule, and a sentence."""
+    """A subscription that Kargo rejects: the code of the rule, and a sentence."""
 
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(reason)
@@ -53,28 +53,30 @@ class InvalidSubscription(ValueError):
 
 
 def image_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of an image subscription with these fields (`fields.IMAGE_FIELDS`)."""
+    """Return the selector of an image subscription with these fields (`IMAGE_FIELDS`)."""
     return _or_broken(_image_selector, fields)
 
 
 def chart_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of a chart subscription with these fields (`fields.CHART_FIELDS`)."""
+    """Return the selector of a chart subscription with these fields (`CHART_FIELDS`)."""
     return _or_broken(_chart_selector, fields)
 
 
 def git_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of a Git subscription with these fields (`fields.GIT_FIELDS`).
+    """Return the selector of a Git subscription with these fields (`GIT_FIELDS`).
 
-    Path patterns and `expressionFilter` are not looked at: a Docker Hub push says nothing about files and commits.
+    Path patterns and `expressionFilter` are ignored: a Docker Hub push has neither files nor commits.
     """
     return _or_broken(_git_selector, fields)
 
 
-def _or_broken(build: Callable[[Mapping[str, Any]], Selector], fields: Mapping[str, Any]) -> Selector:
+def _or_broken(
+    compile_fields: Callable[[Mapping[str, Any]], Selector], fields: Mapping[str, Any]
+) -> Selector:
     try:
-        return build(fields)
+        return compile_fields(fields)
     except InvalidSubscription as error:
-        return Broken(error.rule, str(error))
+        return BrokenSelector(error.rule, str(error))
 
 
 def _image_selector(fields: Mapping[str, Any]) -> Selector:
@@ -84,7 +86,7 @@ def _image_selector(fields: Mapping[str, Any]) -> Selector:
     _check_image_url(fields.get("repoURL", ""))
     constraint = fields.get("constraint", "")
     if strategy == "Digest":
-        return ExactTag(constraint)
+        return ExactTagSelector(constraint)
     regexes = _regexes(fields)
     if strategy in {"Lexical", "NewestBuild"}:
         return regexes
@@ -95,7 +97,7 @@ def _chart_selector(fields: Mapping[str, Any]) -> Selector:
     url = fields.get("repoURL", "")
     if not url.startswith(("http://", "https://", "oci://")):
         raise InvalidSubscription(
-            "chart.invalid URL", f"repoURL {quoted(url)} has to begin with oci://, https:// or http://"
+            "chart.invalid_url", f"repoURL {quoted(url)} must begin with oci://, https:// or http://"
         )
     constraint = _constraint("semverConstraint", fields.get("semverConstraint", ""))
     if url.startswith("oci://"):
@@ -107,48 +109,48 @@ def _git_selector(fields: Mapping[str, Any]) -> Selector:
     strategy = fields.get("commitSelectionStrategy", "")
     _check_strategy("commitSelectionStrategy", strategy, _GIT_STRATEGIES)
     if strategy in _BRANCH_STRATEGIES:
-        return GitBranch(fields.get("branch", ""))
+        return GitBranchSelector(fields.get("branch", ""))
     regexes = _regexes(fields)
     if strategy != "SemVer":
-        return GitTags(regexes)
+        return GitTagSelector(regexes)
     constraint = _constraint("semverConstraint", fields.get("semverConstraint", ""))
-    return GitTags(_semver_tags(regexes, bool(fields.get("strictSemvers")), constraint))
+    return GitTagSelector(_semver_tags(regexes, bool(fields.get("strictSemvers")), constraint))
 
 
-def _regexes(fields: Mapping[str, Any]) -> Regexes:
-    for legacy, now in (("allowTags", "allowTagsRegexes"), ("ignoreTags", "ignoreTagsRegexes")):
+def _regexes(fields: Mapping[str, Any]) -> RegexSelector:
+    for legacy, replacement in (("allowTags", "allowTagsRegexes"), ("ignoreTags", "ignoreTagsRegexes")):
         if fields.get(legacy):
             raise InvalidSubscription(
-                f"{legacy}.removed", f"{legacy} is no longer supported since Kargo 1.11; use {now} instead"
+                f"{legacy}.removed", f"{legacy} was removed in Kargo 1.11; use {replacement} instead"
             )
     return _compiled_regexes(fields.get("allowTagsRegexes", ()), fields.get("ignoreTagsRegexes", ()))
 
 
-@lru_cache(_REMEMBERED)
-def _compiled_regexes(allow: tuple[str, ...], ignore: tuple[str, ...]) -> Regexes:
-    return Regexes(
+@lru_cache(_CACHE_SIZE)
+def _compiled_regexes(allow: tuple[str, ...], ignore: tuple[str, ...]) -> RegexSelector:
+    return RegexSelector(
         tuple(_named_regex("allowTagsRegexes", text) for text in allow),
         tuple(_named_regex("ignoreTagsRegexes", text) for text in ignore),
     )
 
 
-def _named_regex(field: str, text: str) -> NamedRegex:
+def _named_regex(field: str, text: str) -> TagRegex:
     try:
-        return NamedRegex(text, compile_regex(text))
+        return TagRegex(text, compile_regex(text))
     except InvalidRegex as error:
         raise InvalidSubscription(
-            "regex.invalid", f"{field} {quoted(text)} is not a regular expression that Kargo takes: {error}"
+            "regex.invalid", f"{field} {quoted(text)} isn't a valid regular expression (RE2): {error}"
         ) from error
 
 
-@lru_cache(_REMEMBERED)
-def _semver_tags(regexes: Regexes, strict: bool, constraint: Constraint | None) -> SemverTags:
-    return SemverTags(regexes, strict, constraint)
+@lru_cache(_CACHE_SIZE)
+def _semver_tags(regexes: RegexSelector, strict: bool, constraint: Constraint | None) -> SemverSelector:
+    return SemverSelector(regexes, strict, constraint)
 
 
-@lru_cache(_REMEMBERED)
-def _chart_versions(constraint: Constraint | None) -> ChartVersions:
-    return ChartVersions(constraint)
+@lru_cache(_CACHE_SIZE)
+def _chart_versions(constraint: Constraint | None) -> ChartSelector:
+    return ChartSelector(constraint)
 
 
 def _constraint(field: str, text: str) -> Constraint | None:
@@ -156,35 +158,37 @@ def _constraint(field: str, text: str) -> Constraint | None:
         return parse_constraint(text) if text else None
     except InvalidConstraint as error:
         raise InvalidSubscription(
-            "constraint.invalid", f"{field} {quoted(text)} is not a version constraint: {error}"
+            "constraint.invalid", f"{field} {quoted(text)} isn't valid: {error}"
         ) from error
 
 
 def _check_strategy(field: str, strategy: str, known: frozenset[str]) -> None:
     if strategy not in known:
         names = ", ".join(sorted(known - {""}))
-        raise InvalidSubscription("strategy.unknown", f"{field} {quoted(strategy)} is none of {names}")
+        raise InvalidSubscription(
+            "strategy.unknown", f"{field} {quoted(strategy)} is unknown; use one of {names}"
+        )
 
 
 def _check_platform(platform: str) -> None:
     if platform and "/" not in platform:
         raise InvalidSubscription(
-            "platform.invalid", f"platform {quoted(platform)} is not of the form os/arch, like linux/amd64"
+            "platform.invalid", f"platform {quoted(platform)} must have the form os/arch, such as linux/amd64"
         )
 
 
 def _check_image_url(repo_url: str) -> None:
     if parse_reference(normalize_image(repo_url)) is None:
         raise InvalidSubscription(
-            "image.invalid URL", f"repoURL {quoted(repo_url)} is not an image repository"
+            "image.invalid_url", f"repoURL {quoted(repo_url)} is not an image repository"
         )
 
 
 def _check_oci_url(url: str) -> None:
     if not _is_oci_reference(url.removeprefix("oci://")):
         raise InvalidSubscription(
-            "chart.invalid URL",
-            f"repoURL {quoted(url)} is not an OCI repository: it takes oci://host/path in lower case",
+            "chart.invalid_url",
+            f"repoURL {quoted(url)} is not an OCI repository; use oci://host/path in lower case",
         )
 
 
