@@ -1,4 +1,4 @@
-"""Health checks (pure functions from facts to findings), the facts they need, mutes, missed pushes and permissions.
+"""Health checks: pure functions from facts to findings, the queries that gather the facts, mutes and access reviews.
 
-Imports `webhook`, `deliveries`, `cluster` and what is below them.
+May import `webhook`, `deliveries`, `cluster` and the layers below them.
 """

@@ -1,4 +1,4 @@
-"""A value that is dear to make and may be a little old."""
+"""A value that is expensive to compute and may be slightly out of date."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
-    """A value that is made anew when it is asked for and has grown too old; by one thread, while the others wait."""
+class CachedValue(Generic[T]):
+    """A value that is computed on demand once it is too old, by one thread while the others wait."""
 
-    def __init__(self, make: Callable[[], T], seconds: float) -> None:
-        self._make = make
-        self._seconds = seconds
+    def __init__(self, compute: Callable[[], T], max_age: float) -> None:
+        self._compute = compute
+        self._max_age = max_age
         self._lock = threading.Lock()
         self._value: tuple[float, T] | None = None
 
     def get(self) -> T:
-        """Return the value, `seconds` old at most. Raises what making it raises."""
+        """Return the value, at most `max_age` seconds old. Raises whatever computing it raises."""
         value = self._value
-        if value is not None and time.monotonic() - value[0] <= self._seconds:
+        if value is not None and time.monotonic() - value[0] <= self._max_age:
             return value[1]
-        return self.renew(self._seconds)
+        return self.refresh(self._max_age)
 
-    def renew(self, older_than: float) -> T:
-        """Make it anew if it is older than that, in seconds; return it. Whoever has one that will do does not wait."""
+    def refresh(self, max_age: float) -> T:
+        """Compute the value if it is older than `max_age` seconds; return it.
+
+        `get` doesn't block meanwhile, as long as it has a value that is recent enough.
+        """
         with self._lock:
-            if self._value is None or time.monotonic() - self._value[0] > older_than:
-                began = time.monotonic()
-                self._value = began, self._make()
+            if self._value is None or time.monotonic() - self._value[0] > max_age:
+                # Its age counts from before the computation, which may read facts that change meanwhile.
+                started = time.monotonic()
+                self._value = started, self._compute()
             return self._value[1]
 
-    def change(self, how: Callable[[T], T]) -> None:
-        """Put another value in the place of the one that is kept, if there is one; its age stays."""
+    def update(self, change: Callable[[T], T]) -> None:
+        """Replace the cached value, if there is one, with what `change` makes of it; its age stays the same."""
         with self._lock:
             if self._value is not None:
-                self._value = self._value[0], how(self._value[1])
+                self._value = self._value[0], change(self._value[1])

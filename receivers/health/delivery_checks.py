@@ -1,4 +1,4 @@
-"""What the calls of a receiver say about it: how many end badly, how many come to a URL that it no longer has."""
+"""Checks of a receiver's deliveries: how many fail, and how many arrive at an old URL."""
 
 from __future__ import annotations
 
@@ -7,66 +7,71 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from receivers.deliveries.outcomes import Tone, tone
-from receivers.health.finding import About, Finding, Severity
+from receivers.deliveries.outcomes import Tone, label, tone
+from receivers.health.checks import Check
+from receivers.health.finding import Finding, FindingFactory, Severity
 from receivers.models import Outcome
 
-FEWEST_BAD: Final = 3  # deliveries; one push gives five or six, but one that fails is no rate
+MIN_FAILURES: Final = 3  # one push causes five or six deliveries, but a single failure is no rate
 WARNING_SHARE: Final = 0.2
 URGENT_SHARE: Final = 0.5
-TOLD_ELSEWHERE: Final = frozenset({Outcome.RETIRED_URL, Outcome.COLLISION})
-"""Outcomes that have findings of their own and say nothing about what becomes of good calls."""
+CHECKED_ELSEWHERE: Final = frozenset({Outcome.RETIRED_URL, Outcome.COLLISION})
+"""Outcomes with checks of their own, which say nothing about deliveries to the current URL."""
 
 
 @dataclass(frozen=True, slots=True)
-class RetiredCalls:
-    """Recent calls of one former URL of a receiver; `url_suffix` are the last six characters of its digest."""
+class OldUrlUse:
+    """Recent requests to one old URL of a receiver; `url_suffix` is the last six characters of its digest."""
 
     url_suffix: str
     count: int
     last_at: datetime
 
 
-def error_rate(about: About, outcomes: Mapping[str, int]) -> Finding | None:
-    """Return a finding if too large a share of a receiver's recent deliveries (counted by outcome) ended badly."""
-    counted = {outcome: count for outcome, count in outcomes.items() if outcome not in TOLD_ELSEWHERE}
-    bad = {outcome: count for outcome, count in counted.items() if tone(outcome) is Tone.BAD}
-    all_, failed = sum(counted.values()), sum(bad.values())
-    if failed < FEWEST_BAD or failed < WARNING_SHARE * all_:
+def failure_rate(factory: FindingFactory, outcomes: Mapping[str, int]) -> Finding | None:
+    """Return a finding if too many of a receiver's recent deliveries, counted by outcome, failed."""
+    counted = {outcome: count for outcome, count in outcomes.items() if outcome not in CHECKED_ELSEWHERE}
+    failures = {outcome: count for outcome, count in counted.items() if tone(outcome) is Tone.BAD}
+    total, failed = sum(counted.values()), sum(failures.values())
+    if failed < MIN_FAILURES or failed < WARNING_SHARE * total:
         return None
-    worst = max(sorted(bad), key=lambda outcome: bad[outcome])
-    often = f'"{worst}"' if len(bad) == 1 else f'most often "{worst}" ({bad[worst]})'
-    return about.found(
-        Severity.URGENT if failed >= URGENT_SHARE * all_ else Severity.WARNING,
-        "error rate",
-        f"{failed} of its last {all_} deliveries ended badly, {often}.",
-        f'Look at its deliveries with the outcome "{worst}": their reasons say more. Redeliver them when it is mended.',
-        matter=worst,
+    most_frequent = max(sorted(failures), key=lambda outcome: failures[outcome])
+    name = f'"{label(most_frequent)}"'
+    detail = name if len(failures) == 1 else f"most often {name} ({failures[most_frequent]})"
+    return factory.create(
+        Severity.URGENT if failed >= URGENT_SHARE * total else Severity.WARNING,
+        Check.HIGH_FAILURE_RATE,
+        f"{failed} of the last {total} deliveries failed: {detail}.",
+        f"Check the reasons of the deliveries with the outcome {name}, fix the cause, then redeliver them.",
+        identity=most_frequent,
     )
 
 
-def retired_calls(about: About, retired: Iterable[RetiredCalls], *, gone: bool = False) -> Iterator[Finding]:
-    """Yield a finding for every former URL that is still called; `gone` if there is no such receiver any more."""
-    for calls in retired:
-        times = "once" if calls.count == 1 else f"{calls.count} times"
-        yield about.urgent(
-            "retired URL",
-            f"Docker Hub still calls a former URL of it (…{calls.url_suffix}), lately {times}, the last time on "
-            f"{calls.last_at:%Y-%m-%d %H:%M} UTC. These pushes are refused with 404.",
-            _GONE if gone else _remedy(about.project, about.name),
-            matter=calls.url_suffix,
+def old_url_findings(
+    factory: FindingFactory, uses: Iterable[OldUrlUse], *, removed: bool = False
+) -> Iterator[Finding]:
+    """Yield a finding for each old URL that is still in use; `removed`: the receiver no longer exists."""
+    for use in uses:
+        requests = "1 request" if use.count == 1 else f"{use.count} requests"
+        yield factory.urgent(
+            Check.OLD_URL_IN_USE,
+            f"Docker Hub still uses an old URL of this receiver (…{use.url_suffix}): {requests} recently, the last on "
+            f"{use.last_at:%Y-%m-%d %H:%M} UTC. kargoweb rejects these pushes with 404.",
+            _REMOVED if removed else _replace_url(factory.project, factory.name),
+            identity=use.url_suffix,
         )
 
 
-_GONE: Final = (
-    "The receiver is no longer there. Delete the webhook in Docker Hub (the repository's Webhooks tab), or register "
-    "the URL of another receiver in its place."
+_REMOVED: Final = (
+    "The receiver no longer exists. In Docker Hub, delete the webhook (the repository's Webhooks tab), or replace its "
+    "URL with that of another receiver."
 )
 
 
-def _remedy(project: str, name: str) -> str:
-    where = f"project {project}" if project else "the cluster receivers"
+def _replace_url(project: str, name: str) -> str:
+    page = f"project {project}" if project else "the cluster receivers"
     return (
-        f"Copy the URL that is good now from receiver {name} on the page of {where}, and let it take the place of the "
-        "former one in Docker Hub: the repository's Webhooks tab, delete the old webhook, add the new one."
+        f"Replace the webhook URL in Docker Hub with the receiver's current URL. Copy the URL of receiver {name} from "
+        f"the page of {page}. In Docker Hub, open the repository's Webhooks tab, delete the old webhook and add a new "
+        "one."
     )

@@ -1,4 +1,4 @@
-"""What a check has found: how urgent it is, whom it is about, why, and what to do."""
+"""Findings: what a check reports, how urgent it is, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,69 +8,73 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
-KEY_LENGTH: Final = 32  # hexadecimal characters of a hash; no two findings of a cluster ever share them
+from django.db import models
+
+from receivers.health.checks import Check
+
+KEY_LENGTH: Final = 32  # hexadecimal characters: 128 bits, so keys don't collide
 
 
 class Severity(StrEnum):
     """How urgent a finding is, most urgent first."""
 
     URGENT = "urgent"
-    """Pushes are lost, or Freight cannot come of them."""
+    """Pushes are lost, or they can't become Freight."""
 
     WARNING = "warning"
-    """It works, later or less safely than it should; or something is likely to be wrong."""
+    """Pushes work, but later or less safely than they should; or something is probably wrong."""
 
     NOTE = "note"
-    """Good to know; nothing has to be done."""
+    """Good to know; no action is needed."""
 
     @property
     def rank(self) -> int:
-        """Return 0 for the most urgent, more for what can wait."""
+        """Return 0 for the most urgent severity, and higher numbers for the others."""
         return _RANKS[self]
 
 
 _RANKS: Final = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-class Subject(StrEnum):
-    """What a finding is about."""
+class Subject(models.TextChoices):
+    """The type of object a finding is about; the label is how sentences spell it."""
 
-    RECEIVER = "receiver"
-    WAREHOUSE = "Warehouse"
-    CLUSTER = "cluster"
+    RECEIVER = "receiver", "receiver"
+    WAREHOUSE = "warehouse", "Warehouse"
+    CLUSTER = "cluster", "cluster"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or good to know.
+    """A problem, or a fact worth knowing.
 
-    `check` is the stable short name of the check; `project` is empty for cluster receivers and the cluster itself;
-    `reason` is a sentence with the values, `remedy` says what to do, and `command` is the line to paste into a shell
-    for it, empty where there is none. `matter` is what makes it this finding: when it changes, it is another one,
-    although the check is the same. No field holds a credential.
+    `project` is empty for cluster receivers and for the cluster itself. `reason` is a sentence that includes the
+    values, `remedy` says what to do, and `command` is a shell command that helps (empty if there is none). `identity`
+    is what makes two findings of the same check and subject different: when it changes, so does the key. No field
+    contains a credential.
     """
 
     severity: Severity
-    check: str
+    check: Check
     project: str
     subject: Subject
     name: str
     reason: str
     remedy: str
-    matter: str = ""
+    identity: str = ""
     command: str = ""
 
     @property
     def key(self) -> str:
         """Return 32 hexadecimal characters that stay the same until the finding changes materially."""
-        parts = (self.severity, self.check, self.project, self.subject, self.name, self.matter)
+        parts = (self.severity, self.check, self.project, self.subject, self.name, self.identity)
         return sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:KEY_LENGTH]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields and the key as plain JSON values."""
         return {
             "severity": self.severity.value,
-            "check": self.check,
+            "check": self.check.value,
             "project": self.project,
             "subject": self.subject.value,
             "name": self.name,
@@ -82,37 +86,58 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """Makes the findings about one receiver, Warehouse or other part of the cluster."""
+class FindingFactory:
+    """Creates the findings about one receiver, Warehouse or other part of the cluster."""
 
     subject: Subject
     project: str
     name: str
 
-    def urgent(self, check: str, reason: str, remedy: str, *, command: str = "", matter: str = "") -> Finding:
+    def urgent(
+        self, check: Check, reason: str, remedy: str, *, command: str = "", identity: str = ""
+    ) -> Finding:
         """Return an urgent finding."""
-        return self.found(Severity.URGENT, check, reason, remedy, command=command, matter=matter)
+        return self.create(Severity.URGENT, check, reason, remedy, command=command, identity=identity)
 
     def warning(
-        self, check: str, reason: str, remedy: str, *, command: str = "", matter: str = ""
+        self, check: Check, reason: str, remedy: str, *, command: str = "", identity: str = ""
     ) -> Finding:
         """Return a warning."""
-        return self.found(Severity.WARNING, check, reason, remedy, command=command, matter=matter)
+        return self.create(Severity.WARNING, check, reason, remedy, command=command, identity=identity)
 
-    def note(self, check: str, reason: str, remedy: str, *, command: str = "", matter: str = "") -> Finding:
-        """Return a note."""
-        return self.found(Severity.NOTE, check, reason, remedy, command=command, matter=matter)
-
-    def found(
-        self, severity: Severity, check: str, reason: str, remedy: str, *, command: str = "", matter: str = ""
+    def note(
+        self, check: Check, reason: str, remedy: str, *, command: str = "", identity: str = ""
     ) -> Finding:
-        """Return a finding of that severity; `check` is told after the subject: `receiver.absent`."""
-        name = f"{self.subject}.{check}"
-        return Finding(severity, name, self.project, self.subject, self.name, reason, remedy, matter, command)
+        """Return a note."""
+        return self.create(Severity.NOTE, check, reason, remedy, command=command, identity=identity)
+
+    def create(
+        self,
+        severity: Severity,
+        check: Check,
+        reason: str,
+        remedy: str,
+        *,
+        command: str = "",
+        identity: str = "",
+    ) -> Finding:
+        """Return a finding of that severity."""
+        return Finding(
+            severity, check, self.project, self.subject, self.name, reason, remedy, identity, command
+        )
 
 
 def most_urgent_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings by urgency, then by project, subject and name, so that the order is always the same."""
+    """Return the findings by severity, then by project, subject, name and check, so the order is stable."""
     return tuple(
-        sorted(findings, key=lambda one: (one.severity.rank, one.project, one.subject, one.name, one.check))
+        sorted(
+            findings,
+            key=lambda finding: (
+                finding.severity.rank,
+                finding.project,
+                finding.subject,
+                finding.name,
+                finding.check,
+            ),
+        )
     )

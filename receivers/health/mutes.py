@@ -1,4 +1,4 @@
-"""Findings that somebody has muted, by key: until the finding changes, which gives it another key."""
+"""Mutes of findings, by key: a finding that changes gets another key, so it is no longer muted."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from receivers.health.finding import Finding
 from receivers.health.report import Muted
 from receivers.models import Mute, storable
 
-MOST_READ: Final = 10_000  # mutes; as many findings as the largest cluster has of one kind
-# A finding that comes and goes (a rate limit, a cluster that is away for an hour) stays muted.
-FORGOTTEN_AFTER: Final = timedelta(days=1)
-AT_ONCE: Final = 500  # keys in one statement; SQLite takes 999 parameters and more
+MAX_MUTES: Final = 10_000  # read at once; as many findings as one check has in the largest cluster
+# A finding that comes and goes (a rate limit, an hour's outage of the cluster) stays muted.
+EXPIRES_AFTER: Final = timedelta(days=1)
+BATCH_SIZE: Final = 500  # keys per statement; SQLite may allow as few as 999 parameters
 
 
 def read() -> Mapping[str, Muted]:
-    """Return what is muted, by the key of the finding. One query."""
+    """Return the mutes by finding key, with one query."""
     rows = Mute.objects.order_by("-at").values_list("key", "user", "at", "note")
-    return {key: Muted(user, at, note) for key, user, at, note in rows[:MOST_READ]}
+    return {key: Muted(user, at, note) for key, user, at, note in rows[:MAX_MUTES]}
 
 
 def mute(finding: Finding, user: str, note: str) -> None:
-    """Mute a finding; who did so last is on record."""
+    """Mute a finding. An earlier mute of the same finding is replaced."""
     now = timezone.now()
     values = {"project": finding.project, "user": storable(user), "at": now, "note": storable(note)}
     Mute.objects.update_or_create(key=finding.key, defaults={**values, "seen_at": now})
 
 
 def unmute(key: str) -> None:
-    """Take a mute back; it does not matter whether there is one."""
+    """Delete the mute of a finding, if there is one."""
     Mute.objects.filter(key=key).delete()
 
 
-def keep_books(found: Collection[str], now: datetime) -> None:
-    """Note which mutes still have a finding, of which these are the keys; forget those that have had none for long."""
-    present = [key for key in Mute.objects.values_list("key", flat=True)[:MOST_READ] if key in found]
-    for start in range(0, len(present), AT_ONCE):
-        Mute.objects.filter(key__in=present[start : start + AT_ONCE]).update(seen_at=now)
-    Mute.objects.filter(seen_at__lt=now - FORGOTTEN_AFTER).delete()
+def prune(current_keys: Collection[str], now: datetime) -> None:
+    """Record which mutes still apply to a current finding; delete those that haven't for `EXPIRES_AFTER`."""
+    in_use = [key for key in Mute.objects.values_list("key", flat=True)[:MAX_MUTES] if key in current_keys]
+    for start in range(0, len(in_use), BATCH_SIZE):
+        Mute.objects.filter(key__in=in_use[start : start + BATCH_SIZE]).update(seen_at=now)
+    Mute.objects.filter(seen_at__lt=now - EXPIRES_AFTER).delete()

@@ -1,4 +1,4 @@
-"""How often pushes usually come, and whether they have stayed away for longer than that."""
+"""How often a receiver usually gets pushes, and whether the current gap is unusually long."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-DAYS: Final = 28  # four weeks: weekends and a holiday are in it
-FEWEST_DAYS: Final = 5  # with pushes, before anything is called usual
-PATIENCE: Final = 2  # times the longest silence so far
+DAYS: Final = 28  # four weeks, which include weekends and perhaps a holiday
+MIN_DAYS: Final = 5  # days with pushes before a gap can be called unusual
+TOLERANCE: Final = 2  # times the longest gap so far
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No push for `days` whole days, where there never were more than `usual` between two of them before."""
+    """A gap of `days` whole days without a push; earlier gaps lasted at most `usual` days."""
 
     days: int
     usual: int
 
 
 def unusual_silence(days: Sequence[bool]) -> Silence | None:
-    """Return the silence that goes on now if it is unusual; None if it is not, or if there is too little to go by.
+    """Return the current gap if it is unusually long; None if it isn't, or if there is too little history.
 
-    `days` says for each of the last days, the one that ends now first, whether there was a push. Whole days are
-    counted and not pushes: one push gives a burst of deliveries, and nobody pushes at night.
+    `days` says for each of the last days, the current one first, whether there was a push. Days are counted rather
+    than pushes: one push causes a burst of deliveries, and nights are quiet anyway.
     """
-    if sum(days) < FEWEST_DAYS:
+    if sum(days) < MIN_DAYS:
         return None
-    now = list(days).index(True)
-    last = len(days) - 1 - list(reversed(days)).index(True)
-    gaps = [len(list(run)) for pushed, run in groupby(days[now : last + 1]) if not pushed]
+    current = list(days).index(True)
+    oldest = len(days) - 1 - list(reversed(days)).index(True)
+    gaps = [len(list(run)) for pushed, run in groupby(days[current : oldest + 1]) if not pushed]
     usual = max(gaps, default=0) + 1
-    return Silence(now, usual) if now > PATIENCE * usual else None
+    return Silence(current, usual) if current > TOLERANCE * usual else None

@@ -1,6 +1,6 @@
-"""What kargoweb's service account has to be allowed, and the RBAC objects that allow what it lacks.
+"""The permissions that kargoweb's service account requires, and the RBAC manifest that grants missing ones.
 
-The same as `deploy/base/rbac.yaml`, `deploy/components/manage-receivers` and `deploy/heartbeats`; a test compares them.
+They match `deploy/base/rbac.yaml`, `deploy/components/manage-receivers` and `deploy/heartbeats`; a test compares them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from receivers.kargo.resources import (
 )
 
 READ: Final = ("get", "list", "watch")
-ACCOUNT: Final = "kargoweb"  # the service account, and its namespace, of deploy/base
+ACCOUNT: Final = "kargoweb"  # name and namespace of the service account in deploy/base
 STATUS: Final = "status"
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """A verb on a type (or its subresource) in a namespace, or (empty) everywhere.
+class RequiredPermission:
+    """A verb on a resource type (or its subresource) in one namespace, or (empty) in all of them.
 
-    `optional` says what is missed without it; empty for what kargoweb cannot do without.
+    `optional` says what doesn't work without the permission; it is empty if kargoweb doesn't work at all without it.
     """
 
     verb: str
@@ -40,82 +40,92 @@ class Need:
     optional: str = ""
 
     @property
-    def what(self) -> str:
-        """Return the resource as RBAC writes it: `projectconfigs/status`."""
+    def resource_name(self) -> str:
+        """Return the resource as RBAC spells it: `projectconfigs/status`."""
         return f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
 
 
-def needs(
+def required_permissions(
     *, manages: bool, namespaces: Sequence[str], system_namespace: str, kargo_namespace: str
-) -> tuple[Need, ...]:
-    """Return what is needed: `manages` receivers or not, cluster-wide or (not empty) in some namespaces only."""
-    found = _of_cluster(manages, dispensable=bool(namespaces))
+) -> tuple[RequiredPermission, ...]:
+    """Return the required permissions: cluster-wide, or limited to `namespaces` if that isn't empty.
+
+    `manages`: kargoweb manages receivers, see `receivers.controller`.
+    """
+    permissions = _of_cluster(manages, namespaced=bool(namespaces))
     if not namespaces:
-        found += _read(PROJECTS)
+        permissions += _read(PROJECTS)
     for namespace in namespaces or ("",):
-        found += _of_projects(manages, namespace)
+        permissions += _of_projects(manages, namespace)
     if manages and namespaces:
-        found.append(Need("get", SECRETS, system_namespace, optional=_NO_CLUSTER_RECEIVERS))
-    found.append(Need("list", LEASES, kargo_namespace, optional=_NO_HEARTBEATS))
-    return tuple(found)
+        permissions.append(
+            RequiredPermission("get", SECRETS, system_namespace, optional=_NO_CLUSTER_RECEIVERS)
+        )
+    permissions.append(RequiredPermission("list", LEASES, kargo_namespace, optional=_NO_HEARTBEATS))
+    return tuple(permissions)
 
 
-_NO_CLUSTER_RECEIVERS: Final = "without it there are no cluster receivers"
-_NO_HEARTBEATS: Final = "without it nobody says that a shard has no controller"
+_NO_CLUSTER_RECEIVERS: Final = "without it, cluster receivers don't work"
+_NO_HEARTBEATS: Final = "without it, kargoweb can't detect a shard without a controller"
 
 
-def _read(resource: Resource, namespace: str = "", optional: str = "") -> list[Need]:
-    return [Need(verb, resource, namespace, optional=optional) for verb in READ]
+def _read(resource: Resource, namespace: str = "", optional: str = "") -> list[RequiredPermission]:
+    return [RequiredPermission(verb, resource, namespace, optional=optional) for verb in READ]
 
 
-def _of_cluster(manages: bool, *, dispensable: bool) -> list[Need]:
-    without = _NO_CLUSTER_RECEIVERS if dispensable else ""
-    found = _read(CLUSTER_CONFIGS, optional=without)
+def _of_cluster(manages: bool, *, namespaced: bool) -> list[RequiredPermission]:
+    optional = _NO_CLUSTER_RECEIVERS if namespaced else ""
+    permissions = _read(CLUSTER_CONFIGS, optional=optional)
     if manages:
-        found.append(Need("patch", CLUSTER_CONFIGS, "", STATUS, without))
-    return found
+        permissions.append(RequiredPermission("patch", CLUSTER_CONFIGS, "", STATUS, optional))
+    return permissions
 
 
-def _of_projects(manages: bool, namespace: str) -> list[Need]:
-    found = [
-        need for resource in (PROJECT_CONFIGS, FREIGHTS, WAREHOUSES) for need in _read(resource, namespace)
+def _of_projects(manages: bool, namespace: str) -> list[RequiredPermission]:
+    permissions = [
+        permission
+        for resource in (PROJECT_CONFIGS, FREIGHTS, WAREHOUSES)
+        for permission in _read(resource, namespace)
     ]
-    found.append(Need("patch", WAREHOUSES, namespace))
+    permissions.append(RequiredPermission("patch", WAREHOUSES, namespace))
     if manages:
-        found += [Need("patch", PROJECT_CONFIGS, namespace, STATUS), Need("get", SECRETS, namespace)]
-    return found
+        permissions += [
+            RequiredPermission("patch", PROJECT_CONFIGS, namespace, STATUS),
+            RequiredPermission("get", SECRETS, namespace),
+        ]
+    return permissions
 
 
-def rbac(missing: Iterable[Need]) -> str:
-    """Return the YAML that allows these: a role and its binding for each namespace, and for the cluster."""
-    by_namespace: dict[str, list[Need]] = defaultdict(list)
-    for need in missing:
-        by_namespace[need.namespace].append(need)
+def rbac_manifest(missing: Iterable[RequiredPermission]) -> str:
+    """Return the YAML that grants these permissions: a role and its binding per namespace, and for the cluster."""
+    by_namespace: dict[str, list[RequiredPermission]] = defaultdict(list)
+    for permission in missing:
+        by_namespace[permission.namespace].append(permission)
     return "---\n".join(_objects(namespace, by_namespace[namespace]) for namespace in sorted(by_namespace))
 
 
-def _objects(namespace: str, several: Iterable[Need]) -> str:
+def _objects(namespace: str, permissions: Iterable[RequiredPermission]) -> str:
     prefix = "" if namespace else "Cluster"
     metadata = f"metadata:\n  name: {ACCOUNT}-missing\n" + (
         f"  namespace: {namespace}\n" if namespace else ""
     )
     head = "apiVersion: rbac.authorization.k8s.io/v1\nkind: "
     return (
-        f"{head}{prefix}Role\n{metadata}rules:\n{_rules(several)}---\n{head}{prefix}RoleBinding\n{metadata}"
+        f"{head}{prefix}Role\n{metadata}rules:\n{_rules(permissions)}---\n{head}{prefix}RoleBinding\n{metadata}"
         f"roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {prefix}Role\n  name: {ACCOUNT}-missing\n"
         f"subjects:\n  - kind: ServiceAccount\n    name: {ACCOUNT}\n    namespace: {ACCOUNT}\n"
     )
 
 
-def _rules(several: Iterable[Need]) -> str:
-    """Return one rule for all resources of a group that need the same verbs."""
-    verbs: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for need in several:
-        verbs[need.resource.group, need.what].append(need.verb)
-    resources: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
-    for (group, what), verbs_of in verbs.items():
-        resources[group, tuple(verbs_of)].append(what)
+def _rules(permissions: Iterable[RequiredPermission]) -> str:
+    """Return one rule for all resources of an API group that require the same verbs."""
+    verbs_by_resource: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for permission in permissions:
+        verbs_by_resource[permission.resource.group, permission.resource_name].append(permission.verb)
+    resources_by_verbs: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for (group, resource), verbs in verbs_by_resource.items():
+        resources_by_verbs[group, tuple(verbs)].append(resource)
     return "".join(
-        f'  - apiGroups: ["{group}"]\n    resources: [{", ".join(whats)}]\n    verbs: [{", ".join(verbs_of)}]\n'
-        for (group, verbs_of), whats in resources.items()
+        f'  - apiGroups: ["{group}"]\n    resources: [{", ".join(resources)}]\n    verbs: [{", ".join(verbs)}]\n'
+        for (group, verbs), resources in resources_by_verbs.items()
     )

@@ -1,4 +1,4 @@
-"""The health of one receiver."""
+"""Checks of one receiver."""
 
 from __future__ import annotations
 
@@ -8,164 +8,176 @@ from datetime import datetime
 from typing import Final
 
 from receivers.deliveries.redaction import redact
-from receivers.health.delivery_checks import RetiredCalls, error_rate, retired_calls
-from receivers.health.finding import About, Finding, Subject
+from receivers.health.checks import Check
+from receivers.health.delivery_checks import OldUrlUse, failure_rate, old_url_findings
+from receivers.health.finding import Finding, FindingFactory, Subject
 from receivers.health.push_frequency import Silence, unusual_silence
 from receivers.health.secret_checks import SecretState
 from receivers.health.shell_commands import describe_config, edit_config, refresh_config
 from receivers.health.url_checks import url_findings
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.quoting import listed, quoted
+from receivers.kargo.quoting import quoted
+from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.receiver_status import READY, RECONCILING
 from receivers.kargo.resources import Condition, Receiver, ReceiverConfig
+from receivers.kargo.scopes import scope_name
 
-LONGEST_MESSAGE: Final = 500  # characters of a condition's message; one with many receivers is long
-_LASTING: Final = (
-    "If this lasts for more than five minutes, see whether Kargo's management controller runs, with its external "
-    "webhooks server enabled."
+MAX_MESSAGE_LENGTH: Final = 500  # characters of a condition's message, which covers all receivers
+_IF_IT_PERSISTS: Final = (
+    "If this lasts longer than five minutes, check that Kargo's management controller is running and that its "
+    "external webhooks server is enabled."
 )
-_STILL_SYNCING: Final = "SyncingWebhooks"  # the reason of `Ready` while Kargo has not come to an end
+_STILL_SYNCING: Final = "SyncingWebhooks"  # the reason of `Ready` while Kargo hasn't finished
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverFacts:
-    """What the log and the cluster say about one receiver, beside its configuration.
+    """The facts about one receiver from the delivery log and the cluster, apart from its configuration.
 
-    `sharers` are the other receivers with the same digest, as `project/receiver`. `last_push` is when Docker Hub called
-    last, as far as the log goes back; `pushed_days` says for each of the last days, the one that ends now first,
-    whether it did. `outcomes` counts its recent deliveries by how they ended. `retired` are calls of former URLs.
-    `at_home`: kargoweb itself is served on this machine only.
+    `sharers` are the other receivers with the same digest, as `project/receiver`. `last_push` is the time of Docker
+    Hub's last request in the delivery log. `pushed_days` says for each of the last days, the current one first,
+    whether there was a request. `outcomes` counts recent deliveries by outcome. `old_urls` are the old URLs in use.
+    `served_locally`: kargoweb's own base URL is on this machine.
     """
 
-    secret: SecretState = SecretState.NOT_KNOWN
+    secret: SecretState = SecretState.UNKNOWN
     sharers: tuple[str, ...] = ()
     last_push: datetime | None = None
     pushed_days: tuple[bool, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
-    retired: tuple[RetiredCalls, ...] = ()
-    at_home: bool = False
+    old_urls: tuple[OldUrlUse, ...] = ()
+    served_locally: bool = False
 
 
 def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: ReceiverFacts) -> Iterator[Finding]:
-    """Yield what there is to say about one receiver of a configuration."""
-    about = About(Subject.RECEIVER, config.project, receiver.name)
+    """Yield the findings about one receiver of a configuration."""
+    factory = FindingFactory(Subject.RECEIVER, config.project, receiver.name)
     if receiver.kind not in KINDS:
-        yield _unspoken(about, receiver.kind)
+        yield _unsupported_kind(factory, receiver.kind)
         return
-    yield from retired_calls(about, facts.retired)
+    yield from old_url_findings(factory, facts.old_urls)
     published = next((url for url in config.published if url.name == receiver.name), None)
     if published is None:
-        yield _absent(about, config, receiver)
+        yield _without_url(factory, config, receiver)
         return
     if facts.sharers:
-        yield _shared(about, facts.sharers)
+        yield _shared(factory, facts.sharers)
     if facts.secret is SecretState.DIFFERS:
-        yield _rotated(about, published.digest[-6:])
-    yield from url_findings(about, published.url, at_home=facts.at_home)
-    yield from _of_deliveries(about, facts)
+        yield _secret_changed(factory, digest_suffix(published.digest))
+    yield from url_findings(factory, published.url, served_locally=facts.served_locally)
+    yield from _push_findings(factory, facts)
 
 
-def orphaned_calls(project: str, receiver: str, retired: Iterable[RetiredCalls]) -> Iterator[Finding]:
-    """Yield what there is to say about calls of a receiver that is no longer there."""
-    return retired_calls(About(Subject.RECEIVER, project, receiver), retired, gone=True)
+def removed_receiver_findings(
+    project: str, receiver: str, old_urls: Iterable[OldUrlUse]
+) -> Iterator[Finding]:
+    """Yield the findings about a receiver that no longer exists but whose URLs are still in use."""
+    return old_url_findings(FindingFactory(Subject.RECEIVER, project, receiver), old_urls, removed=True)
 
 
-def _unspoken(about: About, kind: str) -> Finding:
-    spoken = listed([spoken.title for spoken in KINDS.values()])
-    return about.note(
-        "kind not spoken",
-        f"It is of kind {quoted(kind)}; kargoweb speaks {spoken}.",
-        "Leave its host name with Kargo's external webhooks server; nothing else has to be done.",
-        matter=kind,
+def _unsupported_kind(factory: FindingFactory, kind: str) -> Finding:
+    supported = ", ".join(supported.title for supported in KINDS.values())
+    return factory.note(
+        Check.UNSUPPORTED_KIND,
+        f"The receiver is of kind {quoted(kind)}. kargoweb supports only {supported}.",
+        "Keep its host name pointed at Kargo's external webhooks server. No other action is needed.",
+        identity=kind,
     )
 
 
-def _absent(about: About, config: ReceiverConfig, receiver: Receiver) -> Finding:
+def _without_url(factory: FindingFactory, config: ReceiverConfig, receiver: Receiver) -> Finding:
     """Return why a receiver has no URL. Source: Kargo's `pkg/controller/management/projectconfigs`."""
     conditions = {condition.type: condition for condition in config.conditions}
-    trying = RECONCILING in conditions and conditions[RECONCILING].status == "True"
+    reconciling = RECONCILING in conditions and conditions[RECONCILING].status == "True"
     ready = conditions.get(READY)
     if ready and ready.status == "False" and ready.reason != _STILL_SYNCING:
-        return _failed(about, ready, receiver, trying=trying)
-    command = describe_config(about.project)
-    if trying:
-        reason = "It has no URL yet; Kargo is working on it."
-        return about.note("absent", reason, _LASTING, command=command, matter="reconciling")
-    reason = "It has no URL, and Kargo does not say why."
-    return about.warning("absent", reason, _LASTING, command=command, matter="silent")
+        return _sync_failed(factory, ready, receiver, reconciling=reconciling)
+    command = describe_config(factory.project)
+    if reconciling:
+        reason = "The receiver has no URL yet. Kargo is still reconciling it."
+        return factory.note(
+            Check.RECEIVER_WITHOUT_URL, reason, _IF_IT_PERSISTS, command=command, identity="reconciling"
+        )
+    reason = "The receiver has no URL, and Kargo reports no reason."
+    return factory.warning(
+        Check.RECEIVER_WITHOUT_URL, reason, _IF_IT_PERSISTS, command=command, identity="no reason"
+    )
 
 
-def _failed(about: About, ready: Condition, receiver: Receiver, *, trying: bool) -> Finding:
-    message = redact(ready.message)[:LONGEST_MESSAGE].rstrip(".")
-    again = " Kargo keeps trying." if trying else ""
+def _sync_failed(
+    factory: FindingFactory, ready: Condition, receiver: Receiver, *, reconciling: bool
+) -> Finding:
+    message = redact(ready.message)[:MAX_MESSAGE_LENGTH].rstrip(".")
+    retrying = " Kargo keeps retrying." if reconciling else ""
     key = KINDS[receiver.kind].secret_key
-    return about.urgent(
-        "absent",
-        f"It has no URL, so no push can reach it. {ready.reason}: {message}.{again}",
-        f"Mend what the message says, most often Secret {quoted(receiver.secret_name)}, which needs the key "
-        f"{quoted(key)}. Then let Kargo look again at once.",
-        command=refresh_config(about.project),
-        matter=f"{ready.reason} {message}",
+    return factory.urgent(
+        Check.RECEIVER_WITHOUT_URL,
+        f"The receiver has no URL, so it can't receive pushes. {ready.reason}: {message}.{retrying}",
+        f"Fix the error above; usually Secret {quoted(receiver.secret_name)}, which must have the key {quoted(key)}. "
+        "Then make Kargo reconcile immediately.",
+        command=refresh_config(factory.project),
+        identity=f"{ready.reason} {message}",
     )
 
 
-def _shared(about: About, sharers: Sequence[str]) -> Finding:
-    return about.urgent(
-        "shared URL",
-        f"Its URL is also that of {_named(about.project, sharers)}: nobody can say which is meant, so pushes are "
-        "refused.",
-        "Rename one of them or give it another Secret, then put its new URL into Docker Hub.",
-        command=edit_config(about.project),
-        matter=" ".join(sharers),
+def _shared(factory: FindingFactory, sharers: Sequence[str]) -> Finding:
+    return factory.urgent(
+        Check.URL_SHARED,
+        f"The receiver shares its URL with {_names(factory.project, sharers)}. kargoweb can't tell which one is meant, "
+        "so it rejects the pushes.",
+        "Rename one of the receivers or give it another Secret, then register its new URL in Docker Hub.",
+        command=edit_config(factory.project),
+        identity=" ".join(sharers),
     )
 
 
-def _named(project: str, sharers: Sequence[str]) -> str:
-    """Name receivers to somebody who may know this project and no other."""
-    prefix = f"{project or 'cluster'}/"
-    own = [one for one in sharers if one.startswith(prefix)]
+def _names(project: str, sharers: Sequence[str]) -> str:
+    """Name the receivers of this project; only count the others, which the reader may not be allowed to see."""
+    prefix = f"{scope_name(project)}/"
+    own = [sharer for sharer in sharers if sharer.startswith(prefix)]
     count = len(sharers) - len(own)
     others = {0: [], 1: ["a receiver of another project"]}.get(
         count, [f"{count} receivers of other projects"]
     )
-    return ", ".join([*own, *others])
+    return " and ".join([*own, *others])
 
 
-def _rotated(about: About, suffix: str) -> Finding:
-    return about.warning(
-        "Secret changed",
-        f"The Secret was changed; the URL that Kargo publishes (…{suffix}) is still that of the old one. It stops "
-        "working when Kargo looks again, within five minutes.",
-        "Let Kargo look at once, then replace the URL in Docker Hub by the new one from the receiver's page.",
-        command=refresh_config(about.project),
-        matter=suffix,
+def _secret_changed(factory: FindingFactory, suffix: str) -> Finding:
+    return factory.warning(
+        Check.SECRET_CHANGED,
+        f"The Secret changed, but the URL that Kargo publishes (…{suffix}) is still derived from the old one. The URL "
+        "stops working when Kargo reconciles next, within five minutes.",
+        "Make Kargo reconcile immediately. Then replace the webhook URL in Docker Hub with the receiver's current URL.",
+        command=refresh_config(factory.project),
+        identity=suffix,
     )
 
 
-def _of_deliveries(about: About, facts: ReceiverFacts) -> Iterator[Finding]:
+def _push_findings(factory: FindingFactory, facts: ReceiverFacts) -> Iterator[Finding]:
     if facts.last_push is None:
-        yield _never(about)
+        yield _no_push_yet(factory)
     elif silence := unusual_silence(facts.pushed_days):
-        yield _silent(about, silence, facts.last_push)
-    if finding := error_rate(about, facts.outcomes):
+        yield _no_recent_push(factory, silence, facts.last_push)
+    if finding := failure_rate(factory, facts.outcomes):
         yield finding
 
 
-def _never(about: About) -> Finding:
-    return about.note(
-        "no push yet",
-        "No push has arrived so far.",
-        "Register its URL in Docker Hub, for each repository: Webhooks tab, any name under Webhook name, the URL under "
-        "Webhook URL, +; then push a tag.",
+def _no_push_yet(factory: FindingFactory) -> Finding:
+    return factory.note(
+        Check.NO_PUSH_YET,
+        "No push has arrived yet.",
+        "Register the URL in Docker Hub for each repository: on the Webhooks tab, enter any name under Webhook name "
+        "and the URL under Webhook URL, then press +. Then push a tag.",
     )
 
 
-def _silent(about: About, silence: Silence, last: datetime) -> Finding:
-    return about.warning(
-        "silent",
-        f"No push has arrived for {silence.days} days, the last on {last:%Y-%m-%d %H:%M} UTC; until then they never "
-        f"stayed away for more than {silence.usual}.",
-        "If somebody has pushed since, look at the repository's Webhooks tab in Docker Hub: is the webhook there, and "
-        "what does View history say? Fire a test from the receiver's page to see whether its URL works.",
-        matter=f"{last:%Y-%m-%d}",
+def _no_recent_push(factory: FindingFactory, silence: Silence, last: datetime) -> Finding:
+    usual = "1 day" if silence.usual == 1 else f"{silence.usual} days"
+    return factory.warning(
+        Check.NO_RECENT_PUSH,
+        f"No push has arrived for {silence.days} days. The last one arrived on {last:%Y-%m-%d %H:%M} UTC; the longest "
+        f"gap before that was {usual}.",
+        "If there was a push since, check the repository's Webhooks tab in Docker Hub: is the webhook still there, and "
+        "what does View history show? Send a test push from the receiver's page to check that the URL works.",
+        identity=f"{last:%Y-%m-%d}",
     )

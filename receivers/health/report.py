@@ -1,4 +1,4 @@
-"""All that was found at one moment, with what people have muted of it, and how a page puts it in order."""
+"""The health report: all findings at one moment, which of them are muted, and how pages group them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
 
-PRESSING: Final = frozenset({Severity.URGENT, Severity.WARNING})
-"""What is counted as needing somebody; a note does not."""
+NEEDS_ACTION: Final = frozenset({Severity.URGENT, Severity.WARNING})
+"""The severities that are counted as needing action; notes are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Muted:
-    """Who muted a finding, when, and what he said about it."""
+    """Who muted a finding, when, and the reason they gave (may be empty)."""
 
     user: str
     at: datetime
@@ -24,20 +25,20 @@ class Muted:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FindingGroup:
     """The findings of one check and severity; there is at least one."""
 
     severity: Severity
-    check: str
+    check: Check
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The findings at a moment, most urgent first, and those muted by key. Make it with `of`.
+class HealthReport:
+    """The findings at one moment, most urgent first, and the mutes by finding key. Create it with `build`.
 
-    `pressing` counts what is not muted and at least a warning, by project ("" for the cluster); `by_key` and
-    `by_project` find findings.
+    `action_counts` counts the unmuted urgent findings and warnings by project ("" for the cluster); `by_key` and
+    `by_project` are indexes.
     """
 
     at: datetime
@@ -45,49 +46,55 @@ class Look:
     mutes: Mapping[str, Muted]
     by_key: Mapping[str, Finding] = field(default_factory=dict)
     by_project: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    pressing: Mapping[str, int] = field(default_factory=dict)
+    action_counts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, at: datetime, findings: tuple[Finding, ...], mutes: Mapping[str, Muted]) -> Look:
-        """Return a look with its indexes, so that nobody who reads it has to go through all findings."""
+    def build(cls, at: datetime, findings: tuple[Finding, ...], mutes: Mapping[str, Muted]) -> HealthReport:
+        """Return a report with its indexes, so that readers don't have to scan all findings."""
         by_project: dict[str, list[Finding]] = defaultdict(list)
-        for one in findings:
-            by_project[one.project].append(one)
-        look = cls(
+        for finding in findings:
+            by_project[finding.project].append(finding)
+        report = cls(
             at,
             findings,
             {},
-            by_key={one.key: one for one in findings},
-            by_project={project: tuple(several) for project, several in by_project.items()},
+            by_key={finding.key: finding for finding in findings},
+            by_project={project: tuple(in_project) for project, in_project in by_project.items()},
         )
-        return look.with_mutes(mutes)
+        return report.with_mutes(mutes)
 
-    def with_mutes(self, mutes: Mapping[str, Muted]) -> Look:
+    def with_mutes(self, mutes: Mapping[str, Muted]) -> HealthReport:
         """Return the same findings with other mutes."""
-        pressing = Counter(
-            one.project for key, one in self.by_key.items() if one.severity in PRESSING and key not in mutes
+        counts = Counter(
+            finding.project
+            for key, finding in self.by_key.items()
+            if finding.severity in NEEDS_ACTION and key not in mutes
         )
-        return replace(self, mutes=mutes, pressing=pressing)
+        return replace(self, mutes=mutes, action_counts=counts)
 
-    def of_project(self, project: str) -> tuple[Finding, ...]:
-        """Return the findings of one project ("" for the cluster), muted ones among them."""
+    def for_project(self, project: str) -> tuple[Finding, ...]:
+        """Return the findings of one project ("" for the cluster), including muted ones."""
         return self.by_project.get(project, ())
 
-    def seen_by(self, projects: Collection[str] | None) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-        """Return what is not muted and what is, of these projects or (None) of all and the cluster."""
+    def open_and_muted(
+        self, projects: Collection[str] | None
+    ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+        """Return the unmuted and the muted findings of these projects; None means all projects and the cluster."""
         visible = [
-            (key, one) for key, one in self.by_key.items() if projects is None or one.project in projects
+            (key, finding)
+            for key, finding in self.by_key.items()
+            if projects is None or finding.project in projects
         ]
         return (
-            tuple(one for key, one in visible if key not in self.mutes),
-            tuple(one for key, one in visible if key in self.mutes),
+            tuple(finding for key, finding in visible if key not in self.mutes),
+            tuple(finding for key, finding in visible if key in self.mutes),
         )
 
 
-def grouped(findings: Iterable[Finding]) -> tuple[Group, ...]:
-    """Return findings by severity and check, most urgent first, then those with most findings; their order is kept."""
-    found: dict[tuple[Severity, str], list[Finding]] = defaultdict(list)
-    for one in findings:
-        found[one.severity, one.check].append(one)
-    order = sorted(found, key=lambda key: (key[0].rank, -len(found[key]), key[1]))
-    return tuple(Group(*key, tuple(found[key])) for key in order)
+def group_findings(findings: Iterable[Finding]) -> tuple[FindingGroup, ...]:
+    """Group findings by severity and check: most urgent first, then largest first. Each group keeps their order."""
+    groups: dict[tuple[Severity, Check], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.severity, finding.check].append(finding)
+    order = sorted(groups, key=lambda key: (key[0].rank, -len(groups[key]), key[1]))
+    return tuple(FindingGroup(*key, tuple(groups[key])) for key in order)

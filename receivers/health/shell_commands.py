@@ -1,10 +1,10 @@
-"""Lines to paste into a shell, for the remedies of findings."""
+"""Shell commands that the remedies of findings offer to copy."""
 
 from __future__ import annotations
 
 
 def describe_config(project: str) -> str:
-    """Return the line that shows a ProjectConfig, or the ClusterConfig if `project` is empty, with its conditions."""
+    """Return the command that shows a ProjectConfig, or the ClusterConfig if `project` is empty."""
     return (
         f"kubectl describe projectconfig {project} -n {project}"
         if project
@@ -13,12 +13,12 @@ def describe_config(project: str) -> str:
 
 
 def refresh_config(project: str) -> str:
-    """Return the line that has Kargo look at the receivers of a project, or of the cluster, at once."""
+    """Return the command that makes Kargo reconcile the receivers of a project, or of the cluster, immediately."""
     return f"kargo refresh projectconfig --project={project}" if project else "kargo refresh clusterconfig"
 
 
 def edit_config(project: str) -> str:
-    """Return the line that opens the receivers of a project, or of the cluster, in an editor."""
+    """Return the command that opens the receivers of a project, or of the cluster, in an editor."""
     return (
         f"kubectl edit projectconfig {project} -n {project}"
         if project
@@ -27,10 +27,10 @@ def edit_config(project: str) -> str:
 
 
 def edit_warehouse(project: str, name: str) -> str:
-    """Return the line that opens a Warehouse in an editor."""
+    """Return the command that opens a Warehouse in an editor."""
     return f"kubectl edit warehouse {name} -n {project}"
 
 
 def describe_warehouse(project: str, name: str) -> str:
-    """Return the line that shows a Warehouse with its conditions."""
+    """Return the command that shows a Warehouse and its conditions."""
     return f"kubectl describe warehouse {name} -n {project}"

@@ -28,12 +28,12 @@ from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import ReceiverConfig
 from receivers.ops.metrics import Gauges, Metrics
-from receivers.refreshes.late_freight import Corrector
-from receivers.refreshes.leases import Adoption, Owner, replica_id
-from receivers.refreshes.retries import Retrier
-from receivers.refreshes.retry_policy import Schedule
+from receivers.refreshes.late_freight import LateFreightMatcher
+from receivers.refreshes.leases import ReplicaLease, Takeover, replica_id
+from receivers.refreshes.retries import RetryWorker
+from receivers.refreshes.retry_policy import RetryPolicy
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
-from receivers.refreshes.tracker import Follower
+from receivers.refreshes.tracker import Tracker
 from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.recording import IncomingRequest
 from receivers.webhook.recovery import Recovery
@@ -105,19 +105,19 @@ class Runtime:
         self.sender = RefreshSender(
             self.cache.cluster, lambda key: self.cache.warehouse(*key), patch_timeout
         )
-        self.owner = Owner(replica_id(configuration.port), VERSION)
+        self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
         self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
-        self.follower = Follower(
+        self.tracker = Tracker(
             cache=self.cache,
             freight=self.freight,
             sender=self.sender,
             writer=self.writer,
-            schedule=_schedule(configuration),
-            owner=self.owner.id,
+            policy=_retry_policy(configuration),
+            owner=self.lease.id,
         )
         self.metrics = Metrics()
-        self.metrics.watch(Gauges(self.cache, self.freight, self.follower, self.writer, self.spool))
-        self.corrector = Corrector(self.cache.cluster, self.writer)
+        self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
+        self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self._listen()
         self.unknown = UnknownUrlCounter()
         urls = UrlRegistry()
@@ -131,13 +131,13 @@ class Runtime:
             sender=self.sender,
             urls=urls,
             unknown=self.unknown,
-            follower=self.follower,
+            tracker=self.tracker,
             answer_timeout=configuration.answer_timeout,
             finish_after=configuration.finish_after,
         )
         secrets = self._look_after(configuration)
         # It writes, and so tells whether the database can be written to.
-        self._life = PeriodicTask("owner", Adoption(self.owner, self.follower).work, pause=2.0)
+        self._life = PeriodicTask("lease", Takeover(self.lease, self.tracker).work, pause=2.0)
         self._jobs = self._work(configuration, urls, secrets)
 
     def _look_after(self, configuration: Configuration) -> SecretChecks:
@@ -155,10 +155,10 @@ class Runtime:
     def _work(self, configuration: Configuration, urls: UrlRegistry, secrets: SecretChecks) -> list[PeriodicTask]:
         """Return what is done again and again, each in a thread of its own."""
         jobs = [
-            PeriodicTask("retrier", Retrier(self.sender, self.writer).work, pause=0.5),
-            PeriodicTask("follower", self.follower.work, pause=0.0),
+            PeriodicTask("retries", RetryWorker(self.sender, self.writer).work, pause=0.5),
+            PeriodicTask("tracker", self.tracker.work, pause=0.0),
             self._life,
-            PeriodicTask("corrector", self.corrector.work, pause=1.0),
+            PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
             PeriodicTask("finisher", Recovery(self.intake, configuration.finish_after).work, pause=1.0),
             PeriodicTask("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
             PeriodicTask("book-keeper", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
@@ -191,7 +191,7 @@ class Runtime:
         for job in self._jobs:
             job.stop()
         self.sender.stop()
-        self.follower.stop()
+        self.tracker.stop()
         self.freight.stop()
         self.cache.stop()
         deadline = time.monotonic() + STOP_SECONDS
@@ -213,11 +213,11 @@ class Runtime:
         return f"it has not answered for {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
     def _listen(self) -> None:
-        self.cache.add_listener(self.follower.note_change)
-        self.follower.add_end_listener(self.metrics.note_end)
-        self.freight.add_listener(self.follower.note_freight)
-        self.freight.add_listener(self.corrector.note_freight)
-        self.freight.add_restart_listener(self.corrector.note_restart)
+        self.cache.add_listener(self.tracker.on_change)
+        self.tracker.add_end_listener(self.metrics.note_end)
+        self.freight.add_listener(self.tracker.on_freight)
+        self.freight.add_listener(self.late_freight.on_freight)
+        self.freight.add_restart_listener(self.late_freight.on_restart)
 
 
 def _required_permissions(configuration: Configuration) -> tuple[RequiredPermission, ...]:
@@ -229,8 +229,8 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
     )
 
 
-def _schedule(configuration: Configuration) -> Schedule:
-    return Schedule(
+def _retry_policy(configuration: Configuration) -> RetryPolicy:
+    return RetryPolicy(
         handled_within=configuration.handled_within,
         discovered_within=configuration.discovered_within,
         freight_within=configuration.freight_within,

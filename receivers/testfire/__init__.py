@@ -1,4 +1,4 @@
-"""A test push fired by a person: compose it, send it through the receiver URL, diagnose each step of the way.
+"""Test pushes: compose one, send it through the receiver URL, and diagnose every step on the way.
 
-Imports `webhook` and what is below it.
+May import `webhook` and the layers below it.
 """

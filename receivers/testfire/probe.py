@@ -1,7 +1,7 @@
-"""Calls a receiver URL from outside, as Docker Hub does, and says at which step that fails.
+"""Calls a receiver URL like Docker Hub does, and reports the step that fails.
 
-Nothing is taken from the environment but where the certificates are (OpenSSL's `SSL_CERT_FILE`): Docker Hub uses no
-proxy of ours. Redirects are not followed, and the certificate has to be good, as it has to be for Docker Hub.
+The only setting taken from the environment is the path of the CA certificates (OpenSSL's `SSL_CERT_FILE`). Proxies are
+ignored and redirects aren't followed, because Docker Hub does neither, and the certificate must be valid.
 """
 
 from __future__ import annotations
@@ -18,48 +18,52 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDi
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-DEADLINE: Final = 10.0  # seconds for all of it; Docker Hub is not known to wait longer, and a person waits
-AT_ONCE: Final = 2  # calls under way: each holds a thread that serves requests, of which there are 4 or more
-LONGEST_ANSWER: Final = 4_096  # bytes that are read; ours have 100
-LONGEST_HEADER: Final = 255  # characters of a header that are kept
+TIMEOUT: Final = (
+    10.0  # seconds for the whole probe, while a person waits; Docker Hub's own timeout is unknown
+)
+MAX_CONCURRENT: Final = (
+    2  # probes; each one blocks a thread that serves requests, of which there may be only four
+)
+MAX_BODY: Final = 4_096  # bytes of a response that are read; kargoweb's own have about 100
+MAX_HEADER: Final = 255  # characters of a header that are kept
 
 _CERTIFICATE_PROBLEMS: Final = {
     9: "the certificate is not valid yet",
     10: "the certificate has expired",
     18: "the certificate is self-signed",
-    19: "the certificate's authority is not a known one",
-    20: "the certificate's authority is not a known one",
-    21: "the certificate's authority is not a known one",
-    62: "the certificate is for another name",
-    64: "the certificate is for another address",
+    19: "the certificate is signed by an unknown authority",
+    20: "the certificate is signed by an unknown authority",
+    21: "the certificate is signed by an unknown authority",
+    62: "the certificate is for a different host name",
+    64: "the certificate is for a different address",
 }
-"""By the number that OpenSSL gives them (`X509_V_ERR_...` in its `x509_vfy.h`)."""
+"""By OpenSSL's error number (`X509_V_ERR_...` in its `x509_vfy.h`)."""
 
 
-class Step(StrEnum):
-    """The steps of a call, in their order."""
+class ProbeStep(StrEnum):
+    """The steps of a probe, in order."""
 
-    NAME = "name"
+    DNS = "dns"
     CONNECT = "connect"
-    TLS = "TLS"
-    HTTP = "HTTP"
+    TLS = "tls"
+    HTTP = "http"
 
 
-class NotReached(Exception):
-    """There is no answer. `step` is the one that failed; the text says how, without the path of the URL."""
+class ProbeError(Exception):
+    """The probe got no response. `step` is the step that failed; the text says why, without the URL's path."""
 
-    def __init__(self, step: Step, reason: str) -> None:
+    def __init__(self, step: ProbeStep, reason: str) -> None:
         super().__init__(reason)
         self.step = step
 
 
-class TooManyCalls(Exception):
-    """`AT_ONCE` calls are under way."""
+class TooManyProbes(Exception):
+    """`MAX_CONCURRENT` probes are already running."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An answer from whoever it may be: `body` is its beginning, headers that are not there are empty."""
+class ProbeResponse:
+    """A response, whoever sent it. `body` is its beginning; missing headers are empty."""
 
     status: int
     body: str
@@ -68,88 +72,91 @@ class Heard:
     location: str = ""
 
 
-_slots: Final = threading.BoundedSemaphore(AT_ONCE)
+_slots: Final = threading.BoundedSemaphore(MAX_CONCURRENT)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], seconds: float = DEADLINE) -> Heard:
-    """POST `body` to `url` and return what is answered within so many seconds. Raises `NotReached`, `TooManyCalls`."""
+def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float = TIMEOUT) -> ProbeResponse:
+    """POST `body` to `url` and return the response. Raises `ProbeError` if there is none within `timeout` seconds.
+
+    Raises `TooManyProbes`.
+    """
     if not _slots.acquire(blocking=False):
-        raise TooManyCalls
-    return _Call(url, body, headers, seconds).wait()
+        raise TooManyProbes
+    return _Probe(url, body, headers, timeout).run()
 
 
-class _Call:
-    """One call, in a thread of its own: a name server that does not answer cannot be interrupted, only left behind."""
+class _Probe:
+    """One probe, in its own thread: name resolution can't be interrupted, only abandoned."""
 
-    def __init__(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> None:
-        self._url, self._body, self._headers, self._seconds = url, body, headers, seconds
-        self._deadline = time.monotonic() + seconds
-        self._step = Step.NAME
+    def __init__(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> None:
+        self._url, self._body, self._headers, self._timeout = url, body, headers, timeout
+        self._deadline = time.monotonic() + timeout
+        self._step = ProbeStep.DNS
         self._socket: socket.socket | None = None
-        self._heard: Heard | None = None
-        self._error: NotReached | None = None
-        self._thread = threading.Thread(target=self._run, name="call-of-a-test", daemon=True)
+        self._response: ProbeResponse | None = None
+        self._error: ProbeError | None = None
+        self._thread = threading.Thread(target=self._work, name="test-push-probe", daemon=True)
 
-    def wait(self) -> Heard:
+    def run(self) -> ProbeResponse:
         self._thread.start()
-        self._thread.join(self._seconds)
-        # What the thread does from now on changes nothing of what is told.
-        heard, error, step = self._heard, self._error, self._step
-        if heard is not None:
-            return heard
+        self._thread.join(self._timeout)
+        # The thread may still be running; whatever it does from here on doesn't change the result.
+        response, error, step = self._response, self._error, self._step
+        if response is not None:
+            return response
         if error is None and self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread up
-        raise error or NotReached(step, f"{_NO_ANSWER[step]} within {self._seconds:g} s")
+                self._socket.shutdown(socket.SHUT_RDWR)  # unblocks the thread
+        raise error or ProbeError(step, f"{_TIMED_OUT[step]} within {self._timeout:g} s")
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         try:
-            self._heard = self._answer()
-        except Exception as error:  # noqa: BLE001 - whoever answers may send anything; it is told, and nothing else fails
-            self._error = NotReached(self._step, self._told(error))
+            self._response = self._send()
+        except Exception as error:  # noqa: BLE001 - a server may send anything; whatever it breaks is the result
+            self._error = ProbeError(self._step, self._describe(error))
         finally:
             if self._socket is not None:
                 self._socket.close()
             _slots.release()
 
-    def _answer(self) -> Heard:
+    def _send(self) -> ProbeResponse:
         parts = urlsplit(self._url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("the published URL is no address that could be called")
-        self._socket = self._connected(parts)
+            raise ValueError("the published URL is not a valid HTTP URL")
+        self._socket = self._connect(parts)
         if parts.scheme == "https":
-            self._step = Step.TLS
+            self._step = ProbeStep.TLS
             context = ssl.create_default_context()
             wrapped = context.wrap_socket(
                 self._socket, server_hostname=parts.hostname, do_handshake_on_connect=False
             )
-            self._socket = wrapped  # by now, so that the handshake can be cut off
+            self._socket = wrapped  # before the handshake, so that `run` can abort it
             wrapped.do_handshake()
-        self._step = Step.HTTP
+        self._step = ProbeStep.HTTP
         return self._exchange(parts, self._socket)
 
-    def _connected(self, parts: SplitResult) -> socket.socket:
-        """Connect to one of the addresses that the name has, of which each gets its share of the time."""
+    def _connect(self, parts: SplitResult) -> socket.socket:
+        """Connect to the first address of the host that accepts; each address gets a share of the remaining time."""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-        self._step = Step.CONNECT
+        self._step = ProbeStep.CONNECT
         problems: list[str] = []
         for left, (family, kind, protocol, _, address) in zip(
             range(len(addresses), 0, -1), addresses, strict=True
         ):
-            one = socket.socket(family, kind, protocol)
-            one.settimeout(max(0.1, (self._deadline - time.monotonic()) / left))
+            connection = socket.socket(family, kind, protocol)
+            connection.settimeout(max(0.1, (self._deadline - time.monotonic()) / left))
             try:
-                one.connect(address)
+                connection.connect(address)
             except OSError as error:
-                one.close()
+                connection.close()
                 problems.append(f"{_connect_problem(error)} at {address[0]}, port {port}")
                 continue
-            one.settimeout(max(0.1, self._deadline - time.monotonic()))
-            return one
+            connection.settimeout(max(0.1, self._deadline - time.monotonic()))
+            return connection
         raise ConnectionError("; ".join(problems))
 
-    def _exchange(self, parts: SplitResult, connected: socket.socket) -> Heard:
+    def _exchange(self, parts: SplitResult, connected: socket.socket) -> ProbeResponse:
         connection: HTTPConnection = (HTTPSConnection if parts.scheme == "https" else HTTPConnection)(
             parts.hostname or "", parts.port
         )
@@ -157,58 +164,59 @@ class _Call:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target or "/", self._body, dict(self._headers))
         response = connection.getresponse()
-        with contextlib.suppress(OSError, HTTPException):  # the answer has begun, and so it is one
-            return _heard(response, response.read(LONGEST_ANSWER))
-        return _heard(response, b"")
+        # The status line has arrived, so this is a response even if its body fails.
+        with contextlib.suppress(OSError, HTTPException):
+            return _probe_response(response, response.read(MAX_BODY))
+        return _probe_response(response, b"")
 
-    def _told(self, error: Exception) -> str:
-        """Return what went wrong as part of a sentence. No text of an exception that could hold the URL."""
+    def _describe(self, error: Exception) -> str:
+        """Return what went wrong as part of a sentence, without exception texts that may contain the URL."""
         if isinstance(error, TimeoutError):
-            return f"{_NO_ANSWER[self._step]} within {self._seconds:g} s"
+            return f"{_TIMED_OUT[self._step]} within {self._timeout:g} s"
         if isinstance(error, ssl.SSLError):
             return _tls_problem(error)
-        if self._step is Step.NAME:
-            return str(error) if type(error) is ValueError else _name_problem(error)
-        if self._step is Step.CONNECT:
+        if self._step is ProbeStep.DNS:
+            return str(error) if type(error) is ValueError else _dns_problem(error)
+        if self._step is ProbeStep.CONNECT:
             return str(error)
         if isinstance(error, RemoteDisconnected | ConnectionError):
-            return "the connection was closed without an answer"
-        return f"what answers there does not speak HTTP ({type(error).__name__})"
+            return "the server closed the connection without a response"
+        return f"the server doesn't respond with HTTP ({type(error).__name__})"
 
 
-_NO_ANSWER: Final = {
-    Step.NAME: "the name servers did not answer",
-    Step.CONNECT: "nobody answered",
-    Step.TLS: "TLS was not agreed upon",
-    Step.HTTP: "the connection was made, and no answer came",
+_TIMED_OUT: Final = {
+    ProbeStep.DNS: "the DNS servers did not respond",
+    ProbeStep.CONNECT: "no connection was established",
+    ProbeStep.TLS: "the TLS handshake did not finish",
+    ProbeStep.HTTP: "the server accepted the connection but did not respond",
 }
 
 
-def _name_problem(error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no valid name"
-    return f"the host name has no address: {reason}"
+def _dns_problem(error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else "invalid host name"
+    return reason[:1].lower() + reason[1:]
 
 
 def _connect_problem(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
-        return "the connection was refused: nothing listens"
+        return "connection refused"
     if isinstance(error, TimeoutError):
-        return "nobody answered in time"
+        return "connection timed out"
     return f"{error.strerror or type(error).__name__}"
 
 
 def _tls_problem(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        known = _CERTIFICATE_PROBLEMS.get(error.verify_code)
-        return f"{known} ({error.verify_message})" if known else error.verify_message
+        problem = _CERTIFICATE_PROBLEMS.get(error.verify_code)
+        return f"{problem} ({error.verify_message})" if problem else error.verify_message
     if error.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
-        return "what answers there does not speak TLS"
-    return f"TLS failed: {error.reason or 'the connection was closed'}"
+        return "the server doesn't respond with TLS"
+    return f"the TLS handshake failed: {error.reason or 'the server closed the connection'}"
 
 
-def _heard(response: Any, body: bytes) -> Heard:
+def _probe_response(response: Any, body: bytes) -> ProbeResponse:
     headers = {
-        name: (response.headers.get(name) or "")[:LONGEST_HEADER]
+        name: (response.headers.get(name) or "")[:MAX_HEADER]
         for name in ("X-Kargoweb-Delivery", "Server", "Location")
     }
-    return Heard(response.status, body.decode(errors="replace"), *headers.values())
+    return ProbeResponse(response.status, body.decode(errors="replace"), *headers.values())

@@ -1,4 +1,4 @@
-"""Who answered a test: we, another kargoweb, Kargo's own server, or something in between."""
+"""Identifies the server that responded to a test push: this kargoweb, another one, Kargo, or something in between."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _REFUSED: Final = re.compile(r'\{"error":"test refused: ([^"]*)"\}')
 _REDIRECTS: Final = range(300, 400)
 
 
-def not_ours(
+def describe_other_responder(
     status: int, body: str, *, delivery: str, expected: str, server: str = "", location: str = ""
 ) -> str:
-    """Return a sentence that says who answered a test instead of us; empty if we did.
+    """Return a sentence about the server that responded instead of this kargoweb, or "" if this one did.
 
-    `delivery` is what the answer has as `X-Kargoweb-Delivery`, `expected` what ours would have; `server` and `location`
-    are headers of the answer. All are empty where there are none.
+    `delivery` is the `X-Kargoweb-Delivery` header of the response, `expected` the value that this kargoweb sends;
+    `server` and `location` are headers of the response. Missing headers are empty.
     """
     if delivery == expected:
         return ""
@@ -28,45 +28,44 @@ def not_ours(
     if delivery:
         return _another_kargoweb(text, quoted(delivery))
     if status in _REDIRECTS:
-        where = f" to {quoted(redact(location))}" if location else ""
-        return f"It redirects{where} ({status}). Docker Hub is not known to follow redirects, so this does not either."
-    return _kargo(status, text) or _something_else(status, text, server)
+        target = f" to {quoted(redact(location))}" if location else ""
+        return (
+            f"The URL redirects{target} (status {status}). Webhooks usually don't follow redirects, and neither do "
+            "test pushes."
+        )
+    return _kargo(status, text) or _unknown_server(status, text, server)
 
 
 def _kargo(status: int, text: str) -> str:
-    """Return what an answer in Kargo's words says; empty for any other."""
+    """Return a sentence about a response in Kargo's format, or "" for any other."""
     if refreshed := _REFRESHED.fullmatch(text):
         return (
-            f"Kargo’s own server answered, not kargoweb. It knows of no tests: it took this for a push, and refreshed "
-            f"{refreshed[1]} Warehouse(s), also in a dry run."
+            "Kargo’s own server responded, not kargoweb. It treats tests as pushes, even dry runs, so it refreshed "
+            f"{refreshed[1]} Warehouse(s)."
         )
     if (status, text) == (404, "{}"):
         return (
-            "Something that answers as Kargo does says that there is no such receiver (404): Kargo’s own server, or a "
-            "kargoweb in front of another cluster."
+            "A server that responds like Kargo doesn’t know this receiver (404). It is Kargo’s own server, or a "
+            "kargoweb for another cluster."
         )
     if text.encode() == responses.UNAVAILABLE.body.strip():
-        return "kargoweb answered that it is not ready to take pushes (503). Try again in a moment."
+        return "kargoweb isn’t ready to accept pushes (503). Try again in a moment."
     return ""
 
 
 def _another_kargoweb(text: str, delivery: str) -> str:
     if refused := _REFUSED.fullmatch(text):
         return (
-            f"A kargoweb refused the test: {refused[1]}. If that is about the key, another kargoweb than this one "
-            f"answers there, with another secret key; its delivery is {delivery}."
+            f"A kargoweb refused the test: {refused[1]}. If the reason is the key, another kargoweb with a different "
+            f"secret key serves this URL. Its delivery is {delivery}."
         )
     return (
-        f"Something else answered: its delivery is {delivery}, which is not the one of this test. An earlier kargoweb "
-        "takes tests for pushes."
+        f"Another server responded with delivery {delivery}, which isn’t the delivery of this test. It may be an older "
+        "kargoweb, which treats tests as pushes."
     )
 
 
-def _something_else(status: int, text: str, server: str) -> str:
-    who = (
-        f"Something else answered, which calls itself {quoted(server)}"
-        if server
-        else "Something else answered"
-    )
-    what = f"Its answer begins with {quoted(redact(text))}." if text else "Its answer is empty."
-    return f"{who}: status {status}. {what}"
+def _unknown_server(status: int, text: str, server: str) -> str:
+    name = f"Another server ({quoted(server)}) responded" if server else "Another server responded"
+    content = f"The response starts with {quoted(redact(text))}." if text else "The response is empty."
+    return f"{name} with status {status}. {content}"

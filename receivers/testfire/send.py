@@ -1,12 +1,13 @@
-"""Fires tests: what a sender would send, to the receiver URL as it is published, or straight to intake.
+"""Sends test pushes: what Docker Hub would send, to the published receiver URL or straight to intake.
 
-The URL is that of a receiver and never one that a person gives: nobody can have us call what he likes.
+The URL is always that of a receiver, never user input: otherwise users could make kargoweb call arbitrary servers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.utils import timezone
@@ -18,8 +19,8 @@ from receivers.kargo.push import Push
 from receivers.kargo.resources import PublishedUrl
 from receivers.models import Delivery, new_id
 from receivers.testfire import probe
-from receivers.testfire.probe import Heard, NotReached, Step, TooManyCalls
-from receivers.testfire.responder import not_ours
+from receivers.testfire.probe import ProbeError, ProbeResponse, ProbeStep, TooManyProbes
+from receivers.testfire.responder import describe_other_responder
 from receivers.webhook.intake import Intake
 from receivers.webhook.recording import IncomingRequest
 from receivers.webhook.test_tokens import TestToken, issue
@@ -29,24 +30,19 @@ HEADERS: Final = {
     "User-Agent": f"kargoweb/{VERSION} (test)",
     "Connection": "close",
 }
-STEPS: Final = {
-    Step.NAME: "The URL cannot be reached: its host name cannot be resolved",
-    Step.CONNECT: "The URL cannot be reached: no connection",
-    Step.TLS: "The URL cannot be reached: no trusted connection (TLS)",
-    Step.HTTP: "The URL cannot be reached: no answer (HTTP)",
-}
-ELSEWHERE: Final = (
-    "A kargoweb with our secret key answered, and the test is not in our log: it has another database."
-)
+_OTHER_DATABASE: Final = "A kargoweb with the same secret key responded, but the test isn't in this delivery log: it uses another database."
 
 
-class NotFireable(ValueError):
-    """A receiver that no test can be fired at; the text is a sentence that says why."""
+class TargetNotTestable(ValueError):
+    """The receiver can't receive test pushes; the text is a sentence that says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """A receiver that tests can be fired at. `project` is empty for a cluster receiver; `published` is a credential."""
+class TestTarget:
+    """A receiver that can receive test pushes. `project` is empty for a cluster receiver.
+
+    `published` contains a credential.
+    """
 
     project: str
     receiver: str
@@ -55,8 +51,8 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One test: which push, fired by whom (a user's name) from which address, and whether it only tries out."""
+class TestRequest:
+    """The push to send, the user who sends it and their address. A dry run evaluates the push only."""
 
     repository: str
     tag: str
@@ -67,72 +63,99 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Fired:
-    """What became of a test. `delivery` is the id it has in our log, if `recorded`; `problem` says what went wrong."""
+class TestResult:
+    """The result of a test push. `delivery` is its id in the log if `recorded`; `problem` says what went wrong."""
 
     delivery: UUID
     recorded: bool
     problem: str
 
 
-def aim_at(cache: ClusterCache, project: str, receiver: str) -> Aim:
-    """Return the receiver. Raises `LookupError` if there is none of that name, `NotFireable`."""
+def find_target(cache: ClusterCache, project: str, receiver: str) -> TestTarget:
+    """Return a receiver. Raises `LookupError` if it doesn't exist, and `TargetNotTestable`."""
     config = cache.config(project)
-    kinds = {one.name: one.kind for one in config.receivers} if config else {}
+    kinds = {existing.name: existing.kind for existing in config.receivers} if config else {}
     if config is None or receiver not in kinds:
         raise LookupError(receiver)
     if kinds[receiver] not in KINDS:
-        raise NotFireable(f"kargoweb does not speak {kinds[receiver]}.")
+        raise TargetNotTestable(f"kargoweb does not support {kinds[receiver]} receivers.")
     published = next((url for url in config.published if url.name == receiver), None)
     if published is None or not published.digest:
-        raise NotFireable("Kargo has not published a URL for this receiver yet.")
-    return Aim(project, receiver, kinds[receiver], published)
+        raise TargetNotTestable("Kargo has not published a URL for this receiver yet.")
+    return TestTarget(project, receiver, kinds[receiver], published)
 
 
-def fire(aim: Aim, shot: Shot, inside: Intake | None = None) -> Fired:
-    """Fire a test through the receiver URL, or straight to `inside`, and say what became of it within seconds."""
-    ticket = TestToken(new_id(), aim.project, aim.receiver, shot.user, shot.dry_run)
-    push = Push(shot.repository, shot.tag, shot.media_type, shot.user, timezone.now())
-    body = KINDS[aim.kind].compose(push)
+def send_test(target: TestTarget, request: TestRequest, intake: Intake | None = None) -> TestResult:
+    """Send a test push through the receiver URL, or straight to `intake`; return its result within seconds."""
+    token = TestToken(new_id(), target.project, target.receiver, request.user, request.dry_run)
+    push = Push(request.repository, request.tag, request.media_type, request.user, timezone.now())
+    body = KINDS[target.kind].compose(push)
     try:
-        heard = _take(aim, body, ticket, inside, shot.address) if inside else _call(aim, body, ticket)
-        problem = _problem(heard, ticket)
-    except NotReached as error:
-        problem = f"{STEPS[error.step]}: {error}."
-    except TooManyCalls:
-        problem = "Other tests are under way. Try again in a few seconds."
-    recorded = Delivery.objects.filter(pk=ticket.delivery).exists()
-    return Fired(ticket.delivery, recorded, problem or ("" if recorded else ELSEWHERE))
+        if intake:
+            response = _send_to_intake(target, body, token, intake, request.address)
+        else:
+            response = _send_to_url(target, body, token)
+        problem = _responder_problem(response, token)
+    except ProbeError as error:
+        problem = _probe_problem(target, error)
+    except TooManyProbes:
+        problem = "Other test pushes are in progress. Try again in a few seconds."
+    recorded = Delivery.objects.filter(pk=token.delivery).exists()
+    return TestResult(token.delivery, recorded, problem or ("" if recorded else _OTHER_DATABASE))
 
 
-def _call(aim: Aim, body: bytes, ticket: TestToken) -> Heard:
-    headers = {**HEADERS, "X-Kargoweb-Test": issue(ticket, body)}
-    return probe.post(aim.published.url, body, headers)
+def _send_to_url(target: TestTarget, body: bytes, token: TestToken) -> ProbeResponse:
+    headers = {**HEADERS, "X-Kargoweb-Test": issue(token, body)}
+    return probe.post(target.published.url, body, headers)
 
 
-def _take(aim: Aim, body: bytes, ticket: TestToken, intake: Intake, address: str) -> Heard:
-    """Hand the test to intake as the HTTP edge would."""
+def _send_to_intake(
+    target: TestTarget, body: bytes, token: TestToken, intake: Intake, address: str
+) -> ProbeResponse:
+    """Pass the test to intake like the webhook endpoint does."""
     reply = intake.take(
         IncomingRequest(
-            kind=aim.kind,
-            digest=aim.published.digest,
-            path=aim.published.path,
+            kind=target.kind,
+            digest=target.published.digest,
+            path=target.published.path,
             headers=[*HEADERS.items()],
             client_address=address,
             user_agent=HEADERS["User-Agent"],
             read_body=lambda: body,
-            test_token=issue(ticket, body),
+            test_token=issue(token, body),
         )
     )
-    return Heard(reply.answer.status, reply.answer.body.decode(), str(reply.delivery or ""))
+    return ProbeResponse(reply.answer.status, reply.answer.body.decode(), str(reply.delivery or ""))
 
 
-def _problem(heard: Heard, ticket: TestToken) -> str:
-    return not_ours(
-        heard.status,
-        heard.body,
-        delivery=heard.delivery,
-        expected=str(ticket.delivery),
-        server=heard.server,
-        location=heard.location,
+def _probe_problem(target: TestTarget, error: ProbeError) -> str:
+    """Return the step that failed, and why, as a sentence."""
+    host = _host(target.published.url)
+    if not host:
+        return "The published URL is not a valid HTTP URL."
+    failures = {
+        ProbeStep.DNS: f"{host} doesn't resolve (DNS)",
+        ProbeStep.CONNECT: f"Failed to connect to {host}",
+        ProbeStep.TLS: f"Failed to establish a trusted connection to {host} (TLS)",
+        ProbeStep.HTTP: f"{host} sent no valid response (HTTP)",
+    }
+    return f"{failures[error.step]}: {error}."
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if parts.scheme in {"http", "https"} else ""
+
+
+def _responder_problem(response: ProbeResponse, token: TestToken) -> str:
+    return describe_other_responder(
+        response.status,
+        response.body,
+        delivery=response.delivery,
+        expected=str(token.delivery),
+        server=response.server,
+        location=response.location,
     )

@@ -33,9 +33,7 @@ def tags(repository: str, warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
     """Return tags that subscriptions of a repository select: at most one per subscription, without duplicates."""
     names = {normalize_image(repository), normalize_chart(repository)}
     selected = (
-        _tag(subscription)
-        for subscription in _subscriptions(warehouses)
-        if subscription.repository in names
+        _tag(subscription) for subscription in _subscriptions(warehouses) if subscription.repository in names
     )
     return tuple(dict.fromkeys(filter(None, selected)))
 

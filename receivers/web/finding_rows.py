@@ -13,7 +13,7 @@ from receivers.accounts.access import Access, Action
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Subject
 from receivers.health.report import HealthReport, Muted
-from receivers.templatetags.kargoweb import project_url
+from receivers.web.links import project_url
 
 # Told by the state of a receiver and by the steps beside it.
 TOLD_BY_THE_STATE: Final = frozenset({Check.NO_PUSH_YET, Check.UNSUPPORTED_KIND})

@@ -76,9 +76,9 @@ def needs_attention(request: Any) -> HttpResponse:
     """List what is unhealthy and may be seen; for HTMX only the list, if it has changed."""
     asked, report = Filters.of(request.GET), runtime.current().health.report()
     open_, muted = report.open_and_muted(request.access.projects)
-    part = live_fragments.part(request, "health/_needs_action.html", _list(request, asked, report, open_))
+    part = live_fragments.render_fragment(request, "health/_needs_action.html", _list(request, asked, report, open_))
     if request.htmx.target == "attention":
-        return live_fragments.answer(request, part, every=EVERY)
+        return live_fragments.respond(request, part, every=EVERY)
     of_muted = asked.matching(muted)
     context = {
         "part": part,

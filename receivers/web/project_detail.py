@@ -17,7 +17,7 @@ from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.ops import runtime
-from receivers.templatetags.kargoweb import project_url
+from receivers.web.links import project_url
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, Of, by_subject
 from receivers.web.receiver_rows import ReceiverRow, receiver_rows
@@ -73,7 +73,7 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     config = cache.config(name)
     recent = _recent(request, name, config)
     if request.htmx.target == "recent":
-        return live_fragments.answer(request, recent)
+        return live_fragments.respond(request, recent)
     there = not name or config is not None or any(one.name == name for one in cache.projects())
     last = _last(name, config)
     if not there and cache.ready and not last:
@@ -97,10 +97,10 @@ def _last(name: str, config: ReceiverConfig | None) -> dict[statistics.ReceiverK
     return statistics.last_deliveries([name], today, pushes=True)
 
 
-def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live_fragments.Part:
+def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live_fragments.Fragment:
     receivers = [one.name for one in config.receivers] if config else []
     deliveries = statistics.recent_deliveries(name, receivers, RECENT)
-    return live_fragments.part(request, "deliveries/_table.html", {"deliveries": deliveries})
+    return live_fragments.render_fragment(request, "deliveries/_table.html", {"deliveries": deliveries})
 
 
 def _of_former_receivers(

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from receivers.deliveries.statistics import ReceiverKey
+from receivers.health.checks import Check
 from receivers.health.finding import Subject
 from receivers.kargo.kinds import KINDS
+from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
+from receivers.kargo.scopes import ReceiverKey
 from receivers.web.finding_rows import FindingRow, Of
 
-SUFFIX_SHOWN: Final = (
-    6  # characters of the digest, as everywhere: enough to tell URLs apart, useless to call them
-)
-ABSENT: Final = "receiver.absent"  # may be some seconds old, when the URL has just come
+ABSENT: Final = Check.RECEIVER_WITHOUT_URL  # may be some seconds old, when the URL has just come
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +91,4 @@ def masked(published: PublishedUrl) -> str:
     """Return a receiver URL without what makes it a credential: all of the digest but its end."""
     digest = published.digest
     start, found, _ = (published.url or published.path).partition(digest or " ")
-    return f"{start}…{digest[-SUFFIX_SHOWN:]}" if found and digest else "…"
+    return f"{start}…{digest_suffix(digest)}" if found and digest else "…"

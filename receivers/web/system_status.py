@@ -22,7 +22,7 @@ from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import AccessReviewResults, AccessReviews
 from receivers.health.rbac import RequiredPermission, rbac_manifest
 from receivers.ops import database_stats, runtime
-from receivers.refreshes.leases import DEAD_AFTER
+from receivers.refreshes.leases import LEASE_DURATION
 from receivers.web import live_fragments
 
 EVERY: Final = "5s"
@@ -62,9 +62,9 @@ def status(request: Any) -> HttpResponse:
     """Show it to whoever sees everything; configuration, addresses and names of hosts only to admins."""
     require_permission(request, Action.SEE, "")
     here, privileged = runtime.current(), may(request.user, Action.READ_CONFIGURATION, "")
-    part = live_fragments.part(request, "ops/_status.html", _changing(here))
+    part = live_fragments.render_fragment(request, "ops/_status.html", _changing(here))
     if request.htmx.target == "status":
-        return live_fragments.answer(request, part, every=EVERY)
+        return live_fragments.respond(request, part, every=EVERY)
     context = {
         "part": part,
         "every": EVERY,
@@ -180,4 +180,4 @@ def _versions(reviews: AccessReviewResults | None) -> Mapping[str, str]:
 
 def _replicas() -> list[Mapping[str, Any]]:
     now = timezone.now()
-    return [{"replica": one, "alive": now - one.seen_at < DEAD_AFTER} for one in database_stats.replicas()]
+    return [{"replica": one, "alive": now - one.seen_at < LEASE_DURATION} for one in database_stats.replicas()]

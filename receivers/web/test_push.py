@@ -22,7 +22,14 @@ from receivers.kargo.push import Push
 from receivers.models import TEXT_LENGTH
 from receivers.ops import runtime
 from receivers.testfire import suggestions
-from receivers.testfire.send import TestTarget, TestResult, TargetNotTestable, TestRequest, find_target, fire
+from receivers.testfire.send import (
+    TargetNotTestable,
+    TestRequest,
+    TestResult,
+    TestTarget,
+    find_target,
+    send_test,
+)
 from receivers.web.receiver_rows import masked
 from receivers.webhook.explain import explain
 
@@ -67,7 +74,9 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
     except LookupError:
         raise Http404 from None
     except TargetNotTestable as error:
-        return render(request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error})
+        return render(
+            request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error}
+        )
     if request.method != "POST":
         return _page(request, aim, _entered(request.GET, aim))
     entered = _entered(request.POST, aim)
@@ -83,7 +92,7 @@ def _fire(request: Any, aim: TestTarget, entered: Entered) -> HttpResponse:
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
     shot = TestRequest(entered.repository, entered.tag, entered.media_type, user, address, entered.dry_run)
-    fired = fire(aim, shot, runtime.current().intake if entered.inside else None)
+    fired = send_test(aim, shot, runtime.current().intake if entered.inside else None)
     audit.record(
         request,
         Action.TEST_FIRE,

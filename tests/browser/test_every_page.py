@@ -22,7 +22,7 @@ PAGES = {
     "cluster receivers": "/cluster",
     "test": "/projects/{project}/receivers/hook/test",
     "needs attention": "/attention",
-    "one check": "/attention?check=receiver.unreachable",
+    "one check": "/attention?check=url_unreachable",
     "nothing needs attention": "/attention?project=no-such-project",
     "status": "/status",
     "deliveries": "/deliveries?project={project}",

@@ -1,12 +1,12 @@
-"""Our permissions, as the API server answers when it is asked."""
+"""Access reviews: kargoweb's own permissions, as the API server reports them."""
 
 from __future__ import annotations
 
 import pytest
 
 from receivers.cluster.client import connect
-from receivers.health.access_reviews import Permissions
-from receivers.health.rbac import needs
+from receivers.health.access_reviews import AccessReviews
+from receivers.health.rbac import required_permissions
 from tests.clusters import READ, ROLES, DemoCluster
 
 
@@ -16,22 +16,22 @@ def cluster(tmp_path):
         yield cluster
 
 
-def asked(cluster: DemoCluster, role: str, *, manages: bool = False, namespaces: tuple[str, ...] = ()):
-    """Return the permissions of a role, asked for once, and the connection that asks."""
-    here = connect(str(cluster.kubeconfig_for(role)))
-    wanted = needs(
+def reviewed(cluster: DemoCluster, role: str, *, manages: bool = False, namespaces: tuple[str, ...] = ()):
+    """Return the results of one round of reviews for a role."""
+    client = connect(str(cluster.kubeconfig_for(role)))
+    required = required_permissions(
         manages=manages,
         namespaces=namespaces,
         system_namespace="kargo-system-resources",
         kargo_namespace="kargo",
     )
-    permissions = Permissions(lambda: here, wanted)
-    assert permissions.known() is None
-    permissions.work()
-    reviews = permissions.known()
-    assert reviews is not None
-    here.close()
-    return reviews
+    reviews = AccessReviews(lambda: client, required)
+    assert reviews.latest() is None
+    reviews.work()
+    results = reviews.latest()
+    assert results is not None
+    client.close()
+    return results
 
 
 @pytest.mark.parametrize(
@@ -48,36 +48,40 @@ def asked(cluster: DemoCluster, role: str, *, manages: bool = False, namespaces:
         ),
     ],
 )
-def test_what_a_role_lacks_is_known(cluster, role, manages, missing):
-    reviews = asked(cluster, role, manages=manages)
-    assert {one.what for one in reviews.missing} == missing
-    assert (reviews.error, reviews.version[:1]) == ("", "v")
+def test_missing_permissions_of_a_role(cluster, role, manages, missing):
+    results = reviewed(cluster, role, manages=manages)
+    assert {permission.resource_name for permission in results.missing} == missing
+    assert (results.error, results.version[:1]) == ("", "v")
 
 
-def test_a_role_in_one_namespace_lacks_the_other(cluster):
+def test_a_role_in_one_namespace_has_no_permissions_in_another(cluster):
     rules = [{"verbs": [*READ, "patch"], "resources": ["*"], "namespaces": ["shop"]}]
     cluster.grant("nobody", rules)
-    reviews = asked(cluster, "nobody", namespaces=("shop", "blog"))
-    assert {one.namespace for one in reviews.missing} == {"blog", "", "kargo"}
-    assert all(one.optional for one in reviews.missing if one.namespace != "blog")
+    results = reviewed(cluster, "nobody", namespaces=("shop", "blog"))
+    assert {permission.namespace for permission in results.missing} == {"blog", "", "kargo"}
+    assert all(permission.optional for permission in results.missing if permission.namespace != "blog")
 
 
-def test_one_verb_that_is_missing_is_told_alone(cluster):
+def test_a_single_missing_verb_is_reported(cluster):
     cluster.grant("nobody", [rule for rule in ROLES["kargoweb"] if rule["verbs"] == READ])
-    missing = [(one.verb, one.what) for one in asked(cluster, "nobody").missing if not one.optional]
+    missing = [
+        (permission.verb, permission.resource_name)
+        for permission in reviewed(cluster, "nobody").missing
+        if not permission.optional
+    ]
     assert missing == [("patch", "warehouses")]
 
 
-def test_an_api_server_that_is_away_is_told_and_waited_for_once(cluster):
+def test_a_round_stops_at_the_first_error_of_an_unreachable_api_server(cluster):
     cluster.stop()
-    reviews = asked(cluster, "admin")
-    assert reviews.error
-    assert (reviews.missing, reviews.version) == ((), "")
+    results = reviewed(cluster, "admin")
+    assert results.error
+    assert (results.missing, results.version) == ((), "")
 
 
-def test_nothing_is_asked_while_nobody_looks(cluster):
-    here = connect(str(cluster.kubeconfig))
-    permissions = Permissions(lambda: here, ())
-    permissions.work()
-    assert permissions.known() is None
-    here.close()
+def test_nothing_is_reviewed_until_results_are_requested(cluster):
+    client = connect(str(cluster.kubeconfig))
+    reviews = AccessReviews(lambda: client, ())
+    reviews.work()
+    assert reviews.latest() is None
+    client.close()

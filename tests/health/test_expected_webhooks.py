@@ -1,10 +1,15 @@
-"""Which artifacts of new Freight Docker Hub should have announced, as pure functions."""
+"""Which artifacts of new Freight should have caused a webhook, as pure functions."""
 
 from __future__ import annotations
 
 import pytest
 
-from receivers.health.expected_webhooks import announced, is_new, moves, spellings
+from receivers.health.expected_webhooks import (
+    delivered_as,
+    has_mutable_tag,
+    is_new,
+    subscription_with_webhook,
+)
 from receivers.kargo.artifacts import Artifact, Freight
 from receivers.kargo.resources import decode_warehouse
 from tests.worlds import image
@@ -32,8 +37,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("artifact", "subscription", "expected"), CASES)
-def test_docker_hub_announces_what_it_holds_and_somebody_owns(artifact, subscription, expected):
-    assert bool(announced(artifact, warehouse(subscription))) is expected
+def test_docker_hub_sends_webhooks_for_repositories_that_are_not_official(artifact, subscription, expected):
+    assert bool(subscription_with_webhook(artifact, warehouse(subscription))) is expected
 
 
 NEW = [
@@ -47,17 +52,17 @@ NEW = [
 
 
 @pytest.mark.parametrize(("earlier", "expected"), NEW)
-def test_an_artifact_is_new_where_there_was_another_before(earlier, expected):
+def test_an_artifact_is_new_if_earlier_freight_has_another_version(earlier, expected):
     assert is_new(APP, earlier) is expected
 
 
 @pytest.mark.parametrize(("strategy", "expected"), [("Digest", True), ("SemVer", False), ("Lexical", False)])
-def test_only_digest_follows_a_tag_that_moves(strategy, expected):
+def test_only_the_digest_strategy_tracks_a_mutable_tag(strategy, expected):
     (subscription,) = warehouse(image("acme/app", imageSelectionStrategy=strategy)).subscriptions
-    assert moves(subscription) is expected
+    assert has_mutable_tag(subscription) is expected
 
 
-def test_a_delivery_cannot_have_a_plus_in_its_tag():
-    names, tags = spellings(Artifact("chart", "acme/chart", "1.0.0+build", ""))
+def test_the_tag_of_a_delivery_contains_no_plus():
+    names, tags = delivered_as(Artifact("chart", "acme/chart", "1.0.0+build", ""))
     assert {"acme/chart", "docker.io/acme/chart"} <= set(names)
     assert tags == ["1.0.0+build", "1.0.0_build"]

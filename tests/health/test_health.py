@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.health.finding import Finding
-from receivers.health.monitor import Health
+from receivers.health.monitor import HealthMonitor
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, new_id
@@ -35,20 +35,20 @@ def cache(database, demo_cluster):
         yield cache
 
 
-def made(cache: Any) -> Health:
-    """Return the health of a running_cache cluster, of which nothing has been looked at yet."""
+def new_monitor(cache: Any) -> HealthMonitor:
+    """Return a monitor that hasn't run its checks yet."""
     secrets = SecretChecks(cache, "kargo-system-resources")
-    return Health(cache, Heartbeats(cache.cluster, "kargo"), secrets, FIVE_MINUTES, BASE_URL)
+    return HealthMonitor(cache, Heartbeats(cache.cluster, "kargo"), secrets, FIVE_MINUTES, BASE_URL)
 
 
 @pytest.fixture
-def health(cache) -> Health:
-    return made(cache)
+def health(cache) -> HealthMonitor:
+    return new_monitor(cache)
 
 
 @pytest.fixture
 def place(product, world, cache) -> Place:
-    """A project with a receiver that the product knows, and a Warehouse."""
+    """A project with a Warehouse and a receiver that the product knows."""
     place = routed(product, world, image("acme/shop"))
     until("its URL is on record", lambda: ReceiverUrl.objects.filter(project=place.name).exists())
     Delivery.objects.filter(project=place.name).delete()  # what was sent to see that it is known
@@ -56,14 +56,19 @@ def place(product, world, cache) -> Place:
     return place
 
 
-def found(health: Health, place: Place) -> dict[str, Finding]:
-    """Return by check what is found in a project now."""
-    return {one.check: one for one in health.look() if one.project == place.name}
+def findings_of(health: HealthMonitor, place: Place) -> dict[str, Finding]:
+    """Return the current findings of a project by check."""
+    return {finding.check: finding for finding in health.run_checks() if finding.project == place.name}
 
 
 def delivery(place: Place, *, days: float = 0, **fields: Any) -> Delivery:
-    """Put a delivery on record that arrived some days ago."""
-    defaults = {"receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT_CREATED, "project": place.name}
+    """Store a delivery that arrived `days` days ago."""
+    defaults = {
+        "receiver": "hook",
+        "kind": "dockerhub",
+        "outcome": Outcome.FREIGHT_CREATED,
+        "project": place.name,
+    }
     at = timezone.now() - timedelta(days=days)
     if fields.get("repository"):
         fields["push_id"] = new_id()
@@ -71,32 +76,32 @@ def delivery(place: Place, *, days: float = 0, **fields: Any) -> Delivery:
 
 
 class TestReceivers:
-    def test_one_that_waits_for_its_first_push_turns_good_with_it(self, product, place, health):
-        assert "no_push_yet" in found(health, place)
+    def test_a_receiver_waits_for_its_first_push(self, product, place, health):
+        assert "no_push_yet" in findings_of(health, place)
         answer = product.post(place.path(), push_body("acme/shop"))
         ended(answer.headers["X-Kargoweb-Delivery"])
-        assert set(found(health, place)) == {"url_unreachable"}  # its host is called "hooks"
+        assert set(findings_of(health, place)) == {"url_unreachable"}  # its host is called "hooks"
 
-    def test_a_test_is_no_push(self, place, health):
+    def test_a_test_push_does_not_count(self, place, health):
         delivery(place, origin=Origin.TEST)
-        assert "no_push_yet" in found(health, place)
+        assert "no_push_yet" in findings_of(health, place)
 
-    def test_one_that_has_fallen_silent(self, place, health):
+    def test_an_unusual_gap_between_pushes(self, place, health):
         for days in (4.5, 5.5, 6.5, 7.5, 8.5):
             delivery(place, days=days)
-        assert "for 4 days" in found(health, place)["no_recent_push"].reason
+        assert "for 4 days" in findings_of(health, place)["no_recent_push"].reason
         delivery(place)
-        assert "no_recent_push" not in found(health, place)
+        assert "no_recent_push" not in findings_of(health, place)
 
-    def test_one_whose_deliveries_end_badly(self, place, health):
+    def test_a_high_failure_rate(self, place, health):
         for outcome in (Outcome.FREIGHT_CREATED, *3 * [Outcome.NOT_HANDLED]):
             delivery(place, outcome=outcome)
         delivery(place, outcome=Outcome.FAILED, days=2)
         delivery(place, outcome=Outcome.FAILED, origin=Origin.TEST)
-        reason = found(health, place)["high_failure_rate"].reason
-        assert reason == '3 of its last 4 deliveries ended badly, "not handled".'
+        reason = findings_of(health, place)["high_failure_rate"].reason
+        assert reason == '3 of the last 4 deliveries failed: "Not handled".'
 
-    def test_calls_of_a_url_that_it_had_before(self, product, place, health, cache):
+    def test_requests_to_an_old_url(self, product, place, health, cache):
         before = place.path()
         place.publish("hook", secret="s3cret2")
         until(
@@ -107,72 +112,70 @@ class TestReceivers:
         assert ended(answer.headers["X-Kargoweb-Delivery"]).outcome == Outcome.RETIRED_URL
         now = place.path(secret="s3cret2").rpartition("/")[2]
         until("the cache knows the new one", lambda: cache.route(now))
-        assert f"…{before[-6:]}), lately once" in found(health, place)["old_url_in_use"].reason
+        assert f"…{before[-6:]}): 1 request recently" in findings_of(health, place)["old_url_in_use"].reason
 
-    def test_when_the_old_url_is_good_again_its_calls_are_no_longer_told(self, place, health):
+    def test_a_restored_url_is_no_longer_an_old_one(self, place, health):
         delivery(place, outcome=Outcome.RETIRED_URL, url_suffix=place.path()[-6:])
-        assert "old_url_in_use" not in found(health, place)
+        assert "old_url_in_use" not in findings_of(health, place)
 
-    def test_calls_of_a_receiver_that_is_gone(self, place, health):
+    def test_requests_to_a_removed_receiver(self, place, health):
         delivery(place, outcome=Outcome.RETIRED_URL, receiver="former", url_suffix="abcdef")
-        finding = found(health, place)["old_url_in_use"]
+        finding = findings_of(health, place)["old_url_in_use"]
         assert (finding.name, finding.severity) == ("former", "urgent")
 
-    def test_a_redelivery_to_it_and_a_refused_test_are_no_calls_of_docker_hub(self, place, health):
+    def test_redeliveries_and_refused_tests_do_not_count_as_use_of_an_old_url(self, place, health):
         gone: dict[str, Any] = {"outcome": Outcome.RETIRED_URL, "receiver": "former", "url_suffix": "abcdef"}
         delivery(place, origin=Origin.REDELIVERY, **gone)
         for _ in range(3):
             delivery(place, outcome=Outcome.TEST_REFUSED)
-        assert set(found(health, place)) >= {"no_push_yet"}
-        assert not {"old_url_in_use", "high_failure_rate"} & set(found(health, place))
+        assert set(findings_of(health, place)) >= {"no_push_yet"}
+        assert not {"old_url_in_use", "high_failure_rate"} & set(findings_of(health, place))
 
-    def test_two_with_one_url(self, world, health, cache):
+    def test_two_receivers_with_one_url(self, world, health, cache):
         one, other = world.bare_project("twin"), world.bare_project("twina")
         one.publish("ab", secret="s3cret")
         other.publish("b", secret="s3cret")
         until("both are known", lambda: cache.config("twin") and cache.config("twina"))
-        until("both are published", lambda: "url_shared" in found(health, one))
+        until("both are published", lambda: "url_shared" in findings_of(health, one))
         for place in (one, other):
-            assert "of a receiver of another project" in found(health, place)["url_shared"].reason
+            assert "with a receiver of another project" in findings_of(health, place)["url_shared"].reason
 
 
 class TestWarehouses:
-    def test_one_that_no_receiver_covers_until_one_does(self, world, health, cache):
+    def test_a_warehouse_without_a_receiver_until_there_is_one(self, world, health, cache):
         place = world.bare_project()
         place.warehouse("app", image("acme/shop"))
         until("the cache knows it", lambda: cache.warehouse(place.name, "app"))
-        assert set(found(health, place)) == {"warehouse_without_receiver"}
+        assert set(findings_of(health, place)) == {"warehouse_without_receiver"}
         place.publish("hook")
-        until("it is covered", lambda: "warehouse_without_receiver" not in found(health, place))
+        until("it is covered", lambda: "warehouse_without_receiver" not in findings_of(health, place))
 
-    def test_a_receiver_of_the_cluster_covers_all(self, world, health, cache):
+    def test_a_cluster_receiver_covers_every_project(self, world, health, cache):
         place = world.bare_project()
         place.warehouse("app", image("acme/shop"))
-        until("the cache knows it", lambda: "warehouse_without_receiver" in found(health, place))
+        until("the cache knows it", lambda: "warehouse_without_receiver" in findings_of(health, place))
         spec = {"webhookReceivers": [{"name": "org", "dockerhub": {"secretRef": {"name": "org"}}}]}
         world.create(CLUSTER_CONFIGS, {"metadata": {"name": "cluster"}, "spec": spec})
         try:
             published = {"name": "org", "path": "/dockerhub/" + "f" * 64, "url": ""}
             status = {"status": {"webhookReceivers": [published]}}
             world.cluster.patch_status(CLUSTER_CONFIGS, "cluster", None, status)
-            until("it is covered", lambda: "warehouse_without_receiver" not in found(health, place))
+            until("it is covered", lambda: "warehouse_without_receiver" not in findings_of(health, place))
         finally:
             world.cluster.delete(CLUSTER_CONFIGS, "cluster")
 
-    def test_one_whose_shard_has_no_controller(self, world, health, cache):
+    def test_a_shard_without_a_controller(self, world, health, cache):
         place = world.bare_project()
         place.warehouse("app", image("ghcr.io/acme/shop"))
         world.cluster.patch(WAREHOUSES, "app", place.name, {"spec": {"shard": "eu"}})
-        until(
-            "the cache knows its shard", lambda: (one := cache.warehouse(place.name, "app")) and one.shard
-        )
+        until("the cache knows its shard", lambda: (one := cache.warehouse(place.name, "app")) and one.shard)
         labels = {"kargo.akuity.io/controller": "eu"}
         spec = {"leaseDurationSeconds": 60, "renewTime": "2026-03-02T12:00:00.000000Z"}
         world.create(LEASES, {"metadata": {"name": "eu", "labels": labels}, "spec": spec}, "kargo")
         try:
-            assert found(health, place) == {}  # nobody has read it yet
+            assert findings_of(health, place) == {}  # the heartbeats aren't read yet
             health._heartbeats.work()
-            assert set(found(health, place)) == {"no_controller"}
+            assert set(findings_of(health, place)) == {"no_controller"}
         finally:
             world.cluster.delete(LEASES, "eu", "kargo")
 
@@ -186,23 +189,23 @@ class TestMissedPushes:
             first_at=now - timedelta(hours=2), last_at=now - timedelta(hours=1),
         )  # fmt: skip
 
-    def test_they_are_told_until_a_delivery_for_the_repository_arrives(self, place, missed, health):
+    def test_they_are_reported_until_a_delivery_of_the_repository_arrives(self, place, missed, health):
         delivery(place, days=1, repository="acme/shop", tag="1.0.0")
-        assert '"1.2.3"' in found(health, place)["missed_pushes"].reason
+        assert '"1.2.3"' in findings_of(health, place)["missed_pushes"].reason
         delivery(place, repository="acme/shop", tag="1.2.4")
-        assert "missed_pushes" not in found(health, place)
+        assert "missed_pushes" not in findings_of(health, place)
 
     @pytest.mark.parametrize("name", ["library/nginx", "_/nginx", "docker.io/library/nginx", "nginx"])
-    def test_any_spelling_of_the_repository_will_do(self, place, missed, health, name):
+    def test_any_spelling_of_the_repository_counts(self, place, missed, health, name):
         MissedPush.objects.filter(pk=missed.pk).update(repository="nginx")
         delivery(place, repository=name)
-        assert "missed_pushes" not in found(health, place)
+        assert "missed_pushes" not in findings_of(health, place)
 
-    def test_a_delivery_of_the_tag_that_was_stored_late_takes_it_back(self, place, missed, health):
+    def test_an_earlier_delivery_of_the_tag_counts_if_stored_late(self, place, missed, health):
         delivery(place, days=1.2 / 24, repository="acme/shop", tag="1.2.2")
-        assert "missed_pushes" in found(health, place)
+        assert "missed_pushes" in findings_of(health, place)
         delivery(place, days=1.1 / 24, repository="acme/shop", tag="1.2.3")
-        assert "missed_pushes" not in found(health, place)
+        assert "missed_pushes" not in findings_of(health, place)
 
     @pytest.mark.parametrize(
         "fields",
@@ -214,35 +217,37 @@ class TestMissedPushes:
         ],
         ids=str,
     )
-    def test_a_test_another_projects_and_another_repository_do_not_count(self, place, missed, health, fields):
+    def test_tests_and_deliveries_of_other_projects_or_repositories_do_not_count(
+        self, place, missed, health, fields
+    ):
         delivery(place, **({"repository": "acme/shop"} | fields))
-        assert "missed_pushes" in found(health, place)
+        assert "missed_pushes" in findings_of(health, place)
 
 
 class TestCost:
-    def test_five_queries_whatever_there_is(self, place, cache):
+    def test_the_checks_take_five_queries_for_any_number_of_receivers(self, place, cache):
         for number in range(20):
             delivery(place, days=number)
         with CaptureQueriesContext(connection) as queries:
-            made(cache).look()
+            new_monitor(cache).run_checks()
         assert len(queries) == 5
         place.publish(*[f"hook-{number}" for number in range(20)])
         until("they are on record", lambda: ReceiverUrl.objects.filter(project=place.name).count() > 20)
         until("and known", lambda: len(cache.config(place.name).published) == 20)
         with CaptureQueriesContext(connection) as queries:
-            made(cache).look()
+            new_monitor(cache).run_checks()
         assert len(queries) == 5
 
-    def test_who_looks_again_at_once_sees_the_same(self, place, health):
+    def test_a_report_is_cached(self, place, health):
         before = health.findings()
         delivery(place)
         with CaptureQueriesContext(connection) as queries:
             assert health.findings() is before
-            assert {one.project for one in health.findings(place.name)} == {place.name}
+            assert {finding.project for finding in health.findings(place.name)} == {place.name}
         assert len(queries) == 0
 
 
-def test_the_background_of_a_serving_process_does_not_stumble(product, place):
+def test_the_background_tasks_of_a_serving_process_run_without_errors(product, place):
     assert "is tried again" not in product.log()
 
 
@@ -261,32 +266,32 @@ def run(kubeconfig: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class TestCommand:
-    def test_it_ends_with_1_when_something_is_urgent(self, place, demo_cluster):
+    def test_it_exits_with_1_if_a_finding_is_urgent(self, place, demo_cluster):
         done = run(demo_cluster.kubeconfig, "--project", place.name)
         assert done.returncode == 1, done.stderr
         lines = done.stdout.splitlines()
-        assert lines[0].startswith(f"URGENT  receiver {place.name}/hook: Docker Hub cannot reach its URL")
+        assert lines[0].startswith(f"URGENT  receiver {place.name}/hook: Docker Hub can't reach the URL")
         assert lines[-1] == "1 urgent, 1 note"
         assert place.path().rpartition("/")[2] not in done.stdout
 
-    def test_it_ends_with_0_when_nothing_is(self, world, demo_cluster):
+    def test_it_exits_with_0_if_there_are_no_findings(self, world, demo_cluster):
         place = world.bare_project()
         done = run(demo_cluster.kubeconfig, "--project", place.name)
-        assert (done.returncode, done.stdout) == (0, "There is nothing to see to.\n")
+        assert (done.returncode, done.stdout) == (0, "No findings.\n")
 
-    def test_json_is_the_same_for_machines(self, place, demo_cluster, health):
+    def test_json_has_the_same_findings(self, place, demo_cluster, health):
         done = run(demo_cluster.kubeconfig, "--project", place.name, "--json")
         assert done.returncode == 1
-        expected = [one.as_dict() for one in health.findings(place.name)]
+        expected = [finding.as_dict() for finding in health.findings(place.name)]
         assert json.loads(done.stdout) == expected
 
-    def test_a_project_that_is_not_there_is_told(self, world, demo_cluster):
+    def test_an_unknown_project_is_an_error(self, world, demo_cluster):
         done = run(demo_cluster.kubeconfig, "--project", "nowhere")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == 'CommandError: There is no project "nowhere" in this cluster.\n'
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr == 'CommandError: Project "nowhere" doesn\'t exist in this cluster.\n'
 
-    def test_a_cluster_that_is_away_is_told_in_a_line(self, database, tmp_path):
-        done = run(tmp_path / "kubeconfig", "--timeout", "2")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("CommandError: The cluster could not be read: ")
+    def test_a_missing_kubeconfig_is_an_error_of_one_line_without_a_wait(self, database, tmp_path):
+        done = run(tmp_path / "kubeconfig", "--timeout", "50")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith("CommandError: Can't connect to the cluster: the kubeconfig ")
         assert len(done.stderr.splitlines()) == 1

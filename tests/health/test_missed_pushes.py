@@ -1,4 +1,4 @@
-""" "Docker Hub did not call us": tags that Kargo finds by itself, and what is none."""
+"""Missed pushes: tags that Kargo finds by polling, without a webhook from Docker Hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from receivers.cluster.freight_watch import FreightWatch
-from receivers.health.missed_pushes import MissedPushWatch
+from receivers.health.missed_pushes import MissedPushDetector
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, Outcome, new_id
@@ -26,7 +26,7 @@ NOW = timedelta()
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory) -> Iterator[DemoCluster]:
-    """A cluster with a controller and nobody who announces pushes."""
+    """A cluster with a controller, and no webhooks."""
     with DemoCluster(tmp_path_factory.mktemp("polled")) as cluster:
         yield cluster
 
@@ -39,7 +39,7 @@ def kargo(cluster, tmp_path_factory) -> Iterator[Kargo]:
 
 
 class Watched:
-    """A cluster in which missed pushes are looked for, since an hour ago."""
+    """A cluster in which missed pushes are detected; the process started an hour ago."""
 
     def __init__(self, cache: Any, cluster: DemoCluster) -> None:
         self.ahead = -HOUR
@@ -47,10 +47,10 @@ class Watched:
         self.cluster = cluster
         self.made: set[str] = set()
         self.freight = FreightWatch(cache.cluster, backoff=IMPATIENT)
-        self.missed = MissedPushWatch(cache, self.freight, self.clock)
-        cache.add_listener(self.missed.note_change)
+        self.missed = MissedPushDetector(cache, self.freight, self.clock)
+        cache.add_listener(self.missed.on_change)
         cache.add_listener(self._note)
-        self.freight.add_listener(self.missed.note_freight)
+        self.freight.add_listener(self.missed.on_freight)
         self.freight.start()
         until("Freight is watched", lambda: self.freight.is_complete_since("", timezone.now() + HOUR))
 
@@ -61,7 +61,7 @@ class Watched:
         return timezone.now() + self.ahead
 
     def rests_on(self, warehouse: Warehouse, *, covered: bool = True) -> Warehouse:
-        """Have a Warehouse in the state in which it has been for an hour."""
+        """Pretend that a Warehouse has been in its state for an hour."""
         warehouse.settled()
         if covered:
             with World(self.cluster.kubeconfig) as world:
@@ -81,7 +81,7 @@ class Watched:
         return bool(known) and (known.generation, known.last_freight_id) == (generation, freight)
 
     def polls(self, warehouse: Warehouse, tag: str) -> Freight:
-        """Have Kargo find a tag of the Warehouse's image, now; return the Freight that it makes."""
+        """Make Kargo find a tag of the Warehouse's image now; return the Freight that it creates."""
         self.ahead = NOW
         before = self.freight.of((warehouse.project, "main"))
         warehouse.push(tag)
@@ -91,7 +91,7 @@ class Watched:
         return freight
 
     def has(self, warehouse: Warehouse, tag: str, before: Sequence[Freight] = ()) -> Freight:
-        """Wait until there is Freight with a tag beside that from before; return it."""
+        """Wait for Freight with a tag that isn't in `before`; return it."""
 
         def found() -> list[Freight]:
             seen = [one for one in self.freight.of((warehouse.project, "main")) if one not in before]
@@ -100,7 +100,7 @@ class Watched:
         return until("Freight is seen", found)[0]
 
     def later(self, warehouse: Warehouse) -> list[MissedPush]:
-        """Return what is on record for a Warehouse when the grace is over."""
+        """Return the missed pushes of a Warehouse after the grace period."""
         self.ahead = timedelta(minutes=3)
         self.missed.work()
         return list(MissedPush.objects.filter(project=warehouse.project).order_by("repository"))
@@ -108,7 +108,7 @@ class Watched:
 
 @pytest.fixture
 def watched(database, cluster, kargo) -> Iterator[Watched]:
-    # What other tests called a cluster receiver with, and nobody understood, would count as a call for anything.
+    # Invalid deliveries of other tests to a cluster receiver would count as deliveries of any tag.
     Delivery.objects.filter(project="").delete()
     with running_cache(cluster.kubeconfig_for("kargoweb")) as cache:
         watched = Watched(cache, cluster)
@@ -137,7 +137,7 @@ def stocked(
 
 
 def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: Any) -> Delivery:
-    """Put a delivery on record."""
+    """Store a delivery."""
     defaults: dict[str, Any] = {
         "project": warehouse.project, "receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT_CREATED,
         "repository": warehouse.repository, "tag": tag, "received_at": timezone.now() - ago, "push_id": new_id(),
@@ -145,14 +145,14 @@ def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: 
     return Delivery.objects.create(**(defaults | fields))
 
 
-def test_a_tag_that_kargo_found_and_nobody_announced_is_noted(watched, warehouse):
+def test_a_tag_without_a_webhook_is_recorded(watched, warehouse):
     freight = watched.polls(warehouse, "1.1.0")
     (row,) = watched.later(warehouse)
     assert (row.warehouse, row.repository, row.tag, row.count) == ("main", warehouse.repository, "1.1.0", 1)
     assert (row.freight, row.first_at, row.last_at) == (freight.name, freight.created_at, freight.created_at)
 
 
-def test_the_next_ones_are_counted(watched, warehouse):
+def test_further_tags_are_counted(watched, warehouse):
     for tag in ("1.1.0", "1.2.0"):
         watched.polls(warehouse, tag)
     (row,) = watched.later(warehouse)
@@ -163,12 +163,12 @@ def test_two_processes_count_the_same_freight_once(watched, warehouse):
     freight = watched.polls(warehouse, "1.1.0")
     watched.later(warehouse)
     watched.ahead = NOW
-    watched.missed.note_freight(freight)
+    watched.missed.on_freight(freight)
     (row,) = watched.later(warehouse)
     assert row.count == 1
 
 
-def test_after_a_delivery_the_count_begins_anew(watched, warehouse):
+def test_a_delivery_resets_the_count(watched, warehouse):
     watched.polls(warehouse, "1.1.0")
     watched.later(warehouse)
     delivery(warehouse, "1.2.0", ago=-timedelta(seconds=1))
@@ -178,7 +178,7 @@ def test_after_a_delivery_the_count_begins_anew(watched, warehouse):
     assert (row.tag, row.count) == ("1.3.0", 1)
 
 
-def test_what_was_there_before_we_came_is_looked_up(watched, warehouse, cluster):
+def test_freight_from_before_the_start_is_looked_up(watched, warehouse, cluster):
     with running_cache(cluster.kubeconfig_for("kargoweb")) as cache:
         again = Watched(cache, cluster)
         until("it is known", lambda: cache.warehouse(warehouse.project, "main"))
@@ -189,7 +189,7 @@ def test_what_was_there_before_we_came_is_looked_up(watched, warehouse, cluster)
         again.freight.stop()
 
 
-def test_before_the_grace_is_over_nothing_is_said(watched, warehouse):
+def test_nothing_is_recorded_within_the_grace_period(watched, warehouse):
     watched.polls(warehouse, "1.1.0")
     watched.missed.work()
     assert not MissedPush.objects.filter(project=warehouse.project).exists()
@@ -197,8 +197,8 @@ def test_before_the_grace_is_over_nothing_is_said(watched, warehouse):
 
 ANNOUNCED = {
     "just before": {"ago": timedelta(seconds=10)},
-    "days before, for the tag does not move": {"ago": timedelta(days=3)},
-    "in the grace": {"ago": timedelta(seconds=-30)},
+    "days before, because the tag is immutable": {"ago": timedelta(days=3)},
+    "within the grace period": {"ago": timedelta(seconds=-30)},
     "to a receiver of the cluster": {"project": ""},
     "and matched nothing": {"outcome": Outcome.NO_MATCH},
     "and was redelivered": {"origin": Origin.REDELIVERY},
@@ -206,14 +206,14 @@ ANNOUNCED = {
 
 
 @pytest.mark.parametrize("fields", ANNOUNCED.values(), ids=ANNOUNCED)
-def test_a_push_that_arrived_is_never_reported(watched, warehouse, fields):
+def test_a_delivered_push_is_not_recorded(watched, warehouse, fields):
     delivery(warehouse, "1.1.0", **fields)
     watched.polls(warehouse, "1.1.0")
     assert watched.later(warehouse) == []
 
 
 @pytest.mark.parametrize("before", ["docker.io/", "index.docker.io/"])
-def test_any_spelling_of_the_repository_will_do(watched, warehouse, before):
+def test_any_spelling_of_the_repository_counts(watched, warehouse, before):
     delivery(warehouse, "1.1.0", repository=before + warehouse.repository)
     watched.polls(warehouse, "1.1.0")
     assert watched.later(warehouse) == []
@@ -229,14 +229,14 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("fields", OTHERS.values(), ids=OTHERS)
-def test_a_delivery_of_something_else_is_no_announcement(watched, warehouse, fields):
+def test_other_deliveries_do_not_count(watched, warehouse, fields):
     delivery(warehouse, **({"tag": "1.1.0"} | fields))
     watched.polls(warehouse, "1.1.0")
     assert len(watched.later(warehouse)) == 1
 
 
 @pytest.mark.parametrize(("ago", "noted"), [(2 * HOUR, 1), (HOUR / 2, 0)], ids=["too early", "in time"])
-def test_a_tag_that_moves_must_have_been_announced_lately(watched, kargo, ago, noted):
+def test_a_mutable_tag_needs_a_recent_delivery(watched, kargo, ago, noted):
     warehouse = stocked(watched, kargo, imageSelectionStrategy="Digest", constraint="latest")
     delivery(warehouse, "latest", ago=ago)
     watched.polls(warehouse, "latest")
@@ -244,19 +244,19 @@ def test_a_tag_that_moves_must_have_been_announced_lately(watched, kargo, ago, n
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RETIRED_URL, Outcome.COLLISION, Outcome.INVALID_BODY])
-def test_docker_hub_that_called_in_vain_did_call(watched, warehouse, outcome):
+def test_unread_deliveries_count_for_any_tag(watched, warehouse, outcome):
     delivery(warehouse, "", repository="", outcome=outcome)
     watched.polls(warehouse, "1.1.0")
     assert watched.later(warehouse) == []
 
 
-def test_the_first_freight_of_a_warehouse_says_nothing(watched, kargo):
+def test_the_first_freight_of_a_warehouse_does_not_count(watched, kargo):
     warehouse = watched.rests_on(kargo.warehouse(interval="1h0m0s"))
     watched.polls(warehouse, "1.0.0")
     assert watched.later(warehouse) == []
 
 
-def test_freight_that_somebody_made_by_hand_says_nothing(watched, warehouse, kargo):
+def test_manual_freight_does_not_count(watched, warehouse, kargo):
     warehouse.push("0.9.0")
     made = warehouse.freight[0]
     old = [made["images"][0] | {"tag": "0.9.0", "digest": "sha256:" + "0" * 64}]
@@ -267,14 +267,14 @@ def test_freight_that_somebody_made_by_hand_says_nothing(watched, warehouse, kar
     assert watched.later(warehouse) == []
 
 
-def test_only_what_is_new_in_freight_was_pushed(watched, kargo):
+def test_only_new_artifacts_of_freight_count(watched, kargo):
     kargo.registry.put("acme/sidecar", "2.0.0")
     warehouse = stocked(watched, kargo, image("acme/sidecar", strictSemvers=True, discoveryLimit=20))
     watched.polls(warehouse, "1.1.0")
     assert [row.repository for row in watched.later(warehouse)] == [warehouse.repository]
 
 
-def test_a_warehouse_that_was_just_changed_may_select_what_is_old(watched, warehouse, kargo):
+def test_a_recently_changed_warehouse_may_select_old_tags(watched, warehouse, kargo):
     watched.ahead = NOW
     changed = [image(warehouse.repository, strictSemvers=True, discoveryLimit=20, constraint=">=1.0.0")]
     kargo.cluster.patch(WAREHOUSES, "main", warehouse.project, {"spec": {"subscriptions": changed}})
@@ -282,20 +282,20 @@ def test_a_warehouse_that_was_just_changed_may_select_what_is_old(watched, wareh
     assert watched.later(warehouse) == []
 
 
-def test_just_after_the_start_somebody_may_have_called_in_vain(watched, warehouse):
+def test_docker_hub_may_have_called_before_the_start(watched, warehouse):
     watched.missed._started = timezone.now() - timedelta(minutes=10)
     watched.polls(warehouse, "1.1.0")
     assert watched.later(warehouse) == []
 
 
-def test_without_a_receiver_nobody_could_call(watched, kargo):
+def test_without_a_receiver_no_webhook_is_expected(watched, kargo):
     warehouse = stocked(watched, kargo, covered=False)
     watched.polls(warehouse, "1.1.0")
     assert watched.later(warehouse) == []
 
 
 @pytest.mark.parametrize("repository", ["official", "ghcr.io/acme/other"])
-def test_docker_hub_announces_no_official_images_and_none_of_other_registries(watched, kargo, repository):
+def test_official_images_and_other_registries_send_no_webhooks(watched, kargo, repository):
     kargo.registry.put(repository, "1.0.0")
     warehouse = stocked(watched, kargo, image(repository, strictSemvers=True, discoveryLimit=20))
     kargo.registry.put(repository, "1.1.0")

@@ -1,4 +1,4 @@
-"""Mutes: stored, taken back, and forgotten when what they were about has been gone for long."""
+"""Mutes are stored, deleted, and expire once their finding is gone; cached values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 from receivers.health import mutes
-from receivers.health.cached_value import Kept
+from receivers.health.cached_value import CachedValue
+from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity, Subject
 from receivers.models import Mute
 
@@ -17,10 +18,18 @@ from receivers.models import Mute
 @pytest.fixture
 def finding(database) -> Finding:
     name = f"hook-{secrets.token_hex(6)}"
-    return Finding(Severity.WARNING, "receiver.silent", "shop", Subject.RECEIVER, name, "Silent.", "Look.")
+    return Finding(
+        Severity.WARNING,
+        Check.NO_RECENT_PUSH,
+        "shop",
+        Subject.RECEIVER,
+        name,
+        "No push.",
+        "Check the webhook.",
+    )
 
 
-def test_who_muted_last_is_told_and_it_can_be_taken_back(finding):
+def test_a_later_mute_replaces_an_earlier_one_and_can_be_deleted(finding):
     mutes.mute(finding, "jane", "known")
     mutes.mute(finding, "joe", "still \x00 known")
     muted = mutes.read()[finding.key]
@@ -30,48 +39,48 @@ def test_who_muted_last_is_told_and_it_can_be_taken_back(finding):
     mutes.unmute(finding.key)
 
 
-def test_a_mute_is_forgotten_a_day_after_its_finding_was_seen_last(finding):
+def test_a_mute_expires_a_day_after_its_finding_was_last_seen(finding):
     mutes.mute(finding, "jane", "")
     everything, now = set(mutes.read()), timezone.now()
     others = everything - {finding.key}
-    later = now + mutes.FORGOTTEN_AFTER
-    mutes.keep_books(everything, later)
-    mutes.keep_books(others, later + timedelta(hours=23))
+    later = now + mutes.EXPIRES_AFTER
+    mutes.prune(everything, later)
+    mutes.prune(others, later + timedelta(hours=23))
     assert finding.key in mutes.read()
-    mutes.keep_books(others, later + mutes.FORGOTTEN_AFTER + timedelta(seconds=1))
+    mutes.prune(others, later + mutes.EXPIRES_AFTER + timedelta(seconds=1))
     assert finding.key not in mutes.read()
     assert others <= set(mutes.read())
     Mute.objects.update(seen_at=now)
 
 
-class TestKept:
-    def test_it_is_made_once_until_it_is_wanted_anew(self):
-        made: list[int] = []
+class TestCachedValue:
+    def test_the_value_is_computed_once_until_it_is_too_old(self):
+        computed: list[int] = []
 
-        def make() -> int:
-            made.append(len(made))
-            return len(made)
+        def compute() -> int:
+            computed.append(len(computed))
+            return len(computed)
 
-        kept = Kept(make, 1000.0)
-        assert (kept.get(), kept.get(), kept.renew(1000.0)) == (1, 1, 1)
-        assert (kept.renew(-1.0), kept.get()) == (2, 2)
+        cached = CachedValue(compute, 1000.0)
+        assert (cached.get(), cached.get(), cached.refresh(1000.0)) == (1, 1, 1)
+        assert (cached.refresh(-1.0), cached.get()) == (2, 2)
 
-    def test_it_is_changed_in_its_place(self):
-        kept = Kept(lambda: 1, 1000.0)
-        kept.change(lambda value: value + 10)
-        assert kept.get() == 1
-        kept.change(lambda value: value + 10)
-        assert kept.get() == 11
+    def test_an_update_changes_only_a_cached_value(self):
+        cached = CachedValue(lambda: 1, 1000.0)
+        cached.update(lambda value: value + 10)
+        assert cached.get() == 1
+        cached.update(lambda value: value + 10)
+        assert cached.get() == 11
 
-    def test_what_cannot_be_made_raises_and_is_tried_again(self):
+    def test_an_error_is_raised_and_the_next_call_computes_again(self):
         tries = iter([False, True])
 
-        def make() -> int:
+        def compute() -> int:
             if not next(tries):
                 raise OSError("no")
             return 5
 
-        kept = Kept(make, 1000.0)
+        cached = CachedValue(compute, 1000.0)
         with pytest.raises(OSError, match="no"):
-            kept.get()
-        assert kept.get() == 5
+            cached.get()
+        assert cached.get() == 5

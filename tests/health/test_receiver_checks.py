@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from receivers.health.delivery_checks import RetiredCalls
+from receivers.health.delivery_checks import OldUrlUse
 from receivers.health.finding import Finding
 from receivers.health.push_frequency import Silence, unusual_silence
-from receivers.health.receiver_checks import ReceiverFacts, orphaned_calls, receiver_findings
+from receivers.health.receiver_checks import ReceiverFacts, receiver_findings, removed_receiver_findings
 from receivers.health.secret_checks import SecretState
 from receivers.kargo.resources import decode_config
 
@@ -27,7 +27,7 @@ def found(
     conditions=(),
     project: str = "shop",
 ) -> dict[str, Finding]:
-    """Return by check what is found about a receiver, published at `url` if there is one."""
+    """Return the findings about a receiver by check; an empty `url` means that it has none."""
     metadata = {"name": project or "cluster", "namespace": project}
     spec = {"webhookReceivers": [{"name": "hook", kind: {"secretRef": {"name": "hooks"}}}]}
     published = [{"name": "hook", "url": url, "path": f"/dockerhub/{DIGEST}"}] if url else []
@@ -37,7 +37,7 @@ def found(
         "status": {"webhookReceivers": published, "conditions": conditions},
     }
     config = decode_config(raw)
-    return {one.check: one for one in receiver_findings(config, config.receivers[0], facts)}
+    return {finding.check: finding for finding in receiver_findings(config, config.receivers[0], facts)}
 
 
 def condition(type_: str, status: str, reason: str, message: str = "") -> dict[str, str]:
@@ -51,54 +51,56 @@ SYNCING = condition("Ready", "False", "SyncingWebhooks", "Syncing WebhookReceive
 RECONCILING = condition("Reconciling", "True", "SyncingWebhooks", "Syncing WebhookReceivers")
 
 
-def test_nothing_is_said_of_a_good_receiver():
+def test_a_healthy_receiver_has_no_findings():
     assert found() == {}
 
 
 @pytest.mark.parametrize(
     ("conditions", "severity", "words"),
     [
-        ([FAILED, RECONCILING], "urgent", 'secrets "hooks" not found. Kargo keeps trying.'),
+        ([FAILED, RECONCILING], "urgent", 'secrets "hooks" not found. Kargo keeps retrying.'),
         ([FAILED], "urgent", 'SyncWebhookReceiversFailed: Failed to sync: secrets "hooks" not found.'),
-        ([SYNCING, RECONCILING], "note", "Kargo is working on it"),
-        ([condition("Ready", "True", "Synced")], "warning", "Kargo does not say why"),
-        ([], "warning", "Kargo does not say why"),
+        ([SYNCING, RECONCILING], "note", "Kargo is still reconciling it"),
+        ([condition("Ready", "True", "Synced")], "warning", "Kargo reports no reason"),
+        ([], "warning", "Kargo reports no reason"),
     ],
-    ids=["failed and tried again", "failed", "being synced", "ready without it", "nobody looked"],
+    ids=["failed and retried", "failed", "syncing", "ready without a URL", "no conditions"],
 )
 def test_a_receiver_without_a_url(conditions, severity, words):
     (finding,) = found(url="", conditions=conditions).values()
-    assert (finding.check, finding.severity) == ("receiver.absent", severity)
+    assert (finding.check, finding.severity) == ("receiver_without_url", severity)
     assert words in finding.reason
 
 
-def test_the_remedy_for_a_failed_receiver_names_secret_key_and_command():
-    finding = found(url="", conditions=[FAILED])["receiver.absent"]
-    assert 'Secret "hooks", which needs the key "secret"' in finding.remedy
+def test_the_remedy_for_a_failed_receiver_names_the_secret_the_key_and_the_command():
+    finding = found(url="", conditions=[FAILED])["receiver_without_url"]
+    assert 'Secret "hooks", which must have the key "secret"' in finding.remedy
     assert finding.command == "kargo refresh projectconfig --project=shop"
 
 
-def test_commands_for_cluster_receivers_name_the_clusterconfig():
-    finding = found(url="", conditions=[FAILED], project="")["receiver.absent"]
+def test_commands_for_cluster_receivers_use_the_clusterconfig():
+    finding = found(url="", conditions=[FAILED], project="")["receiver_without_url"]
     assert finding.command == "kargo refresh clusterconfig"
 
 
-def test_a_digest_in_a_message_is_cut():
+def test_a_digest_in_a_message_is_redacted():
     failed = condition("Ready", "False", "SyncWebhookReceiversFailed", f"cannot serve /dockerhub/{DIGEST}")
-    assert DIGEST not in found(url="", conditions=[failed])["receiver.absent"].reason
+    assert DIGEST not in found(url="", conditions=[failed])["receiver_without_url"].reason
 
 
-def test_of_a_kind_that_is_not_spoken_nothing_else_is_said():
+def test_an_unsupported_kind_is_the_only_finding():
     findings = found(ReceiverFacts(), url="", kind="github", conditions=[FAILED])
-    assert [(one.check, one.severity) for one in findings.values()] == [("receiver.kind not spoken", "note")]
+    assert [(finding.check, finding.severity) for finding in findings.values()] == [
+        ("unsupported_kind", "note")
+    ]
 
 
 @pytest.mark.parametrize(
     ("state", "expected"),
-    [(SecretState.DIFFERS, True), (SecretState.MATCHES, False), (SecretState.NOT_KNOWN, False)],
+    [(SecretState.DIFFERS, True), (SecretState.MATCHES, False), (SecretState.UNKNOWN, False)],
 )
-def test_only_a_secret_that_is_known_to_differ_is_told(state, expected):
-    assert ("receiver.Secret changed" in found(ReceiverFacts(secret=state, last_push=NOON))) is expected
+def test_only_a_secret_that_differs_is_reported(state, expected):
+    assert ("secret_changed" in found(ReceiverFacts(secret=state, last_push=NOON))) is expected
 
 
 UNREACHABLE = [
@@ -119,55 +121,55 @@ REACHABLE = [
 
 
 @pytest.mark.parametrize("host", UNREACHABLE)
-def test_docker_hub_cannot_reach(host):
+def test_hosts_docker_hub_cannot_reach(host):
     findings = found(url=f"https://{host}:8443/dockerhub/{DIGEST}")
-    assert list(findings) == ["receiver.unreachable"]
-    assert findings["receiver.unreachable"].severity == "urgent"
+    assert list(findings) == ["url_unreachable"]
+    assert findings["url_unreachable"].severity == "urgent"
 
 
 @pytest.mark.parametrize("host", REACHABLE)
-def test_docker_hub_may_reach(host):
+def test_hosts_docker_hub_may_reach(host):
     assert found(url=f"https://{host}/dockerhub/{DIGEST}") == {}
 
 
 @pytest.mark.parametrize(
-    ("at_home", "host", "expected"),
+    ("served_locally", "host", "expected"),
     [
         (True, "localhost:8000", []),
         (True, "127.0.0.1", []),
-        (True, "box.internal", ["receiver.unreachable"]),
-        (True, "hooks.example.com", ["receiver.plain HTTP"]),
-        (False, "localhost:8000", ["receiver.unreachable"]),
+        (True, "box.internal", ["url_unreachable"]),
+        (True, "hooks.example.com", ["url_without_tls"]),
+        (False, "localhost:8000", ["url_unreachable"]),
     ],
 )
-def test_that_a_url_is_on_this_machine_is_told_unless_kargoweb_is_there_too(at_home, host, expected):
-    facts = ReceiverFacts(last_push=NOON, at_home=at_home)
+def test_a_local_url_is_reported_unless_kargoweb_is_local_too(served_locally, host, expected):
+    facts = ReceiverFacts(last_push=NOON, served_locally=served_locally)
     assert list(found(facts, url=f"http://{host}/dockerhub/{DIGEST}")) == expected
 
 
 def test_a_url_without_a_host_is_unreachable():
-    assert list(found(url=f"https:///dockerhub/{DIGEST}")) == ["receiver.unreachable"]
-    assert list(found(url=f"https://[::1/dockerhub/{DIGEST}")) == ["receiver.unreachable"]
+    assert list(found(url=f"https:///dockerhub/{DIGEST}")) == ["url_unreachable"]
+    assert list(found(url=f"https://[::1/dockerhub/{DIGEST}")) == ["url_unreachable"]
 
 
-@pytest.mark.parametrize(("length", "expected"), [(255, []), (256, ["receiver.URL too long"])])
-def test_docker_hub_stores_255_characters(length, expected):
+@pytest.mark.parametrize(("length", "expected"), [(255, []), (256, ["url_too_long"])])
+def test_docker_hub_stores_at_most_255_characters(length, expected):
     base = "https://hooks.example.com/"
     url = base + "a" * (length - len(base) - len(f"/dockerhub/{DIGEST}")) + f"/dockerhub/{DIGEST}"
     assert len(url) == length
     assert list(found(url=url)) == expected
 
 
-def test_plain_http_is_a_warning_and_told_only_where_it_matters():
-    assert found(url=GOOD.replace("https", "http"))["receiver.plain HTTP"].severity == "warning"
-    assert list(found(url=f"http://localhost/dockerhub/{DIGEST}")) == ["receiver.unreachable"]
+def test_plain_http_is_a_warning_unless_the_url_is_unreachable_anyway():
+    assert found(url=GOOD.replace("https", "http"))["url_without_tls"].severity == "warning"
+    assert list(found(url=f"http://localhost/dockerhub/{DIGEST}")) == ["url_unreachable"]
 
 
-def test_no_finding_holds_the_digest():
+def test_no_finding_contains_the_digest():
     facts = ReceiverFacts(
         secret=SecretState.DIFFERS,
         sharers=("a/b",),
-        retired=(RetiredCalls("abcdef", 3, NOON),),
+        old_urls=(OldUrlUse("abcdef", 3, NOON),),
         outcomes={"not_handled": 9},
     )
     findings = [
@@ -181,43 +183,41 @@ def test_no_finding_holds_the_digest():
 @pytest.mark.parametrize(
     ("sharers", "named"),
     [
-        (("shop/ab",), "that of shop/ab:"),
-        (("team/ab",), "that of a receiver of another project:"),
-        (("shop/ab", "team/ab", "cluster/x"), "that of shop/ab, 2 receivers of other projects:"),
+        (("shop/ab",), "its URL with shop/ab."),
+        (("team/ab",), "its URL with a receiver of another project."),
+        (("shop/ab", "team/ab", "cluster/x"), "its URL with shop/ab and 2 receivers of other projects."),
     ],
-    ids=["one's own", "another's", "both"],
+    ids=["same project", "another project", "both"],
 )
-def test_who_shares_the_url_is_named_to_who_may_know_him(sharers, named):
-    finding = found(ReceiverFacts(sharers=sharers, last_push=NOON))["receiver.shared URL"]
+def test_sharers_of_other_projects_are_only_counted(sharers, named):
+    finding = found(ReceiverFacts(sharers=sharers, last_push=NOON))["url_shared"]
     assert finding.severity == "urgent"
     assert named in finding.reason
 
 
-class TestRetiredUrls:
-    def test_calls_are_told_with_number_and_time(self):
-        facts = ReceiverFacts(last_push=NOON, retired=(RetiredCalls("abcdef", 3, NOON),))
-        finding = found(facts)["receiver.retired URL"]
+class TestOldUrls:
+    def test_requests_are_counted_and_dated(self):
+        facts = ReceiverFacts(last_push=NOON, old_urls=(OldUrlUse("abcdef", 3, NOON),))
+        finding = found(facts)["old_url_in_use"]
         assert "…abcdef" in finding.reason
-        assert "3 times, the last time on 2026-03-02 12:00 UTC" in finding.reason
-        assert "receiver hook on the page of project shop" in finding.remedy
+        assert "3 requests recently, the last on 2026-03-02 12:00 UTC" in finding.reason
+        assert "receiver hook from the page of project shop" in finding.remedy
 
-    def test_another_call_of_the_same_url_is_the_same_finding(self):
-        calls = [
-            RetiredCalls("abcdef", 3, NOON),
-            RetiredCalls("abcdef", 4, NOON),
-            RetiredCalls("012345", 3, NOON),
+    def test_another_request_to_the_same_url_keeps_the_key(self):
+        uses = [
+            OldUrlUse("abcdef", 3, NOON),
+            OldUrlUse("abcdef", 4, NOON),
+            OldUrlUse("012345", 3, NOON),
         ]
-        keys = [
-            found(ReceiverFacts(last_push=NOON, retired=(one,)))["receiver.retired URL"].key for one in calls
-        ]
+        keys = [found(ReceiverFacts(last_push=NOON, old_urls=(use,)))["old_url_in_use"].key for use in uses]
         assert keys[0] == keys[1] != keys[2]
 
-    def test_they_are_told_too_of_a_receiver_that_has_no_url_or_is_gone(self):
-        retired = (RetiredCalls("abcdef", 1, NOON),)
-        assert "receiver.retired URL" in found(ReceiverFacts(retired=retired), url="")
-        (finding,) = orphaned_calls("shop", "old", retired)
-        assert (finding.name, finding.check) == ("old", "receiver.retired URL")
-        assert "no longer there" in finding.remedy
+    def test_receivers_without_a_url_and_removed_receivers_are_reported_too(self):
+        old_urls = (OldUrlUse("abcdef", 1, NOON),)
+        assert "old_url_in_use" in found(ReceiverFacts(old_urls=old_urls), url="")
+        (finding,) = removed_receiver_findings("shop", "old", old_urls)
+        assert (finding.name, finding.check) == ("old", "old_url_in_use")
+        assert "no longer exists" in finding.remedy
 
 
 def days(text: str) -> tuple[bool, ...]:
@@ -242,21 +242,21 @@ SILENCES = [
 
 
 @pytest.mark.parametrize(("pushed", "expected"), SILENCES)
-def test_silence_is_unusual_only_after_twice_the_longest_one_before(pushed, expected):
+def test_a_gap_is_unusual_after_twice_the_longest_earlier_gap(pushed, expected):
     assert unusual_silence(days(pushed)) == expected
 
 
-def test_a_receiver_that_fell_silent_is_a_warning_until_the_next_push():
+def test_an_unusual_gap_is_one_warning_until_the_next_push():
     facts = ReceiverFacts(last_push=NOON, pushed_days=days("...xxxxxx"))
-    finding = found(facts)["receiver.silent"]
+    finding = found(facts)["no_recent_push"]
     assert finding.severity == "warning"
-    assert "for 3 days, the last on 2026-03-02 12:00 UTC" in finding.reason
+    assert "for 3 days. The last one arrived on 2026-03-02 12:00 UTC" in finding.reason
     longer = ReceiverFacts(last_push=NOON, pushed_days=days("....xxxxxx"))
-    assert found(longer)["receiver.silent"].key == finding.key
+    assert found(longer)["no_recent_push"].key == finding.key
 
 
-def test_a_receiver_that_was_never_called_is_a_note():
-    finding = found(ReceiverFacts())["receiver.no push yet"]
+def test_a_receiver_without_a_push_is_a_note():
+    finding = found(ReceiverFacts())["no_push_yet"]
     assert finding.severity == "note"
     assert "Webhooks tab" in finding.remedy
 
@@ -275,12 +275,12 @@ RATES = [
 
 
 @pytest.mark.parametrize(("outcomes", "severity"), RATES)
-def test_the_share_of_bad_outcomes(outcomes, severity):
-    finding = found(ReceiverFacts(last_push=NOON, outcomes=outcomes)).get("receiver.error rate")
+def test_the_share_of_failures(outcomes, severity):
+    finding = found(ReceiverFacts(last_push=NOON, outcomes=outcomes)).get("high_failure_rate")
     assert (finding and finding.severity) == severity
 
 
-def test_the_error_rate_names_the_outcome_that_is_most_frequent():
+def test_the_failure_rate_names_the_most_frequent_outcome():
     outcomes = {"freight_created": 2, "discovery_failed": 3, "failed": 1}
-    finding = found(ReceiverFacts(last_push=NOON, outcomes=outcomes))["receiver.error rate"]
-    assert finding.reason == '4 of its last 6 deliveries ended badly, most often "discovery failed" (3).'
+    finding = found(ReceiverFacts(last_push=NOON, outcomes=outcomes))["high_failure_rate"]
+    assert finding.reason == '4 of the last 6 deliveries failed: most often "Discovery failed" (3).'

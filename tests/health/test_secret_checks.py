@@ -1,4 +1,4 @@
-"""Published digests compared with the Secrets, where these may be read."""
+"""Published digests are compared with the Secrets that kargoweb may read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cache(demo_cluster):
 
 @pytest.fixture
 def place(world: World) -> Place:
-    """A project with one receiver that is published, whose Secret is missing."""
+    """A project with one published receiver, whose Secret is missing."""
     place = world.bare_project()
     place.publish("hook")
     return place
@@ -46,7 +46,7 @@ def known_to(cache, place: Place) -> str:
 
 
 class Checks(SecretChecks):
-    """Checks whose clock stands still until a test moves it."""
+    """Secret checks with a clock that only the test advances."""
 
     def __init__(self, cache) -> None:
         self.now = 1.0
@@ -60,46 +60,46 @@ def state(cache, place: Place) -> SecretState:
     return checks.state(place.name, "hook", digest)
 
 
-def test_the_secret_that_the_url_was_made_of_matches(cache, place):
+def test_the_secret_of_the_url_matches(cache, place):
     write_secret(place, "s3cret")
     assert state(cache, place) == "matches"
 
 
-def test_another_secret_differs_also_by_a_newline(cache, place):
+def test_a_secret_with_an_additional_newline_differs(cache, place):
     write_secret(place, "s3cret\n")
     assert state(cache, place) == "differs"
 
 
-def test_a_secret_that_is_missing_or_has_no_such_key_is_not_known(cache, place):
-    assert state(cache, place) == "not known"
+def test_a_secret_that_is_missing_or_lacks_the_key_is_unknown(cache, place):
+    assert state(cache, place) == "unknown"
     write_secret(place, "s3cret", key="secret-token")
-    assert state(cache, place) == "not known"
+    assert state(cache, place) == "unknown"
 
 
-def test_without_permission_it_is_not_known(demo_cluster, place):
+def test_a_secret_that_may_not_be_read_is_unknown(demo_cluster, place):
     write_secret(place, "other")
     with running_cache(demo_cluster.kubeconfig_for("kargoweb")) as cache:
-        assert state(cache, place) == "not known"
+        assert state(cache, place) == "unknown"
 
 
-def test_before_anybody_looked_it_is_not_known(cache, place):
-    assert Checks(cache).state(place.name, "hook", place.path().rpartition("/")[2]) == "not known"
+def test_a_secret_is_unknown_until_it_is_checked(cache, place):
+    assert Checks(cache).state(place.name, "hook", place.path().rpartition("/")[2]) == "unknown"
 
 
-def test_a_rotation_is_seen_at_the_next_look_and_of_a_new_url_nothing_is_known(cache, place):
+def test_a_rotated_secret_differs_at_the_next_check_and_a_new_url_is_unknown(cache, place):
     write_secret(place, "s3cret")
     checks, digest = Checks(cache), known_to(cache, place)
     checks.check(1_000)
     change_secret(place, "rotated")
     checks.check(1_000)
-    assert checks.state(place.name, "hook", digest) == "matches"  # it was looked at a moment ago
+    assert checks.state(place.name, "hook", digest) == "matches"  # it was checked a moment ago
     checks.now += 61
     checks.check(1_000)
     assert checks.state(place.name, "hook", digest) == "differs"
-    assert checks.state(place.name, "hook", "0" * 64) == "not known"
+    assert checks.state(place.name, "hook", "0" * 64) == "unknown"
 
 
-def test_a_new_url_is_looked_at_at_once(cache, place):
+def test_a_new_url_is_checked_immediately(cache, place):
     write_secret(place, "s3cret")
     checks = Checks(cache)
     known_to(cache, place)
@@ -112,7 +112,7 @@ def test_a_new_url_is_looked_at_at_once(cache, place):
     assert checks.state(place.name, "hook", digest) == "matches"
 
 
-def test_only_so_many_are_looked_at_and_those_that_waited_longest_come_first(demo_cluster, tmp_path_factory):
+def test_a_batch_is_limited_and_starts_with_those_due_the_longest(demo_cluster, tmp_path_factory):
     with World(demo_cluster.kubeconfig) as world, running_cache(demo_cluster.kubeconfig) as cache:
         assert cache.wait_ready(PATIENCE)
         places = [world.bare_project() for _ in range(3)]
@@ -122,13 +122,13 @@ def test_only_so_many_are_looked_at_and_those_that_waited_longest_come_first(dem
         digests = {place.name: known_to(cache, place) for place in places}
         checks = Checks(cache)
 
-        def looked_at() -> int:
+        def matching() -> int:
             states = [checks.state(name, "hook", digest) for name, digest in digests.items()]
             return states.count(SecretState.MATCHES)
 
         all_ = sum(len(config.published) for config in cache.configs())
         for _ in range(all_ - 1):
             checks.check(1)
-        assert looked_at() < 3 or all_ > 3
+        assert matching() < 3 or all_ > 3
         checks.check(1)
-        assert looked_at() == 3
+        assert matching() == 3

@@ -15,31 +15,31 @@ from receivers.kargo.resources import decode_warehouse
 from tests.worlds import image
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-FACTS = WarehouseFacts(covered=True, now=NOON, shortest_interval=timedelta(minutes=5))
-ALIVE, DEAD = NOON + timedelta(seconds=30), NOON - timedelta(seconds=1)
+FACTS = WarehouseFacts(covered=True, now=NOON, min_interval=timedelta(minutes=5))
+RUNNING, DOWN = NOON + timedelta(seconds=30), NOON - timedelta(seconds=1)
 
 
 def found(*subscriptions, facts: WarehouseFacts = FACTS, conditions=(), **spec) -> dict[str, Finding]:
-    """Return by check what is found about a Warehouse."""
+    """Return the findings about a Warehouse by check."""
     raw = {
         "metadata": {"name": "app", "namespace": "shop"},
         "spec": {"subscriptions": list(subscriptions) or [image("acme/shop")], **spec},
         "status": {"conditions": list(conditions)},
     }
-    return {one.check: one for one in warehouse_findings(decode_warehouse(raw), facts)}
+    return {finding.check: finding for finding in warehouse_findings(decode_warehouse(raw), facts)}
 
 
-def test_nothing_is_said_of_a_good_warehouse():
+def test_a_healthy_warehouse_has_no_findings():
     assert found(interval="5m0s") == {}
 
 
 UNCOVERED = replace(FACTS, covered=False)
 COVERS = [
-    (image("acme/shop"), {"Warehouse.no receiver"}),
-    (image("docker.io/acme/shop"), {"Warehouse.no receiver"}),
-    ({"chart": {"repoURL": "oci://registry-1.docker.io/acme/chart"}}, {"Warehouse.no receiver"}),
-    (image("nginx"), {"Warehouse.official image"}),
-    (image("docker.io/library/nginx"), {"Warehouse.official image"}),
+    (image("acme/shop"), {"warehouse_without_receiver"}),
+    (image("docker.io/acme/shop"), {"warehouse_without_receiver"}),
+    ({"chart": {"repoURL": "oci://registry-1.docker.io/acme/chart"}}, {"warehouse_without_receiver"}),
+    (image("nginx"), {"official_image"}),
+    (image("docker.io/library/nginx"), {"official_image"}),
     (image("ghcr.io/acme/shop"), set()),
     (image("localhost:5000/shop"), set()),
     ({"chart": {"repoURL": "https://charts.example.com", "name": "shop"}}, set()),
@@ -49,23 +49,23 @@ COVERS = [
 
 
 @pytest.mark.parametrize(("subscription", "expected"), COVERS, ids=[str(one)[:60] for one, _ in COVERS])
-def test_what_needs_a_receiver_is_a_repository_on_docker_hub(subscription, expected):
+def test_only_repositories_on_docker_hub_need_a_receiver(subscription, expected):
     assert set(found(subscription, facts=UNCOVERED)) == expected
 
 
-def test_a_warehouse_that_no_receiver_covers_is_told_what_it_lacks():
-    finding = found(image("acme/shop"), image("acme/web"), facts=UNCOVERED)["Warehouse.no receiver"]
+def test_a_warehouse_without_a_receiver_is_a_warning():
+    finding = found(image("acme/shop"), image("acme/web"), facts=UNCOVERED)["warehouse_without_receiver"]
     assert finding.severity == "warning"
     assert '"acme/shop", "acme/web"' in finding.reason
     assert finding.command == "kubectl edit projectconfig shop -n shop"
 
 
-def test_a_broken_subscription_is_told_with_its_place_and_reason():
-    broken = image("acme/web", allowTagsRegexes=["("])
-    finding = found(image("acme/shop"), broken)["Warehouse.broken subscription"]
+def test_an_invalid_subscription_is_reported_with_its_position_and_reason():
+    invalid = image("acme/web", allowTagsRegexes=["("])
+    finding = found(image("acme/shop"), invalid)["invalid_subscription"]
     assert finding.severity == "urgent"
-    assert 'Subscription 2 ("acme/web") cannot be evaluated' in finding.reason
-    assert "spec.subscriptions[1]" in finding.remedy
+    assert 'Subscription 2 ("acme/web") is invalid' in finding.reason
+    assert finding.remedy == "Fix spec.subscriptions[1]."
 
 
 INTERVALS = [
@@ -81,62 +81,62 @@ INTERVALS = [
 
 
 @pytest.mark.parametrize(("interval", "expected"), INTERVALS)
-def test_an_interval_below_kargos_floor(interval, expected):
-    assert ("Warehouse.short interval" in found(interval=interval)) is expected
+def test_an_interval_below_kargos_minimum(interval, expected):
+    assert ("interval_too_short" in found(interval=interval)) is expected
 
 
-def test_the_floor_may_be_another():
-    assert found(interval="1m0s", facts=replace(FACTS, shortest_interval=timedelta(minutes=1))) == {}
+def test_the_minimum_interval_is_configurable():
+    assert found(interval="1m0s", facts=replace(FACTS, min_interval=timedelta(minutes=1))) == {}
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("5m0s", 300), ("1h2m3s", 3723), ("1.5h", 5400), ("300ms", 0.3), ("1m", 60), ("0", 0), ("90s", 90)],
 )
-def test_durations_are_read_as_go_does(text, seconds):
+def test_durations_are_parsed_like_in_go(text, seconds):
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "-5m", "5 m", "1d", "5m0", "x" * 100, "9" * 60 + "h"])
-def test_what_is_no_duration(text):
+def test_invalid_durations(text):
     assert parse_duration(text) is None
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(300, "5m0s"), (45, "45s"), (3600, "1h0m0s")])
-def test_durations_are_written_as_go_does(seconds, text):
+def test_durations_are_formatted_like_in_go(seconds, text):
     assert format_duration(timedelta(seconds=seconds)) == text
 
 
 SHARDS = [
-    (None, "", False, "not known"),
+    (None, "", False, "unknown"),
     ({}, "", False, "no Lease at all"),
     ({}, "eu", False, "no Lease at all, with a shard"),
-    ({"": ALIVE}, "", False, "the default one lives"),
-    ({"": DEAD}, "", True, "the default one is dead"),
-    ({"": ALIVE}, "eu", True, "nobody has this shard"),
-    ({"eu": ALIVE}, "eu", False, "the shard lives"),
-    ({"": ALIVE, "eu": DEAD}, "eu", True, "the shard is dead"),
-    ({"eu": ALIVE}, "", False, "a named one may be the default"),
-    ({"": DEAD, "eu": ALIVE}, "", False, "the unnamed one went, a named one may be the default"),
-    ({"eu": DEAD}, "", True, "all are dead"),
+    ({"": RUNNING}, "", False, "the default controller runs"),
+    ({"": DOWN}, "", True, "the default controller is down"),
+    ({"": RUNNING}, "eu", True, "no controller has this shard"),
+    ({"eu": RUNNING}, "eu", False, "the controller of the shard runs"),
+    ({"": RUNNING, "eu": DOWN}, "eu", True, "the controller of the shard is down"),
+    ({"eu": RUNNING}, "", False, "a named controller may be the default"),
+    ({"": DOWN, "eu": RUNNING}, "", False, "the unnamed controller is down, a named one may be the default"),
+    ({"eu": DOWN}, "", True, "all controllers are down"),
 ]
 
 
 @pytest.mark.parametrize(
     ("leases", "shard", "expected"), [row[:3] for row in SHARDS], ids=[row[3] for row in SHARDS]
 )
-def test_a_shard_without_a_living_controller(leases, shard, expected):
+def test_a_shard_without_a_running_controller(leases, shard, expected):
     heartbeats = None if leases is None else {name: Heartbeat(name, until) for name, until in leases.items()}
     findings = found(shard=shard, facts=replace(FACTS, heartbeats=heartbeats))
-    assert ("Warehouse.no controller" in findings) is expected
+    assert ("no_controller" in findings) is expected
 
 
-def test_a_dead_shard_is_told_with_those_that_live():
-    heartbeats = {"": Heartbeat("", ALIVE), "eu": Heartbeat("eu", DEAD), "us": Heartbeat("us", ALIVE)}
-    finding = found(shard="eu", facts=replace(FACTS, heartbeats=heartbeats))["Warehouse.no controller"]
+def test_running_controllers_are_listed():
+    heartbeats = {"": Heartbeat("", RUNNING), "eu": Heartbeat("eu", DOWN), "us": Heartbeat("us", RUNNING)}
+    finding = found(shard="eu", facts=replace(FACTS, heartbeats=heartbeats))["no_controller"]
     assert finding.severity == "urgent"
-    assert 'its shard "eu" has not been heard of since 2026-03-02 11:59 UTC' in finding.reason
-    assert 'Controllers that live: the one without a name, "us".' in finding.reason
+    assert 'The controller of shard "eu" has been down since 2026-03-02 11:59 UTC' in finding.reason
+    assert 'Running controllers: default, "us".' in finding.reason
 
 
 def failed(message: str, type_: str = "Healthy", reason: str = "DiscoveryFailed", status: str = "False"):
@@ -153,29 +153,25 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize(("conditions", "expected"), CONDITIONS)
-def test_discovery_that_fails_now(conditions, expected):
-    assert ("Warehouse.discovery failed" in found(conditions=conditions)) is expected
+def test_discovery_failures(conditions, expected):
+    assert ("discovery_failed" in found(conditions=conditions)) is expected
 
 
-def test_a_rate_limit_is_named_and_stays_the_same_finding_whatever_the_message_says():
+def test_a_rate_limit_has_a_remedy_and_keeps_its_key():
     limited = "GET https://index.docker.io/v2/acme/shop/tags/list: TOOMANYREQUESTS: request {}"
-    one, two = (found(conditions=[failed(limited.format(n))])["Warehouse.discovery failed"] for n in (1, 2))
+    one, two = (found(conditions=[failed(limited.format(n))])["discovery_failed"] for n in (1, 2))
     assert one.key == two.key
     assert "rate limit" in one.remedy
-    assert found(conditions=[failed("401 Unauthorized")])["Warehouse.discovery failed"].key != one.key
+    assert found(conditions=[failed("401 Unauthorized")])["discovery_failed"].key != one.key
 
 
-def test_numbers_in_a_message_do_not_make_it_another_finding():
-    keys = {
-        found(conditions=[failed(f"timeout after {n} s")])["Warehouse.discovery failed"].key for n in (1, 2)
-    }
+def test_numbers_in_a_message_are_not_part_of_the_key():
+    keys = {found(conditions=[failed(f"timeout after {n} s")])["discovery_failed"].key for n in (1, 2)}
     assert len(keys) == 1
 
 
-def test_docker_hub_did_not_call_us():
+def test_missed_pushes():
     missed = MissedPushes("acme/shop", "1.2.3", 4, NOON - timedelta(days=1), NOON)
-    finding = found(facts=replace(FACTS, missed=(missed,)))["Warehouse.not called"]
-    assert (
-        'found 4 tags of acme/shop by polling, the last one "1.2.3" on 2026-03-02 12:00 UTC' in finding.reason
-    )
+    finding = found(facts=replace(FACTS, missed=(missed,)))["missed_pushes"]
+    assert 'found 4 tags of acme/shop by polling (last: "1.2.3" on 2026-03-02 12:00 UTC)' in finding.reason
     assert "https://hub.docker.com/r/acme/shop" in finding.remedy

@@ -1,4 +1,4 @@
-"""A URL that cannot be reached is told of by the step that failed. Every server here is a real socket."""
+"""A failed probe names the step that failed. Every server here is a real socket."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import threading
 
 import pytest
 
-from receivers.testfire.probe import AT_ONCE, LONGEST_ANSWER, NotReached, Step, TooManyCalls, post
+from receivers.testfire.probe import MAX_BODY, MAX_CONCURRENT, ProbeError, ProbeStep, TooManyProbes, post
 from tests.cluster.servers import serving
 from tests.cluster.test_tls import CA, SERVER
 from tests.clusters import until
-from tests.product import free_port
+from tests.ports import free_port
 
 BODY = b'{"push_data":{"tag":"1.0.0"}}'
 HEADERS = {"Content-Type": "application/json", "X-Kargoweb-Test": "t1cket"}
@@ -25,19 +25,19 @@ def reply(*headers: str, status: str = "200 OK", body: bytes = b"{}") -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-def failed(url: str, seconds: float = 5.0) -> NotReached:
-    with pytest.raises(NotReached) as caught:
-        post(url, BODY, HEADERS, seconds)
+def failed(url: str, timeout: float = 5.0) -> ProbeError:
+    with pytest.raises(ProbeError) as caught:
+        post(url, BODY, HEADERS, timeout)
     assert SECRET not in str(caught.value)
     assert "a1a1" not in str(caught.value)
     return caught.value
 
 
-def test_what_is_sent_is_a_post_with_the_body_and_the_headers():
+def test_a_probe_is_a_post_with_the_body_and_the_headers():
     with serving(lambda server: server.answer(reply("Server: shop", "X-Kargoweb-Delivery: abc"))) as server:
-        heard = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
-    assert (heard.status, heard.body, heard.delivery, heard.server) == (200, "{}", "abc", "shop")
-    request = b"".join(server.requests)  # head and body may come apart
+        response = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
+    assert (response.status, response.body, response.delivery, response.server) == (200, "{}", "abc", "shop")
+    request = b"".join(server.requests)  # head and body may arrive separately
     assert request.startswith(f"POST {SECRET} HTTP/1.1\r\n".encode())
     assert f"Host: 127.0.0.1:{server.port}".encode() in request
     assert b"X-Kargoweb-Test: t1cket" in request
@@ -45,27 +45,27 @@ def test_what_is_sent_is_a_post_with_the_body_and_the_headers():
 
 
 @pytest.mark.parametrize("name", ["nobody.invalid", "a" * 64 + ".example", "a..b"])
-def test_a_name_without_an_address(name):
+def test_a_name_that_does_not_resolve(name):
     error = failed(f"http://{name}{SECRET}")
-    assert error.step is Step.NAME
-    assert "the host name has no address" in str(error)
+    assert error.step is ProbeStep.DNS
+    assert str(error)
 
 
 @pytest.mark.parametrize("url", [SECRET, f"ftp://localhost{SECRET}", f"http://{SECRET}", ""])
-def test_a_url_that_is_none(url):
+def test_an_invalid_url(url):
     error = failed(url)
-    assert (error.step, str(error)) == (Step.NAME, "the published URL is no address that could be called")
+    assert (error.step, str(error)) == (ProbeStep.DNS, "the published URL is not a valid HTTP URL")
 
 
-def test_nothing_listens():
+def test_a_refused_connection():
     port = free_port()
     error = failed(f"http://127.0.0.1:{port}{SECRET}")
-    assert error.step is Step.CONNECT
-    assert str(error) == f"the connection was refused: nothing listens at 127.0.0.1, port {port}"
+    assert error.step is ProbeStep.CONNECT
+    assert str(error) == f"connection refused at 127.0.0.1, port {port}"
 
 
-def test_nobody_takes_the_connection():
-    """A full queue of connections drops what comes, as a firewall does."""
+def test_a_connection_that_is_never_accepted():
+    """A full backlog drops new connections, like a firewall does."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -74,31 +74,31 @@ def test_nobody_takes_the_connection():
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        error = failed(f"http://127.0.0.1:{listener.getsockname()[1]}{SECRET}", seconds=0.5)
-    assert error.step is Step.CONNECT
-    assert "nobody answered" in str(error)
+        error = failed(f"http://127.0.0.1:{listener.getsockname()[1]}{SECRET}", timeout=0.5)
+    assert error.step is ProbeStep.CONNECT
+    assert "connection timed out" in str(error) or "no connection was established" in str(error)
 
 
 @pytest.mark.parametrize(
     ("host", "trusted", "reason"),
     [
-        pytest.param("127.0.0.1", False, "the certificate's authority is not a known one", id="authority"),
-        pytest.param("localhost", True, "the certificate is for another name", id="name"),
+        pytest.param("127.0.0.1", False, "the certificate is signed by an unknown authority", id="authority"),
+        pytest.param("localhost", True, "the certificate is for a different host name", id="name"),
     ],
 )
-def test_a_certificate_that_is_not_good(monkeypatch, host, trusted, reason):
+def test_an_invalid_certificate(monkeypatch, host, trusted, reason):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(SERVER)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     with serving(lambda server: server.answer(reply()), tls=tls) as server:
         error = failed(f"https://{host}:{server.port}{SECRET}")
-    assert error.step is Step.TLS
+    assert error.step is ProbeStep.TLS
     assert str(error).startswith(reason)
     assert server.requests == []
 
 
-def test_a_certificate_of_a_known_authority_is_fine(monkeypatch):
+def test_a_certificate_of_a_trusted_authority(monkeypatch):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(SERVER)
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
@@ -106,33 +106,36 @@ def test_a_certificate_of_a_known_authority_is_fine(monkeypatch):
         assert post(f"https://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 
 
-def test_plain_http_where_tls_is_expected():
+def test_plain_http_instead_of_tls():
     with serving(lambda server: server.answer(reply(status="400 Bad Request"))) as server:
         error = failed(f"https://127.0.0.1:{server.port}{SECRET}")
-    assert (error.step, str(error)) == (Step.TLS, "what answers there does not speak TLS")
+    assert (error.step, str(error)) == (ProbeStep.TLS, "the server doesn't respond with TLS")
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        pytest.param(b"", "the connection was closed without an answer", id="closed"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n", "what answers there does not speak HTTP", id="SSH"),
+        pytest.param(b"", "the server closed the connection without a response", id="closed"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n", "the server doesn't respond with HTTP", id="SSH"),
     ],
 )
-def test_no_http(data, reason):
+def test_a_response_that_is_not_http(data, reason):
     with serving(lambda server: server.answer(data, times=1)) as server:
         error = failed(f"http://127.0.0.1:{server.port}{SECRET}")
-    assert error.step is Step.HTTP
+    assert error.step is ProbeStep.HTTP
     assert reason in str(error)
 
 
-def test_an_answer_that_never_comes():
+def test_a_response_that_never_arrives():
     with serving(lambda server: server.silent()) as server:
-        error = failed(f"http://127.0.0.1:{server.port}{SECRET}", seconds=0.5)
-    assert (error.step, str(error)) == (Step.HTTP, "the connection was made, and no answer came within 0.5 s")
+        error = failed(f"http://127.0.0.1:{server.port}{SECRET}", timeout=0.5)
+    assert (error.step, str(error)) == (
+        ProbeStep.HTTP,
+        "the server accepted the connection but did not respond within 0.5 s",
+    )
 
 
-def test_an_answer_that_comes_byte_by_byte_has_a_deadline_too():
+def test_a_response_that_trickles_in_times_out():
     def trickle(sock: socket.socket) -> None:
         sock.recv(65_536)
         with contextlib.suppress(OSError):
@@ -141,23 +144,23 @@ def test_an_answer_that_comes_byte_by_byte_has_a_deadline_too():
                 threading.Event().wait(0.05)
 
     with serving(lambda server: trickle) as server:
-        error = failed(f"http://127.0.0.1:{server.port}{SECRET}", seconds=0.5)
-    assert error.step is Step.HTTP
-    until("its thread has ended", lambda: not _calls())
+        error = failed(f"http://127.0.0.1:{server.port}{SECRET}", timeout=0.5)
+    assert error.step is ProbeStep.HTTP
+    until("its thread has ended", lambda: not _probes())
 
 
 def test_a_redirect_is_not_followed():
     data = reply("Location: https://elsewhere.example/", status="301 Moved Permanently")
     with serving(lambda server: server.answer(data)) as server:
-        heard = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
-    assert (heard.status, heard.location) == (301, "https://elsewhere.example/")
+        response = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
+    assert (response.status, response.location) == (301, "https://elsewhere.example/")
     assert server.connections == 1
 
 
-def test_of_a_long_answer_the_beginning_is_read():
+def test_only_the_beginning_of_a_long_response_is_read():
     with serving(lambda server: server.answer(reply(body=b"x" * 1_000_000))) as server:
-        heard = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
-    assert heard.body == "x" * LONGEST_ANSWER
+        response = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
+    assert response.body == "x" * MAX_BODY
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
@@ -167,21 +170,21 @@ def test_a_proxy_in_the_environment_is_not_used(monkeypatch, variable):
         assert post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 
 
-def test_only_a_few_calls_are_under_way_at_once():
+def test_concurrent_probes_are_limited():
     with serving(lambda server: server.silent()) as server:
         url = f"http://127.0.0.1:{server.port}{SECRET}"
-        threads = [threading.Thread(target=failed, args=(url, 2.0)) for _ in range(AT_ONCE)]
+        threads = [threading.Thread(target=failed, args=(url, 2.0)) for _ in range(MAX_CONCURRENT)]
         for thread in threads:
             thread.start()
-        until("they are under way", lambda: len(_calls()) == AT_ONCE)
-        with pytest.raises(TooManyCalls):
+        until("they are in progress", lambda: len(_probes()) == MAX_CONCURRENT)
+        with pytest.raises(TooManyProbes):
             post(url, BODY, HEADERS)
         for thread in threads:
             thread.join()
-    until("they have ended", lambda: not _calls())
+    until("they have ended", lambda: not _probes())
     with serving(lambda server: server.answer(reply())) as server:
         assert post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 
 
-def _calls() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "call-of-a-test"]
+def _probes() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "test-push-probe"]

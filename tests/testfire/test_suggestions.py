@@ -1,4 +1,4 @@
-"""What is suggested for a test would be selected."""
+"""Suggested tags would be selected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from receivers.kargo.resources import Warehouse, decode_warehouse
-from receivers.testfire.suggestions import MOST_REPOSITORIES, repositories, tags
+from receivers.testfire.suggestions import MAX_REPOSITORIES, repositories, tags
 from tests.worlds import image
 
 
@@ -16,18 +16,18 @@ def warehouse(*subscriptions: dict[str, Any]) -> Warehouse:
 
 
 def test_repositories_on_docker_hub_are_suggested_once_and_sorted():
-    of_both = [
+    warehouses = [
         warehouse(
             image("docker.io/x/b"), image("ghcr.io/x/c"), {"git": {"repoURL": "https://github.com/x/d"}}
         ),
         warehouse(image("x/b"), {"chart": {"repoURL": "oci://registry-1.docker.io/x/a"}}),
     ]
-    assert repositories(of_both) == ("x/a", "x/b")
+    assert repositories(warehouses) == ("x/a", "x/b")
 
 
-def test_not_more_repositories_than_anybody_looks_through():
+def test_the_number_of_suggested_repositories_is_limited():
     assert (
-        len(repositories([warehouse(*(image(f"x/r{number}") for number in range(500)))])) == MOST_REPOSITORIES
+        len(repositories([warehouse(*(image(f"x/r{number}") for number in range(500)))])) == MAX_REPOSITORIES
     )
 
 
@@ -46,7 +46,7 @@ def test_not_more_repositories_than_anybody_looks_through():
         ({"constraint": "no constraint"}, ""),
     ],
 )
-def test_the_tag_is_one_that_the_subscription_selects(fields, tag):
+def test_the_subscription_selects_the_suggested_tag(fields, tag):
     assert tags("x/app", [warehouse(image("docker.io/x/app", **fields), image("x/other"))]) == (
         (tag,) if tag else ()
     )

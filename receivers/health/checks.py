@@ -1,0 +1,40 @@
+"""The health checks: their codes, and their titles on pages."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Check(models.TextChoices):
+    """The code of a check, which the API, the command line and addresses use, and its title as its label."""
+
+    # Receivers
+    RECEIVER_WITHOUT_URL = "receiver_without_url", "Receivers without a URL"
+    URL_UNREACHABLE = "url_unreachable", "URLs Docker Hub can't reach"
+    URL_TOO_LONG = "url_too_long", "URLs too long for Docker Hub"
+    URL_WITHOUT_TLS = "url_without_tls", "URLs without TLS"
+    URL_SHARED = "url_shared", "URLs shared by several receivers"
+    SECRET_CHANGED = "secret_changed", "Changed Secrets"
+    OLD_URL_IN_USE = "old_url_in_use", "Old URLs still in use"
+    HIGH_FAILURE_RATE = "high_failure_rate", "High failure rate"
+    NO_RECENT_PUSH = "no_recent_push", "Receivers without recent pushes"
+    NO_PUSH_YET = "no_push_yet", "Receivers waiting for their first push"
+    UNSUPPORTED_KIND = "unsupported_kind", "Receivers of unsupported kinds"
+
+    # Warehouses
+    NO_CONTROLLER = "no_controller", "Warehouses without a running controller"
+    DISCOVERY_FAILED = "discovery_failed", "Artifact discovery fails"
+    INVALID_SUBSCRIPTION = "invalid_subscription", "Invalid subscriptions"
+    WAREHOUSE_WITHOUT_RECEIVER = "warehouse_without_receiver", "Warehouses without a receiver"
+    MISSED_PUSHES = "missed_pushes", "Pushes Docker Hub never sent"
+    OFFICIAL_IMAGE = "official_image", "Official images, which send no webhooks"
+    INTERVAL_TOO_SHORT = "interval_too_short", "Intervals below Kargo's minimum"
+
+    # The installation
+    CLUSTER_UNREADABLE = "cluster_unreadable", "Cluster objects kargoweb can't read"
+    LOCAL_INSTALLATION = "local_installation", "kargoweb runs on this machine only"
+
+
+def check_title(code: str) -> str:
+    """Return the title of a check, or `code` itself if no check has it."""
+    return Check(code).label if code in Check else code
