@@ -30,7 +30,9 @@ HEADERS: Final = {
     "User-Agent": f"kargoweb/{VERSION} (test)",
     "Connection": "close",
 }
-_OTHER_DATABASE: Final = "A kargoweb with the same secret key responded, but the test isn't in this delivery log: it uses another database."
+_OTHER_DATABASE: Final = (
+    "A kargoweb with the same secret key but another database responded: the test isn't in this delivery log."
+)
 
 
 class TargetNotTestable(ValueError):
