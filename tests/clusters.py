@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from demo.apiserver.kubeconfig import write_kubeconfig
 from tests.api_client import ApiClient
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20.0  # seconds that anything here may take before a test gives up; never a time that is measured
@@ -113,7 +114,7 @@ class DemoCluster:
         self.url = ""
         self._directory = directory
         self._tokens = {role: secrets.token_urlsafe(16) for role in ROLES}
-        self._port = 0
+        self._port = free_port()
         flags = {"--faults": faults, "--anonymous-admin": anonymous_admin, "--no-kargo": not kargo}
         self._options = [*(flag for flag, wanted in flags.items() if wanted), *options]
         self._process: subprocess.Popen[str] | None = None
@@ -131,7 +132,7 @@ class DemoCluster:
             client.close()
 
     def start(self) -> None:
-        """Start the server: the first time on a free port, then again on the same with the same data."""
+        """Start the server; restarted, it has the same port and the same data."""
         files = {"--data": self._directory / "state.jsonl", "--token-file": self._directory / "tokens.json"}
         arguments = [text for flag, path in files.items() for text in (flag, str(path))]
         command = [
@@ -151,7 +152,6 @@ class DemoCluster:
         if not self.url:
             self._process.wait()
             raise AssertionError((self._directory / "log").read_text())
-        self._port = int(self.url.rpartition(":")[2])
 
     def stop(self) -> None:
         """Stop the server as an orderly shutdown does."""

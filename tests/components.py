@@ -1,7 +1,6 @@
-"""What a test may need from the machine. A machine that lacks it leaves the test out, loudly; CI must not lack it.
+"""Programs that a test needs. Without one, the test is skipped and reported at the end of the run; in CI it fails.
 
-`kubectl = require("kubectl")` in a test or a fixture returns the path of the program. What was left out, and what to
-install for it, is said again at the end of the run.
+`kubectl = require("kubectl")` in a test or a fixture returns the path of the program.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
-LEFT_OUT: Final = "LEFT OUT: "
-# Each program with the way to get it.
+SKIPPED: Final = "NOT RUN: "
+# Each program with the command that installs it.
 COMPONENTS: Final = {
     "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",
@@ -23,24 +22,25 @@ COMPONENTS: Final = {
 
 
 def require(component: str) -> str:
-    """Return the path of a program of `COMPONENTS`; without it, skip the test, or fail it if `CI` is set."""
+    """Return the path of a program in `COMPONENTS`. Skip the test if it is missing, or fail the test if `CI` is set."""
     path = shutil.which(component)
-    return path or leave_out(f"no {component} on this machine ({COMPONENTS[component]})")
+    return path or skip(f"{component} is not installed ({COMPONENTS[component]})")
 
 
-def leave_out(reason: str) -> NoReturn:
-    """Skip the test for a reason that is told at the end; fail it if `CI` is set, where nothing may be left out."""
+def skip(reason: str) -> NoReturn:
+    """Skip the test and report the reason at the end of the run. Fail the test if `CI` is set."""
     if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
-        pytest.fail(f"in CI nothing is left out: {reason}", pytrace=False)
-    pytest.skip(LEFT_OUT + reason)
+        pytest.fail(f"tests must not be skipped in CI: {reason}", pytrace=False)
+    pytest.skip(SKIPPED + reason)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say at the end of the run what was left out. A plugin hook, which a `conftest.py` imports."""
+    """Print each reason given to `skip` with the number of tests. A pytest hook, which `conftest.py` calls."""
     reasons = Counter[str]()
     for report in terminalreporter.getreports("skipped"):
         _path, _line, reason = report.longrepr
-        if reason.startswith(f"Skipped: {LEFT_OUT}"):
-            reasons[reason.partition(LEFT_OUT)[2]] += 1
+        if reason.startswith(f"Skipped: {SKIPPED}"):
+            reasons[reason.partition(SKIPPED)[2]] += 1
     for reason, count in reasons.items():
-        terminalreporter.write_line(f"{LEFT_OUT}{count} tests: {reason}", yellow=True, bold=True)
+        tests = "1 test" if count == 1 else f"{count} tests"
+        terminalreporter.write_line(f"{SKIPPED}{tests}: {reason}", yellow=True, bold=True)

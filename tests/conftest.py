@@ -1,29 +1,112 @@
-"""Fixtures that every test may use."""
+"""Fixtures and hooks for every test.
+
+With pytest-xdist, each worker is a process with its own database, data directory, servers and ports.
+"""
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 from collections.abc import Iterator
+from typing import Final
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
+from tests import components
 from tests.clusters import DemoCluster
-from tests.components import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.product import Product
+from tests.real_cluster import NOT_CONFIGURED, given_cluster_configured, real_cluster_configured
 from tests.settings import SERVER_URL
 from tests.worlds import World
+
+SEED_VARIABLE: Final = "KARGOWEB_TEST_SEED"
+# The slowest files, slowest first. Workers run them before all others, so that all workers end at about the same time.
+SLOW_FILES: Final = ()
+
+# No deadlines: on a busy machine they fail without a fault.
+hypothesis_settings.register_profile(
+    "kargoweb", print_blob=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("kargoweb")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--seed`."""
+    parser.addoption(
+        "--seed",
+        type=int,
+        help=f"seed of the tests that use random values (default: ${SEED_VARIABLE}, or a new one for each run)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed before Hypothesis reads its options; xdist's workers inherit it through the environment."""
+    seed = config.option.seed
+    if seed is None:
+        seed = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(2**32))
+    config.option.seed = seed
+    os.environ[SEED_VARIABLE] = str(seed)
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = seed
+
+
+def pytest_unconfigure() -> None:
+    """Remove the data directory of this process."""
+    shutil.rmtree(settings.KARGOWEB.data_dir, ignore_errors=True)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print the seed."""
+    return f"random tests: --seed={config.option.seed}"
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Use one worker on a given cluster: its resource types are installed and removed for the whole cluster."""
+    return 1 if given_cluster_configured() else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the database, and put the slowest files first."""
+    for item in items:
+        if "database" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)
+    rank = {name: position for position, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: rank.get(item.location[0], len(rank)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Report what was not run, and after failures the seed. With xdist, only the controller calls this hook."""
+    components.pytest_terminal_summary(terminalreporter)
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    contract = any(getattr(report, "nodeid", "").startswith("tests/contract/") for report in reports)
+    if contract and not real_cluster_configured():
+        terminalreporter.write_sep("!", f"contract tests: {NOT_CONFIGURED}", yellow=True)
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        terminalreporter.write_line(f"Repeat the random values of this run with --seed={config.option.seed}.")
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """The seed for random values: `random.Random(seed)`."""
+    return int(pytestconfig.option.seed)
 
 
 @pytest.fixture(scope="session")
 def database(django_db_blocker) -> Iterator[None]:
-    """The session's database, migrated. Tests and the servers they start use the same one."""
+    """The worker's database, migrated. Tests and the servers that they start use the same one."""
     if connection.vendor == "postgresql":
         with psycopg.connect(SERVER_URL, autocommit=True) as server:
-            server.execute(f'CREATE DATABASE "{connection.settings_dict["NAME"]}"')
+            # Nobody connects to template0; a connection to template1 would make CREATE DATABASE fail.
+            server.execute(f'CREATE DATABASE "{connection.settings_dict["NAME"]}" TEMPLATE template0')
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0)
         yield
@@ -31,12 +114,11 @@ def database(django_db_blocker) -> Iterator[None]:
     if connection.vendor == "postgresql":
         with psycopg.connect(SERVER_URL, autocommit=True) as server:
             server.execute(f'DROP DATABASE "{connection.settings_dict["NAME"]}" WITH (FORCE)')
-    shutil.rmtree(settings.KARGOWEB.data_dir, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def demo_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoCluster]:
-    """A Kubernetes API with Kargo's types and nothing in it, which can be told to fail."""
+    """A Kubernetes API with Kargo's resource types, without objects, that can be made to fail."""
     with DemoCluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
@@ -55,24 +137,27 @@ def shared_product(database: None, demo_cluster: DemoCluster) -> Iterator[Produc
 
 @pytest.fixture(scope="module")
 def no_other_product() -> Iterator[None]:
-    """The session's product rests meanwhile: it would work on what is meant for another cluster."""
-    resting = list(_running)
-    for product in resting:
+    """Stop the shared product during a module that serves another cluster from the same database.
+
+    Both would work on the same rows.
+    """
+    stopped = list(_running)
+    for product in stopped:
         product.stop()
     yield
-    for product in resting:
+    for product in stopped:
         product.start()
 
 
 @pytest.fixture
 def product(shared_product: Product, demo_cluster: DemoCluster) -> Iterator[Product]:
-    """kargoweb, serving, with a cluster that does not fail, before and after the test."""
+    """kargoweb, serving, in front of a cluster that does not fail before and after the test."""
     yield shared_product
     demo_cluster.faults()
 
 
 @pytest.fixture
 def world(demo_cluster: DemoCluster) -> Iterator[World]:
-    """A place in the cluster where the test makes its own projects, receivers and Warehouses."""
+    """Creates projects, receivers and Warehouses in the cluster under names that no other test uses."""
     with World(demo_cluster.kubeconfig) as world:
         yield world

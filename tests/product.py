@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,17 +17,11 @@ from typing import Any, Self
 import urllib3
 
 from tests.clusters import until
+from tests.ports import free_port
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 TOKEN = re.compile(r"token: (\S+)")
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Product:

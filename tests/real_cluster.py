@@ -1,8 +1,8 @@
-"""Real Kubernetes API servers to prove the demo's right.
+"""Real Kubernetes API servers, which verify that the demo's API server behaves like them.
 
-`LocalCluster` starts etcd and kube-apiserver from the directory that `KUBEBUILDER_ASSETS` names, as envtest does;
-`GivenCluster` uses the one that `KARGOWEB_TEST_KUBECONFIG` names. Both get Kargo's resource types where they are
-missing, and lose again what was put there.
+`LocalCluster` starts etcd and kube-apiserver from the directory in `KUBEBUILDER_ASSETS`, as envtest does.
+`GivenCluster` uses the cluster of the kubeconfig in `KARGOWEB_TEST_KUBECONFIG`. Both install Kargo's resource types if
+they are missing, and remove at the end everything they created.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import base64
 import os
 import secrets
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +23,11 @@ from demo.apiserver.kargo_types import GROUP, kargo_definitions
 from demo.apiserver.kubeconfig import write_kubeconfig
 from tests.api_client import ApiClient
 from tests.clusters import PATIENCE, ROLES, until
+from tests.ports import free_port
 
+NOT_CONFIGURED = (
+    "NOT run against a real API server: set KUBEBUILDER_ASSETS or KARGOWEB_TEST_KUBECONFIG (see CONTRIBUTING)"
+)
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 EVERY_PATH = {"nonResourceURLs": ["*"], "verbs": ["*"]}
@@ -35,12 +38,6 @@ _KEY_HEAD = bytes.fromhex("30310201010420")
 _KEY_TAIL = bytes.fromhex("a00a06082a8648ce3d030107")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _write_service_account_key(path: Path) -> None:
     """Write a private key for service account tokens, which kube-apiserver insists on."""
     der = base64.encodebytes(_KEY_HEAD + secrets.token_bytes(32) + _KEY_TAIL).decode()
@@ -48,12 +45,12 @@ def _write_service_account_key(path: Path) -> None:
 
 
 def _policy_rule(rule: dict[str, list[str]]) -> dict[str, Any]:
-    """Return a token file's rule as a PolicyRule of RBAC."""
+    """Convert a rule of the token file to an RBAC PolicyRule."""
     return {"apiGroups": ["*"], "resources": rule["resources"], "verbs": rule["verbs"]}
 
 
 class RealCluster:
-    """What local and given clusters share: once there is an admin, a service account with a token for every role."""
+    """Base of local and given clusters: a service account with a token for each role."""
 
     name: str = "real"
     url: str
@@ -61,7 +58,7 @@ class RealCluster:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._own = f"kargoweb-test-{secrets.token_hex(4)}"  # how everything of ours there is called
+        self._own = f"kargoweb-test-{secrets.token_hex(4)}"  # the name of every object created here
         self._tokens: dict[str, str] = {}
         self._clients: dict[str, ApiClient] = {}
         self._created: list[str] = []
@@ -94,7 +91,7 @@ class RealCluster:
         return path
 
     def furnish(self, admin: ApiClient) -> None:
-        """Install what is missing of Kargo's types, and make the roles."""
+        """Install the missing resource types of Kargo and create the roles."""
         self._install_kargo_types(admin)
         self._create(admin, "/api/v1/namespaces", {"metadata": {"name": self._own}})
         for role, given in ROLES.items():
@@ -120,7 +117,7 @@ class RealCluster:
             until(f"{plural} are served", lambda path=path: admin.get(path).status == 200)  # type: ignore[misc]
 
     def _make_role(self, admin: ApiClient, role: str, rules: list[dict[str, Any]]) -> str:
-        """Make a service account that may do what `rules` say, and return a token of it."""
+        """Create a service account with these permissions; return its token."""
         accounts = f"/api/v1/namespaces/{self._own}/serviceaccounts"
         self._create(admin, accounts, {"metadata": {"name": role}})
         named = {"apiVersion": RBAC, "metadata": {"name": f"{self._own}-{role}"}}
@@ -137,7 +134,7 @@ class RealCluster:
         return str(answer.body["status"]["token"])
 
     def clean_up(self, admin: ApiClient) -> None:
-        """Remove what was created, last things first, and close the connections."""
+        """Delete the created objects in reverse order and close the connections."""
         for path in reversed(self._created):
             admin.delete(path)
         for client in (*self._clients.values(), admin):
@@ -145,15 +142,15 @@ class RealCluster:
 
 
 class LocalCluster(RealCluster):
-    """etcd and kube-apiserver of our own, on free ports, with RBAC and a token for every role."""
+    """Private etcd and kube-apiserver processes on free ports, with RBAC and a token for each role."""
 
     def __init__(self, assets: Path, directory: Path) -> None:
         super().__init__(directory)
         self._assets = assets
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.etcd_url = f"http://127.0.0.1:{_free_port()}"
-        self.url = f"https://127.0.0.1:{_free_port()}"
-        self.ca_file = str(directory / "certificates" / "apiserver.crt")  # the server makes it itself
+        self.etcd_url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"https://127.0.0.1:{free_port()}"
+        self.ca_file = str(directory / "certificates" / "apiserver.crt")  # generated by the server
         self._token = secrets.token_urlsafe(16)
 
     def __enter__(self) -> Self:
@@ -173,13 +170,13 @@ class LocalCluster(RealCluster):
         _write_service_account_key(self.directory / "service-accounts.key")
         self._run("etcd", self._etcd_flags())
         self._run("kube-apiserver", self._apiserver_flags())
-        until("kube-apiserver makes its certificate", self._has_certificate)
+        until("kube-apiserver generates its certificate", self._has_certificate)
         self._admin = ApiClient(self.url, token=self._token, ca_file=self.ca_file)
         until("kube-apiserver is ready", self._ready)
         self.furnish(self._admin)
 
     def _etcd_flags(self) -> dict[str, object]:
-        peer = f"http://127.0.0.1:{_free_port()}"
+        peer = f"http://127.0.0.1:{free_port()}"
         return {
             "data-dir": self.directory / "etcd",
             "listen-client-urls": self.etcd_url,
@@ -234,7 +231,7 @@ class LocalCluster(RealCluster):
 
 
 class GivenCluster(RealCluster):
-    """The cluster of a kubeconfig, in its current context. Its user must be allowed everything."""
+    """The cluster of a kubeconfig's current context. The user must be a cluster admin."""
 
     def __init__(self, kubeconfig: Path, directory: Path) -> None:
         super().__init__(directory)
@@ -257,13 +254,18 @@ class GivenCluster(RealCluster):
         self.clean_up(self._admin)
 
 
+def given_cluster_configured() -> bool:
+    """Return whether the environment names a cluster that runs already."""
+    return bool(os.environ.get("KARGOWEB_TEST_KUBECONFIG"))
+
+
 def real_cluster_configured() -> bool:
-    """Say whether the environment names a real cluster, or programs to make one of."""
-    return bool(os.environ.get("KUBEBUILDER_ASSETS") or os.environ.get("KARGOWEB_TEST_KUBECONFIG"))
+    """Return whether the environment names a real cluster, or the programs to start one."""
+    return given_cluster_configured() or bool(os.environ.get("KUBEBUILDER_ASSETS"))
 
 
 def real_cluster(directory: Path) -> LocalCluster | GivenCluster:
-    """Return the real cluster that the environment asks for, not started yet."""
+    """Return the real cluster that the environment names. It is not started yet."""
     if given := os.environ.get("KARGOWEB_TEST_KUBECONFIG"):
         return GivenCluster(Path(given), directory)
     return LocalCluster(Path(os.environ["KUBEBUILDER_ASSETS"]), directory)

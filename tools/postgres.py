@@ -1,8 +1,8 @@
-"""Runs a command with a PostgreSQL server at hand: `python tools/postgres.py -- pytest ...`.
+"""Run a command with a PostgreSQL server: `python tools/postgres.py -- pytest ...`.
 
-The command finds the server's address in `DATABASE_URL`. If that is set already, the command is run with it as it is;
-if not, a private server is started from the binaries of the distribution's package, on a socket in a temporary
-directory, and is removed with all its data when the command has ended, however it ended.
+The command gets the server's address in `DATABASE_URL`. If `DATABASE_URL` is set, the command uses that server.
+Otherwise the tool starts a private server from the distribution's package, on a socket in a temporary directory, and
+removes it with all its data when the command ends, also after a failure or a signal.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from urllib.parse import quote
 DEBIAN: Final = Path("/usr/lib/postgresql")
 USER: Final = "kargoweb"
 START_SECONDS: Final = 60
-# Of the 107 bytes that the path of a Unix socket may have; the rest is what we add to it.
+# Bytes. A Unix socket path has at most 107; the temporary directory and the socket name take up to 47.
 LONGEST_PARENT: Final = 60
-# Nothing here outlives the command, so nothing has to reach the disk.
+# The data is deleted with the server, so durability only costs time.
 FAST: Final = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
 
 
 class NoServer(Exception):
-    """A server cannot be had; the text says what to do."""
+    """No server is available. The message says what to do."""
 
 
 def binaries() -> Path:
-    """Return the directory with `initdb` and `pg_ctl`, the newest of several. Raises `NoServer`."""
+    """Return the directory of the newest `initdb` and `pg_ctl`. Raises `NoServer` if there is none."""
     on_path = shutil.which("initdb")
     found = [Path(on_path).resolve().parent] if on_path else []
     found += sorted(
@@ -43,11 +43,11 @@ def binaries() -> Path:
     for directory in found:
         if (directory / "pg_ctl").exists():
             return directory
-    raise NoServer("no PostgreSQL server here: install one (apt-get install postgresql) or set DATABASE_URL")
+    raise NoServer("PostgreSQL is not installed: run apt-get install postgresql, or set DATABASE_URL")
 
 
 def server_user() -> dict[str, Any]:
-    """Return `subprocess` arguments for the user that the server runs as: initdb refuses to be root."""
+    """Return the `subprocess` arguments that select the server's user, because initdb refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -56,14 +56,12 @@ def server_user() -> dict[str, Any]:
         except KeyError:
             continue
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    raise NoServer(
-        "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as"
-    )
+    raise NoServer("PostgreSQL does not run as root, and this machine has no user `postgres` or `nobody`")
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Start a private server; yield its address; stop and remove it. Raises `NoServer`."""
+    """Start a private server, yield its address, then stop and remove it. Raises `NoServer`."""
     bin_directory, user = binaries(), server_user()
     home = _home(user)
     data, log = home / "data", home / "log"
@@ -97,7 +95,7 @@ def server() -> Iterator[str]:
 
 
 def _home(user: dict[str, Any]) -> Path:
-    """Make a directory that the server's user owns and whose path is short enough for a socket in it."""
+    """Create a directory for the server's user, with a path short enough for a Unix socket."""
     parent = tempfile.gettempdir()
     parent = parent if len(parent) < LONGEST_PARENT else "/tmp"
     home = Path(tempfile.mkdtemp(prefix="kargoweb-pg-", dir=parent))
@@ -107,9 +105,9 @@ def _home(user: dict[str, Any]) -> Path:
 
 
 def _run(command: Sequence[object], user: dict[str, Any], log: Path | None = None) -> None:
-    # A session of its own: Ctrl-C is for the command, the server is stopped after it.
+    # In its own session, so that Ctrl-C reaches the command only; the server stops after it.
     words = [str(word) for word in command]
-    # What `pg_ctl` starts keeps its output open: wait for the process, not for the end of a pipe.
+    # A file, not a pipe: the server started by `pg_ctl` keeps its output open, so a pipe would never end.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
             words,
@@ -123,14 +121,14 @@ def _run(command: Sequence[object], user: dict[str, Any], log: Path | None = Non
         )
         if done.returncode:
             output.seek(0)
-            told = output.read() + (log.read_text() if log and log.exists() else "")
-            raise NoServer(f"{words[0]} failed:\n{told.strip()}")
+            details = output.read() + (log.read_text() if log and log.exists() else "")
+            raise NoServer(f"{words[0]} failed:\n{details.strip()}")
 
 
 def run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run the command to its end, also when we are told to end meanwhile; return its exit code as a shell does."""
+    """Run the command; return its exit code as a shell does. SIGINT and SIGTERM end the command, not this process."""
     with subprocess.Popen(command, env=os.environ | environment) as process:
-        # Ctrl-C reaches the command as well, and it is the command that says when it has ended.
+        # The terminal sends Ctrl-C to the command as well; wait until it exits.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         code = process.wait()
@@ -138,13 +136,16 @@ def run(command: Sequence[str], environment: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command after `--`; return its exit code, or 2 if there is none to run or no server to run it on."""
+    """Run the command after `--`. Return its exit code, or 2 without a command or a server."""
     if len(arguments) < 2 or arguments[0] != "--":
         print("usage: python tools/postgres.py -- command ...", file=sys.stderr)
         return 2
     given = os.environ.get("DATABASE_URL", "")
     if given and not given.startswith("postgres"):
-        print("DATABASE_URL is set, but not to the address of a PostgreSQL server", file=sys.stderr)
+        print(
+            "DATABASE_URL is not a PostgreSQL address (postgresql://...); unset it to start a private server",
+            file=sys.stderr,
+        )
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

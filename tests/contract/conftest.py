@@ -12,15 +12,6 @@ from tests.contract.things import Things, lease, secret, warehouse
 from tests.real_cluster import real_cluster, real_cluster_configured
 
 CLUSTERS = ["demo", "real"] if real_cluster_configured() else ["demo"]
-LEFT_OUT = (
-    "NOT run against a real API server: set KUBEBUILDER_ASSETS or KARGOWEB_TEST_KUBECONFIG (see CONTRIBUTING)"
-)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say aloud when the real API server was left out."""
-    if "real" not in CLUSTERS:
-        terminalreporter.write_sep("!", f"contract tests: {LEFT_OUT}", yellow=True)
 
 
 @pytest.fixture(scope="session", params=CLUSTERS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.clusters import PATIENCE, ROOT
-from tests.product import free_port
+from tests.ports import free_port
 
 START_PATIENCE = 60.0  # seconds; on a busy machine five Pythons take half of that to start
 LAST_LINE = "Ctrl-C ends all of it"

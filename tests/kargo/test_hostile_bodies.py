@@ -43,6 +43,22 @@ REJECTED = {
 }
 
 
+def peak_memory(function):
+    """Return the most bytes that a call allocates: the smallest of three measurements.
+
+    Other threads of the process may allocate meanwhile, which only adds to a measurement.
+    """
+    peaks = []
+    for _ in range(3):
+        tracemalloc.start()
+        try:
+            function()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    return min(peaks)
+
+
 @pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
 def test_long_bodies_are_read(body):
     assert parse(body).repository == ""
@@ -56,13 +72,7 @@ def test_long_bodies_are_rejected(body):
 
 @pytest.mark.parametrize("name", ["numbers", "escapes", "one number as the time"])
 def test_nothing_is_allocated_for_unknown_fields(name):
-    tracemalloc.start()
-    try:
-        parse(ACCEPTED[name])
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 3 * MAX_BODY + SMALL
+    assert peak_memory(lambda: parse(ACCEPTED[name])) < 3 * MAX_BODY + SMALL
 
 
 def test_a_long_tag_is_not_truncated():
@@ -88,6 +98,7 @@ def test_a_long_repository_name_is_compared_but_not_cached(piece):
     warehouse = decode_warehouse({"spec": {"subscriptions": [{"image": {"repoURL": "example/repo"}}]}})
     push = parse(filled(b'{"repository":{"repo_name":"x', piece.encode(), b'"}}'))
     assert verdicts(push, [warehouse]) == ()
+    # A single measurement: a cache would allocate at the first access only.
     tracemalloc.start()
     try:
         push.names  # noqa: B018 - computed on every access

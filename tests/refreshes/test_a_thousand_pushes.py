@@ -72,9 +72,10 @@ class Target:
 class Chaos:
     """Lets Warehouses, watches and the API server fail now and then, until it is stopped."""
 
-    def __init__(self, world: World, cluster: DemoCluster, targets: list[Target]) -> None:
+    def __init__(self, world: World, cluster: DemoCluster, targets: list[Target], seed: int) -> None:
         self._world, self._cluster = world, cluster
         self._targets = [target for target in targets if target.kind.mishaps]
+        self._dice = random.Random(f"{seed} chaos")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -89,10 +90,11 @@ class Chaos:
 
     def _run(self) -> None:
         while not self._ended.wait(0.05):
-            self._behave(random.choice(self._targets), random.choice(MISHAPS))
-            refused = {"verb": "patch", "resource": "warehouses", "status": random.choice((429, 500, 503))}
-            rules = [refused | {"times": 2}] if random.random() < 0.2 else []
-            self._cluster.faults(*rules, record=REFRESH_ANNOTATION, dropWatches=random.random() < 0.1)
+            dice = self._dice
+            self._behave(dice.choice(self._targets), dice.choice(MISHAPS))
+            refused = {"verb": "patch", "resource": "warehouses", "status": dice.choice((429, 500, 503))}
+            rules = [refused | {"times": 2}] if dice.random() < 0.2 else []
+            self._cluster.faults(*rules, record=REFRESH_ANNOTATION, dropWatches=dice.random() < 0.1)
 
     def _behave(self, target: Target, behaviour: str | None) -> None:
         patch = {"metadata": {"annotations": {"demo.kargoweb/behaviour": behaviour}}}
@@ -140,22 +142,23 @@ def is_known(product: Product, place: Place) -> bool:
 
 
 @pytest.mark.timeout(600)
-def test_every_push_ends_as_freight_or_as_the_right_reason(installation) -> None:
+def test_every_push_ends_as_freight_or_as_the_right_reason(installation, seed) -> None:
     product, world, kargo, cluster = installation
     targets = make_targets(product, world, kargo)
     cluster.faults(record=REFRESH_ANNOTATION)
-    chaos = Chaos(world, cluster, targets)
+    chaos = Chaos(world, cluster, targets, seed)
     of_kind = [[target for target in targets if target.kind is kind] for kind in KINDS]
     never_put: set[tuple[str, str]] = set()
 
     def push(number: int) -> None:
-        target = random.choice(random.choices(of_kind, SHARES)[0])
-        tag = f"{random.randrange(1, 4)}.{number}.{random.randrange(10)}"
+        dice = random.Random(f"{seed} {number}")  # independent of the order in which the threads run
+        target = dice.choice(dice.choices(of_kind, SHARES)[0])
+        tag = f"{dice.randrange(1, 4)}.{number}.{dice.randrange(10)}"
         pushed_at = int(time.time())
-        if random.random() < NEVER_PUT:
+        if dice.random() < NEVER_PUT:
             never_put.add((target.place.name, tag))
         else:
-            kargo.registry.put(target.place.repository, tag, lag=random.choice((0, 0, 0, 0.5, 2)))
+            kargo.registry.put(target.place.repository, tag, lag=dice.choice((0, 0, 0, 0.5, 2)))
         body = push_body(target.place.repository, tag, media_type=IMAGE_INDEX, pushed_at=pushed_at)
         answer = product.post(target.place.path(), body)
         assert answer.status in (200, 500), answer.data  # 500 where the API server refused: tried again

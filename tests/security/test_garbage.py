@@ -38,7 +38,11 @@ def no_traceback(shared_product):
     assert "Traceback" not in shared_product.log()[before:]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(body=st.binary(max_size=300))
 def test_random_bytes(shared_product, path, body):
     assert shared_product.post(path, body).status in {200, 400}
@@ -50,7 +54,11 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(tag=json_values, name=json_values, pushed_at=json_values, pusher=json_values, media_type=json_values)
 def test_right_fields_with_wrong_values(shared_product, path, tag, name, pushed_at, pusher, media_type):
     push_data = {"tag": tag, "pushed_at": pushed_at, "pusher": pusher, "media_type": media_type}
@@ -165,9 +173,9 @@ def resident(pid: int) -> int:
     raise AssertionError("no VmRSS")
 
 
-def test_memory_does_not_grow_with_what_is_refused(shared_product, path):
+def test_memory_does_not_grow_with_what_is_refused(shared_product, path, seed):
     worker = shared_product.pids[-1]
-    dice = random.Random(1)
+    dice = random.Random(seed)
     too_large = b"x" * (LIMIT + 1)
     # The server hangs up on whoever sent more than it has read, and a connection must not be used again then.
     once = {"Connection": "close"}

@@ -1,4 +1,4 @@
-"""What a machine lacks is left out loudly, and never in CI."""
+"""A missing program skips tests, with a report at the end of the run. In CI the tests fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_two():
 
 
 def run_needy_tests(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run tests that need kubectl on a machine without any program."""
+    """Run tests that need kubectl with an empty PATH."""
     (directory / "test_needy.py").write_text(NEEDY)
     (directory / "pytest.ini").write_text("[pytest]\n")
     plugins = ["-p", "tests.components", "-p", "no:django", "-p", "no:cacheprovider"]
@@ -34,13 +34,13 @@ def run_needy_tests(directory: Path, **environment: str) -> subprocess.Completed
     )
 
 
-def test_it_is_told_at_the_end_what_to_install(tmp_path: Path) -> None:
+def test_the_summary_names_the_package_to_install(tmp_path: Path) -> None:
     done = run_needy_tests(tmp_path)
     assert done.returncode == 0
-    assert "LEFT OUT: 2 tests: no kubectl on this machine (apt-get install kubernetes-client)" in done.stdout
+    assert "NOT RUN: 2 tests: kubectl is not installed (apt-get install kubernetes-client)" in done.stdout
 
 
-def test_in_ci_it_is_a_failure(tmp_path: Path) -> None:
+def test_a_missing_program_fails_the_tests_in_ci(tmp_path: Path) -> None:
     done = run_needy_tests(tmp_path, CI="true")
     assert done.returncode == 1
-    assert "in CI nothing is left out: no kubectl" in done.stdout
+    assert "tests must not be skipped in CI: kubectl is not installed" in done.stdout

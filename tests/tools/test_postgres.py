@@ -1,4 +1,4 @@
-"""`tools/postgres.py` lends a command a PostgreSQL server."""
+"""`tools/postgres.py` runs a command with a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.components import leave_out
+from tests.components import skip
 from tools.postgres import NoServer, binaries
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "postgres.py"
@@ -34,11 +34,11 @@ def installed() -> None:
     try:
         binaries()
     except NoServer as problem:
-        leave_out(str(problem))
+        skip(str(problem))
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_command_finds_a_server_that_is_gone_afterwards() -> None:
+def test_the_server_runs_for_the_command_and_is_removed_afterwards() -> None:
     done = lend("--", sys.executable, "-c", ASK)
     assert done.returncode == 3, done.stderr
     address, encoding = done.stdout.split()
@@ -47,18 +47,18 @@ def test_the_command_finds_a_server_that_is_gone_afterwards() -> None:
     assert not Path(directory).exists()
 
 
-def test_a_server_that_is_given_is_used_as_it_is() -> None:
+def test_database_url_is_passed_through() -> None:
     done = lend("--", "sh", "-c", 'echo "$DATABASE_URL"', DATABASE_URL="postgresql://elsewhere/name")
     assert done.stdout == "postgresql://elsewhere/name\n"
 
 
-def test_another_database_is_refused() -> None:
+def test_a_database_url_of_another_kind_is_rejected() -> None:
     done = lend("--", "true", DATABASE_URL="sqlite:///x")
     assert done.returncode == 2
-    assert "not to the address of a PostgreSQL server" in done.stderr
+    assert "DATABASE_URL is not a PostgreSQL address" in done.stderr
 
 
-def test_without_a_command_it_says_how_it_is_used() -> None:
+def test_without_a_command_it_prints_the_usage() -> None:
     done = lend("true")
     assert done.returncode == 2
     assert "usage:" in done.stderr

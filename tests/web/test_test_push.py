@@ -165,8 +165,8 @@ def test_what_makes_no_sense_is_not_fired(signed_in, place, fields, problem):
 @pytest.mark.parametrize(
     ("base", "told"),
     [
-        pytest.param("http://nobody.invalid", "host name cannot be resolved", id="name"),
-        pytest.param(f"http://127.0.0.1:{free_port()}", "nothing listens at 127.0.0.1", id="connect"),
+        pytest.param("http://nobody.invalid", "nobody.invalid doesn’t resolve (DNS)", id="DNS"),
+        pytest.param(f"http://127.0.0.1:{free_port()}", "connection refused at 127.0.0.1", id="connect"),
     ],
 )
 def test_a_url_that_cannot_be_reached_is_told_of_by_the_step(signed_in, product, place, base, told):
@@ -185,15 +185,15 @@ def test_a_url_that_cannot_be_reached_is_told_of_by_the_step(signed_in, product,
     [
         (
             b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 7\r\n\r\n404 nix",
-            "calls itself “nginx”",
+            "Another server (“nginx”) responded",
         ),
         (
             b"HTTP/1.1 302 Found\r\nLocation: https://else.example/\r\nContent-Length: 0\r\n\r\n",
-            "It redirects",
+            "The URL redirects",
         ),
         (
             b'HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\n{"msg":"refreshed 1 warehouse(s)"}',
-            "Kargo’s own server answered",
+            "Kargo’s own server responded",
         ),
     ],
     ids=["the Ingress", "a redirect", "Kargo"],
@@ -211,7 +211,7 @@ def test_a_kargoweb_with_another_key_says_that_it_does_not_know_us(signed_in, pr
         published_at(product, place, other.url)
         until("it knows the receiver", lambda: other.post(place.path(), b"[]").status == 400)
         page = fire(signed_in("operator"), place, way="outside")
-    assert "with another secret key" in page
+    assert "with a different secret key" in page
     assert not fired_at(place).exists()
     refused = Delivery.objects.get(project=place.name, outcome=Outcome.TEST_REFUSED)
     assert str(refused.pk) in page
@@ -230,7 +230,7 @@ def test_a_receiver_without_a_url_says_so(signed_in, product, world):
     place = routed(product, world)
     place.publish("hook", kind="github")
     browser = signed_in("operator")
-    until("it is known", lambda: "does not speak github" in browser.open(page_of(place)))
+    until("it is known", lambda: "does not support github" in browser.open(page_of(place)))
     browser.open(page_of(place, "nobody"))
     assert browser.status == 404
 
@@ -239,7 +239,7 @@ def test_it_leads_to_the_delivery_which_says_what_a_dry_run_would_have_done(sign
     browser = signed_in("operator")
     page = fire(browser, place, way="inside", dry_run="on", tag="1.2.4")
     assert browser.url.removeprefix(product.url).startswith("/deliveries/")
-    assert "would have refreshed 1 Warehouse(s)" in page
+    assert "1 Warehouse would have been refreshed" in page
 
 
 def test_the_number_of_queries_does_not_grow_with_the_log(inside, product, world):
