@@ -1,4 +1,4 @@
 """The Kubernetes service layer: client, errors, the cache of Kargo's objects (list and watch), heartbeats, Secrets.
 
-The only room that imports `kubernetes`. Of ours it imports `kargo` alone, and no Django.
+The only room that imports `kubernetes`. Imports `kargo` and nothing of Django.
 """

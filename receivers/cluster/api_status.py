@@ -1,6 +1,6 @@
-"""From an HTTP status and a Kubernetes `Status` object to our own errors.
+"""Translate an HTTP status and a Kubernetes `Status` object to a `ClusterError`.
 
-Rules: https://kubernetes.io/docs/reference/using-api/api-concepts/ and `apimachinery/pkg/api/errors` (Go).
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ and `apimachinery/pkg/api/errors` (Go).
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from receivers.cluster.errors import (
     NotFound,
     NotInstalled,
     Rejected,
-    ServerFault,
+    ServerError,
     Throttled,
     Unauthorized,
 )
 
-MESSAGE_LIMIT: Final = 1_000  # characters of Kubernetes' message; an admission webhook may write a novel
-_SIMPLE: Final[dict[int, type[ClusterError]]] = {
+MESSAGE_LIMIT: Final = (
+    1_000  # characters of Kubernetes' message; admission webhooks may return very long ones
+)
+_ERROR_BY_CODE: Final[dict[int, type[ClusterError]]] = {
     401: Unauthorized,
     403: Forbidden,
     410: Gone,
@@ -34,24 +36,24 @@ _SIMPLE: Final[dict[int, type[ClusterError]]] = {
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`. Raises `ServerFault` when it is anything else."""
+    """Return the JSON object in `body`. Raises `ServerError` if it is anything else."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ServerFault("the Kubernetes API answered with something that is not JSON") from error
+        raise ServerError("the Kubernetes API returned something that is not JSON") from error
     if not isinstance(value, dict):
-        raise ServerFault("the Kubernetes API answered with JSON that is not an object")
+        raise ServerError("the Kubernetes API returned JSON that is not an object")
     return value
 
 
 def error_of(code: int, body: bytes, retry_after: str | None, doing: str) -> ClusterError:
-    """Return the error for an answer with the HTTP status `code` (not 2xx).
+    """Return the error for a response with the HTTP status `code` (not 2xx).
 
-    `retry_after` is the header of that name; `doing` is what we were at, for example `list warehouses`.
+    `retry_after` is the `Retry-After` header; `doing` is the attempted operation, for example `list warehouses`.
     """
     try:
         status = decode(body)
-    except ServerFault:
+    except ServerError:
         status = {}
     return error_of_status(status, code, retry_after, doing)
 
@@ -59,32 +61,30 @@ def error_of(code: int, body: bytes, retry_after: str | None, doing: str) -> Clu
 def error_of_status(
     status: Mapping[str, Any], code: int, retry_after: str | None, doing: str
 ) -> ClusterError:
-    """Return the error for a decoded `Status` object (empty if the answer was none)."""
+    """Return the error for a decoded `Status` object, which is empty if the response had none."""
     message = str(status.get("message") or "")[:MESSAGE_LIMIT].rstrip(".")
     details = status.get("details")
     details = details if isinstance(details, dict) else {}
     seconds = _seconds(retry_after) or _seconds(details.get("retryAfterSeconds"))
     kind = _kind(code, str(status.get("reason") or ""), message, details)
     if kind is NotInstalled:
-        message = (
-            "the cluster does not know this resource type; its CustomResourceDefinition is not installed"
-        )
-    sentence = f"could not {doing}: {message or f'the Kubernetes API answered {code}'}"
+        message = "the cluster has no such resource type; its CustomResourceDefinition is not installed"
+    sentence = f"could not {doing}: {message or f'the Kubernetes API returned {code}'}"
     return kind(sentence, retry_after=seconds)
 
 
 def _kind(code: int, reason: str, message: str, details: Mapping[str, Any]) -> type[ClusterError]:
     if code == 404:
-        # Without the name of an object it is the type that is missing (a plain `404 page not found`).
+        # A 404 that names no object is about the resource type (a plain `404 page not found`).
         return NotFound if details.get("name") else NotInstalled
     if code == 409:
         return AlreadyExists if reason == "AlreadyExists" else Conflict
     if code == 403 and message.startswith("admission webhook"):
         return Rejected
     if code == 403 and '"system:anonymous"' in message:
-        # Nobody gave us this identity on purpose: no credentials were sent, perhaps because a plugin failed.
+        # Anonymous means that no credentials were sent, perhaps because an exec plugin failed.
         return Unauthorized
-    return _SIMPLE.get(code) or (Rejected if 400 <= code < 500 else ServerFault)
+    return _ERROR_BY_CODE.get(code) or (Rejected if 400 <= code < 500 else ServerError)
 
 
 def _seconds(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""The cache: what everybody else asks about Kargo's objects."""
+"""The cluster cache: an in-memory copy of Kargo's objects that is kept up to date by watches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
-from receivers.cluster.garbage import settle
+from receivers.cluster.garbage import freeze_objects
 from receivers.cluster.reflector import Freshness, Reflector
 from receivers.cluster.snapshot import Change, Collision, Route, Snapshot, routing_key
 from receivers.kargo.resources import (
@@ -27,17 +27,17 @@ from receivers.kargo.resources import (
 
 log = logging.getLogger(__name__)
 
-STOP_TIMEOUT: Final = 5.0  # seconds for the watches to end; longer than closing their connections ever takes
+STOP_TIMEOUT: Final = 5.0  # seconds for the watch threads to end; closing their connections takes far less
 
 Listener = Callable[[Resource, Any, Any], None]
-"""Called with the resource type and the decoded object before and after; None where there is none."""
+"""Called with the resource type and the decoded object before and after the change; None if it did not exist."""
 
 
 class ClusterCache:
-    """Projects, ProjectConfigs, the ClusterConfig and Warehouses of a cluster, in memory and up to date.
+    """The Projects, ProjectConfigs, ClusterConfig and Warehouses of a cluster, in memory.
 
-    Reading takes no lock and never waits; every method reads one consistent state. Until `ready` it may be
-    empty; after that it never is because of a fault: what was known stays until it is known better.
+    Reads take no lock and never block; each method reads one consistent snapshot. Before `ready` the cache may be
+    empty. After that, failures never empty it: it serves the last known objects until it can update them.
     """
 
     def __init__(
@@ -48,10 +48,11 @@ class ClusterCache:
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`cluster_factory` is called until it gives a cluster, which then belongs to the cache.
+        """Create a cache that is not yet running.
 
-        With `namespaces` only those are looked at: they are the projects, and the ClusterConfig is read if
-        RBAC allows it. Each costs two threads and two watches. `clock` gives seconds since 1970.
+        `cluster_factory` is called until it returns a client, which the cache then owns and closes. With
+        `namespaces` the cache reads only these projects, and the ClusterConfig if RBAC allows it; each namespace
+        takes two threads and two watches. `clock` returns seconds since 1970.
         """
         self._cluster_factory = cluster_factory
         self._cluster: KubernetesClient | None = None
@@ -72,19 +73,19 @@ class ClusterCache:
                 backoff=backoff or Backoff(),
                 clock=clock,
             )
-            for resource, namespace in _watched(namespaces)
+            for resource, namespace in _watched_resources(namespaces)
         )
 
     def start(self) -> None:
-        """Start to list and watch, in threads. Never fails: what goes wrong is in `freshness`."""
+        """Start the threads that list and watch. Never raises; errors are reported by `freshness`."""
         for reflector in self.reflectors:
             reflector.start()
 
     def stop(self) -> None:
-        """End the threads and close the cluster's connections."""
+        """Stop the threads and close the client's connections."""
         for reflector in self.reflectors:
             reflector.stop()
-        # Without the lock: a kubeconfig's plugin may hold it for as long as it likes.
+        # Without the lock: a kubeconfig's exec plugin may hold it for an unlimited time.
         self._stopped = True
         if self._cluster is not None:
             self._cluster.close()
@@ -93,77 +94,77 @@ class ClusterCache:
             reflector.join(max(0.0, deadline - time.monotonic()))
 
     def cluster(self) -> KubernetesClient:
-        """Return the cluster. Raises `ConfigurationProblem` as long as there is no way to connect to one."""
+        """Return the client, creating it if necessary. Raises `KubeconfigError` if that is not possible."""
         if self._cluster is None:
             with self._connecting:
                 if self._cluster is None:
                     self._cluster = self._cluster_factory()
-                    if self._stopped:  # by another thread, meanwhile
+                    if self._stopped:  # by another thread while the factory ran
                         self._cluster.close()
         return self._cluster
 
     @property
     def ready(self) -> bool:
-        """Say whether every type of object was listed completely once."""
+        """Return whether every resource type was listed completely at least once."""
         return self._ready.is_set()
 
     @property
     def is_current(self) -> bool:
-        """Say whether nothing is known to fail: what is seen in the cache is how it is in the cluster."""
+        """Return whether the cache is ready and no list or watch is failing, so that it matches the cluster."""
         return self.ready and not any(reflector.is_failing for reflector in self.reflectors)
 
     def wait_ready(self, timeout: float) -> bool:
-        """Wait until `ready`, `timeout` seconds at most; return it."""
+        """Wait until `ready` for at most `timeout` seconds; return whether it is."""
         return self._ready.wait(timeout)
 
     def freshness(self) -> tuple[Freshness, ...]:
-        """Return how well each type of object is known, per namespace if there are several."""
+        """Return the freshness of each resource type, per namespace if the cache is limited to namespaces."""
         return tuple(reflector.freshness() for reflector in self.reflectors)
 
     def add_listener(self, listener: Listener) -> None:
-        """Have `listener` called after every change, in the thread of that object's watch, in order.
+        """Call `listener` after every change, in the thread of that resource type's watch and in order.
 
-        By then the cache answers with the changed object, or a later one. What it knew before is not repeated.
+        At that time the cache returns the changed object or a later version. Existing objects are not replayed.
         """
         with self._writing:
             self._listeners += (listener,)
 
     def route(self, digest: str) -> Route | Collision | None:
-        """Return the receiver that a digest (64 hex characters) leads to, or that several do, or None."""
+        """Return the receiver with this digest (64 hex characters), a `Collision` if several share it, or None."""
         routes = self._snapshot.routes.get(routing_key(digest))
         if len(routes) > 1:
             return Collision(routes)
         return routes[0] if routes else None
 
     def warehouses_for(self, names: Iterable[str], project: str) -> tuple[Warehouse, ...]:
-        """Return the Warehouses that subscribe to one of these normalised repository names, sorted by key.
+        """Return the Warehouses that subscribe to any of these normalized repository names, sorted by key.
 
-        `project` limits them to one project; empty means all.
+        `project` limits the result to one project; empty means all projects.
         """
         snapshot = self._snapshot
         return snapshot.subscribers(snapshot.by_repository, names, project)
 
     def subscribers_elsewhere(self, names: Iterable[str], project: str, most: int) -> tuple[Warehouse, ...]:
-        """Return Warehouses outside of `project` that subscribe to one of these names, `most` at most."""
+        """Return at most `most` Warehouses outside `project` that subscribe to any of these names."""
         snapshot = self._snapshot
         return snapshot.subscribers_elsewhere(snapshot.by_repository, names, project, most)
 
     def near_misses(self, near_key: str, project: str) -> tuple[Warehouse, ...]:
-        """Return the Warehouses with a subscription of this near key, sorted by key.
+        """Return the Warehouses with a subscription that has this near key, sorted by key.
 
-        `project` is as for `warehouses_for`. Those that name the repository exactly are among them.
+        `project` works as in `warehouses_for`. Exact matches are included.
         """
         snapshot = self._snapshot
         return snapshot.subscribers(snapshot.by_near_key, [near_key], project)
 
     def warehouse(self, project: str, name: str) -> Warehouse | None:
-        """Return one Warehouse, or None."""
+        """Return a Warehouse, or None if there is none."""
         return self._snapshot.warehouse(project, name)
 
     def warehouses(self, project: str | None = None) -> tuple[Warehouse, ...]:
-        """Return the Warehouses of one project, or (None) of all, sorted by key."""
+        """Return the Warehouses of one project, or of all projects if `project` is None, sorted by key."""
         index = self._snapshot.by_project
-        return index.get(project) if project is not None else _united(list(index.buckets()))
+        return index.get(project) if project is not None else _merged(list(index.buckets()))
 
     def projects(self) -> tuple[Project, ...]:
         """Return the projects, sorted by name."""
@@ -174,7 +175,7 @@ class ClusterCache:
         return self._snapshot.configs.get((project, project or CLUSTER_CONFIG_NAME))
 
     def configs(self) -> tuple[ReceiverConfig, ...]:
-        """Return the ClusterConfig (if there is one) and all ProjectConfigs, sorted by project."""
+        """Return the ClusterConfig, if any, and all ProjectConfigs, sorted by project."""
         return tuple(config for _, config in sorted(self._snapshot.configs.items()))
 
     def _apply(self, resource: Resource, changes: list[Change]) -> None:
@@ -189,7 +190,7 @@ class ClusterCache:
 
     def _check_ready(self) -> None:
         if not self.ready and all(reflector.is_settled for reflector in self.reflectors):
-            settle()
+            freeze_objects()
             self._ready.set()
 
 
@@ -197,18 +198,23 @@ def _call(listener: Listener, resource: Resource, old: Any, new: Any) -> None:
     try:
         listener(resource, old, new)
     except Exception:
-        log.exception("a listener failed; the cache goes on")
+        log.exception("A cache listener failed")
 
 
-def _united(buckets: Sequence[tuple[Warehouse, ...]]) -> tuple[Warehouse, ...]:
+def _merged(buckets: Sequence[tuple[Warehouse, ...]]) -> tuple[Warehouse, ...]:
     if len(buckets) == 1:
         return buckets[0]
-    found = {warehouse.key: warehouse for bucket in buckets for warehouse in bucket}
-    return tuple(found[key] for key in sorted(found))
+    by_key = {warehouse.key: warehouse for bucket in buckets for warehouse in bucket}
+    return tuple(by_key[key] for key in sorted(by_key))
 
 
-def _watched(namespaces: Sequence[str]) -> Iterable[tuple[Resource, str]]:
+def _watched_resources(namespaces: Sequence[str]) -> Iterable[tuple[Resource, str]]:
     if not namespaces:
         return [(resource, "") for resource in (PROJECTS, PROJECT_CONFIGS, CLUSTER_CONFIGS, WAREHOUSES)]
-    one_by_one = [(kind, name) for name in sorted(set(namespaces)) for kind in (PROJECT_CONFIGS, WAREHOUSES)]
-    return [(CLUSTER_CONFIGS, ""), *one_by_one]
+    namespaced = [
+        (resource, namespace)
+        for namespace in sorted(set(namespaces))
+        for resource in (PROJECT_CONFIGS, WAREHOUSES)
+    ]
+    # No Projects: listing these takes a ClusterRole, which an installation limited to namespaces does not have.
+    return [(CLUSTER_CONFIGS, ""), *namespaced]

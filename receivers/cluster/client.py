@@ -1,7 +1,7 @@
-"""The verbs of the Kubernetes API that kargoweb uses, one method each.
+"""A Kubernetes client with one method for each verb that kargoweb uses.
 
-Objects go in and come out as decoded JSON. All methods may be called from any thread, wait no longer than
-their timeouts between two bytes, and raise `ClusterError`s only.
+Objects are passed and returned as decoded JSON. All methods are thread-safe and raise only `ClusterError`. Timeouts are
+the longest time without a byte from the server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 from kubernetes.client import Configuration
 
 from receivers.cluster.api_status import decode, error_of
-from receivers.cluster.errors import ClusterError, ConfigurationProblem, Rejected, Unauthorized, Untrusted
+from receivers.cluster.errors import ClusterError, KubeconfigError, Rejected, Unauthorized, Untrusted
 from receivers.cluster.garbage import collector_paused
 from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.proxied import transport_for
@@ -28,34 +28,36 @@ from receivers.kargo.resources import Resource
 Object = dict[str, Any]
 T = TypeVar("T")
 
-PAGE_SIZE: Final = 200  # objects; no other thread runs while a page of Warehouses (1 MB) is parsed, some 3 ms
-LIST_TIMEOUT: Final = 30.0  # seconds until the first byte of a page; the server may have to read them all
-WATCH_LASTS: Final = 290  # seconds after which the server ends a watch, so that nothing hangs for ever
-WATCH_SILENCE: Final = 90.0  # seconds without a byte; bookmarks come every minute
-RELOAD_EVERY: Final = 2.0  # seconds between two reads of the kubeconfig because credentials were refused
+PAGE_SIZE: Final = 200  # objects; parsing a page of Warehouses (1 MB) blocks all other threads for about 3 ms
+LIST_TIMEOUT: Final = 30.0  # seconds; the server may have to read all objects before it sends the first byte
+WATCH_DURATION: Final = 290  # seconds after which the server ends a watch, so that none hangs forever
+WATCH_SILENCE: Final = 90.0  # seconds without a byte; the server sends a bookmark every minute
+RELOAD_INTERVAL: Final = (
+    2.0  # seconds; shortest time between two reloads of a kubeconfig with rejected credentials
+)
 MERGE_PATCH: Final = "application/merge-patch+json"
-# A Warehouse may list hundreds of artifacts in its status; nobody needs them back for an annotation.
+# The status of a Warehouse may list hundreds of artifacts, which are of no use in the response to a patch.
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class ListPage(Generic[T]):
-    """A part of a list. All pages have the same `resource_version`, from which a watch can start."""
+    """A page of a list. All pages have the same `resource_version`, from which a watch can start."""
 
     items: list[T]
     resource_version: str
 
 
 def connect(kubeconfig: str | None = None, context: str = "") -> KubernetesClient:
-    """Return the cluster that the kubeconfig or the pod's service account names; nothing is sent yet.
+    """Return a client for the cluster of the kubeconfig or the pod's service account. Sends no request.
 
-    See `load_configuration` for what is loaded. Raises `ConfigurationProblem`.
+    See `load_configuration` for the order of precedence. Raises `KubeconfigError`.
     """
     return KubernetesClient(lambda: load_configuration(kubeconfig, context))
 
 
 class KubernetesClient:
-    """A Kubernetes API server and our credentials for it."""
+    """A client for one Kubernetes API server, with its own credentials."""
 
     def __init__(self, load: Callable[[], Configuration]) -> None:
         self._load = load
@@ -64,7 +66,7 @@ class KubernetesClient:
         self._reloaded = time.monotonic()
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        """Return one object. Raises `NotFound`, or `NotInstalled` if the type itself is unknown."""
+        """Return an object. Raises `NotFound`, or `NotInstalled` if the cluster has no such resource type."""
         request = ApiRequest("GET", _path(resource, namespace, name), repeatable=True)
         return decode(self._send(request, f"get {resource.kind} {name}").body)
 
@@ -91,10 +93,10 @@ class KubernetesClient:
         limit: int = PAGE_SIZE,
         item: Callable[[Object], Any] | None = None,
     ) -> Iterator[ListPage[Any]]:
-        """Yield all objects of a type, page by page, in one namespace or (None) everywhere.
+        """Yield all objects of a type page by page, in one namespace or, with None, in all namespaces.
 
-        `item` decodes one object while the page's JSON is in memory; without it the objects come as they are.
-        Raises `Gone` between two pages when the server has forgotten the list: start again.
+        `item` decodes an object; without it, items are the decoded JSON. Raises `Gone` if the continue token expires
+        between two pages; the list must then be restarted.
         """
         query: dict[str, Any] = {"limit": limit}
         while True:
@@ -111,25 +113,25 @@ class KubernetesClient:
         namespace: str | None = None,
         *,
         resource_version: str,
-        lasts: int = WATCH_LASTS,
+        duration: int = WATCH_DURATION,
         silence: float = WATCH_SILENCE,
     ) -> Watch:
         """Open a watch that starts after `resource_version`; see `Watch` for how to read and close it.
 
-        The server is asked to end it after `lasts` seconds; after `silence` seconds without a byte it fails.
+        The server ends it after `duration` seconds. It times out after `silence` seconds without a byte.
         """
         query = {
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
-            "timeoutSeconds": lasts,
+            "timeoutSeconds": duration,
         }
         doing = f"watch {resource.plural}"
         request = ApiRequest("GET", f"{_path(resource, namespace)}?{urlencode(query)}", timeout=silence)
         stream = self._open(request)
         if stream.status != 200:
             with Watch(stream, doing):
-                raise self._noted(error_of(stream.status, stream.read(), None, doing))
+                raise self._reload_if_stale(error_of(stream.status, stream.read(), None, doing))
         return Watch(stream, doing)
 
     def patch(
@@ -141,14 +143,14 @@ class KubernetesClient:
         *,
         timeout: float = READ_TIMEOUT,
     ) -> Object:
-        """Apply a merge patch (RFC 7386) and return the new object's metadata, without its spec and status.
+        """Apply a merge patch (RFC 7386) and return the new object's metadata.
 
-        With `metadata.resourceVersion` in the patch, raises `Conflict` if the object has changed since; without,
-        the patch is sent once more if a connection breaks, so it must not matter how often it is applied.
+        If the patch has a `metadata.resourceVersion`, raises `Conflict` if the object has changed since. Otherwise the
+        patch must be idempotent, because it is sent again if the connection breaks.
         """
         request = _merge_patch(_path(resource, namespace, name), body, accept=METADATA_ONLY, timeout=timeout)
-        answer = self._send(request, f"patch {resource.kind} {name}")
-        metadata = decode(answer.body).get("metadata")
+        response = self._send(request, f"patch {resource.kind} {name}")
+        metadata = decode(response.body).get("metadata")
         return metadata if isinstance(metadata, dict) else {}
 
     def patch_status(
@@ -156,25 +158,25 @@ class KubernetesClient:
     ) -> Object:
         """Apply a merge patch to the `status` subresource and return the new object.
 
-        Only `status` and `metadata.resourceVersion` of the patch count; the latter as for `patch`.
+        The server ignores everything but `status` and `metadata.resourceVersion`; see `patch` for the latter.
         """
         request = _merge_patch(f"{_path(resource, namespace, name)}/status", body)
         return decode(self._send(request, f"patch the status of {resource.kind} {name}").body)
 
     def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None) -> Object:
-        """Create an object and return it as stored. Raises `AlreadyExists`."""
+        """Create an object and return it as stored. Raises `AlreadyExists` if there is one with that name."""
         request = ApiRequest("POST", _path(resource, namespace), orjson.dumps(body))
         return decode(self._send(request, f"create a {resource.kind}").body)
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
-        """Delete an object. Raises `NotFound`."""
+        """Delete an object. Raises `NotFound` if there is none."""
         request = ApiRequest("DELETE", _path(resource, namespace, name))
         self._send(request, f"delete {resource.kind} {name}")
 
     def can_i(
         self, verb: str, resource: Resource, namespace: str | None = None, subresource: str = ""
     ) -> bool:
-        """Say whether our credentials allow `verb` on the type, in one namespace or (None) in all."""
+        """Return whether the credentials permit `verb` on a type, in one namespace or, with None, in all namespaces."""
         attributes = {
             "verb": verb,
             "group": resource.group,
@@ -189,39 +191,39 @@ class KubernetesClient:
         }
         target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         request = ApiRequest("POST", target, orjson.dumps(body), repeatable=True)
-        status = decode(self._send(request, "ask for our permissions").body).get("status")
+        status = decode(self._send(request, "review permissions").body).get("status")
         return isinstance(status, dict) and status.get("allowed") is True
 
     def version(self) -> str:
-        """Return the server's version, for example `v1.35.0`."""
-        answer = self._send(ApiRequest("GET", "/version", repeatable=True), "ask for the version")
-        return str(decode(answer.body).get("gitVersion") or "")
+        """Return the version of the API server, for example `v1.35.0`."""
+        response = self._send(ApiRequest("GET", "/version", repeatable=True), "get the server version")
+        return str(decode(response.body).get("gitVersion") or "")
 
     def close(self) -> None:
-        """Close all connections; calls under way in other threads fail with `Unreachable`."""
+        """Close all connections. Requests in progress in other threads fail with `Unreachable`."""
         self._transport.close()
 
     def _send(self, request: ApiRequest, doing: str) -> ApiResponse:
         try:
-            answer = self._transport.send(request)
+            response = self._transport.send(request)
         except Untrusted as error:
-            self._noted(error)
+            self._reload_if_stale(error)
             raise
-        if 200 <= answer.status < 300:
-            return answer
-        raise self._noted(error_of(answer.status, answer.body, answer.retry_after, doing))
+        if 200 <= response.status < 300:
+            return response
+        raise self._reload_if_stale(error_of(response.status, response.body, response.retry_after, doing))
 
     def _open(self, request: ApiRequest) -> Stream:
         try:
             return self._transport.open(request)
         except Untrusted as error:
-            self._noted(error)
+            self._reload_if_stale(error)
             raise
 
-    def _noted(self, error: ClusterError) -> ClusterError:
-        """Return `error`; if it says that credentials are stale, load them anew for the next call.
+    def _reload_if_stale(self, error: ClusterError) -> ClusterError:
+        """Return `error`, after reloading the credentials for the next request if the server rejected them.
 
-        The official client reads a kubeconfig's token and all certificates only once.
+        The official client reads the token of a kubeconfig and all certificates only once.
         """
         if isinstance(error, Unauthorized | Untrusted) and self._reloading.acquire(blocking=False):
             try:
@@ -231,13 +233,13 @@ class KubernetesClient:
         return error
 
     def _reload(self) -> None:
-        if time.monotonic() - self._reloaded < RELOAD_EVERY:
+        if time.monotonic() - self._reloaded < RELOAD_INTERVAL:
             return
         self._reloaded = time.monotonic()
         try:
             fresh = transport_for(self._load())
-        except ConfigurationProblem:
-            return  # half-written, perhaps; the old one stays
+        except KubeconfigError:
+            return  # perhaps the file is being written; keep the current transport
         stale, self._transport = self._transport, fresh
         stale.retire()
 
@@ -246,7 +248,7 @@ def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[ListPage[Any
     with collector_paused():
         content = decode(body)
         objects = content.get("items") or []
-        items = objects if item is None else [item(each) for each in objects]
+        items = objects if item is None else [item(raw) for raw in objects]
         metadata = content.get("metadata") or {}
         del content, objects
     return ListPage(items, str(metadata.get("resourceVersion", ""))), str(metadata.get("continue") or "")
@@ -255,7 +257,7 @@ def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[ListPage[Any
 def _merge_patch(
     target: str, body: Mapping[str, Any], accept: str = "application/json", timeout: float = READ_TIMEOUT
 ) -> ApiRequest:
-    # Merging the same values twice does no harm; with a resourceVersion the second time would be a Conflict.
+    # Applying the same values twice is harmless; with a resourceVersion the second request would be a Conflict.
     metadata = body.get("metadata")
     conditional = isinstance(metadata, Mapping) and "resourceVersion" in metadata
     return ApiRequest(
@@ -264,7 +266,7 @@ def _merge_patch(
 
 
 def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:
-    """Return the path of a type's collection or of one object"""
+    """Return the path of a type's collection, or of one object if `name` is given."""
     root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
     if resource.namespaced and namespace:
         root += f"/namespaces/{_segment(namespace)}"
@@ -273,6 +275,6 @@ def _path(resource: Resource, namespace: str | None, name: str | None = None) ->
 
 def _segment(name: str) -> str:
     if name in {"", ".", ".."}:
-        # These would address another object than the one that was meant.
-        raise Rejected(f"{name!r} is not a name of a Kubernetes object")
+        # In a path, these would address a different object.
+        raise Rejected(f"{name!r} is not a valid name of a Kubernetes object")
     return quote(name, safe="")

@@ -1,4 +1,4 @@
-"""How each running_cache type is decoded, and what identifies its objects."""
+"""Decode the objects of each cached resource type, and identify them."""
 
 from __future__ import annotations
 
@@ -24,35 +24,36 @@ Key = tuple[str, str]
 
 
 def key_of(raw: Mapping[str, Any]) -> Key:
-    """Return namespace (or empty) and name of an object as the API server sent it."""
+    """Return the namespace (empty if cluster-scoped) and name of a raw object."""
     metadata = raw.get("metadata") or {}
     return metadata.get("namespace") or "", metadata.get("name") or ""
 
 
 def version_of(raw: Mapping[str, Any]) -> str:
-    """Return the resourceVersion of an object as the API server sent it."""
+    """Return the resourceVersion of a raw object, or an empty string."""
     return (raw.get("metadata") or {}).get("resourceVersion") or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How objects of one type are decoded.
+    """The decoder of one resource type.
 
-    `decode` also gets the object as we know it (or None), and returns that if it is the same.
+    `decode` takes the raw object and the cached one (or None), and may return the cached one if nothing has changed.
     """
 
     resource: Resource
     decode: Callable[[Mapping[str, Any], Any], Any]
 
 
-def _warehouse(raw: Mapping[str, Any], known: Warehouse | None) -> Warehouse:
-    if known is not None:
+def _warehouse(raw: Mapping[str, Any], cached: Warehouse | None) -> Warehouse:
+    if cached is not None:
         metadata = raw.get("metadata") or {}
-        # Both: after a restore from a backup the same number may stand for another object.
-        if (known.resource_version, known.uid) == (metadata.get("resourceVersion"), metadata.get("uid")):
-            return known
-        if (known.generation, known.uid) == (metadata.get("generation"), metadata.get("uid")):
-            return decode_warehouse(raw, known.subscriptions)  # the specification is the same
+        # Compare the uid, too: after a restore from a backup, another object may have the same resourceVersion.
+        if (cached.resource_version, cached.uid) == (metadata.get("resourceVersion"), metadata.get("uid")):
+            return cached
+        if (cached.generation, cached.uid) == (metadata.get("generation"), metadata.get("uid")):
+            # The same generation means the same spec, so the compiled subscriptions can be reused.
+            return decode_warehouse(raw, cached.subscriptions)
     return decode_warehouse(raw)
 
 

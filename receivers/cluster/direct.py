@@ -1,7 +1,6 @@
-"""Requests over a pool of connections of our own.
+"""Send requests over a connection pool of kargoweb's own, which takes less CPU than urllib3 with many threads.
 
-Under threads urllib3 costs ten times the CPU of a socket, and setting one annotation is what kargoweb
-does most. What only the official client knows how to do, proxies, goes through its pool (`proxied.py`).
+Proxies are supported by the official client's pool only; see `proxied.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from receivers.cluster.credentials import Credentials
 from receivers.cluster.endpoint import Endpoint
 from receivers.cluster.errors import TimedOut, Unreachable
 from receivers.cluster.http1 import HttpAnswer
-from receivers.cluster.transport import USER_AGENT, ApiRequest, ApiResponse, OwnErrors, Stream
+from receivers.cluster.transport import USER_AGENT, ApiRequest, ApiResponse, ErrorTranslator, Stream
 
 # Seconds between two looks at a stream: a burst of events costs one look, and is not late.
 GATHERING: Final = 0.01
@@ -73,11 +72,11 @@ class _Connection:
 
 
 class DirectTransport:
-    """Talks to the API server over connections of its own; the last one used is used first."""
+    """A transport with its own connections; the most recently used one is reused first."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._endpoint = Endpoint(configuration)
-        self._own_errors = OwnErrors(configuration.host)
+        self._error_translator = ErrorTranslator(configuration.host)
         self._credentials = Credentials(configuration)
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
@@ -105,13 +104,13 @@ class DirectTransport:
         data = self._bytes(request)
         connection = self._new_connection()
         try:
-            with self._own_errors:
+            with self._error_translator:
                 response = connection.exchange(data, request.timeout)
         except BaseException:
             self._drop(connection)
             raise
         response.gathering = GATHERING
-        return _DirectStream(response, connection, self._own_errors, self._drop)
+        return _DirectStream(response, connection, self._error_translator, self._drop)
 
     def retire(self) -> None:
         """Close what is idle and keep nothing any more; requests under way go on."""
@@ -128,7 +127,7 @@ class DirectTransport:
 
     def _exchange(self, connection: _Connection, data: bytes, request: ApiRequest) -> ApiResponse:
         try:
-            with self._own_errors:
+            with self._error_translator:
                 response = connection.exchange(data, request.timeout)
                 answer = ApiResponse(response.status, response.read(), response.headers.get("retry-after"))
         except BaseException:
@@ -155,7 +154,7 @@ class DirectTransport:
     def _new_connection(self) -> _Connection:
         if self._closed.is_set():
             raise Unreachable("kargoweb has closed its connections to the Kubernetes API")
-        with self._own_errors:
+        with self._error_translator:
             connection = _Connection(self._endpoint.dial())
         self._busy.add(connection)
         if self._closed.is_set():  # by another thread, meanwhile
@@ -184,21 +183,21 @@ class _DirectStream:
         self,
         response: HttpAnswer,
         connection: _Connection,
-        own_errors: OwnErrors,
+        error_translator: ErrorTranslator,
         drop: Callable[[_Connection], None],
     ) -> None:
         self.status = response.status
         self._response = response
         self._connection = connection
-        self._own_errors = own_errors
+        self._error_translator = error_translator
         self._drop = drop
 
     def read(self) -> bytes:
-        with self._own_errors:
+        with self._error_translator:
             return self._response.read()
 
     def read_some(self) -> bytes:
-        with self._own_errors:
+        with self._error_translator:
             return self._response.read_some()
 
     def cut(self) -> None:

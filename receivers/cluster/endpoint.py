@@ -1,4 +1,4 @@
-"""The API server's address, and TLS with it as the official client does it."""
+"""The API server's address and TLS settings, as in the official client."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from kubernetes.client import Configuration
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
-from receivers.cluster.errors import ConfigurationProblem
+from receivers.cluster.errors import KubeconfigError
 from receivers.cluster.transport import CONNECT_TIMEOUT
 
 
 class Endpoint:
-    """Where the API server is and how to open a connection to it."""
+    """The address of the API server, and how to connect to it."""
 
     def __init__(self, configuration: Configuration) -> None:
         url = urlsplit(configuration.host)
         if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ConfigurationProblem(
-                f"{configuration.host!r} is not the address of a Kubernetes API server"
-            )
+            raise KubeconfigError(f"{configuration.host!r} is not the address of a Kubernetes API server")
         self.prefix = url.path.rstrip("/")
         self.host_header = url.netloc.rpartition("@")[2]
         self._address = (url.hostname, url.port or (443 if url.scheme == "https" else 80))
@@ -56,5 +54,5 @@ def _tls_context(configuration: Configuration) -> ssl.SSLContext:
             context.load_cert_chain(configuration.cert_file, configuration.key_file)
         context.set_alpn_protocols(ALPN_PROTOCOLS)
     except (OSError, ValueError) as error:
-        raise ConfigurationProblem(f"the certificates of the kubeconfig cannot be used: {error}") from error
+        raise KubeconfigError(f"cannot use the certificates of the kubeconfig: {error}") from error
     return context

@@ -1,7 +1,7 @@
-"""What can go wrong between us and a Kubernetes API server, in our own words.
+"""The errors that requests to a Kubernetes API server raise.
 
-Messages are for people, and can stand after "error: ". They hold no credentials; Kubernetes' own message is
-quoted where it says more than we know. The third-party exception, where there is one, is chained as the cause.
+Messages are written for users, start in lower case and contain no credentials. They quote Kubernetes' own message where
+there is one. The third-party exception, if any, is chained as the cause.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import ClassVar
 
 
 class ClusterError(Exception):
-    """Something went wrong with the cluster.
+    """Base class of the errors of this room.
 
-    `transient` says whether the same call may succeed later although nobody changed it or our permissions.
-    `retry_after` is how many seconds the server asked us to wait, or None.
+    `transient` says whether the same request may succeed later without changes to it or to the permissions.
+    `retry_after` is the number of seconds that the server asks to wait, or None.
     """
 
     transient: ClassVar[bool] = False
@@ -23,42 +23,42 @@ class ClusterError(Exception):
         self.retry_after = retry_after
 
 
-class ConfigurationProblem(ClusterError):
-    """There is no usable kubeconfig or service account. Somebody may mend it while we keep trying."""
+class KubeconfigError(ClusterError):
+    """There is no usable kubeconfig or service account. It is read again at each retry."""
 
     transient = True
 
 
 class Unreachable(ClusterError):
-    """No answer: the connection was refused, reset or closed, or the name is unknown."""
+    """No response: the connection was refused, reset or closed, or the host name does not resolve."""
 
     transient = True
 
 
 class TimedOut(Unreachable):
-    """No answer in time. The server may or may not have done what was asked."""
+    """No response in time. The server may or may not have processed the request."""
 
 
 class Untrusted(Unreachable):
-    """TLS failed: the server's certificate is not accepted, or it does not accept ours."""
+    """TLS failed: the server's certificate is not trusted, or the server rejected the client certificate."""
 
 
 class Unauthorized(ClusterError):
-    """401: the credentials are missing, wrong or expired."""
+    """401: the credentials are missing, invalid or expired."""
 
     transient = True
 
 
 class Forbidden(ClusterError):
-    """403: the credentials are fine, the permission is missing. Carries Kubernetes' message."""
+    """403: the credentials are valid, but the permission is missing."""
 
 
 class NotFound(ClusterError):
-    """404: there is no such object."""
+    """404: the object does not exist."""
 
 
 class NotInstalled(NotFound):
-    """404 for the resource type itself: its CustomResourceDefinition is not installed."""
+    """404 for the resource type: its CustomResourceDefinition is not installed."""
 
 
 class Conflict(ClusterError):
@@ -68,28 +68,28 @@ class Conflict(ClusterError):
 
 
 class AlreadyExists(Conflict):
-    """409 for a create: an object of that name exists."""
+    """409 on create: an object with that name exists."""
 
     transient = False
 
 
 class Gone(ClusterError):
-    """410: the resourceVersion or the continue token is too old; list again."""
+    """410: the resourceVersion or the continue token has expired; the list must be restarted."""
 
     transient = True
 
 
 class Throttled(ClusterError):
-    """429: the server asks us to slow down."""
+    """429: the server limits the rate of requests."""
 
     transient = True
 
 
 class Rejected(ClusterError):
-    """400, 405, 413, 415, 422 or an admission webhook's refusal: the request itself is not acceptable."""
+    """The request is invalid (400, 405, 413, 415, 422), or an admission webhook denied it."""
 
 
-class ServerFault(ClusterError):
-    """5xx, or an answer that is not what a Kubernetes API server says."""
+class ServerError(ClusterError):
+    """5xx, or a response that no Kubernetes API server sends."""
 
     transient = True

@@ -1,4 +1,7 @@
-"""Sees Freight come into being. None is kept for long: there may be hundreds of thousands."""
+"""Watch new Freight and remember the latest.
+
+A cluster may have hundreds of thousands of Freight objects, which is too many to cache.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ from receivers.kargo.resources import FREIGHTS, Resource, WarehouseKey
 
 log = logging.getLogger(__name__)
 
-REMEMBERED: Final = 5_000  # pieces of Freight: what a large installation makes in hours, in a few megabytes
-# Freight that came before a watch began may have come since the push: its event is then not repeated.
+RECENT_LIMIT: Final = 5_000  # Freight: hours of it in a large installation, in a few megabytes
+# Freight that is created just before a watch starts has no event in it, but may be later than a push.
 OVERLAP: Final = timedelta(seconds=1)
-STOP_TIMEOUT: Final = 5.0  # seconds for the watches to end
+STOP_TIMEOUT: Final = 5.0  # seconds for the watch threads to end
 
-LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # Freight of which nobody knows when it was made
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # sorts Freight without a creation time first
 
 FreightListener = Callable[[Freight], None]
 
 
 class FreightReflector(Reflector):
-    """Watches Freight from now on. Nothing is listed but the version to start from."""
+    """Watches Freight that is created from now on. Lists only one object, to get the version to start from."""
 
     def _list(self) -> None:
         page = next(self._cluster().list_pages(self.resource, self.namespace or None, limit=1))
@@ -40,7 +43,7 @@ class FreightReflector(Reflector):
         self._synced = True
         self._settled()
 
-    def _take(self, kind: str, raw: dict[str, Any]) -> None:
+    def _handle(self, kind: str, raw: dict[str, Any]) -> None:
         if kind != "ADDED":
             if kind == "BOOKMARK":
                 self._check_order(version_of(raw))
@@ -49,11 +52,11 @@ class FreightReflector(Reflector):
         self._version = version_of(raw) or self._version
 
     def _change(self, key: Key, raw: dict[str, Any], *, exists: bool) -> None:
-        raise NotImplementedError("Freight is not kept by key")
+        raise NotImplementedError("Freight is not cached by key")
 
 
 class FreightWatch:
-    """The Freight that was made lately, by Warehouse, and whoever wants to hear of more."""
+    """The latest Freight by Warehouse, and the listeners for new Freight. Thread-safe."""
 
     def __init__(
         self,
@@ -63,7 +66,10 @@ class FreightWatch:
         backoff: Backoff | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """With `namespaces` only those are watched. `cluster` may raise `ClusterError` while there is none."""
+        """Create a watch that is not yet running, of all namespaces or only of `namespaces`.
+
+        `cluster` may raise `ClusterError`; it is called again after a delay.
+        """
         self._clock = clock
         self._lock = threading.Lock()
         self._recent: OrderedDict[tuple[str, str], Freight] = OrderedDict()
@@ -78,72 +84,73 @@ class FreightWatch:
                 namespace,
                 cluster=cluster,
                 changed=self._apply,
-                settled=lambda namespace=namespace: self._begun(namespace),  # type: ignore[misc]
+                settled=lambda namespace=namespace: self._started(namespace),  # type: ignore[misc]
                 may_be_forbidden=True,
                 backoff=backoff or Backoff(),
                 clock=lambda: clock().timestamp(),
             )
             for namespace in (namespaces or ("",))
         )
-
         self._by_namespace = {reflector.namespace: reflector for reflector in self.reflectors}
 
     def start(self) -> None:
-        """Start to watch, in threads. Never fails: what goes wrong is in `freshness`."""
+        """Start the threads that watch. Never raises; errors are reported by `freshness`."""
         for reflector in self.reflectors:
             reflector.start()
 
     def stop(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         for reflector in self.reflectors:
             reflector.stop()
         for reflector in self.reflectors:
             reflector.join(STOP_TIMEOUT / len(self.reflectors))
 
     def freshness(self) -> tuple[Freshness, ...]:
-        """Return how well Freight is known, per namespace if there are several."""
+        """Return the freshness of Freight, per namespace if the watch is limited to namespaces."""
         return tuple(reflector.freshness() for reflector in self.reflectors)
 
     def add_listener(self, listener: FreightListener) -> None:
-        """Have `listener` called with every Freight that is created from now on, in the thread of the watch."""
+        """Call `listener` with all Freight that is created from now on, in the thread of the watch."""
         self._listeners += (listener,)
 
     def add_restart_listener(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called when a watch begins: at the start, and when events may have been missed."""
+        """Call `listener` when a watch starts: at first, and after a gap in which events may have been missed."""
         self._restart_listeners += (listener,)
 
     def of(self, key: WarehouseKey) -> tuple[Freight, ...]:
-        """Return what is remembered of a Warehouse's Freight, oldest first."""
+        """Return the remembered Freight of a Warehouse, oldest first."""
         return self._by_warehouse.get(key, ())
 
     def is_complete_since(self, project: str, at: datetime) -> bool:
-        """Say whether all Freight that a project got since `at` is remembered, but for what is on its way here."""
+        """Return whether all Freight that was created in a project since `at` is remembered.
+
+        Freight whose event has not arrived yet may be missing.
+        """
         reflector = self._by_namespace.get("") or self._by_namespace.get(project)
         since = self._complete_since.get(reflector.namespace) if reflector and reflector.is_watching else None
         return since is not None and max(since + OVERLAP, self._forgotten_until) <= at
 
     def remember(self, freight: Freight) -> None:
-        """Take note of Freight: seen just now, or looked up."""
+        """Remember Freight that was watched or looked up; forget the oldest if there is too much."""
         with self._lock:
             self._recent[freight.project, freight.name] = freight
             key = (freight.project, freight.warehouse)
-            others = (one for one in self.of(key) if one.name != freight.name)
-            known = (*others, freight)
-            self._by_warehouse[key] = tuple(sorted(known, key=lambda one: one.created_at or LONG_AGO))
-            if len(self._recent) > REMEMBERED:
+            others = (other for other in self.of(key) if other.name != freight.name)
+            self._by_warehouse[key] = tuple(sorted((*others, freight), key=_creation_time))
+            if len(self._recent) > RECENT_LIMIT:
                 _, oldest = self._recent.popitem(last=False)
                 self._forgotten_until = max(self._forgotten_until, oldest.created_at or self._clock())
                 self._forget(oldest)
 
     def _forget(self, oldest: Freight) -> None:
         key = (oldest.project, oldest.warehouse)
-        left = tuple(one for one in self.of(key) if one.name != oldest.name)
-        if left:
-            self._by_warehouse[key] = left
+        others = tuple(freight for freight in self.of(key) if freight.name != oldest.name)
+        if others:
+            self._by_warehouse[key] = others
         else:
             self._by_warehouse.pop(key, None)
 
-    def _begun(self, namespace: str) -> None:
+    def _started(self, namespace: str) -> None:
         self._complete_since[namespace] = self._clock()
         for listener in self._restart_listeners:
             listener()
@@ -155,4 +162,8 @@ class FreightWatch:
                 try:
                     listener(freight)
                 except Exception:
-                    log.exception("a listener failed; the watch goes on")
+                    log.exception("A Freight listener failed")
+
+
+def _creation_time(freight: Freight) -> datetime:
+    return freight.created_at or LONG_AGO

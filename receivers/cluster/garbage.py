@@ -1,4 +1,4 @@
-"""Keeps Python's cyclic garbage collector from walking through a page of objects that is dropped at once."""
+"""Reduce the work of Python's cyclic garbage collector, which stops all threads."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _was_enabled = False
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Switch the collector off for a few milliseconds.
+    """Disable the collector while a list is decoded, which then takes a fourth of the time.
 
-    The switch belongs to the process, so pauses are counted: with several lists at a time the last one
-    switches the collector on again, and only if it was on. Decoding a list takes a fourth of the time then.
+    The collector is disabled for the whole process, so concurrent pauses are counted: the last one enables it again if
+    it was enabled before the first.
     """
-    global _pauses, _was_enabled  # noqa: PLW0603  the switch is global, too
+    global _pauses, _was_enabled  # noqa: PLW0603  the state of the collector is global, too
     with _lock:
         if _pauses == 0:
             _was_enabled = gc.isenabled()
@@ -34,10 +34,11 @@ def collector_paused() -> Iterator[None]:
                 gc.enable()
 
 
-def settle() -> None:
-    """Take all objects there are now out of the collector's sight, for the process's lifetime.
+def freeze_objects() -> None:
+    """Exclude all current objects from future collections, for the lifetime of the process.
 
-    Called once after the first complete lists: walking through 10,000 Warehouses stops all threads for 50 ms.
+    Called once after the first complete lists: each full collection of 10,000 Warehouses would stop all threads for
+    50 ms.
     """
     gc.collect()
     gc.freeze()

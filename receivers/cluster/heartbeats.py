@@ -1,6 +1,6 @@
-"""The heartbeats of Kargo's controllers: Leases in Kargo's own namespace, read now and then.
+"""Read the heartbeats of Kargo's controllers: Leases in Kargo's namespace.
 
-Source: `GetAll` in Kargo's `pkg/heartbeat`, which is newer than Kargo 1.10.
+Source: `GetAll` in Kargo's `pkg/heartbeat`. Kargo 1.10 and earlier have no heartbeats.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ CONTROLLER_LABEL: Final = "kargo.akuity.io/controller"
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The Lease of one of Kargo's controllers. `shard` is empty for the one without a name; `until` is when it is dead
-    unless it is renewed."""
+    """The Lease of a Kargo controller, which expires at `until`. `shard` is empty for the default controller."""
 
     shard: str
     until: datetime
 
 
 class Heartbeats:
-    """What is known of Kargo's controllers. `work` is called by one thread, `known` by any."""
+    """The latest heartbeats of Kargo's controllers. Thread-safe, but only one thread may call `work`."""
 
     def __init__(self, cluster: Callable[[], KubernetesClient], namespace: str) -> None:
         self._cluster = cluster
@@ -41,35 +40,36 @@ class Heartbeats:
         self._error = ""
 
     def known(self) -> Mapping[str, Heartbeat] | None:
-        """Return the heartbeats by shard; None if they could not be read the last time, for whatever reason."""
+        """Return the heartbeats by shard, or None if the last read failed or there was none yet."""
         return self._known
 
     @property
     def error(self) -> str:
-        """Return why they could not be read the last time; empty if they could, or nobody tried yet."""
+        """Return the error of the last read; empty if it succeeded or there was none yet."""
         return self._error
 
     def work(self) -> bool:
-        """Read them once."""
+        """Read the heartbeats once. Returns False: there is never more work to do at once."""
         try:
             self._known, error = self._read(), ""
-        except ClusterError as problem:
-            # Without permission nothing is missing but one check; and what was read before has grown too old for it.
-            self._known, error = None, str(problem)
+        except ClusterError as failure:
+            # Old heartbeats would make every controller seem down. Without any, that one health check is skipped.
+            self._known, error = None, str(failure)
         if error and error != self._error:
-            log.info("heartbeats of Kargo's controllers are not known: %s", error)
+            log.info("Cannot read the heartbeats of Kargo's controllers: %s", error)
         self._error = error
         return False
 
     def _read(self) -> Mapping[str, Heartbeat]:
         pages = self._cluster().list_pages(LEASES, self._namespace, item=decode_heartbeat)
-        found = [one for page in pages for one in page.items if one is not None]
-        # The last one to die speaks for a shard that has several.
-        return MappingProxyType({one.shard: one for one in sorted(found, key=lambda one: one.until)})
+        heartbeats = [heartbeat for page in pages for heartbeat in page.items if heartbeat is not None]
+        # A shard may have the Leases of several controllers, old ones included: the last to expire wins.
+        heartbeats.sort(key=lambda heartbeat: heartbeat.until)
+        return MappingProxyType({heartbeat.shard: heartbeat for heartbeat in heartbeats})
 
 
 def decode_heartbeat(raw: Mapping[str, Any]) -> Heartbeat | None:
-    """Decode a Lease; None if it is not that of a controller, or has no time and duration that can be read."""
+    """Decode a Lease. Returns None if it is not that of a controller, or has no valid time and duration."""
     labels = (raw.get("metadata") or {}).get("labels") or {}
     spec = raw.get("spec") or {}
     renewed, seconds = parse_time(str(spec.get("renewTime"))), spec.get("leaseDurationSeconds")

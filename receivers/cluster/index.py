@@ -1,8 +1,7 @@
-"""An immutable index: a change makes a new one that shares nearly everything with the old.
+"""An immutable index. A change creates a new index that shares most of its data with the previous one.
 
-A reader that holds an index sees one state of the cluster, whatever the writer does meanwhile, and takes no lock.
-A change copies one of `SHARDS` small dictionaries for each key it touches, so that it costs microseconds
-with 10,000 Warehouses.
+A reader that holds an index sees one state of the cluster, takes no lock and is not affected by writers. A change
+copies one of `SHARDS` small dictionaries for each key it touches, which takes microseconds with 10,000 Warehouses.
 """
 
 from __future__ import annotations
@@ -12,21 +11,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Generic, Self, TypeVar
 
-# The square root of the number of keys in a large cluster: copying either level is as cheap.
+# About the square root of the number of keys in a large cluster, so that copying either level costs the same.
 SHARDS: Final = 256
 
 Source = TypeVar("Source")
 Item = TypeVar("Item")
 Entries = Callable[[Source], Iterable[tuple[str, Item]]]
 Bucket = tuple[Item, ...]
-Edit = tuple[Item, bool]  # the item, and whether it is to be there
+Edit = tuple[Item, bool]  # the item, and whether to add (True) or remove it
 
 
 class Index(Generic[Source, Item]):
-    """Items by key; the items of one key are a sorted tuple without duplicates.
+    """Items by key. The items of a key are a sorted tuple without duplicates.
 
-    `entries` gives the keys of a source object, each with the item to be found there; `order` gives what the
-    items are sorted and told apart by.
+    `entries` yields the keys of a source object, each with the item to store under it. `order` returns the sort key of
+    an item; items with the same sort key are duplicates.
     """
 
     __slots__ = ("_entries", "_order", "_shards")
@@ -42,16 +41,16 @@ class Index(Generic[Source, Item]):
         self._shards = shards
 
     def get(self, key: str) -> Bucket[Item]:
-        """Return the items of `key`, sorted; empty if there are none."""
+        """Return the items of `key`, sorted; an empty tuple if there are none."""
         return self._shards[hash(key) % SHARDS].get(key, ())
 
     def buckets(self) -> Iterator[Bucket[Item]]:
-        """Yield the items of every key, in no order."""
+        """Yield the items of every key, in arbitrary order."""
         for shard in self._shards:
             yield from shard.values()
 
     def changed(self, changes: Iterable[tuple[Source | None, Source | None]]) -> Self:
-        """Return the index after these changes: pairs of a source object before (or None) and after (or None)."""
+        """Return the index after these changes, each a pair of the source object before and after (or None)."""
         edits: dict[int, dict[str, list[Edit[Item]]]] = defaultdict(lambda: defaultdict(list))
         for old, new in changes:
             for key, edit in self._edits(old, new):
@@ -64,7 +63,7 @@ class Index(Generic[Source, Item]):
         return type(self)(self._entries, self._order, tuple(shards))
 
     def _edits(self, old: Source | None, new: Source | None) -> Iterable[tuple[str, Edit[Item]]]:
-        # First what goes, then what is there: an item that stays under its key is replaced in place.
+        # Removals first, so that an item that stays under its key is replaced instead of removed.
         if old is not None:
             yield from ((key, (item, False)) for key, item in self._entries(old))
         if new is not None:
@@ -84,9 +83,9 @@ class Index(Generic[Source, Item]):
 
     def _edited_bucket(self, bucket: Bucket[Item], edits: list[Edit[Item]]) -> Bucket[Item]:
         items = list(bucket)
-        for item, stays in edits:
+        for item, added in edits:
             place = self._order(item)
             at = bisect_left(items, place, key=self._order)
             present = at < len(items) and self._order(items[at]) == place
-            items[at : at + present] = [item] if stays else []
+            items[at : at + present] = [item] if added else []
         return tuple(items)

@@ -1,4 +1,4 @@
-"""The same seam through the official client's pool manager: for HTTP and SOCKS proxies."""
+"""A transport over the official client's connection pool, for HTTP and SOCKS proxies."""
 
 from __future__ import annotations
 
@@ -17,60 +17,60 @@ from receivers.cluster.transport import (
     USER_AGENT,
     ApiRequest,
     ApiResponse,
-    OwnErrors,
+    ErrorTranslator,
     Stream,
     Transport,
 )
 
 
 def transport_for(configuration: Configuration) -> Transport:
-    """Return the transport that `configuration` needs. Raises `ConfigurationProblem`."""
+    """Return the transport for `configuration`. Raises `KubeconfigError`."""
     pool_manager = RESTClientObject(configuration).pool_manager
-    # The client has weighed proxy-url, HTTPS_PROXY and NO_PROXY by now: a plain manager means no proxy.
+    # The client has evaluated proxy-url, HTTPS_PROXY and NO_PROXY: a plain pool manager means no proxy.
     if type(pool_manager) is urllib3.PoolManager:
         return DirectTransport(configuration)
     return ProxiedTransport(configuration, pool_manager)
 
 
-class _OwnErrors(OwnErrors):
+class _ErrorTranslator(ErrorTranslator):
     def translate(self, error: BaseException) -> Unreachable | None:
-        """Know what urllib3 raises too."""
+        """Translate urllib3's exceptions, too."""
         if isinstance(error, urllib3.exceptions.TimeoutError):
-            return TimedOut(f"{self._where} did not answer in time")
+            return TimedOut(f"{self._where} did not respond in time")
         if isinstance(error, urllib3.exceptions.SSLError):
-            return Untrusted(f"no trusted connection to {self._where}")
+            return Untrusted(f"TLS with {self._where} failed")
         if isinstance(error, urllib3.exceptions.HTTPError):
-            return Unreachable(f"{self._where} cannot be reached: {type(error).__name__}")
+            return Unreachable(f"cannot reach {self._where}: {type(error).__name__}")
         return super().translate(error)
 
 
 class ProxiedTransport:
-    """Talks to the API server through the proxy that the kubeconfig or the environment names."""
+    """A transport through the proxy of the kubeconfig or the environment."""
 
     def __init__(self, configuration: Configuration, pool_manager: urllib3.PoolManager) -> None:
         self._url = configuration.host.rstrip("/")
-        self._own_errors = _OwnErrors(configuration.host)
+        self._error_translator = _ErrorTranslator(configuration.host)
         self._credentials = Credentials(configuration)
         self._pool_manager = pool_manager
 
     def send(self, request: ApiRequest) -> ApiResponse:
-        """Send and read the whole answer."""
-        with self._own_errors:
+        """Send a request and read the whole response."""
+        with self._error_translator:
             response = self._request(request)
             return ApiResponse(response.status, response.data, response.headers.get("Retry-After"))
 
     def open(self, request: ApiRequest) -> Stream:
-        """Send and return the answer as a stream."""
-        with self._own_errors:
+        """Send a request and return the response as a stream."""
+        with self._error_translator:
             response = self._request(request, preload_content=False)
-        return _ProxiedStream(response, self._own_errors)
+        return _ProxiedStream(response, self._error_translator)
 
     def retire(self) -> None:
-        """Close what is idle; requests under way go on."""
+        """Close idle connections; requests in progress continue."""
         self._pool_manager.clear()
 
     def close(self) -> None:
-        """Close what is idle; requests under way end by their timeouts."""
+        """Close idle connections; requests in progress end by their timeouts."""
         self._pool_manager.clear()
 
     def _request(self, request: ApiRequest, **options: Any) -> urllib3.BaseHTTPResponse:
@@ -92,21 +92,21 @@ class ProxiedTransport:
 
 
 class _ProxiedStream:
-    def __init__(self, response: urllib3.BaseHTTPResponse, own_errors: OwnErrors) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, error_translator: ErrorTranslator) -> None:
         self.status = response.status
         self._response: Any = response
-        self._own_errors = own_errors
+        self._error_translator = error_translator
 
     def read(self) -> bytes:
-        with self._own_errors:
+        with self._error_translator:
             return bytes(self._response.read())
 
     def read_some(self) -> bytes:
-        with self._own_errors:
+        with self._error_translator:
             return bytes(self._response.read1(65_536))
 
     def cut(self) -> None:
-        with contextlib.suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
+        with contextlib.suppress(ValueError, RuntimeError, OSError):  # the response has already ended
             self._response.shutdown()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The Secrets that receivers refer to: read for their digest, compared with what is published, never kept."""
+"""Read the Secrets of receivers. They are used to compute digests and are never stored."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ log = logging.getLogger(__name__)
 
 
 class ReceiverError(Exception):
-    """A receiver has no URL; the text is what Kargo says in that case."""
+    """A receiver has no URL. The message is the one that Kargo writes in that case."""
 
 
 def read_secret(cluster: KubernetesClient, project: str, receiver: Receiver, system_namespace: str) -> bytes:
-    """Return the bytes that go into the digest of a receiver; `project` is empty for a cluster receiver.
+    """Return the secret of a receiver, which is part of its digest; `project` is empty for a cluster receiver.
 
-    Raises `ReceiverError`, or `ClusterError` when it cannot be known. Source: `NewReceiver` in Kargo's
+    Raises `ReceiverError` if there is none, `ClusterError` if it cannot be read. Source: `NewReceiver` in Kargo's
     `pkg/webhook/external/receiver.go`.
     """
     if receiver.kind not in KINDS:
-        spoken = ", ".join(sorted(KINDS))
-        raise ReceiverError(f'kargoweb does not speak "{receiver.kind}" receivers; it speaks {spoken}')
+        supported = ", ".join(sorted(KINDS))
+        raise ReceiverError(f'kargoweb does not support "{receiver.kind}" receivers, only {supported}')
     kind, name, namespace = KINDS[receiver.kind], receiver.secret_name, project or system_namespace
     where = f'Secret "{name}" in namespace "{namespace}"'
     try:

@@ -1,4 +1,4 @@
-"""Follows one type of object: list, then watch, for ever."""
+"""Keep the objects of one resource type up to date: list, then watch, and repeat (client-go's Reflector)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from receivers.kargo.resources import Resource
 
 log = logging.getLogger(__name__)
 
-PAGE_REST: Final = 0.002  # seconds between two pages of a list, for the threads that answer requests
+PAGE_PAUSE: Final = (
+    0.002  # seconds between two pages of a list, in which the threads that serve requests can run
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How well we know one type of object, in one namespace or (empty) everywhere.
+    """How up to date the objects of one resource type are, in one namespace or, if empty, in all.
 
-    `contact` is when the API server last told us anything, `failing_since` when what fails now began to fail
-    (both in seconds since 1970, or None); `error` says what fails, in a sentence, or is empty. `synced` says
-    that the list was complete once. `objects` is how many there are, `relists` how often they were listed.
+    `contact` is the time of the last data from the API server, `failing_since` the time of the first of the current
+    failures (both in seconds since 1970, or None). `error` is the current error, or empty. `synced`: a list was
+    complete at least once. `objects` is their number, `relists` the number of complete lists.
     """
 
     resource: Resource
@@ -43,10 +45,10 @@ class Freshness:
 
 
 class Reflector:
-    """Keeps one type of object up to date in a thread of its own.
+    """Keeps the objects of one resource type up to date in its own thread.
 
-    `changed` gets the changes in order, in that thread; `settled` is called when `is_settled` may have become
-    true. `may_be_forbidden`: the cache is of use without this type.
+    Calls `changed` with changes in order, and `settled` when `is_settled` may have become true, both in that thread.
+    `may_be_forbidden`: the cache can do without this type.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Reflector:
         self._clock = clock
         self._decode = CODECS[resource].decode
         self._objects: dict[Key, Any] = {}
-        self._version = ""  # where the watch goes on; empty: list first
+        self._version = ""  # where the next watch starts; empty: list first
         self._watch: Watch | None = None
         self._watching_since: float | None = None
         self._open = False
@@ -88,38 +90,38 @@ class Reflector:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; it does at once unless it waits for a connection or a list."""
+        """Tell the thread to stop; it stops at once unless it is connecting or listing."""
         self._stopping.set()
         watch = self._watch
         if watch is not None:
             watch.close()
 
     def is_alive(self) -> bool:
-        """Say whether the thread is running."""
+        """Return whether the thread is running."""
         return self._thread.is_alive()
 
     def join(self, timeout: float) -> None:
-        """Wait for the thread to end, `timeout` seconds at most."""
+        """Wait at most `timeout` seconds for the thread to stop."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
 
     @property
     def is_settled(self) -> bool:
-        """Say whether there is nothing to wait for: listed once, or forbidden where that may be."""
+        """Return whether the first list is complete, or forbidden for a type that may be forbidden."""
         return self._synced or (self._may_be_forbidden and self._forbidden)
 
     @property
     def is_failing(self) -> bool:
-        """Say whether the objects could not be listed or watched when that was last tried."""
+        """Return whether the last list or watch failed, unless the type may be forbidden and is."""
         return bool(self._error) and not (self._may_be_forbidden and self._forbidden)
 
     @property
     def is_watching(self) -> bool:
-        """Say whether a watch is open."""
+        """Return whether a watch is open."""
         return self._open
 
     def freshness(self) -> Freshness:
-        """Return how well the objects are known."""
+        """Return how up to date the objects are."""
         return Freshness(
             resource=self.resource,
             namespace=self.namespace,
@@ -135,20 +137,20 @@ class Reflector:
         failures = 0
         while not self._stopping.is_set():
             self._watching_since = None
-            error = self._once()
+            error = self._list_and_watch()
             self._open = False
             failures = self._failures(failures, error)
             self._stopping.wait(self._backoff.after(failures, error))
 
     def _failures(self, before: int, error: ClusterError | None) -> int:
-        """Count failures in a row; a watch that ended too early is one, so that nothing loops hot."""
+        """Return the number of consecutive failures. A watch that ends early counts as one, to prevent a busy loop."""
         since = self._watching_since
         if since is None or time.monotonic() - since < self._backoff.healthy:
             return before + 1
         return 0 if error is None else 1
 
-    def _once(self) -> ClusterError | None:
-        """List if need be, then watch until that ends; return what went wrong."""
+    def _list_and_watch(self) -> ClusterError | None:
+        """List if necessary, then watch until the watch ends; return the error, if any."""
         try:
             if not self._version:
                 self._list()
@@ -159,8 +161,8 @@ class Reflector:
         except ClusterError as error:
             self._failed(error)
             return error
-        except Exception as error:  # a thread that dies would leave the cache silently stale
-            log.exception("watching %s failed unexpectedly; listing again", self.resource.plural)
+        except Exception as error:  # if the thread ended, the cache would be stale without anyone noticing
+            log.exception("Unexpected error while watching %s; listing again", self.resource.plural)
             self._version = ""
             fault = ClusterError(f"watching {self.resource.plural} failed: {type(error).__name__}")
             self._failed(fault)
@@ -168,7 +170,7 @@ class Reflector:
         return None
 
     def _list(self) -> None:
-        """List everything, and apply the differences to what we had all at once."""
+        """List all objects, and apply all differences from the cached ones as one change."""
         fresh: dict[Key, Any] = {}
         version = ""
         pages = self._cluster().list_pages(self.resource, self.namespace or None, item=self._keyed)
@@ -176,7 +178,7 @@ class Reflector:
             fresh.update(page.items)
             version = page.resource_version
             self._contact = self._clock()
-            if self._stopping.wait(PAGE_REST):
+            if self._stopping.wait(PAGE_PAUSE):
                 return
         changes = _differences(self._objects, fresh)
         self._objects = fresh
@@ -191,7 +193,7 @@ class Reflector:
         return key, self._decode(raw, self._objects.get(key))
 
     def _follow(self) -> None:
-        """Watch from where we are until the watch ends, is silent for too long, or fails."""
+        """Watch from the current version until the watch ends, times out or fails."""
         if self._stopping.is_set():
             return
         watch = self._cluster().watch(
@@ -209,9 +211,9 @@ class Reflector:
                 return
             for kind, raw in watch:
                 self._contact = self._clock()
-                self._take(kind, raw)
+                self._handle(kind, raw)
 
-    def _take(self, kind: str, raw: dict[str, Any]) -> None:
+    def _handle(self, kind: str, raw: dict[str, Any]) -> None:
         if kind == "BOOKMARK":
             self._check_order(version_of(raw))
         elif kind in {"ADDED", "MODIFIED", "DELETED"}:
@@ -221,7 +223,7 @@ class Reflector:
     def _change(self, key: Key, raw: dict[str, Any], *, exists: bool) -> None:
         old = self._objects.get(key)
         if old is not None and _is_older(version_of(raw), old.resource_version):
-            return  # seen before: a watch that goes on may repeat what came out of order
+            return  # an event that a resumed watch repeats
         new = self._decode(raw, old) if exists else None
         if new is None:
             self._objects.pop(key, None)
@@ -231,13 +233,13 @@ class Reflector:
             self._changed(self.resource, [(old, new)])
 
     def _check_order(self, version: str) -> None:
-        """Raise `Gone` when a bookmark is older than what we have: the server was restored from a backup."""
+        """Raise `Gone` if a bookmark is older than the current version: etcd was restored from a backup."""
         if _is_older(version, self._version):
-            raise Gone(f"the history of {self.resource.plural} went back")
+            raise Gone(f"the resourceVersion of {self.resource.plural} decreased")
 
     def _failed(self, error: ClusterError) -> None:
         if str(error) != self._error:
-            log.warning("%s; trying again", error)
+            log.warning("%s; retrying", _capitalized(error))
         self._error = str(error)
         self._failing_since = self._failing_since or self._clock()
         self._forbidden = isinstance(error, Forbidden)
@@ -247,16 +249,21 @@ class Reflector:
     def _recovered(self) -> None:
         self._contact = self._clock()
         if self._error:
-            log.info("watching %s again", self.resource.plural)
+            log.info("Resumed watching %s", self.resource.plural)
         self._failing_since, self._error, self._forbidden = None, "", False
 
 
+def _capitalized(error: ClusterError) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]
+
+
 def _is_older(version: str, than: str) -> bool:
-    """Compare resourceVersions, which are numbers that grow (Kubernetes promises that since 1.35)."""
+    """Compare resourceVersions, which are increasing numbers (guaranteed since Kubernetes 1.35)."""
     return version.isdecimal() and than.isdecimal() and int(version) < int(than)
 
 
 def _differences(before: dict[Key, Any], after: dict[Key, Any]) -> list[Change]:
-    gone: list[Change] = [(old, None) for key, old in before.items() if key not in after]
+    deleted: list[Change] = [(old, None) for key, old in before.items() if key not in after]
     pairs = ((before.get(key), new) for key, new in after.items())
-    return gone + [(old, new) for old, new in pairs if old is not new and old != new]
+    return deleted + [(old, new) for old, new in pairs if old is not new and old != new]

@@ -1,4 +1,4 @@
-"""One consistent state of the cache, with the indexes that its readers need."""
+"""An immutable state of the cluster cache, with indexes for its readers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from receivers.kargo.resources import (
 )
 
 Change = tuple[Any, Any]
-"""An object before (or None) and after (or None); both of the same type."""
+"""A decoded object before and after a change (or None); both of the same type."""
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a digest leads: a receiver of a project, or of the cluster if `project` is empty.
+    """The receiver that a digest belongs to; `project` is empty for a cluster receiver.
 
-    `kind` is the receiver's type key as written in the spec (`dockerhub`, `github`, ...).
+    `kind` is the receiver's type as written in the spec (`dockerhub`, `github`, ...).
     """
 
     project: str
@@ -42,13 +42,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Collision:
-    """Several receivers share a digest; pushes to it are refused."""
+    """Several receivers that share a digest; pushes to it are rejected."""
 
     routes: tuple[Route, ...]
 
 
 def published_routes(config: ReceiverConfig) -> Iterator[tuple[str, Route]]:
-    """Yield digest and route of every URL that Kargo has published for a receiver that is still in the spec."""
+    """Yield the digest and route of every published URL whose receiver is still in the spec."""
     receivers: dict[str, Receiver] = {receiver.name: receiver for receiver in config.receivers}
     for published in config.published:
         receiver = receivers.get(published.name)
@@ -58,7 +58,7 @@ def published_routes(config: ReceiverConfig) -> Iterator[tuple[str, Route]]:
 
 
 def routing_key(digest: str) -> str:
-    """Return the key under which the route of a digest is indexed: hashed, so that lookups have no timing leak."""
+    """Return the key of a digest in the index of routes. It is hashed, so that lookups leak nothing through timing."""
     return digest_hash(digest).hex()
 
 
@@ -71,15 +71,23 @@ def _by_project(warehouse: Warehouse) -> Iterator[tuple[str, Warehouse]]:
 
 
 def _by_repository(warehouse: Warehouse) -> Iterator[tuple[str, WarehouseKey]]:
-    return ((each.repository, warehouse.key) for each in warehouse.subscriptions if each.repository)
+    return (
+        (subscription.repository, warehouse.key)
+        for subscription in warehouse.subscriptions
+        if subscription.repository
+    )
 
 
 def _by_near_key(warehouse: Warehouse) -> Iterator[tuple[str, WarehouseKey]]:
-    return ((each.near_key, warehouse.key) for each in warehouse.subscriptions if each.near_key)
+    return (
+        (subscription.near_key, warehouse.key)
+        for subscription in warehouse.subscriptions
+        if subscription.near_key
+    )
 
 
 def _resubscribed(change: Change) -> bool:
-    """Say whether a change is one of subscriptions. Most are not: a status moves on, our own annotation comes back."""
+    """Return whether a change affects subscriptions. Most do not: they update the status or an annotation."""
     old, new = change
     return old is None or new is None or old.key != new.key or old.subscriptions is not new.subscriptions
 
@@ -96,21 +104,21 @@ _route_order = attrgetter("project", "receiver")
 
 
 def _in_project(bucket: Bucket[WarehouseKey], project: str) -> Bucket[WarehouseKey]:
-    """Return the keys of one project; of all projects if `project` is empty."""
+    """Return the keys of one project, or of all projects if `project` is empty."""
     if not project:
         return bucket
     return bucket[bisect_left(bucket, project, key=_project) : bisect_right(bucket, project, key=_project)]
 
 
 def _elsewhere(bucket: Bucket[WarehouseKey], project: str, most: int) -> Bucket[WarehouseKey]:
-    """Return the first keys that are not of this project, without looking at more than `most` of any bucket."""
+    """Return the first `most` keys of other projects, in constant time for a bucket of any size."""
     start, end = bisect_left(bucket, project, key=_project), bisect_right(bucket, project, key=_project)
     return (bucket[: min(start, most)] + bucket[end : end + most])[:most]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the cache knows at one moment. Never changed: `changed` returns the next one."""
+    """The state of the cache at one moment. Immutable: `changed` returns the next snapshot."""
 
     projects: dict[str, Project] = field(default_factory=dict)
     configs: dict[tuple[str, str], ReceiverConfig] = field(default_factory=dict)
@@ -122,7 +130,7 @@ class Snapshot:
     by_near_key: Index[Warehouse, WarehouseKey] = field(default_factory=lambda: Index(_by_near_key, _itself))
 
     def changed(self, resource: Resource, changes: Sequence[Change]) -> Snapshot:
-        """Return the state after these changes of objects of one type."""
+        """Return the snapshot after these changes to objects of one type."""
         if resource is WAREHOUSES:
             resubscribed = list(filter(_resubscribed, changes))
             return replace(
@@ -139,9 +147,9 @@ class Snapshot:
     def subscribers(
         self, index: Index[Warehouse, WarehouseKey], names: Iterable[str], project: str
     ) -> tuple[Warehouse, ...]:
-        """Return the Warehouses that an index of this state holds under these names, sorted by key.
+        """Return the Warehouses that `index` has under any of these names, sorted by key.
 
-        `project` limits them to one project; empty means all.
+        `project` limits the result to one project; empty means all projects.
         """
         keys = {key for name in names for key in _in_project(index.get(name), project)}
         return self._warehouses(keys)
@@ -149,16 +157,16 @@ class Snapshot:
     def subscribers_elsewhere(
         self, index: Index[Warehouse, WarehouseKey], names: Iterable[str], project: str, most: int
     ) -> tuple[Warehouse, ...]:
-        """Return Warehouses as `subscribers` does, but those outside of `project`, `most` at most."""
+        """Return at most `most` of the Warehouses that `index` has under any of these names outside `project`."""
         keys = {key for name in names for key in _elsewhere(index.get(name), project, most)}
         return self._warehouses(sorted(keys)[:most])
 
     def _warehouses(self, keys: Iterable[WarehouseKey]) -> tuple[Warehouse, ...]:
-        found = (self.warehouse(*key) for key in sorted(keys))
-        return tuple(warehouse for warehouse in found if warehouse is not None)
+        warehouses = (self.warehouse(*key) for key in sorted(keys))
+        return tuple(warehouse for warehouse in warehouses if warehouse is not None)
 
     def warehouse(self, project: str, name: str) -> Warehouse | None:
-        """Return one Warehouse, or None."""
+        """Return a Warehouse, or None if there is none."""
         bucket = self.by_project.get(project)
         at = bisect_left(bucket, (project, name), key=_key)
         return bucket[at] if at < len(bucket) and bucket[at].name == name else None

@@ -1,4 +1,4 @@
-"""The seam between the verbs and the wire: requests, answers, streams, and what goes wrong with them."""
+"""The interface between the client and HTTP: requests, responses, streams, and the translation of errors."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final, Protocol
 
 from receivers.cluster.errors import TimedOut, Unreachable, Untrusted
 
-CONNECT_TIMEOUT: Final = 5.0  # seconds; a connection inside a data centre takes milliseconds
-READ_TIMEOUT: Final = 10.0  # seconds without a byte from the server before a request is given up
+CONNECT_TIMEOUT: Final = 5.0  # seconds; a connection within a data center takes milliseconds
+READ_TIMEOUT: Final = 10.0  # seconds without a byte from the server until a request times out
 USER_AGENT: Final = "kargoweb"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One HTTP request. `target` is path and query, quoted; a `repeatable` one may be sent twice."""
+    """An HTTP request. `target` is the quoted path and query. A `repeatable` request may be sent twice."""
 
     method: str
     target: str
@@ -28,7 +28,7 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A complete HTTP answer."""
+    """A complete HTTP response."""
 
     status: int
     body: bytes
@@ -36,49 +36,52 @@ class ApiResponse:
 
 
 class Stream(Protocol):
-    """An answer that is read while it arrives."""
+    """A response that is read while it arrives."""
 
     status: int
 
     def read(self) -> bytes:
-        """Return all the rest. Raises `Unreachable`."""
+        """Return the rest of the body. Raises `Unreachable`."""
         ...
 
     def read_some(self) -> bytes:
-        """Return what has arrived, at least one byte; empty at the end. Raises `Unreachable`."""
+        """Wait for data and return it; empty at the end of the body. Raises `Unreachable`."""
         ...
 
     def cut(self) -> None:
-        """End it from any thread; the one that reads wakes up."""
+        """End the stream; wakes the thread that reads. Thread-safe."""
         ...
 
     def close(self) -> None:
-        """Free it; called by the thread that reads."""
+        """Release the connection. Called by the thread that reads."""
         ...
 
 
 class Transport(Protocol):
-    """Sends requests, from any thread. Raises `Unreachable` and `ConfigurationProblem`."""
+    """Sends requests. Thread-safe. Raises `Unreachable` and `KubeconfigError`."""
 
     def send(self, request: ApiRequest) -> ApiResponse:
-        """Send and read the whole answer."""
+        """Send a request and read the whole response."""
         ...
 
     def open(self, request: ApiRequest) -> Stream:
-        """Send and return the answer as a stream, on a connection of its own."""
+        """Send a request on a new connection and return the response as a stream."""
         ...
 
     def retire(self) -> None:
-        """Close what is idle and keep nothing any more; requests under way go on."""
+        """Close idle connections and keep no more of them; requests in progress continue."""
         ...
 
     def close(self) -> None:
-        """Close all connections; requests under way fail."""
+        """Close all connections; requests in progress fail."""
         ...
 
 
-class OwnErrors:
-    """A context that turns what sockets and TLS raise into our errors. Holds no state, so it may be shared."""
+class ErrorTranslator:
+    """A context manager that turns the exceptions of sockets and TLS into `ClusterError`s.
+
+    It has no state, so threads can share it.
+    """
 
     def __init__(self, where: str) -> None:
         self._where = f"the Kubernetes API at {where}"
@@ -87,19 +90,19 @@ class OwnErrors:
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is not None and (own := self.translate(error)) is not None:
-            raise own from error
+        if error is not None and (translated := self.translate(error)) is not None:
+            raise translated from error
 
     def translate(self, error: BaseException) -> Unreachable | None:
-        """Return our error for `error`, or None if that is no failure of the connection."""
+        """Return the `ClusterError` for an exception, or None if it is not a failure of the connection."""
         if isinstance(error, TimeoutError):
-            return TimedOut(f"{self._where} did not answer in time")
+            return TimedOut(f"{self._where} did not respond in time")
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return Unreachable(f"{self._where} closed the connection")
         if isinstance(error, ssl.SSLError):
             reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-            return Untrusted(f"no trusted connection to {self._where}: {reason}")
-        if isinstance(error, OSError | ValueError):  # ValueError: another thread closed it
+            return Untrusted(f"TLS with {self._where} failed: {reason}")
+        if isinstance(error, OSError | ValueError):  # ValueError: another thread closed the socket
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            return Unreachable(f"{self._where} cannot be reached: {reason}")
+            return Unreachable(f"cannot reach {self._where}: {reason}")
         return None

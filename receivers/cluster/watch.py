@@ -1,4 +1,4 @@
-"""Reads the events of one watch, line by line."""
+"""Read the events of a watch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from receivers.cluster.transport import Stream
 
 
 class Watch:
-    """An open watch: iterate over it in one thread, `close` it from any other.
+    """An open watch. Iterate over it in one thread; `close` it from any thread.
 
-    Each item is the event's type (`ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`) and its object as the server
-    sent it. The iteration ends when the server ends the watch or `close` was called. It raises `Gone` when
-    the resourceVersion is too old, `TimedOut` when the server was silent for too long, and other
-    `ClusterError`s. Leaving the `with` block frees the connection.
+    Each item is the type of an event (`ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`) and its raw object. The iteration
+    ends when the server ends the watch or `close` is called. It raises `Gone` if the resourceVersion has expired,
+    `TimedOut` if the server sends nothing for too long, and other `ClusterError`s. Leaving the `with` block releases
+    the connection.
     """
 
     def __init__(self, stream: Stream, doing: str) -> None:

@@ -1,4 +1,4 @@
-"""Receivers managed by kargoweb: reads Secrets, computes URLs, writes the status that Kargo's controller would write.
+"""Manage receivers in place of Kargo's controller: read Secrets, compute URLs, write the status.
 
 Imports `cluster` and `kargo`.
 """

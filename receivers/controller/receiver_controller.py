@@ -1,8 +1,8 @@
-"""Manages receivers, where kargoweb does what Kargo's management controller otherwise does: it reads the Secrets,
-computes the URLs and writes the status of ProjectConfigs and of the ClusterConfig.
+"""Manage receivers in place of Kargo's management controller: read their Secrets, compute their URLs, and write the
+status of ProjectConfigs and of the ClusterConfig.
 
-Reasons and messages: Kargo's `pkg/controller/management/projectconfigs` and `clusterconfigs`, and `NewReceiver` in its
-`pkg/webhook/external/receiver.go`. All writes are idempotent, so any number of replicas may do this side by side.
+Source of reasons and messages: Kargo's `pkg/controller/management/projectconfigs` and `clusterconfigs`, and
+`NewReceiver` in `pkg/webhook/external/receiver.go`. All writes are idempotent, so any number of replicas may run.
 """
 
 from __future__ import annotations
@@ -34,71 +34,76 @@ from receivers.kargo.scopes import scope_name
 
 log = logging.getLogger(__name__)
 
-# Secrets are read and not watched, which would take the right to list them all. A rotation is seen within seconds,
-# as long as there are not so many receivers that reading them all takes longer.
-SHORTEST_RECHECK_SECONDS: Final = 2.0  # between two looks at the Secrets of a good configuration
-RECHECKS_PER_SECOND: Final = 20.0  # of receivers; a thousand of them are looked at within a minute
-# After a fault: `kubectl apply` of configuration and Secret in the wrong order.
+# Secrets are polled, because a watch would require the permission to list all of them. A rotation is noticed within
+# seconds, or later if there are many receivers.
+SHORTEST_RECHECK_SECONDS: Final = 2.0  # between two reads of the Secrets of a configuration without errors
+RECHECKS_PER_SECOND: Final = 20.0  # receivers; a thousand take 50 seconds
+# After an error, such as a configuration that was applied before its Secret.
 FIRST_RETRY_SECONDS: Final = 2.0
 LONGEST_RETRY_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
 class _Schedule:
-    """When a configuration is looked at next, how often it failed in a row, and which state of it was looked at."""
+    """When to sync a configuration next, its consecutive failures, and the generation and refresh token synced last."""
 
     due: float = 0.0
     failures: int = 0
-    seen: tuple[int, str] = (-1, "")
+    synced: tuple[int, str] = (-1, "")
 
 
-class ReceiverManager:
-    """Brings the status of every configuration up to date. `work` is called by one thread only."""
+class ReceiverController:
+    """Keeps the status of every configuration up to date. `work` must be called by one thread only."""
 
     def __init__(
-        self, cache: ClusterCache, cluster: Callable[[], KubernetesClient], base_url: str, system_namespace: str
+        self,
+        cache: ClusterCache,
+        cluster: Callable[[], KubernetesClient],
+        base_url: str,
+        system_namespace: str,
     ) -> None:
         self._cache = cache
         self._cluster = cluster
         self._base_url = base_url
         self._system_namespace = system_namespace
         self._schedules: dict[str, _Schedule] = {}
-        self._digests = _Digests(self._look_again)
+        self._digests = _Digests(self._requeue)
 
     def work(self) -> bool:
-        """Look at every configuration that is due: changed, asked to refresh, or not looked at for a while."""
+        """Sync every configuration that has changed, was asked to refresh, or is due for a recheck. Returns False."""
         configs = {config.project: config for config in self._cache.configs()}
         for project in self._schedules.keys() - configs.keys():
             del self._schedules[project]
             self._digests.replace(project, {})
         for project, config in configs.items():
             schedule = self._schedules.setdefault(project, _Schedule())
-            if schedule.due <= time.monotonic() or schedule.seen != (config.generation, config.refresh_token):
-                self._look_at(config, schedule)
+            if schedule.due <= time.monotonic() or schedule.synced != (
+                config.generation,
+                config.refresh_token,
+            ):
+                self._sync_scheduled(config, schedule)
         return False
 
-    def _look_again(self, project: str) -> None:
+    def _requeue(self, project: str) -> None:
         if project in self._schedules:
             self._schedules[project].due = 0.0
 
-    def _look_at(self, config: ReceiverConfig, schedule: _Schedule) -> None:
-        schedule.seen = config.generation, config.refresh_token
+    def _sync_scheduled(self, config: ReceiverConfig, schedule: _Schedule) -> None:
+        schedule.synced = config.generation, config.refresh_token
         try:
-            good = self._sync(config)
+            succeeded = self._sync(config)
         except ClusterError as error:
-            log.warning(
-                "the status of %s %r cannot be brought up to date: %s", config.name, config.project, error
-            )
-            good = False
-        schedule.failures = 0 if good else schedule.failures + 1
-        pause = self._recheck_seconds() if good else _retry_pause(schedule.failures)
-        schedule.due = time.monotonic() + pause
+            log.warning("Cannot update the status of %s %r: %s", config.name, config.project, error)
+            succeeded = False
+        schedule.failures = 0 if succeeded else schedule.failures + 1
+        delay = self._recheck_seconds() if succeeded else _retry_seconds(schedule.failures)
+        schedule.due = time.monotonic() + delay
 
     def _recheck_seconds(self) -> float:
         return max(SHORTEST_RECHECK_SECONDS, len(self._digests) / RECHECKS_PER_SECOND)
 
     def _sync(self, config: ReceiverConfig) -> bool:
-        """Compute and write the status; return whether every receiver has a URL."""
+        """Compute the status and write it if it changed; return whether every receiver has a URL."""
         resource = PROJECT_CONFIGS if config.project else CLUSTER_CONFIGS
         try:
             raw = self._cluster().get(resource, config.name, config.project or None)
@@ -108,7 +113,7 @@ class ReceiverManager:
         status = desired_status(raw, published, problems, timezone.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         before = raw.get("status") or {}
         if status != before:
-            # A merge patch: what the status is to lose must be named. The version keeps two writers apart.
+            # A merge patch only removes fields that are null. The version makes it fail if another writer was first.
             patch = {
                 "metadata": {"resourceVersion": raw["metadata"]["resourceVersion"]},
                 "status": {key: None for key in before if key not in status} | status,
@@ -117,7 +122,7 @@ class ReceiverManager:
         return not problems
 
     def _resolve(self, project: str, receivers: tuple[Receiver, ...]) -> tuple[list[PublishedUrl], list[str]]:
-        """Return the URLs of the receivers that have one, and a sentence for every receiver that has none."""
+        """Return the URLs of the receivers that have one, and an error message for each of the others."""
         secrets: dict[str, bytes] = {}
         problems: dict[str, str] = {}
         for receiver in receivers:
@@ -127,15 +132,17 @@ class ReceiverManager:
                 )
             except ReceiverError as problem:
                 problems[receiver.name] = str(problem)
-        found = {name: digest(project, name, secret) for name, secret in secrets.items()}
-        self._digests.replace(project, found)
-        for name in found:
+        digests = {name: digest(project, name, secret) for name, secret in secrets.items()}
+        self._digests.replace(project, digests)
+        for name in digests:
             if others := self._digests.others(project, name):
                 problems[name] = (
                     f"its URL is also that of {', '.join(others)}; rename one of them or change its Secret"
                 )
         published = [
-            self._publish(project, one, secrets[one.name]) for one in receivers if one.name not in problems
+            self._publish(project, receiver, secrets[receiver.name])
+            for receiver in receivers
+            if receiver.name not in problems
         ]
         return published, [
             f'error syncing WebhookReceiver "{name}": {text}' for name, text in problems.items()
@@ -148,8 +155,10 @@ class ReceiverManager:
 
 
 class _Digests:
-    """The digest of every receiver, and so the receivers that share one. `changed` is called with the projects of
-    those who shared a digest that somebody has taken or given up."""
+    """The digests of all receivers, to find those that share one.
+
+    Calls `changed` with a project if one of its receivers may have started or stopped to share its digest.
+    """
 
     def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
@@ -158,14 +167,14 @@ class _Digests:
     def __len__(self) -> int:
         return len(self._held)
 
-    def replace(self, project: str, found: Mapping[str, str]) -> None:
-        """Note the digests by receiver name of one project; what it had before is forgotten."""
+    def replace(self, project: str, digests: Mapping[str, str]) -> None:
+        """Replace the digests of one project, given by receiver name."""
         before = {holder: held for holder, held in self._held.items() if holder[0] == project}
-        after = {(project, name): held for name, held in found.items()}
+        after = {(project, name): held for name, held in digests.items()}
         self._held = {holder: held for holder, held in self._held.items() if holder[0] != project} | after
-        moved = set(before.values()) ^ set(after.values())
+        changed = set(before.values()) ^ set(after.values())
         for (other, _), held in self._held.items():
-            if other != project and held in moved:
+            if other != project and held in changed:
                 self._changed(other)
 
     def others(self, project: str, receiver: str) -> list[str]:
@@ -177,5 +186,5 @@ class _Digests:
         return sorted(f"{scope_name(other)}/{name}" for other, name in sharers)
 
 
-def _retry_pause(failures: int) -> float:
+def _retry_seconds(failures: int) -> float:
     return min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 10), LONGEST_RETRY_SECONDS)

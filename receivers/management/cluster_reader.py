@@ -10,7 +10,7 @@ from django.conf import settings
 
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
-from receivers.cluster.errors import ConfigurationProblem
+from receivers.cluster.errors import KubeconfigError
 from receivers.management.console import ExitCode, fail
 
 
@@ -25,7 +25,7 @@ def cluster_contents(timeout: float) -> Iterator[ClusterCache]:
     try:
         # Connect first: the cache's own threads would retry without credentials until the timeout.
         client = connect(context=configuration.kube_context)
-    except ConfigurationProblem as error:
+    except KubeconfigError as error:
         fail(f"Can't connect to the cluster: {error}")
     cache = ClusterCache(lambda: client, configuration.namespaces)
     # The cache logs every failed attempt. A command reports one error, at the end.

@@ -17,7 +17,7 @@ from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
-from receivers.controller.receiver_controller import ReceiverManager
+from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
 from receivers.deliveries.spool import Spool, SpoolReader
@@ -171,7 +171,7 @@ class Runtime:
             PeriodicTask("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:
-            manager = ReceiverManager(
+            manager = ReceiverController(
                 self.cache, self.cache.cluster, configuration.base_url, configuration.system_namespace
             )
             jobs.append(PeriodicTask("receiver-manager", manager.work, pause=0.5))

@@ -40,9 +40,9 @@ WEBHOOK = 'admission webhook "warehouse.kargo" denied the request: spec is inval
         (418, b"", errors.Rejected, False),
         (422, status("invalid"), errors.Rejected, False),
         (429, status("slow down"), errors.Throttled, True),
-        (302, b"", errors.ServerFault, True),
-        (500, status("oops"), errors.ServerFault, True),
-        (503, b"<html>", errors.ServerFault, True),
+        (302, b"", errors.ServerError, True),
+        (500, status("oops"), errors.ServerError, True),
+        (503, b"<html>", errors.ServerError, True),
     ],
 )
 def test_a_status_becomes_an_error(code, body, kind, transient):

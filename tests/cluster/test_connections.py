@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from receivers.cluster.errors import Conflict, ServerFault, TimedOut, Unreachable
+from receivers.cluster.errors import Conflict, ServerError, TimedOut, Unreachable
 from receivers.kargo.resources import NAMESPACES, WAREHOUSES
 from tests.cluster.servers import OK, LoopbackServer, client_of
 
@@ -113,7 +113,7 @@ def test_an_answer_that_is_no_object_is_a_fault_of_the_server(tmp_path, body):
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     with (
         client_of(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
-        pytest.raises(ServerFault, match="not"),
+        pytest.raises(ServerError, match="not"),
     ):
         annotate(cluster)
 

@@ -12,7 +12,7 @@ from kubernetes.client import Configuration
 from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
 from receivers.cluster.credentials import FRESH_FOR, Credentials
-from receivers.cluster.errors import ConfigurationProblem
+from receivers.cluster.errors import KubeconfigError
 from tests.cluster.servers import LoopbackServer, serving
 
 
@@ -59,7 +59,7 @@ def test_a_token_that_cannot_be_refreshed_is_used_on():
 
 def test_a_token_that_never_was_there_is_a_problem():
     found, _ = credentials(tokens())
-    with pytest.raises(ConfigurationProblem, match="cannot be read"):
+    with pytest.raises(KubeconfigError, match="cannot be read"):
         found.header()
 
 
@@ -70,7 +70,7 @@ def test_the_line_break_at_the_end_of_a_token_file_is_left_out():
 
 def test_a_token_with_a_line_break_inside_is_refused_and_not_told():
     found, _ = credentials(tokens("one\r\nX-Header: two"))
-    with pytest.raises(ConfigurationProblem, match="line break") as problem:
+    with pytest.raises(KubeconfigError, match="line break") as problem:
         found.header()
     assert "two" not in str(problem.value)
 

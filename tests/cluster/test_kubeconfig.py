@@ -10,7 +10,7 @@ import yaml
 
 from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
-from receivers.cluster.errors import ConfigurationProblem, Unreachable
+from receivers.cluster.errors import KubeconfigError, Unreachable
 from receivers.cluster.kubeconfig import load_configuration
 
 TOKEN = "very-secret-token"
@@ -70,7 +70,7 @@ def broken(**changes: Any) -> dict[str, Any]:
 )
 def test_a_broken_kubeconfig_is_named_and_its_token_is_not(tmp_path, content):
     path = written(tmp_path / "config", content)
-    with pytest.raises(ConfigurationProblem) as problem:
+    with pytest.raises(KubeconfigError) as problem:
         connect(path)
     assert str(problem.value)
     assert TOKEN not in "".join(traceback.format_exception(problem.value))
@@ -78,25 +78,25 @@ def test_a_broken_kubeconfig_is_named_and_its_token_is_not(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("variable", "sentence"),
-    [("", "there is no kubeconfig"), ("/nowhere/config", "/nowhere/config does not exist")],
+    [("", "no kubeconfig found"), ("/nowhere/config", "/nowhere/config does not exist")],
 )
 def test_a_missing_kubeconfig_is_named(monkeypatch, variable, sentence):
     monkeypatch.setenv("KUBECONFIG", variable)
-    with pytest.raises(ConfigurationProblem, match=sentence):
+    with pytest.raises(KubeconfigError, match=sentence):
         connect()
 
 
 def test_a_pod_without_a_service_account_is_told_so(monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    with pytest.raises(ConfigurationProblem, match="service account"):
+    with pytest.raises(KubeconfigError, match="service account"):
         connect()
 
 
 def test_an_address_where_nobody_listens_is_unreachable_and_the_token_is_not_told(tmp_path):
     cluster = connect(written(tmp_path / "config", GOOD))
     with pytest.raises(
-        Unreachable, match=r"http://127.0.0.1:9 cannot be reached: Connection refused"
+        Unreachable, match=r"cannot reach the Kubernetes API at http://127.0.0.1:9: Connection refused"
     ) as error:
         cluster.version()
     assert TOKEN not in "".join(traceback.format_exception(error.value))

@@ -11,7 +11,7 @@ from demo.apiserver.kargo_types import kargo_definitions
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
-from receivers.cluster.errors import ConfigurationProblem
+from receivers.cluster.errors import KubeconfigError
 from tests.clusters import PATIENCE, ROLES, DemoCluster, until
 from tests.contract.caches import IMPATIENT, Kargo, known, listed, running_cache
 
@@ -93,7 +93,7 @@ def test_a_server_that_is_gone_for_a_while_is_followed_again(demo, kargo):
     with running_cache(demo.kubeconfig) as cache:
         demo.kill()
         failing = until("it is noticed", lambda: [each for each in cache.freshness() if each.error])[0]
-        assert "cannot be reached" in failing.error
+        assert "cannot reach" in failing.error
         assert failing.failing_since is not None
         assert cache.ready
         assert cache.warehouse("default", "steady")
@@ -132,7 +132,7 @@ def test_a_kubeconfig_that_is_not_there_at_the_start_is_waited_for(demo, kargo, 
     path = tmp_path / "later"
     with running_cache(path, ready=False) as cache:
         until("it is noticed", lambda: all("does not exist" in each.error for each in cache.freshness()))
-        with pytest.raises(ConfigurationProblem):
+        with pytest.raises(KubeconfigError):
             cache.cluster()
         path.write_bytes(demo.kubeconfig.read_bytes())
         assert cache.wait_ready(PATIENCE)

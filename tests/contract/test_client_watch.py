@@ -64,12 +64,12 @@ def test_a_watch_goes_on_where_another_ended(client, namespace):
 def test_other_namespaces_are_not_seen(client, namespace):
     start = version(client, namespace)
     churn(client, namespace)
-    with client.watch(WAREHOUSES, f"not-{namespace}", resource_version=start, lasts=1) as watch:
+    with client.watch(WAREHOUSES, f"not-{namespace}", resource_version=start, duration=1) as watch:
         assert seen(watch, 1) == []
 
 
 def test_the_server_ends_a_watch_when_asked_to(client, namespace):
-    with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace), lasts=1) as watch:
+    with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace), duration=1) as watch:
         assert {kind for kind, _ in watch} <= {"BOOKMARK"}
 
 

@@ -128,7 +128,7 @@ def test_without_permission_it_says_so_and_claims_nothing(demo: DemoCluster, lon
 
 
 def test_only_so_much_is_remembered(demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receivers.cluster.freight_watch.REMEMBERED", 3)
+    monkeypatch.setattr("receivers.cluster.freight_watch.RECENT_LIMIT", 3)
     with watching(demo.kubeconfig) as watched:
         begun = timezone.now() + OVERLAP
         for number in range(5):

@@ -149,7 +149,7 @@ def test_a_kind_that_is_not_spoken_shows_in_the_condition(place):
     metadata = {"name": place.name, "namespace": place.name}
     body = {"metadata": metadata, "spec": {"webhookReceivers": entries}}
     place.world.create(PROJECT_CONFIGS, body, place.name)
-    until("it says so", lambda: 'does not speak "github"' in condition(place, "Ready").get("message", ""))
+    until("it says so", lambda: 'does not support "github"' in condition(place, "Ready").get("message", ""))
 
 
 def test_a_rotated_secret_gives_a_new_url_and_the_old_one_is_recorded_as_retired(place, manager):

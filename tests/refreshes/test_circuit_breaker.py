@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.cluster.errors import ServerFault, TimedOut
+from receivers.cluster.errors import ServerError, TimedOut
 from receivers.refreshes.circuit_breaker import FAILURE_THRESHOLD, OPEN_SECONDS, CircuitBreaker
 from receivers.refreshes.sender import RefreshSender
 
@@ -61,7 +61,7 @@ def asked_after_many_tries(error: Exception) -> int:
     sender = RefreshSender(lambda: server, lambda key: None)
     try:
         for _ in range(10):
-            assert sender.ask([ONE], 1)[0].error
+            assert sender.request([ONE], 1)[0].error
         return server.asked
     finally:
         sender.stop()
@@ -72,4 +72,4 @@ def test_a_silent_server_is_asked_no_more():
 
 
 def test_a_server_that_answers_with_faults_is_asked_each_time():
-    assert asked_after_many_tries(ServerFault("oh")) == 10
+    assert asked_after_many_tries(ServerError("oh")) == 10
