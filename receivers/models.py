@@ -1,4 +1,4 @@
-"""The delivery log: what reached us, what we answered, and what we asked of Kargo for it."""
+"""The delivery log: the requests, the responses, and the refreshes that they requested of Kargo."""
 
 from __future__ import annotations
 
@@ -227,13 +227,13 @@ class Delivery(models.Model):
 
 
 class Refresh(models.Model):
-    """One Warehouse asked, for one delivery, to discover artifacts now, and what came of it.
+    """The refresh of one Warehouse, requested for one delivery, and its outcome.
 
-    `requested_at` is when it was first asked, `token` what it was asked with last; `attempts` counts all patches,
-    `next_attempt_at` is when it is asked again. `handled_at`, `discovered_at` and `ended_at` are when we learned of it.
-    `reason` says in a sentence how it stands or why it ended so. `digest` is that of the pushed tag, `freight` and
-    `freight_alias` name the Freight that holds it. `story` is a list of {"at", "event", "text"}, oldest first.
-    `owner` is the `Replica` that follows it.
+    `requested_at` is the time of the first attempt, `token` the value of the last one; `attempts` counts all patches,
+    `next_attempt_at` is the time of the next one. `handled_at`, `discovered_at` and `ended_at` are when kargoweb
+    observed it. `reason` is a sentence about the current state or the end. `digest` is that of the pushed tag,
+    `freight` and `freight_alias` name the Freight that holds it. `history` is a list of {"at", "event", "text"}, oldest
+    first; `deliveries.events.HistoryEvent` and `RefreshOutcome` have the codes. `owner` is the `Replica` that tracks it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -264,11 +264,11 @@ class Refresh(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=TEXT_LENGTH, blank=True)
     owner = models.UUIDField(null=True, blank=True)
-    story: models.JSONField[Any, Any] = models.JSONField(default=list)
+    history: models.JSONField[Any, Any] = models.JSONField(default=list)
 
     CHANGING: ClassVar = (
         "state", "outcome", "reason", "token", "discovered_before", "requested_at", "handled_at", "discovered_at",
-        "ended_at", "digest", "freight", "freight_alias", "attempts", "next_attempt_at", "error", "owner", "story",
+        "ended_at", "digest", "freight", "freight_alias", "attempts", "next_attempt_at", "error", "owner", "history",
     )  # fmt: skip
 
     class Meta:

@@ -1,9 +1,9 @@
-"""Walks down an index of the delivery log in the order of time, no further than its bounds allow."""
+"""Scan an index of the delivery log from the newest row to older ones, within fixed bounds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,69 +11,72 @@ from django.db.models import Q, QuerySet
 
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.pagination import Position
-from receivers.deliveries.predicates import refreshes
+from receivers.deliveries.predicates import refreshes_of_warehouse
 from receivers.models import Delivery
 
 LOOKED_AT: Final = 5_000
-"""Rows that one page looks at: some 20 ms of work, and more than most people have in a week."""
+"""Rows that one page scans: about 20 ms of work, and more than most installations get in a week."""
 
 PORTIONS: Final = (200, 800)
-"""Refreshes of one Warehouse that are looked at by one statement: a page's worth, and if that is too little all."""
+"""Refreshes of one Warehouse that each statement reads: first enough for a page, then the rest."""
 
 REFRESHES_LOOKED_AT: Final = sum(PORTIONS)
-"""Refreshes of one Warehouse that a page looks at: fewer, for each has to be led back to its delivery."""
+"""Refreshes of one Warehouse that a page scans: fewer than deliveries, for each costs a lookup of its delivery."""
+
+CLOCK_SKEW: Final = timedelta(seconds=1)
+"""Between the clock of the process that received a delivery and of the one that created a refresh for it."""
 
 NEWEST_FIRST: Final = ("-received_at", "-id")
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What walking down one index found; `floor` is where it stopped because it had looked at enough."""
+    """The matches of one scan, newest first. `floor` is where it stopped at its bound; None if it was complete."""
 
-    found: tuple[Position, ...]
+    matches: tuple[Position, ...]
     floor: datetime | None
 
 
-def walk(candidates: QuerySet[Delivery], sieve: Q, enough: int, most: int) -> ScanResult:
-    """Walk down `candidates` in the order of time until `enough` pass the sieve, or `most` were looked at."""
-    # By time alone, so that the index has all that is asked for. Several of one microsecond all belong above the floor.
+def scan(candidates: QuerySet[Delivery], conditions: Q, enough: int, most: int) -> ScanResult:
+    """Scan `candidates` from the newest on until `enough` meet the conditions, or `most` rows were read."""
+    # By time alone, so that the index covers the query. All rows of the floor's microsecond are within the bound.
     beyond = candidates.order_by("-received_at").values_list("received_at", flat=True)[most : most + 1]
     floor = next(iter(beyond), None)
     within = candidates if floor is None else candidates.filter(received_at__gte=floor)
-    found = within.filter(sieve).order_by(*NEWEST_FIRST).values_list("received_at", "id")[:enough]
-    return ScanResult(tuple(Position(*one) for one in found), floor)
+    matches = within.filter(conditions).order_by(*NEWEST_FIRST).values_list("received_at", "id")[:enough]
+    return ScanResult(tuple(Position(*row) for row in matches), floor)
 
 
-def walk_refreshes(wanted: DeliveryFilter, candidates: QuerySet[Delivery], enough: int) -> ScanResult:
-    """Look at the deliveries for which the filter's Warehouse was asked, the last `REFRESHES_LOOKED_AT` times.
+def scan_refreshes(wanted: DeliveryFilter, candidates: QuerySet[Delivery], enough: int) -> ScanResult:
+    """Scan the deliveries of the last `REFRESHES_LOOKED_AT` refreshes of the filter's Warehouse.
 
-    The walk has a floor if it was asked more often than that; what came before is for `walk` to find. Not by one
-    statement with a subquery: a database may then walk down the whole log in search of the few.
+    The result has a floor if there are more refreshes; `scan` finds what is older. This isn't one statement with a
+    subquery, because a database may then read the whole log in search of a few rows.
     """
-    found: list[Position] = []
-    asked = refreshes(wanted).order_by("-id").values_list("id", "delivery_id")
+    matches: list[Position] = []
+    refreshes = refreshes_of_warehouse(wanted).order_by("-id").values_list("id", "delivery_id")
     for portion in PORTIONS:
-        some = list(asked[:portion])
-        rows = candidates.filter(pk__in=[delivery for _, delivery in some]).values_list("received_at", "id")
-        found = sorted({*found, *(Position(*one) for one in rows)}, reverse=True)
-        if len(some) < portion:
-            return ScanResult(tuple(found[:enough]), None)
-        last, _ = some[-1]
-        # Its id tells when it was made. What was asked before cannot be for a delivery that came after.
-        floor = _after_making(last)
-        above = [one for one in found if one.received_at >= floor]
+        batch = list(refreshes[:portion])
+        rows = candidates.filter(pk__in=[delivery for _, delivery in batch]).values_list("received_at", "id")
+        matches = sorted({*matches, *(Position(*row) for row in rows)}, reverse=True)
+        if len(batch) < portion:
+            return ScanResult(tuple(matches[:enough]), None)
+        last, _ = batch[-1]
+        # Its id tells when it was created. A refresh that was created before is for a delivery that came before.
+        floor = _after_creation(last)
+        above = [position for position in matches if position.received_at >= floor]
         if len(above) >= enough:
             break
-        asked = asked.filter(id__lt=last)
+        refreshes = refreshes.filter(id__lt=last)
     return ScanResult(tuple(above[:enough]), floor)
 
 
-def _after_making(key: UUID) -> datetime:
-    """Return the first moment after a UUID of version 7 was made, of which it has the milliseconds."""
-    return datetime.fromtimestamp(((key.int >> 80) + 1) / 1000, UTC)
+def _after_creation(key: UUID) -> datetime:
+    """Return a moment by which a UUID of version 7 had been created, by the clock of any process."""
+    return datetime.fromtimestamp(((key.int >> 80) + 1) / 1000, UTC) + CLOCK_SKEW
 
 
-def following(place: Position) -> Q:
-    """Return what comes after a place, in a form that lets an index start there."""
-    earlier = Q(received_at__lt=place.received_at) | Q(id__lt=place.id)
-    return Q(received_at__lte=place.received_at) & earlier
+def following(position: Position) -> Q:
+    """Return the condition for rows after a position, in a form that lets an index scan start there."""
+    earlier = Q(received_at__lt=position.received_at) | Q(id__lt=position.id)
+    return Q(received_at__lte=position.received_at) & earlier

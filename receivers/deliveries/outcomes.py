@@ -43,7 +43,7 @@ def tone(outcome: str) -> Tone:
 
 def label(code: str) -> str:
     """Return the label of an `Outcome` or a `RefreshOutcome`; any other code with spaces for its underscores."""
-    return Outcome(code).label if code in Outcome else code.replace("_", " ")
+    return Outcome(code).label if code in Outcome.values else code.replace("_", " ")
 
 
 def summary(outcomes: Iterable[str]) -> Outcome | None:

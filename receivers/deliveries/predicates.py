@@ -1,4 +1,4 @@
-"""From a filter to conditions of queries: those that an index has, and those that what it gives is held against."""
+"""Translate a filter into query conditions: those that an index serves, and those that rows are checked against."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from receivers.deliveries.filters import DeliveryFilter
 from receivers.models import Outcome, Refresh
 
 SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")
-"""Columns in which free text is looked for."""
+"""Columns that free text is searched in."""
 
 MAY_BE_OPEN: Final = frozenset({Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED})
-"""Outcomes of deliveries that may not have ended."""
+"""Outcomes of deliveries that may still be in progress."""
 
 
 def in_time(wanted: DeliveryFilter) -> Q:
-    """Return the condition that a delivery came within the filter's time."""
+    """Return the condition that a delivery was received in the time range of the filter."""
     since = Q(received_at__gte=wanted.since) if wanted.since else Q()
     return since & Q(received_at__lte=wanted.until) if wanted.until else since
 
 
 def of_outcome(outcome: Outcome) -> Q:
-    """Return the condition of an outcome, as its index has it: what may be open has one of its own."""
+    """Return the condition of an outcome that an index serves: outcomes that may be open have indexes of their own."""
     return Q(outcome=outcome) if outcome in MAY_BE_OPEN else Q(outcome=outcome, ended_at__isnull=False)
 
 
-def sieve(wanted: DeliveryFilter) -> Q:
-    """Return all that a delivery is held against. The branch is among it, which costs next to nothing."""
-    return beside_warehouse(wanted) & _asked(wanted) if wanted.warehouse else beside_warehouse(wanted)
+def all_conditions(wanted: DeliveryFilter) -> Q:
+    """Return every condition but the time range. That of the scanned index is repeated, which costs next to nothing."""
+    return all_but_warehouse(wanted) & _refreshed(wanted) if wanted.warehouse else all_but_warehouse(wanted)
 
 
-def beside_warehouse(wanted: DeliveryFilter) -> Q:
-    """Return all of it but the Warehouse, for deliveries of which it is known."""
+def all_but_warehouse(wanted: DeliveryFilter) -> Q:
+    """Return `all_conditions` without the Warehouse, for deliveries that are known to have refreshed it."""
     exact = ("receiver", "origin", "repository", "tag")
     rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
     if wanted.project is not None:
@@ -50,44 +50,44 @@ def beside_warehouse(wanted: DeliveryFilter) -> Q:
         rest &= Q(push_id=wanted.push)
     if wanted.seen is not None:
         rest &= Q(project__in=sorted(wanted.seen))
-    return rest & _holds(wanted.text) if wanted.text else rest
+    return rest & _contains(wanted.text) if wanted.text else rest
 
 
-def _holds(text: str) -> Q:
-    """Return the condition that a text occurs; `repo:1.2` is looked for where its two halves are."""
-    found = reduce(or_, (Q(**{f"{column}__icontains": text}) for column in SEARCHED))
+def _contains(text: str) -> Q:
+    """Return the condition that a row contains a text; `repo:1.2` also matches a repository and a tag together."""
+    anywhere = reduce(or_, (Q(**{f"{column}__icontains": text}) for column in SEARCHED))
     repository, colon, tag = text.rpartition(":")
-    return found | Q(repository__iendswith=repository, tag__istartswith=tag) if colon else found
+    return anywhere | Q(repository__iendswith=repository, tag__istartswith=tag) if colon else anywhere
 
 
-def _asked(wanted: DeliveryFilter) -> Q:
-    """Return the condition that the Warehouse was asked to refresh for a delivery, of which the index is by delivery.
+def _refreshed(wanted: DeliveryFilter) -> Q:
+    """Return the condition that a delivery refreshed the Warehouse.
 
-    Where the project is named it is compared as one text with the Warehouse: by itself SQLite would look through all
-    refreshes of the Warehouse, for each delivery.
+    Project and Warehouse are compared as one text. Otherwise SQLite uses the index by Warehouse and reads all of its
+    refreshes for each delivery, where the index by delivery has a few.
     """
-    found = Refresh.objects.filter(delivery=OuterRef("pk"))
+    of_delivery = Refresh.objects.filter(delivery=OuterRef("pk"))
     name = wanted.warehouse[1] if wanted.warehouse else ""
     if project := project_of_warehouse(wanted):
         path = Concat("project", Value("/"), "warehouse", output_field=models.CharField())
-        return Q(Exists(found.annotate(path=path).filter(path=f"{project}/{name}")))
-    return Q(Exists(found.filter(warehouse=name)))
+        return Q(Exists(of_delivery.annotate(path=path).filter(path=f"{project}/{name}")))
+    return Q(Exists(of_delivery.filter(warehouse=name)))
 
 
-def is_of_one_warehouse(wanted: DeliveryFilter) -> bool:
-    """Say whether the filter's Warehouse is what tells most: its refreshes have an index, in the order of time."""
-    of_one_tag = wanted.repository and wanted.tag
-    return bool(wanted.warehouse and project_of_warehouse(wanted) and not of_one_tag)
+def selects_one_warehouse(wanted: DeliveryFilter) -> bool:
+    """Say whether the Warehouse is the most selective field of the filter. Its refreshes have an index by time."""
+    selects_tag = wanted.repository and wanted.tag
+    return bool(wanted.warehouse and project_of_warehouse(wanted) and not selects_tag and wanted.push is None)
 
 
-def refreshes(wanted: DeliveryFilter) -> models.QuerySet[Refresh]:
-    """Return the refreshes of the Warehouse, or of those of this name in any project."""
+def refreshes_of_warehouse(wanted: DeliveryFilter) -> models.QuerySet[Refresh]:
+    """Return the refreshes of the filter's Warehouse, or of all Warehouses of that name if it names no project."""
     project = project_of_warehouse(wanted)
-    found = Refresh.objects.filter(warehouse=wanted.warehouse[1] if wanted.warehouse else "")
-    return found.filter(project=project) if project else found
+    refreshes = Refresh.objects.filter(warehouse=wanted.warehouse[1] if wanted.warehouse else "")
+    return refreshes.filter(project=project) if project else refreshes
 
 
 def project_of_warehouse(wanted: DeliveryFilter) -> str:
-    """Return the project that the filter's Warehouse is in; empty where it does not say."""
-    named = wanted.warehouse[0] if wanted.warehouse else None
-    return named or wanted.project or ""
+    """Return the project of the filter's Warehouse; empty if it names none."""
+    project = wanted.warehouse[0] if wanted.warehouse else None
+    return project or wanted.project or ""

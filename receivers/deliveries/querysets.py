@@ -1,15 +1,15 @@
-"""The named reads of the delivery log. Pages, the API and the commands use these and no other queries of lists.
+"""The queries of the delivery log that pages, the API and the commands share.
 
-The log may hold ten million deliveries, and people combine filters as they like. So no read of a list works longer
-than its bounds allow: it walks down one index in the order of time (that of the most telling filter), looks at
-`LOOKED_AT` rows at most, and sorts out by everything else among those. A page that came to that bound says how far
-it looked, and its cursor goes on from there.
+The log may hold ten million deliveries, and people combine filters as they like, so every list has a bounded cost: it
+scans one index by time (that of the most selective field), reads at most `LOOKED_AT` rows, and checks these against
+the rest of the filter. A page that reaches this bound says how far it got, and its cursor continues from there.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final, Self
 from uuid import UUID
 
@@ -17,36 +17,44 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from receivers.deliveries.bounded_scan import LOOKED_AT, NEWEST_FIRST, ScanResult, following, walk, walk_refreshes
+from receivers.deliveries.bounded_scan import (
+    LOOKED_AT,
+    NEWEST_FIRST,
+    ScanResult,
+    following,
+    scan,
+    scan_refreshes,
+)
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.pagination import FIRST_ID, DeliveryPage, Position
 from receivers.deliveries.predicates import (
-    beside_warehouse,
+    all_but_warehouse,
+    all_conditions,
     in_time,
-    is_of_one_warehouse,
     of_outcome,
     project_of_warehouse,
-    sieve,
+    selects_one_warehouse,
 )
+from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.models import Delivery
 
-LONGEST_PAGE: Final = 500  # rows; more is more than anybody reads, and an export takes page after page
+MAX_PAGE_SIZE: Final = 500  # rows; more than a person reads, and exports read page by page
 MOST_REPEATS: Final = 1_000
-"""Deliveries of one push that are counted; beyond that somebody plays, and the count is not worth its time."""
+"""Deliveries of one push that are counted. More than that is abuse, and not worth the time."""
 
 WIDE: Final = ("verdicts", "headers", "body")
-"""Columns of kilobytes, up to megabytes, which no list shows."""
+"""Columns of kilobytes up to megabytes, which no list shows."""
 
 ID_PREFIX: Final = re.compile(r"[0-9a-f]{8,32}")
-"""What may stand for a whole id: from 8 characters on, which is about a minute's deliveries."""
+"""An abbreviated id, of at least 8 characters, which is what about a minute's deliveries share."""
 
 MOST_PROJECTS: Final = 5
-"""Projects of somebody who may not see all that are walked one by one; who may see more has everything sorted out."""
+"""Visible projects that are scanned one by one. With more of them, one scan of the log checks each row."""
 
 MOST_RECEIVERS: Final = 50
-"""Receivers of a project that are walked one by one; nobody has more, and if so the database sorts."""
+"""Receivers of a project that are scanned one by one. With more of them, the database sorts."""
 
-# Each name by a look into the index for the next one: DISTINCT would read all that the project ever had.
+# Finds each name by an index lookup of the next one; DISTINCT would read all deliveries of the project.
 _RECEIVERS: Final = """
     WITH RECURSIVE found (receiver) AS (
         SELECT MIN(receiver) FROM receivers_delivery WHERE project = %s
@@ -59,33 +67,37 @@ _RECEIVERS: Final = """
 
 
 class _CountUpTo(Subquery):
-    """Counts the rows of a sliced subquery, so that counting stops where the slice does."""
+    """Counts the rows of a sliced subquery, so that counting stops at the end of the slice."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
     output_field = models.IntegerField()
 
 
 class DeliveryQuerySet(models.QuerySet[Delivery]):
-    """The reads of the delivery log; they can be chained, but for those that return something else."""
+    """The queries of the delivery log."""
 
     def narrow(self) -> Self:
-        """Leave out the columns in `WIDE`; a row fetches them one by one when it is asked for them after all."""
+        """Defer the columns in `WIDE`."""
         return self.defer(*WIDE)
 
     def newest_of_each_push(self) -> Self:
-        """Keep one delivery of each push, the newest there is; those that announce no known push all stay.
+        """Keep the newest delivery of each push, and all deliveries without a push.
 
-        A newer one hides an older one even if other filters leave the newer one out: what counts for a push is how
-        its last delivery ended. Costs one look into an index for each row (`delivery_by_push`).
+        A newer delivery hides an older one even if other filters exclude the newer one: the outcome of a push is that
+        of its last delivery. Costs one index lookup for each row (`delivery_by_push`).
         """
         return self.filter(self._is_newest())
 
     def _is_newest(self) -> Q:
-        newer = self.model._default_manager.filter(push_id=OuterRef("push_id"), id__gt=OuterRef("id"))
+        # By time, as the pages are sorted: ids of several processes do not tell which one came first.
+        later = Q(received_at__gt=OuterRef("received_at")) | Q(id__gt=OuterRef("id"))
+        newer = self.model._default_manager.filter(
+            later, push_id=OuterRef("push_id"), received_at__gte=OuterRef("received_at")
+        )
         return Q(push_id=None) | Q(~Exists(newer))
 
     def with_repeats(self) -> Self:
-        """Annotate `repeats`: how many deliveries announce the same push, 1 to `MOST_REPEATS`."""
+        """Annotate `repeats`: how many deliveries announce the same push, from 1 to `MOST_REPEATS`."""
         same = self.model._default_manager.filter(push_id=OuterRef("push_id")).order_by().values("pk")
         return self.annotate(
             repeats=models.Case(
@@ -96,13 +108,13 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         )
 
     def of_push(self, push_id: UUID) -> Self:
-        """Return the deliveries that announce a push, newest first, `MOST_REPEATS` at most."""
-        return self.filter(push_id=push_id).order_by("-id")[:MOST_REPEATS]
+        """Return the deliveries of a push, newest first, at most `MOST_REPEATS`."""
+        return self.filter(push_id=push_id).order_by(*NEWEST_FIRST)[:MOST_REPEATS]
 
     def with_id(self, prefix: str) -> Self:
-        """Return the deliveries whose id begins like this, oldest first: 8 to 32 hexadecimal digits, dashes or not.
+        """Return the deliveries whose id starts with `prefix`, oldest first: 8 to 32 hex digits.
 
-        The whole range lies together in the primary key. None has an id that is none.
+        Ignores dashes; returns nothing for any other text. Reads one range of the primary key.
         """
         digits = prefix.replace("-", "").lower()
         if not ID_PREFIX.fullmatch(digits):
@@ -111,45 +123,49 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         return self.filter(id__gte=lowest, id__lte=highest).order_by("id")
 
     def filtered(self, wanted: DeliveryFilter) -> Self:
-        """Keep what a filter asks for. In no order, and unbounded: lists for people are `page`s."""
-        return self.filter(in_time(wanted), sieve(wanted))
+        """Keep what a filter selects, unordered and unbounded; use `page` for lists."""
+        return self.filter(in_time(wanted), all_conditions(wanted))
 
-    def page(self, wanted: DeliveryFilter, *, after: str = "", size: int = 50, each_push_once: bool = True) -> DeliveryPage:
-        """Return what a filter asks for, newest first: up to `size` (1 to `LONGEST_PAGE`) that follow a cursor.
+    def page(
+        self, wanted: DeliveryFilter, *, after: str = "", size: int = 50, each_push_once: bool = True
+    ) -> DeliveryPage:
+        """Return up to `size` (1 to `MAX_PAGE_SIZE`) deliveries that a filter selects after a cursor, newest first.
 
-        With `each_push_once` only the newest delivery of each push. Takes three statements. Where the filter names
-        no repository, receiver or Warehouse, but a project, each of its receivers is walked by itself (two statements,
-        and one to know them); where it names no project either, but outcomes, each of these. Of a Warehouse the
-        newest `REFRESHES_LOOKED_AT` are looked at first; what lies beyond is found by walking the receivers of its
-        project and of the cluster. Raises `InvalidCursor`.
+        With `each_push_once`, only the newest delivery of each push. Runs three statements. Without a push, a
+        repository, a receiver and a Warehouse, but with a project, it scans each of the project's receivers (two
+        statements, and one to find them); without a project, too, but with outcomes, it scans each outcome. For a
+        Warehouse it reads the newest `REFRESHES_LOOKED_AT` refreshes first, then scans the receivers of the project
+        and of the cluster. Raises `InvalidCursor`.
         """
-        size = max(1, min(size, LONGEST_PAGE))
-        place = Position.read(after) if after else None
-        candidates = self.filter(in_time(wanted), following(place) if place else Q())
+        size = max(1, min(size, MAX_PAGE_SIZE))
+        position = Position.read(after) if after else None
+        candidates = self.filter(in_time(wanted), following(position) if position else Q())
         newest = self._is_newest() if each_push_once else Q()
-        asked = None
-        if is_of_one_warehouse(wanted):
-            asked = walk_refreshes(wanted, candidates.filter(beside_warehouse(wanted), newest), size + 1)
-        if asked and (asked.floor is None or place is None or place.received_at > asked.floor):
-            walks = [asked]
+        recent = None
+        if selects_one_warehouse(wanted):
+            recent = scan_refreshes(wanted, candidates.filter(all_but_warehouse(wanted), newest), size + 1)
+        if recent and (
+            recent.floor is None
+            or (recent.matches and (position is None or position.received_at > recent.floor))
+        ):
+            results = [recent]
         else:
-            branches = self._branches(wanted) if asked is None else self._of_warehouse(wanted)
+            branches = self._branches(wanted) if recent is None else self._of_warehouse(wanted)
             most = LOOKED_AT // max(1, len(branches))
-            walks = [
-                walk(candidates.filter(branch), sieve(wanted) & newest, size + 1, most) for branch in branches
+            results = [
+                scan(candidates.filter(branch), all_conditions(wanted) & newest, size + 1, most)
+                for branch in branches
             ]
-        return self._page(walks, size)
+        return self._page(results, size)
 
     def _branches(self, wanted: DeliveryFilter) -> list[Q]:
-        """Return the filter that tells most, as conditions of which each has an index in the order of time.
+        """Return the most selective field of the filter as conditions that each have an index by time.
 
-        A delivery that the filter wants fulfils one of them.
+        Every delivery that the filter selects meets one of them.
         """
-        if wanted.repository:
-            of_tag = {"tag": wanted.tag} if wanted.tag else {}
-            return [Q(repository=wanted.repository, push_id__isnull=False, **of_tag)]
-        if wanted.project is not None and wanted.receiver:
-            return [Q(project=wanted.project, receiver=wanted.receiver)]
+        selective = _selective_condition(wanted)
+        if selective is not None:
+            return [selective]
         if wanted.project is not None:
             return self._receivers_of(wanted.project)
         if wanted.outcomes:
@@ -159,13 +175,13 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         return [Q()]
 
     def _of_warehouse(self, wanted: DeliveryFilter) -> list[Q]:
-        """Return conditions, with an index each, of which all deliveries fulfil one for which a Warehouse was asked."""
-        return [*self._receivers_of(project_of_warehouse(wanted)), *self._receivers_of("")]
+        """Return conditions that each have an index; every delivery that refreshed the Warehouse meets one of them."""
+        return [*self._receivers_of(project_of_warehouse(wanted)), *self._receivers_of(CLUSTER_SCOPE)]
 
     def _receivers_of(self, project: str) -> list[Q]:
-        """Return a condition for each receiver of a project that has had a delivery, by one look into an index each.
+        """Return a condition for each receiver of a project that has had a delivery; one index lookup each.
 
-        An index by project alone would cost every insertion, for which a sender waits.
+        An index by project alone would slow down every insertion, and senders wait for those.
         """
         rows = self.model._default_manager.raw(_RECEIVERS, [project, project, MOST_RECEIVERS + 1])
         names = [row.receiver for row in rows]
@@ -173,16 +189,18 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
             return [Q(project=project)]
         return [Q(project=project, receiver=name) for name in names]
 
-    def _page(self, walks: Sequence[ScanResult], size: int) -> DeliveryPage:
-        """Merge what the walks found, down to where the first of them stopped without having found enough."""
-        floors = [one.floor for one in walks if one.floor is not None and len(one.found) <= size]
+    def _page(self, results: Sequence[ScanResult], size: int) -> DeliveryPage:
+        """Merge the scans, down to the highest floor of those that stopped before they had enough."""
+        floors = [
+            result.floor for result in results if result.floor is not None and len(result.matches) <= size
+        ]
         floor = max(floors, default=None)
-        found = sorted({position for one in walks for position in one.found}, reverse=True)
+        positions = sorted({position for result in results for position in result.matches}, reverse=True)
         if floor is not None:
-            found = [position for position in found if position.received_at >= floor]
-        rows = self._rows(found[:size])
-        if len(found) > size:
-            return DeliveryPage(rows, next=found[size - 1].cursor())
+            positions = [position for position in positions if position.received_at >= floor]
+        rows = self._rows(positions[:size])
+        if len(positions) > size:
+            return DeliveryPage(rows, next=positions[size - 1].cursor())
         if floor is not None:
             return DeliveryPage(rows, next=Position(floor, FIRST_ID).cursor(), looked_to=floor)
         return DeliveryPage(rows)
@@ -192,9 +210,26 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         return tuple(self.filter(pk__in=ids).narrow().with_repeats().order_by(*NEWEST_FIRST))
 
 
-def delivery_log() -> DeliveryQuerySet:
-    """Return all deliveries, as a queryset with the reads above.
+def _is_above(position: Position | None, floor: datetime) -> bool:
+    """Say whether a page that starts at a position (None: the top of the list) starts above a floor."""
+    return position is None or position.received_at > floor
 
-    A function and not `Delivery.objects`: models import nothing of the rooms above them.
+
+def _selective_condition(wanted: DeliveryFilter) -> Q | None:
+    """Return the condition of a push, a repository or a receiver, which has an index by time; None without one."""
+    if wanted.push is not None:
+        return Q(push_id=wanted.push)
+    if wanted.repository:
+        of_tag = {"tag": wanted.tag} if wanted.tag else {}
+        return Q(repository=wanted.repository, push_id__isnull=False, **of_tag)
+    if wanted.project is not None and wanted.receiver:
+        return Q(project=wanted.project, receiver=wanted.receiver)
+    return None
+
+
+def delivery_log() -> DeliveryQuerySet:
+    """Return all deliveries as a queryset with the methods above.
+
+    A function instead of `Delivery.objects`, because models import nothing from the rooms above them.
     """
     return DeliveryQuerySet(Delivery)

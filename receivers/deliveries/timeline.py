@@ -1,40 +1,46 @@
-"""What happened to a delivery, as the steps of a story with the time each of them took."""
+"""The timeline of a delivery: what happened to it and to each of its refreshes, with the time each step took."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from receivers.deliveries.events import HistoryEvent
 from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.deliveries.serializers import STEPS
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.models import Delivery, Refresh
 
-WORDS: Final = {
-    "requested": "refresh requested",
-    "not requested": "could not be asked",
-    "asked again": "asked again",
-    "lost": "in vain",
-    "handled": "handled by Kargo",
-    "discovered": "discovered",
+LABELS: Final[dict[str, str]] = {
+    HistoryEvent.REQUESTED: "refresh requested",
+    HistoryEvent.REQUEST_FAILED: "request failed",
+    HistoryEvent.ATTEMPT_FAILED: "failed",
+    HistoryEvent.RETRIED: "retried",
+    HistoryEvent.HANDLED: "handled by Kargo",
+    HistoryEvent.DISCOVERED: "discovered",
 }
-"""How the events of a story read; an outcome reads as it is."""
+"""The labels of events; an outcome has its own."""
 
-NOT_GOING_ON: Final = {"lost", "not requested"}
+TONES: Final[dict[str, Tone]] = {
+    HistoryEvent.REQUEST_FAILED: Tone.BAD,
+    HistoryEvent.ATTEMPT_FAILED: Tone.BAD,
+    HistoryEvent.RETRIED: Tone.OPEN,
+}
+"""The tones of events that are not good news."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """Something that happened, or (`at` is None) that is waited for.
+    """An event that happened, or one that is still to come (`at` is None, or in the future).
 
-    `after` is in seconds: since the step before or, for the first, since the delivery was received; None if unknown.
-    `digest` is an artifact's, empty where the step has none.
+    `after` is in seconds since the previous step, or for the first one since the delivery was received; None if
+    unknown. `digest` is that of the discovered artifact, empty for other events.
     """
 
     at: datetime | None
-    word: str
+    label: str
     text: str
     tone: Tone
     after: float | None = None
@@ -43,93 +49,95 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class RefreshTimeline:
-    """The steps of one Warehouse; `refresh` is its row."""
+    """The steps of the refresh of one Warehouse."""
 
     refresh: Refresh
     steps: tuple[TimelineEntry, ...]
     seconds: float | None
-    """From the push to the end, None while there is none."""
+    """From the delivery to the end of the refresh; None while it is open."""
 
 
 def has_ended(delivery: Delivery, refreshes: Iterable[Refresh]) -> bool:
-    """Say whether nothing more is to be expected: it has an outcome, and so has every refresh of it."""
-    return tone(delivery.outcome) is not Tone.OPEN and all(one.outcome for one in refreshes)
+    """Say whether the delivery and all of its refreshes have an outcome, so that nothing more will happen."""
+    return tone(delivery.outcome) is not Tone.OPEN and all(refresh.outcome for refresh in refreshes)
 
 
-def beginning(delivery: Delivery) -> tuple[TimelineEntry, ...]:
-    """Return what comes before any Warehouse: received, stored, answered."""
-    came = TimelineEntry(
-        delivery.received_at, "received", f"from {delivery.client_address or 'inside'}", Tone.GOOD, None
-    )
-    stored = TimelineEntry(None, "stored", "before anything else was done", Tone.GOOD, None)
+def request_timeline(delivery: Delivery) -> tuple[TimelineEntry, ...]:
+    """Return the steps before any refresh: received, saved, answered."""
+    sender = f"from {delivery.client_address}" if delivery.client_address else "internally"
+    received = TimelineEntry(delivery.received_at, "received", sender, Tone.GOOD)
+    saved = TimelineEntry(None, "saved", "before processing", Tone.GOOD)
     if delivery.status is None:
-        return came, stored
+        return received, saved
     seconds = (delivery.duration_ms or 0.0) / 1000
     at = delivery.received_at + timedelta(seconds=seconds)
-    how = Tone.GOOD if delivery.status < 400 else Tone.BAD
-    return came, stored, TimelineEntry(at, f"answered {delivery.status}", "", how, seconds)
+    success = Tone.GOOD if delivery.status < 400 else Tone.BAD
+    return received, saved, TimelineEntry(at, f"answered {delivery.status}", "", success, seconds)
 
 
-def line(refresh: Refresh, received_at: datetime) -> RefreshTimeline:
-    """Return what happened to the refresh of one Warehouse and, while it is open, what is waited for."""
+def refresh_timeline(refresh: Refresh, received_at: datetime) -> RefreshTimeline:
+    """Return what happened to the refresh of one Warehouse and, while it is open, what it waits for."""
     steps: list[TimelineEntry] = []
-    before = received_at
-    for one in _told(refresh) if refresh.story else _dated(refresh):
-        after = max(0.0, (one.at - before).total_seconds()) if one.at else None
-        before = one.at or before
-        steps.append(TimelineEntry(one.at, one.word, one.text, one.tone, after, one.digest))
+    previous = received_at
+    for step in _recorded(refresh) if refresh.history else _dated(refresh):
+        # Not negative: the clocks of two processes may differ.
+        after = max(0.0, (step.at - previous).total_seconds()) if step.at else None
+        previous = step.at or previous
+        steps.append(replace(step, after=after))
     if not refresh.outcome:
         steps.append(_waiting(refresh, steps[-1].text if steps else ""))
     ended = refresh.ended_at
     return RefreshTimeline(refresh, tuple(steps), (ended - received_at).total_seconds() if ended else None)
 
 
-def _told(refresh: Refresh) -> Iterator[TimelineEntry]:
-    told = ""
-    for entry in refresh.story:
+def _recorded(refresh: Refresh) -> Iterator[TimelineEntry]:
+    """Yield the recorded history, without repeating a text that the previous event had."""
+    previous = ""
+    for entry in refresh.history:
         event, text = entry["event"], entry["text"]
         at = datetime.fromisoformat(entry["at"])
-        digest = text if event == "discovered" else ""
-        why = _why(entry, digest, told)
-        told = text
-        yield TimelineEntry(at, _word(refresh, event), why, _tone(refresh, event), digest=digest)
+        digest = text if event == HistoryEvent.DISCOVERED else ""
+        details = _details(entry, digest, previous)
+        previous = text
+        yield TimelineEntry(at, _label(refresh, event), details, _tone(event), digest=digest)
 
 
 def _dated(refresh: Refresh) -> Iterator[TimelineEntry]:
-    """Yield what the times of a row without a story tell."""
+    """Yield the steps of a row without a history, from its times."""
     for name in STEPS:
         at = getattr(refresh, f"{name}_at")
         event = refresh.outcome if name == "ended" else name
         if at is not None:
             text = refresh.reason if name == "ended" else ""
-            digest = refresh.digest if name == "discovered" else ""
-            yield TimelineEntry(at, _word(refresh, event), text, _tone(refresh, event), digest=digest)
+            digest = refresh.digest if event == HistoryEvent.DISCOVERED else ""
+            yield TimelineEntry(at, _label(refresh, event), text, _tone(event), digest=digest)
 
 
-def _waiting(refresh: Refresh, told: str) -> TimelineEntry:
-    again = refresh.next_attempt_at
+def _waiting(refresh: Refresh, previous: str) -> TimelineEntry:
     text = refresh.reason or refresh.error
-    text = "" if text == told else text
-    word = "to be asked again" if again else "waiting"
-    return TimelineEntry(again, word, text, Tone.OPEN)
+    text = "" if text == previous else text
+    retry_at = refresh.next_attempt_at
+    return TimelineEntry(retry_at, "next retry" if retry_at else "waiting", text, Tone.OPEN)
 
 
-def _word(refresh: Refresh, event: str) -> str:
+def _label(refresh: Refresh, event: str) -> str:
     if event == RefreshOutcome.FREIGHT_CREATED:
         return f"Freight {refresh.freight_alias or refresh.freight}".strip()
-    return WORDS.get(event, event)
+    return LABELS.get(event) or _lower_label(event)
 
 
-def _why(entry: dict[str, Any], digest: str, told: str) -> str:
-    """Return what there is to say of an event, but not again what was said of the one before."""
-    cause = label(entry.get("cause", ""))
-    text = "" if digest or entry["text"] == told else entry["text"]
+def _lower_label(code: str) -> str:
+    """Return a label that starts with a lowercase letter, as those of the events do."""
+    text = label(code)
+    return text[:1].lower() + text[1:]
+
+
+def _details(entry: dict[str, Any], digest: str, previous: str) -> str:
+    """Return the cause and the text of an event; the text only if it is not a digest and not the previous one."""
+    cause = _lower_label(entry.get("cause", ""))
+    text = "" if digest or entry["text"] == previous else entry["text"]
     return f"{cause}: {text}" if cause and text else cause or text
 
 
-def _tone(refresh: Refresh, event: str) -> Tone:
-    if event in NOT_GOING_ON:
-        return Tone.BAD
-    if event == "asked again":
-        return Tone.OPEN
-    return Tone.GOOD if event in WORDS else tone(event)
+def _tone(event: str) -> Tone:
+    return TONES.get(event, Tone.GOOD) if event in LABELS else tone(event)

@@ -1,4 +1,4 @@
-"""Deliveries as somebody may see them: what the pages and the API show, and what they keep from whom."""
+"""What a user may see of the deliveries: the rules that the pages and the API share."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Refresh
 
-REFRESHES_TOLD: Final = 200  # of one delivery; more Warehouses than anybody reads about
-RELATED_TOLD: Final = 20  # redeliveries, and deliveries of the same push; the list has all of them
+REFRESHES_SHOWN: Final = 200  # of one delivery; more Warehouses than a person reads about
+RELATED_SHOWN: Final = 20  # redeliveries, and deliveries of the same push; the list has all of them
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDetails:
-    """A delivery and all that belongs to it, as far as it may be seen. Lists are bounded.
+    """A delivery and all that belongs to it, as far as the user may see it. Lists are bounded.
 
-    `alike` are the other deliveries of the same push, newest first.
+    `alike` has the other deliveries of the same push, newest first.
     """
 
     delivery: Delivery
@@ -33,41 +33,41 @@ class DeliveryDetails:
 
 
 def limited(wanted: DeliveryFilter, access: Access, action: Action = Action.SEE) -> DeliveryFilter:
-    """Return the filter, limited to the projects in which somebody may do something."""
+    """Return the filter, limited to the projects in which the user may do `action`."""
     return replace(wanted, seen=access.projects_with(action))
 
 
 def find(access: Access, pk: UUID) -> Delivery | None:
-    """Return a delivery, None if there is none or it may not be seen. One query."""
+    """Return a delivery; None if it doesn't exist or the user may not see it. One query."""
     delivery = Delivery.objects.filter(pk=pk).first()
     return delivery if delivery is not None and access.may(Action.SEE, delivery.project) else None
 
 
 def refreshes_of(delivery: Delivery) -> list[Refresh]:
-    """Return the refreshes of a delivery, `REFRESHES_TOLD` at most. One query."""
-    return list(delivery.refreshes.order_by("id")[:REFRESHES_TOLD])
+    """Return the refreshes of a delivery, `REFRESHES_SHOWN` at most. One query."""
+    return list(delivery.refreshes.order_by("id")[:REFRESHES_SHOWN])
 
 
 def verdicts_of(verdicts: Iterable[Mapping[str, Any]], access: Access) -> list[Mapping[str, Any]]:
-    """Return the verdicts without the hints at Warehouses of projects that somebody may not see."""
+    """Return the verdicts without hints at Warehouses of projects that the user may not see."""
     return [
-        one
-        for one in verdicts
-        if one["result"] != MatchResult.OUT_OF_SCOPE or access.may(Action.SEE, one["project"])
+        verdict
+        for verdict in verdicts
+        if verdict["result"] != MatchResult.OUT_OF_SCOPE or access.may(Action.SEE, verdict["project"])
     ]
 
 
-def everything(access: Access, delivery: Delivery) -> DeliveryDetails:
-    """Return all about a delivery that may be seen. Three queries.
+def details(access: Access, delivery: Delivery) -> DeliveryDetails:
+    """Return all about a delivery that the user may see. Three queries.
 
-    Deliveries of one push, and those sent again, are to one receiver: who sees one of them sees all.
+    Redeliveries and deliveries of the same push have the same receiver: a user who sees one of them sees all.
     """
-    again = delivery_log().narrow().filter(original=delivery).order_by(*NEWEST_FIRST)[:RELATED_TOLD]
+    redeliveries = delivery_log().narrow().filter(original=delivery).order_by(*NEWEST_FIRST)[:RELATED_SHOWN]
     alike = delivery_log().filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
     return DeliveryDetails(
         delivery,
         refreshes_of(delivery),
         verdicts_of(delivery.verdicts, access),
-        list(again),
-        list(alike.narrow().order_by(*NEWEST_FIRST)[:RELATED_TOLD]),
+        list(redeliveries),
+        list(alike.narrow().order_by(*NEWEST_FIRST)[:RELATED_SHOWN]),
     )

@@ -141,7 +141,7 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
                 ('error', models.CharField(blank=True, max_length=255)),
                 ('owner', models.UUIDField(blank=True, null=True)),
-                ('story', models.JSONField(default=list)),
+                ('history', models.JSONField(default=list)),
                 ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refreshes', to='receivers.delivery')),
             ],
         ),

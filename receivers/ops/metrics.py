@@ -79,14 +79,14 @@ class Gauges(Collector):
 
     cache: ClusterCache
     freight: FreightWatch
-    follower: Sized
+    tracker: Sized
     writer: Sized
     spool: Sized
 
     def collect(self) -> Iterator[Metric]:
         """Yield them; called for every scrape."""
         for name, text, rows in (
-            ("refreshes_followed", "Refreshes that this process follows.", self.follower),
+            ("refreshes_followed", "Refreshes that this process tracks.", self.tracker),
             ("log_queue", "Writes that wait to be stored in the delivery log.", self.writer),
             ("spool_deliveries", "Deliveries on disk that wait for the database.", self.spool),
         ):

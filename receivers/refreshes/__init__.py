@@ -1,4 +1,4 @@
-"""Asks Warehouses to refresh, retries what failed, and follows each attempt until its Freight exists.
+"""Requests refreshes of Warehouses, retries those that failed, and tracks each one until its Freight exists.
 
-Imports `deliveries`, `cluster` and what is below them.
+Imports `deliveries`, `cluster` and the layers below them.
 """

@@ -1,4 +1,4 @@
-"""Corrects stories that have ended without Freight when Freight comes after all: an hour later, or made by hand."""
+"""Corrects refreshes that ended without Freight when Freight is created late: by Kargo an hour later, or manually."""
 
 from __future__ import annotations
 
@@ -22,132 +22,136 @@ from receivers.kargo.artifacts import Freight, decode_freight
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS
 from receivers.models import Refresh, first_id
-from receivers.refreshes.history import Followed, end
-from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.history import TrackedRefresh, end_refresh
+from receivers.refreshes.rollup import update_deliveries
 
 log = logging.getLogger(__name__)
 
-CORRECTED_FOR: Final = timedelta(days=30)  # after the end; what comes later is another story
-LONGEST_STORY: Final = timedelta(days=3)  # from being asked to the end: a day of trying, and patience
-CAUGHT_UP_FOR: Final = timedelta(
-    days=1
-)  # when events may have been missed: longer than anybody leaves us down
-PROJECTS_CAUGHT_UP: Final = 200  # each costs a list of its Freight
-AT_ONCE: Final = 100  # pieces of Freight in one query
-STORIES: Final = 2_000  # that they are compared with, the newest ones
-WAITING: Final = 10_000  # pieces of Freight; more than come while the database is restarted
-WRITE_SECONDS: Final = 10.0  # for the database; what is not written by then is tried again
+CORRECTED_WITHIN: Final = timedelta(days=30)  # of the end; later Freight has another cause
+MAX_DURATION: Final = timedelta(
+    days=3
+)  # of a refresh from its creation to its end: a day of retries, and timeouts
+CATCH_UP_PERIOD: Final = timedelta(days=1)  # before a restart of the watch; longer than a usual downtime
+MAX_PROJECTS: Final = 200  # in one catch-up; each costs a list of its Freight
+BATCH: Final = 100  # pieces of Freight in one query
+MAX_REFRESHES: Final = 2_000  # that one batch is compared with, the newest ones
+MAX_PENDING: Final = 10_000  # pieces of Freight; more than arrive during a restart of the database
+WRITE_SECONDS: Final = 10.0  # for one write; the Freight stays pending if it takes longer
 
-_AS_GOOD_AS_IT_GETS: Final = ("", RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.ALREADY_CURRENT)
-_WIDE: Final = ("delivery__body", "delivery__headers", "delivery__verdicts")
+_NOT_CORRECTED: Final = ("", RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.ALREADY_CURRENT)
+_WIDE_COLUMNS: Final = ("delivery__body", "delivery__headers", "delivery__verdicts")
 
 
-class Corrector:
-    """Compares new Freight with stories that have ended. Every serving process does; all write the same."""
+class LateFreightMatcher:
+    """Compares new Freight with refreshes that have ended. Every serving process does so; all write the same."""
 
     def __init__(self, cluster: Callable[[], KubernetesClient], writer: LogWriter) -> None:
         self._cluster = cluster
         self._writer = writer
-        self._waiting: deque[Freight] = deque(maxlen=WAITING)
-        self._missed_some = False
+        self._pending: deque[Freight] = deque(maxlen=MAX_PENDING)
+        self._missed_events = False
 
-    def note_freight(self, freight: Freight) -> None:
-        """Take note of new Freight; it is compared soon."""
-        self._waiting.append(freight)
+    def on_freight(self, freight: Freight) -> None:
+        """Remember new Freight for the next call of `work`."""
+        self._pending.append(freight)
 
-    def note_restart(self) -> None:
-        """Take note that some Freight may have come unseen."""
-        self._missed_some = True
+    def on_restart(self) -> None:
+        """Remember that the watch may have missed Freight."""
+        self._missed_events = True
 
     def work(self) -> bool:
-        """Compare what has come. Returns whether there is more."""
-        if self._missed_some:
-            self._missed_some = False
+        """Compare the pending Freight. Always returns False: nothing is left."""
+        if self._missed_events:
+            self._missed_events = False
             try:
                 self._catch_up()
             except Exception:
-                self._missed_some = True
+                self._missed_events = True
                 raise
-        while self._waiting:
-            some = list(islice(self._waiting, AT_ONCE))
-            self.correct(some)
-            for _ in some:
-                self._waiting.popleft()  # only now: what could not be stored is tried again
+        while self._pending:
+            batch = list(islice(self._pending, BATCH))
+            self.correct(batch)
+            # Only after the write, so that Freight stays pending if the write fails.
+            for _ in batch:
+                self._pending.popleft()
         return False
 
     def correct(self, freight: Sequence[Freight]) -> None:
-        """End every story well that one of these is the end of. Raises `NotStored` or DatabaseError."""
+        """Correct every refresh that led to one of these pieces of Freight. Raises `NotStored` or DatabaseError."""
         now, changed = timezone.now(), []
         by_warehouse: dict[WarehouseKey, list[Freight]] = defaultdict(list)
-        for one in freight:
-            by_warehouse[one.project, one.warehouse].append(one)
-        for row in _ended_otherwise(by_warehouse, now):
-            made = next(
-                (one for one in by_warehouse[row.project, row.warehouse] if _is_end_of(row, one)), None
-            )
-            if made is not None:
-                text = f"Freight {made.alias or made.name} holds it, and came late"
-                end(row, RefreshOutcome.FREIGHT_CREATED, text, made, now)
+        for piece in freight:
+            by_warehouse[piece.project, piece.warehouse].append(piece)
+        for row in _ended_without_freight(by_warehouse, now):
+            candidates = by_warehouse[row.project, row.warehouse]
+            created = next((piece for piece in candidates if _led_to(row, piece)), None)
+            if created is not None:
+                text = f"Freight {created.alias or created.name} was created late"
+                end_refresh(row, RefreshOutcome.FREIGHT_CREATED, text, created, now)
                 changed.append(row)
         if changed:
-            then = partial(close_deliveries, {row.delivery_id for row in changed})
+            then = partial(update_deliveries, {row.delivery_id for row in changed})
             self._writer.submit(Write(updates=changed, then=(then,))).wait(WRITE_SECONDS)
 
     def _catch_up(self) -> None:
-        """Compare all Freight of projects that have stories which ended lately without any."""
+        """Compare all Freight of projects in which refreshes ended recently without Freight."""
+        since = timezone.now() - CATCH_UP_PERIOD
         recent = (
-            Refresh.objects.filter(pk__gte=first_id(timezone.now() - CAUGHT_UP_FOR - LONGEST_STORY))
-            .filter(ended_at__gte=timezone.now() - CAUGHT_UP_FOR)
-            .exclude(outcome__in=_AS_GOOD_AS_IT_GETS)
+            Refresh.objects.filter(pk__gte=first_id(since - MAX_DURATION), ended_at__gte=since)
+            .exclude(outcome__in=_NOT_CORRECTED)
             .values_list("project", "warehouse")
             .distinct()
         )
         warehouses: dict[str, set[str]] = {}
         for project, warehouse in recent:
             warehouses.setdefault(project, set()).add(warehouse)
-        for project in sorted(warehouses)[:PROJECTS_CAUGHT_UP]:
+        for project in sorted(warehouses)[:MAX_PROJECTS]:
             for page in self._freight_of(project):
-                self.correct([one for one in page if one.warehouse in warehouses[project]])
+                self.correct([piece for piece in page if piece.warehouse in warehouses[project]])
 
     def _freight_of(self, project: str) -> Iterable[Sequence[Freight]]:
         try:
-            for page in self._cluster().list_pages(FREIGHTS, project, limit=AT_ONCE, item=decode_freight):
+            for page in self._cluster().list_pages(FREIGHTS, project, limit=BATCH, item=decode_freight):
                 yield page.items
         except ClusterError as error:
             log.warning(
-                "the Freight of %s cannot be listed, and stories stay as they are: %s", project, error
+                "failed to list the Freight of %s; its refreshes are not corrected: %s", project, error
             )
 
 
-def _ended_otherwise(freight: Mapping[WarehouseKey, Sequence[Freight]], now: datetime) -> list[Refresh]:
-    """Return stories of these Warehouses that ended without Freight and are about a tag that is in some now."""
-    artifacts = [artifact for pieces in freight.values() for one in pieces for artifact in one.artifacts]
-    tags = {spelling for one in artifacts for spelling in (one.tag, one.tag.replace("+", "_"))}
-    projects, warehouses = ({key[at] for key in freight} for at in (0, 1))
+def _ended_without_freight(freight: Mapping[WarehouseKey, Sequence[Freight]], now: datetime) -> list[Refresh]:
+    """Return refreshes of these Warehouses that ended without Freight and whose tag one of these pieces holds."""
+    artifacts = [artifact for pieces in freight.values() for piece in pieces for artifact in piece.artifacts]
+    # The chart version 1.0.0+x is the tag 1.0.0_x in an OCI registry.
+    tags = {tag for artifact in artifacts for tag in (artifact.tag, artifact.tag.replace("+", "_"))}
+    projects, warehouses = ({key[position] for key in freight} for position in (0, 1))
+    # By id, which carries the time of creation and has an index: the log may cover years.
+    oldest = first_id(now - CORRECTED_WITHIN - MAX_DURATION)
     ended = (
         Refresh.objects.filter(project__in=projects, warehouse__in=warehouses, delivery__tag__in=tags)
-        # By id, which is of the time when it was made: the log may be years long.
-        .filter(pk__gte=first_id(now - CORRECTED_FOR - LONGEST_STORY), ended_at__gte=now - CORRECTED_FOR)
-        .exclude(outcome__in=_AS_GOOD_AS_IT_GETS)
+        .filter(pk__gte=oldest, ended_at__gte=now - CORRECTED_WITHIN)
+        .exclude(outcome__in=_NOT_CORRECTED)
         .select_related("delivery")
-        .order_by("-pk")[:STORIES]
+        .order_by("-pk")[:MAX_REFRESHES]
     )
-    return [row for row in ended.defer(*_WIDE) if (row.project, row.warehouse) in freight]
+    return [row for row in ended.defer(*_WIDE_COLUMNS) if (row.project, row.warehouse) in freight]
 
 
-def _is_end_of(row: Refresh, freight: Freight) -> bool:
-    request = Followed.of(row, row.delivery).request
+def _led_to(row: Refresh, freight: Freight) -> bool:
+    """Say whether the Freight holds what was pushed, was created since, and cannot be the result of a later push."""
+    request = TrackedRefresh.from_row(row, row.delivery).request
     if freight.created_at is None or freight.created_at < request.since:
         return False
     if freight.holds(request.push, row.digest) is None:
         return False
+    # A digest identifies the content, but a tag alone may have moved to other content.
     return bool(row.digest) or not _was_pushed_again(row, freight.created_at)
 
 
 def _was_pushed_again(row: Refresh, until: datetime) -> bool:
     """Say whether another push of the same tag came later but before `until`, so that the Freight may be its own."""
     received_at = row.delivery.received_at
-    # Ids bound the scan of the index and nothing else: two processes give no order to the ids of one millisecond.
+    # Ids only bound the scan of the index: ids from two processes do not tell which row was created first.
     created = Refresh.objects.filter(pk__gte=first_id(received_at - CLOCK_SKEW))
     of_tag = created.filter(project=row.project, warehouse=row.warehouse, delivery__tag=row.delivery.tag)
     later = Q(delivery__received_at__gt=received_at) | Q(delivery__received_at=received_at, pk__gt=row.pk)

@@ -1,4 +1,4 @@
-"""Looks up in the cluster what the cache does not keep: what was discovered, and Freight of earlier times."""
+"""Reads what the cluster cache does not hold: discovered artifacts, and Freight from before the watch began."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import Final
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInstalled
 from receivers.cluster.freight_watch import LONG_AGO, FreightWatch
-from receivers.cluster.snapshot import WarehouseKey
 from receivers.kargo.artifacts import DiscoveryResult, Freight, decode_discovered, decode_freight
 from receivers.kargo.progress_states import Lookup, Observation, RefreshRequest
-from receivers.kargo.resources import FREIGHTS, WAREHOUSES, Warehouse, decode_warehouse
+from receivers.kargo.resources import FREIGHTS, WAREHOUSES, Warehouse, WarehouseKey, decode_warehouse
 from receivers.models import Refresh
 
-LOOKS_AT_ONCE: Final = 8  # requests under way: enough for a hundred Warehouses a second when each takes 30 ms
+MAX_REQUESTS: Final = 8  # in parallel; enough for a hundred Warehouses a second if each takes 30 ms
 
 
 @dataclass(slots=True)
-class Look:
-    """What was looked up for one Warehouse in one round. `gone`: the Warehouse itself."""
+class LookupResult:
+    """What was read for one Warehouse in one round; None if it was not read. `gone`: the Warehouse does not exist."""
 
     warehouse: Warehouse | None = None
     discovered: tuple[DiscoveryResult, ...] | None = None
@@ -30,81 +29,82 @@ class Look:
     gone: bool = False
 
 
-class LookUp:
-    """Looks up what a story needs, for several Warehouses at once."""
+class ClusterLookups:
+    """Reads from the cluster for several Warehouses in parallel."""
 
     def __init__(self, cluster: Callable[[], KubernetesClient], freight: FreightWatch) -> None:
         self._cluster = cluster
         self._freight = freight
-        self._pool = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look-up")
+        self._pool = ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="lookup")
 
     def stop(self) -> None:
-        """Look nothing up any more."""
+        """Start no more lookups."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def seen(self, warehouse: Warehouse, look: Look, request: RefreshRequest) -> Observation:
-        """Return what is known about a Warehouse by now, as far as it concerns one refresh."""
+    def observe(self, warehouse: Warehouse, result: LookupResult, request: RefreshRequest) -> Observation:
+        """Return the current state of a Warehouse as far as it concerns one refresh."""
         return Observation(
             warehouse=warehouse,
-            freight=self._freight.of(warehouse.key) if look.freight is None else look.freight,
-            discovered=look.discovered,
-            all_freight=look.freight is not None
+            freight=self._freight.of(warehouse.key) if result.freight is None else result.freight,
+            discovered=result.discovered,
+            all_freight=result.freight is not None
             or self._freight.is_complete_since(warehouse.project, request.since),
-            listed=look.freight is not None,
-            last_freight_gone=look.last_freight_gone,
+            listed=result.freight is not None,
+            last_freight_gone=result.last_freight_gone,
         )
 
-    def freight_of(self, refresh: Refresh, look: Look) -> tuple[Freight, ...]:
-        """Return the Freight of a refresh's Warehouse that is known by now."""
-        return look.freight or self._freight.of((refresh.project, refresh.warehouse))
+    def freight_of(self, refresh: Refresh, result: LookupResult) -> tuple[Freight, ...]:
+        """Return the known Freight of a refresh's Warehouse."""
+        return result.freight or self._freight.of((refresh.project, refresh.warehouse))
 
-    def look_up(self, needs: Mapping[WarehouseKey, tuple[Look, Lookup]]) -> set[WarehouseKey]:
-        """Look up what is needed, and write it down; return the Warehouses for which the cluster did not answer."""
-        work = [(key, look, need) for key, (look, need) in needs.items()]
-        done = self._pool.map(lambda one: self._fill(*one), work)
-        return {key for (key, _, _), good in zip(work, done, strict=True) if not good}
+    def look_up(self, needed: Mapping[WarehouseKey, tuple[LookupResult, Lookup]]) -> set[WarehouseKey]:
+        """Add to each result what its lookup reads; return the Warehouses whose lookup failed."""
+        work = [(key, result, lookup) for key, (result, lookup) in needed.items()]
+        done = self._pool.map(lambda arguments: self._read(*arguments), work)
+        return {key for (key, _, _), succeeded in zip(work, done, strict=True) if not succeeded}
 
-    def _fill(self, key: WarehouseKey, look: Look, need: Lookup) -> bool:
+    def _read(self, key: WarehouseKey, result: LookupResult, lookup: Lookup) -> bool:
         try:
-            match need:
+            match lookup:
                 case Lookup.ARTIFACTS:
-                    self._read_warehouse(key, look)
+                    self._read_warehouse(key, result)
                 case Lookup.LAST_FREIGHT:
-                    self._read_last_freight(key, look)
+                    self._read_last_freight(key, result)
                 case Lookup.ALL_FREIGHT:
-                    self._read_all_freight(key, look)
+                    self._read_all_freight(key, result)
         except ClusterError:
             return False
         return True
 
-    def _read_warehouse(self, key: WarehouseKey, look: Look) -> None:
+    def _read_warehouse(self, key: WarehouseKey, result: LookupResult) -> None:
         project, name = key
         try:
             raw = self._cluster().get(WAREHOUSES, name, project)
         except NotInstalled:
-            raise
+            raise  # a missing CRD does not mean that the Warehouse was deleted
         except NotFound:
-            look.warehouse, look.gone = None, True
+            result.warehouse, result.gone = None, True
             return
-        look.warehouse, look.discovered = decode_warehouse(raw), decode_discovered(raw)
+        # Both from one object, so that the conditions and the artifacts belong together.
+        result.warehouse, result.discovered = decode_warehouse(raw), decode_discovered(raw)
 
-    def _read_last_freight(self, key: WarehouseKey, look: Look) -> None:
-        name = look.warehouse.last_freight_id if look.warehouse else ""
+    def _read_last_freight(self, key: WarehouseKey, result: LookupResult) -> None:
+        name = result.warehouse.last_freight_id if result.warehouse else ""
         try:
             freight = decode_freight(self._cluster().get(FREIGHTS, name, key[0]))
         except (NotFound, Forbidden):
-            look.last_freight_gone = True
+            result.last_freight_gone = True
             return
         self._freight.remember(freight)
-        if look.freight is not None:
-            look.freight = (*look.freight, freight)
+        if result.freight is not None:
+            result.freight = (*result.freight, freight)
 
-    def _read_all_freight(self, key: WarehouseKey, look: Look) -> None:
+    def _read_all_freight(self, key: WarehouseKey, result: LookupResult) -> None:
         project, name = key
         found: list[Freight] = []
         try:
             for page in self._cluster().list_pages(FREIGHTS, project, item=decode_freight):
-                found += [one for one in page.items if one.warehouse == name]
+                found += [freight for freight in page.items if freight.warehouse == name]
         except Forbidden:
-            pass  # then nobody can say more than the conditions do
-        look.freight = tuple(sorted(found, key=lambda one: one.created_at or LONG_AGO))
+            pass  # without permission to list, the Warehouse's conditions have to do
+        result.freight = tuple(sorted(found, key=lambda freight: freight.created_at or LONG_AGO))

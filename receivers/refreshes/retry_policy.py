@@ -1,79 +1,76 @@
-"""How long a story is waited for, and how often and when a Warehouse is asked again."""
+"""When a Warehouse is refreshed again, how often, and how long each phase of a refresh may take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.kargo.progress_types import Cause, Patience
+from receivers.kargo.progress_states import RefreshPhase, RetryCause
 
-MOST_AGAIN: Final = (
-    12  # times in all that one push asks again, whatever the causes: nothing goes round for ever
-)
-DISCOVERY_DELAYS: Final = (5.0, 30.0, 120.0, 600.0)
-# Docker Hub counts pulls by the hour or longer; asking within seconds makes it worse.
-RATE_LIMIT_DELAYS: Final = (120.0, 300.0, 900.0, 1800.0)
-LAG_DELAYS: Final = (10.0, 60.0, 300.0)
-SAME_CONTENT_TRIES: Final = 1  # of those for a registry that lags: most of the time nothing new was pushed
-NOT_HANDLED_TRIES: Final = 2  # more, each waited for twice as long as the one before
+# Across all causes. Causes can alternate, so limits per cause alone would not end the retries of a push.
+MAX_RETRIES: Final = 12
+SAME_CONTENT_RETRIES: Final = 1  # usually the same content was pushed again, and the registry does not lag
+NOT_HANDLED_RETRIES: Final = 2  # each waits twice as long as the one before
 
-ATTEMPT_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
-"""Seconds after the first, the second, ... time that the API server did not take a refresh; then `HOURLY` for a day."""
+REQUEST_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
+"""Seconds after the first, second, ... failed request to the API server; then hourly for a day."""
 
 HOURLY: Final = 3600.0
-MOST_ATTEMPTS: Final = len(ATTEMPT_DELAYS) + 24
+MAX_REQUESTS: Final = len(REQUEST_DELAYS) + 24
 
 
-def seconds_to_next_attempt(attempts: int, retry_after: float) -> float | None:
-    """Return the seconds until a refresh is tried again that the API server did not take `attempts` (1 or more) times.
+def seconds_to_next_request(failed: int, retry_after: float) -> float | None:
+    """Return the seconds until the next request after `failed` (1 or more) failed ones; None if there is none.
 
-    `retry_after` is how many seconds it wants us to wait. None means never.
+    `retry_after` is how many seconds the API server asked to wait.
     """
-    if attempts >= MOST_ATTEMPTS:
+    if failed >= MAX_REQUESTS:
         return None
-    delay = ATTEMPT_DELAYS[attempts - 1] if attempts <= len(ATTEMPT_DELAYS) else HOURLY
+    delay = REQUEST_DELAYS[failed - 1] if failed <= len(REQUEST_DELAYS) else HOURLY
     return max(delay, retry_after)
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """Seconds: until a refresh should be handled, discovery should end, Freight should be there; and the delays after
-    which a Warehouse is asked again, one for each time, for a discovery that failed, one that a rate limit refused, and
-    a tag that the registry does not list yet."""
+class RetryPolicy:
+    """The timeouts of the phases of a refresh, and the delays before each retry by cause. All in seconds.
 
-    handled_within: float = 120.0
-    discovered_within: float = 900.0
-    freight_within: float = 120.0
-    discovery_delays: tuple[float, ...] = DISCOVERY_DELAYS
-    rate_limit_delays: tuple[float, ...] = RATE_LIMIT_DELAYS
-    lag_delays: tuple[float, ...] = LAG_DELAYS
+    The defaults are those of the settings, in `kargoweb.configuration`.
+    """
 
-    def delay(self, cause: Cause, times: int, times_in_all: int) -> float | None:
-        """Return the seconds until a Warehouse is asked again; None when it was asked often enough.
+    handled_within: float
+    discovered_within: float
+    freight_within: float
+    discovery_delays: tuple[float, ...]
+    rate_limit_delays: tuple[float, ...]
+    lag_delays: tuple[float, ...]
 
-        `times` is how often it was asked again for this cause, `times_in_all` for any.
+    def delay(self, cause: RetryCause, retries: int, total_retries: int) -> float | None:
+        """Return the seconds until the next retry; None if there is none.
+
+        `retries` counts the previous retries for this cause, `total_retries` those for any cause.
         """
         delays = self._delays(cause)
-        return delays[times] if times < len(delays) and times_in_all < MOST_AGAIN else None
+        return delays[retries] if retries < len(delays) and total_retries < MAX_RETRIES else None
 
-    def limit(self, patience: Patience, times: int) -> float:
-        """Return how many seconds are waited; twice as long each time that it was asked again in vain (`times`)."""
+    def timeout(self, phase: RefreshPhase, retries: int) -> float:
+        """Return how many seconds a phase may take; it doubles with each previous retry."""
         seconds = {
-            Patience.HANDLING: self.handled_within,
-            Patience.DISCOVERY: self.discovered_within,
-            Patience.FREIGHT: self.freight_within,
+            RefreshPhase.HANDLING: self.handled_within,
+            RefreshPhase.DISCOVERY: self.discovered_within,
+            RefreshPhase.FREIGHT: self.freight_within,
         }
-        return seconds[patience] * 2.0**times
+        return seconds[phase] * 2.0**retries
 
-    def _delays(self, cause: Cause) -> tuple[float, ...]:
+    def _delays(self, cause: RetryCause) -> tuple[float, ...]:
         match cause:
-            case Cause.NOT_HANDLED:
-                return (0.0,) * NOT_HANDLED_TRIES
-            case Cause.DISCOVERY_FAILED:
+            case RetryCause.NOT_HANDLED:
+                # The timeout of the handling phase is the delay.
+                return (0.0,) * NOT_HANDLED_RETRIES
+            case RetryCause.DISCOVERY_FAILED:
                 return self.discovery_delays
-            case Cause.RATE_LIMITED:
+            case RetryCause.RATE_LIMITED:
                 return self.rate_limit_delays
-            case Cause.NOT_VISIBLE:
+            case RetryCause.NOT_VISIBLE:
                 return self.lag_delays
-            case Cause.SAME_CONTENT:
-                return self.lag_delays[:SAME_CONTENT_TRIES]
+            case RetryCause.SAME_CONTENT:
+                return self.lag_delays[:SAME_CONTENT_RETRIES]

@@ -1,6 +1,6 @@
-"""Asks Warehouses to refresh: concurrent pushes share a patch, different Warehouses go side by side.
+"""Requests refreshes: concurrent requests for a Warehouse share a patch; Warehouses are patched in parallel.
 
-The annotation and what it does: Kargo's `api/v1alpha1/annotations.go` and its Warehouse controller.
+Source of the annotation and its effect: Kargo's `api/v1alpha1/annotations.go` and its Warehouse controller.
 """
 
 from __future__ import annotations
@@ -16,34 +16,33 @@ from typing import Any, Final, Protocol
 from django.utils import timezone
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
-from receivers.cluster.snapshot import WarehouseKey
-from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse
+from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse, WarehouseKey
 from receivers.refreshes.circuit_breaker import CircuitBreaker
 from receivers.refreshes.tokens import Tokens, format_token
 
-SENDERS: Final = 32  # patches under way at once, beside those that request threads send themselves
-PATCH_TIMEOUT: Final = 5.0  # seconds of silence; an API server that takes longer is in trouble
+MAX_PATCHES: Final = 32  # in parallel, beside those that request threads send themselves
+PATCH_TIMEOUT: Final = 5.0  # seconds without a response
 
-SILENT: Final = "the Kubernetes API server does not answer; will be tried again"
+CIRCUIT_OPEN: Final = "the Kubernetes API server is not responding; the request will be retried"
 
 
 class Patcher(Protocol):
-    """The one verb of the Kubernetes service layer that sending needs."""
+    """The one verb of the Kubernetes client that a refresh needs."""
 
     def patch(
         self, resource: Resource, name: str, namespace: str | None, body: Mapping[str, Any], *, timeout: float
     ) -> object:
-        """Apply a merge patch; give up after `timeout` seconds of silence. Raises `ClusterError`."""
+        """Apply a merge patch; give up after `timeout` seconds without a response. Raises `ClusterError`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A Warehouse that was to be asked: `requested_at` says when, if the API server took it; else `error` says why not.
+class RefreshAttempt:
+    """The result of one request to refresh a Warehouse.
 
-    `token` is what was written into the annotation, `discovered_before` the `discoveredAt` that the Warehouse had when
-    it was asked, as far as we know. `retry_after` is how long the API server wants us to wait, in seconds; `gone`:
-    there is no such Warehouse.
+    `requested_at` is the time of the patch, None if the API server did not accept it; `error` then says why. `token`
+    is the value of the annotation. `discovered_before` is the Warehouse's `discoveredAt` at that time, as far as the
+    cache knows. `retry_after` is how many seconds the API server asked to wait. `gone`: the Warehouse does not exist.
     """
 
     key: WarehouseKey
@@ -56,26 +55,26 @@ class Asked:
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
-    """One patch of one Warehouse, and everybody who waits for it."""
+class _SingleFlightCall:
+    """One patch of one Warehouse, and the result for all who wait for it."""
 
     key: WarehouseKey
-    landed: Future[Asked] = field(default_factory=Future)
+    result: Future[RefreshAttempt] = field(default_factory=Future)
 
 
 @dataclass(slots=True)
-class _Lane:
-    """A Warehouse's patch under way, and the one that those share who came since it was sent."""
+class _WarehouseCalls:
+    """The call in progress for a Warehouse, and the next one, which all share who came since it was sent."""
 
-    under_way: _Flight
-    next: _Flight | None = None
+    current: _SingleFlightCall
+    next: _SingleFlightCall | None = None
 
 
 class RefreshSender:
-    """Sends refreshes. Safe to call from any thread; start it before the first call.
+    """Requests refreshes. Safe to call from any thread.
 
-    `cluster` gives the service layer (and may raise `ClusterError` while there is none); `known` gives a Warehouse as
-    far as we know it; `patch_timeout` is how many seconds a patch may take.
+    `cluster` returns the Kubernetes client (and may raise `ClusterError` while there is none); `known` returns a
+    Warehouse from the cache; `patch_timeout` is how many seconds a patch may take.
     """
 
     def __init__(
@@ -89,93 +88,95 @@ class RefreshSender:
         self._patch_timeout = patch_timeout
         self._tokens = Tokens()
         self._lock = threading.Lock()
-        self._lanes: dict[WarehouseKey, _Lane] = {}
-        self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="refresh")
+        self._calls: dict[WarehouseKey, _WarehouseCalls] = {}
+        self._pool = ThreadPoolExecutor(MAX_PATCHES, thread_name_prefix="refresh")
         self._breaker = CircuitBreaker()
 
     def stop(self) -> None:
-        """Send nothing more; what is under way may end."""
+        """Send no more patches; those in progress may finish."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def paused(self) -> bool:
-        """Say whether the API server is being left alone because it went silent."""
+        """Say whether the circuit is open because the API server does not respond."""
         return self._breaker.is_open()
 
-    def ask(self, keys: Sequence[WarehouseKey], seconds: float) -> tuple[Asked, ...]:
-        """Ask each of these Warehouses by a patch that is sent after this call began; wait `seconds` at most.
+    def request(self, keys: Sequence[WarehouseKey], seconds: float) -> tuple[RefreshAttempt, ...]:
+        """Refresh each of these Warehouses by a patch that is sent after this call began; wait at most `seconds`.
 
-        Returns one `Asked` for each key, in order. Never raises: what goes wrong is in there.
+        Returns one `RefreshAttempt` for each key, in order. Never raises: errors are part of the result.
         """
         if self.paused:
-            return tuple(Asked(key, error=SILENT) for key in keys)
+            return tuple(RefreshAttempt(key, error=CIRCUIT_OPEN) for key in keys)
         deadline = time.monotonic() + seconds
         joined = [self._join(key) for key in keys]
-        to_send = [flight for flight, is_ours in joined if is_ours]
-        for flight in to_send[1:]:
-            self._send_in_pool(flight)
+        to_send = [call for call, is_ours in joined if is_ours]
+        for call in to_send[1:]:
+            self._send_in_pool(call)
         if to_send:
-            # By this thread: most pushes match one Warehouse, and a hand-over would cost more than the patch.
+            # In this thread: most pushes match one Warehouse, and handing it over would cost more than the patch.
             self._send(to_send[0])
-        wait([flight.landed for flight, _ in joined], timeout=max(0.0, deadline - time.monotonic()))
-        return tuple(_landed(flight, seconds) for flight, _ in joined)
+        wait([call.result for call, _ in joined], timeout=max(0.0, deadline - time.monotonic()))
+        return tuple(_result(call, seconds) for call, _ in joined)
 
-    def _join(self, key: WarehouseKey) -> tuple[_Flight, bool]:
-        """Return the flight to wait for, and whether the caller has to send it.
+    def _join(self, key: WarehouseKey) -> tuple[_SingleFlightCall, bool]:
+        """Return the call to wait for, and whether the caller has to send it.
 
-        A patch under way was sent before the caller came and may be handled before the pushed tag is there, so nobody
-        boards it; all who come meanwhile share the next one.
+        Kargo may handle the patch in progress before the pushed tag is in the registry, because that patch was sent
+        before the push. So a new caller never joins it. All callers that come in the meantime share the next patch.
         """
         with self._lock:
-            lane = self._lanes.get(key)
-            if lane is None:
-                self._lanes[key] = lane = _Lane(_Flight(key))
-                return lane.under_way, True
-            if lane.next is None:
-                lane.next = _Flight(key)
-            return lane.next, False
+            calls = self._calls.get(key)
+            if calls is None:
+                self._calls[key] = calls = _WarehouseCalls(_SingleFlightCall(key))
+                return calls.current, True
+            if calls.next is None:
+                calls.next = _SingleFlightCall(key)
+            return calls.next, False
 
-    def _send_in_pool(self, flight: _Flight) -> None:
+    def _send_in_pool(self, call: _SingleFlightCall) -> None:
         try:
-            self._pool.submit(self._send, flight)
-        except RuntimeError:  # shut down: nobody will send it
-            flight.landed.set_result(Asked(flight.key, error="kargoweb is stopping; will be tried again"))
+            self._pool.submit(self._send, call)
+        except RuntimeError:  # the pool is shut down
+            error = "kargoweb is shutting down; the request will be retried"
+            call.result.set_result(RefreshAttempt(call.key, error=error))
 
-    def _send(self, flight: _Flight) -> None:
-        asked = self._patch(flight.key)
+    def _send(self, call: _SingleFlightCall) -> None:
+        attempt = self._patch(call.key)
         with self._lock:
-            lane = self._lanes[flight.key]
-            following = lane.next
+            following = self._calls[call.key].next
             if following is None:
-                del self._lanes[flight.key]
+                del self._calls[call.key]
             else:
-                self._lanes[flight.key] = _Lane(following)
+                self._calls[call.key] = _WarehouseCalls(following)
+        # Before the result is published: those who wait for the next patch should not wait for this thread's callers.
         if following is not None:
             self._send_in_pool(following)
-        flight.landed.set_result(asked)
+        call.result.set_result(attempt)
 
-    def _patch(self, key: WarehouseKey) -> Asked:
-        if self.paused:  # it went silent while this patch waited for its turn
-            return Asked(key, error=SILENT)
+    def _patch(self, key: WarehouseKey) -> RefreshAttempt:
+        if self.paused:  # the circuit opened while this patch waited for its turn
+            return RefreshAttempt(key, error=CIRCUIT_OPEN)
         project, name = key
         try:
             warehouse = self._known(key)
             requested_at = timezone.now()
-            token = format_token(self._tokens.make(warehouse.refresh_token if warehouse else ""))
+            token = format_token(self._tokens.create(warehouse.refresh_token if warehouse else ""))
             body = {"metadata": {"annotations": {REFRESH_ANNOTATION: token}}}
             self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
         except ClusterError as error:
             self._breaker.record(timed_out=isinstance(error, TimedOut))
             retry_after = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
             gone = isinstance(error, NotFound) and not isinstance(error, NotInstalled)
-            return Asked(key, error=str(error), retry_after=retry_after, gone=gone)
-        except Exception as error:  # noqa: BLE001 - whoever waits must be woken, whatever happened
-            return Asked(key, error=f"{type(error).__name__}: {error}")
+            return RefreshAttempt(key, error=str(error), retry_after=retry_after, gone=gone)
+        except Exception as error:  # noqa: BLE001 - all who wait for this call must get a result
+            return RefreshAttempt(key, error=f"{type(error).__name__}: {error}")
         self._breaker.record(timed_out=False)
-        return Asked(key, requested_at, token, warehouse.discovered_at if warehouse else "")
+        return RefreshAttempt(key, requested_at, token, warehouse.discovered_at if warehouse else "")
 
 
-def _landed(flight: _Flight, seconds: float) -> Asked:
-    if flight.landed.done():
-        return flight.landed.result()
-    return Asked(flight.key, error=f"the Kubernetes API server did not answer within {seconds:g} s")
+def _result(call: _SingleFlightCall, seconds: float) -> RefreshAttempt:
+    if call.result.done():
+        return call.result.result()
+    error = f"the Kubernetes API server did not respond within {seconds:g} s"
+    return RefreshAttempt(call.key, error=error)

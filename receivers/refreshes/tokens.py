@@ -1,4 +1,4 @@
-"""Refresh tokens: the values of the annotation, and the times they stand for."""
+"""Refresh tokens: the values of the refresh annotation, which are times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 from receivers.kargo.times import parse_time
 
 MICROSECOND: Final = timedelta(microseconds=1)
-PLAUSIBLE_AHEAD: Final = timedelta(hours=1)  # a token further in the future was not made by a clock
+MAX_CLOCK_SKEW: Final = timedelta(hours=1)  # a token further in the future does not come from a clock
 
 
 def format_token(at: datetime) -> str:
@@ -21,10 +21,10 @@ def format_token(at: datetime) -> str:
 
 
 class Tokens:
-    """Makes tokens that only ever grow.
+    """Creates tokens that strictly increase.
 
-    Kargo ignores a token that it has handled, and two equal tokens are no change at all. So a token is later than every
-    one made before in this process, whatever the clock does, and later than the one the Warehouse carries.
+    Kargo ignores a token that it has handled, and writing the same token again changes nothing. So every token is later
+    than all that this process created before, even if the clock is set back, and later than the Warehouse's own.
     """
 
     def __init__(self, clock: Callable[[], datetime] = timezone.now) -> None:
@@ -33,15 +33,15 @@ class Tokens:
         self._last = datetime.min.replace(tzinfo=UTC)
         self._beyond = 0
 
-    def make(self, carried: str) -> datetime:
-        """Return the time of a new token for a Warehouse that carries the token `carried` (or an empty text)."""
-        before = parse_time(carried)
+    def create(self, current: str) -> datetime:
+        """Return the time of a new token for a Warehouse whose token is `current` (empty: none)."""
+        before = parse_time(current)
         with self._lock:
             now = self._clock()
             at = self._last = max(now, self._last + MICROSECOND)
-            if before is not None and at <= before < now + PLAUSIBLE_AHEAD:
-                # Somebody's clock is ahead, which is no reason to put all others' ahead, too. Never the same twice,
-                # for what the Warehouse carries may be seen late.
+            if before is not None and at <= before < now + MAX_CLOCK_SKEW:
+                # Another process's clock is ahead. Tokens of other Warehouses must not follow it, so `_last` keeps its
+                # value. A counter keeps these tokens distinct, because the cache may still show an older `current`.
                 self._beyond += 1
                 return before + self._beyond * MICROSECOND
             return at

@@ -1,4 +1,4 @@
-"""Follows refreshes: looks at a Warehouse when the watch says that it has changed, or when patience ends."""
+"""Tracks refreshes: assesses a Warehouse when the watch reports a change of it, or when a phase times out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.utils import timezone
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.snapshot import WarehouseKey
-from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_away
+from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_unavailable
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.progress import assess, is_handled
@@ -24,41 +24,43 @@ from receivers.kargo.progress_states import Ended, Lookup, LookupNeeded, Progres
 from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse
 from receivers.models import Delivery, Refresh
 from receivers.refreshes.history import (
-    Followed,
-    note_asked_again,
-    note_end,
-    note_lost,
-    note_step,
-    note_waiting,
+    TrackedRefresh,
+    record_end,
+    record_progress,
+    record_retry,
+    record_retry_needed,
+    record_waiting,
 )
-from receivers.refreshes.lookups import Look, LookUp
-from receivers.refreshes.retry_policy import Schedule
-from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.lookups import ClusterLookups, LookupResult
+from receivers.refreshes.retry_policy import RetryPolicy
+from receivers.refreshes.rollup import update_deliveries
 from receivers.refreshes.sender import RefreshSender
-from receivers.refreshes.work_queue import MOMENT, NEVER, Lane, Lanes
+from receivers.refreshes.work_queue import NEVER, SETTLE_SECONDS, WarehouseQueue, WorkQueue
 
 log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 200  # Warehouses in one round
-LOOKS: Final = 4  # at one Warehouse in one round: each brings one more thing that had to be looked up
-IDLE_SECONDS: Final = 0.25  # of waiting for something to become due, so that the process can stop
-ASK_SECONDS: Final = 10.0  # for the patches of one round; what takes longer is seen by the next look
-POSTPONED_SECONDS: Final = 5.0  # until the next look, when the cluster does not answer
-ROWS_IN_ONE_WRITE: Final = 500
-SHARED_WITHIN: Final = timedelta(seconds=30)  # from an attempt to those that it stands for, too
+BATCH: Final = 200  # Warehouses in one round
+MAX_ASSESSMENTS: Final = 4  # of one Warehouse in one round; each may need one more lookup
+IDLE_SECONDS: Final = 0.25  # to wait for due work; short, so that the process can stop
+RETRY_SECONDS: Final = (
+    10.0  # for the patches of one round; the next assessment sees the result of slower ones
+)
+POSTPONE_SECONDS: Final = 5.0  # until the next assessment if the cluster does not respond
+ROWS_PER_WRITE: Final = 500
+SHARED_WITHIN: Final = timedelta(seconds=30)  # a retry also serves refreshes that are due this soon
 
 
 @dataclass(slots=True)
 class _Round:
-    """What one round has found out: rows to store, and Warehouses to ask again."""
+    """The results of one round: rows to store, and Warehouses to refresh again."""
 
     now: datetime
-    news: dict[UUID, Followed] = field(default_factory=dict)
-    to_ask: set[WarehouseKey] = field(default_factory=set)
+    changed: dict[UUID, TrackedRefresh] = field(default_factory=dict)
+    retries: set[WarehouseKey] = field(default_factory=set)
 
 
-class Follower:
-    """Follows refreshes. `follow`, `note_change` and `note_freight` may be called by any thread, `work` by one."""
+class Tracker:
+    """Tracks refreshes until they end. Only one thread may call `work`; all else is safe to call from any thread."""
 
     def __init__(
         self,
@@ -67,234 +69,254 @@ class Follower:
         freight: FreightWatch,
         sender: RefreshSender,
         writer: LogWriter,
-        schedule: Schedule,
+        policy: RetryPolicy,
         owner: UUID,
     ) -> None:
         self._cache = cache
         self._sender = sender
         self._writer = writer
-        self._schedule = schedule
+        self._policy = policy
         self._owner = owner
-        self._lanes = Lanes()
-        self._looking = LookUp(cache.cluster, freight)
+        self._queue = WorkQueue()
+        self._lookups = ClusterLookups(cache.cluster, freight)
         self._end_listeners: list[Callable[[Refresh], None]] = []
         self._not_stored: dict[UUID, Refresh] = {}
-        self._lock = threading.Lock()  # the writer's thread says what it could not store
+        self._lock = threading.Lock()  # of `_not_stored`, which the writer's thread fills
 
     @property
     def room(self) -> int:
-        """Return how many more refreshes may be followed by this process."""
-        return self._lanes.room
+        """Return how many more refreshes this process can track."""
+        return self._queue.room
 
     def __len__(self) -> int:
-        """Return how many refreshes are followed."""
-        return len(self._lanes)
+        """Return the number of tracked refreshes."""
+        return len(self._queue)
 
-    def follow_new(self, delivery: Delivery, refreshes: Iterable[Refresh]) -> None:
-        """Follow what was just requested for a delivery, and mark it as ours; what there is no room for is not."""
+    def track_new(self, delivery: Delivery, refreshes: Iterable[Refresh]) -> None:
+        """Track the refreshes that were just requested for a delivery, as far as there is room, and own them.
+
+        The others have no owner, and a process that has room takes them over.
+        """
         for refresh in refreshes:
-            if refresh.state == RefreshState.REQUESTED and self._lanes.room:
+            if refresh.state == RefreshState.REQUESTED and self._queue.room:
                 refresh.owner = self._owner
-                self.follow([Followed.of(refresh, delivery)])
+                self.track([TrackedRefresh.from_row(refresh, delivery)])
 
-    def follow(self, refreshes: Iterable[Followed]) -> None:
-        """Follow these; those that are followed already stay as they are."""
-        for followed in refreshes:
-            key = (followed.refresh.project, followed.refresh.warehouse)
-            self._lanes.add(key, [followed], self._schedule.handled_within)
-            # Kargo may have been quicker than we: then nothing changes any more that would wake us. Only now, for from
-            # here on changes do.
+    def track(self, refreshes: Iterable[TrackedRefresh]) -> None:
+        """Track refreshes. Those that are tracked already stay as they are."""
+        for tracked in refreshes:
+            key = (tracked.refresh.project, tracked.refresh.warehouse)
+            self._queue.add(key, [tracked], self._policy.handled_within)
+            # If Kargo was faster than this process, no further change will trigger an assessment. The check has to come
+            # after `add`: every change from then on does trigger one, so none falls into a gap.
             warehouse = self._cache.warehouse(*key)
-            if warehouse is None or is_handled(followed.request, warehouse):
-                self._lanes.wake(key, MOMENT)
+            if warehouse is None or is_handled(tracked.request, warehouse):
+                self._queue.schedule(key, SETTLE_SECONDS)
 
-    def note_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
-        """Take note of a change in the cache. Our own annotation coming back is none."""
-        if resource is WAREHOUSES and _has_moved(old, new):
-            known = new or old
-            if known is not None:
-                self._lanes.note(known.key, old, new)
+    def on_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
+        """Schedule an assessment after a change in the cluster cache that matters to a refresh."""
+        if resource is WAREHOUSES and _is_relevant(old, new):
+            warehouse = new or old
+            if warehouse is not None:
+                self._queue.add_change(warehouse.key, old, new)
 
-    def note_freight(self, freight: Freight) -> None:
-        """Take note of new Freight."""
-        self._lanes.wake((freight.project, freight.warehouse), MOMENT)
+    def on_freight(self, freight: Freight) -> None:
+        """Schedule an assessment of the Warehouse of new Freight."""
+        self._queue.schedule((freight.project, freight.warehouse), SETTLE_SECONDS)
 
-    def followed(self) -> list[UUID]:
-        """Return the ids of all refreshes that are followed."""
-        return self._lanes.ids()
+    def tracked_ids(self) -> list[UUID]:
+        """Return the ids of all tracked refreshes."""
+        return self._queue.ids()
 
-    def leave(self, ids: Collection[UUID]) -> None:
-        """Follow these no more, and write nothing of them: another process does."""
-        self._lanes.leave(ids)
+    def release(self, ids: Collection[UUID]) -> None:
+        """Stop tracking these refreshes and do not store them: another process owns them."""
+        self._queue.remove_ids(ids)
         with self._lock:
             for pk in ids:
                 self._not_stored.pop(pk, None)
 
     def add_end_listener(self, listener: Callable[[Refresh], None]) -> None:
-        """Have every refresh told that ends while this process follows it. Before the start."""
+        """Call `listener` for every refresh that ends while this process tracks it. Add listeners before the start."""
         self._end_listeners.append(listener)
 
     def stop(self) -> None:
-        """Look nothing up any more."""
-        self._looking.stop()
+        """Start no more lookups."""
+        self._lookups.stop()
 
     def work(self) -> bool:
-        """Look at what is due, waiting a moment for it. Returns whether there may be more at once."""
-        due = self._lanes.take_due(AT_ONCE, IDLE_SECONDS)
+        """Assess the Warehouses that are due; wait for them briefly. Always returns True: there may be more."""
+        due = self._queue.take_due(BATCH, IDLE_SECONDS)
         if due:
-            if not self._cache.ready:
-                self._postpone(key for key, _ in due)
-                return True
-            round_ = _Round(timezone.now())
-            try:
-                self._look_at(round_, due)
-                self._ask_again(round_)
-            finally:
-                self._store([one.refresh for one in round_.news.values()])
+            self._run_round(due)
         if self._not_stored and not self._writer.stuck:
             with self._lock:
-                again, self._not_stored = list(self._not_stored.values()), {}
-            self._store(again)
+                rows, self._not_stored = list(self._not_stored.values()), {}
+            self._store(rows)
         return True
 
-    def _look_at(self, round_: _Round, due: Sequence[tuple[WarehouseKey, Lane]]) -> None:
-        """Look at these Warehouses, and again at those for which something had to be looked up."""
-        looks = {key: Look() for key, _ in due}
-        lanes = dict(due)
-        for _ in range(LOOKS):
-            needs = {key: self._judge_alone(round_, key, lanes[key], look) for key, look in looks.items()}
-            needed = {key: need for key, need in needs.items() if need is not None}
+    def _run_round(self, due: Sequence[tuple[WarehouseKey, WarehouseQueue]]) -> None:
+        if not self._cache.ready:
+            self._postpone(key for key, _ in due)
+            return
+        round_ = _Round(timezone.now())
+        try:
+            self._assess_all(round_, due)
+            self._retry(round_)
+        finally:
+            # What was recorded before an error is true and must not be lost.
+            self._store([tracked.refresh for tracked in round_.changed.values()])
+
+    def _assess_all(self, round_: _Round, due: Sequence[tuple[WarehouseKey, WarehouseQueue]]) -> None:
+        """Assess these Warehouses, and again those that needed a lookup."""
+        queues = dict(due)
+        results = {key: LookupResult() for key, _ in due}
+        for _ in range(MAX_ASSESSMENTS):
+            lookups = {
+                key: self._assess_safely(round_, key, queues[key], result) for key, result in results.items()
+            }
+            needed = {key: (results[key], lookup) for key, lookup in lookups.items() if lookup is not None}
             if not needed:
                 return
-            looks = {key: looks[key] for key in needed}
-            failed = self._looking.look_up({key: (looks[key], need) for key, need in needed.items()})
+            failed = self._lookups.look_up(needed)
             self._postpone(failed)
-            looks = {key: look for key, look in looks.items() if key not in failed}
-        self._postpone(looks)  # the Warehouse changes faster than we look; it will rest
+            results = {key: result for key, (result, _) in needed.items() if key not in failed}
+        self._postpone(results)  # these Warehouses change faster than they can be assessed
 
-    def _judge_alone(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Lookup | None:
-        """Judge one Warehouse; what is odd about it must not hold up the others."""
+    def _assess_safely(
+        self, round_: _Round, key: WarehouseKey, queue: WarehouseQueue, result: LookupResult
+    ) -> Lookup | None:
+        """Assess one Warehouse; an unexpected error must not affect the others."""
         try:
-            return self._judge(round_, key, lane, look)
+            return self._assess(round_, key, queue, result)
         except Exception:
-            log.exception("the refreshes of Warehouse %s/%s cannot be followed now", *key)
+            log.exception("failed to assess the refreshes of Warehouse %s/%s", *key)
             self._postpone([key])
             return None
 
-    def _judge(self, round_: _Round, key: WarehouseKey, lane: Lane, look: Look) -> Lookup | None:
-        """Bring all refreshes of a Warehouse up to date; return what has to be looked up before that is done."""
-        rows = self._lanes.rows(lane)
-        warehouse = look.warehouse or (None if look.gone else self._cache.warehouse(*key))
-        needs: set[Lookup] = set()
-        due = NEVER
-        for followed in rows:
+    def _assess(
+        self, round_: _Round, key: WarehouseKey, queue: WarehouseQueue, result: LookupResult
+    ) -> Lookup | None:
+        """Bring all refreshes of a Warehouse up to date; return the lookup that is needed first, None if none is."""
+        refreshes = self._queue.refreshes_to_assess(queue)
+        warehouse = result.warehouse or (None if result.gone else self._cache.warehouse(*key))
+        lookups: set[Lookup] = set()
+        next_due = NEVER
+        for tracked in refreshes:
             if warehouse is None:
-                ended = Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted")
-                taken = Progress(ended)
+                progress = Progress(Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted"))
             else:
-                taken = assess(followed.request, self._looking.seen(warehouse, look, followed.request))
-            if isinstance(taken.state, LookupNeeded):
-                needs.add(taken.state.lookup)
+                observed = self._lookups.observe(warehouse, result, tracked.request)
+                progress = assess(tracked.request, observed)
+            if isinstance(progress.state, LookupNeeded):
+                lookups.add(progress.state.lookup)
                 continue
-            due = min(due, self._take(round_, followed, taken, look))
-        self._drop_ended(key, rows)
-        if due < NEVER:
-            self._lanes.wake(key, due)
-        return min(needs, key=list(Lookup).index, default=None)
+            next_due = min(next_due, self._record(round_, tracked, progress, result))
+        self._remove_ended(key, refreshes)
+        if next_due < NEVER:
+            self._queue.schedule(key, next_due)
+        # One lookup at a time, the cheapest first: its result may make the others unnecessary.
+        return min(lookups, key=list(Lookup).index, default=None)
 
-    def _take(self, round_: _Round, followed: Followed, taken: Progress, look: Look) -> float:
-        """Write one step into the row; return the seconds until this refresh has to be looked at again."""
-        refresh, now, stand = followed.refresh, round_.now, taken.state
-        news = note_step(followed, taken, now)
-        if isinstance(stand, Waiting):
-            seconds = self._seconds_left(followed, stand, now)
+    def _record(
+        self, round_: _Round, tracked: TrackedRefresh, progress: Progress, result: LookupResult
+    ) -> float:
+        """Write the progress into the row; return the seconds until this refresh must be assessed again."""
+        now, state = round_.now, progress.state
+        changed = record_progress(tracked, progress, now)
+        if isinstance(state, Waiting):
+            seconds = self._seconds_to_timeout(tracked, state, now)
             if seconds > 0:
-                news = note_waiting(followed, stand.reason) or news
-                self._news(round_, followed, news=news)
+                changed = record_waiting(tracked, state.reason) or changed
+                self._mark(round_, tracked, changed=changed)
                 return seconds
-            stand = stand.on_timeout
-        if isinstance(stand, Ended):
-            note_end(followed, stand, now)
-            news = True
-        elif isinstance(stand, RetryNeeded):
-            freight = self._looking.freight_of(refresh, look)
-            news = note_lost(followed, stand, freight, self._schedule, now) or news
-        self._news(round_, followed, news=news)
-        return self._until_next_attempt(round_, followed)
+            state = state.on_timeout
+        if isinstance(state, Ended):
+            record_end(tracked, state, now)
+            changed = True
+        elif isinstance(state, RetryNeeded):
+            freight = self._lookups.freight_of(tracked.refresh, result)
+            changed = record_retry_needed(tracked, state, freight, self._policy, now) or changed
+        self._mark(round_, tracked, changed=changed)
+        return self._seconds_to_retry(round_, tracked.refresh)
 
-    def _drop_ended(self, key: WarehouseKey, rows: Iterable[Followed]) -> None:
-        """Follow no more what has ended."""
-        ended = [one for one in rows if one.refresh.state == RefreshState.ENDED]
-        self._lanes.drop(key, ended)
-        for one in ended:
-            for tell in self._end_listeners:
-                tell(one.refresh)
+    def _remove_ended(self, key: WarehouseKey, refreshes: Iterable[TrackedRefresh]) -> None:
+        """Stop tracking the refreshes that have ended, and notify the listeners."""
+        ended = [tracked for tracked in refreshes if tracked.refresh.state == RefreshState.ENDED]
+        self._queue.remove(key, ended)
+        for tracked in ended:
+            for listener in self._end_listeners:
+                listener(tracked.refresh)
 
-    def _until_next_attempt(self, round_: _Round, followed: Followed) -> float:
-        """Return the seconds until the Warehouse is asked again for this refresh; have it asked now if it is time."""
-        refresh = followed.refresh
+    def _seconds_to_retry(self, round_: _Round, refresh: Refresh) -> float:
+        """Return the seconds until the next retry, `NEVER` if there is none; add one that is due to the round."""
         if refresh.next_attempt_at is None:
             return NEVER
         seconds = (refresh.next_attempt_at - round_.now).total_seconds()
         if seconds > 0:
             return seconds
-        round_.to_ask.add((refresh.project, refresh.warehouse))
-        return NEVER
+        round_.retries.add((refresh.project, refresh.warehouse))
+        return NEVER  # `_retry` schedules the Warehouse
 
-    def _seconds_left(self, followed: Followed, waiting: Waiting, now: datetime) -> float:
-        deadline = followed.deadline(waiting, self._schedule)
+    def _seconds_to_timeout(self, tracked: TrackedRefresh, waiting: Waiting, now: datetime) -> float:
+        deadline = tracked.deadline(waiting, self._policy)
         left = (deadline - now).total_seconds() if deadline else 0.0
-        # While the cluster is away, nobody can say that Kargo has not answered.
-        return left if left > 0 or self._cache.is_current else POSTPONED_SECONDS
+        # While the watch is down, Kargo may have responded without this process knowing: then nothing times out.
+        return left if left > 0 or self._cache.is_current else POSTPONE_SECONDS
 
-    def _news(self, round_: _Round, followed: Followed, *, news: bool) -> None:
-        if news:
-            round_.news[followed.refresh.pk] = followed
+    def _mark(self, round_: _Round, tracked: TrackedRefresh, *, changed: bool) -> None:
+        if changed:
+            round_.changed[tracked.refresh.pk] = tracked
 
-    def _ask_again(self, round_: _Round) -> None:
-        """Ask Warehouses again, each once for all of its refreshes that wait for that, or would soon."""
-        if not round_.to_ask or self._sender.paused:
-            self._postpone(round_.to_ask)
+    def _retry(self, round_: _Round) -> None:
+        """Refresh Warehouses again, each once for all of its refreshes whose retry is due now or soon."""
+        if not round_.retries or self._sender.paused:
+            self._postpone(round_.retries)
             return
-        for asked in self._sender.ask(sorted(round_.to_ask), ASK_SECONDS):
+        for attempt in self._sender.request(sorted(round_.retries), RETRY_SECONDS):
+            # The patch may have taken seconds, so the time is that of the result and not of the round.
             now = timezone.now()
-            rows = [one for one in self._lanes.of(asked.key) if _is_almost_due(one.refresh, now)]
-            for followed in rows:
-                note_asked_again(followed, asked, now)
-                round_.news[followed.refresh.pk] = followed
-            self._drop_ended(asked.key, rows)
-            soon = MOMENT if asked.gone else self._schedule.handled_within
-            self._lanes.wake(asked.key, soon if asked.requested_at or asked.gone else POSTPONED_SECONDS)
+            refreshes = [
+                tracked for tracked in self._queue.of(attempt.key) if _shares_retry(tracked.refresh, now)
+            ]
+            for tracked in refreshes:
+                record_retry(tracked, attempt, now)
+                round_.changed[tracked.refresh.pk] = tracked
+            self._remove_ended(attempt.key, refreshes)
+            # If the Warehouse is gone, the next assessment ends its refreshes.
+            soon = SETTLE_SECONDS if attempt.gone else self._policy.handled_within
+            responded = attempt.requested_at or attempt.gone
+            self._queue.schedule(attempt.key, soon if responded else POSTPONE_SECONDS)
 
     def _store(self, rows: Sequence[Refresh]) -> None:
-        for start in range(0, len(rows), ROWS_IN_ONE_WRITE):
-            some = rows[start : start + ROWS_IN_ONE_WRITE]
-            ended = {row.delivery_id for row in some if row.outcome}
-            then = (partial(close_deliveries, ended),) if ended else ()
-            keep = partial(self._store_later, some)
+        for start in range(0, len(rows), ROWS_PER_WRITE):
+            batch = rows[start : start + ROWS_PER_WRITE]
+            ended = {row.delivery_id for row in batch if row.outcome}
+            then = (partial(update_deliveries, ended),) if ended else ()
+            on_done = partial(self._keep_unstored, batch)
             try:
-                self._writer.submit(Write(updates=some, then=then, can_wait=True, when_done=keep))
+                self._writer.submit(Write(updates=batch, then=then, can_wait=True, when_done=on_done))
             except NotStored as error:
-                keep(error)
+                on_done(error)
 
-    def _store_later(self, rows: Sequence[Refresh], error: Exception | None) -> None:
-        """Keep what could not be stored until the database is back: many of these are followed no longer."""
-        if isinstance(error, NotStored) or (error is not None and is_away(error)):
-            log.warning("the stories of %d refreshes are not stored yet: %s", len(rows), error)
+    def _keep_unstored(self, rows: Sequence[Refresh], error: Exception | None) -> None:
+        """Keep rows that could not be stored until the database is back. Many of them are not tracked any more."""
+        if isinstance(error, NotStored) or (error is not None and is_unavailable(error)):
+            log.warning("failed to store %d refreshes; they are kept in memory: %s", len(rows), error)
             with self._lock:
                 self._not_stored.update((row.pk, row) for row in rows)
 
     def _postpone(self, keys: Iterable[WarehouseKey]) -> None:
         for key in keys:
-            self._lanes.wake(key, POSTPONED_SECONDS)
+            self._queue.schedule(key, POSTPONE_SECONDS)
 
 
-def _is_almost_due(refresh: Refresh, now: datetime) -> bool:
-    """Say whether a refresh shares an attempt that is made now: one that is planned for much later keeps its own."""
+def _shares_retry(refresh: Refresh, now: datetime) -> bool:
+    """Say whether a retry made now also serves this refresh. One that is planned for much later keeps its own."""
     return refresh.next_attempt_at is not None and refresh.next_attempt_at <= now + SHARED_WITHIN
 
 
-def _has_moved(old: Warehouse | None, new: Warehouse | None) -> bool:
+def _is_relevant(old: Warehouse | None, new: Warehouse | None) -> bool:
+    """Say whether a change matters to a refresh. Writing our own annotation does not."""
     if old is None or new is None:
         return True
     return (

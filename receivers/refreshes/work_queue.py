@@ -1,4 +1,4 @@
-"""What is followed, by Warehouse, and which Warehouse is to be looked at when. Safe to use from any thread."""
+"""The refreshes that are tracked, by Warehouse, and the queue of Warehouses to assess. Safe to use from any thread."""
 
 from __future__ import annotations
 
@@ -14,51 +14,54 @@ from receivers.cluster.snapshot import WarehouseKey
 from receivers.kargo.conditions import discovery_failure
 from receivers.kargo.progress import is_handled
 from receivers.kargo.resources import Warehouse
-from receivers.refreshes.history import Followed
+from receivers.refreshes.history import TrackedRefresh
 
-MOST: Final = (
-    20_000  # refreshes followed by one process, in some 50 MB; others wait in the database for their turn
-)
-# Seconds from a change to the look at it: Kargo writes a status in two steps, and Freight comes beside them.
-MOMENT: Final = 0.1
+# Refreshes that one process tracks, in some 50 MB. The others stay in the database until there is room.
+CAPACITY: Final = 20_000
+# Seconds from a change to the assessment: Kargo writes a status in two steps, and Freight arrives by another watch.
+SETTLE_SECONDS: Final = 0.1
 NEVER: Final = float("inf")
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
-    """The refreshes of one Warehouse that have not ended, and the changes of it that nobody has looked at yet."""
+class WarehouseQueue:
+    """The tracked refreshes of one Warehouse, its changes since the last assessment, and when the next one is due."""
 
-    rows: dict[UUID, Followed] = field(default_factory=dict)
+    refreshes: dict[UUID, TrackedRefresh] = field(default_factory=dict)
     changes: list[tuple[Warehouse, Warehouse]] = field(default_factory=list)
     due: float = NEVER
 
-    def witness(self) -> None:
-        """Tell every refresh what the changes say about it."""
+    def apply_changes(self) -> None:
+        """Record in every refresh what the changes show about it."""
         changes, self.changes = self.changes, []
         for old, new in changes:
             discovered = old.discovered_at != new.discovered_at
             failure = discovery_failure(new)
-            for followed in self.rows.values():
-                if is_handled(followed.request, new):
-                    _witness(followed, old, discovered=discovered, failure=failure)
+            for tracked in self.refreshes.values():
+                if is_handled(tracked.request, new):
+                    _witness(tracked, old, discovered=discovered, failure=failure)
 
 
-def _witness(followed: Followed, old: Warehouse, *, discovered: bool, failure: str) -> None:
+def _witness(tracked: TrackedRefresh, old: Warehouse, *, discovered: bool, failure: str) -> None:
+    # Kargo's next reconciliation removes the failure from the conditions, so this may be the only chance to see it.
     if failure:
-        followed.failure = failure
+        tracked.failure = failure
     if discovered:
-        followed.witnessed = True  # with the handling or after it: since we asked, in any case
-    elif followed.witnessed is None and not is_handled(followed.request, old):
-        followed.witnessed = False
+        tracked.witnessed = True  # together with the handling or after it; in both cases since the request
+    elif tracked.witnessed is None and not is_handled(tracked.request, old):
+        tracked.witnessed = False
 
 
-class Lanes:
-    """All lanes, and a queue of those that are due. Times are those of `time.monotonic`."""
+class WorkQueue:
+    """All Warehouses with tracked refreshes, by the time when they are due, in seconds of `time.monotonic`.
+
+    A Warehouse that becomes due earlier is pushed again; the outdated entry in the heap is skipped when it is popped.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._lanes: dict[WarehouseKey, Lane] = {}
-        self._queue: list[tuple[float, WarehouseKey]] = []
+        self._warehouses: dict[WarehouseKey, WarehouseQueue] = {}
+        self._heap: list[tuple[float, WarehouseKey]] = []
         self._count = 0
 
     def __len__(self) -> int:
@@ -66,99 +69,100 @@ class Lanes:
 
     @property
     def room(self) -> int:
-        """Return how many more refreshes may be followed."""
-        return max(0, MOST - self._count)
+        """Return how many more refreshes can be tracked."""
+        return max(0, CAPACITY - self._count)
 
-    def add(self, key: WarehouseKey, followed: Iterable[Followed], seconds: float) -> None:
-        """Follow refreshes that are not followed yet, and look at the Warehouse in so many seconds at the latest."""
+    def add(self, key: WarehouseKey, refreshes: Iterable[TrackedRefresh], seconds: float) -> None:
+        """Track refreshes of a Warehouse, unless they are tracked already; it is due in `seconds` at the latest."""
         with self._changed:
-            lane = self._lanes.setdefault(key, Lane())
-            for one in followed:
-                self._count += one.refresh.pk not in lane.rows
-                lane.rows.setdefault(one.refresh.pk, one)
-            self._wake(key, lane, seconds)
+            queue = self._warehouses.setdefault(key, WarehouseQueue())
+            for tracked in refreshes:
+                self._count += tracked.refresh.pk not in queue.refreshes
+                queue.refreshes.setdefault(tracked.refresh.pk, tracked)
+            self._schedule(key, queue, seconds)
 
-    def note(self, key: WarehouseKey, old: Warehouse | None, new: Warehouse | None) -> None:
-        """Take note of a change of a Warehouse, if it is followed."""
-        if key not in self._lanes:
+    def add_change(self, key: WarehouseKey, old: Warehouse | None, new: Warehouse | None) -> None:
+        """Remember a change of a Warehouse for its next assessment, which is due soon. Ignores other Warehouses."""
+        # Without the lock: this is called for every change in the cluster, and most Warehouses have no refresh.
+        if key not in self._warehouses:
             return
         with self._changed:
-            lane = self._lanes.get(key)
-            if lane is None:
+            queue = self._warehouses.get(key)
+            if queue is None:
                 return
             if old is not None and new is not None:
-                lane.changes.append((old, new))
-            self._wake(key, lane, MOMENT)
+                queue.changes.append((old, new))
+            self._schedule(key, queue, SETTLE_SECONDS)
 
-    def wake(self, key: WarehouseKey, seconds: float) -> None:
-        """Look at a Warehouse, if it is followed, in so many seconds at the latest."""
+    def schedule(self, key: WarehouseKey, seconds: float) -> None:
+        """Make a Warehouse due in `seconds` at the latest. Ignores those without tracked refreshes."""
         with self._changed:
-            if (lane := self._lanes.get(key)) is not None:
-                self._wake(key, lane, seconds)
+            if (queue := self._warehouses.get(key)) is not None:
+                self._schedule(key, queue, seconds)
 
-    def take_due(self, most: int, patience: float) -> list[tuple[WarehouseKey, Lane]]:
-        """Return at most so many lanes that are due; wait for one, `patience` seconds at most.
+    def take_due(self, limit: int, timeout: float) -> list[tuple[WarehouseKey, WarehouseQueue]]:
+        """Return at most `limit` Warehouses that are due; wait for the first one, `timeout` seconds at most.
 
-        They come again when they are woken again.
+        A Warehouse is returned again only after it was scheduled again.
         """
         with self._changed:
-            if not self._queue or self._queue[0][0] > time.monotonic():
-                next_one = self._queue[0][0] - time.monotonic() if self._queue else patience
-                self._changed.wait(min(patience, max(0.0, next_one)))
+            if not self._heap or self._heap[0][0] > time.monotonic():
+                next_due = self._heap[0][0] - time.monotonic() if self._heap else timeout
+                self._changed.wait(min(timeout, max(0.0, next_due)))
             now = time.monotonic()
-            due: list[tuple[WarehouseKey, Lane]] = []
-            while self._queue and self._queue[0][0] <= now and len(due) < most:
-                at, key = heapq.heappop(self._queue)
-                lane = self._lanes.get(key)
-                if lane is not None and lane.due == at:  # else it was woken earlier, or has ended
-                    lane.due = NEVER
-                    due.append((key, lane))
+            due: list[tuple[WarehouseKey, WarehouseQueue]] = []
+            while self._heap and self._heap[0][0] <= now and len(due) < limit:
+                at, key = heapq.heappop(self._heap)
+                queue = self._warehouses.get(key)
+                if queue is not None and queue.due == at:  # else the entry is outdated
+                    queue.due = NEVER
+                    due.append((key, queue))
             return due
 
-    def rows(self, lane: Lane) -> list[Followed]:
-        """Return the refreshes of a lane, each told what was witnessed."""
+    def refreshes_to_assess(self, queue: WarehouseQueue) -> list[TrackedRefresh]:
+        """Return the refreshes of a Warehouse after applying its changes to them."""
         with self._changed:
-            lane.witness()
-            return list(lane.rows.values())
+            queue.apply_changes()
+            return list(queue.refreshes.values())
 
-    def of(self, key: WarehouseKey) -> list[Followed]:
-        """Return the refreshes of a Warehouse that are followed."""
+    def of(self, key: WarehouseKey) -> list[TrackedRefresh]:
+        """Return the tracked refreshes of a Warehouse."""
         with self._changed:
-            lane = self._lanes.get(key)
-            return list(lane.rows.values()) if lane else []
+            queue = self._warehouses.get(key)
+            return list(queue.refreshes.values()) if queue else []
 
-    def drop(self, key: WarehouseKey, ended: Iterable[Followed]) -> None:
-        """Follow these refreshes of a Warehouse no more."""
+    def remove(self, key: WarehouseKey, refreshes: Iterable[TrackedRefresh]) -> None:
+        """Stop tracking these refreshes of a Warehouse."""
         with self._changed:
-            lane = self._lanes.get(key)
-            if lane is None:
+            queue = self._warehouses.get(key)
+            if queue is None:
                 return
-            for one in ended:
-                self._count -= lane.rows.pop(one.refresh.pk, None) is not None
-            if not lane.rows:
-                del self._lanes[key]
+            for tracked in refreshes:
+                self._count -= queue.refreshes.pop(tracked.refresh.pk, None) is not None
+            if not queue.refreshes:
+                del self._warehouses[key]
 
     def ids(self) -> list[UUID]:
-        """Return the ids of all refreshes that are followed."""
+        """Return the ids of all tracked refreshes."""
         with self._changed:
-            return [pk for lane in self._lanes.values() for pk in lane.rows]
+            return [pk for queue in self._warehouses.values() for pk in queue.refreshes]
 
-    def leave(self, ids: Collection[UUID]) -> None:
-        """Follow these refreshes no more, wherever they are."""
+    def remove_ids(self, ids: Collection[UUID]) -> None:
+        """Stop tracking these refreshes, whichever Warehouse they belong to."""
         unwanted = set(ids)
         with self._changed:
-            for key, lane in list(self._lanes.items()):
-                gone = lane.rows.keys() & unwanted
-                for pk in gone:
-                    del lane.rows[pk]
-                self._count -= len(gone)
-                if not lane.rows:
-                    del self._lanes[key]
+            for key, queue in list(self._warehouses.items()):
+                removed = queue.refreshes.keys() & unwanted
+                for pk in removed:
+                    del queue.refreshes[pk]
+                self._count -= len(removed)
+                if not queue.refreshes:
+                    del self._warehouses[key]
 
-    def _wake(self, key: WarehouseKey, lane: Lane, seconds: float) -> None:
+    def _schedule(self, key: WarehouseKey, queue: WarehouseQueue, seconds: float) -> None:
         due = time.monotonic() + seconds
-        if due < lane.due:
-            lane.due = due
-            heapq.heappush(self._queue, (due, key))
-            if self._queue[0][0] == due:
+        if due < queue.due:
+            queue.due = due
+            heapq.heappush(self._heap, (due, key))
+            if self._heap[0][0] == due:
                 self._changed.notify()

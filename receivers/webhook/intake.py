@@ -28,9 +28,9 @@ from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, new_id, storable
-from receivers.refreshes.rollup import close_deliveries
+from receivers.refreshes.rollup import update_deliveries
 from receivers.refreshes.sender import RefreshSender
-from receivers.refreshes.tracker import Follower
+from receivers.refreshes.tracker import Tracker
 from receivers.webhook.explain import explain
 from receivers.webhook.recording import (
     IncomingRequest,
@@ -77,7 +77,7 @@ class Intake:
     sender: RefreshSender
     urls: UrlRegistry
     unknown: UnknownUrlCounter
-    follower: Follower
+    tracker: Tracker
     answer_timeout: float
     """Seconds until the response is due. Requests that haven't finished by then continue in the background."""
     finish_after: float
@@ -218,7 +218,7 @@ class Intake:
         if not report.to_refresh:
             reason = report.why_no_match_for_all
             return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), reason, push, report.verdicts)
-        attempts = self.sender.ask(report.to_refresh, max(0.0, deadline - time.monotonic()))
+        attempts = self.sender.request(report.to_refresh, max(0.0, deadline - time.monotonic()))
         failures = [attempt for attempt in attempts if attempt.requested_at is None]
         if failures:
             response = responses.failed(len(failures), len(attempts))
@@ -241,12 +241,12 @@ class Intake:
         self._set_push_id(delivery, result.push)
         now = timezone.now()
         refreshes = [new_refresh(delivery, attempt, now) for attempt in result.attempts]
-        self.follower.follow_new(delivery, refreshes)
+        self.tracker.track_new(delivery, refreshes)
         # A spooled delivery may be in the log after all, if the database was only slow.
         late = (delivery,) if spooled else ()
         # The refresh of a Warehouse that was just deleted has ended, and may have been the last open one.
         ended = any(refresh.outcome for refresh in refreshes)
-        then = (partial(close_deliveries, {delivery.pk}),) if ended else ()
+        then = (partial(update_deliveries, {delivery.pk}),) if ended else ()
         write = Write(perhaps=late, inserts=refreshes, updates=(delivery,), then=then, can_wait=True)
         self._submit_result(write, delivery, spooled=spooled)
 

@@ -15,7 +15,7 @@ from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.pagination import InvalidCursor
-from receivers.deliveries.querysets import LONGEST_PAGE, MOST_PROJECTS, MOST_REPEATS, delivery_log
+from receivers.deliveries.querysets import MAX_PAGE_SIZE, MOST_PROJECTS, MOST_REPEATS, delivery_log
 from receivers.models import Origin, Outcome, Refresh
 from tests.deliveries.rows import START, delivery, some_name, store
 
@@ -73,6 +73,29 @@ def test_each_push_is_one_row_its_newest_delivery_with_a_count():
     assert [(row.pk, row.repeats) for row in page.rows] == [(rows[6].pk, 1), (rows[5].pk, 6)]
     assert len(delivery_log().page(DeliveryFilter(project=project), each_push_once=False).rows) == 7
     assert ids(delivery_log().of_push(push)) == ids(reversed(rows[:6]))
+
+
+def test_the_newest_delivery_of_a_push_is_the_last_received_even_if_its_id_is_lower():
+    """Two processes give no order to the ids of one millisecond, and their clocks differ by some."""
+    project, push = some_name(), uuid.uuid4()
+    later_key, earlier_key = (delivery(project, seconds).pk for seconds in (1, 2))
+    earlier, later = store(
+        delivery(project, 3, id=earlier_key, push_id=push),
+        delivery(project, 4, id=later_key, push_id=push),
+    )
+    assert later.pk < earlier.pk
+    page = delivery_log().page(DeliveryFilter(project=project))
+    assert [(row.pk, row.repeats) for row in page.rows] == [(later.pk, 2)]
+    assert ids(delivery_log().of_push(push)) == ids([later, earlier])
+
+
+def test_the_deliveries_of_a_push_are_found_below_any_number_of_newer_ones():
+    project, push = some_name(), uuid.uuid4()
+    store(*(delivery(project, -3600 + n, push_id=push) for n in range(3)))
+    store(*(delivery(some_name(), n / 100) for n in range(LOOKED_AT + 1)))
+    page = delivery_log().page(DeliveryFilter(push=push), each_push_once=False)
+    assert [row.push_id for row in page.rows] == [push] * 3
+    assert page.looked_to is None
 
 
 def test_how_a_push_ended_is_how_its_last_delivery_did():
@@ -142,7 +165,9 @@ def test_every_filter_finds_the_one_that_differs(place, values):
     wanted = {name: value.format(project=place.project, **times) for name, value in values.items()}
     page = delivery_log().page(DeliveryFilter.parse({"project": place.project, **wanted}))
     assert ids(page.rows) == [place.pk]
-    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": place.project, **wanted}))) == [place.pk]
+    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": place.project, **wanted}))) == [
+        place.pk
+    ]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +324,7 @@ class TestWhatSomebodyMaySee:
         rows = store(*(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((one, two, other))))
         seen = frozenset({one, two, *(some_name() for _ in range(more))})
         wanted = replace(DeliveryFilter.parse(fields), seen=seen)
-        found = [pk for page in pages(wanted, size=LONGEST_PAGE) for pk in ids(page.rows)]
+        found = [pk for page in pages(wanted, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
         assert found == [rows[1].pk, rows[0].pk]
 
     def test_the_deliveries_of_a_push_that_may_not_be_seen_are_not_found_by_its_id(self):

@@ -1,4 +1,4 @@
-"""The steps of a delivery's story."""
+"""The steps of a delivery's timeline."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ def event(seconds, name, text="", **more):
     return {"at": at, "event": name, "text": text, **more}
 
 
-def refresh(*story, **fields):
-    return Refresh(project="shop", warehouse="main", story=list(story), **fields)
+def refresh(*history, **fields):
+    return Refresh(project="shop", warehouse="main", history=list(history), **fields)
 
 
 def told(line):
-    return [(one.word, one.text, one.after, one.tone) for one in line.steps]
+    return [(one.label, one.text, one.after, one.tone) for one in line.steps]
 
 
-def test_it_begins_before_any_warehouse():
+def test_it_begins_with_the_request_and_the_response():
     row = delivery("shop", status=500, duration_ms=250, client_address="192.0.2.1")
-    assert [(one.word, one.text, one.after, one.tone) for one in timeline.beginning(row)] == [
+    assert [(one.label, one.text, one.after, one.tone) for one in timeline.request_timeline(row)] == [
         ("received", "from 192.0.2.1", None, Tone.GOOD),
-        ("stored", "before anything else was done", None, Tone.GOOD),
+        ("saved", "before processing", None, Tone.GOOD),
         ("answered 500", "", 0.25, Tone.BAD),
     ]
 
 
 def test_a_redelivery_has_no_answer():
-    assert [one.word for one in timeline.beginning(delivery("shop"))] == ["received", "stored"]
+    assert [one.label for one in timeline.request_timeline(delivery("shop"))] == ["received", "saved"]
 
 
-def test_every_step_says_how_long_it_took_and_the_last_one_what_came_of_it():
+def test_every_step_has_its_duration_and_the_last_one_the_result():
     row = refresh(
         event(1, "requested"),
-        event(1.5, "lost", "it was swallowed"),
-        event(3, "asked again", "it was swallowed", cause="discovery_failed"),
+        event(1.5, "attempt_failed", "it was swallowed"),
+        event(3, "retried", "it was swallowed", cause="discovery_failed"),
         event(4, "discovered", "sha256:1234"),
         event(6, "freight_created", "Freight x holds it"),
         outcome=RefreshOutcome.FREIGHT_CREATED,
@@ -51,38 +51,38 @@ def test_every_step_says_how_long_it_took_and_the_last_one_what_came_of_it():
         freight_alias="brave-bear",
         ended_at=START + timedelta(seconds=6),
     )
-    line = timeline.line(row, START)
+    line = timeline.refresh_timeline(row, START)
     assert told(line) == [
         ("refresh requested", "", 1.0, Tone.GOOD),
-        ("in vain", "it was swallowed", 0.5, Tone.BAD),
-        ("asked again", "discovery failed", 1.5, Tone.OPEN),
+        ("failed", "it was swallowed", 0.5, Tone.BAD),
+        ("retried", "discovery failed", 1.5, Tone.OPEN),
         ("discovered", "", 1.0, Tone.GOOD),
         ("Freight brave-bear", "Freight x holds it", 2.0, Tone.GOOD),
     ]
     assert (line.steps[3].digest, line.seconds) == ("sha256:1234", 6.0)
 
 
-def test_what_has_not_ended_says_what_it_waits_for():
-    row = refresh(event(1, "requested"), reason="the controller has not answered yet")
-    line = timeline.line(row, START)
-    assert told(line)[-1] == ("waiting", "the controller has not answered yet", None, Tone.OPEN)
+def test_an_open_refresh_says_what_it_waits_for():
+    row = refresh(event(1, "requested"), reason="the controller has not responded yet")
+    line = timeline.refresh_timeline(row, START)
+    assert told(line)[-1] == ("waiting", "the controller has not responded yet", None, Tone.OPEN)
     assert line.seconds is None
 
 
-def test_what_is_waited_for_is_not_said_twice():
+def test_the_reason_of_a_scheduled_retry_is_not_repeated():
     row = refresh(
         event(1, "requested"),
-        event(2, "lost", "not listed"),
+        event(2, "attempt_failed", "not listed"),
         reason="not listed",
         next_attempt_at=START + timedelta(seconds=9),
     )
-    assert told(timeline.line(row, START))[1:] == [
-        ("in vain", "not listed", 1.0, Tone.BAD),
-        ("to be asked again", "", None, Tone.OPEN),
+    assert told(timeline.refresh_timeline(row, START))[1:] == [
+        ("failed", "not listed", 1.0, Tone.BAD),
+        ("next retry", "", None, Tone.OPEN),
     ]
 
 
-def test_a_row_without_a_story_tells_what_its_times_tell():
+def test_the_timeline_of_a_row_without_a_history_comes_from_its_times():
     at = [START + timedelta(seconds=n) for n in range(4)]
     row = refresh(
         requested_at=at[1],
@@ -91,7 +91,7 @@ def test_a_row_without_a_story_tells_what_its_times_tell():
         outcome=RefreshOutcome.NOT_NEWEST,
         reason="2 is before it",
     )
-    assert told(timeline.line(row, START)) == [
+    assert told(timeline.refresh_timeline(row, START)) == [
         ("refresh requested", "", 1.0, Tone.GOOD),
         ("handled by Kargo", "", 1.0, Tone.GOOD),
         ("not the newest", "2 is before it", 1.0, Tone.PLAIN),

@@ -124,5 +124,5 @@ class Shop:
 
 
 def events(refresh: Refresh) -> list[str]:
-    """Return the story as a list of its events."""
-    return [one["event"] for one in refresh.story]
+    """Return the codes of the history, oldest first."""
+    return [entry["event"] for entry in refresh.history]

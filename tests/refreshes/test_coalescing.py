@@ -40,7 +40,7 @@ def patches_of(demo_cluster, place):
 def test_nobody_rides_on_a_patch_that_was_made_before_he_came(sender, place, demo_cluster):
     def push(_: int):
         came = timezone.now()
-        return came, sender.ask([(place.name, "warehouse-0")], 5)[0]
+        return came, sender.request([(place.name, "warehouse-0")], 5)[0]
 
     with ThreadPoolExecutor(CALLERS) as pool:
         pushes = list(pool.map(push, range(300)))
@@ -53,7 +53,7 @@ def test_nobody_rides_on_a_patch_that_was_made_before_he_came(sender, place, dem
 def test_no_two_patches_of_a_warehouse_carry_the_same_token_and_they_only_grow(sender, place, demo_cluster):
     keys = [(place.name, "warehouse-0"), (place.name, "warehouse-1")]
     with ThreadPoolExecutor(CALLERS) as pool:
-        list(pool.map(lambda _: sender.ask(keys, 5), range(100)))
+        list(pool.map(lambda _: sender.request(keys, 5), range(100)))
     for name in ("warehouse-0", "warehouse-1"):
         tokens = [one["value"] for one in patches_of(demo_cluster, place) if one["name"] == name]
         assert tokens == sorted(set(tokens))
@@ -61,7 +61,7 @@ def test_no_two_patches_of_a_warehouse_carry_the_same_token_and_they_only_grow(s
 
 def test_different_warehouses_go_side_by_side(sender, place, demo_cluster):
     demo_cluster.faults({"verb": "patch", "latency": 0.2}, record=REFRESH_ANNOTATION)
-    sender.ask([(place.name, f"warehouse-{number}") for number in range(4)], 5)
+    sender.request([(place.name, f"warehouse-{number}") for number in range(4)], 5)
     patches = patches_of(demo_cluster, place)
     assert max(one["received"] for one in patches) < min(one["answered"] for one in patches)
 
@@ -69,7 +69,7 @@ def test_different_warehouses_go_side_by_side(sender, place, demo_cluster):
 def test_all_who_share_a_patch_hear_of_its_failure_and_later_ones_are_sent(sender, place, demo_cluster):
     demo_cluster.faults({"verb": "patch", "latency": 0.01, "status": 500, "times": 2})
     with ThreadPoolExecutor(CALLERS) as pool:
-        asked = list(pool.map(lambda _: sender.ask([(place.name, "warehouse-0")], 5)[0], range(200)))
+        asked = list(pool.map(lambda _: sender.request([(place.name, "warehouse-0")], 5)[0], range(200)))
     assert any(one.error for one in asked)
     assert asked[-1].requested_at
 
@@ -77,10 +77,10 @@ def test_all_who_share_a_patch_hear_of_its_failure_and_later_ones_are_sent(sende
 def test_whoever_waits_for_a_silent_server_waits_no_longer_than_he_said(sender, place, demo_cluster):
     demo_cluster.faults({"verb": "patch", "silence": 1.0, "times": 1})
     key = (place.name, "warehouse-0")
-    first = threading.Thread(target=sender.ask, args=[[key], 0.1])
+    first = threading.Thread(target=sender.request, args=[[key], 0.1])
     first.start()
     try:
-        assert "did not answer within" in sender.ask([key, (place.name, "warehouse-1")], 0.1)[0].error
+        assert "did not respond within" in sender.request([key, (place.name, "warehouse-1")], 0.1)[0].error
     finally:
         first.join()
 
@@ -89,7 +89,7 @@ def test_after_it_was_stopped_nobody_is_kept_waiting(sender, place):
     sender.stop()
     keys = [(place.name, "warehouse-0"), (place.name, "warehouse-1")]
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: sender.ask(keys, 5), range(8)))
+        results = list(pool.map(lambda _: sender.request(keys, 5), range(8)))
     assert all(len(asked) == 2 for asked in results)
 
 

@@ -35,7 +35,7 @@ def test_a_tag_that_lags_is_asked_for_again_until_the_registry_lists_it(shop):
     main.put("1.1.0", lag=0.6)
     refresh = main.end_of(main.announce("1.1.0"))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
-    assert "asked again" in events(refresh)
+    assert "retried" in events(refresh)
     assert refresh.attempts > 1
 
 
@@ -43,7 +43,7 @@ def test_a_tag_that_never_appears_ends_as_not_visible(shop):
     main = shop()
     refresh = main.end_of(main.announce("1.1.0"))
     assert refresh.outcome == RefreshOutcome.TAG_NOT_VISIBLE
-    assert events(refresh).count("asked again") == 3
+    assert events(refresh).count("retried") == 3
     assert main.repository in refresh.reason
 
 
@@ -52,7 +52,7 @@ def test_a_discovery_that_failed_once_and_was_swallowed_is_asked_for_again(shop)
     main.behave("fail-discovery-once")
     refresh = main.end_of(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
-    [again] = [one for one in refresh.story if one["event"] == "asked again"]
+    [again] = [one for one in refresh.history if one["event"] == "retried"]
     assert again["cause"] == "rate_limited"
     assert "TOOMANYREQUESTS" in again["text"]
 

@@ -1,4 +1,4 @@
-"""How often and when a Warehouse is asked again."""
+"""When a Warehouse is refreshed again, and how often."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from receivers.deliveries.outcomes import Tone, summary, tone
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.progress_states import RefreshPhase, RetryCause
 from receivers.models import Outcome
-from receivers.refreshes.retry_policy import MOST_AGAIN, Schedule
+from receivers.refreshes.retry_policy import MAX_RETRIES, RetryPolicy
 
-SCHEDULE = Schedule(lag_delays=(1.0, 2.0), discovery_delays=(3.0,), rate_limit_delays=(60.0,))
+POLICY = RetryPolicy(
+    handled_within=10.0,
+    discovered_within=900.0,
+    freight_within=120.0,
+    discovery_delays=(3.0,),
+    rate_limit_delays=(60.0,),
+    lag_delays=(1.0, 2.0),
+)
 
 
 @pytest.mark.parametrize(
@@ -28,16 +35,15 @@ SCHEDULE = Schedule(lag_delays=(1.0, 2.0), discovery_delays=(3.0,), rate_limit_d
     ],
 )
 def test_every_cause_has_its_delays(cause: RetryCause, times: int, delay: float | None) -> None:
-    assert SCHEDULE.delay(cause, times, times) == delay
+    assert POLICY.delay(cause, times, times) == delay
 
 
-def test_asking_again_is_bounded_in_all() -> None:
-    assert SCHEDULE.delay(RetryCause.NOT_VISIBLE, 0, MOST_AGAIN) is None
+def test_the_retries_of_all_causes_together_are_bounded() -> None:
+    assert POLICY.delay(RetryCause.NOT_VISIBLE, 0, MAX_RETRIES) is None
 
 
-def test_a_controller_is_waited_for_twice_as_long_every_time() -> None:
-    schedule = Schedule(handled_within=10)
-    assert [schedule.limit(RefreshPhase.HANDLING, times) for times in range(3)] == [10, 20, 40]
+def test_the_timeout_doubles_with_every_retry() -> None:
+    assert [POLICY.timeout(RefreshPhase.HANDLING, times) for times in range(3)] == [10, 20, 40]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +57,7 @@ def test_a_controller_is_waited_for_twice_as_long_every_time() -> None:
         (["discovery_failed", "not_requested"], Outcome.NOT_REQUESTED),
     ],
 )
-def test_a_delivery_is_what_its_refresh_is_that_needs_somebody_most(
+def test_a_delivery_has_the_outcome_of_the_refresh_that_most_needs_action(
     outcomes: list[str], wanted: Outcome | None
 ) -> None:
     assert summary(outcomes) == wanted

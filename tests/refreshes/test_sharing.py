@@ -48,8 +48,8 @@ def test_pushes_that_wait_for_a_lagging_registry_share_what_is_asked_again(shop,
     again = {
         one["at"]
         for delivery in deliveries
-        for one in main.end_of(delivery).story
-        if one["event"] == "asked again"
+        for one in main.end_of(delivery).history
+        if one["event"] == "retried"
     }
     assert len(again) < PUSHES
 
@@ -84,4 +84,4 @@ def test_a_push_follows_the_refresh_of_a_later_one(shop):
     assert main.end_of(second).outcome == RefreshOutcome.FREIGHT_CREATED
     refresh = main.end_of(first)
     assert refresh.outcome in {RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.NOT_NEWEST}
-    assert "asked again" not in events(refresh)
+    assert "retried" not in events(refresh)

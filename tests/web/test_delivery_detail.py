@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from receivers.deliveries.visibility import REFRESHES_TOLD
+from receivers.deliveries.visibility import REFRESHES_SHOWN
 from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.responses import MAX_BODY
 from receivers.models import Audit, Delivery, Origin, Outcome, Refresh
@@ -45,7 +45,7 @@ def story(row, **fields):
         "state": RefreshState.ENDED,
         "requested_at": START,
         "ended_at": START + timedelta(seconds=4),
-        "story": [{"at": at, "event": "requested", "text": ""}],
+        "history": [{"at": at, "event": "requested", "text": ""}],
     }
     return Refresh(**(defaults | fields))
 
@@ -64,7 +64,7 @@ class TestAnswer:
         [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT_CREATED, warehouses=1))
         told = {"outcome": RefreshOutcome.FREIGHT_CREATED, "freight": "f00", "freight_alias": "brave-bear"}
         digest = {"at": START.isoformat(), "event": "discovered", "text": "sha256:" + "1" * 64}
-        story(row, **told, story=[digest]).save()
+        story(row, **told, history=[digest]).save()
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
         assert "It became Freight brave-bear of Warehouse main, 4.0 s after it came." in text_of(page)
         assert 'title="sha256:' + "1" * 64 in page
@@ -105,7 +105,7 @@ class TestAnswer:
             assert f"warehouse={row.project}%2F{name}" in page
 
     def test_more_warehouses_than_are_told_are_counted(self, signed_in, database):
-        count = REFRESHES_TOLD + 3
+        count = REFRESHES_SHOWN + 3
         [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT_CREATED, warehouses=count))
         Refresh.objects.bulk_create(
             story(row, warehouse=f"w-{n}", outcome=RefreshOutcome.FREIGHT_CREATED) for n in range(count)

@@ -1,0 +1,47 @@
+"""The ids of rows: UUIDs of version 7 that strictly increase within a process."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from receivers.models import first_id, new_id
+
+COUNT = 5_000
+
+
+def test_ids_strictly_increase_within_one_millisecond():
+    ids = [new_id() for _ in range(COUNT)]
+    assert ids == sorted(set(ids))
+
+
+def test_ids_are_valid_and_carry_the_time_of_their_creation():
+    before = time.time_ns() // 1_000_000
+    key = new_id()
+    assert (key.version, key.variant) == (7, uuid.RFC_4122)
+    assert before <= key.int >> 80 <= time.time_ns() // 1_000_000 + 1
+
+
+def test_every_thread_sees_its_ids_increase_and_no_id_comes_twice():
+    with ThreadPoolExecutor(4) as pool:
+        lists = list(pool.map(lambda _: [new_id() for _ in range(COUNT)], range(4)))
+    assert all(ids == sorted(ids) for ids in lists)
+    assert len({key for ids in lists for key in ids}) == 4 * COUNT
+
+
+def test_ids_increase_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch):
+    before = new_id()
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000_000_000_000)
+    after = [new_id() for _ in range(3)]
+    assert [before, *after] == sorted({before, *after})
+    assert all(key.version == 7 for key in after)
+
+
+def test_the_first_id_of_a_time_is_a_lower_bound():
+    now = datetime.now(UTC)
+    key = new_id()
+    assert first_id(now) <= key < first_id(now + timedelta(minutes=1))
