@@ -1,4 +1,4 @@
-"""Kargo's semantics: subscriptions, selectors, names, matching, progress and outcomes; `kinds` has one file per sender.
+"""Kargo's semantics: subscriptions, selectors, repository names, matching, progress; `kinds` has one file per sender.
 
-Pure: plain values in, plain values out. Imports the standard library and RE2 only.
+Pure functions of plain values. Imports the standard library and RE2 only.
 """

@@ -1,4 +1,4 @@
-"""Reads decoded JSON that may hold anything: a missing or wrongly typed value becomes its empty value."""
+"""Reads decoded JSON of any shape: a missing or wrongly typed value becomes the empty value of its type."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 
 def as_map(value: Any) -> Mapping[str, Any]:
-    """Return an object's members, or none."""
+    """Return the value if it is an object, otherwise an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list's elements, or none."""
+    """Return the value if it is a list, otherwise an empty one."""
     return value if isinstance(value, list) else []
 
 
 def as_text(value: Any) -> str:
-    """Return a text, or an empty one."""
+    """Return the value if it is a string, otherwise an empty one."""
     return value if isinstance(value, str) else ""
 
 
 def as_number(value: Any) -> int:
-    """Return a whole number, or 0."""
+    """Return the value if it is an integer, otherwise 0."""
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

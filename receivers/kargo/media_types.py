@@ -1,4 +1,7 @@
-"""What a media type says about a push. Source: Kargo's `pkg/webhook/external/media_types.go`."""
+"""Classifies a push by its media type.
+
+Source: Kargo's `pkg/webhook/external/media_types.go`.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ _IMAGE_TYPES: Final = frozenset(
         "application/vnd.docker.container.image.v1+json",
     }
 )
-"""`application/vnd.oci.image.manifest.v1+json` is left out on purpose: charts are pushed as that, too."""
+"""`application/vnd.oci.image.manifest.v1+json` is omitted on purpose: charts have it, too."""
 
 
 class MediaClass(Enum):
-    """How a pushed repository is to be named."""
+    """The rules by which a pushed repository is normalized."""
 
     CHART = auto()
     IMAGE = auto()
@@ -28,7 +31,7 @@ class MediaClass(Enum):
 
 
 def classify(media_type: str) -> MediaClass:
-    """Return what was pushed, as far as its media type tells; the comparison is exact and minds the case."""
+    """Return the class of a media type; the comparison is exact and case-sensitive."""
     if media_type.startswith(_CHART_PREFIX):
         return MediaClass.CHART
     return MediaClass.IMAGE if media_type in _IMAGE_TYPES else MediaClass.UNKNOWN

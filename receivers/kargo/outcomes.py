@@ -6,65 +6,65 @@ from enum import StrEnum
 
 
 class RefreshState(StrEnum):
-    """How far the refresh of one Warehouse is. They come in this order; none but the first and the last must be met."""
+    """How far the refresh of one Warehouse is. The order is fixed; only the first and the last are always reached."""
 
     WAITING = "waiting"
-    """To be requested, now or at the next attempt."""
+    """Not requested yet, or waiting for the next attempt."""
 
     REQUESTED = "requested"
-    """The API server took the annotation."""
+    """The API server accepted the annotation."""
 
     HANDLED = "handled"
-    """Kargo says that it has handled our token, or a later one."""
+    """Kargo has handled our token, or a later one."""
 
     DISCOVERED = "discovered"
-    """Kargo has discovered artifacts since we asked, and the pushed tag is among them."""
+    """Kargo has discovered artifacts since the request, and the pushed tag is among them."""
 
     ENDED = "ended"
     """The refresh has an outcome."""
 
 
 class RefreshOutcome(StrEnum):
-    """Where the refresh of one Warehouse ended, from what needs somebody most to what needs nobody."""
+    """Where the refresh of one Warehouse ended, the most urgent outcome first."""
 
     NOT_REQUESTED = "not_requested"
-    """The API server refused the annotation for good, or for a day."""
+    """The API server rejected the annotation permanently, or for 24 hours."""
 
     NOT_HANDLED = "not_handled"
-    """No controller answered in time, however often it was asked: a shard without a controller, or Kargo is down."""
+    """No controller responded, despite retries: Kargo is down, or the shard has no controller."""
 
     DISCOVERY_FAILED = "discovery_failed"
-    """Kargo could not list the artifacts, however often it was asked; the reason has its message."""
+    """Kargo could not discover artifacts, despite retries; the reason has its message."""
 
     FREIGHT_FAILED = "freight_failed"
-    """The tag was discovered, and Kargo could not make Freight of it; the reason has its message."""
+    """Kargo discovered the tag but could not create Freight; the reason has its message."""
 
     TAG_NOT_VISIBLE = "tag_not_visible"
-    """Kargo listed the repository's tags, more than once, and the pushed one was never among them."""
+    """Kargo never saw the tag in the registry, despite retries."""
 
     WAREHOUSE_DELETED = "warehouse_deleted"
-    """The Warehouse went away before the story ended."""
+    """The Warehouse was deleted before the refresh ended."""
 
     NO_LONGER_SELECTED = "no_longer_selected"
-    """The Warehouse was changed meanwhile: none of its subscriptions selects the push any more."""
+    """The Warehouse changed after the push: none of its subscriptions selects the push any more."""
 
     ARTIFACTS_MISSING = "artifacts_missing"
-    """Freight needs an artifact of every subscription, and another one of this Warehouse has none."""
+    """Another subscription in this Warehouse has no artifact yet, and Freight needs one of each."""
 
     BEYOND_DISCOVERY_LIMIT = "beyond_discovery_limit"
-    """The tag is valid, and not among the newest ones that the subscription's discoveryLimit lets Kargo keep."""
+    """The tag is not among the best ones that the subscription's discoveryLimit lets Kargo keep."""
 
     CRITERIA_NOT_MET = "criteria_not_met"
-    """The Freight creation criteria of the Warehouse are false for what was discovered."""
+    """The discovered artifacts do not meet the Freight creation criteria of the Warehouse."""
 
     MANUAL_CREATION_POLICY = "manual_creation_policy"
-    """The tag was discovered; Freight is made of it when somebody does so by hand."""
+    """Kargo discovered the tag; Freight must be created manually."""
 
     NOT_NEWEST = "not_newest"
-    """The tag was discovered, and the subscription puts another one first, of which Freight is made."""
+    """Kargo discovered the tag but creates Freight from one that ranks higher."""
 
     ALREADY_CURRENT = "already_current"
-    """Freight with this very content existed before the push."""
+    """Freight with this content existed before the push."""
 
     FREIGHT_CREATED = "freight_created"
-    """There is Freight that holds what was pushed."""
+    """Freight holds the pushed artifact."""

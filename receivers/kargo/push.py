@@ -1,4 +1,4 @@
-"""A push, as every kind of sender tells it."""
+"""A push, independent of the kind of sender."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from receivers.kargo.repository_names import names_of_push, near_key
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What was pushed.
+    """A pushed artifact.
 
-    `repository` is the name exactly as sent (it may be empty, or hold anything); `tag` is empty when the sender names
-    none; `media_type` is empty when unknown; `pusher` is for people and may be empty; `pushed_at` is in UTC, or None.
+    `repository` is the name exactly as sent: it can be empty or any text. `tag` is empty if the sender names none,
+    `media_type` if it is unknown. `pusher` is only shown and may be empty. `pushed_at` is in UTC, or None.
     """
 
     repository: str
@@ -24,10 +24,10 @@ class Push:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names, sorted, under which a subscription of this repository is indexed; none is empty."""
+        """Return the normalized names that subscriptions to this repository are indexed by, sorted, none empty."""
         return tuple(sorted({name for name in names_of_push(self.repository, self.media_type) if name}))
 
     @property
     def near_key(self) -> str:
-        """Return the coarser name under which near misses are indexed; empty for an empty repository."""
+        """Return the name that near misses are indexed by; empty for an empty repository."""
         return near_key(self.repository)

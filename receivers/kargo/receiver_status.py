@@ -14,10 +14,10 @@ RECONCILING: Final = "Reconciling"
 def desired_status(
     raw: Mapping[str, Any], published: Sequence[PublishedUrl], problems: Sequence[str], now: str
 ) -> dict[str, Any]:
-    """Return the status that the configuration `raw` should have, `now` (RFC 3339) being the time of a transition.
+    """Return the status that the configuration `raw` should have; `now` (RFC 3339) is the time of transitions.
 
-    `problems` has a sentence for every receiver without a URL. As in Kargo, the good receivers are published all the
-    same, `observedGeneration` stays behind and `Reconciling` stays true while there are problems.
+    `problems` has a sentence for every receiver without a URL. As in Kargo, the other receivers are published anyway;
+    while there are problems, `observedGeneration` is not updated and `Reconciling` stays true.
     """
     metadata = raw["metadata"]
     before = raw.get("status") or {}
@@ -25,15 +25,15 @@ def desired_status(
     status = {key: value for key, value in before.items() if key not in {"webhookReceivers", "conditions"}}
     if published:
         status["webhookReceivers"] = [
-            {"name": one.name, "path": one.path, "url": one.url} for one in published
+            {"name": url.name, "path": url.path, "url": url.url} for url in published
         ]
     if not problems:
         status["observedGeneration"] = generation
     token = (metadata.get("annotations") or {}).get(REFRESH_ANNOTATION)
     if token is not None:
         status["lastHandledRefresh"] = token
-    wanted = _conditions(str(raw["kind"]), problems, generation)
-    status["conditions"] = _with_transitions(before.get("conditions") or [], wanted, now)
+    desired = _conditions(str(raw["kind"]), problems, generation)
+    status["conditions"] = _with_transitions(before.get("conditions") or [], desired, now)
     return status
 
 
@@ -54,21 +54,21 @@ def _condition(type_: str, status: str, reason: str, message: str, generation: i
 
 
 def _flattened(problems: Sequence[str]) -> str:
-    """Return several errors as Kubernetes' `errors.Aggregate` prints them."""
+    """Return the errors as one string, formatted like Kubernetes' `errors.Aggregate`."""
     return problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
 
 
 def _with_transitions(
-    before: Sequence[Mapping[str, Any]], wanted: Sequence[dict[str, Any]], now: str
+    before: Sequence[Mapping[str, Any]], desired: Sequence[dict[str, Any]], now: str
 ) -> list[dict[str, Any]]:
-    """Return the wanted conditions; one whose status is unchanged keeps the time of its last transition.
+    """Return the desired conditions; one whose status is unchanged keeps its last transition time.
 
-    Conditions of types that are not ours stay.
+    Conditions of other types are preserved.
     """
     old = {entry.get("type"): entry for entry in before}
     ours = {READY, RECONCILING}
     result = [dict(entry) for entry in before if entry.get("type") not in ours]
-    for entry in wanted:
+    for entry in desired:
         previous = old.get(entry["type"], {})
         kept = previous.get("lastTransitionTime") if previous.get("status") == entry["status"] else None
         result.append({**entry, "lastTransitionTime": kept or now})

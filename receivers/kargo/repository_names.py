@@ -1,7 +1,7 @@
-"""Repository names, made comparable as Kargo does.
+"""Normalizes repository names as Kargo does.
 
-Source: Kargo's `pkg/urls/{common,image,helm,git}.go`, over go-containerregistry 0.21 (`pkg/name`). The results are
-only ever compared with one another; they are not always names that a registry would take.
+Source: Kargo's `pkg/urls/{common,image,helm,git}.go`, based on go-containerregistry 0.21 (`pkg/name`). Normalized names
+are only compared with one another; a registry need not accept them.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from receivers.kargo.media_types import MediaClass, classify
 
 _DOCKER_HUB: Final = "index.docker.io"
 _DOCKER_HUB_HOSTS: Final = frozenset({_DOCKER_HUB, "registry-1.docker.io"})
-_SHORTEST_REPOSITORY, _LONGEST_REPOSITORY = 2, 255  # characters, go-containerregistry 0.21
-_LONGEST_TAG: Final = 128  # characters
+_MIN_REPOSITORY_LENGTH, _MAX_REPOSITORY_LENGTH = 2, 255  # characters, go-containerregistry 0.21
+_MAX_TAG_LENGTH: Final = 128  # characters
 
 _REPOSITORY_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-./")
-_TAG: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{_LONGEST_TAG}}}")
+_TAG: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{_MAX_TAG_LENGTH}}}")
 _SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
-# RE2 knows the characters of Unicode 15.1, Go 1.26 those of 15.0; what Python knows depends on its release.
+# RE2 implements Unicode 15.1 and Go 1.26 implements 15.0; the version in Python depends on the release.
 _PRINTABLE: Final = re2.compile(r"[\pL\pM\pN\pP\pS ]")
 _SCP: Final = re.compile(r"((?:[\w-]+@)?[\w-]+(?:\.[\w-]+)*)(?::(.*))?", re.ASCII)
 
-# Names; the repositories of 10,000 Warehouses are normalised again at every relist.
-_REMEMBERED: Final = 16_384
-_LONGEST_REMEMBERED: Final = 512  # characters; a push may name a repository of 2 MB, and thousands of them
+# Every relist normalizes the repositories of 10,000 Warehouses again.
+_CACHE_SIZE: Final = 16_384  # names
+_MAX_CACHED_LENGTH: Final = 512  # characters; hostile pushes can name thousands of repositories of 2 MB each
 
 
-def _remembered(normalize: Callable[[str], str]) -> Callable[[str], str]:
-    """Keep the results for names of a length that registries take; longer ones, which match nothing, are not kept."""
-    kept = lru_cache(_REMEMBERED)(normalize)
+def _cached(normalize: Callable[[str], str]) -> Callable[[str], str]:
+    """Cache the results for names of a length that registries accept; longer names match nothing."""
+    cached = lru_cache(_CACHE_SIZE)(normalize)
 
     @wraps(normalize)
     def call(name: str) -> str:
-        return kept(name) if len(name) <= _LONGEST_REMEMBERED else normalize(name)
+        return cached(name) if len(name) <= _MAX_CACHED_LENGTH else normalize(name)
 
     return call
 
 
-@_remembered
+@_cached
 def normalize_image(repo_url: str) -> str:
-    """Return the comparable form of an image repository; what cannot be parsed comes back exactly as it was.
+    """Return the normalized name of an image repository; a name that cannot be parsed is returned unchanged.
 
-    Docker Hub's host, a leading `library/`, tag and digest are dropped: `docker.io/library/nginx:1` is `nginx`.
+    Docker Hub's host, a leading `library/`, tag and digest are removed: `docker.io/library/nginx:1` is `nginx`.
     """
     parsed = parse_reference(_printable(_lower(repo_url)))
     if parsed is None:
@@ -59,11 +59,11 @@ def normalize_image(repo_url: str) -> str:
     )
 
 
-@_remembered
+@_cached
 def normalize_chart(repo_url: str) -> str:
-    """Return the comparable form of a chart repository: as for an image, without a leading `oci://`.
+    """Return the normalized name of a chart repository: as for an image, without a leading `oci://`.
 
-    What is no URL comes back exactly as it was; what is no image name comes back cleaned and in lower case.
+    Text that is not a URL is returned unchanged; a URL that is not an image name is cleaned and lower-cased.
     """
     cleaned = _printable(repo_url)
     try:
@@ -73,9 +73,9 @@ def normalize_chart(repo_url: str) -> str:
     return normalize_image(_lower(cleaned).removeprefix("oci://"))
 
 
-@_remembered
+@_cached
 def normalize_git(repo_url: str) -> str:
-    """Return the comparable form of a Git repository, or the text as it was where Kargo cannot make one."""
+    """Return the normalized URL of a Git repository, or the unchanged text where Kargo cannot normalize it."""
     cleaned = _printable(_lower(repo_url))
     try:
         if cleaned.startswith(("http://", "https://", "ssh://")):
@@ -86,10 +86,10 @@ def normalize_git(repo_url: str) -> str:
 
 
 def names_of_push(repository: str, media_type: str) -> tuple[str, ...]:
-    """Return the one or two names under which a pushed repository is subscribed to.
+    """Return the one or two normalized names of a pushed repository.
 
-    `media_type` decides whether it is named as an image, as a chart, or (most are unknown) as both. A name is empty
-    when `repository` is. Source: Kargo's `pkg/webhook/external/media_types.go`.
+    `media_type` decides whether it is normalized as an image, as a chart, or (if unknown) as both. A name is empty if
+    `repository` is. Source: Kargo's `pkg/webhook/external/media_types.go`.
     """
     match classify(media_type):
         case MediaClass.CHART:
@@ -101,7 +101,7 @@ def names_of_push(repository: str, media_type: str) -> tuple[str, ...]:
 
 
 def parse_reference(text: str) -> tuple[str, str] | None:
-    """Split an image reference into registry and repository; None for what is none. Tag and digest are dropped."""
+    """Split an image reference into registry and repository, without tag and digest. Return None if it is invalid."""
     return _without_tag(text) or _without_digest(text)
 
 
@@ -126,7 +126,7 @@ def _split(name: str) -> tuple[str, str] | None:
         registry, repository = first, rest
     else:
         registry, repository = _DOCKER_HUB, name
-    if not _SHORTEST_REPOSITORY <= len(repository) <= _LONGEST_REPOSITORY:
+    if not _MIN_REPOSITORY_LENGTH <= len(repository) <= _MAX_REPOSITORY_LENGTH:
         return None
     if not _REPOSITORY_CHARACTERS.issuperset(repository) or not gourl.is_host(registry):
         return None
@@ -153,32 +153,32 @@ def _normalize_scp(cleaned: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Drop what Go calls unprintable; the only white space that stays is an ASCII space inside."""
+    """Remove what Go considers unprintable. The only whitespace that remains is ASCII spaces inside the text."""
     if not (text.isascii() and text.isprintable()):
         text = text.translate({ord(char): None for char in set(text) if not _PRINTABLE.search(char)})
     return text.strip(" ")
 
 
 def _lower(text: str) -> str:
-    """Lower-case as Go does, one character for one: `İ` becomes `i`, and a final `Σ` becomes `σ`."""
+    """Lower-case as Go does, character by character: `İ` becomes `i`, and a final `Σ` becomes `σ`."""
     return text.lower() if text.isascii() else text.replace("\u0130", "i").replace("\u03a3", "\u03c3").lower()
 
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _TAG_OR_DIGEST: Final = re.compile(r"(?::[^/:@]*)?(?:@[^/]*)?$")
 _WEB_PAGE: Final = re.compile(r"(?:r|u|_|repository/docker)/(.+)")
-_DOCKER_HUB_NAME: Final = re.compile(r"(?:hub\.|.+\.)?docker\.(?:com|io)(?::\d+)?")
+_DOCKER_HUB_HOST: Final = re.compile(r"(?:hub\.|.+\.)?docker\.(?:com|io)(?::\d+)?")
 
 
-@_remembered
+@_cached
 def near_key(name: str) -> str:
-    """Return a coarser name, the same for repositories that people confuse; empty for an empty name.
+    """Return a key that is the same for repository names that are easily confused; empty for an empty name.
 
-    Scheme, registry host, `r/` and `u/` of Docker Hub's pages, `library/` and `_/`, tag, digest and a final slash are
-    dropped: `https://hub.docker.com/r/x/y`, `docker.io:443/x/y` and `ghcr.io/x/y` are all near to `x/y`. Nobody
-    confuses names longer than any registry takes: they are near to nothing.
+    Scheme, registry host, `r/` and `u/` of Docker Hub's pages, `library/` and `_/`, tag, digest and a trailing slash
+    are removed: `https://hub.docker.com/r/x/y`, `docker.io:443/x/y` and `ghcr.io/x/y` all have the key `x/y`. A
+    name that is longer than any registry accepts has an empty key.
     """
-    if len(name) > _LONGEST_REMEMBERED:
+    if len(name) > _MAX_CACHED_LENGTH:
         return ""
     text = _printable(_lower(name))
     if scheme := _SCHEME.match(text):
@@ -192,7 +192,7 @@ def near_key(name: str) -> str:
 
 
 def split_host(name: str) -> tuple[str, str]:
-    """Split a name without a scheme into its registry host, empty if it has none, and the rest."""
+    """Split a name without a scheme into its registry host (empty if it has none) and the rest."""
     first, slash, rest = name.partition("/")
     if slash and (first == "localhost" or "." in first or ":" in first):
         return first, rest
@@ -200,5 +200,5 @@ def split_host(name: str) -> tuple[str, str]:
 
 
 def is_docker_hub(host: str) -> bool:
-    """Say whether people mean Docker Hub by this host: its registry, an old name of it, or its web pages."""
-    return _DOCKER_HUB_NAME.fullmatch(host) is not None
+    """Say whether this host is Docker Hub's: its registry, an old name of it, or its website."""
+    return _DOCKER_HUB_HOST.fullmatch(host) is not None

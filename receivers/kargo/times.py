@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return the time, in UTC, that RFC 3339 text says; None for any other text."""
+    """Parse RFC 3339 text to a time in UTC. Return None for any other text."""
     try:
         at = datetime.fromisoformat(text)
-        # A zone may lead out of the years that there are.
+        # Converting the zone overflows at the ends of the supported years.
         return at.astimezone(UTC) if at.tzinfo else None
     except (ValueError, OverflowError):
         return None
 
 
 def whole_second(at: datetime) -> datetime:
-    """Return the second that `at` lies in: Kargo and Kubernetes write no fractions."""
+    """Return `at` without its fraction of a second: Kargo and Kubernetes write none."""
     return at.replace(microsecond=0)

@@ -14,8 +14,8 @@ from typing import Any, Final, NoReturn
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
+from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.querysets import delivery_log
-from receivers.kargo.quoting import visible
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
 
@@ -60,7 +60,7 @@ class ConsoleCommand(BaseCommand):
     def print(self, *lines: str) -> None:
         """Print lines, with control characters escaped."""
         for line in lines:
-            self.stdout.write(visible(line))
+            self.stdout.write(escape_invisible(line))
 
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         """Print a JSON value with all non-ASCII characters escaped."""
@@ -69,12 +69,12 @@ class ConsoleCommand(BaseCommand):
 
 def fail(problem: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:
     """Exit with one line on stderr and an exit code."""
-    raise CommandError(visible(" ".join(problem.split())), returncode=code)
+    raise CommandError(escape_invisible(" ".join(problem.split())), returncode=code)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table with aligned columns. The last column has no maximum width."""
-    cells = [[visible(cell) for cell in row] for row in (headers, *rows)]
+    cells = [[escape_invisible(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1] = 0
     return [

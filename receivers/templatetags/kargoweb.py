@@ -12,9 +12,9 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
+from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.health.finding import Severity
-from receivers.kargo import quoting
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.scopes import scope_name
 from receivers.web import durations, links
@@ -126,7 +126,7 @@ def artifact(repository: str, tag: str = "") -> SafeString:
     """Return `repository:tag`. A name that doesn't fit is truncated; its tooltip has all of it."""
     if not repository:
         return mark_safe('<span class="quiet">unknown</span>')
-    repository, tag = quoting.visible(repository), quoting.visible(tag)
+    repository, tag = escape_invisible(repository), escape_invisible(tag)
     name = f"{repository}:{tag}" if tag else repository
     return format_html(
         '<code class="ellipsis artifact" title="{}"><span class="repository">{}</span>{}</code>',
@@ -149,7 +149,7 @@ def digest(value: str) -> SafeString:
 @register.simple_tag
 def ellipsis(text: Any) -> SafeString:
     """Return a name that is truncated where it doesn't fit; its tooltip has all of it."""
-    text = quoting.visible(str(text))
+    text = escape_invisible(str(text))
     return format_html('<span class="ellipsis" title="{}">{}</span>', text, text)
 
 
@@ -225,7 +225,7 @@ def clock(at: datetime) -> SafeString:
 @register.filter
 def visible(text: Any) -> str:
     """Return untrusted text with invisible and bidirectional control characters escaped."""
-    return quoting.visible(str(text))
+    return escape_invisible(str(text))
 
 
 @register.simple_tag
@@ -234,5 +234,8 @@ def receiver_name(delivery: Any) -> SafeString:
     project, receiver = links.field_of(delivery, "project"), links.field_of(delivery, "receiver")
     name = f"{scope_name(project)}/{receiver}"
     return format_html(
-        '<a class="ellipsis" href="{}" title="{}">{}</a>', links.receiver_page_url(project, receiver), name, name
+        '<a class="ellipsis" href="{}" title="{}">{}</a>',
+        links.receiver_page_url(project, receiver),
+        name,
+        name,
     )

@@ -1,4 +1,4 @@
-"""The body of a request, as a page can show it: whatever it is, and however large."""
+"""Previews of request bodies: JSON, other text or binary, of any size."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.kargo.quoting import visible
+from receivers.deliveries.escaping import escape_invisible
 from receivers.models import Outcome
 
 LONGEST_SHOWN: Final = (
     64 << 10
-)  # bytes; Docker Hub's bodies have 1 to 10 KB, and a browser chokes on megabytes
-BYTES_SHOWN: Final = 256  # of what is no text
+)  # bytes; Docker Hub's bodies have 1 to 10 KB, and megabytes make a browser slow
+BYTES_SHOWN: Final = 256  # of binary content
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """`pretty` is empty for what is no JSON, `raw` is text without anything invisible, `note` says what is missing."""
+class BodyPreview:
+    """A body as a page shows it. `size` is in bytes.
+
+    `pretty` is formatted JSON, empty if the body is not JSON. `raw` has invisible characters escaped. `note` says what
+    is not shown, and why.
+    """
 
     size: int
     pretty: str
@@ -25,25 +29,29 @@ class Body:
     note: str
 
 
-def shown(body: bytes, outcome: str) -> Body:
-    """Return what to show of a body; `outcome` is the delivery's, which says why there may be none."""
+def preview(body: bytes, outcome: str) -> BodyPreview:
+    """Return the preview of a body. The delivery's `outcome` tells why a body may be missing."""
     if not body:
         too_large = outcome == Outcome.TOO_LARGE
-        return Body(0, "", "", "It was too large to be kept." if too_large else "Nothing of it was kept.")
+        return BodyPreview(
+            0, "", "", "The body was too large to be saved." if too_large else "The body was not saved."
+        )
     part = body[:LONGEST_SHOWN]
     try:
-        # Cut in the middle of a character, it is text all the same.
+        # The cut may be in the middle of a character.
         text = part.decode("utf-8", "strict" if part == body else "ignore")
     except UnicodeDecodeError:
-        return Body(len(body), "", body[:BYTES_SHOWN].hex(" "), _no_text(body))
+        return BodyPreview(len(body), "", body[:BYTES_SHOWN].hex(" "), _binary_note(body))
     if part != body:
-        return Body(len(body), "", _lines(text), f"Only the first {LONGEST_SHOWN >> 10} KiB are shown.")
-    return Body(len(body), _pretty(text), _lines(text), "")
+        return BodyPreview(
+            len(body), "", _lines(text), f"Only the first {LONGEST_SHOWN >> 10} KiB are shown."
+        )
+    return BodyPreview(len(body), _pretty(text), _lines(text), "")
 
 
-def _no_text(body: bytes) -> str:
-    beginning = f"; its first {BYTES_SHOWN} bytes" if len(body) > BYTES_SHOWN else ""
-    return f"It is no text. Shown in hexadecimal{beginning}."
+def _binary_note(body: bytes) -> str:
+    part = f"first {BYTES_SHOWN} bytes" if len(body) > BYTES_SHOWN else "shown"
+    return f"Binary content, {part} in hexadecimal."
 
 
 def _pretty(text: str) -> str:
@@ -54,4 +62,4 @@ def _pretty(text: str) -> str:
 
 
 def _lines(text: str) -> str:
-    return "\n".join(visible(line.replace("\t", "    ")) for line in text.split("\n"))
+    return "\n".join(escape_invisible(line.replace("\t", "    ")) for line in text.split("\n"))

@@ -9,7 +9,6 @@ import pytest
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.remedies import REMEDIES, remedy
 from receivers.kargo.outcomes import RefreshOutcome
-from receivers.kargo.quoting import visible
 from receivers.models import Outcome
 
 README = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
@@ -30,18 +29,3 @@ def test_what_needs_somebody_says_what_to_do(outcome):
 @pytest.mark.parametrize("outcome", list(RefreshOutcome))
 def test_the_end_of_a_refresh_has_the_words_of_the_delivery(outcome):
     assert remedy(outcome) is REMEDIES[Outcome(outcome.value)]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain é 漢", "plain é 漢"),
-        ("a\u202eb", "a\\u202eb"),
-        ("a\nb\x1b[0m", "a\\nb\\x1b[0m"),
-        ("\ud800", "\\ud800"),
-        ("", ""),
-    ],
-    ids=["text", "a mark that turns text around", "controls", "half a character", "nothing"],
-)
-def test_what_cannot_be_seen_is_escaped(text, shown):
-    assert visible(text) == shown

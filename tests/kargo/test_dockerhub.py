@@ -57,23 +57,23 @@ def test_a_composed_body_is_parsed_to_the_same_push():
 
 
 INVALID = {
-    b"": "line 1, column 1: expected a value, found the end",
+    b"": "line 1, column 1: expected a value, found the end of the body",
     b"tag=1.0": 'line 1, column 1: expected a value, found "t"',
     b"\xef\xbb\xbf{}": r'line 1, column 1: expected a value, found "\ufeff"',
-    b"[]": "the body is a list, not an object",
-    b'"x"': "the body is text, not an object",
-    b'{"push_data": {"tag": 5}}': "push_data.tag is a number, not text",
-    b'{"PUSH_DATA": {"Tag": true}}': "push_data.tag is true, not text",
-    b'{"push_data": []}': "push_data is a list, not an object",
-    b'{"repository": {"repo_name": {}}}': "repository.repo_name is an object, not text",
-    b'{"a": 1,}': 'line 1, column 9: expected a name in quotes and a colon, found "}"',
-    b'{"a": 1} x': 'line 1, column 10: expected the end, found "x"',
+    b"[]": "the body is an array, not an object",
+    b'"x"': "the body is a string, not an object",
+    b'{"push_data": {"tag": 5}}': "push_data.tag is a number, not a string",
+    b'{"PUSH_DATA": {"Tag": true}}': "push_data.tag is true, not a string",
+    b'{"push_data": []}': "push_data is an array, not an object",
+    b'{"repository": {"repo_name": {}}}': "repository.repo_name is an object, not a string",
+    b'{"a": 1,}': 'line 1, column 9: expected a quoted name and a colon, found "}"',
+    b'{"a": 1} x': 'line 1, column 10: expected the end of the body, found "x"',
     b'{\n  "a": 01\n}': 'line 2, column 9: expected , or }, found "1"',
     b'{"a": [1 2]}': 'line 1, column 10: expected , or ], found "2"',
     b'{"a": [1}': 'line 1, column 9: expected , or ], found "}"',
-    b'{"a": 1': "line 1, column 8: expected , or }, found the end",
+    b'{"a": 1': "line 1, column 8: expected , or }, found the end of the body",
     b'{"a": NaN}': 'line 1, column 7: expected a value, found "N"',
-    b'{"a": "\n"}': "line 1, column 7: expected a value, found text without an end, or with a bad character",
+    b'{"a": "\n"}': "line 1, column 7: expected a value, found an unterminated string or an invalid character in it",
 }
 
 

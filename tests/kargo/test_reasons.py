@@ -69,7 +69,8 @@ REJECTED = [
     (
         chart(),
         "1.0.0_b1",
-        'chart version "1.0.0_b1" is not a semantic version; Helm pushes + as _, which Kargo does not convert back for webhooks',
+        'chart version "1.0.0_b1" is not a semantic version; '
+        "Helm pushes + as _, which Kargo does not convert back for webhooks",
     ),
     ({"git": {}}, "v1", '"v1" is not the tracked branch, "refs/heads/main"'),
     (

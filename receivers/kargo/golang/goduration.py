@@ -1,4 +1,4 @@
-"""Durations as Kargo writes them."""
+"""Durations as Go formats them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SECONDS: Final = {
     "μs": 1e-6,
     "ns": 1e-9,
 }
-_LONGEST: Final = 64  # characters; Go writes 25 at most
+_MAX_LENGTH: Final = 64  # characters; Go formats at most 25
 
 
-@lru_cache  # ten thousand Warehouses have a handful of intervals
+@lru_cache  # ten thousand Warehouses share a few intervals
 def parse_duration(text: str) -> timedelta | None:
-    """Return a duration such as `5m0s`; None for what is none, or negative. Source: Go's `time.ParseDuration`."""
-    if not text or len(text) > _LONGEST or _PART.sub("", text):
+    """Parse a duration such as `5m0s`. Return None if it is invalid or negative. Source: Go's `time.ParseDuration`."""
+    if not text or len(text) > _MAX_LENGTH or _PART.sub("", text):
         return timedelta() if text == "0" else None
     try:
         return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
@@ -33,7 +33,7 @@ def parse_duration(text: str) -> timedelta | None:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return a duration of whole seconds as Go writes it: `5m0s`."""
+    """Return a duration, in whole seconds, as Go formats it: `5m0s`."""
     minutes, seconds = divmod(int(duration.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

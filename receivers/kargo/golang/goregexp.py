@@ -1,7 +1,7 @@
-"""Regular expressions that mean what they mean in Go, on top of RE2.
+"""Regular expressions with the meaning that they have in Go, based on RE2.
 
-Go's `regexp` (1.26) and the C++ RE2 behind `google-re2` are siblings; where they differ the expression is rewritten
-or refused before RE2 sees it: `\\B`, `\\C`, names of groups, and the spelling and meaning of `\\p{...}`.
+Go's `regexp` (1.26) and the C++ RE2 behind `google-re2` are closely related. Where they differ, the expression is
+rewritten or rejected before RE2 compiles it: `\\B`, `\\C`, group names, and the spelling and meaning of `\\p{...}`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import re2
 
-_REMEMBERED: Final = 4096  # expressions; Warehouses share far fewer
-_LONGEST_MESSAGE: Final = 120  # characters
-_MEMORY: Final = 32 << 20  # bytes for one expression; RE2's own 8 MiB refuses some that Go takes
+_CACHE_SIZE: Final = 4096  # expressions; Warehouses share far fewer
+_MAX_MESSAGE_LENGTH: Final = 120  # characters
+_MAX_MEMORY: Final = 32 << 20  # bytes for one expression; RE2's default of 8 MiB rejects some that Go accepts
 
 _TOKEN: Final = re.compile(
     r"""
@@ -58,17 +58,20 @@ _NO_CONTROLS: Final = r"\pL\pM\pN\pP\pS\pZ"
 
 
 class InvalidRegex(ValueError):
-    """An expression that Go refuses; the message says what is wrong with it."""
+    """An expression that Go rejects; the message says what is wrong with it."""
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHE_SIZE)
 def compile_regex(expression: str) -> Any:
-    """Return the expression with a `search(text)` that means what Go's `MatchString` does. Raises `InvalidRegex`."""
+    """Return a compiled expression whose `search(text)` is Go's `MatchString`.
+
+    Raise `InvalidRegex` if Go rejects the expression.
+    """
     try:
         translated = "".join(_translated(expression))
         compiled = re2.compile(translated, _options())
-        # RE2 takes the middle of a character for a place where no word begins or ends; from character to character
-        # it does not come there.
+        # For RE2, `\B` also matches inside a multi-byte character. Matching the text before it one character at a time
+        # prevents that.
         return re2.compile(rf"\A(?s:.)*?(?:{translated})", _options()) if r"\B" in translated else compiled
     except (re2.error, InvalidRegex) as error:
         raise InvalidRegex(_message(expression, error)) from error
@@ -78,7 +81,7 @@ def compile_regex(expression: str) -> Any:
 def _options() -> Any:
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _MEMORY
+    options.max_mem = _MAX_MEMORY
     return options
 
 
@@ -87,16 +90,16 @@ def _message(expression: str, error: Exception) -> str:
         return "look-ahead and look-behind are not supported"
     message = error.args[0]
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
-    return text[:_LONGEST_MESSAGE]  # RE2 quotes what is left of the expression
+    return text[:_MAX_MESSAGE_LENGTH]  # RE2 quotes the rest of the expression
 
 
 def _translated(expression: str) -> Iterator[str]:
-    """Yield the expression piece by piece as RE2 has to read it."""
+    """Yield the tokens of the expression, translated for RE2."""
     at = 0
     in_class = False
     while at < len(expression):
         token = (_CLASS_TOKEN if in_class else _TOKEN).match(expression, at)
-        if token is None:  # a backslash at the very end, which RE2 refuses
+        if token is None:  # a trailing backslash, which RE2 rejects
             yield expression[at:]
             return
         at = token.end()
@@ -112,8 +115,8 @@ def _translated_token(token: re.Match[str], *, in_class: bool) -> str:
             return _translated_property(text, in_class=in_class)
         case "group":
             if not _GROUP_NAME.fullmatch(token["name"]):
-                raise InvalidRegex("a group has a name with other characters than A-Z, a-z, 0-9 and _")
-            # Named by its place: two groups of one name are fine in Go, and a bare ( could begin something else.
+                raise InvalidRegex("a group name has characters other than A-Z, a-z, 0-9 and _")
+            # Named by its position: Go allows two groups with one name, and a bare ( could start another construct.
             return f"(?P<g{token.start()}>"
         case "literal" if not text.endswith(r"\E"):
             return text + r"\E"
@@ -139,7 +142,7 @@ def _translated_property(text: str, *, in_class: bool) -> str:
 
 
 def _special_class(name: str, *, negated: bool) -> str:
-    """Return what stands for a property that RE2 does not have, or has with another meaning; else nothing."""
+    """Return the replacement of a property that RE2 lacks or defines differently; empty for any other."""
     match name:
         case "Ascii":
             return r"\x{80}-\x{10FFFF}" if negated else r"\x00-\x7F"
@@ -155,7 +158,7 @@ def _special_class(name: str, *, negated: bool) -> str:
 
 @cache
 def _unassigned() -> str:
-    """Return the code points without a character as the inside of a class."""
+    """Return the unassigned code points as the contents of a character class."""
     runs = groupby(range(sys.maxunicode + 1), lambda code: unicodedata.category(chr(code)) == "Cn")
     ranges = ((codes[0], codes[-1]) for unassigned, run in runs if unassigned for codes in [list(run)])
     return "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in ranges)

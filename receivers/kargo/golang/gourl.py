@@ -1,8 +1,8 @@
-"""URLs as Go's `net/url` reads and writes them, which Python's `urllib.parse` does not.
+"""URLs as Go's `net/url` parses and formats them; Python's `urllib.parse` differs.
 
-Kargo builds receiver URLs and compares repository URLs with that package (Go 1.26); which text is a URL at all, what
-comes out percent-encoded and which host is valid must be the same here. Text is handled as Go does, byte by byte:
-inside this module a `str` holds one character for each byte of the UTF-8 text.
+Kargo builds receiver URLs and compares repository URLs with that package (Go 1.26). Which text is a URL, which
+characters are percent-encoded and which hosts are valid must be the same here. Go processes text byte by byte, so
+inside this module a `str` has one character for each byte of the UTF-8 text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _PORT: Final = re.compile(r"(?::[0-9]*)?")
 
-_MAX_QUERY_PARAMETERS: Final = 10_000  # Go reads no query at all beyond this many
+_MAX_QUERY_PARAMETERS: Final = 10_000  # Go rejects a query with more
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +48,28 @@ class Url:
     omit_host: bool = False
 
     def with_path(self, path: str) -> Url:
-        """Return the URL with another decoded path; how the old one was encoded stays as a hint, as in Go."""
+        """Return the URL with another decoded path; as in Go, the encoding of the old one remains as a hint."""
         return replace(self, path=path)
 
     def with_encoded_path(self, path: str) -> Url:
-        """Return the URL with a path that is given percent-encoded. Raises ValueError."""
+        """Return the URL with a percent-encoded path. Raise ValueError if the encoding is invalid."""
         decoded = _unescape(path)
         return replace(self, path=decoded, raw_path="" if _escape(decoded, _PLAIN_IN_PATH) == path else path)
 
     def joined(self, *elements: str) -> Url:
-        """Return the URL with elements added to its path and `.`, `..` and `//` resolved. Raises ValueError."""
+        """Return the URL with elements appended to its path and `.`, `..` and `//` resolved. Raise ValueError."""
         base = _encoded(self.path, self.raw_path, _PLAIN_IN_PATH)
         joined = _clean("/".join(element for element in (base.lstrip("/") or "", *elements) if element))
         path = joined if base.startswith("/") else joined[1:]
         return self.with_encoded_path(path)
 
     def without_git_suffix(self, *, keep_user: bool) -> Url:
-        """Return the URL without a final `/` and then a final `.git` of its path, and without user if so asked."""
+        """Return the URL without a trailing `/` and then a trailing `.git`, and optionally without the user."""
         path = self.path.removesuffix("/").removesuffix(".git")
         return replace(self, path=path, user=self.user if keep_user else None)
 
     def has_query_parameters(self) -> bool:
-        """Say whether Go would find any parameter in the query."""
+        """Say whether Go finds any parameter in the query."""
         if self.query.count("&") >= _MAX_QUERY_PARAMETERS:
             return False
         return any(_is_parameter(part) for part in self.query.split("&"))
@@ -90,7 +90,7 @@ class Url:
         if path and not path.startswith("/") and self.host:
             text += "/"
         if at_start and not text and ":" in path.partition("/")[0]:
-            text += "./"  # otherwise the first segment would read as a scheme
+            text += "./"  # otherwise the first segment would be parsed as a scheme
         return text + path
 
     def _authority(self) -> str:
@@ -104,12 +104,12 @@ class Url:
 
 
 def parse(text: str) -> Url:
-    """Read a URL reference. Raises ValueError where Go does, with a short reason."""
+    """Parse a URL reference. Raise ValueError with a short reason where Go returns an error."""
     return parse_bytes(_as_bytes(text))
 
 
 def parse_bytes(text: str) -> Url:
-    """Read a URL reference in which each character stands for a byte, such as the path of a parsed URL."""
+    """Parse a URL reference in which each character is one byte, such as the path of a parsed URL."""
     before, _, fragment = text.partition("#")
     url = _parse_without_fragment(before)
     if not fragment:
@@ -120,7 +120,7 @@ def parse_bytes(text: str) -> Url:
 
 
 def is_host(text: str) -> bool:
-    """Say whether `text` is a host with an optional port, which Go would read back unchanged."""
+    """Say whether `text` is a host with an optional port that Go parses and formats unchanged."""
     authority = _as_bytes(text)
     if _NEVER_IN_HOST.search(authority):
         return False
@@ -131,13 +131,13 @@ def is_host(text: str) -> bool:
 
 
 def _as_bytes(text: str) -> str:
-    """Return text in which each character stands for one byte of the UTF-8 form of the given one."""
+    """Return text with one character for each byte of the UTF-8 encoding of `text`."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
 
 
 def _parse_without_fragment(text: str) -> Url:
     if _CONTROL.search(text):
-        raise ValueError("it holds a control character")
+        raise ValueError("it contains a control character")
     if text == "*":
         return Url(path="*")
     scheme, rest = _split_scheme(text)
@@ -148,7 +148,7 @@ def _parse_without_fragment(text: str) -> Url:
         if scheme:
             return replace(url, opaque=rest)
         if ":" in rest.partition("/")[0]:
-            raise ValueError("its first segment holds a colon")
+            raise ValueError("its first segment contains a colon")
     if rest.startswith("//") and (scheme or not rest.startswith("///")):
         authority, slash, path = rest[2:].partition("/")
         user, host = _authority(scheme, authority)
@@ -180,7 +180,7 @@ def _host(scheme: str, host: str) -> str:
         raise ValueError("its IP literal is invalid")
     if bracket == 0:
         return _ip_literal(host)
-    # Several colons are an error in http and https, and taken as part of the host elsewhere.
+    # Several colons are an error in http and https; in other schemes they are part of the host.
     colon = host.find(":") if scheme in {"http", "https"} else host.rfind(":")
     if colon >= 0 and not _PORT.fullmatch(host, colon):
         raise ValueError("its port is invalid")
@@ -233,24 +233,24 @@ def _unescape(text: str) -> str:
     if "%" not in text:
         return text
     if _BAD_ESCAPE.search(text):
-        raise ValueError("it holds a % that is not followed by two hexadecimal digits")
+        raise ValueError("it contains a % that is not followed by two hexadecimal digits")
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
 def _unescape_host(text: str) -> str:
     if any(char not in _PLAIN_IN_HOST and char < "\x80" and char != "%" for char in text):
-        raise ValueError("its host holds an invalid character")
+        raise ValueError("its host contains an invalid character")
     if any(int(code, 16) < 0x80 and code != "25" for code in _ESCAPE.findall(text)):
-        raise ValueError("its host holds an escaped ASCII character")
+        raise ValueError("its host contains an escaped ASCII character")
     return _unescape(text)
 
 
 def _unescape_zone(text: str) -> str:
     if any(char not in _PLAIN_IN_HOST and char < "\x80" and char != "%" for char in text):
-        raise ValueError("its zone holds an invalid character")
+        raise ValueError("its zone contains an invalid character")
     codes = (chr(int(code, 16)) for code in _ESCAPE.findall(text))
     if any(char not in _PLAIN_IN_HOST and char not in "% " for char in codes):
-        raise ValueError("its zone holds an invalid escape")
+        raise ValueError("its zone contains an invalid escape")
     return _unescape(text)
 
 
@@ -259,7 +259,7 @@ def _is_parameter(part: str) -> bool:
 
 
 def _clean(path: str) -> str:
-    """Resolve `.`, `..` and empty segments of a rooted path, as Go's `path.Clean`."""
+    """Resolve `.`, `..` and empty segments of a rooted path, like Go's `path.Clean`."""
     segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":

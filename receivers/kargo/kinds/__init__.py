@@ -1,4 +1,4 @@
-"""The kinds of receiver that kargoweb speaks. A new kind is one file here and one line in `KINDS`."""
+"""The receiver kinds that kargoweb supports. A new kind is one file here and one line in `KINDS`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["KARGO_KINDS", "KINDS", "InvalidBody", "Kind"]
 class ReceiverKind:
     """A kind of receiver.
 
-    `name` is the key in `spec.webhookReceivers[]` and the last but one segment of the receiver path; `title` is for
-    people; `secret_key` is the key of the Secret whose bytes go into the digest; `parse` turns a body into a push and
-    raises `InvalidBody`; `compose` writes the body that the sender would send for a push, for tests.
+    `name` is the key in `spec.webhookReceivers[]` and the second to last segment of the receiver path; `title` is the
+    name for people. The digest includes the bytes of the Secret's `secret_key`. `parse` decodes a body to a push or
+    raises `InvalidBody`; `compose` returns the body that the sender sends for a push, for test pushes.
     """
 
     name: str
@@ -45,4 +45,4 @@ KARGO_KINDS: Final = (
     "artifactory", "azure", "bitbucket", "dockerhub", "generic",
     "gitea", "github", "gitlab", "harbor", "quay",
 )  # fmt: skip
-"""Every kind that Kargo knows (`WebhookReceiverConfig` in its `api/v1alpha1`), spoken here or not."""
+"""Every kind in Kargo (`WebhookReceiverConfig` in its `api/v1alpha1`), supported here or not."""

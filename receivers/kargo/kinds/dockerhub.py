@@ -1,7 +1,7 @@
-"""Docker Hub's webhook: from its body to a push, and from a push to the body that Docker Hub would send.
+"""Parses the body of Docker Hub's webhook to a push, and composes such a body from a push.
 
-Source: Kargo's `pkg/webhook/external/dockerhub.go`, which reads three fields, and bodies seen in the wild. Who pushed
-and when is for people; whatever stands there cannot make a body invalid.
+Source: Kargo's `pkg/webhook/external/dockerhub.go`, which reads three fields, and recorded bodies. The pusher and the
+time of the push are only shown; an unexpected value there does not make a body invalid.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ _HOOK_ID: Final = "0" * 32  # Docker Hub's own are 32 hexadecimal characters
 
 
 def parse(body: bytes) -> Push:
-    """Read the body of a Docker Hub webhook; raise `InvalidBody` when Kargo would answer 400."""
+    """Parse the body of a Docker Hub webhook. Raise `InvalidBody` where Kargo responds with 400."""
     try:
-        found = gojson.decode(body, _SHAPE)
+        document = gojson.decode(body, _SHAPE)
     except gojson.InvalidJson as error:
         raise InvalidBody(str(error)) from error
-    push_data = found.get("push_data", {})
+    push_data = document.get("push_data", {})
     pusher = push_data.get("pusher", "")
     return Push(
-        repository=found.get("repository", {}).get("repo_name", ""),
+        repository=document.get("repository", {}).get("repo_name", ""),
         tag=push_data.get("tag", ""),
         media_type=push_data.get("media_type", ""),
         pusher=pusher if isinstance(pusher, str) else "",
-        pushed_at=_moment(push_data.get("pushed_at")),
+        pushed_at=_timestamp(push_data.get("pushed_at")),
     )
 
 
 def compose(repository: str, tag: str, *, media_type: str, pusher: str, pushed_at: int) -> bytes:
-    """Write the body that Docker Hub sends for a push since the end of 2022. `pushed_at` is in Unix seconds."""
+    """Return the body that Docker Hub has sent for a push since the end of 2022. `pushed_at` is in Unix seconds."""
     namespace, _, name = repository.rpartition("/")
     body = {
         "callback_url": f"https://registry.hub.docker.com/u/{repository}/hook/{_HOOK_ID}/",
@@ -76,17 +76,17 @@ def compose(repository: str, tag: str, *, media_type: str, pusher: str, pushed_a
 
 
 def compose_push(push: Push) -> bytes:
-    """Write the body that Docker Hub sends for `push`, which must say when it was pushed (else ValueError)."""
+    """Return the body that Docker Hub sends for `push`. Raise ValueError if it has no `pushed_at`."""
     if push.pushed_at is None:
-        raise ValueError("Docker Hub always says when")
+        raise ValueError("a Docker Hub push needs pushed_at")
     seconds = int(push.pushed_at.timestamp())
     return compose(
         push.repository, push.tag, media_type=push.media_type, pusher=push.pusher, pushed_at=seconds
     )
 
 
-def _moment(seconds: object) -> datetime | None:
-    """Return Unix seconds as a time; None for what is none, or beyond the years that Python counts."""
+def _timestamp(seconds: object) -> datetime | None:
+    """Return Unix seconds as a time in UTC; None for anything else, and for years that Python does not support."""
     if not isinstance(seconds, float):
         return None
     try:

@@ -1,7 +1,7 @@
-"""What every kind of receiver raises."""
+"""The error that every receiver kind raises."""
 
 from __future__ import annotations
 
 
 class InvalidBody(ValueError):
-    """A body that this kind of sender does not post; the text says in plain words what is wrong and where."""
+    """A body that this kind of sender does not send; the message says what is wrong and where."""
