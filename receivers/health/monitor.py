@@ -69,7 +69,7 @@ class HealthMonitor:
     def report(self) -> HealthReport:
         """Return the latest report, about `REFRESH_SECONDS` old while it is requested, `MAX_AGE_SECONDS` at most.
 
-        This is free unless nobody requested a report for a while. Then the caller builds it, with six queries in all.
+        This is free unless reports have not been requested for a while. Then the caller builds one, with six queries.
         """
         self._requested_at = time.monotonic()
         return self._report.get()

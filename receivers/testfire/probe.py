@@ -63,7 +63,7 @@ class TooManyProbes(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProbeResponse:
-    """A response, whoever sent it. `body` is its beginning; missing headers are empty."""
+    """A response from any server. `body` is its beginning; missing headers are empty."""
 
     status: int
     body: str

@@ -25,7 +25,7 @@ ONE = Finding(
 def test_findings_are_sorted_by_severity_and_then_by_name():
     names = [("b", Severity.NOTE), ("b", Severity.URGENT), ("a", Severity.WARNING), ("a", Severity.URGENT)]
     findings = [replace(ONE, name=name, severity=severity) for name, severity in names]
-    order = [(one.name, one.severity) for one in most_urgent_first(findings)]
+    order = [(finding.name, finding.severity) for finding in most_urgent_first(findings)]
     assert order == [("a", "urgent"), ("b", "urgent"), ("a", "warning"), ("b", "note")]
 
 

@@ -50,8 +50,8 @@ def health(cache) -> HealthMonitor:
 def place(product, world, cache) -> Place:
     """A project with a Warehouse and a receiver that the product knows."""
     place = routed(product, world, image("acme/shop"))
-    until("its URL is on record", lambda: ReceiverUrl.objects.filter(project=place.name).exists())
-    Delivery.objects.filter(project=place.name).delete()  # what was sent to see that it is known
+    until("its URL is recorded", lambda: ReceiverUrl.objects.filter(project=place.name).exists())
+    Delivery.objects.filter(project=place.name).delete()  # the deliveries of `routed`
     until("the cache knows it", lambda: cache.route(place.path().rpartition("/")[2]))
     return place
 
@@ -111,7 +111,7 @@ class TestReceivers:
         answer = product.post(before, push_body("acme/shop"))
         assert ended(answer.headers["X-Kargoweb-Delivery"]).outcome == Outcome.RETIRED_URL
         now = place.path(secret="s3cret2").rpartition("/")[2]
-        until("the cache knows the new one", lambda: cache.route(now))
+        until("the cache knows the new URL", lambda: cache.route(now))
         assert f"…{before[-6:]}): 1 request recently" in findings_of(health, place)["old_url_in_use"].reason
 
     def test_a_restored_url_is_no_longer_an_old_one(self, place, health):
@@ -119,13 +119,17 @@ class TestReceivers:
         assert "old_url_in_use" not in findings_of(health, place)
 
     def test_requests_to_a_removed_receiver(self, place, health):
-        delivery(place, outcome=Outcome.RETIRED_URL, receiver="former", url_suffix="abcdef")
+        delivery(place, outcome=Outcome.RETIRED_URL, receiver="removed", url_suffix="abcdef")
         finding = findings_of(health, place)["old_url_in_use"]
-        assert (finding.name, finding.severity) == ("former", "urgent")
+        assert (finding.name, finding.severity) == ("removed", "urgent")
 
     def test_redeliveries_and_refused_tests_do_not_count_as_use_of_an_old_url(self, place, health):
-        gone: dict[str, Any] = {"outcome": Outcome.RETIRED_URL, "receiver": "former", "url_suffix": "abcdef"}
-        delivery(place, origin=Origin.REDELIVERY, **gone)
+        removed: dict[str, Any] = {
+            "outcome": Outcome.RETIRED_URL,
+            "receiver": "removed",
+            "url_suffix": "abcdef",
+        }
+        delivery(place, origin=Origin.REDELIVERY, **removed)
         for _ in range(3):
             delivery(place, outcome=Outcome.TEST_REFUSED)
         assert set(findings_of(health, place)) >= {"no_push_yet"}

@@ -38,14 +38,14 @@ def kargo(cluster, tmp_path_factory) -> Iterator[Kargo]:
     kargo.close()
 
 
-class Watched:
+class Detection:
     """A cluster in which missed pushes are detected; the process started an hour ago."""
 
     def __init__(self, cache: Any, cluster: DemoCluster) -> None:
         self.ahead = -HOUR
         self.cache = cache
         self.cluster = cluster
-        self.made: set[str] = set()
+        self.created: set[str] = set()
         self.freight = FreightWatch(cache.cluster, backoff=IMPATIENT)
         self.missed = MissedPushDetector(cache, self.freight, self.clock)
         cache.add_listener(self.missed.on_change)
@@ -55,12 +55,12 @@ class Watched:
         until("Freight is watched", lambda: self.freight.is_complete_since("", timezone.now() + HOUR))
 
     def _note(self, _: Any, __: Any, new: Any) -> None:
-        self.made.add(getattr(new, "last_freight_id", ""))
+        self.created.add(getattr(new, "last_freight_id", ""))
 
     def clock(self) -> datetime:
         return timezone.now() + self.ahead
 
-    def rests_on(self, warehouse: Warehouse, *, covered: bool = True) -> Warehouse:
+    def settle(self, warehouse: Warehouse, *, covered: bool = True) -> Warehouse:
         """Pretend that a Warehouse has been in its state for an hour."""
         warehouse.settled()
         if covered:
@@ -80,26 +80,26 @@ class Watched:
         freight: str = warehouse.status.get("lastFreightID", "")
         return bool(known) and (known.generation, known.last_freight_id) == (generation, freight)
 
-    def polls(self, warehouse: Warehouse, tag: str) -> Freight:
+    def find_by_polling(self, warehouse: Warehouse, tag: str) -> Freight:
         """Make Kargo find a tag of the Warehouse's image now; return the Freight that it creates."""
         self.ahead = NOW
         before = self.freight.of((warehouse.project, "main"))
         warehouse.push(tag)
         warehouse.refresh()
-        freight = self.has(warehouse, tag, before)
-        until("it is known to be Kargo's", lambda: freight.name in self.made)
+        freight = self.wait_for(warehouse, tag, before)
+        until("it is known to be Kargo's", lambda: freight.name in self.created)
         return freight
 
-    def has(self, warehouse: Warehouse, tag: str, before: Sequence[Freight] = ()) -> Freight:
+    def wait_for(self, warehouse: Warehouse, tag: str, before: Sequence[Freight] = ()) -> Freight:
         """Wait for Freight with a tag that isn't in `before`; return it."""
 
-        def found() -> list[Freight]:
-            seen = [one for one in self.freight.of((warehouse.project, "main")) if one not in before]
-            return [one for one in seen if tag in {artifact.tag for artifact in one.artifacts}]
+        def matching() -> list[Freight]:
+            new = [each for each in self.freight.of((warehouse.project, "main")) if each not in before]
+            return [each for each in new if tag in {artifact.tag for artifact in each.artifacts}]
 
-        return until("Freight is seen", found)[0]
+        return until("Freight is seen", matching)[0]
 
-    def later(self, warehouse: Warehouse) -> list[MissedPush]:
+    def after_grace_period(self, warehouse: Warehouse) -> list[MissedPush]:
         """Return the missed pushes of a Warehouse after the grace period."""
         self.ahead = timedelta(minutes=3)
         self.missed.work()
@@ -107,23 +107,23 @@ class Watched:
 
 
 @pytest.fixture
-def watched(database, cluster, kargo) -> Iterator[Watched]:
+def detection(database, cluster, kargo) -> Iterator[Detection]:
     # Invalid deliveries of other tests to a cluster receiver would count as deliveries of any tag.
     Delivery.objects.filter(project="").delete()
     with running_cache(cluster.kubeconfig_for("kargoweb")) as cache:
-        watched = Watched(cache, cluster)
-        yield watched
-        watched.freight.stop()
+        detection = Detection(cache, cluster)
+        yield detection
+        detection.freight.stop()
 
 
 @pytest.fixture
-def warehouse(watched, kargo) -> Warehouse:
+def warehouse(detection, kargo) -> Warehouse:
     """A Warehouse with Freight of 1.0.0, whose project has a receiver."""
-    return stocked(watched, kargo)
+    return stocked(detection, kargo)
 
 
 def stocked(
-    watched: Watched, kargo: Kargo, *more: dict[str, Any], covered: bool = True, **fields: Any
+    detection: Detection, kargo: Kargo, *more: dict[str, Any], covered: bool = True, **fields: Any
 ) -> Warehouse:
     """Return a Warehouse on `<project>/app` with Freight of the tags 1.0.0 and latest, which exist before it."""
     warehouse = kargo.warehouse(image("not/there"), interval="1h0m0s")
@@ -131,9 +131,9 @@ def stocked(
         warehouse.push(tag)
     subscriptions = [image(warehouse.repository, strictSemvers=True, discoveryLimit=20, **fields), *more]
     kargo.cluster.patch(WAREHOUSES, "main", warehouse.project, {"spec": {"subscriptions": subscriptions}})
-    until("its first Freight is there", lambda: warehouse.freight)
-    watched.has(warehouse, "latest" if fields.get("constraint") == "latest" else "1.0.0")
-    return watched.rests_on(warehouse, covered=covered)
+    until("its first Freight exists", lambda: warehouse.freight)
+    detection.wait_for(warehouse, "latest" if fields.get("constraint") == "latest" else "1.0.0")
+    return detection.settle(warehouse, covered=covered)
 
 
 def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: Any) -> Delivery:
@@ -145,53 +145,53 @@ def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: 
     return Delivery.objects.create(**(defaults | fields))
 
 
-def test_a_tag_without_a_webhook_is_recorded(watched, warehouse):
-    freight = watched.polls(warehouse, "1.1.0")
-    (row,) = watched.later(warehouse)
+def test_a_tag_without_a_webhook_is_recorded(detection, warehouse):
+    freight = detection.find_by_polling(warehouse, "1.1.0")
+    (row,) = detection.after_grace_period(warehouse)
     assert (row.warehouse, row.repository, row.tag, row.count) == ("main", warehouse.repository, "1.1.0", 1)
     assert (row.freight, row.first_at, row.last_at) == (freight.name, freight.created_at, freight.created_at)
 
 
-def test_further_tags_are_counted(watched, warehouse):
+def test_further_tags_are_counted(detection, warehouse):
     for tag in ("1.1.0", "1.2.0"):
-        watched.polls(warehouse, tag)
-    (row,) = watched.later(warehouse)
+        detection.find_by_polling(warehouse, tag)
+    (row,) = detection.after_grace_period(warehouse)
     assert (row.tag, row.count) == ("1.2.0", 2)
 
 
-def test_two_processes_count_the_same_freight_once(watched, warehouse):
-    freight = watched.polls(warehouse, "1.1.0")
-    watched.later(warehouse)
-    watched.ahead = NOW
-    watched.missed.on_freight(freight)
-    (row,) = watched.later(warehouse)
+def test_two_processes_count_the_same_freight_once(detection, warehouse):
+    freight = detection.find_by_polling(warehouse, "1.1.0")
+    detection.after_grace_period(warehouse)
+    detection.ahead = NOW
+    detection.missed.on_freight(freight)
+    (row,) = detection.after_grace_period(warehouse)
     assert row.count == 1
 
 
-def test_a_delivery_resets_the_count(watched, warehouse):
-    watched.polls(warehouse, "1.1.0")
-    watched.later(warehouse)
+def test_a_delivery_resets_the_count(detection, warehouse):
+    detection.find_by_polling(warehouse, "1.1.0")
+    detection.after_grace_period(warehouse)
     delivery(warehouse, "1.2.0", ago=-timedelta(seconds=1))
-    watched.polls(warehouse, "1.3.0")
+    detection.find_by_polling(warehouse, "1.3.0")
     MissedPush.objects.filter(project=warehouse.project).update(last_at=timezone.now() - HOUR)
-    (row,) = watched.later(warehouse)
+    (row,) = detection.after_grace_period(warehouse)
     assert (row.tag, row.count) == ("1.3.0", 1)
 
 
-def test_freight_from_before_the_start_is_looked_up(watched, warehouse, cluster):
+def test_freight_from_before_the_start_is_looked_up(detection, warehouse, cluster):
     with running_cache(cluster.kubeconfig_for("kargoweb")) as cache:
-        again = Watched(cache, cluster)
+        again = Detection(cache, cluster)
         until("it is known", lambda: cache.warehouse(warehouse.project, "main"))
-        time.sleep(1)  # Freight is told apart by the second in which it was made
-        freight = again.polls(warehouse, "1.1.0")
-        assert [one.name for one in again.freight.of((warehouse.project, "main"))] == [freight.name]
-        assert len(again.later(warehouse)) == 1
+        time.sleep(1)  # Freight is distinguished by the second in which it was created
+        freight = again.find_by_polling(warehouse, "1.1.0")
+        assert [each.name for each in again.freight.of((warehouse.project, "main"))] == [freight.name]
+        assert len(again.after_grace_period(warehouse)) == 1
         again.freight.stop()
 
 
-def test_nothing_is_recorded_within_the_grace_period(watched, warehouse):
-    watched.polls(warehouse, "1.1.0")
-    watched.missed.work()
+def test_nothing_is_recorded_within_the_grace_period(detection, warehouse):
+    detection.find_by_polling(warehouse, "1.1.0")
+    detection.missed.work()
     assert not MissedPush.objects.filter(project=warehouse.project).exists()
 
 
@@ -206,17 +206,17 @@ ANNOUNCED = {
 
 
 @pytest.mark.parametrize("fields", ANNOUNCED.values(), ids=ANNOUNCED)
-def test_a_delivered_push_is_not_recorded(watched, warehouse, fields):
+def test_a_delivered_push_is_not_recorded(detection, warehouse, fields):
     delivery(warehouse, "1.1.0", **fields)
-    watched.polls(warehouse, "1.1.0")
-    assert watched.later(warehouse) == []
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
 @pytest.mark.parametrize("before", ["docker.io/", "index.docker.io/"])
-def test_any_spelling_of_the_repository_counts(watched, warehouse, before):
+def test_any_spelling_of_the_repository_counts(detection, warehouse, before):
     delivery(warehouse, "1.1.0", repository=before + warehouse.repository)
-    watched.polls(warehouse, "1.1.0")
-    assert watched.later(warehouse) == []
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
 OTHERS = {
@@ -229,76 +229,76 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("fields", OTHERS.values(), ids=OTHERS)
-def test_other_deliveries_do_not_count(watched, warehouse, fields):
+def test_other_deliveries_do_not_count(detection, warehouse, fields):
     delivery(warehouse, **({"tag": "1.1.0"} | fields))
-    watched.polls(warehouse, "1.1.0")
-    assert len(watched.later(warehouse)) == 1
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert len(detection.after_grace_period(warehouse)) == 1
 
 
 @pytest.mark.parametrize(("ago", "noted"), [(2 * HOUR, 1), (HOUR / 2, 0)], ids=["too early", "in time"])
-def test_a_mutable_tag_needs_a_recent_delivery(watched, kargo, ago, noted):
-    warehouse = stocked(watched, kargo, imageSelectionStrategy="Digest", constraint="latest")
+def test_a_mutable_tag_needs_a_recent_delivery(detection, kargo, ago, noted):
+    warehouse = stocked(detection, kargo, imageSelectionStrategy="Digest", constraint="latest")
     delivery(warehouse, "latest", ago=ago)
-    watched.polls(warehouse, "latest")
-    assert len(watched.later(warehouse)) == noted
+    detection.find_by_polling(warehouse, "latest")
+    assert len(detection.after_grace_period(warehouse)) == noted
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RETIRED_URL, Outcome.COLLISION, Outcome.INVALID_BODY])
-def test_unread_deliveries_count_for_any_tag(watched, warehouse, outcome):
+def test_unread_deliveries_count_for_any_tag(detection, warehouse, outcome):
     delivery(warehouse, "", repository="", outcome=outcome)
-    watched.polls(warehouse, "1.1.0")
-    assert watched.later(warehouse) == []
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
-def test_the_first_freight_of_a_warehouse_does_not_count(watched, kargo):
-    warehouse = watched.rests_on(kargo.warehouse(interval="1h0m0s"))
-    watched.polls(warehouse, "1.0.0")
-    assert watched.later(warehouse) == []
+def test_the_first_freight_of_a_warehouse_does_not_count(detection, kargo):
+    warehouse = detection.settle(kargo.warehouse(interval="1h0m0s"))
+    detection.find_by_polling(warehouse, "1.0.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
-def test_manual_freight_does_not_count(watched, warehouse, kargo):
+def test_manual_freight_does_not_count(detection, warehouse, kargo):
     warehouse.push("0.9.0")
     made = warehouse.freight[0]
     old = [made["images"][0] | {"tag": "0.9.0", "digest": "sha256:" + "0" * 64}]
     body = {"metadata": {"name": "by-hand"}, "origin": made["origin"], "images": old}
-    watched.ahead = NOW
+    detection.ahead = NOW
     kargo.create(FREIGHTS, body, warehouse.project)
-    watched.has(warehouse, "0.9.0")
-    assert watched.later(warehouse) == []
+    detection.wait_for(warehouse, "0.9.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
-def test_only_new_artifacts_of_freight_count(watched, kargo):
+def test_only_new_artifacts_of_freight_count(detection, kargo):
     kargo.registry.put("acme/sidecar", "2.0.0")
-    warehouse = stocked(watched, kargo, image("acme/sidecar", strictSemvers=True, discoveryLimit=20))
-    watched.polls(warehouse, "1.1.0")
-    assert [row.repository for row in watched.later(warehouse)] == [warehouse.repository]
+    warehouse = stocked(detection, kargo, image("acme/sidecar", strictSemvers=True, discoveryLimit=20))
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert [row.repository for row in detection.after_grace_period(warehouse)] == [warehouse.repository]
 
 
-def test_a_recently_changed_warehouse_may_select_old_tags(watched, warehouse, kargo):
-    watched.ahead = NOW
+def test_a_recently_changed_warehouse_may_select_old_tags(detection, warehouse, kargo):
+    detection.ahead = NOW
     changed = [image(warehouse.repository, strictSemvers=True, discoveryLimit=20, constraint=">=1.0.0")]
     kargo.cluster.patch(WAREHOUSES, "main", warehouse.project, {"spec": {"subscriptions": changed}})
-    watched.polls(warehouse, "1.1.0")
-    assert watched.later(warehouse) == []
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
-def test_docker_hub_may_have_called_before_the_start(watched, warehouse):
-    watched.missed._started = timezone.now() - timedelta(minutes=10)
-    watched.polls(warehouse, "1.1.0")
-    assert watched.later(warehouse) == []
+def test_docker_hub_may_have_called_before_the_start(detection, warehouse):
+    detection.missed._started = timezone.now() - timedelta(minutes=10)
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
-def test_without_a_receiver_no_webhook_is_expected(watched, kargo):
-    warehouse = stocked(watched, kargo, covered=False)
-    watched.polls(warehouse, "1.1.0")
-    assert watched.later(warehouse) == []
+def test_without_a_receiver_no_webhook_is_expected(detection, kargo):
+    warehouse = stocked(detection, kargo, covered=False)
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
 
 
 @pytest.mark.parametrize("repository", ["official", "ghcr.io/acme/other"])
-def test_official_images_and_other_registries_send_no_webhooks(watched, kargo, repository):
+def test_official_images_and_other_registries_send_no_webhooks(detection, kargo, repository):
     kargo.registry.put(repository, "1.0.0")
-    warehouse = stocked(watched, kargo, image(repository, strictSemvers=True, discoveryLimit=20))
+    warehouse = stocked(detection, kargo, image(repository, strictSemvers=True, discoveryLimit=20))
     kargo.registry.put(repository, "1.1.0")
     delivery(warehouse, "1.1.0")
-    watched.polls(warehouse, "1.1.0")
-    assert watched.later(warehouse) == []
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
