@@ -36,6 +36,7 @@ test-postgres: $(VENV)/.dev-installed  ## run the tests that use the database on
 check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, types, import layers, Django's checks
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
+	$(PY) -m djlint --check --quiet templates
 	$(PY) -m mypy .
 	$(VENV)/bin/lint-imports --no-logo
 	$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
@@ -44,6 +45,7 @@ check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, t
 format: $(VENV)/.dev-installed  ## format the code and apply ruff's fixes
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
+	$(PY) -m djlint --reformat --quiet templates || true  # exits with 1 if it has changed a file
 
 bench: $(VENV)/.dev-installed  ## run the benchmarks
 	$(PY) -m bench $(ARGS)
