@@ -1,4 +1,4 @@
-"""Django's settings; what can be configured is in `configuration.py`."""
+"""Django's settings. `configuration.py` reads what users can configure."""
 
 import sys
 from datetime import timedelta
@@ -15,8 +15,8 @@ try:
     KARGOWEB = read_configuration()
 except ConfigurationError as error:
     for line in str(error).splitlines():
-        print(f"kargoweb: configuration error: {line}", file=sys.stderr)  # noqa: T201 - there is no logging yet
-    sys.exit(3)  # an error, as the commands have it; 1 is what some of them say of what they found
+        print(f"kargoweb: configuration error: {line}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
+    sys.exit(3)  # the exit code of errors; some commands exit with 1 to report findings
 
 BASE_DIR: Path = PROJECT_ROOT
 SECRET_KEY = KARGOWEB.secret_key
@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "csp",
     "axes",
     "receivers",
-    *(["demo"] if find_spec("demo") else []),  # a checkout has it, the container image does not
+    *(["demo"] if find_spec("demo") else []),  # not in the container image
 ]
 
 MIDDLEWARE = [
@@ -51,7 +51,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "axes.middleware.AxesMiddleware",  # last: it turns the answer of the sign-in page into that of a lock-out
+    "axes.middleware.AxesMiddleware",  # last: it replaces the sign-in page's response with the lockout page
 ]
 
 ROOT_URLCONF = "kargoweb.urls"
@@ -67,7 +67,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "receivers.web.layout.shell",
+                "receivers.web.layout.layout",
             ],
         },
     },
@@ -80,7 +80,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
-# Whoever guesses is held up by name and address together, so that nobody can lock others out from elsewhere.
+# Lock out by user name and address together, so that nobody can lock out a user from another address.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
@@ -89,11 +89,13 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says how long, and that stays true
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = (
+    False  # the lockout page shows the end of the lockout, which must not move
+)
 AXES_CLIENT_IP_CALLABLE = "receivers.accounts.client_address.ip_address"
 AXES_LOCKOUT_CALLABLE = "receivers.web.sign_in.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]
-AXES_DISABLE_ACCESS_LOG = True  # the audit list has it
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_VERBOSE = False
 
 LOGIN_URL = "sign-in"
@@ -105,8 +107,8 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 
-# The container image is built with a directory of collected files: compressed, named by their content, cached for ever.
-# A checkout has none and serves the files where they lie.
+# The container image has collected static files: compressed, with hashed names, cached forever. A checkout has none and
+# serves the source files.
 COLLECTED = BASE_DIR / "staticfiles"
 STATIC_URL = "static/"
 STATIC_ROOT = COLLECTED if COLLECTED.is_dir() else None
@@ -125,7 +127,7 @@ STORAGES = {
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# Nothing inline, nothing from elsewhere: a name in a push that got past the templates could still do nothing.
+# No inline code and no other origins: text from a push cannot run scripts, even if a template failed to escape it.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -139,14 +141,14 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-# Only a proxy that is known to be there can be believed.
+# Trust the header only if a proxy is configured; otherwise clients could set it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and KARGOWEB.forwarded_hops else None
 SILENCED_SYSTEM_CHECKS = [
-    "security.W004",  # HSTS speaks for a whole host name, which belongs to whoever runs the Ingress
-    "security.W008",  # no redirects to HTTPS: Docker Hub is not known to follow any; an Ingress may redirect people
+    "security.W004",  # HSTS applies to the whole host name and is the decision of the Ingress's operator
+    "security.W008",  # no HTTPS redirects: Docker Hub may not follow them; the Ingress can redirect browsers
 ]
 
-# The webhook endpoint sets what it needs itself; anything else in DRF is for signed-in people.
+# Defaults for signed-in users; the webhook endpoint overrides them.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -160,14 +162,14 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "filters": {
         "credentials": {"()": "receivers.deliveries.redaction.RedactCredentials"},
-        "faults only": {"()": "kargoweb.logs.FaultsOnly"},
+        "faults_only": {"()": "kargoweb.logs.FaultsOnly"},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["credentials"]},
     },
     "loggers": {
-        "django.request": {"filters": ["faults only"]},
-        "axes": {"level": "WARNING"},  # the audit list has every sign-in
+        "django.request": {"filters": ["faults_only"]},
+        "axes": {"level": "WARNING"},  # the audit log has every sign-in
     },
     "root": {"handlers": ["stderr"], "level": KARGOWEB.log_level},
 }

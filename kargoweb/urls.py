@@ -1,4 +1,4 @@
-"""The project's URLconf: everything is served by the app `receivers`."""
+"""The root URLconf: the `receivers` app serves every address."""
 
 from django.urls import include, path
 

@@ -1,9 +1,15 @@
-"""The addresses of the webhook, the probes, the pages and the JSON API."""
+"""The URLs of the webhook, the probes, the pages and the JSON API."""
 
 from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
-from receivers.api.views import Deliveries, Explanation, NothingHere, OneDelivery, Redelivery
+from receivers.api.views import (
+    DeliveryDetailView,
+    DeliveryListView,
+    ExplainView,
+    NotFoundView,
+    RedeliveryView,
+)
 from receivers.ops import probes, runtime
 from receivers.web import (
     audit_log,
@@ -22,7 +28,7 @@ from receivers.web import (
 from receivers.webhook.views import Webhook
 
 urlpatterns = [
-    # First, for most requests are pushes. Under any prefix: an Ingress may or may not strip its base path.
+    # First, because most requests are pushes. With any prefix: an Ingress may or may not strip its base path.
     re_path(
         r"^(?:.*/)?(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$",
         Webhook.as_view(take=runtime.take),
@@ -38,7 +44,7 @@ urlpatterns = [
     path("cluster", project_detail.project, {"name": ""}, name="cluster"),
     path("cluster/receivers/<str:receiver>", project_detail.receiver, {"name": ""}, name="cluster-receiver"),
     path("cluster/receivers/<str:receiver>/test", test_push.test, {"name": ""}, name="cluster-test"),
-    path("attention", needs_action.needs_attention, name="attention"),
+    path("attention", needs_action.needs_action, name="attention"),
     path("attention/<str:key>", needs_action.finding, name="finding"),
     path("status", system_status.status, name="status"),
     path("deliveries", delivery_list.deliveries, name="deliveries"),
@@ -48,11 +54,11 @@ urlpatterns = [
     path("deliveries/redelivered", bulk_redelivery.redelivered, name="redelivered"),
     path("deliveries/<uuid:pk>", delivery_detail.delivery, name="delivery"),
     path("deliveries/<uuid:pk>/redeliver", delivery_detail.again, name="redeliver"),
-    path("api/deliveries", Deliveries.as_view(), name="api-deliveries"),
-    path("api/deliveries/<uuid:pk>", OneDelivery.as_view(), name="api-delivery"),
-    path("api/deliveries/<uuid:pk>/redeliver", Redelivery.as_view(), name="api-redeliver"),
-    path("api/explain", Explanation.as_view(), name="api-explain"),
-    re_path(r"^api/", NothingHere.as_view(), name="api-nothing"),
+    path("api/deliveries", DeliveryListView.as_view(), name="api-deliveries"),
+    path("api/deliveries/<uuid:pk>", DeliveryDetailView.as_view(), name="api-delivery"),
+    path("api/deliveries/<uuid:pk>/redeliver", RedeliveryView.as_view(), name="api-redeliver"),
+    path("api/explain", ExplainView.as_view(), name="api-explain"),
+    re_path(r"^api/", NotFoundView.as_view(), name="api-nothing"),
     path("audit", audit_log.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),

@@ -1,11 +1,11 @@
-// What HTML and HTMX leave: copying, the keyboard, the theme, relative times. Nothing depends on it.
+// What HTML and HTMX don't provide: copying, keyboard shortcuts, the theme, relative times. Pages work without it.
 "use strict";
 (() => {
   const root = document.documentElement;
   root.classList.add("scripted");
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-  // Times, in the words of receivers/rules/spans.py
+  // The same words as `ago` in receivers/web/durations.py
   const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const ago = (seconds) => {
     const size = Math.abs(seconds);
@@ -14,41 +14,41 @@
     const text = `${Math.floor(size / unit)} ${name}`;
     return seconds > 0 ? `${text} ago` : `in ${text}`;
   };
-  const tell = (within) => all("time[data-relative]", within).forEach((time) => {
+  const updateTimes = (within) => all("time[data-relative]", within).forEach((time) => {
     const text = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
     if (time.textContent !== text) time.textContent = text;
   });
-  setInterval(() => document.hidden || tell(), 1000);
+  setInterval(() => document.hidden || updateTimes(), 1000);
 
-  // What needs a script is shown where there is one.
+  // Controls that need a script are hidden without one.
   const show = (within) => all("[data-copy], [data-help], [data-pause]", within).forEach((one) => { one.hidden = false; });
   show();
-  document.addEventListener("htmx:load", ({ target }) => { show(target.parentElement ?? target); tell(target); });
-  // Nobody looks: what asks again and again waits.
+  document.addEventListener("htmx:load", ({ target }) => { show(target.parentElement ?? target); updateTimes(target); });
+  // Polling stops while the page is in a background tab.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && (event.target.getAttribute("hx-trigger") ?? "").startsWith("every")) event.preventDefault();
   });
-  // A list that somebody reads does not move: its rows change in their places, new ones are counted and wait.
-  const reads = (list) => document.querySelector("[data-pause][aria-pressed=true]") || list.getBoundingClientRect().top < 0 || list.matches(":hover, :focus-within");
+  // A list doesn't move while it is being read: its rows change in place, and new rows are only counted.
+  const isBeingRead = (list) => document.querySelector("[data-pause][aria-pressed=true]") || list.getBoundingClientRect().top < 0 || list.matches(":hover, :focus-within");
   document.addEventListener("htmx:beforeSwap", ({ target: list, detail }) => {
     const link = document.querySelector("[data-fresh]");
     if (!link || list.id !== "deliveries" || detail.xhr.status !== 200) return;
     const rows = all("tbody tr", new DOMParser().parseFromString(detail.serverResponse, "text/html"));
     const fresh = rows.filter(({ id }) => !document.getElementById(id)).length;
-    detail.shouldSwap = detail.requestConfig.elt === link || !reads(list);
+    detail.shouldSwap = detail.requestConfig.elt === link || !isBeingRead(list);
     link.hidden = detail.shouldSwap || !fresh;
-    link.textContent = `${fresh} new, show`;
+    link.textContent = `Show ${fresh} new`;
     if (!detail.shouldSwap) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
   });
   const copy = async (button) => {
-    const label = button.querySelector("span"), said = (label.dataset.said ??= label.textContent);
+    const label = button.querySelector("span"), original = (label.dataset.original ??= label.textContent);
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
       label.textContent = "Copied";
     } catch {
-      label.textContent = "Select it and copy";
+      label.textContent = "Select and copy";
     }
-    setTimeout(() => { label.textContent = said; }, 2000);
+    setTimeout(() => { label.textContent = original; }, 2000);
   };
   const choose = (theme) => {
     root.dataset.theme = theme;
@@ -68,7 +68,7 @@
     all("details.menu[open]").filter((menu) => !menu.contains(event.target)).forEach((menu) => { menu.open = false; });
   });
 
-  // Rows are found again by their id when a list has been sent anew.
+  // The current row is found by its id after a list has been replaced.
   const move = (step) => {
     const rows = all(".rows tbody tr");
     const at = rows.findIndex((row) => row.classList.contains("current"));

@@ -1,4 +1,4 @@
-"""Deliveries for programs, as JSON: the same reads and actions as the pages, under the same permissions."""
+"""The JSON API: the same reads and actions as the pages, with the same permissions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from receivers.accounts.access import Access, Action, access_of, require_permiss
 from receivers.deliveries import serializers, visibility
 from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
 from receivers.deliveries.pagination import InvalidCursor
-from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
+from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.kargo.push import Push
 from receivers.kargo.scopes import parse_scope, scope_name
@@ -30,66 +30,64 @@ from receivers.models import TEXT_LENGTH, Delivery
 from receivers.ops import runtime
 from receivers.webhook.explain import explain
 
-PAGE_SIZE: Final = 50  # rows, unless `size` asks for others
-SENTENCES: Final = {404: "there is nothing here", 403: "you may not do this"}
+PAGE_SIZE: Final = 50  # rows by default; `size` changes it
+MESSAGES: Final = {404: "not found", 403: "permission denied"}
 
 
-class Refused(Exception):
-    """A request that is not worked on: a status and a sentence that says why."""
+class ApiError(Exception):
+    """An error response: a status code and a message."""
 
-    def __init__(self, code: int, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
         self.code = code
 
 
-class Api(APIView):
-    """For who is signed in, with the session's cookie; POST takes Django's CSRF token as well."""
+class ApiView(APIView):
+    """The base view: requires a session cookie, and for POST Django's CSRF token as well."""
 
     authentication_classes = (SessionAuthentication,)
     permission_classes = (IsAuthenticated,)
     renderer_classes = (JSONRenderer,)
-    parser_classes = (JSONParser, FormParser)  # nothing is read of a body, but the token may stand in a form
+    parser_classes = (JSONParser, FormParser)  # bodies are not read, but a form may contain the CSRF token
 
     def access(self, request: Request) -> Access:
-        """Return what the user may do. Raises `Refused` where that is nothing."""
+        """Return the access of the user. Raise `ApiError` if they have no role."""
         access = access_of(request.user)
         if access.is_empty:
-            raise Refused(status.HTTP_403_FORBIDDEN, "you have no role yet")
+            raise ApiError(status.HTTP_403_FORBIDDEN, "you need a role first")
         return access
 
     def delivery(self, request: Request, pk: UUID) -> Delivery:
-        """Return a delivery that may be seen. Raises `Http404`."""
+        """Return a visible delivery. Raise `Http404` if there is none with this id."""
         found = visibility.find(self.access(request), pk)
         if found is None:
             raise Http404
         return found
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer what is refused with `{"error": "..."}`; a fault of ours goes on to Django, and into the log."""
-        if isinstance(exc, Refused):
+        """Return errors as `{"error": "..."}`. Unexpected exceptions go to Django, which logs them."""
+        if isinstance(exc, ApiError):
             return Response({"error": str(exc)}, exc.code)
         if isinstance(exc, Http404 | PermissionDenied):
             code = 404 if isinstance(exc, Http404) else 403
-            return Response({"error": SENTENCES[code]}, code)
-        if isinstance(
-            exc, NotAuthenticated
-        ):  # 401 is for those who can be told how to authenticate (RFC 9110)
+            return Response({"error": MESSAGES[code]}, code)
+        if isinstance(exc, NotAuthenticated):  # 401 requires a WWW-Authenticate challenge (RFC 9110)
             return Response({"error": "sign in first"}, status.HTTP_403_FORBIDDEN)
         if isinstance(exc, APIException):
             return Response({"error": str(exc.detail)}, exc.status_code)
         raise exc
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Let nothing on the way keep a copy."""
+        """Forbid caches to store the response."""
         response["Cache-Control"] = "no-store"
         return super().finalize_response(request, response, *args, **kwargs)
 
 
-class Deliveries(Api):
-    """`GET /api/deliveries`: the filters of the page, `size`, `every`, and `after`, which takes what `next` was."""
+class DeliveryListView(ApiView):
+    """`GET /api/deliveries`: takes the filters of the page, `size`, `every`, and `after` (the `next` of a response)."""
 
     def get(self, request: Request) -> Response:
-        """Return a page of the list, newest first."""
+        """Return a page of deliveries, newest first."""
         access, given = self.access(request), request.query_params
         try:
             wanted = visibility.limited(DeliveryFilter.parse(given), access)
@@ -100,71 +98,71 @@ class Deliveries(Api):
                 each_push_once="every" not in given and wanted.push is None,
             )
         except (InvalidFilter, InvalidCursor) as error:
-            raise Refused(status.HTTP_400_BAD_REQUEST, str(error)) from None
-        rows = [serializers.summary(row) for row in found.rows]
+            raise ApiError(status.HTTP_400_BAD_REQUEST, str(error)) from None
+        rows = [serializers.delivery_summary(row) for row in found.rows]
         return Response(
-            {"deliveries": rows, "next": found.next, "looked_to": serializers.moment(found.looked_to)}
+            {"deliveries": rows, "next": found.next, "looked_to": serializers.isoformat(found.looked_to)}
         )
 
 
-class OneDelivery(Api):
+class DeliveryDetailView(ApiView):
     """`GET /api/deliveries/<id>`."""
 
     def get(self, request: Request, pk: UUID) -> Response:
-        """Return everything about a delivery."""
-        told = visibility.everything(self.access(request), self.delivery(request, pk))
-        everything = serializers.everything(told.delivery, told.refreshes, told.redeliveries)
-        return Response({**everything, "verdicts": told.verdicts})
+        """Return all data of a delivery."""
+        details = visibility.details(self.access(request), self.delivery(request, pk))
+        everything = serializers.delivery_details(details.delivery, details.refreshes, details.redeliveries)
+        return Response({**everything, "verdicts": details.verdicts})
 
 
-class Redelivery(Api):
+class RedeliveryView(ApiView):
     """`POST /api/deliveries/<id>/redeliver`."""
 
     def post(self, request: Request, pk: UUID) -> Response:
-        """Have a delivery sent again; return the new one, which is pending."""
+        """Redeliver a delivery and return the new one, which is pending."""
         found = self.delivery(request, pk)
         require_permission(request, Action.REDELIVER, found.project)
         try:
             new = redeliver(found, request.user.get_username())
         except NotRedeliverable as error:
-            raise Refused(status.HTTP_409_CONFLICT, f"this delivery cannot be sent again: {error}") from None
+            raise ApiError(status.HTTP_409_CONFLICT, f"this delivery can't be redelivered: {error}") from None
         audit.record_about(request, Action.REDELIVER, found, f"as {new.pk}")
-        return Response(serializers.summary(new), status.HTTP_201_CREATED)
+        return Response(serializers.delivery_summary(new), status.HTTP_201_CREATED)
 
 
-class Explanation(Api):
+class ExplainView(ApiView):
     """`GET /api/explain?project=&repository=&tag=&media_type=`; `project` is `cluster` for a cluster receiver."""
 
     def get(self, request: Request) -> Response:
-        """Return what every Warehouse in scope would say about a push. Refreshes nothing."""
+        """Return the verdict of every Warehouse in scope on a push. Refreshes nothing."""
         access = self.access(request)
-        project, push = _imagined(request.query_params)
+        project, push = _read_push(request.query_params)
         require_permission(request, Action.SEE, project)
         cache = runtime.current().cache
         if not cache.ready:
-            raise Refused(status.HTTP_503_SERVICE_UNAVAILABLE, "the cluster has not been read yet")
-        told = explain(cache, push, project)
-        verdicts = visibility.verdicts_of([one.as_dict() for one in told.verdicts], access)
-        hidden = len(verdicts) < len(told.verdicts)
+            raise ApiError(status.HTTP_503_SERVICE_UNAVAILABLE, "the initial cluster sync hasn't finished")
+        report = explain(cache, push, project)
+        verdicts = visibility.verdicts_of([verdict.as_dict() for verdict in report.verdicts], access)
+        hidden = len(verdicts) < len(report.verdicts)
         return Response(
             {
                 "project": scope_name(project),
                 "repository": push.repository,
                 "tag": push.tag,
                 "media_type": push.media_type,
-                "to_refresh": [{"project": key[0], "warehouse": key[1]} for key in told.to_refresh],
-                "why_no_match": told.why_no_match_for_all if hidden else told.why_no_match,
+                "to_refresh": [{"project": key[0], "warehouse": key[1]} for key in report.to_refresh],
+                "why_no_match": report.why_no_match_for_all if hidden else report.why_no_match,
                 "verdicts": verdicts,
-                "left_out": told.left_out,
+                "left_out": report.left_out,
             }
         )
 
 
-class NothingHere(Api):
-    """Everything else under `/api/`."""
+class NotFoundView(ApiView):
+    """Every other path under `/api/`."""
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        """Answer 404 in JSON to whoever is signed in."""
+        """Raise `Http404` once the user is authenticated."""
         super().initial(request, *args, **kwargs)
         raise Http404
 
@@ -172,19 +170,19 @@ class NothingHere(Api):
 def _size(text: str) -> int:
     if not text:
         return PAGE_SIZE
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= LONGEST_PAGE):
-        raise Refused(status.HTTP_400_BAD_REQUEST, f"size takes a number from 1 to {LONGEST_PAGE}")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= MAX_PAGE_SIZE):
+        raise ApiError(status.HTTP_400_BAD_REQUEST, f"size must be a number from 1 to {MAX_PAGE_SIZE}")
     return int(text[:6])
 
 
-def _imagined(given: Any) -> tuple[str, Push]:
-    """Return the project and the push that a request asks about. Raises `Refused`."""
+def _read_push(given: Any) -> tuple[str, Push]:
+    """Return the project and the push in a query. Raise `ApiError` if one is missing or too long."""
     values = {name: given.get(name, "").strip() for name in ("project", "repository", "tag", "media_type")}
     for name, value in values.items():
         if len(value) > TEXT_LENGTH:
-            raise Refused(status.HTTP_400_BAD_REQUEST, f"{name} takes at most {TEXT_LENGTH} characters")
+            raise ApiError(status.HTTP_400_BAD_REQUEST, f"{name} can have at most {TEXT_LENGTH} characters")
     for name in ("project", "repository"):
         if not values[name]:
-            raise Refused(status.HTTP_400_BAD_REQUEST, f"{name} is missing")
+            raise ApiError(status.HTTP_400_BAD_REQUEST, f"{name} is missing")
     project = parse_scope(values["project"])
     return project, Push(values["repository"], values["tag"], values["media_type"])

@@ -1,4 +1,4 @@
-"""What every outcome means and what to do about it, in the words of the README, the pages and the commands."""
+"""What each outcome means and what to do about it. Pages, commands and the docs share these sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from receivers.models import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Sentences for people, without a capital and a full stop. `to_do` is empty where there is nothing to do."""
+    """Sentences with Markdown backticks. `to_do` is empty if there is nothing to do."""
 
     means: str
     to_do: str = ""
@@ -20,86 +20,81 @@ class Remedy:
 
 REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
     {
-        Outcome.FREIGHT_CREATED: Remedy(
-            "there is Freight that holds what was pushed; its name, alias and digest are kept"
-        ),
+        Outcome.FREIGHT_CREATED: Remedy("Kargo created Freight that contains the pushed artifact"),
         Outcome.ALREADY_CURRENT: Remedy("Freight with this content existed before the push"),
-        Outcome.NOT_NEWEST: Remedy(
-            "the tag was discovered; the subscription puts another one first, of which Freight is made"
-        ),
+        Outcome.NOT_NEWEST: Remedy("Kargo found the tag but creates Freight from a newer one"),
         Outcome.MANUAL_CREATION_POLICY: Remedy(
-            "the tag was discovered; somebody makes Freight of it by hand", "make Freight"
+            "Kargo found the tag; Freight must be created manually", "create Freight in Kargo"
         ),
         Outcome.CRITERIA_NOT_MET: Remedy(
-            "the Freight creation criteria are false for what was discovered, or cannot be evaluated",
-            "look at the expression",
+            "the Freight creation criteria are false for the discovered artifacts, or can't be evaluated",
+            "check the expression in `spec.freightCreationCriteria`",
         ),
         Outcome.BEYOND_DISCOVERY_LIMIT: Remedy(
-            "the tag is valid, and older than the `discoveryLimit` newest ones", "raise the limit"
+            "the tag is valid but older than the newest tags within `discoveryLimit`",
+            "raise the subscription's `discoveryLimit`",
         ),
         Outcome.ARTIFACTS_MISSING: Remedy(
-            "another subscription of the Warehouse has no artifact", "look at that subscription"
+            "another subscription in this Warehouse has no artifact yet", "check that subscription"
         ),
-        Outcome.NO_LONGER_SELECTED: Remedy("the Warehouse was changed meanwhile"),
-        Outcome.WAREHOUSE_DELETED: Remedy("the Warehouse was deleted meanwhile"),
+        Outcome.NO_LONGER_SELECTED: Remedy("the Warehouse was changed after the push"),
+        Outcome.WAREHOUSE_DELETED: Remedy("the Warehouse was deleted after the push"),
         Outcome.TAG_NOT_VISIBLE: Remedy(
-            "Kargo listed the tags several times, and the pushed one was never among them",
-            "is it in the registry, for the subscription's platform?",
+            "Kargo never saw this tag in the registry",
+            "check that the registry has the tag, for the subscription's platform",
         ),
         Outcome.FREIGHT_FAILED: Remedy(
-            "Kargo discovered the tag and made no Freight of it; the reason has its message",
-            "the message says",
+            "Kargo discovered the tag but failed to create Freight", "fix the error in Kargo's message"
         ),
         Outcome.DISCOVERY_FAILED: Remedy(
-            "discovery failed every time; the reason has Kargo's message and the subscription it names",
-            "credentials, rate limit",
+            "artifact discovery failed in every attempt",
+            "fix the error in Kargo's message; usual causes are credentials and rate limits",
         ),
         Outcome.NOT_HANDLED: Remedy(
-            "no controller took up the refresh", "is the shard's controller running?"
+            "the controller never responded", "check that the controller of the Warehouse's shard is running"
         ),
         Outcome.NOT_REQUESTED: Remedy(
-            "the API server refused the annotation for a day, or for good", "permissions, admission"
+            "the Kubernetes API rejected the refresh, for 24 hours or permanently",
+            "check kargoweb's permissions and admission webhooks",
         ),
         Outcome.NO_MATCH: Remedy(
-            "the push was understood, and no subscription selects it; every one says why",
-            "compare the subscription's repository and constraint with what was pushed",
+            "no subscription matches this push",
+            "compare the subscription's repository and constraint with the push",
         ),
-        Outcome.REFRESHED: Remedy("the Warehouses were asked to refresh, and Kargo is at work"),
-        Outcome.PENDING: Remedy("it is stored and being worked on"),
+        Outcome.REFRESHED: Remedy("the Warehouses were refreshed, and Kargo is working on it"),
+        Outcome.PENDING: Remedy("the delivery is saved and being processed"),
         Outcome.FAILED: Remedy(
-            "a Warehouse could not be asked to refresh; it is asked again for a day",
-            "can the Kubernetes API be reached, and does it allow the patch?",
+            "the request to refresh a Warehouse failed; retries continue for 24 hours",
+            "check that the Kubernetes API is reachable and allows the patch",
         ),
         Outcome.INVALID_BODY: Remedy(
-            "the body is not what Docker Hub sends; no Warehouse was touched",
-            "what calls this URL? It is for Docker Hub's webhooks",
+            "the body is not a Docker Hub webhook payload; no Warehouse was refreshed",
+            "find out what calls this URL; only Docker Hub's webhooks should",
         ),
         Outcome.TOO_LARGE: Remedy(
-            "the body has more than 2 MiB, and was not kept",
-            "what calls this URL? Docker Hub's bodies have a few KB",
+            "the body is larger than 2 MiB and was not saved",
+            "find out what calls this URL; Docker Hub's payloads have a few KB",
         ),
         Outcome.RETIRED_URL: Remedy(
-            "this URL was the receiver's until its Secret or name changed",
-            "put the receiver's URL of today into Docker Hub's webhook",
+            "this is an old URL of the receiver, from before its Secret or name changed",
+            "replace the webhook URL in Docker Hub with the receiver's current URL",
         ),
         Outcome.UNSUPPORTED_KIND: Remedy(
-            "the receiver is of a kind that only Kargo's own server takes",
-            "send this webhook to Kargo's own server",
+            "kargoweb does not support receivers of this kind", "send this webhook to Kargo's own server"
         ),
         Outcome.COLLISION: Remedy(
-            "two receivers share one URL, so nobody can say which was meant",
-            "give one of them a Secret of its own",
+            "two receivers share this URL, so the target is ambiguous", "give one of them its own Secret"
         ),
         Outcome.TEST_REFUSED: Remedy(
-            "the ticket that came with it was forged, expired, used before, or meant for another receiver or body; "
+            "the test token was forged, expired, used before, or meant for another receiver or body; "
             "nothing was refreshed",
-            "fire the test again",
+            "send the test push again",
         ),
-        Outcome.DRY_RUN: Remedy("a test that was to refresh nothing; the verdicts say what it would have"),
+        Outcome.DRY_RUN: Remedy("this was a dry run; nothing was refreshed"),
     }
 )
 
 
 def remedy(outcome: str) -> Remedy:
-    """Return what an `Outcome` or a `RefreshOutcome` means, and what to do. Raises ValueError for anything else."""
+    """Return what an `Outcome` or a `RefreshOutcome` means and what to do. Raises ValueError for any other text."""
     return REMEDIES[Outcome(outcome)]

@@ -1,4 +1,4 @@
-"""The audit list: what people did, newest first."""
+"""The audit log, newest first."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from receivers.deliveries.filters import read_moment
 from receivers.models import Audit
 
 PAGE_SIZE: Final = 50
-EVERYWHERE: Final = ""  # what people did in any project: only who is an admin of all reads it
+EVERYWHERE: Final = ""  # the log covers all projects, so only an admin of all projects may read it
 
 
 @page_view
 @require_safe
 def audit(request: Any) -> HttpResponse:
-    """List a page of it; `before` is the last entry of the page before, so that new entries move nothing."""
+    """Show a page. `before` is the last entry of the previous page, so new entries don't shift the pages."""
     require_permission(request, Action.READ_AUDIT_LOG, EVERYWHERE)
     entries = Audit.objects.order_by("-at", "-id")
     if before := _cursor(request.GET.get("before", "")):
@@ -41,7 +41,7 @@ def audit(request: Any) -> HttpResponse:
 
 
 def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:
-    """Read what `next` was; None for anything else."""
+    """Parse the cursor that `next` contained. Return None if it is invalid."""
     at, _, pk = text.partition("~")
     try:
         return read_moment(at, timezone.now()), uuid.UUID(pk)

@@ -1,4 +1,4 @@
-"""Sending again all that a filter asks for: what would be sent, at which rate, and how far it has come."""
+"""Redelivery of all deliveries that match a filter: confirmation, rate and progress."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from receivers.web.filter_form import FilterForm, read_form
 
 PART: Final = "progress"
 EVERY: Final = "2s"
-SHOWN: Final = 20  # deliveries that are listed before somebody confirms
-WRONG_RATE: Final = f"takes a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}"
+SHOWN: Final = 20  # deliveries listed on the confirmation page
+WRONG_RATE: Final = f"must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}"
 
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def redeliver_many(request: Any) -> HttpResponse:
-    """GET says what would be sent again and asks; POST does it and leads to its progress."""
+    """Show what would be redelivered on GET. On POST, start the redelivery and redirect to its progress."""
     sending = request.method == "POST"
     form = read_form(request.POST if sending else request.GET)
     if form.wanted is None:
@@ -50,7 +50,7 @@ def redeliver_many(request: Any) -> HttpResponse:
         batch = redeliver_all(wanted, request.user.get_username(), rate=rate)
         if batch.deliveries:
             return _sent(request, form, batch, rate)
-    # What comes after somebody has read the number is not part of it.
+    # Deliveries that arrive after the user has read the number are not part of it.
     until = wanted.until or timezone.now()
     plan = redeliver_all(replace(wanted, until=until), "", dry_run=True)
     context = _plan(form, plan) | {
@@ -67,7 +67,7 @@ def redeliver_many(request: Any) -> HttpResponse:
 @page_view
 @require_safe
 def redelivered(request: Any) -> HttpResponse:
-    """Show how far a selection has come that was sent again; for HTMX only the counts."""
+    """Show the progress of a bulk redelivery, or for HTMX its counts."""
     at = _moment(request.GET.get("at", ""))
     rows = Delivery.objects.filter(received_at=at, origin=Origin.REDELIVERY)
     if request.access.projects is not None:
@@ -76,14 +76,19 @@ def redelivered(request: Any) -> HttpResponse:
     context = _progress(list(counted), at)
     if not context["total"]:
         raise Http404
-    part = live_fragments.part(request, "deliveries/_redelivery_progress.html", context)
+    part = live_fragments.render_fragment(request, "deliveries/_redelivery_progress.html", context)
     if request.htmx.target == PART:
-        return live_fragments.answer(request, part, every=EVERY, ended=not context["open"])
-    return render(request, "deliveries/redelivering.html", {"part": part, "every": EVERY, "at": at, **context})
+        return live_fragments.respond(request, part, every=EVERY, ended=not context["open"])
+    return render(
+        request, "deliveries/redelivering.html", {"part": part, "every": EVERY, "at": at, **context}
+    )
 
 
 def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
-    """Return the filter, limited to where the user may send again. Raises PermissionDenied or Http404."""
+    """Return the filter, limited to projects in which the user may redeliver.
+
+    Raise PermissionDenied or Http404 if there are none.
+    """
     if wanted.project is not None:
         require_permission(request, Action.REDELIVER, wanted.project)
     limited = visibility.limited(wanted, request.access, Action.REDELIVER)
@@ -102,7 +107,7 @@ def _rate(text: str) -> float | None:
 
 def _sent(request: Any, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
     if not batch.deliveries:
-        messages.info(request, "All of them were sent again meanwhile.")
+        messages.info(request, "All of them were redelivered in the meantime.")
         return redirect(f"{reverse('deliveries')}?{form.query}")
     count = len(batch.deliveries)
     audit.record(
@@ -121,9 +126,9 @@ def _plan(form: FilterForm, plan: RedeliveryBatch) -> dict[str, Any]:
         "plan": plan,
         "shown": plan.originals[:SHOWN],
         "hidden": max(0, len(plan.originals) - SHOWN),
-        "well": sum(tone(one.outcome) is Tone.GOOD for one in plan.originals),
+        "succeeded": sum(tone(original.outcome) is Tone.GOOD for original in plan.originals),
         "only_bad": form.replaced(outcome=Tone.BAD.value),
-        "refused": Counter(why for _, why in plan.refused).most_common(),
+        "refused": Counter(reason for _, reason in plan.refused).most_common(),
     }
 
 
@@ -135,14 +140,14 @@ def _moment(text: str) -> datetime:
 
 
 def _progress(counted: list[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
-    """Return how many of them are where. Those whose turn is to come are open, too."""
-    still_open = [one for one in counted if tone(one["outcome"]) is Tone.OPEN]
-    total, left = sum(one["n"] for one in counted), sum(one["n"] for one in still_open)
+    """Return the counts by outcome. Deliveries still waiting for their turn count as open."""
+    total = sum(row["n"] for row in counted)
+    left = sum(row["n"] for row in counted if tone(row["outcome"]) is Tone.OPEN)
     query = {"origin": Origin.REDELIVERY.value, "since": at.isoformat(), "until": at.isoformat()}
     link = f"{reverse('deliveries')}?{urlencode(query)}"
     return {
         "counted": [
-            (one["outcome"], one["n"], f"{link}&{urlencode({'outcome': one['outcome']})}") for one in counted
+            (row["outcome"], row["n"], f"{link}&{urlencode({'outcome': row['outcome']})}") for row in counted
         ],
         "total": total,
         "open": left,

@@ -1,4 +1,4 @@
-"""Small charts as geometry: what a template draws as SVG, which a strict Content-Security-Policy allows."""
+"""The geometry of small charts. Templates draw them as SVG, which a strict Content-Security-Policy allows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 
 from receivers.deliveries.outcomes import Tone
 
-COLUMN: Final = 4  # units from one column to the next; one unit of it is the gap
+COLUMN: Final = 4  # units from one column to the next, including a gap of one unit
 HEIGHT: Final = 20  # units of the tallest column
-STACKED: Final = (Tone.GOOD, Tone.PLAIN, Tone.OPEN, Tone.BAD)  # from the ground up; what is bad is on top
+STACKED: Final = (Tone.GOOD, Tone.PLAIN, Tone.OPEN, Tone.BAD)  # from bottom to top
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A rectangle; `y` counts from above, as in SVG."""
+    """A rectangle in SVG coordinates, where `y` grows downward."""
 
     tone: Tone
     x: int
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Stacked columns, and what they say in words."""
+    """Stacked columns; `text` describes them for screen readers."""
 
     width: int
     height: int
@@ -36,9 +36,10 @@ class Chart:
 
 
 def stacked(columns: Sequence[Mapping[Tone, int]], what: str) -> Chart:
-    """Draw a column for each mapping, oldest first; `what` names the things counted, such as `deliveries in 24 h`.
+    """Return a chart with a column for each mapping, oldest first.
 
-    Columns are scaled to the tallest; whatever is there at all is at least one unit high.
+    `what` names the things counted, such as `deliveries in 24 h`. Columns are scaled to the tallest; each bar is at
+    least one unit high, so small counts stay visible.
     """
     tallest = max((sum(column.values()) for column in columns), default=0)
     bars = tuple(bar for at, column in enumerate(columns) for bar in _column(at, column, tallest))

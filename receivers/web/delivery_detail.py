@@ -1,4 +1,4 @@
-"""One delivery: what came of it and why, all about it, and sending it again. Its address is there to be shared."""
+"""The page of one delivery: result, timeline, matching, request and response; and its redelivery."""
 
 from __future__ import annotations
 
@@ -17,39 +17,41 @@ from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
 from receivers.web import live_fragments
-from receivers.web.body_preview import shown
-from receivers.web.delivery_summary import answered
+from receivers.web.body_preview import preview
+from receivers.web.delivery_summary import summarize
 
 PART: Final = "story"
-EVERY: Final = "2s"  # somebody waits for it
+EVERY: Final = "2s"  # short, because the user is waiting for the result
 
 
 @page_view
 @require_safe
 def delivery(request: Any, pk: UUID) -> HttpResponse:
-    """Show a delivery; for HTMX only what changes until its story has ended."""
+    """Show a delivery, or for HTMX the part that changes until all its refreshes have ended."""
     found = _found(request, pk)
-    told = visibility.details(request.access, found)
-    ended = timeline.has_ended(found, told.refreshes)
-    part = live_fragments.render_fragment(request, "deliveries/_result.html", _story(told))
+    details = visibility.details(request.access, found)
+    ended = timeline.has_ended(found, details.refreshes)
+    part = live_fragments.render_fragment(request, "deliveries/_result.html", _result(details))
     if request.htmx.target == PART:
         return live_fragments.respond(request, part, every=EVERY, ended=ended)
-    return render(request, "deliveries/detail.html", _context(request, told) | {"part": part, "ended": ended})
+    return render(
+        request, "deliveries/detail.html", _context(request, details) | {"part": part, "ended": ended}
+    )
 
 
 @page_view
 @require_POST
 def again(request: Any, pk: UUID) -> HttpResponse:
-    """Have a delivery sent again and lead to the new one; say why where that cannot be."""
+    """Redeliver a delivery and redirect to the new one, or show why that is impossible."""
     found = _found(request, pk)
     require_permission(request, Action.REDELIVER, found.project)
     try:
         new = redeliver(found, request.user.get_username())
     except NotRedeliverable as error:
-        messages.error(request, f"This delivery cannot be sent again: {error}.")
+        messages.error(request, f"This delivery can't be redelivered: {error}.")
         return redirect("delivery", pk)
     audit.record_about(request, Action.REDELIVER, found, f"as {new.pk}")
-    messages.success(request, "Sent again, to the Warehouses that there are today. This is the new delivery.")
+    messages.success(request, "Redelivered to the current Warehouses. This is the new delivery.")
     return redirect("delivery", new.pk)
 
 
@@ -60,28 +62,29 @@ def _found(request: Any, pk: UUID) -> Delivery:
     return found
 
 
-def _story(told: visibility.DeliveryDetails) -> dict[str, Any]:
-    found = told.delivery
-    lines = [timeline.line(one, found.received_at) for one in told.refreshes]
+def _result(details: visibility.DeliveryDetails) -> dict[str, Any]:
+    found = details.delivery
+    timelines = [timeline.refresh_timeline(refresh, found.received_at) for refresh in details.refreshes]
     return {
         "delivery": found,
-        "answered": answered(found, told.refreshes),
-        "beginning": timeline.beginning(found),
-        "lines": lines,
-        "left_out": max(0, found.warehouses - len(lines)),
-        "verdicts": told.verdicts,
-        "matches": sum(one["result"] == MatchResult.MATCH for one in told.verdicts),
+        "summary": summarize(found, details.refreshes),
+        "beginning": timeline.request_timeline(found),
+        "timelines": timelines,
+        "left_out": max(0, found.warehouses - len(timelines)),
+        "verdicts": details.verdicts,
+        "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in details.verdicts),
     }
 
 
-def _context(request: Any, told: visibility.DeliveryDetails) -> dict[str, Any]:
-    found = told.delivery
+def _context(request: Any, details: visibility.DeliveryDetails) -> dict[str, Any]:
+    found = details.delivery
     return {
         "delivery": found,
-        "told": told,
-        "body": shown(bytes(found.body), found.outcome),
+        "name": f"{found.repository}:{found.tag}" if found.tag else found.repository,
+        "details": details,
+        "body": preview(bytes(found.body), found.outcome),
         "may_redeliver": may(request.user, Action.REDELIVER, found.project),
-        # What is still being worked on has ended by the time somebody presses.
+        # A pending delivery has usually ended by the time the user presses the button.
         "refusal": "" if found.outcome == Outcome.PENDING else refusal(found, len(found.body)),
         "link": request.build_absolute_uri(),
     }

@@ -1,4 +1,4 @@
-"""The deliveries: newest first, live, filtered by what stands in the address."""
+"""The delivery list: newest first, live, filtered by the parameters in the address."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm, read_form, tidy
 
-PAGE_SIZE: Final = 50  # rows; what somebody looks for is among them, or he filters
-EVERY: Final = "3s"  # between two looks; a person who waits for a push does not notice
+PAGE_SIZE: Final = 50  # rows; enough to find a recent delivery without a filter
+EVERY: Final = "3s"  # polling interval; short enough to feel live
 PART: Final = "deliveries"
-NAMES_OFFERED: Final = 200  # projects that the field for one suggests; more is slow on a phone
+NAMES_OFFERED: Final = 200  # projects suggested in the filter; more is slow on a phone
 
 
 @page_view
 @require_safe
 def deliveries(request: Any) -> HttpResponse:
-    """List a page of deliveries; for HTMX only the rows, if they have changed."""
+    """Show a page of deliveries, or for HTMX the rows if they have changed."""
     query = None if request.htmx else tidy(request.GET)
     if query is not None:
         return redirect(f"{reverse('deliveries')}{'?' if query else ''}{query}")
@@ -38,11 +38,11 @@ def deliveries(request: Any) -> HttpResponse:
         found = listed(form, request.access, after)
     except InvalidCursor:
         return redirect(f"{reverse('deliveries')}?{form.query}")
-    part = live_fragments.part(
+    part = live_fragments.render_fragment(
         request, "deliveries/_list.html", _rows(form, found, after) | {"sees_all": sees_all}
     )
     if request.htmx.target == PART:
-        return live_fragments.answer(request, part, every=EVERY)
+        return live_fragments.respond(request, part, every=EVERY)
     context = {
         "form": form,
         "part": part,
@@ -55,7 +55,7 @@ def deliveries(request: Any) -> HttpResponse:
 
 
 def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) -> DeliveryPage:
-    """Return a page of what the form asks for, as far as it may be seen. Raises `InvalidCursor`."""
+    """Return a page of the visible deliveries that match. Raise `InvalidCursor` if `after` is not a cursor."""
     if form.wanted is None:
         return DeliveryPage(())
     wanted = visibility.limited(form.wanted, access)
@@ -73,12 +73,12 @@ def _rows(form: FilterForm, found: DeliveryPage, after: str) -> dict[str, Any]:
 
 
 def _to_the_second(at: datetime | None) -> datetime | None:
-    # It moves on with every delivery that comes; the list has not changed because of that.
+    # It advances with every new delivery, which alone must not make the fragment look changed.
     return at.replace(microsecond=0) if at else None
 
 
 def offered_projects(access: Access) -> list[str]:
-    """Return names of projects for people to choose from, as far as they may be seen, `NAMES_OFFERED` at most."""
+    """Return the names of visible projects to choose from, at most `NAMES_OFFERED`."""
     if access.projects is not None:
         return sorted(access.projects)[:NAMES_OFFERED]
-    return sorted(one.name for one in runtime.current().cache.projects())[:NAMES_OFFERED]
+    return sorted(project.name for project in runtime.current().cache.projects())[:NAMES_OFFERED]

@@ -1,4 +1,4 @@
-"""The answer to the question that a delivery is opened for: did it arrive, what came of it, and if nothing, why."""
+"""The summary of a delivery: what happened, why, and what to do."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from receivers.web import durations
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """Sentences for people. `why` and `to_do` are empty where there is nothing to say."""
+class DeliverySummary:
+    """Sentences for people. `why` and `to_do` may be empty."""
 
     happened: str
     why: str
     to_do: str
 
 
-def answered(delivery: Delivery, refreshes: Sequence[Refresh]) -> Answered:
-    """Return what to tell first about a delivery."""
-    known = remedy(delivery.outcome)
-    freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT_CREATED]
+def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySummary:
+    """Return the summary of a delivery."""
+    outcome_remedy = remedy(delivery.outcome)
+    freight = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]
     if delivery.outcome == Outcome.FREIGHT_CREATED and freight:
-        return Answered(_freight(delivery, freight), "", "")
-    worst = next((one for one in refreshes if one.outcome == delivery.outcome), None)
-    why = worst.reason if worst and worst.reason else delivery.reason
+        return DeliverySummary(_freight(delivery, freight), "", "")
+    decisive = next((refresh for refresh in refreshes if refresh.outcome == delivery.outcome), None)
+    why = decisive.reason if decisive and decisive.reason else delivery.reason
     if not why and delivery.outcome == Outcome.REFRESHED:
-        why = next((one.reason for one in refreshes if one.reason and not one.outcome), "")
-    happened, to_do = sentence(known.means), sentence(known.to_do)
-    planned = [one.next_attempt_at for one in refreshes if one.next_attempt_at and not one.outcome]
-    if planned and delivery.outcome == Outcome.REFRESHED:
-        happened = f"Kargo was asked in vain so far, and is asked again at {min(planned):%H:%M:%S} UTC."
-    return Answered(happened, "" if sentence(why) == happened else sentence(why), to_do)
+        why = next((refresh.reason for refresh in refreshes if refresh.reason and not refresh.outcome), "")
+    happened, to_do = sentence(outcome_remedy.means), sentence(outcome_remedy.to_do)
+    retries = [
+        refresh.next_attempt_at for refresh in refreshes if refresh.next_attempt_at and not refresh.outcome
+    ]
+    if retries and delivery.outcome == Outcome.REFRESHED:
+        happened = f"Kargo hasn't succeeded yet. Next retry at {min(retries):%H:%M:%S} UTC."
+    return DeliverySummary(happened, "" if sentence(why) == happened else sentence(why), to_do)
 
 
 def sentence(text: str) -> str:
-    """Return text with a capital at its beginning and an end at its end; the README's marks for code are left out."""
+    """Return text with a capital letter and a full stop, without Markdown's backquotes."""
     text = text.replace("`", "").strip()
     if not text:
         return ""
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
 
 
-def _freight(delivery: Delivery, freight: Sequence[Refresh]) -> str:
-    one = freight[0]
-    name = one.freight_alias or one.freight
-    ends = [each.ended_at for each in freight if each.ended_at]
-    took = (
-        f", {durations.duration(max(0.0, (max(ends) - delivery.received_at).total_seconds()))} after it came"
-        if ends
-        else ""
-    )
-    if len(freight) > 1:
-        return f"It became Freight of {len(freight)} Warehouses{took}."
-    return f"It became Freight {name} of Warehouse {one.warehouse}{took}."
+def _freight(delivery: Delivery, refreshes: Sequence[Refresh]) -> str:
+    first = refreshes[0]
+    ended_at = [refresh.ended_at for refresh in refreshes if refresh.ended_at]
+    took = ""
+    if ended_at:
+        seconds = max(0.0, (max(ended_at) - delivery.received_at).total_seconds())
+        took = f" {durations.duration(seconds)} after the push"
+    if len(refreshes) > 1:
+        return f"Freight of {len(refreshes)} Warehouses was created{took}."
+    return f"Freight {first.freight_alias or first.freight} of Warehouse {first.warehouse} was created{took}."

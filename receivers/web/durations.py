@@ -1,4 +1,4 @@
-"""Spans of time as people say them. `static/kargoweb.js` says `ago` in the same words."""
+"""Durations and relative times as text. `static/kargoweb.js` implements `ago` with the same words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DAY: Final = 24 * HOUR
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in two units at most: `840 ms`, `4.2 s`, `3 min 5 s`, `2 h 5 min`, `3 d 4 h`."""
+    """Return a duration with at most two units: `840 ms`, `4.2 s`, `3 min 5 s`, `2 h 5 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{round(seconds * 1000)} ms" if round(seconds * 1000) < 1000 else "1.0 s"
     if round(seconds, 1) < MINUTE:
@@ -22,11 +22,13 @@ def duration(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """Return how long ago something was, or (negative) how long until it is: `now`, `12 s ago`, `in 5 min`."""
+    """Return a relative time, in the future if negative: `now`, `12 s ago`, `in 5 min`."""
     size = abs(seconds)
     if size < 1:
         return "now"
-    unit, name = next((one for one in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")) if size >= one[0]), (1, "s"))
+    unit, name = next(
+        (unit for unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")) if size >= unit[0]), (1, "s")
+    )
     text = f"{int(size // unit)} {name}"
     return f"{text} ago" if seconds > 0 else f"in {text}"
 

@@ -1,4 +1,4 @@
-"""What is shown when a page cannot be made."""
+"""The page shown when a view raises an exception."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.template.loader import render_to_string
 
-RETRY_AFTER = "5"  # seconds; a lock is held for less, a database that restarts needs about that
+RETRY_AFTER = "5"  # seconds; longer than locks are held, and about what a database needs to restart
 
 
 def server_error(request: Any) -> HttpResponse:
-    """Answer 503 where the database is locked or away, which passes, and 500 for a fault of ours. No query."""
+    """Return 503 if the database is locked or unreachable, which is temporary, and 500 otherwise. Runs no query."""
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         headers = {"Retry-After": RETRY_AFTER}
         return HttpResponse(render_to_string("503.html"), status=503, headers=headers)

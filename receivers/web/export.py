@@ -1,4 +1,4 @@
-"""What a filter asks for as a file, CSV or JSON: written page by page while it is read, and bounded."""
+"""Export of filtered deliveries as CSV or JSON: streamed page by page, with a bounded number of rows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from receivers.accounts.access import Access, page_view
 from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.pagination import Position
-from receivers.deliveries.querysets import LONGEST_PAGE
+from receivers.deliveries.querysets import MAX_PAGE_SIZE
 from receivers.web.delivery_list import listed
 from receivers.web.filter_form import FilterForm, read_form
 
 MOST_ROWS: Final = 10_000
-"""Rows of one file: more than a spreadsheet is pleasant with, some seconds of work. Older ones are had by `until`."""
+"""Rows per file: more than is convenient in a spreadsheet, and some seconds of work. `until` selects older ones."""
 
-MOST_PAGES: Final = (
-    200  # that are looked through, a million deliveries, where a filter leaves most of them out
-)
+# Pages read at most, about a million deliveries, when a filter matches few of them.
+MOST_PAGES: Final = 200
 MOST_LOOKED_AT: Final = MOST_PAGES * LOOKED_AT
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
+"""Characters with which spreadsheets start a formula. Source: OWASP, CSV Injection."""
 
 COLUMNS: Final = (
     "id", "received_at", "origin", "project", "receiver", "kind", "repository", "tag", "media_type", "pusher",
@@ -39,20 +38,20 @@ TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 @page_view
 @require_safe
 def export(request: Any, kind: str) -> HttpResponse:
-    """Send the deliveries that the address asks for as a file; 400 and a sentence if it asks for nonsense."""
+    """Stream the filtered deliveries as a file; return 400 with the reasons if the filter is invalid."""
     form = read_form(request.GET)
     if form.wanted is None:
-        problems = [f"{one.question.name} {one.error}" for one in form.fields if one.error]
+        problems = [f"{field.definition.name} {field.error}" for field in form.fields if field.error]
         return HttpResponse("\n".join(problems) + "\n", status=400, content_type="text/plain; charset=utf-8")
-    lines = {"csv": _csv, "json": _json}[kind](_Rows(form, request.access))
-    answer = StreamingHttpResponse(lines, content_type=TYPES[kind])
-    answer["Content-Disposition"] = f'attachment; filename="deliveries.{kind}"'
-    answer["X-Kargoweb-Most-Rows"] = str(MOST_ROWS)
-    return answer  # type: ignore[return-value]  # Django's type of a streamed answer is not that of others
+    lines = {"csv": _csv, "json": _json}[kind](_ExportRows(form, request.access))
+    response = StreamingHttpResponse(lines, content_type=TYPES[kind])
+    response["Content-Disposition"] = f'attachment; filename="deliveries.{kind}"'
+    response["X-Kargoweb-Most-Rows"] = str(MOST_ROWS)
+    return response  # type: ignore[return-value]  # StreamingHttpResponse is not an HttpResponse
 
 
-class _Rows:
-    """The deliveries, page after page. Once all were read, `next` is the cursor of what was left out, if anything."""
+class _ExportRows:
+    """Iterates over the deliveries page by page. Afterwards, `next` is the cursor of the rows left out, if any."""
 
     def __init__(self, form: FilterForm, access: Access) -> None:
         self._form = form
@@ -62,10 +61,10 @@ class _Rows:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         count = 0
         for _ in range(MOST_PAGES):
-            size = min(LONGEST_PAGE, MOST_ROWS - count)
+            size = min(MAX_PAGE_SIZE, MOST_ROWS - count)
             found = listed(self._form, self._access, self.next, size)
             for row in found.rows:
-                yield serializers.summary(row)
+                yield serializers.delivery_summary(row)
             count += len(found.rows)
             self.next = found.next
             if not self.next or count >= MOST_ROWS:
@@ -73,22 +72,22 @@ class _Rows:
 
     @property
     def note(self) -> str:
-        """Return a sentence about what was left out; empty if nothing was."""
+        """Return a sentence about the rows left out, empty if none were."""
         if not self.next:
             return ""
-        until = serializers.moment(Position.read(self.next).received_at)
-        most = f"a file has {MOST_ROWS} deliveries at most, out of {MOST_LOOKED_AT:,} that are looked at"
-        return f"This is not all: {most}. Older ones: until={until}"
+        until = serializers.isoformat(Position.read(self.next).received_at)
+        limits = f"{MOST_ROWS} rows per file, found in at most {MOST_LOOKED_AT:,} deliveries"
+        return f"This file is incomplete ({limits}). To export older deliveries, set until={until}"
 
 
 class _Echo:
-    """A file for `csv` that gives back what is written."""
+    """A file-like object for `csv` that returns what is written."""
 
     def write(self, text: str) -> str:
         return text
 
 
-def _csv(rows: _Rows) -> Iterator[str]:
+def _csv(rows: _ExportRows) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield writer.writerow(COLUMNS)
     for row in rows:
@@ -98,11 +97,11 @@ def _csv(rows: _Rows) -> Iterator[str]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as a spreadsheet shows it and does not calculate it."""
+    """Return a value that a spreadsheet displays and doesn't evaluate."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _json(rows: _Rows) -> Iterator[str]:
+def _json(rows: _ExportRows) -> Iterator[str]:
     yield '{"deliveries": ['
     for number, row in enumerate(rows):
         yield (",\n" if number else "\n") + json.dumps(row)

@@ -1,4 +1,4 @@
-"""Findings as pages show them: with a link to what they are about, and to where they are muted."""
+"""Findings as pages show them, with a link to their subject and to the page that mutes them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from receivers.health.finding import Finding, Subject
 from receivers.health.report import HealthReport, Muted
 from receivers.web.links import project_url
 
-# Told by the state of a receiver and by the steps beside it.
-TOLD_BY_THE_STATE: Final = frozenset({Check.NO_PUSH_YET, Check.UNSUPPORTED_KIND})
+# The state badge of a receiver and the text below it say the same.
+SHOWN_BY_STATE: Final = frozenset({Check.NO_PUSH_YET, Check.UNSUPPORTED_KIND})
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding; `url` leads to what it is about, `muted` says who muted it, None if nobody did."""
+    """A finding. `url` is the address of its subject; `muted` says who muted it, None if it is not muted."""
 
     finding: Finding
     key: str
@@ -29,39 +29,51 @@ class FindingRow:
     muted: Muted | None
     may_mute: bool
 
+    @property
+    def title(self) -> str:
+        """Return the title of the check and the name of the subject."""
+        return f"{self.finding.check.label}, {self.finding.name}"
+
+    @property
+    def action(self) -> str:
+        """Return the text of the link to the finding's own page."""
+        if not self.may_mute:
+            return "Link"
+        return "Unmute" if self.muted else "Mute"
+
 
 def finding_row(finding: Finding, report: HealthReport, access: Access) -> FindingRow:
-    """Return a finding of a report as somebody sees it."""
+    """Return a finding of a report as this user sees it."""
     return FindingRow(
         finding,
         finding.key,
-        about_url(finding),
+        subject_url(finding),
         report.mutes.get(finding.key),
         access.may(Action.MUTE, finding.project),
     )
 
 
-def about_url(finding: Finding) -> str:
-    """Return the address of what a finding is about: a receiver, a Warehouse, or the state of the installation."""
+def subject_url(finding: Finding) -> str:
+    """Return the address of a finding's subject: a receiver, a Warehouse, or the status page."""
     if finding.subject is Subject.CLUSTER:
         return reverse("status")
     if finding.subject is Subject.RECEIVER:
         return f"{project_url(finding.project)}#receiver-{finding.name}"
-    which = urlencode({"warehouse": finding.name})
-    return f"{project_url(finding.project)}?{which}#warehouse-{finding.name}"
+    query = urlencode({"warehouse": finding.name})
+    return f"{project_url(finding.project)}?{query}#warehouse-{finding.name}"
 
 
-Of = tuple[Subject, str]
-"""What a finding of a project is about, and its name."""
+SubjectKey = tuple[Subject, str]
+"""The type and the name of an object in a project that findings are about."""
 
 
-def by_subject(report: HealthReport, access: Access, project: str) -> Mapping[Of, list[FindingRow]]:
+def by_subject(report: HealthReport, access: Access, project: str) -> Mapping[SubjectKey, list[FindingRow]]:
     """Return the findings of a project by what they are about, without what a page of it says anyway."""
-    found: dict[Of, list[FindingRow]] = {}
+    found: dict[SubjectKey, list[FindingRow]] = {}
     for one in _untold(report.for_project(project)):
         found.setdefault((one.subject, one.name), []).append(finding_row(one, report, access))
     return found
 
 
 def _untold(findings: Iterable[Finding]) -> Iterable[Finding]:
-    return (one for one in findings if one.check not in TOLD_BY_THE_STATE)
+    return (one for one in findings if one.check not in SHOWN_BY_STATE)

@@ -1,4 +1,4 @@
-"""What is around every page: navigation, the theme, and what everybody has to know about the cluster."""
+"""The layout of every page: navigation, theme, and the warning shown while the cluster is unreachable."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from django.urls import NoReverseMatch, reverse
 from receivers.accounts.access import Access, Action, access_of
 from receivers.cluster.cache import ClusterCache
 from receivers.ops import runtime
-from receivers.web.attention_counts import attention
+from receivers.web.action_counts import action_counts
 from receivers.web.theme import theme_of
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """An entry of the navigation: the name of its address, its title, its icon, and what it takes to see it."""
+class NavigationTarget:
+    """A page in the navigation: its URL name, title and icon, and the permission it requires.
+
+    `everywhere` means that the permission must not be limited to some projects.
+    """
 
     name: str
     title: str
@@ -27,36 +30,39 @@ class Page:
 
 
 NAVIGATION: Final = (
-    Page("home", "Projects", "squares-2x2"),
-    Page("cluster", "Cluster receivers", "globe-alt", everywhere=True),
-    Page("deliveries", "Deliveries", "inbox-stack"),
-    Page("attention", "Needs attention", "bell-alert"),
-    Page("status", "Status", "heart", everywhere=True),
-    Page("audit", "Audit", "clipboard-document-list", Action.READ_AUDIT_LOG, everywhere=True),
+    NavigationTarget("home", "Projects", "squares-2x2"),
+    NavigationTarget("cluster", "Cluster receivers", "globe-alt", everywhere=True),
+    NavigationTarget("deliveries", "Deliveries", "inbox-stack"),
+    NavigationTarget("attention", "Needs action", "bell-alert"),
+    NavigationTarget("status", "Status", "heart", everywhere=True),
+    NavigationTarget("audit", "Audit log", "clipboard-document-list", Action.READ_AUDIT_LOG, everywhere=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry of the navigation as somebody sees it. `count` is None where nothing is counted."""
+class NavigationItem:
+    """A link of the navigation as one user sees it. `count` is None where nothing is counted."""
 
-    page: Page
+    target: NavigationTarget
     url: str
     current: bool
     count: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """The cluster cannot be read: since when (None: it never could), and why, each reason once."""
+class ClusterProblem:
+    """The cluster is unreachable: since when (None if it never was reachable), and the distinct reasons.
+
+    `ready` is False until the first sync has finished.
+    """
 
     since: datetime | None
     reasons: tuple[str, ...]
     ready: bool
 
 
-def shell(request: Any) -> dict[str, Any]:
-    """Return what `base.html` needs. A context processor; adds no query but that for the user and his groups."""
+def layout(request: Any) -> dict[str, Any]:
+    """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
     context: dict[str, Any] = {"theme": theme_of(request)}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
@@ -66,35 +72,35 @@ def shell(request: Any) -> dict[str, Any]:
     return context | {
         "access": access,
         "navigation": [] if access.is_empty else navigation(request, access),
-        "trouble": None if access.is_empty else trouble(cache, access),
+        "cluster_problem": None if access.is_empty else cluster_problem(cache, access),
     }
 
 
-def navigation(request: Any, access: Access) -> list[Entry]:
-    """Return the pages that somebody may open; those that have no address in this installation are left out."""
+def navigation(request: Any, access: Access) -> list[NavigationItem]:
+    """Return links to the pages the user may open. Pages without an address in this installation are left out."""
     match = getattr(request, "resolver_match", None)
     current = match.url_name if match else ""
-    entries = []
-    for page in NAVIGATION:
-        if page.everywhere and not access.may(page.action):
+    items = []
+    for target in NAVIGATION:
+        if target.everywhere and not access.may(target.action):
             continue
         try:
-            url = reverse(page.name)
+            url = reverse(target.name)
         except NoReverseMatch:
             continue
-        count = sum(attention(access).values()) if page.name == "attention" else None
-        entries.append(Entry(page, url, page.name == current, count))
-    return entries
+        count = sum(action_counts(access).values()) if target.name == "attention" else None
+        items.append(NavigationItem(target, url, target.name == current, count))
+    return items
 
 
-def trouble(cache: ClusterCache, access: Access) -> Trouble | None:
-    """Return what is wrong with the view of the cluster, None if nothing is.
+def cluster_problem(cache: ClusterCache, access: Access) -> ClusterProblem | None:
+    """Return why cluster data may be out of date, or None if it is current.
 
-    The reasons name namespaces, which are projects, and are for those who see all of them.
+    The reasons contain namespaces, which are names of projects, so only users who see all projects get them.
     """
     if cache.is_current:
         return None
-    faults = [one for one in cache.freshness() if one.error]
-    since = min((one.failing_since for one in faults if one.failing_since), default=None)
-    reasons = dict.fromkeys(one.error for one in faults if access.may(Action.SEE))
-    return Trouble(datetime.fromtimestamp(since, UTC) if since else None, tuple(reasons), cache.ready)
+    failing = [watch for watch in cache.freshness() if watch.error]
+    since = min((watch.failing_since for watch in failing if watch.failing_since), default=None)
+    reasons = dict.fromkeys(watch.error for watch in failing if access.may(Action.SEE))
+    return ClusterProblem(datetime.fromtimestamp(since, UTC) if since else None, tuple(reasons), cache.ready)

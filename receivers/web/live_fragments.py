@@ -1,6 +1,6 @@
-"""Parts of pages that HTMX asks for again and again.
+"""Fragments of pages that HTMX polls.
 
-A part is sent anew only when it has changed, so that nothing moves, and nothing that somebody has selected is lost.
+A fragment is sent again only when it has changed, so nothing moves on the page and no selected text is lost.
 """
 
 from __future__ import annotations
@@ -16,37 +16,42 @@ from django.http import HttpResponse
 from django.template.loader import render_to_string
 
 STOP_POLLING: Final = 286
-"""With this status HTMX puts the part in place and does not ask again (htmx.org/docs/#polling)."""
+"""A response status on which HTMX swaps in the content and stops polling. Source: htmx.org/docs/#polling."""
 
-# How long ago something was changes every second, and the browser sees to it.
+# Relative times change every second. The browser updates them, so they don't count as a change.
 RELATIVE: Final = re.compile(r"(<time[^>]* data-relative>)[^<]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A rendered part of a page; `seen` names its content, and comes back with HTMX's next request."""
+class Fragment:
+    """A rendered fragment. `seen` is a hash of its content, which HTMX sends back with the next request."""
 
     html: str
     seen: str
 
 
-def part(request: Any, template: str, context: Mapping[str, Any]) -> Part:
-    """Render a part. The element that it goes into is `_live.html`'s."""
+def render_fragment(request: Any, template: str, context: Mapping[str, Any]) -> Fragment:
+    """Render a fragment. `components/_live.html` is the element around it."""
     html = render_to_string(template, dict(context), request)
-    return Part(html, hashlib.sha256(RELATIVE.sub(r"\1", html).encode()).hexdigest()[:16])
+    return Fragment(html, hashlib.sha256(RELATIVE.sub(r"\1", html).encode()).hexdigest()[:16])
 
 
-def answer(request: Any, found: Part, every: str = "3s", *, ended: bool = False) -> HttpResponse:
-    """Answer HTMX's request for a part.
+def respond(request: Any, fragment: Fragment, every: str = "3s", *, ended: bool = False) -> HttpResponse:
+    """Return the response to HTMX's request for a fragment.
 
-    The part itself asks with what it has `seen`, and gets 204, on which HTMX leaves the page alone, if that has not
-    changed. A search form has seen nothing and gets the whole element, which asks by the form's address from then on.
-    When it has `ended`, the last news comes with 286; a 204 stays one, for HTMX would put its nothing in their place.
+    A polling fragment sends the hash it has `seen` and gets 204 if nothing changed; HTMX then leaves the page alone.
+    A search form sends no hash and gets the whole element, which polls the form's address from then on. If polling
+    has `ended`, the last content is sent with 286. A 204 is never replaced by 286: HTMX would swap in its empty body.
     """
     if "seen" not in request.GET:
-        context = {"part": found, "id": request.htmx.target, "every": every, "url": request.get_full_path()}
+        context = {
+            "part": fragment,
+            "id": request.htmx.target,
+            "every": every,
+            "url": request.get_full_path(),
+        }
         return HttpResponse(render_to_string("components/_live.html", context, request))
-    if request.GET["seen"] == found.seen:
+    if request.GET["seen"] == fragment.seen:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     status = STOP_POLLING if ended else HTTPStatus.OK
-    return HttpResponse(render_to_string("components/_live_content.html", {"part": found}), status=status)
+    return HttpResponse(render_to_string("components/_live_content.html", {"part": fragment}), status=status)

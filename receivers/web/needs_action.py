@@ -1,4 +1,4 @@
-"""Needs attention: all that is unhealthy, most urgent first, by check; and one finding, where it is muted."""
+"""The findings that need action, most urgent first, grouped by check; and one finding, with its mute form."""
 
 from __future__ import annotations
 
@@ -18,97 +18,107 @@ from receivers.health import mutes
 from receivers.health.checks import check_title
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import FindingGroup, HealthReport, group_findings
+from receivers.kargo.scopes import CLUSTER_SCOPE_NAME, parse_scope
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, finding_row
 
-FEW: Final = (
-    3  # findings of a check that are shown at once; a dead shard gives one for each of its Warehouses
-)
-PAGE_SIZE: Final = 50  # findings of a check that somebody wants to see all of
-MUTED_SHOWN: Final = 100  # of those muted: they are muted for nobody to read them
-CLUSTER: Final = "-"  # stands for the cluster in a filter; no project can have that name
+# Findings of a check shown before "Show all": a dead shard has one for each of its Warehouses.
+FEW: Final = 3
+PAGE_SIZE: Final = 50  # findings on a page that shows all findings of one check
+MUTED_SHOWN: Final = 100  # muted findings; they are muted so that nobody has to read them
 EVERY: Final = "5s"
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What the address asks for; empty means all. `check` asks for all findings of one, by pages."""
+class FindingFilter:
+    """The filter in the address; an empty value means all. With a `check`, all its findings are shown, paginated."""
 
     project: str
     severity: str
     check: str
 
     @classmethod
-    def of(cls, asked: Mapping[str, str]) -> Filters:
-        """Read a query. What is unknown finds nothing, and the page says so."""
-        return cls(*(asked.get(name, "").strip() for name in ("project", "severity", "check")))
+    def parse(cls, query: Mapping[str, str]) -> FindingFilter:
+        """Read the parameters of an address. An unknown value matches nothing, which the page says."""
+        return cls(*(query.get(name, "").strip() for name in ("project", "severity", "check")))
 
     def matching(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Return those that are asked for, in their order."""
-        project = "" if self.project == CLUSTER else self.project
+        """Return the findings that match, in their order."""
+        project = parse_scope(self.project)
         return [
-            one
-            for one in findings
-            if (not self.project or one.project == project)
-            and (not self.severity or one.severity == self.severity)
-            and (not self.check or one.check == self.check)
+            finding
+            for finding in findings
+            if (not self.project or finding.project == project)
+            and (not self.severity or finding.severity == self.severity)
+            and (not self.check or finding.check == self.check)
         ]
 
     @property
     def is_empty(self) -> bool:
-        """Say whether all is asked for."""
+        """Return True if nothing is filtered."""
         return not (self.project or self.severity or self.check)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """The findings of one check and severity, of which some are shown."""
+    """The findings of one check and severity, and the rows that are shown."""
 
     group: FindingGroup
-    title: str
     rows: list[FindingRow]
 
 
 @page_view
 @require_safe
-def needs_attention(request: Any) -> HttpResponse:
-    """List what is unhealthy and may be seen; for HTMX only the list, if it has changed."""
-    asked, report = Filters.of(request.GET), runtime.current().health.report()
+def needs_action(request: Any) -> HttpResponse:
+    """Show the visible findings, or for HTMX the list if it has changed."""
+    finding_filter, report = FindingFilter.parse(request.GET), runtime.current().health.report()
     open_, muted = report.open_and_muted(request.access.projects)
-    part = live_fragments.render_fragment(request, "health/_needs_action.html", _list(request, asked, report, open_))
+    part = live_fragments.render_fragment(
+        request, "health/_needs_action.html", _list(request, finding_filter, report, open_)
+    )
     if request.htmx.target == "attention":
         return live_fragments.respond(request, part, every=EVERY)
-    of_muted = asked.matching(muted)
+    matching_muted = finding_filter.matching(muted)
     context = {
         "part": part,
         "every": EVERY,
-        "asked": asked,
-        "projects": sorted({one.project for one in (*open_, *muted)} | ({asked.project} - {"", CLUSTER})),
+        "filter": finding_filter,
+        "cluster_word": CLUSTER_SCOPE_NAME,
+        "projects": _project_choices(finding_filter, (*open_, *muted)),
         "severities": list(Severity),
-        "muted": [finding_row(one, report, request.access) for one in of_muted[:MUTED_SHOWN]],
-        "muted_count": len(of_muted),
-        "title": check_title(asked.check) if asked.check else "",
+        "muted": [finding_row(finding, report, request.access) for finding in matching_muted[:MUTED_SHOWN]],
+        "muted_count": len(matching_muted),
+        "title": check_title(finding_filter.check) if finding_filter.check else "",
     }
     return render(request, "health/needs_action.html", context)
 
 
-def _list(request: Any, asked: Filters, report: HealthReport, open_: Sequence[Finding]) -> Mapping[str, Any]:
-    found = asked.matching(open_)
-    shown = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")) if asked.check else None
-    groups = group_findings(found if shown is None else shown.object_list)
-    few = FEW if shown is None else PAGE_SIZE
+def _project_choices(finding_filter: FindingFilter, findings: Iterable[Finding]) -> list[str]:
+    """Return the projects with findings ("" for the cluster), and the filtered one even if it has none."""
+    projects = {finding.project for finding in findings}
+    if finding_filter.project:
+        projects.add(parse_scope(finding_filter.project))
+    return sorted(projects)
+
+
+def _list(
+    request: Any, finding_filter: FindingFilter, report: HealthReport, open_: Sequence[Finding]
+) -> Mapping[str, Any]:
+    matching = finding_filter.matching(open_)
+    page = Paginator(matching, PAGE_SIZE).get_page(request.GET.get("page")) if finding_filter.check else None
+    groups = group_findings(matching if page is None else page.object_list)
+    limit = FEW if page is None else PAGE_SIZE
     return {
         "groups": [
             GroupRow(
                 group,
-                group.check.label,
-                [finding_row(one, report, request.access) for one in group.findings[:few]],
+                [finding_row(finding, report, request.access) for finding in group.findings[:limit]],
             )
             for group in groups
         ],
-        "page": shown,
-        "filtered": not asked.is_empty,
+        "page": page,
+        "filtered": not finding_filter.is_empty,
         "report": report,
         "ready": runtime.current().cache.ready,
     }
@@ -117,9 +127,9 @@ def _list(request: Any, asked: Filters, report: HealthReport, open_: Sequence[Fi
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def finding(request: Any, key: str) -> HttpResponse:
-    """Show one finding, under an address that can be passed on; POST mutes it, or takes that back.
+    """Show one finding, at an address that can be shared; POST mutes or unmutes it.
 
-    What is gone, has changed or may not be seen is 404 alike.
+    Return 404 for a finding that is resolved, has changed, or is not visible to the user.
     """
     report = runtime.current().health.report()
     found = report.by_key.get(key)

@@ -1,4 +1,4 @@
-"""One project, or the cluster receivers: receivers and how to register them, Warehouses, recent deliveries."""
+"""A project, or the cluster receivers: receivers and how to register them, Warehouses, recent deliveries."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from receivers.accounts.access import Action, may, page_view, require_permission
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
+from receivers.kargo.scopes import ReceiverKey
 from receivers.ops import runtime
-from receivers.web.links import project_url
 from receivers.web import live_fragments
-from receivers.web.finding_rows import FindingRow, Of, by_subject
+from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
+from receivers.web.links import project_url
 from receivers.web.receiver_rows import ReceiverRow, receiver_rows
 from receivers.web.warehouse_rows import warehouse_rows
 
 RECENT: Final = 10  # deliveries
-FORMER_SHOWN: Final = 10  # findings about receivers that are gone
+REMOVED_SHOWN: Final = 10  # findings about removed receivers
 WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 
 
 @page_view
 @require_safe
 def project(request: Any, name: str) -> HttpResponse:
-    """Show a project, or the cluster receivers if `name` is empty; for HTMX only the recent deliveries."""
+    """Show a project, or the cluster receivers if `name` is empty; or for HTMX the recent deliveries."""
     require_permission(request, Action.SEE, name)
     return _page(request, name)
 
@@ -39,7 +40,7 @@ def project(request: Any, name: str) -> HttpResponse:
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def receiver(request: Any, name: str, receiver: str) -> HttpResponse:
-    """POST reveals a receiver's URL; GET says whether a push has come, for HTMX, which asks until one has."""
+    """Reveal a receiver's URL on POST. On GET, return its state to HTMX, which polls until the first push arrives."""
     require_permission(request, Action.REVEAL_URL if request.method == "POST" else Action.SEE, name)
     row = _receiver(name, receiver, reveal=request.method == "POST")
     if request.method == "POST":
@@ -50,7 +51,7 @@ def receiver(request: Any, name: str, receiver: str) -> HttpResponse:
 
 
 def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
-    """Show a URL, which is a credential: whoever sees it is on record, and caches keep nothing (see `page`)."""
+    """Show a URL, which is a credential: this is audited, and `page_view` keeps caches from storing the response."""
     if not row.url:
         raise Http404
     audit.record(request, Action.REVEAL_URL, project=row.project, receiver=row.name)
@@ -62,10 +63,10 @@ def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
 def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
     config = runtime.current().cache.config(name)
     rows = receiver_rows(config, _last(name, config), receiver if reveal else "")
-    found = next((row for row in rows if row.name == receiver), None)
-    if found is None:
-        raise Http404
-    return found
+    for row in rows:
+        if row.name == receiver:
+            return row
+    raise Http404
 
 
 def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
@@ -74,16 +75,16 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     recent = _recent(request, name, config)
     if request.htmx.target == "recent":
         return live_fragments.respond(request, recent)
-    there = not name or config is not None or any(one.name == name for one in cache.projects())
+    exists = not name or config is not None or any(project.name == name for project in cache.projects())
     last = _last(name, config)
-    if not there and cache.ready and not last:
+    if not exists and cache.ready and not last:
         raise Http404
     findings = by_subject(runtime.current().health.report(), request.access, name)
     context = {
         "name": name,
-        "there": there or not cache.ready,
+        "exists": exists or not cache.ready,
         "receivers": receiver_rows(config, last, revealed, findings),
-        "gone": _of_former_receivers(config, findings),
+        "removed": _of_removed_receivers(config, findings),
         "may_reveal": may(request.user, Action.REVEAL_URL, name),
         "may_fire": may(request.user, Action.TEST_FIRE, name),
         "recent": recent,
@@ -92,42 +93,45 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     return render(request, "projects/detail.html", context)
 
 
-def _last(name: str, config: ReceiverConfig | None) -> dict[statistics.ReceiverKey, Mapping[str, Any]]:
-    today = [(name, one.name) for one in config.receivers] if config else ()
-    return statistics.last_deliveries([name], today, pushes=True)
+def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Mapping[str, Any]]:
+    receivers = [(name, receiver.name) for receiver in config.receivers] if config else ()
+    return statistics.last_deliveries([name], receivers, pushes=True)
 
 
 def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live_fragments.Fragment:
-    receivers = [one.name for one in config.receivers] if config else []
+    receivers = [receiver.name for receiver in config.receivers] if config else []
     deliveries = statistics.recent_deliveries(name, receivers, RECENT)
     return live_fragments.render_fragment(request, "deliveries/_table.html", {"deliveries": deliveries})
 
 
-def _of_former_receivers(
-    config: ReceiverConfig | None, findings: Mapping[Of, Sequence[FindingRow]]
+def _of_removed_receivers(
+    config: ReceiverConfig | None, findings: Mapping[SubjectKey, Sequence[FindingRow]]
 ) -> list[FindingRow]:
-    there = {one.name for one in config.receivers} if config else set()
-    of_others = (
+    configured = {receiver.name for receiver in config.receivers} if config else set()
+    of_removed = (
         rows
         for (subject, name), rows in findings.items()
-        if subject is Subject.RECEIVER and name not in there
+        if subject is Subject.RECEIVER and name not in configured
     )
-    return list(islice(chain.from_iterable(of_others), FORMER_SHOWN))
+    return list(islice(chain.from_iterable(of_removed), REMOVED_SHOWN))
 
 
 def _warehouses(
-    request: Any, name: str, config: ReceiverConfig | None, findings: Mapping[Of, Sequence[FindingRow]]
+    request: Any,
+    name: str,
+    config: ReceiverConfig | None,
+    findings: Mapping[SubjectKey, Sequence[FindingRow]],
 ) -> Mapping[str, Any]:
     cache = runtime.current().cache
     all_ = cache.warehouses(name)
     shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
-    configs = [one for one in (config, cache.config("")) if one is not None]
+    configs = [each for each in (config, cache.config("")) if each is not None]
     rows = warehouse_rows(name, list(shown.object_list), configs, findings)
     return {"warehouses": rows, "page": shown, "sees_all": request.access.projects is None}
 
 
 def _page_of(request: Any, warehouses: Sequence[Warehouse]) -> int:
-    """Return the number of the page with the Warehouse that the address names; 1 if it names none."""
-    wanted = request.GET.get("warehouse", "")
-    at = next((number for number, one in enumerate(warehouses) if one.name == wanted), 0) if wanted else 0
-    return at // WAREHOUSES_SHOWN + 1
+    """Return the number of the page with the Warehouse named in the address, or 1."""
+    name = request.GET.get("warehouse", "")
+    index = next((index for index, warehouse in enumerate(warehouses) if warehouse.name == name), 0)
+    return index // WAREHOUSES_SHOWN + 1

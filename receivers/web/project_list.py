@@ -1,4 +1,4 @@
-"""Projects: all that one may see, at one look."""
+"""The project list."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access, page_view
 from receivers.deliveries import statistics
+from receivers.kargo.scopes import ReceiverKey
 from receivers.models import ReceiverUrl
 from receivers.ops import runtime
 from receivers.web import live_fragments
-from receivers.web.attention_counts import attention
+from receivers.web.action_counts import action_counts
 from receivers.web.charts import Chart, stacked
 
-PAGE_SIZE: Final = 50  # projects; more is slow to read, and one can search
-SORTS: Final = {"name": "By name", "last": "By last delivery", "attention": "What needs attention first"}
+PAGE_SIZE: Final = 50  # projects; a longer list is slow to read, and there is a search
+SORTS: Final = {"name": "By name", "last": "By last delivery", "attention": "By need for action"}
 EVERY: Final = "5s"
 CHARTED: Final = "deliveries in 24 h"
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """What is known of a project without asking the log. `name` is empty for the cluster receivers."""
+class ProjectSummary:
+    """The facts about a project that need no query. `name` is empty for the cluster receivers."""
 
     name: str
     receivers: tuple[str, ...]
     warehouses: int
-    attention: int
+    action_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
-    """A project with what the log says of it. `median` is in seconds, None if nothing became Freight."""
+    """A project with its statistics. `median` is the seconds from push to Freight, None if there was no Freight."""
 
-    summary: Summary
+    project: ProjectSummary
     chart: Chart
     median: float | None
     last: Mapping[str, Any] | None
@@ -49,7 +50,7 @@ class ProjectRow:
 @page_view
 @require_safe
 def projects(request: Any) -> HttpResponse:
-    """List the projects; for HTMX only the rows, if they have changed."""
+    """Show the project list, or for HTMX its rows if they have changed."""
     query = request.GET.get("q", "").strip()
     sort = request.GET.get("sort", "") if request.GET.get("sort", "") in SORTS else "name"
     summaries = _sorted(_matching(_summaries(request.access), query), sort)
@@ -61,28 +62,30 @@ def projects(request: Any) -> HttpResponse:
         "sort": sort,
         "ready": runtime.current().cache.ready,
     }
-    part = live_fragments.part(request, "projects/_list.html", context)
+    part = live_fragments.render_fragment(request, "projects/_list.html", context)
     if request.htmx.target == "projects":
-        return live_fragments.answer(request, part, every=EVERY)
+        return live_fragments.respond(request, part, every=EVERY)
     return render(
-        request, "projects/list.html", {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS}
+        request,
+        "projects/list.html",
+        {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS},
     )
 
 
-def _summaries(access: Access) -> list[Summary]:
-    """Return the cluster receivers (if there are any) and the projects that may be seen, by name."""
+def _summaries(access: Access) -> list[ProjectSummary]:
+    """Return the cluster receivers (if there are any) and the visible projects, by name."""
     cache = runtime.current().cache
     configs = {config.project: config for config in cache.configs()}
     names = {project.name for project in cache.projects()} | configs.keys()
-    if not cache.ready:  # the history can be read nevertheless
+    if not cache.ready:  # the history is available without the cluster
         names |= set(ReceiverUrl.objects.values_list("project", flat=True).distinct())
     if access.projects is not None:
         names &= access.projects
-    counts = attention(access)
+    counts = action_counts(access)
     return [
-        Summary(
+        ProjectSummary(
             name,
-            tuple(one.name for one in configs[name].receivers) if name in configs else (),
+            tuple(receiver.name for receiver in configs[name].receivers) if name in configs else (),
             len(cache.warehouses(name)) if name else 0,
             counts.get(name, 0),
         )
@@ -90,30 +93,30 @@ def _summaries(access: Access) -> list[Summary]:
     ]
 
 
-def _matching(summaries: Iterable[Summary], query: str) -> list[Summary]:
-    wanted = query.lower()
-    return [one for one in summaries if wanted in (one.name or "cluster receivers")]
+def _matching(summaries: Iterable[ProjectSummary], query: str) -> list[ProjectSummary]:
+    text = query.lower()
+    return [project for project in summaries if text in (project.name or "cluster receivers")]
 
 
-def _sorted(summaries: list[Summary], sort: str) -> list[Summary]:
+def _sorted(summaries: list[ProjectSummary], sort: str) -> list[ProjectSummary]:
     if sort == "attention":
-        return sorted(summaries, key=lambda one: -one.attention)
+        return sorted(summaries, key=lambda project: -project.action_count)
     if sort == "last":
         times: dict[str, float] = {}
         for (project, _), row in statistics.last_deliveries(None, _receivers(summaries)).items():
             times[project] = max(times.get(project, 0.0), row["received_at"].timestamp())
-        return sorted(summaries, key=lambda one: -times.get(one.name, 0.0))
+        return sorted(summaries, key=lambda project: -times.get(project.name, 0.0))
     return summaries
 
 
-def _receivers(summaries: Iterable[Summary]) -> list[statistics.ReceiverKey]:
-    return [(one.name, receiver) for one in summaries for receiver in one.receivers]
+def _receivers(summaries: Iterable[ProjectSummary]) -> list[ReceiverKey]:
+    return [(project.name, receiver) for project in summaries for receiver in project.receivers]
 
 
-def _rows(summaries: Iterable[Summary]) -> list[ProjectRow]:
-    """Add what the log says. Five queries at most, however many projects there are."""
+def _rows(summaries: Iterable[ProjectSummary]) -> list[ProjectRow]:
+    """Add the statistics. Five queries at most, regardless of the number of projects."""
     shown = list(summaries)
-    names = [one.name for one in shown]
+    names = [project.name for project in shown]
     last: dict[str, Mapping[str, Any]] = {}
     by_receiver = statistics.last_deliveries(names, _receivers(shown))
     for (project, _), row in by_receiver.items():
@@ -122,6 +125,11 @@ def _rows(summaries: Iterable[Summary]) -> list[ProjectRow]:
     tones = statistics.hourly_tones(by_receiver.keys(), timezone.now())
     medians = statistics.push_to_freight(names)
     return [
-        ProjectRow(one, stacked(tones.get(one.name, []), CHARTED), medians.get(one.name), last.get(one.name))
-        for one in shown
+        ProjectRow(
+            summary,
+            stacked(tones.get(summary.name, []), CHARTED),
+            medians.get(summary.name),
+            last.get(summary.name),
+        )
+        for summary in shown
     ]

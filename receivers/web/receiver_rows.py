@@ -1,4 +1,4 @@
-"""Receivers as the pages of a project and of the cluster show them."""
+"""Receivers as project pages show them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey
-from receivers.web.finding_rows import FindingRow, Of
+from receivers.web.finding_rows import FindingRow, SubjectKey
 
-ABSENT: Final = Check.RECEIVER_WITHOUT_URL  # may be some seconds old, when the URL has just come
+ABSENT: Final = (
+    Check.RECEIVER_WITHOUT_URL
+)  # may be outdated for some seconds after Kargo has published the URL
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverRow:
-    """A receiver. `masked` is empty if it has no URL, `url` unless it is to be revealed.
+    """A receiver. `masked` is its URL without the secret part, empty if it has none; `url` is set only when revealed.
 
-    `project` is empty for a cluster receiver. `last` is the last push, None if there never was one. `findings` says
-    what is wrong with it.
+    `project` is empty for a cluster receiver. `last` is the last push, None if there was none.
     """
 
     project: str
     name: str
     kind: str
     kind_title: str
-    spoken: bool
+    supported: bool
     masked: str
     url: str
     last: Mapping[str, Any] | None
@@ -38,17 +39,17 @@ class ReceiverRow:
 
     @property
     def waiting(self) -> bool:
-        """Say whether the first push is still to come."""
-        return self.spoken and bool(self.masked) and self.last is None
+        """Return True if the receiver works but has not received a push yet."""
+        return self.supported and bool(self.masked) and self.last is None
 
 
 def receiver_rows(
     config: ReceiverConfig | None,
     last: Mapping[ReceiverKey, Mapping[str, Any]],
     revealed: str = "",
-    findings: Mapping[Of, Sequence[FindingRow]] = MappingProxyType({}),
+    findings: Mapping[SubjectKey, Sequence[FindingRow]] = MappingProxyType({}),
 ) -> list[ReceiverRow]:
-    """Return the receivers of a specification in its order, the one named `revealed` with its URL."""
+    """Return the receivers of a config in its order; the one named `revealed` has its URL."""
     if config is None:
         return []
     published = {url.name: url for url in config.published}
@@ -79,16 +80,16 @@ def _row(
         name=receiver.name,
         kind=receiver.kind,
         kind_title=KINDS[receiver.kind].title if receiver.kind in KINDS else receiver.kind,
-        spoken=receiver.kind in KINDS,
+        supported=receiver.kind in KINDS,
         masked=masked(published) if published else "",
         url=published.url if published and revealed else "",
         last=last,
-        findings=tuple(one for one in findings if not (published and one.finding.check == ABSENT)),
+        findings=tuple(row for row in findings if not (published and row.finding.check == ABSENT)),
     )
 
 
 def masked(published: PublishedUrl) -> str:
-    """Return a receiver URL without what makes it a credential: all of the digest but its end."""
+    """Return a receiver URL without its secret part: all of the digest but its last characters."""
     digest = published.digest
     start, found, _ = (published.url or published.path).partition(digest or " ")
     return f"{start}…{digest_suffix(digest)}" if found and digest else "…"

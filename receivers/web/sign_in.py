@@ -1,4 +1,4 @@
-"""Signing in, and what people see who have tried too often."""
+"""The sign-in page, and the response to too many failed sign-ins."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from receivers.accounts.client_address import ip_address
 
 
 class SignIn(LoginView):
-    """The sign-in page. Who is signed in already goes on to the projects."""
+    """The sign-in page. Signed-in users are redirected to the projects."""
 
     template_name = "accounts/sign_in.html"
     redirect_authenticated_user = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add the line that whoever installed kargoweb wants to be read here."""
+        """Add the note that the installation is configured to show."""
         return super().get_context_data(**kwargs) | {"note": settings.KARGOWEB.sign_in_note}
 
 
 def locked_out(request: Any, response: HttpResponse | None, credentials: Any) -> HttpResponse:
-    """Answer somebody who has failed too often: 429, and when to come back. django-axes calls it."""
+    """Return 429 and the time until which sign-in is locked. Called by django-axes."""
     name = (credentials or {}).get("username") or request.POST.get("username", "")
     attempts = AccessAttempt.objects.filter(username=name, ip_address=ip_address(request))
     last = attempts.order_by("-attempt_time").first()
@@ -34,7 +34,9 @@ def locked_out(request: Any, response: HttpResponse | None, credentials: Any) ->
     wait = max(1, round((ends - timezone.now()).total_seconds()))
     headers = {"Retry-After": str(wait), "Cache-Control": "no-store"}
     return HttpResponse(
-        render(request, "accounts/locked_out.html", {"ends": ends, "limit": settings.AXES_FAILURE_LIMIT}).content,
+        render(
+            request, "accounts/locked_out.html", {"ends": ends, "limit": settings.AXES_FAILURE_LIMIT}
+        ).content,
         status=429,
         headers=headers,
     )

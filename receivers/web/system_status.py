@@ -1,4 +1,4 @@
-"""Status: how well the cluster is known, what we may do in it, the database, the work under way, the configuration."""
+"""Status: cluster sync, permissions, work in progress, database, serving processes, configuration."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from receivers.refreshes.leases import LEASE_DURATION
 from receivers.web import live_fragments
 
 EVERY: Final = "5s"
-ROWS_SHOWN: Final = 100  # kinds and namespaces that are watched; those that fail come first
+ROWS_SHOWN: Final = 100  # kinds and namespaces; failing ones come first
 
 
 @dataclass(frozen=True, slots=True)
-class FreshnessRow:
-    """A kind of object, as far as it is known. `state` is a word with its `tone`."""
+class SyncRow:
+    """The sync state of one kind of object in one namespace (empty means all); `tone` is that of the `state`."""
 
     kind: str
     namespace: str
@@ -45,9 +45,9 @@ class FreshnessRow:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRow:
-    """The verbs that are needed on a type in a namespace, or (empty) everywhere, and those of them that are missing."""
+    """The verbs required on a resource in a namespace (empty means all), and which of them are missing."""
 
-    what: str
+    resource: str
     group: str
     namespace: str
     verbs: str
@@ -59,10 +59,10 @@ class PermissionRow:
 @page_view
 @require_safe
 def status(request: Any) -> HttpResponse:
-    """Show it to whoever sees everything; configuration, addresses and names of hosts only to admins."""
+    """Show the status page to users who see everything. Only admins see configuration, addresses and host names."""
     require_permission(request, Action.SEE, "")
     here, privileged = runtime.current(), may(request.user, Action.READ_CONFIGURATION, "")
-    part = live_fragments.render_fragment(request, "ops/_status.html", _changing(here))
+    part = live_fragments.render_fragment(request, "ops/_status.html", _live_context(here))
     if request.htmx.target == "status":
         return live_fragments.respond(request, part, every=EVERY)
     context = {
@@ -72,58 +72,59 @@ def status(request: Any) -> HttpResponse:
         "versions": _versions(here.access_reviews.latest()),
         "replicas": _replicas(),
         "privileged": privileged,
-        "unknown": database_stats.unknown_calls() if privileged else [],
-        "settings": settings.KARGOWEB.told if privileged else (),
+        "unknown": database_stats.unknown_url_requests() if privileged else [],
+        "settings": settings.KARGOWEB.settings if privileged else (),
     }
     return render(request, "ops/status.html", context)
 
 
-def _changing(here: runtime.Runtime) -> Mapping[str, Any]:
+def _live_context(here: runtime.Runtime) -> Mapping[str, Any]:
     reviews = here.access_reviews.latest()
     missing = reviews.missing if reviews else ()
     return {
-        "freshness": freshness_rows(here),
-        "ready": here.cache.ready,
+        "sync_rows": sync_rows(here),
         "reviews": reviews,
         "permissions": permission_rows(here.access_reviews, reviews)[:ROWS_SHOWN],
         "missing": missing,
         "rbac": rbac_manifest(missing),
-        "work": database_stats.work(),
-        "here": here,
+        "work": database_stats.work_in_progress(),
+        "tracked": len(here.follower),
+        "queued_writes": len(here.writer),
+        "spool": here.spool,
     }
 
 
-def freshness_rows(here: runtime.Runtime) -> list[FreshnessRow]:
-    """Return what is watched, what fails first; the heartbeats of Kargo's controllers, which are read, come last."""
-    watched = [_fresh(one, counted=True) for one in here.cache.freshness()]
-    watched += [_fresh(one, counted=False) for one in here.freight.freshness()]
+def sync_rows(here: runtime.Runtime) -> list[SyncRow]:
+    """Return the watched kinds, failing ones first. Controller heartbeats, which are polled, come last."""
+    watched = [_sync_row(watch, counted=True) for watch in here.cache.freshness()]
+    watched += [_sync_row(watch, counted=False) for watch in here.freight.freshness()]
     watched.sort(key=lambda row: row.tone != "bad")
     return [*watched[:ROWS_SHOWN], _heartbeats(here)]
 
 
-def _fresh(one: Freshness, *, counted: bool) -> FreshnessRow:
-    state, tone = ("in step", "good") if one.synced else ("being read", "open")
-    if one.error:
+def _sync_row(watch: Freshness, *, counted: bool) -> SyncRow:
+    state, tone = ("in sync", "good") if watch.synced else ("syncing", "open")
+    if watch.error:
         state, tone = "failing", "bad"
-    return FreshnessRow(
-        one.resource.kind,
-        one.namespace,
-        one.objects if counted else None,
-        _moment(one.contact),
-        _moment(one.failing_since),
+    return SyncRow(
+        watch.resource.kind,
+        watch.namespace,
+        watch.objects if counted else None,
+        _moment(watch.contact),
+        _moment(watch.failing_since),
         state,
         tone,
-        one.error,
+        watch.error,
     )
 
 
-def _heartbeats(here: runtime.Runtime) -> FreshnessRow:
+def _heartbeats(here: runtime.Runtime) -> SyncRow:
     known, error = here.heartbeats.known(), here.heartbeats.error
-    state, tone = ("read", "good") if known else ("none", "plain")
+    state, tone = ("in sync", "good") if known else ("none", "plain")
     if known is None:
-        state, tone = ("not read", "plain") if error else ("being read", "open")
-    return FreshnessRow(
-        "Heartbeats of controllers",
+        state, tone = ("unavailable", "plain") if error else ("syncing", "open")
+    return SyncRow(
+        "Controller heartbeats",
         "",
         len(known) if known is not None else None,
         None,
@@ -138,8 +139,10 @@ def _moment(seconds: float | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def permission_rows(access_reviews: AccessReviews, results: AccessReviewResults | None) -> list[PermissionRow]:
-    """Return what is needed, by type and namespace, what is missing first."""
+def permission_rows(
+    access_reviews: AccessReviews, results: AccessReviewResults | None
+) -> list[PermissionRow]:
+    """Return the required permissions by resource and namespace, missing ones first."""
     answers = results.allowed if results else {}
 
     def key(permission: RequiredPermission) -> tuple[str, str, str]:
@@ -152,7 +155,9 @@ def permission_rows(access_reviews: AccessReviews, results: AccessReviewResults 
     return sorted(rows, key=lambda row: (not row.missing, bool(row.optional)))
 
 
-def _permission(several: list[RequiredPermission], answers: Mapping[RequiredPermission, bool]) -> PermissionRow:
+def _permission(
+    several: list[RequiredPermission], answers: Mapping[RequiredPermission, bool]
+) -> PermissionRow:
     one = several[0]
     return PermissionRow(
         one.resource_name,
@@ -174,10 +179,13 @@ def _versions(reviews: AccessReviewResults | None) -> Mapping[str, str]:
         "kargoweb": VERSION,
         "Python": platform.python_version(),
         "Django": django.get_version(),
-        "Kubernetes": (reviews.version if reviews else "") or "not known yet",
+        "Kubernetes": (reviews.version if reviews else "") or "unknown",
     }
 
 
 def _replicas() -> list[Mapping[str, Any]]:
     now = timezone.now()
-    return [{"replica": one, "alive": now - one.seen_at < LEASE_DURATION} for one in database_stats.replicas()]
+    return [
+        {"replica": replica, "alive": now - replica.seen_at < LEASE_DURATION}
+        for replica in database_stats.replicas()
+    ]

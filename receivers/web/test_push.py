@@ -1,4 +1,4 @@
-"""Test-fire: what a push would do, said as one types, and the push itself, through the receiver URL or inside."""
+"""Test-fire: a preview of what a push would do, and the test push, through the receiver URL or internally."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from receivers.web.receiver_rows import masked
 from receivers.webhook.explain import explain
 
 VERDICTS_SHOWN: Final = 50
-"""More is more than anybody reads while typing; the ones that tell most come first."""
+"""Verdicts in the preview, the most relevant first; more are hard to read while typing."""
 
 TAGS_SUGGESTED: Final = 10
-LOOKED_AT: Final = 20  # deliveries, for the tags that they had
+DELIVERIES_READ: Final = 20  # for the tags to suggest
 MEDIA_TYPES: Final = (
     ("application/vnd.oci.image.index.v1+json", "image"),
     ("application/vnd.cncf.helm.config.v1+json", "chart"),
@@ -46,8 +46,10 @@ MEDIA_TYPES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
-    """What somebody has entered. `problem` is a sentence if that cannot be fired."""
+class TestPushForm:
+    """The values of the form. `problem` says why they can't be sent."""
+
+    __test__ = False  # not a test class for pytest
 
     repository: str
     tag: str
@@ -57,17 +59,17 @@ class Entered:
 
     @property
     def problem(self) -> str:
-        """Return what is missing or wrong, empty if nothing is."""
+        """Return what is missing or invalid, empty if nothing is."""
         texts = (self.repository, self.tag, self.media_type)
         if any(len(text) > TEXT_LENGTH or not text.isprintable() for text in texts):
-            return f"Each field takes at most {TEXT_LENGTH} visible characters."
+            return f"Fields can have at most {TEXT_LENGTH} characters, all of them printable."
         return "" if self.repository else "Enter a repository."
 
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def test(request: Any, name: str, receiver: str) -> HttpResponse:
-    """GET shows the page; POST fires if `do` is `fire`, else shows what a push would do, to HTMX only that."""
+    """Show the page on GET. On POST, send a test push if `do` is `fire`, otherwise update the preview."""
     require_permission(request, Action.TEST_FIRE, name)
     try:
         aim = find_target(runtime.current().cache, name, receiver)
@@ -78,44 +80,44 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
             request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error}
         )
     if request.method != "POST":
-        return _page(request, aim, _entered(request.GET, aim))
-    entered = _entered(request.POST, aim)
-    if request.POST.get("do") == "fire" and not entered.problem:
-        return _fire(request, aim, entered)
+        return _page(request, aim, _read_form(request.GET, aim))
+    form = _read_form(request.POST, aim)
+    if request.POST.get("do") == "fire" and not form.problem:
+        return _fire(request, aim, form)
     if request.htmx:
-        return render(request, "testfire/_preview.html", _preview(request, aim, entered))
-    return _page(request, aim, entered)
+        return render(request, "testfire/_preview.html", _preview(request, aim, form))
+    return _page(request, aim, form)
 
 
-def _fire(request: Any, aim: TestTarget, entered: Entered) -> HttpResponse:
-    """Fire, put that on record, and lead to the delivery; without one, say on the same page what went wrong."""
+def _fire(request: Any, aim: TestTarget, form: TestPushForm) -> HttpResponse:
+    """Send a test push, audit it, and redirect to its delivery. If it did not arrive, show why."""
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
-    shot = TestRequest(entered.repository, entered.tag, entered.media_type, user, address, entered.dry_run)
-    fired = send_test(aim, shot, runtime.current().intake if entered.inside else None)
+    shot = TestRequest(form.repository, form.tag, form.media_type, user, address, form.dry_run)
+    fired = send_test(aim, shot, runtime.current().intake if form.inside else None)
     audit.record(
         request,
         Action.TEST_FIRE,
         project=aim.project,
         receiver=aim.receiver,
         delivery=fired.delivery if fired.recorded else None,
-        detail=_detail(entered, fired),
+        detail=_detail(form, fired),
     )
     if not fired.recorded:
-        return _page(request, aim, entered, fired.problem)
+        return _page(request, aim, form, fired.problem)
     if fired.problem:
-        messages.error(request, f"{fired.problem} The test did arrive all the same.")
+        messages.error(request, f"{fired.problem} The test push did arrive.")
     return redirect("delivery", pk=fired.delivery)
 
 
-def _detail(entered: Entered, fired: TestResult) -> str:
-    how = "dry run" if entered.dry_run else "test"
-    where = "inside" if entered.inside else "through the receiver URL"
+def _detail(form: TestPushForm, fired: TestResult) -> str:
+    how = "dry run" if form.dry_run else "test"
+    where = "inside" if form.inside else "through the receiver URL"
     end = "" if fired.recorded else "; it did not arrive"
-    return f"{how} of {entered.repository}:{entered.tag} {where}{end}"
+    return f"{how} of {form.repository}:{form.tag} {where}{end}"
 
 
-def _page(request: Any, aim: TestTarget, entered: Entered, problem: str = "") -> HttpResponse:
+def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") -> HttpResponse:
     context = {
         "project": aim.project,
         "receiver": aim.receiver,
@@ -123,37 +125,39 @@ def _page(request: Any, aim: TestTarget, entered: Entered, problem: str = "") ->
         "media_types": MEDIA_TYPES,
         "repositories": suggestions.repositories(_scope(aim)),
         "problem": problem,
-        **_preview(request, aim, entered),
+        **_preview(request, aim, form),
     }
     return render(request, "testfire/test_push.html", context)
 
 
-def _preview(request: Any, aim: TestTarget, entered: Entered) -> Mapping[str, Any]:
-    """Return what each Warehouse would do. Those of projects that the user may not see are not told of."""
-    told = None
-    if not entered.problem:
-        push = Push(entered.repository, entered.tag, entered.media_type)
-        told = explain(runtime.current().cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
-    verdicts = [one for one in told.verdicts if _may_be_told(request, one)] if told else []
+def _preview(request: Any, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
+    """Return what each Warehouse would do, without those in projects the user may not see."""
+    report = None
+    if not form.problem:
+        push = Push(form.repository, form.tag, form.media_type)
+        report = explain(runtime.current().cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
+    verdicts = [verdict for verdict in report.verdicts if _is_visible(request, verdict)] if report else []
     return {
-        "entered": entered,
-        "told": told,
-        "why": next((one.reason for one in verdicts if one.result is not MatchResult.OTHER_REPOSITORY), ""),
+        "form": form,
+        "report": report,
+        "why": next(
+            (verdict.reason for verdict in verdicts if verdict.result is not MatchResult.OTHER_REPOSITORY), ""
+        ),
         "verdicts": verdicts,
         "with_project": not aim.project,
-        "tags": _tags(aim, entered.repository),
+        "tags": _tags(aim, form.repository),
     }
 
 
-def _may_be_told(request: Any, verdict: Verdict) -> bool:
+def _is_visible(request: Any, verdict: Verdict) -> bool:
     projects = request.access.projects
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
-def _entered(fields: Mapping[str, str], aim: TestTarget) -> Entered:
-    """Read the fields; before anything was entered they hold what would refresh something."""
+def _read_form(fields: Mapping[str, str], aim: TestTarget) -> TestPushForm:
+    """Read the fields. By default they contain a push that would refresh a Warehouse."""
     if "repository" in fields:
-        return Entered(
+        return TestPushForm(
             repository=fields["repository"].strip(),
             tag=fields.get("tag", "").strip(),
             media_type=fields.get("media_type", "").strip(),
@@ -161,15 +165,15 @@ def _entered(fields: Mapping[str, str], aim: TestTarget) -> Entered:
             dry_run="dry_run" in fields,
         )
     repository = next(iter(suggestions.repositories(_scope(aim))), "")
-    return Entered(repository, next(iter(_tags(aim, repository)), ""), MEDIA_TYPES[0][0])
+    return TestPushForm(repository, next(iter(_tags(aim, repository)), ""), MEDIA_TYPES[0][0])
 
 
 def _tags(aim: TestTarget, repository: str) -> list[str]:
-    """Return the tags that were pushed to the receiver last, and some that its Warehouses select."""
+    """Return the tags pushed to the receiver most recently, and some that its Warehouses select."""
     if not repository or len(repository) > TEXT_LENGTH or not repository.isprintable():
         return []
     pushed = DeliveryFilter(project=aim.project, receiver=aim.receiver, repository=repository)
-    newest = [row.tag for row in delivery_log().page(pushed, size=LOOKED_AT, each_push_once=True).rows]
+    newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
     selected = suggestions.tags(repository, _scope(aim))
     return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
 

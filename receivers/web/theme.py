@@ -1,4 +1,4 @@
-"""Light, dark, or as the system has it: kept in a cookie, so that the first byte of a page is in the right colours."""
+"""The theme: light, dark or the system's. It is stored in a cookie, so pages render in the right colors at once."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ YEAR: Final = 365 * 24 * 3600  # seconds
 
 
 def theme_of(request: Any) -> str:
-    """Return the theme that somebody has chosen, `system` if none."""
+    """Return the chosen theme, `system` by default."""
     chosen = request.COOKIES.get(COOKIE, "")
     return chosen if chosen in THEMES else THEMES[0]
 
 
 @require_POST
 def choose(request: Any) -> HttpResponse:
-    """Keep the chosen theme and go back. For browsers without JavaScript; `kargoweb.js` does it without a request."""
+    """Store the chosen theme and redirect back. For browsers without JavaScript; `kargoweb.js` needs no request."""
     back = request.POST.get("next", "")
     inside = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
     response = redirect(back if inside else "home")
     chosen = request.POST.get("theme", "")
     if chosen in THEMES:
-        # The script reads and writes it as well.
+        # Not HttpOnly: kargoweb.js reads and writes it, too.
         response.set_cookie(COOKIE, chosen, max_age=YEAR, samesite="Lax", secure=request.is_secure())
     return response

@@ -1,4 +1,4 @@
-"""Warehouses as the page of a project shows them: what reaches them, and what came of it."""
+"""Warehouses as project pages show them: their subscriptions, last push and last Freight."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import Refresh
-from receivers.web.finding_rows import FindingRow, Of
+from receivers.web.finding_rows import FindingRow, SubjectKey
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRow:
-    """A subscription, and (project, name) of the receivers that hear of pushes to it."""
+    """A subscription, and the (project, name) of the receivers that get pushes to its repository."""
 
     subscription: Subscription
     on_docker_hub: bool
@@ -28,12 +28,11 @@ class SubscriptionRow:
 
 @dataclass(frozen=True, slots=True)
 class WarehouseRow:
-    """A Warehouse; `key` is its project and name.
+    """A Warehouse; `key` is `project/name`.
 
-    `push` is the delivery that it was asked for last, `refresh` what came of that.
-
-    `freight` is the last refresh that ended as Freight, `median` the seconds that took in the middle; both are taken
-    from the last `statistics.REFRESHES_READ` refreshes, None if there is none among them.
+    `push` is the last delivery that refreshed it, and `refresh` that refresh. `freight` is the last refresh that
+    created Freight, and `median` the median seconds from push to Freight. Both come from the last
+    `statistics.REFRESHES_READ` refreshes and are None if none of those created Freight.
     """
 
     name: str
@@ -51,11 +50,11 @@ def warehouse_rows(
     project: str,
     warehouses: Sequence[Warehouse],
     configs: Sequence[ReceiverConfig],
-    findings: Mapping[Of, Sequence[FindingRow]],
+    findings: Mapping[SubjectKey, Sequence[FindingRow]],
 ) -> list[WarehouseRow]:
-    """Return the rows of these Warehouses of a project. Two queries."""
+    """Return the rows of Warehouses of one project, with two queries."""
     refreshes = statistics.last_refreshes(project, [one.name for one in warehouses])
-    pushes = statistics.announced({several[0].delivery_id for several in refreshes.values()})
+    pushes = statistics.deliveries_by_id({several[0].delivery_id for several in refreshes.values()})
     return [
         _row(
             one,
