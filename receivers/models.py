@@ -58,17 +58,17 @@ def first_id(at: datetime) -> uuid.UUID:
 
 
 def storable(text: str, length: int = TEXT_LENGTH) -> str:
-    """Return `text` as every database takes it: at most `length` characters, no NUL, which PostgreSQL refuses."""
+    """Return `text` cut to `length` characters and without NUL, which PostgreSQL rejects."""
     text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 UNDERSTOOD = models.Q(push_id__isnull=False)
-"""The deliveries whose body was understood: those that have a repository, and perhaps a tag."""
+"""The deliveries whose body was parsed: they may have a repository and a tag."""
 
 
 class Origin(models.TextChoices):
-    """Who sent a delivery."""
+    """Where a delivery comes from."""
 
     PUSH = "push"
     TEST = "test"
@@ -76,7 +76,7 @@ class Origin(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """Where a delivery ended, or stands.
+    """The outcome of a delivery, or its current state.
 
     The last fourteen are those of refreshes (`RefreshOutcome`, which has the same codes): once all refreshes of a
     delivery have ended, it has the outcome of the one that most needs action.
@@ -86,10 +86,10 @@ class Outcome(models.TextChoices):
     """Stored, without an outcome yet: it is being processed, or the process died and another one resumes it."""
 
     REFRESHED = "refreshed", "Refreshed"
-    """Every matching Warehouse was asked to refresh; kargoweb follows each until Freight exists."""
+    """Every matching Warehouse was refreshed; kargoweb tracks each refresh until it ends."""
 
     NO_MATCH = "no_match", "No match"
-    """The push was understood, but no Warehouse in scope selects it; the verdicts say why."""
+    """No subscription in scope matches the push; the verdicts say why."""
 
     INVALID_BODY = "invalid_body", "Invalid body"
     """The body is not what this kind of sender posts; the reason is stored with the delivery."""
@@ -132,17 +132,17 @@ class Outcome(models.TextChoices):
 
 
 DOCKER_HUBS = models.Q(origin=Origin.PUSH) & ~models.Q(outcome=Outcome.TEST_REFUSED)
-"""What Docker Hub sent: nothing that people sent again, and no test, not even one whose ticket was no good."""
+"""What Docker Hub sent: no redeliveries, and no tests, not even those with an invalid token."""
 
 
 class Delivery(models.Model):
-    """One request that hit a receiver, and how it ended. Stored by one insertion before it is worked on.
+    """A request to a receiver and its outcome. Inserted before it is processed.
 
-    `project` is empty for a cluster receiver. `status` is the HTTP status of our answer, None while there is none;
-    a delivery that has an outcome but no status was finished after a restart, when nobody waited for the answer.
-    `push_id` is set when the body was understood, and shared by the deliveries that announce one push, as Docker Hub
-    sends several for an image of several platforms. `original` is the delivery that this one repeats, `actor` the user
-    who had it sent; both are empty for what a stranger sent. `ended_at` is when nothing more was to be expected of it.
+    `project` is `CLUSTER_SCOPE` for a cluster receiver. `status` is the HTTP status of the response, None while there
+    is none; a delivery with an outcome but no status was finished after a restart, when the connection was closed.
+    `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends several for a
+    multi-platform image. `original` is the delivery that this one repeats, and `actor` the user who sent it, for tests
+    and redeliveries. `ended_at` is when the delivery and all of its refreshes had an outcome.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -173,7 +173,7 @@ class Delivery(models.Model):
     client_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
     user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
     path = models.CharField(max_length=PATH_LENGTH, blank=True)
-    # The wide ones come last: SQLite reads a row from its beginning, and lists do without them.
+    # Wide columns come last: SQLite reads a row from its start, and lists don't need them.
     verdicts: models.JSONField[Any, Any] = models.JSONField(default=list)
     headers: models.JSONField[Any, Any] = models.JSONField(default=list)
     body = models.BinaryField(default=bytes)
@@ -184,7 +184,7 @@ class Delivery(models.Model):
     )  # fmt: skip
 
     repeats: int
-    """How many deliveries announce the same push; only rows of a `querysets.Page` have it."""
+    """How many deliveries announce the same push; only rows of a `DeliveryPage` have it."""
 
     class Meta:
         indexes: ClassVar = [
@@ -201,8 +201,8 @@ class Delivery(models.Model):
             models.Index(
                 fields=["received_at"], name="delivery_failed", condition=models.Q(outcome=Outcome.FAILED)
             ),
-            # Partial, so that the one insertion that a sender waits for does not pay for them; and by conditions that a
-            # query can state without a value, which every database recognises.
+            # Partial, so that the insertion that a sender waits for doesn't update them, and with conditions without
+            # parameters, which every database recognizes in a query.
             models.Index(
                 fields=["push_id", "-received_at", "-id"], name="delivery_by_push", condition=UNDERSTOOD
             ),
@@ -232,8 +232,9 @@ class Refresh(models.Model):
     `requested_at` is the time of the first attempt, `token` the value of the last one; `attempts` counts all patches,
     `next_attempt_at` is the time of the next one. `handled_at`, `discovered_at` and `ended_at` are when kargoweb
     observed it. `reason` is a sentence about the current state or the end. `digest` is that of the pushed tag,
-    `freight` and `freight_alias` name the Freight that holds it. `history` is a list of {"at", "event", "text"}, oldest
-    first; `deliveries.events.HistoryEvent` and `RefreshOutcome` have the codes. `owner` is the `Replica` that tracks it.
+    `freight` and `freight_alias` name the Freight that holds it. `history` is a list of {"at", "event", "text"}, the
+    oldest first; `deliveries.events.HistoryEvent` and `RefreshOutcome` have the codes. `owner` is the `Replica` that
+    tracks it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -292,7 +293,7 @@ class Refresh(models.Model):
 
 
 class Replica(models.Model):
-    """A serving process. One that has not been seen for a while is dead, and what it followed is taken over."""
+    """A serving process. If it isn't seen for a while, other replicas take over the refreshes that it tracked."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     host = models.CharField(max_length=TEXT_LENGTH)
@@ -305,7 +306,7 @@ class Replica(models.Model):
 
 
 class ReceiverUrl(models.Model):
-    """A receiver URL that is or was good. Only a hash of the digest is kept: the log must not hold credentials."""
+    """A receiver URL that is or was valid. Only a hash of the digest is stored, for it is a credential."""
 
     digest_hash = models.BinaryField(max_length=32, unique=True)
     url_suffix = models.CharField(max_length=SUFFIX_LENGTH)
@@ -323,7 +324,7 @@ class ReceiverUrl(models.Model):
 
 
 class UnknownCall(models.Model):
-    """Calls of a URL that never was a receiver's, counted by kind, last characters and address. Bounded, bodiless."""
+    """Requests to URLs that never belonged to a receiver, counted by kind, digest suffix and address. Bounded."""
 
     kind = models.CharField(max_length=32)
     url_suffix = models.CharField(max_length=SUFFIX_LENGTH)
@@ -343,10 +344,10 @@ class UnknownCall(models.Model):
 
 
 class MissedPush(models.Model):
-    """Tags that Kargo found by itself in a repository of Docker Hub, which did not announce them to us. Bounded.
+    """Tags in a Docker Hub repository that Kargo found by polling, without a webhook delivery. Bounded.
 
-    One row for each Warehouse and repository (the comparable name): the last tag, the Freight that holds it, how many
-    there were. It counts until a delivery for the repository arrives.
+    One row for each Warehouse and repository (the comparable name), with the last tag, the Freight that contains it,
+    and the number of tags since the last delivery for the repository.
     """
 
     project = models.CharField(max_length=NAME_LENGTH)
@@ -407,9 +408,9 @@ class Audit(models.Model):
 
 
 class Mute(models.Model):
-    """A finding of the health checks that somebody does not want to hear of any more, until it changes.
+    """A finding of the health checks that a user muted until it changes.
 
-    `key` is that of the finding, which changes with it. `seen_at` is when there last was such a finding.
+    `key` is that of the finding, and changes with it. `seen_at` is when the finding was last reported.
     """
 
     key = models.CharField(max_length=32, primary_key=True)

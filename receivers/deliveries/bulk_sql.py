@@ -1,8 +1,8 @@
-"""Inserts and updates of model rows, all rows of a model in one statement.
+"""Bulk inserts and updates of model rows, one statement per model.
 
-The log writes the same few statements over and over. Django's ORM builds each anew, which costs more than all the rest
-of a delivery; `executemany` hands the interpreter to another thread after every row, and it takes its time to come
-back. Here a statement's text is made once for each number of rows, and executed once.
+The log runs the same few statements over and over. Django's ORM compiles each of them every time, which costs more
+than the rest of a delivery, and `executemany` releases the GIL after every row. Here the SQL is compiled once for each
+number of rows, and executed once.
 """
 
 from __future__ import annotations
@@ -15,44 +15,45 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 Column: TypeAlias = "tuple[str, AnyField, bool]"
-"""The attribute that holds the value, the field, and whether the field has to prepare the value for the database."""
+"""The attribute with the value, the field, and whether the field must convert the value for the database."""
 
-MOST_VALUES: Final = 30_000  # in one statement: SQLite takes 32,766, PostgreSQL 65,535
+MAX_VALUES: Final = 30_000  # of one statement; SQLite accepts 32,766, PostgreSQL 65,535
 
-AS_THEY_ARE: Final = {
+UNCONVERTED: Final = {
     models.CharField,
     models.PositiveSmallIntegerField,
     models.PositiveIntegerField,
     models.FloatField,
 }
-"""Fields whose values every database takes as Python holds them."""
+"""Fields whose Python values every database accepts."""
 
 
 def insert(rows: Sequence[models.Model], *, unless_there: bool = False) -> None:
-    """Insert rows of any models, parents before children. All fields are written; defaults are those of the model.
+    """Insert rows of any models; pass parents before children. Writes all fields, with the defaults of the model.
 
-    With `unless_there` a row whose key is taken leaves the one that has it as it is. Else this raises IntegrityError.
+    Raises IntegrityError if a key exists. With `unless_there`, rows whose key exists are skipped instead.
     """
     for model, of_model in _by_model(rows):
         columns = _columns(model)
-        for some in _portions(of_model, columns):
-            sql = _insertion(model, len(some), connection.vendor)
-            _execute(f"{sql} ON CONFLICT DO NOTHING" if unless_there else sql, columns, some)
+        for portion in _portions(of_model, columns):
+            sql = _insertion(model, len(portion), connection.vendor)
+            _execute(f"{sql} ON CONFLICT DO NOTHING" if unless_there else sql, columns, portion)
 
 
 def update(rows: Sequence[models.Model], names: tuple[str, ...] = ()) -> None:
-    """Update rows of any models, found by primary key: the fields of these names, or those in the model's `CHANGING`.
+    """Update rows of any models by primary key: the fields in `names`, by default those in the model's `CHANGING`.
 
-    Of several versions of a row the last one counts. Rows that are gone stay gone.
+    If a row is passed more than once, the last one wins. Rows that were deleted meanwhile are ignored.
     """
     for model, of_model in _by_model(rows):
         columns = _changing(model, names)
-        for some in _portions(list({row.pk: row for row in of_model}.values()), columns):
-            _execute(_change(model, names, len(some), connection.vendor), columns, some)
+        # UPDATE ... FROM must not have two rows for one key: which one wins is undefined.
+        for portion in _portions(list({row.pk: row for row in of_model}.values()), columns):
+            _execute(_change(model, names, len(portion), connection.vendor), columns, portion)
 
 
 def _by_model(rows: Iterable[models.Model]) -> Iterable[tuple[type[models.Model], list[models.Model]]]:
-    """Return the rows of each model, models in the order of their first row."""
+    """Return the rows grouped by model, in the order of each model's first row."""
     groups: dict[type[models.Model], list[models.Model]] = {}
     for row in rows:
         groups.setdefault(type(row), []).append(row)
@@ -60,12 +61,12 @@ def _by_model(rows: Iterable[models.Model]) -> Iterable[tuple[type[models.Model]
 
 
 def _portions(rows: Sequence[models.Model], columns: tuple[Column, ...]) -> Iterable[Sequence[models.Model]]:
-    size = MOST_VALUES // len(columns)
+    size = MAX_VALUES // len(columns)
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _execute(sql: str, columns: tuple[Column, ...], rows: Sequence[models.Model]) -> None:
-    own = connections[DEFAULT_DB_ALIAS]  # the thread's own, not the proxy, which looks it up for every value
+    own = connections[DEFAULT_DB_ALIAS]  # not the proxy `connection`, which looks it up for every value
     values = [
         value if value is None or not prepared else field.get_db_prep_save(value, own)
         for row in rows
@@ -79,13 +80,13 @@ def _execute(sql: str, columns: tuple[Column, ...], rows: Sequence[models.Model]
 @lru_cache
 def _columns(model: type[models.Model]) -> tuple[Column, ...]:
     fields = model._meta.concrete_fields
-    return tuple((field.attname, field, type(field) not in AS_THEY_ARE) for field in fields)
+    return tuple((field.attname, field, type(field) not in UNCONVERTED) for field in fields)
 
 
 @lru_cache
 def _changing(model: type[models.Model], names: tuple[str, ...]) -> tuple[Column, ...]:
     """Return the primary key and the columns that change."""
-    names = names or model.CHANGING  # type: ignore[attr-defined] # only models that say so are updated
+    names = names or model.CHANGING  # type: ignore[attr-defined] # only models that declare it are updated
     by_name = {field.name: column for column in _columns(model) for field in [column[1]]}
     return tuple(by_name[name] for name in (model._meta.pk.name, *names))
 
@@ -106,7 +107,7 @@ def _change(model: type[models.Model], names: tuple[str, ...], count: int, vendo
 
 
 def _rows(columns: tuple[Column, ...], count: int, vendor: str) -> str:
-    """Return the marks of `count` rows. PostgreSQL must be told the types of values that stand by themselves."""
+    """Return the placeholders of `count` rows. PostgreSQL can't infer their types outside of an INSERT."""
     types = [field.db_type(connection) for _, field, _ in columns]
     marks = ", ".join(f"%s::{type_}" if vendor == "postgresql" else "%s" for type_ in types)
     return ", ".join([f"({marks})"] * count)

@@ -1,39 +1,70 @@
-"""Remembers, for a minute, pushes whose deliveries do not say when they happened."""
+"""Recognize deliveries of the same push: Docker Hub sends several for a multi-platform image, all alike.
+
+All replicas must agree without talking to each other, so the id of a push is a hash of what its deliveries share.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from receivers.deliveries.push_identity import Place, opens_another, push_id
+WINDOW: Final = timedelta(seconds=60)
+"""How long after the first delivery of a push without a time further deliveries belong to the same push.
+
+Docker Hub sends the deliveries of one push within seconds; a minute later it is a new push.
+"""
 
 REMEMBERED: Final = 10_000
-"""Pushes without a time that are kept in memory: more than come within a minute, some MB. The oldest are forgotten."""
+"""Pushes without a time that are kept in memory: more than arrive within a minute, a few MB. The oldest go first."""
+
+# Arbitrary, but fixed: with another namespace, deliveries of one push would no longer match those already stored.
+_NAMESPACE: Final = UUID("4cd605e7-afa2-5360-b5b9-c5e9fb5c76f4")
+
+Place = tuple[str, str, str, str]
+"""Project (`CLUSTER_SCOPE` for a cluster receiver), receiver, repository and tag."""
+
+
+def push_id(place: Place, pushed_at: datetime) -> UUID:
+    """Return the id of the push to a place at a time. The same arguments give the same id in every process.
+
+    Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a multi-platform image.
+    """
+    # JSON keeps different places apart, whatever characters they contain.
+    return uuid5(_NAMESPACE, json.dumps([*place, pushed_at.astimezone(UTC).isoformat()]))
+
+
+def starts_new_push(window_start: datetime | None, received_at: datetime) -> bool:
+    """Say whether a delivery without a time starts a new push; `window_start` is when the place's last push started.
+
+    The difference may be negative: recovery may process an older delivery after newer ones.
+    """
+    return window_start is None or abs(received_at - window_start) > WINDOW
 
 
 class PushDeduplicator:
-    """Gives deliveries the id of the push that they announce. Safe to call from any thread."""
+    """Assigns deliveries to pushes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: OrderedDict[Place, datetime] = OrderedDict()
+        self._window_starts: OrderedDict[Place, datetime] = OrderedDict()
 
     def push_id(self, place: Place, pushed_at: datetime | None, received_at: datetime) -> UUID:
-        """Return the id of the push that a delivery announces which came at `received_at` (UTC).
+        """Return the id of the push that a delivery, received at `received_at` (UTC), announces.
 
-        Without `pushed_at` it belongs to the last push of this place, if that began within `grouping.WINDOW` in this
-        process. Names in `place` are no longer than the log keeps them.
+        A delivery without `pushed_at` belongs to the place's last push, if this process saw it start within `WINDOW`.
+        The names in `place` must be cut to the lengths that the log stores.
         """
         if pushed_at is not None:
             return push_id(place, pushed_at)
         with self._lock:
-            opened = self._opened.get(place)
-            if opened is None or opens_another(opened, received_at):
-                self._opened[place] = opened = received_at
-                self._opened.move_to_end(place)
-                if len(self._opened) > REMEMBERED:
-                    self._opened.popitem(last=False)
-        return push_id(place, opened)
+            start = self._window_starts.get(place)
+            if start is None or starts_new_push(start, received_at):
+                self._window_starts[place] = start = received_at
+                self._window_starts.move_to_end(place)
+                if len(self._window_starts) > REMEMBERED:
+                    self._window_starts.popitem(last=False)
+        return push_id(place, start)

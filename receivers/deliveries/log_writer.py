@@ -1,8 +1,8 @@
-"""The log's one writer.
+"""The single writer of the delivery log.
 
-Request threads hand rows over and a single thread commits them, as many at a time as have come together while the
-last commit was under way. SQLite has one writer anyway, and threads that wait for its lock by polling starve each
-other (a p99 of half a second); PostgreSQL doubles its rate. A row that somebody waits for is committed at once.
+Request threads queue rows, and one thread commits them in batches: all that were queued during the last commit. SQLite
+allows one writer anyway, and threads that poll for its lock starve each other (a p99 of half a second). PostgreSQL
+commits twice as many rows. A row that a thread waits for is committed at once.
 """
 
 from __future__ import annotations
@@ -29,33 +29,34 @@ from receivers.deliveries.bulk_sql import insert, update
 
 log = logging.getLogger(__name__)
 
-# Rows' owners waiting: more than every serving thread can have under way, so that full means stuck.
+# Queued writes: more than all serving threads can have in progress, so that a full queue means a stuck database.
 CAPACITY: Final = 2_000
-BATCH: Final = 200  # writes in one commit: enough for the log to keep up, few enough to stay under a frame
-RETRY_SECONDS: Final = 1.0  # after which what could not be stored, and nobody waits for, is tried again
-# Seconds that what nobody waits for may wait for company: a commit costs as much as its rows.
-MOMENT: Final = 0.05
-STUCK_SECONDS: Final = 1.0  # a commit that takes longer is not waited for: the database is locked or away
-KEPT: Final = 10_000  # ends of deliveries kept while the database is away; the oldest are finished later
+BATCH: Final = 200  # writes of one commit: enough to keep up, and few enough to take milliseconds
+RETRY_SECONDS: Final = 1.0  # until writes that no thread waits for are retried
+# How long a write that no thread waits for is held back to share a commit, which costs as much as its rows.
+DELAY_SECONDS: Final = 0.05
+STUCK_SECONDS: Final = 1.0  # a commit that takes longer means that the database is locked or unavailable
+# Results kept while the database is unavailable; recovery redoes the oldest beyond that.
+KEPT: Final = 10_000
 
 
 class NotStored(Exception):
-    """The database did not take a row, or not in time. `refused`: it never will, for the row is to blame."""
+    """The database did not store a row, or not in time. `refused` means that the row is invalid and never will be."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
 
 
-def is_away(error: Exception) -> bool:
-    """Say whether the database is what is wrong: locked, gone, read-only, not migrated; and not the rows."""
+def is_unavailable(error: Exception) -> bool:
+    """Say whether the database is to blame for an error (locked, down, read-only, not migrated), not the rows."""
     return isinstance(error, (DatabaseError, InterfaceError)) and not isinstance(
         error, (DataError, IntegrityError)
     )
 
 
-def _taken_lock() -> threading.Lock:
-    """Return a lock that is held: an event that happens once, at a tenth of the price of `threading.Event`."""
+def _held_lock() -> threading.Lock:
+    """Return a held lock: a one-time event at a tenth of the cost of `threading.Event`."""
     lock = threading.Lock()
     lock.acquire()
     return lock
@@ -63,12 +64,12 @@ def _taken_lock() -> threading.Lock:
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """Rows to insert and rows to update, in one transaction with whatever else is in the batch.
+    """Rows to insert and rows to update, in one transaction with the rest of the batch.
 
-    `perhaps` are inserted first, unless they are there already. `then` are called afterwards in the same transaction,
-    for what follows from the rows; they must not mind being called again. `can_wait`: nobody waits for it. It is
-    committed after a moment, with others, and kept while the database is away. `when_done` is called, with what went
-    wrong or None, when it is committed or given up; it must not raise.
+    `perhaps` are inserted first, unless they exist. `then` are called afterwards in the same transaction, to update
+    what depends on the rows; they must be idempotent. With `can_wait` no thread waits for the write: it is committed
+    with others after `DELAY_SECONDS`, and retried while the database is unavailable. `when_done` is called with the
+    error, or None, when the write is committed or dropped; it must not raise.
     """
 
     perhaps: Sequence[models.Model] = ()
@@ -77,25 +78,25 @@ class Write:
     then: Sequence[Callable[[], None]] = ()
     can_wait: bool = False
     when_done: Callable[[Exception | None], None] | None = None
-    _done: threading.Lock = field(default_factory=_taken_lock)
+    _done: threading.Lock = field(default_factory=_held_lock)
     _error: Exception | None = None
     withdrawn: bool = False
-    """Nobody waits for it any more who should have: it is not to be tried again, for its rows may change."""
+    """The waiting thread gave up. The write is not retried, because its rows may have changed."""
 
     def finish(self, error: Exception | None) -> None:
-        """Wake whoever waits, and tell whoever wants to know."""
+        """Wake the waiting thread and call `when_done`."""
         self._error = error
         if self.when_done is not None:
             self.when_done(error)
         self._done.release()
 
     def wait(self, seconds: float) -> None:
-        """Wait until the rows are committed; once. Raises `NotStored` if they were refused or `seconds` have passed."""
+        """Wait for the commit; call once. Raises `NotStored` if the rows were refused, or after `seconds`."""
         if not self._done.acquire(timeout=seconds):
             self.withdrawn = not self.can_wait
-            raise NotStored(f"the database did not answer within {seconds:g} s")
+            raise NotStored(f"the database did not respond within {seconds:g} s")
         if self._error is not None:
-            refused = not is_away(self._error)
+            refused = not is_unavailable(self._error)
             raise NotStored(f"the database refused the row: {self._error}", refused=refused) from self._error
 
 
@@ -106,8 +107,8 @@ class LogWriter:
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._waiting: list[Write] = []
         self._due = 0.0
-        self._since: float | None = None  # when the attempt under way began
-        self._away_until = 0.0
+        self._started: float | None = None  # when the current commit started
+        self._unavailable_until = 0.0
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
@@ -120,19 +121,19 @@ class LogWriter:
         self._thread.join(seconds)
 
     def __len__(self) -> int:
-        """Return about how many writes wait to be committed."""
+        """Return the approximate number of uncommitted writes."""
         return self._queue.qsize() + len(self._waiting)
 
     @property
     def stuck(self) -> bool:
-        """Say whether the database is locked or away, so that it is no use to wait for a row."""
-        now, since = time.monotonic(), self._since
-        return now < self._away_until or (since is not None and now - since > STUCK_SECONDS)
+        """Say whether the database is locked or unavailable, so that waiting for a row is useless."""
+        now, started = time.monotonic(), self._started
+        return now < self._unavailable_until or (started is not None and now - started > STUCK_SECONDS)
 
     def submit(self, write: Write) -> Write:
         """Queue `write` and return it, to wait on. Raises `NotStored` at once if the queue is full."""
         if self._queue.qsize() >= CAPACITY:
-            raise NotStored("the database does not keep up: too many deliveries wait to be stored")
+            raise NotStored("the database can't keep up: too many writes are queued")
         self._queue.put(write)
         return write
 
@@ -148,10 +149,10 @@ class LogWriter:
         connection.close()
 
     def _collect(self, urgent: list[Write]) -> bool:
-        """Collect writes until there are some that somebody waits for, or others are due; return False at the end."""
+        """Collect writes until one is urgent or the delayed ones are due. Return False if the writer is to stop."""
         for _ in range(BATCH):
             try:
-                write = self._queue.get(timeout=self._patience(urgent))
+                write = self._queue.get(timeout=self._timeout(urgent))
             except Empty:
                 return True
             if write is None:
@@ -160,12 +161,12 @@ class LogWriter:
                 urgent.append(write)
                 continue
             if not self._waiting:
-                self._due = time.monotonic() + MOMENT
+                self._due = time.monotonic() + DELAY_SECONDS
             self._waiting.append(write)
         return True
 
-    def _patience(self, urgent: list[Write]) -> float | None:
-        """Return how many seconds to wait for another write; None means for ever."""
+    def _timeout(self, urgent: list[Write]) -> float | None:
+        """Return how many seconds to wait for another write; None means forever."""
         if urgent:
             return 0.0
         return max(0.0, self._due - time.monotonic()) if self._waiting else None
@@ -179,22 +180,22 @@ class LogWriter:
             return
         self._due = time.monotonic() + RETRY_SECONDS
         for write in batch:
-            # One bad row must not fail the others, so they go one by one; a database that is away fails all alike.
-            self._settle(write, error if is_away(error) else self._try([write]))
+            # One by one, so that an invalid row fails alone; an unavailable database would fail them all.
+            self._settle(write, error if is_unavailable(error) else self._try([write]))
 
     def _try(self, batch: Sequence[Write]) -> Exception | None:
-        """Attempt it, and know meanwhile and afterwards whether the database is there."""
-        self._since = time.monotonic()
+        """Commit a batch, and keep track of whether the database is available. Return the error, if any."""
+        self._started = time.monotonic()
         error = _attempt(batch)
-        self._since = None
-        # Whatever waits is tried again at that time, and whoever comes then tries for himself.
-        away = error is not None and is_away(error)
-        self._away_until = time.monotonic() + RETRY_SECONDS if away else 0.0
+        self._started = None
+        # Requests don't wait for the database until the next retry has shown whether it is back.
+        unavailable = error is not None and is_unavailable(error)
+        self._unavailable_until = time.monotonic() + RETRY_SECONDS if unavailable else 0.0
         return error
 
     def _settle(self, write: Write, error: Exception | None) -> None:
-        """Wake the waiter; keep for later what nobody waits for and the database may take when it is back."""
-        if error is not None and write.can_wait and is_away(error):
+        """Finish a write; keep it for a retry if it can wait and the database is unavailable."""
+        if error is not None and write.can_wait and is_unavailable(error):
             self._waiting.append(write)
             if len(self._waiting) > KEPT:
                 self._waiting.pop(0).finish(error)
@@ -210,7 +211,7 @@ def _finish_all(batch: Iterable[Write]) -> None:
 
 
 def _attempt(batch: Sequence[Write]) -> Exception | None:
-    """Commit the whole batch or nothing of it; return what went wrong."""
+    """Commit the whole batch or nothing; return the error, if any."""
     batch = [write for write in batch if not write.withdrawn]
     perhaps = [row for write in batch for row in write.perhaps]
     inserts = [row for write in batch for row in write.inserts]
@@ -225,9 +226,9 @@ def _attempt(batch: Sequence[Write]) -> Exception | None:
                 for call in then:
                     call()
         else:
-            insert(inserts)  # one statement, which is a transaction of its own
-    except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it and the thread go on
-        if is_away(error):
-            connection.close()  # a server that has turned read-only would look usable
+            insert(inserts)  # one statement is a transaction of its own
+    except Exception as error:  # noqa: BLE001 - the waiting threads get any error, and this thread must not end
+        if is_unavailable(error):
+            connection.close()  # after a failover, the old server may be read-only and look usable
         return error
     return None

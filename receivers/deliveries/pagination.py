@@ -1,4 +1,4 @@
-"""Pages of a list that grows at its top, and the cursors by which one leads to the next."""
+"""Pages of a list that grows at its top, and the cursors that lead from one page to the next."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ _CURSOR: Final = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{32})")
 
 
 class InvalidCursor(ValueError):
-    """A cursor that no page gave out."""
+    """A cursor that doesn't come from a page."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in the list, which is sorted by these, the highest first."""
+    """A position in the list, which is sorted by these fields in descending order."""
 
     received_at: datetime
     id: UUID
 
     def cursor(self) -> str:
-        """Return the place as opaque text that may stand in an address."""
+        """Return the position as opaque text for a URL."""
         return f"{(self.received_at - _EPOCH) // _MICROSECOND:x}-{self.id.hex}"
 
     @classmethod
     def read(cls, cursor: str) -> Position:
-        """Read what `cursor` wrote. Raises `InvalidCursor`."""
-        found = _CURSOR.fullmatch(cursor)
+        """Parse what `cursor` returned. Raises `InvalidCursor`."""
+        match = _CURSOR.fullmatch(cursor)
         try:
-            if found:
-                return cls(_EPOCH + int(found[1], 16) * _MICROSECOND, UUID(found[2]))
+            if match:
+                return cls(_EPOCH + int(match[1], 16) * _MICROSECOND, UUID(match[2]))
         except OverflowError:
-            pass
-        raise InvalidCursor("this is no cursor of a list of deliveries; start at the first page")
+            pass  # a time beyond the year 9999
+        raise InvalidCursor("this isn't a cursor of a delivery list; start at the first page")
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPage:
-    """A part of the list, newest first.
+    """A page of the list, newest first.
 
-    `rows` come without the columns in `querysets.WIDE` and with `repeats`: how many deliveries announce the same
-    push, itself included; `querysets.MOST_REPEATS` stands for that many or more. `next` is the cursor of what follows,
-    empty at the end. `looked_to` is set when the page is shorter than asked for because `walking.LOOKED_AT` rows were
-    looked at: until then the search is complete, and `next` goes on with it; there may or may not be more.
+    `rows` lack the columns in `querysets.WIDE` and have `repeats`: how many deliveries announce the same push, itself
+    included, where `querysets.MOST_REPEATS` means that many or more. `next` is the cursor of the next page, empty at
+    the end. `looked_to` is set if the page is short because the search stopped after `bounded_scan.LOOKED_AT` rows:
+    the search is complete back to that time and `next` continues it, with or without further results.
     """
 
     rows: tuple[Delivery, ...]

@@ -1,7 +1,7 @@
-"""Sends a delivery again: the same body to the same receiver, to whatever Warehouses there are today.
+"""Redeliver deliveries: the same body to the same receiver, matched against the current Warehouses.
 
-A redelivery is a row like any other, stored without an end. A serving process takes it up within a second or so
-(`finishing`), so that pages and commands in other processes do the same, and none is lost with the process.
+A redelivery is a pending delivery. A serving process recovers it within about a second (`webhook.recovery`), so it
+makes no difference which process stored it, and none is lost if a process dies.
 """
 
 from __future__ import annotations
@@ -20,31 +20,27 @@ from django.utils import timezone
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
-from receivers.deliveries.querysets import LONGEST_PAGE, delivery_log
+from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.kargo.kinds import KINDS
 from receivers.models import Delivery, Origin, Outcome, storable
 
 RATE: Final = 5.0
-"""Redeliveries a second, unless somebody wants another rate: Docker Hub limits how often Kargo may ask it."""
+"""Default redeliveries per second: Docker Hub limits the rate of Kargo's requests."""
 
-LOWEST_RATE: Final = 0.1  # a second: beyond, one would rather wait than send
-HIGHEST_RATE: Final = 100.0  # a second: what one process takes up beside its pushes
+LOWEST_RATE: Final = 0.1  # per second
+HIGHEST_RATE: Final = 100.0  # per second; what one process can do beside its pushes
 MOST_AT_ONCE: Final = 1_000
-"""Redeliveries of one call: three minutes at the usual rate. Called again, it goes on with what is left."""
+"""Redeliveries of one call: three minutes at the default rate. The next call continues with the rest."""
 
-MOST_PAGES: Final = (
-    100  # that are looked through, 500,000 deliveries; what lies beyond is left for the next call
-)
-AT_A_TIME: Final = (
-    50  # rows of one transaction: bodies may be large, and nobody should wait long for the lock
-)
-WORTHWHILE: Final = frozenset(one for one in Outcome if tone(one) is Tone.BAD) - {
+MOST_PAGES: Final = 100  # of one call, or 500,000 deliveries; the next call continues with the rest
+BATCH: Final = 50  # rows of one transaction: bodies may be large, and the lock must be short
+WORTHWHILE: Final = frozenset(outcome for outcome in Outcome if tone(outcome) is Tone.BAD) - {
     Outcome.INVALID_BODY,
     Outcome.TOO_LARGE,
     Outcome.UNSUPPORTED_KIND,
     Outcome.TEST_REFUSED,
 }
-"""Outcomes of which sending the same body again may make something better: what has failed, but not by itself."""
+"""Outcomes that a redelivery may improve: failures whose cause isn't in the request itself."""
 
 COPIED: Final = (
     "project", "receiver", "kind", "url_suffix", "repository", "tag", "media_type", "pusher", "pushed_at",
@@ -53,15 +49,15 @@ COPIED: Final = (
 
 
 class NotRedeliverable(ValueError):
-    """A delivery that cannot be sent again; the text is a sentence that says why."""
+    """A delivery that can't be redelivered; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedeliveryBatch:
     """What `redeliver_all` did, or would do.
 
-    `originals` are sent again, oldest first, and `deliveries` are the new ones in the same order (none in a dry run);
-    `refused` has the others, each with a sentence. `more`: there are others yet, for the next call.
+    `originals` are redelivered, oldest first; `deliveries` are the new ones in the same order, empty in a dry run.
+    `refused` has the others, each with the reason. `more` says whether the next call has more to do.
     """
 
     originals: tuple[Delivery, ...]
@@ -71,7 +67,7 @@ class RedeliveryBatch:
 
 
 def redeliver(original: Delivery, actor: str) -> Delivery:
-    """Have a delivery sent again by `actor` (a user's name), and return the new one, which is `pending`.
+    """Redeliver a delivery on behalf of `actor` (a user name). Return the new delivery, which is pending.
 
     Raises `NotRedeliverable`.
     """
@@ -83,88 +79,93 @@ def redeliver(original: Delivery, actor: str) -> Delivery:
     return delivery
 
 
-def redeliver_all(wanted: DeliveryFilter, actor: str, *, rate: float = RATE, dry_run: bool = False) -> RedeliveryBatch:
-    """Have all deliveries that a filter asks for sent again, oldest first, `MOST_AT_ONCE` at most; do not wait for it.
+def redeliver_all(
+    wanted: DeliveryFilter, actor: str, *, rate: float = RATE, dry_run: bool = False
+) -> RedeliveryBatch:
+    """Schedule redeliveries of up to `MOST_AT_ONCE` deliveries that a filter selects, oldest first; don't wait.
 
-    Of each push only its newest delivery, and none that was sent again already: its redelivery stands for it. They are
-    taken up `rate` a second (`LOWEST_RATE` to `HIGHEST_RATE`, else ValueError), also if this process ends.
+    Only the newest delivery of each push is redelivered, and none that was redelivered before. They are processed at
+    `rate` per second, even if this process ends. Raises ValueError if `rate` isn't between `LOWEST_RATE` and
+    `HIGHEST_RATE`.
     """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise ValueError(f"the rate is a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g} a second")
-    found, more = _candidates(wanted)
-    sizes = _body_sizes(found)
-    judged = [(one, refusal(one, sizes.get(one.pk, 0))) for one in found]
-    originals = tuple(one for one, problem in judged if not problem)
-    refused = tuple((one, problem) for one, problem in judged if problem)
+        raise ValueError(f"the rate must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g} per second")
+    candidates, more = _candidates(wanted)
+    sizes = _body_sizes(candidates)
+    checked = [(original, refusal(original, sizes.get(original.pk, 0))) for original in candidates]
+    originals = tuple(original for original, problem in checked if not problem)
+    refused = tuple((original, problem) for original, problem in checked if problem)
     if dry_run:
         return RedeliveryBatch(originals, refused, more)
     deliveries = _store(originals, actor, rate)
-    sent = {one.original_id for one in deliveries}
-    refused += tuple((one, "it was sent again meanwhile") for one in originals if one.pk not in sent)
-    return RedeliveryBatch(tuple(one for one in originals if one.pk in sent), refused, more, deliveries)
+    sent = {delivery.original_id for delivery in deliveries}
+    skipped = (original for original in originals if original.pk not in sent)
+    refused += tuple((original, "it has been redelivered meanwhile") for original in skipped)
+    redelivered = tuple(original for original in originals if original.pk in sent)
+    return RedeliveryBatch(redelivered, refused, more, deliveries)
 
 
 def refusal(original: Delivery, body_size: int) -> str:
-    """Return why a delivery with a body of that many bytes cannot be sent again; empty if it can."""
+    """Return why a delivery with a body of `body_size` bytes can't be redelivered; empty if it can."""
     if original.kind not in KINDS:
-        return f"kargoweb does not speak {original.kind}"
+        return f"kargoweb does not support {original.kind} receivers"
     if original.outcome == Outcome.PENDING:
-        return "it is still being worked on"
+        return "it is still in progress"
     if original.outcome == Outcome.TOO_LARGE:
-        return "its body was too large to be kept"
+        return "its body was too large to be stored"
     if not body_size:
-        return "nothing was kept of its body: it was empty, or did not come to its end"
+        return "its body is empty or incomplete"
     return ""
 
 
 def _candidates(wanted: DeliveryFilter) -> tuple[list[Delivery], bool]:
-    """Return the deliveries to send again, the oldest first, without their bodies; and whether there may be more."""
-    again = Delivery.objects.filter(original=OuterRef("pk"))
-    fresh = delivery_log().filter(~Exists(again))
-    found: list[Delivery] = []
+    """Return the deliveries to redeliver, oldest first, without their bodies; and whether there may be more."""
+    redelivered = Delivery.objects.filter(original=OuterRef("pk"))
+    remaining = delivery_log().filter(~Exists(redelivered))
+    candidates: list[Delivery] = []
     after = ""
     for _ in range(MOST_PAGES):
-        page = fresh.page(wanted, after=after, size=LONGEST_PAGE)
-        found += page.rows
+        page = remaining.page(wanted, after=after, size=MAX_PAGE_SIZE)
+        candidates += page.rows
         after = page.next
-        if not after or len(found) > MOST_AT_ONCE:
+        if not after or len(candidates) > MOST_AT_ONCE:
             break
-    more = bool(after) or len(found) > MOST_AT_ONCE
-    return found[:MOST_AT_ONCE][::-1], more
+    more = bool(after) or len(candidates) > MOST_AT_ONCE
+    return candidates[:MOST_AT_ONCE][::-1], more
 
 
 def _body_sizes(rows: Sequence[Delivery]) -> dict[UUID, int]:
-    """Return how many bytes each body has, without reading the bodies."""
+    """Return the size of each body in bytes, without reading the bodies."""
     stored = Delivery.objects.filter(pk__in=[row.pk for row in rows]).annotate(size=Length("body"))
     return dict(stored.values_list("pk", "size"))
 
 
 def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Delivery, ...]:
-    """Store a redelivery of each; none is taken up before its turn."""
+    """Store a redelivery of each original, scheduled at `rate` per second."""
     now = timezone.now()
-    turns = [now + timedelta(seconds=number / rate) for number in range(len(originals))]
+    # Recovery leaves a claimed delivery alone until the claim expires, so a claim is a schedule.
+    due = [now + timedelta(seconds=number / rate) for number in range(len(originals))]
     deliveries: list[Delivery] = []
-    for start in range(0, len(originals), AT_A_TIME):
-        ids = [one.pk for one in originals[start : start + AT_A_TIME]]
+    for start in range(0, len(originals), BATCH):
+        ids = [original.pk for original in originals[start : start + BATCH]]
         with transaction.atomic():
-            whole = _not_sent_again(ids)
+            whole = _lock_remaining(ids)
             rows = [_copy(whole[pk], actor, now) for pk in ids if pk in whole]
-            for row, turn in zip(rows, turns[start:], strict=False):
-                row.claimed_until = turn
+            for row, at in zip(rows, due[start:], strict=False):
+                row.claimed_until = at
             insert(rows)
         deliveries += rows
     return tuple(deliveries)
 
 
-def _not_sent_again(ids: Sequence[UUID]) -> Mapping[UUID, Delivery]:
-    """Return those that nobody has sent again since they were chosen, and lock them: people click twice."""
+def _lock_remaining(ids: Sequence[UUID]) -> Mapping[UUID, Delivery]:
+    """Lock and return those that have not been redelivered since they were selected: people click twice."""
     rows = Delivery.objects.filter(pk__in=ids).order_by("pk")
     if connection.features.has_select_for_update:
         rows = rows.select_for_update()
     whole = {row.pk: row for row in rows}
-    again = Delivery.objects.filter(original__in=ids).values_list("original", flat=True)
-    gone = set(again)
-    return {pk: row for pk, row in whole.items() if pk not in gone}
+    redelivered = set(Delivery.objects.filter(original__in=ids).values_list("original", flat=True))
+    return {pk: row for pk, row in whole.items() if pk not in redelivered}
 
 
 def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:
@@ -177,5 +178,7 @@ def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:
         original=original,
         actor=storable(actor),
     )
-    delivery.push_id = delivery.pk  # it stands for itself, and is found by its repository while it waits
+    delivery.push_id = (
+        delivery.pk
+    )  # a push of its own, so that lists by repository find it while it is pending
     return delivery

@@ -1,7 +1,4 @@
-"""Deliveries and all that belongs to them as plain JSON values, for commands and programs.
-
-Times are ISO 8601, in UTC.
-"""
+"""Deliveries and their refreshes as JSON values, for the API and the commands. Times are ISO 8601, in UTC."""
 
 from __future__ import annotations
 
@@ -11,32 +8,33 @@ from datetime import datetime
 from typing import Any, Final
 
 from receivers.deliveries.outcomes import tone
+from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Refresh
 
 Json = dict[str, Any]
 
 STEPS: Final = ("requested", "handled", "discovered", "ended")
-"""The steps of a refresh of which the time is kept, in their order."""
+"""The steps of a refresh whose times are stored, in order."""
 
 
-def summary(delivery: Delivery) -> Json:
-    """Return what a list tells of a delivery; `project` is empty for a cluster receiver."""
+def delivery_summary(delivery: Delivery) -> Json:
+    """Return a delivery as lists show it. `project` is `cluster` for a cluster receiver."""
     return {
         "id": str(delivery.pk),
-        "received_at": moment(delivery.received_at),
+        "received_at": isoformat(delivery.received_at),
         "origin": delivery.origin,
-        "project": delivery.project,
+        "project": scope_name(delivery.project),
         "receiver": delivery.receiver,
         "kind": delivery.kind,
         "repository": delivery.repository,
         "tag": delivery.tag,
         "media_type": delivery.media_type,
         "pusher": delivery.pusher,
-        "pushed_at": moment(delivery.pushed_at),
+        "pushed_at": isoformat(delivery.pushed_at),
         "outcome": delivery.outcome,
         "tone": tone(delivery.outcome).value,
         "reason": delivery.reason,
-        "ended_at": moment(delivery.ended_at),
+        "ended_at": isoformat(delivery.ended_at),
         "status": delivery.status,
         "duration_ms": delivery.duration_ms,
         "warehouses": delivery.warehouses,
@@ -47,9 +45,11 @@ def summary(delivery: Delivery) -> Json:
     }
 
 
-def everything(delivery: Delivery, refreshes: Iterable[Refresh], redeliveries: Iterable[Delivery]) -> Json:
-    """Return all that is on record about a delivery. `body` is its text, or None with `body_base64` if it is none."""
-    return summary(delivery) | {
+def delivery_details(
+    delivery: Delivery, refreshes: Iterable[Refresh], redeliveries: Iterable[Delivery]
+) -> Json:
+    """Return all about a delivery. `body` is text, or None if it isn't UTF-8; then there is `body_base64`."""
+    return delivery_summary(delivery) | {
         "request": {
             "client_address": delivery.client_address,
             "user_agent": delivery.user_agent,
@@ -59,35 +59,35 @@ def everything(delivery: Delivery, refreshes: Iterable[Refresh], redeliveries: I
         },
         "answer": delivery.answer,
         "verdicts": delivery.verdicts,
-        "refreshes": [refresh(one, delivery.received_at) for one in refreshes],
-        "redeliveries": [str(one.pk) for one in redeliveries],
+        "refreshes": [refresh_details(refresh, delivery.received_at) for refresh in refreshes],
+        "redeliveries": [str(redelivery.pk) for redelivery in redeliveries],
     }
 
 
-def refresh(row: Refresh, received_at: datetime) -> Json:
-    """Return all about the refresh of one Warehouse; `seconds` has how long after the push it came to each step."""
-    times = {step: getattr(row, f"{step}_at") for step in STEPS}
+def refresh_details(refresh: Refresh, received_at: datetime) -> Json:
+    """Return all about the refresh of one Warehouse. `seconds` has the time from the delivery to each step."""
+    times = {step: getattr(refresh, f"{step}_at") for step in STEPS}
     return {
-        "project": row.project,
-        "warehouse": row.warehouse,
-        "state": row.state,
-        "outcome": row.outcome,
-        "reason": row.reason,
-        "error": row.error,
-        "attempts": row.attempts,
-        "next_attempt_at": moment(row.next_attempt_at),
-        "token": row.token,
-        "digest": row.digest,
-        "freight": row.freight,
-        "freight_alias": row.freight_alias,
-        **{f"{step}_at": moment(at) for step, at in times.items()},
+        "project": refresh.project,
+        "warehouse": refresh.warehouse,
+        "state": refresh.state,
+        "outcome": refresh.outcome,
+        "reason": refresh.reason,
+        "error": refresh.error,
+        "attempts": refresh.attempts,
+        "next_attempt_at": isoformat(refresh.next_attempt_at),
+        "token": refresh.token,
+        "digest": refresh.digest,
+        "freight": refresh.freight,
+        "freight_alias": refresh.freight_alias,
+        **{f"{step}_at": isoformat(at) for step, at in times.items()},
         "seconds": {step: (at - received_at).total_seconds() for step, at in times.items() if at},
-        "story": row.story,
+        "history": refresh.history,
     }
 
 
-def moment(at: datetime | None) -> str | None:
-    """Return a time as text, None for none."""
+def isoformat(at: datetime | None) -> str | None:
+    """Return a time as ISO 8601 text, or None."""
     return at.isoformat() if at else None
 
 

@@ -1,7 +1,7 @@
-"""Deliveries that the database could not take, kept on local disk until it can.
+"""The spool: deliveries on local disk while the database is unavailable.
 
-One file for each, synced before anybody relies on it, so that a push is worked on and answered while the database is
-away. It goes when its delivery is in the log; what a process leaves behind when it ends, the next one puts there.
+Each delivery has a file, synced before the push is processed and answered. The file is deleted when the delivery is in
+the log. The next process stores what a process leaves behind when it ends.
 """
 
 from __future__ import annotations
@@ -26,107 +26,112 @@ log = logging.getLogger(__name__)
 
 MOST_DELIVERIES: Final = 5_000
 MOST_BYTES: Final = 256 * 1024 * 1024
-STORED_WITHIN: Final = 30.0  # seconds; a database that takes longer is tried again
-HALF_WRITTEN: Final = ".new"
-HALF_WRITTEN_SECONDS: Final = 60.0  # after which nobody can be writing it any more
-UNUSABLE: Final = ".unusable"  # kept for somebody to look at, and never tried again
+STORE_TIMEOUT: Final = 30.0  # seconds; the next call retries
+PARTIAL: Final = ".new"
+PARTIAL_SECONDS: Final = 60.0  # after which no process can still be writing the file
+UNUSABLE: Final = ".unusable"  # kept for inspection, and never retried
 
 
 class NotKept(Exception):
-    """The spool is full or cannot be written; the text says which."""
+    """The spool is full or not writable; the text says which."""
 
 
-class _Exactly(DjangoJSONEncoder):
-    """Keeps the microseconds of a time, which Django cuts off."""
+class _ExactTimes(DjangoJSONEncoder):
+    """Keeps microseconds, which Django's encoder cuts off."""
 
     def default(self, o: Any) -> Any:
         return o.isoformat() if isinstance(o, datetime) else super().default(o)
 
 
 class Spool:
-    """The files of a directory, `MOST_DELIVERIES` and `MOST_BYTES` at most.
+    """A directory of deliveries, at most `MOST_DELIVERIES` and `MOST_BYTES`. Thread-safe.
 
-    A delivery is in hand from `keep` to `settle`; whatever is there and in nobody's hand is to be put into the log.
+    A delivery is in use by its request from `keep` to `settle`; the `SpoolReader` stores all others in the log.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
         self._sizes: dict[UUID, int] = {}
-        self._in_hand: set[UUID] = set()
+        self._in_use: set[UUID] = set()
         self.problem = ""
         self._failed = False
 
     def __len__(self) -> int:
-        """Return how many deliveries wait for the database."""
+        """Return the number of spooled deliveries."""
         return len(self._sizes)
 
     @property
     def has_room(self) -> bool:
-        """Say whether another delivery can be kept, as far as is known without trying."""
+        """Say whether another delivery is likely to be accepted, without trying."""
         with self._lock:
             return not self.problem and not self._failed and self._fits()
 
     def open(self) -> None:
-        """Make the directory if need be, and learn what is in it. If it cannot be used, `problem` says why."""
+        """Create the directory if it is missing, and scan it. Sets `problem` if it is unusable."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            found = {path: stat for path in self._directory.iterdir() if (stat := _stat(path))}
-            for path, stat in found.items():
-                if path.suffix == HALF_WRITTEN and time.time() - stat.st_mtime > HALF_WRITTEN_SECONDS:
+            files = {path: stat for path in self._directory.iterdir() if (stat := _stat(path))}
+            for path, stat in files.items():
+                if path.suffix == PARTIAL and time.time() - stat.st_mtime > PARTIAL_SECONDS:
                     path.unlink(missing_ok=True)
         except OSError as error:
-            self.problem = f"{self._directory} cannot be used: {error}"
-            log.warning("no delivery is kept on disk while the database is away: %s", self.problem)
+            self.problem = f"{self._directory} is unusable: {error}"
+            log.warning(
+                "the spool is disabled, so pushes are refused while the database is unavailable: %s",
+                self.problem,
+            )
             return
-        self._sizes = {key: stat.st_size for path, stat in found.items() if (key := _key(path))}
+        self._sizes = {key: stat.st_size for path, stat in files.items() if (key := _key(path))}
         if self._sizes:
-            log.warning("%d deliveries are on disk, from when the database was away; storing them", len(self))
+            log.warning(
+                "storing %d spooled deliveries, received while the database was unavailable", len(self)
+            )
 
     def keep(self, delivery: Delivery) -> None:
-        """Write a delivery and have it in hand. Returns when it is synced to disk. Raises `NotKept`."""
-        data = serializers.serialize("json", [delivery], cls=_Exactly).encode()
+        """Write a delivery, in use from now on. Return when it is synced to disk. Raises `NotKept`."""
+        data = serializers.serialize("json", [delivery], cls=_ExactTimes).encode()
         with self._lock:
             if self.problem or not self._fits():
-                raise NotKept(self.problem or f"{len(self)} deliveries wait for the database already")
+                raise NotKept(self.problem or f"the spool is full ({len(self)} deliveries)")
             self._sizes[delivery.pk] = len(data)
-            self._in_hand.add(delivery.pk)
+            self._in_use.add(delivery.pk)
         try:
             self._write(self._path(delivery.pk), data)
         except OSError as error:
             with self._lock:
                 self._failed = True
                 self._sizes.pop(delivery.pk)
-                self._in_hand.discard(delivery.pk)
-            raise NotKept(f"{self._directory} cannot be written: {error}") from error
+                self._in_use.discard(delivery.pk)
+            raise NotKept(f"{self._directory} is not writable: {error}") from error
         self._failed = False
 
     def settle(self, delivery: UUID, error: Exception | None) -> None:
-        """Take note of whether a delivery in hand is in the log now; if so its file goes. Never raises."""
+        """End the use of a delivery, and delete its file unless `error` says that it isn't in the log. Never raises."""
         if error is None:
             self.forget(delivery)
         with self._lock:
-            self._in_hand.discard(delivery)
+            self._in_use.discard(delivery)
 
-    def left(self) -> list[UUID]:
-        """Return what is in nobody's hand, oldest first."""
+    def unused(self) -> list[UUID]:
+        """Return the deliveries that are not in use, oldest first."""
         with self._lock:
-            return sorted(self._sizes.keys() - self._in_hand)
+            return sorted(self._sizes.keys() - self._in_use)
 
     def read(self, delivery: UUID) -> Delivery:
-        """Return a delivery as it was kept. Raises OSError, and `NotStored` if its file makes no sense."""
+        """Return a delivery as it was kept. Raises OSError, or `NotStored` if its file is invalid."""
         data = self._path(delivery).read_bytes()
         try:
-            # A file may be of another version than the one that reads it: of before an update.
-            [found] = serializers.deserialize("json", data, ignorenonexistent=True)
+            # Another version of kargoweb may have written the file, with fields that no longer exist.
+            [item] = serializers.deserialize("json", data, ignorenonexistent=True)
         except (DeserializationError, ValueError) as error:
-            raise NotStored(f"its file makes no sense: {error}", refused=True) from error
-        if not isinstance(found.object, Delivery):
-            raise NotStored("its file holds something else", refused=True)
-        return found.object
+            raise NotStored(f"its file is invalid: {error}", refused=True) from error
+        if not isinstance(item.object, Delivery):
+            raise NotStored("its file holds another type of object", refused=True)
+        return item.object
 
     def forget(self, delivery: UUID, suffix: str = "") -> None:
-        """Remove a file, or put it aside under another suffix. Never raises: what stays is found at the next start."""
+        """Delete a file, or rename it to another suffix. Never raises: the next start finds what is left."""
         path = self._path(delivery)
         try:
             if suffix:
@@ -134,7 +139,7 @@ class Spool:
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            log.warning("%s stays although it is not needed any more: %s", path, error)
+            log.warning("failed to delete %s: %s", path, error)
         with self._lock:
             self._sizes.pop(delivery, None)
 
@@ -145,7 +150,7 @@ class Spool:
         return self._directory / f"{delivery}.json"
 
     def _write(self, path: Path, data: bytes) -> None:
-        new = path.with_suffix(HALF_WRITTEN)
+        new = path.with_suffix(PARTIAL)
         try:
             with new.open("wb") as file:
                 file.write(data)
@@ -159,15 +164,15 @@ class Spool:
 
 
 class SpoolReader:
-    """Puts what is left in a spool into the log, where it is worked on like whatever else has no end yet."""
+    """Moves deliveries from the spool to the log, where recovery finishes them."""
 
     def __init__(self, spool: Spool, writer: LogWriter) -> None:
         self._spool = spool
         self._writer = writer
 
     def work(self) -> bool:
-        """Put all of it there, while the database takes it. Returns False: there is no more at once."""
-        for key in self._spool.left():
+        """Move all deliveries that are not in use. Return False: there is never more to do at once."""
+        for key in self._spool.unused():
             if self._writer.stuck:
                 break
             self._store(key)
@@ -176,22 +181,22 @@ class SpoolReader:
     def _store(self, key: UUID) -> None:
         try:
             delivery = self._spool.read(key)
-            self._writer.submit(Write(perhaps=(delivery,))).wait(STORED_WITHIN)
+            self._writer.submit(Write(perhaps=(delivery,))).wait(STORE_TIMEOUT)
         except FileNotFoundError:
-            self._spool.forget(key)  # another process on this directory was quicker
+            self._spool.forget(key)  # another process on this directory was faster
         except NotStored as error:
-            log.warning("delivery %s stays on disk: %s", key, error)
+            log.warning("delivery %s stays in the spool: %s", key, error)
             if error.refused:
                 self._spool.forget(key, UNUSABLE)
         except OSError as error:
-            log.warning("delivery %s cannot be read from disk: %s", key, error)
+            log.warning("delivery %s can't be read from the spool: %s", key, error)
         else:
             self._spool.forget(key)
-            log.info("delivery %s is stored, which came while the database was away", key)
+            log.info("stored delivery %s from the spool", key)
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """Return what is known of a file; None if it is gone: another process on the directory was quicker."""
+    """Return the status of a file; None if another process on the directory has deleted it."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -199,7 +204,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _key(path: Path) -> UUID | None:
-    """Return the delivery that a file holds; None for what is no delivery's file."""
+    """Return the id of the delivery in a file; None if it isn't a file of the spool."""
     try:
         return UUID(path.stem) if path.suffix == ".json" else None
     except ValueError:
@@ -207,7 +212,7 @@ def _key(path: Path) -> UUID | None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make sure that the name of a new file survives, too."""
+    """Make the name of a new file durable, too: syncing the file alone doesn't."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

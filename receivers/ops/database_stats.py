@@ -1,4 +1,4 @@
-"""What the status page tells of the database and of the work in it. Bounded, whatever the size of the log."""
+"""The database and the work in progress, as the status page shows them. The cost is bounded for any size of log."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from django.db.models import QuerySet
 from receivers.kargo.outcomes import RefreshState
 from receivers.models import Delivery, Outcome, Refresh, Replica, UnknownCall
 
-COUNTED: Final = 10_000  # rows; more is told as "more than"
-UNKNOWN_SHOWN: Final = 20  # sources of unknown calls, the latest first
-REPLICAS_SHOWN: Final = 50  # the dead ones of the last day among them
+COUNTED: Final = 10_000  # rows; beyond that the page shows "more than"
+UNKNOWN_SHOWN: Final = 20  # sources of requests to unknown URLs, latest first
+REPLICAS_SHOWN: Final = 50  # including those that ended within the last day
 
 _SIZE: Final = {
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
     "postgresql": "SELECT pg_database_size(current_database())",
 }
-# SQLite numbers rows in their order and the oldest are deleted first; PostgreSQL keeps an estimate, -1 at first.
+# SQLite numbers rows in the order of insertion, and the oldest are deleted first. PostgreSQL's estimate starts at -1.
 _ROWS: Final = {
     "sqlite": "SELECT coalesce((SELECT max(rowid) FROM receivers_delivery) - "
     "(SELECT min(rowid) FROM receivers_delivery) + 1, 0)",
@@ -31,7 +31,7 @@ _ROWS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """The database: `size` in bytes, `deliveries` is an estimate, `seconds` is how long it took to answer all this."""
+    """The database. `size` is in bytes, `deliveries` an estimate, and `seconds` the time that these queries took."""
 
     vendor: str
     version: str
@@ -42,8 +42,8 @@ class DatabaseFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What is under way, counted up to `COUNTED`."""
+class WorkInProgress:
+    """Open and waiting refreshes and pending deliveries, each counted up to `COUNTED`."""
 
     open: int
     waiting: int
@@ -51,7 +51,7 @@ class Work:
 
 
 def database_facts() -> DatabaseFacts | str:
-    """Return what is known of the database, or what keeps it from answering. Three queries."""
+    """Return facts about the database, or its error. Three queries."""
     began = time.monotonic()
     try:
         connection.ensure_connection()
@@ -64,23 +64,23 @@ def database_facts() -> DatabaseFacts | str:
     return DatabaseFacts(connection.display_name, version, size, rows, oldest, seconds)
 
 
-def work() -> Work:
-    """Return how much is under way. Three queries."""
+def work_in_progress() -> WorkInProgress:
+    """Count the work in progress. Three queries."""
     refreshes = Refresh.objects.filter(outcome="")
-    return Work(
+    return WorkInProgress(
         _counted(refreshes.exclude(state=RefreshState.WAITING)),
         _counted(Refresh.objects.filter(state=RefreshState.WAITING)),
         _counted(Delivery.objects.filter(outcome=Outcome.PENDING)),
     )
 
 
-def unknown_calls() -> list[UnknownCall]:
-    """Return the latest calls of URLs that never were a receiver's. One query."""
+def unknown_url_requests() -> list[UnknownCall]:
+    """Return the latest requests to URLs that never belonged to a receiver. One query."""
     return list(UnknownCall.objects.order_by("-last_at")[:UNKNOWN_SHOWN])
 
 
 def replicas() -> list[Replica]:
-    """Return the serving processes that were alive within the last day, the latest sign of life first. One query."""
+    """Return the serving processes of the last day, the most recently seen first. One query."""
     return list(Replica.objects.order_by("-seen_at")[:REPLICAS_SHOWN])
 
 

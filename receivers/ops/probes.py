@@ -1,4 +1,4 @@
-"""What Kubernetes asks: is the process alive, and can it take pushes; and what Prometheus asks."""
+"""The liveness and readiness probes for Kubernetes, and the metrics endpoint for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from receivers.ops import runtime
 
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    """`GET /healthz`: 200 with no body while the process serves requests, whatever it depends on."""
+    """`GET /healthz`: 200 with an empty body while the process serves requests, whatever its dependencies do."""
     return HttpResponse(b"", content_type=responses.CONTENT_TYPE)
 
 
 @require_safe
 def readiness(request: HttpRequest) -> HttpResponse:
-    """`GET /readyz`: 200 if pushes can be taken, else 503; in both cases JSON that says what is and what is missing.
+    """`GET /readyz`: 200 if pushes are accepted, else 503, with JSON that says what is ready and what isn't.
 
-    They can be taken while the database is away, for they are kept on disk meanwhile; but not before it has ever been
-    there, as when nobody has migrated it. Nothing is asked for this: whoever waits with a database that does not answer
-    cannot say so. Anybody may ask, so names and errors are left to the status page and the log.
+    Pushes are accepted while the database is unavailable, because the spool keeps them on disk, but not before the
+    database was available once: it may not be migrated. The probe runs no query, so a database that hangs can't delay
+    it. It is public: names and errors are only on the status page and in the log.
     """
-    here = runtime.current()
-    cache, spool = here.cache, here.spool
-    problem = here.database_problem()
-    ready = cache.ready and (not problem or (here.database_seen and spool.has_room))
+    process = runtime.current()
+    cache, spool = process.cache, process.spool
+    problem = process.database_problem()
+    ready = cache.ready and (not problem or (process.database_seen and spool.has_room))
     body: dict[str, Any] = {
         "ready": ready,
         "database": "away" if problem else "ok",
@@ -44,16 +44,16 @@ def readiness(request: HttpRequest) -> HttpResponse:
 
 
 def _synced(cache: ClusterCache) -> Mapping[str, list[bool]]:
-    """Return by kind whether its objects are known, in each namespace."""
-    found: dict[str, list[bool]] = defaultdict(list)
-    for one in cache.freshness():
-        found[one.resource.kind].append(one.synced)
-    return found
+    """Return by kind whether the cache is in sync, for each namespace."""
+    by_kind: dict[str, list[bool]] = defaultdict(list)
+    for watch in cache.freshness():
+        by_kind[watch.resource.kind].append(watch.synced)
+    return by_kind
 
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """`GET /metrics`: Prometheus' text format. 404 unless `KARGOWEB_METRICS` is set: the port may be a public one."""
+    """`GET /metrics`: Prometheus' text format. 404 unless `KARGOWEB_METRICS` is set, for the port may be public."""
     if not settings.KARGOWEB.metrics:
         raise Http404
     return HttpResponse(runtime.current().metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)

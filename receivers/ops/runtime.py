@@ -1,4 +1,4 @@
-"""The background of a serving process: what is made once at its start, runs in threads and ends with it."""
+"""The background of a serving process: the parts that it creates at its start, and their threads."""
 
 from __future__ import annotations
 
@@ -43,15 +43,16 @@ from receivers.webhook.url_sync import UrlSync
 
 log = logging.getLogger(__name__)
 
-FAULT_PAUSE: Final = 5.0  # seconds until a background job that raised is run again
-STOP_SECONDS: Final = 5.0  # for the jobs under way to come to their end when the process stops
-SILENT_SECONDS: Final = 12.0  # after which a database that was asked every two seconds counts as away
+FAULT_PAUSE: Final = 5.0  # seconds until a task that raised runs again
+STOP_SECONDS: Final = 5.0  # for running tasks to finish when the process stops
+SILENT_SECONDS: Final = 12.0  # until a database that is written to every two seconds counts as unavailable
 
 
 class PeriodicTask:
-    """A thread that calls `work` again and again, `pause` seconds apart, at once while it returns True.
+    """A thread that calls `work` every `pause` seconds, or at once if the last call returned True.
 
-    `fault` is what went wrong the last time; `done_at` when it last went well, in the seconds of `time.monotonic`.
+    `fault` is the error of the last call, empty if it succeeded. `done_at` is when a call last succeeded, in
+    `time.monotonic` seconds.
     """
 
     def __init__(self, name: str, work: Callable[[], bool], pause: float) -> None:
@@ -67,11 +68,11 @@ class PeriodicTask:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the call under way be the last one."""
+        """Don't call `work` again."""
         self._stop.set()
 
     def join(self, seconds: float) -> None:
-        """Wait for the thread to end, `seconds` at most."""
+        """Wait up to `seconds` for the thread to end."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -80,31 +81,29 @@ class PeriodicTask:
         close_old_connections()
 
     def _once(self) -> float:
-        """Work once; return the seconds to wait before the next time."""
+        """Call `work`; return the seconds until the next call."""
         close_old_connections()
         try:
             more = self._work()
         except Exception as error:
             self.fault = str(error).strip() or type(error).__name__
-            log.exception("%s failed and is tried again in %g s", self._thread.name, FAULT_PAUSE)
+            log.exception("%s failed; retrying in %g s", self._thread.name, FAULT_PAUSE)
             return FAULT_PAUSE
         self.fault, self.done_at = "", time.monotonic()
         return 0.0 if more else self._pause
 
 
 class Runtime:
-    """Everything a serving process has beside its request threads. Made, started and stopped once."""
+    """All parts of a serving process but its request threads. Created, started and stopped once."""
 
     def __init__(self, configuration: Configuration) -> None:
         context = configuration.kube_context
         self.cache = ClusterCache(lambda: connect(context=context), configuration.namespaces)
         self.writer = LogWriter()
         self.spool = Spool(configuration.data_dir / "spool")
-        # A patch must come to its end, good or bad, before the push has to be answered.
+        # A patch must succeed or fail before the response to the push is due.
         patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
-        self.sender = RefreshSender(
-            self.cache.cluster, lambda key: self.cache.warehouse(*key), patch_timeout
-        )
+        self.sender = RefreshSender(self.cache.cluster, lambda key: self.cache.warehouse(*key), patch_timeout)
         self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
         self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
         self.tracker = Tracker(
@@ -118,12 +117,10 @@ class Runtime:
         self.metrics = Metrics()
         self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
-        self._listen()
+        self._add_listeners()
         self.unknown = UnknownUrlCounter()
         urls = UrlRegistry()
-        self.cache.add_listener(
-            lambda _, __, new: urls.add(new) if isinstance(new, ReceiverConfig) else None
-        )
+        self.cache.add_listener(lambda _, __, new: urls.add(new) if isinstance(new, ReceiverConfig) else None)
         self.intake = Intake(
             cache=self.cache,
             writer=self.writer,
@@ -135,13 +132,13 @@ class Runtime:
             answer_timeout=configuration.answer_timeout,
             finish_after=configuration.finish_after,
         )
-        secrets = self._look_after(configuration)
-        # It writes, and so tells whether the database can be written to.
-        self._life = PeriodicTask("lease", Takeover(self.lease, self.tracker).work, pause=2.0)
-        self._jobs = self._work(configuration, urls, secrets)
+        secrets = self._create_checks(configuration)
+        # This task writes to the database, so its faults tell whether the database is available.
+        self._lease_task = PeriodicTask("lease", Takeover(self.lease, self.tracker).work, pause=2.0)
+        self._tasks = self._create_tasks(configuration, urls, secrets)
 
-    def _look_after(self, configuration: Configuration) -> SecretChecks:
-        """Make what tells whether all is well; return what compares Secrets."""
+    def _create_checks(self, configuration: Configuration) -> SecretChecks:
+        """Create the health checks; return the one that compares Secrets."""
         self.heartbeats = Heartbeats(self.cache.cluster, configuration.kargo_namespace)
         secrets = SecretChecks(self.cache, configuration.system_namespace)
         shortest = timedelta(seconds=configuration.kargo_min_interval)
@@ -152,17 +149,19 @@ class Runtime:
         self.freight.add_listener(self.missed.on_freight)
         return secrets
 
-    def _work(self, configuration: Configuration, urls: UrlRegistry, secrets: SecretChecks) -> list[PeriodicTask]:
-        """Return what is done again and again, each in a thread of its own."""
-        jobs = [
+    def _create_tasks(
+        self, configuration: Configuration, urls: UrlRegistry, secrets: SecretChecks
+    ) -> list[PeriodicTask]:
+        """Return the periodic tasks, which each have a thread of their own."""
+        tasks = [
             PeriodicTask("retries", RetryWorker(self.sender, self.writer).work, pause=0.5),
             PeriodicTask("tracker", self.tracker.work, pause=0.0),
-            self._life,
+            self._lease_task,
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
-            PeriodicTask("finisher", Recovery(self.intake, configuration.finish_after).work, pause=1.0),
+            PeriodicTask("recovery", Recovery(self.intake, configuration.finish_after).work, pause=1.0),
             PeriodicTask("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
-            PeriodicTask("book-keeper", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
-            PeriodicTask("janitor", Retention(configuration.keep_days).work, pause=60.0),
+            PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
+            PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
             PeriodicTask("mutes", self.health.prune_mutes, pause=600.0),
@@ -171,50 +170,50 @@ class Runtime:
             PeriodicTask("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:
-            manager = ReceiverController(
+            controller = ReceiverController(
                 self.cache, self.cache.cluster, configuration.base_url, configuration.system_namespace
             )
-            jobs.append(PeriodicTask("receiver-manager", manager.work, pause=0.5))
-        return jobs
+            tasks.append(PeriodicTask("receiver-controller", controller.work, pause=0.5))
+        return tasks
 
     def start(self) -> None:
-        """Start all threads. Returns at once; `cache.ready` says when pushes can be taken."""
+        """Start all threads and return; `cache.ready` says when pushes are accepted."""
         self.spool.open()
         self.writer.start()
         self.cache.start()
         self.freight.start()
-        for job in self._jobs:
-            job.start()
+        for task in self._tasks:
+            task.start()
 
     def stop(self) -> None:
-        """End all threads and store what is still to be stored."""
-        for job in self._jobs:
-            job.stop()
+        """End all threads and commit the queued writes."""
+        for task in self._tasks:
+            task.stop()
         self.sender.stop()
         self.tracker.stop()
         self.freight.stop()
         self.cache.stop()
         deadline = time.monotonic() + STOP_SECONDS
-        for job in self._jobs:
-            job.join(max(0.0, deadline - time.monotonic()))
+        for task in self._tasks:
+            task.join(max(0.0, deadline - time.monotonic()))
         self.writer.stop(STOP_SECONDS)
 
     @property
     def database_seen(self) -> bool:
-        """Say whether the database was ever there."""
-        return self._life.done_at is not None
+        """Say whether the database was ever available."""
+        return self._lease_task.done_at is not None
 
     def database_problem(self) -> str:
-        """Return what keeps the database from being written, as far as is known without asking it; empty if nothing."""
-        done_at = self._life.done_at
-        if self._life.fault or done_at is None:
-            return self._life.fault or "it has not answered yet"
+        """Return why the database isn't writable, without a query; empty if it is, as far as is known."""
+        done_at = self._lease_task.done_at
+        if self._lease_task.fault or done_at is None:
+            return self._lease_task.fault or "no response yet"
         silent = time.monotonic() - done_at
-        return f"it has not answered for {silent:.0f} s" if silent > SILENT_SECONDS else ""
+        return f"no response for {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
-    def _listen(self) -> None:
+    def _add_listeners(self) -> None:
         self.cache.add_listener(self.tracker.on_change)
-        self.tracker.add_end_listener(self.metrics.note_end)
+        self.tracker.add_end_listener(self.metrics.count_refresh)
         self.freight.add_listener(self.tracker.on_freight)
         self.freight.add_listener(self.late_freight.on_freight)
         self.freight.add_restart_listener(self.late_freight.on_restart)
@@ -244,8 +243,8 @@ _current: Runtime | None = None
 
 
 def start(configuration: Configuration) -> Runtime:
-    """Make and start the runtime of this process."""
-    global _current  # noqa: PLW0603 - one per process, made at its start and not by racing threads
+    """Create and start the runtime of this process."""
+    global _current  # noqa: PLW0603 - one per process, created at its start and not by racing threads
     _current = Runtime(configuration)
     _current.start()
     return _current
@@ -258,12 +257,12 @@ def current() -> Runtime:
     return _current
 
 
-def take(call: IncomingRequest) -> Reply:
-    """Answer a request to a receiver URL and count the answer.
+def take(request: IncomingRequest) -> Reply:
+    """Process a request to a receiver URL and count the response.
 
     Raises RuntimeError in a process that does not serve.
     """
     runtime, started = current(), time.monotonic()
-    reply = runtime.intake.take(call)
-    runtime.metrics.note_answer(reply.answer.status, time.monotonic() - started)
+    reply = runtime.intake.take(request)
+    runtime.metrics.count_response(reply.answer.status, time.monotonic() - started)
     return reply

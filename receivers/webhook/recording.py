@@ -1,4 +1,4 @@
-"""What goes on record of a call: its row, how it ended, and which refreshes it asked for."""
+"""What the log records of a request: the delivery, its result, and the refreshes it requested."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from django.utils import timezone
 
@@ -16,33 +16,32 @@ from receivers.kargo import responses
 from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
+from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
+from receivers.kargo.scopes import ReceiverKey, scope_name
 from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Outcome, Refresh, storable
-from receivers.refreshes.retries import note_attempt
-from receivers.refreshes.sender import Asked
+from receivers.refreshes.history import record_first_attempt
+from receivers.refreshes.sender import RefreshAttempt
 from receivers.webhook.url_registry import RetiredReceiver
 
-# Characters of a digest that may be shown: enough to tell two apart, far too few to guess one.
-URL_SUFFIX: Final = 6
-
 Target = Route | Collision | RetiredReceiver
-"""The receiver that a URL belongs to, or once did; or several, which is a collision."""
+"""What a URL leads to: a receiver, several receivers that share it, or a receiver that it once belonged to."""
 
 
 class BodyTooLarge(Exception):
-    """The body has more than `answers.MAX_BODY` bytes."""
+    """The body has more than `responses.MAX_BODY` bytes."""
 
 
 class BodyIncomplete(Exception):
-    """The sender hung up in mid-body; the text says after how many bytes."""
+    """The sender closed the connection before the end of the body; the text says after how many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingRequest:
-    """One POST to something that looks like a receiver URL.
+    """A POST to something that looks like a receiver URL.
 
     `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
-    `ticket` is what says that the call is a test (see `tickets`), empty for all others; it is not among the headers.
+    `test_token` marks a test (see `test_tokens`) and is empty for all other requests; it isn't among the headers.
     """
 
     kind: str
@@ -52,127 +51,142 @@ class IncomingRequest:
     client_address: str
     user_agent: str
     read_body: Callable[[], bytes]
-    ticket: str = ""
+    test_token: str = ""
 
 
 @dataclass(slots=True)
 class IntakeResult:
-    """How a delivery ended, before it is written down."""
+    """The result of a delivery, before it is recorded. `attempts` has one entry for each matching Warehouse."""
 
     outcome: Outcome
-    answer: WebhookResponse
+    response: WebhookResponse
     reason: str = ""
     push: Push | None = None
     verdicts: Sequence[Verdict] = ()
-    asked: Sequence[Asked] = ()
+    attempts: Sequence[RefreshAttempt] = ()
 
     @property
-    def asked_in_vain(self) -> bool:
-        """Say whether there are Warehouses to refresh and none of them could be asked."""
-        return bool(self.asked) and all(one.requested_at is None for one in self.asked)
+    def all_failed(self) -> bool:
+        """Say whether Warehouses matched and the request to refresh failed for every one of them."""
+        return bool(self.attempts) and all(attempt.requested_at is None for attempt in self.attempts)
 
 
-def new_delivery(call: IncomingRequest, target: Target) -> Delivery:
-    """Return the row that puts the call on record, with nothing in it that is a credential."""
-    route = target.routes[0] if isinstance(target, Collision) else target
+def new_delivery(request: IncomingRequest, target: Target) -> Delivery:
+    """Return the unsaved delivery for a request, without a body and free of credentials."""
+    route = routes_of(target)[0]
     return Delivery(
         received_at=timezone.now(),
         project=route.project,
         receiver=route.receiver,
-        kind=call.kind,
-        url_suffix=call.digest[-URL_SUFFIX:],
-        client_address=storable(call.client_address, ADDRESS_LENGTH),
-        user_agent=storable(call.user_agent),
-        path=storable(redact(call.path), PATH_LENGTH),
-        headers=redact_headers(call.headers),
+        kind=request.kind,
+        url_suffix=digest_suffix(request.digest),
+        client_address=storable(request.client_address, ADDRESS_LENGTH),
+        user_agent=storable(request.user_agent),
+        path=storable(redact(request.path), PATH_LENGTH),
+        headers=redact_headers(request.headers),
     )
 
 
-def refusal_of(target: Target) -> IntakeResult | None:
-    """Return the end of a call whose URL names no receiver that could take it; None if it does."""
+def routes_of(target: Target) -> tuple[Route, ...]:
+    """Return the routes of every receiver that the URL belongs to, or once belonged to."""
+    if isinstance(target, Collision):
+        return target.routes
+    return (target.route if isinstance(target, RetiredReceiver) else target,)
+
+
+def receivers_of(target: Target) -> list[ReceiverKey]:
+    """Return every receiver that the URL belongs to, or once belonged to."""
+    return [(route.project, route.receiver) for route in routes_of(target)]
+
+
+def rejection(target: Target) -> IntakeResult | None:
+    """Return the result of a request whose URL leads to no usable receiver; None if it leads to one."""
     if isinstance(target, RetiredReceiver):
         return IntakeResult(
             Outcome.RETIRED_URL,
             responses.NOT_FOUND,
-            "this URL was the receiver's until its Secret or name changed",
+            "this is an old URL of the receiver; its Secret or name has changed",
         )
     if isinstance(target, Collision):
-        return IntakeResult(Outcome.COLLISION, responses.NOT_FOUND, f"one URL is that of {_named(target)}")
+        return IntakeResult(Outcome.COLLISION, responses.NOT_FOUND, f"{_sharers(target)} share one URL")
     if target.kind not in KINDS:
-        return IntakeResult(Outcome.UNSUPPORTED_KIND, responses.NOT_FOUND, f"kargoweb does not speak {target.kind}")
+        return IntakeResult(
+            Outcome.UNSUPPORTED_KIND,
+            responses.NOT_FOUND,
+            f"kargoweb does not support {target.kind} receivers",
+        )
     return None
 
 
-def _named(collision: Collision) -> str:
-    """Name the receivers of the project that has the delivery; whoever sees it may not know of others."""
+def rejected_test(reason: str) -> IntakeResult:
+    """Return the result of a request with an invalid test token."""
+    return IntakeResult(Outcome.TEST_REFUSED, responses.refused_test(reason), reason)
+
+
+def _sharers(collision: Collision) -> str:
+    """Name the receivers of the delivery's own project, for its readers may not see the others, and count the rest."""
     project = collision.routes[0].project
-    own = [f"{project or 'cluster'}/{one.receiver}" for one in collision.routes if one.project == project]
+    own = [
+        f"{scope_name(project)}/{route.receiver}" for route in collision.routes if route.project == project
+    ]
     others = len(collision.routes) - len(own)
     return ", ".join([*own, *([f"{others} receiver(s) of other projects"] if others else [])])
 
 
-def refused_test(reason: str) -> IntakeResult:
-    """Return the end of a call whose ticket is not accepted, for this reason."""
-    return IntakeResult(Outcome.TEST_REFUSED, responses.refused_test(reason), reason)
-
-
-def owners(target: Target) -> list[tuple[str, str]]:
-    """Return project and name of every receiver that the URL belongs to, or did."""
-    owners = target.routes if isinstance(target, Collision) else (target,)
-    return [(owner.project, owner.receiver) for owner in owners]
-
-
-def read_body(call: IncomingRequest, delivery: Delivery) -> IntakeResult | None:
-    """Read the body into the delivery; return the end of a call whose body cannot be read whole."""
+def read_body(request: IncomingRequest, delivery: Delivery) -> IntakeResult | None:
+    """Read the body into the delivery. Return the result of a request whose body can't be read; else None."""
     try:
-        delivery.body = call.read_body()
+        delivery.body = request.read_body()
     except BodyTooLarge:
         return IntakeResult(
-            Outcome.TOO_LARGE, responses.TOO_LARGE, f"the body has more than {responses.MAX_BODY} bytes"
+            Outcome.TOO_LARGE,
+            responses.TOO_LARGE,
+            f"the body is larger than {responses.MAX_BODY} bytes",
         )
     except BodyIncomplete as error:
         return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, str(error))
     return None
 
 
-def understood(delivery: Delivery) -> Push | None:
-    """Return what was pushed, as far as a call tells that is refused: it shows whose webhook has an old URL."""
+def parse_push(delivery: Delivery) -> Push | None:
+    """Return the push in the body of a rejected request, or None: it shows which webhook has an outdated URL."""
     try:
         return KINDS[delivery.kind].parse(bytes(delivery.body)) if delivery.kind in KINDS else None
     except InvalidBody:
         return None
 
 
-def note_answer(delivery: Delivery, end: IntakeResult, started: float) -> None:
-    """Put the answer on a delivery, and the milliseconds since `started` (of `time.monotonic`)."""
-    delivery.status, delivery.answer = end.answer.status, end.answer.body.decode().rstrip("\n")
+def record_response(delivery: Delivery, result: IntakeResult, started: float) -> None:
+    """Set the response of a delivery and the milliseconds since `started` (in `time.monotonic` seconds)."""
+    delivery.status = result.response.status
+    delivery.answer = result.response.body.decode().rstrip("\n")
     delivery.duration_ms = (time.monotonic() - started) * 1000
 
 
-def note_end(delivery: Delivery, end: IntakeResult) -> None:
-    """Put an end on a delivery; if it asked no Warehouse, it is over now."""
-    delivery.outcome, delivery.reason = end.outcome, storable(end.reason)
-    delivery.warehouses = len(end.asked)
-    if not end.asked:
+def record_result(delivery: Delivery, result: IntakeResult) -> None:
+    """Set the outcome of a delivery, and its end if it requested no refresh."""
+    delivery.outcome, delivery.reason = result.outcome, storable(result.reason)
+    delivery.warehouses = len(result.attempts)
+    if not result.attempts:
         delivery.ended_at = timezone.now()
-    delivery.verdicts = [_storable_verdict(verdict) for verdict in end.verdicts]
-    if end.push is not None:
-        note_push(delivery, end.push)
+    delivery.verdicts = [_storable_verdict(verdict) for verdict in result.verdicts]
+    if result.push is not None:
+        record_push(delivery, result.push)
 
 
-def note_push(delivery: Delivery, push: Push) -> None:
-    """Put on a delivery what was pushed."""
+def record_push(delivery: Delivery, push: Push) -> None:
+    """Set what was pushed."""
     delivery.repository, delivery.tag = storable(push.repository), storable(push.tag)
     delivery.media_type, delivery.pusher = storable(push.media_type), storable(push.pusher)
     delivery.pushed_at = push.pushed_at
 
 
-def new_refresh(delivery: Delivery, asked: Asked, now: datetime) -> Refresh:
-    """Return the row of a Warehouse that was asked, or could not be, at `now`."""
-    project, warehouse = asked.key
-    # By its id: a refresh is kept while it is followed, and must not keep the body.
+def new_refresh(delivery: Delivery, attempt: RefreshAttempt, now: datetime) -> Refresh:
+    """Return the unsaved refresh of a Warehouse after its first attempt, made at `now`."""
+    project, warehouse = attempt.key
+    # By id: the tracker keeps the refresh in memory, and it must not keep the body with it.
     refresh = Refresh(delivery_id=delivery.pk, project=project, warehouse=warehouse)
-    note_attempt(refresh, asked, now)
+    record_first_attempt(refresh, attempt, now)
     return refresh
 
 

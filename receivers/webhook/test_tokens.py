@@ -1,8 +1,8 @@
-"""Tickets: what marks a delivery as a test, which no stranger can write.
+"""Signed test tokens, which mark a delivery as a test. Only kargoweb can issue one.
 
-A ticket travels in the header `X-Kargoweb-Test`. It is signed with the secret key that all replicas share, good for a
-minute, for one receiver and one body, and names the delivery that the test will become: a second one with the same
-ticket would need the same primary key, which the database refuses, whichever replica it comes to.
+A token travels in the header `X-Kargoweb-Test`. It is signed with the secret key that all replicas share, is valid for
+one minute, one receiver and one body, and names the delivery that the test becomes. A second request with the same
+token would need the same primary key, which the database refuses, whichever replica receives it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,28 @@ from uuid import UUID
 
 from django.core import signing
 
-VALID_SECONDS: Final = 60
-"""Six times what a test may take to reach us, and little for whoever gets hold of a ticket."""
+from receivers.kargo.scopes import ReceiverKey
 
-LONGEST: Final = 4_096  # characters that are looked at; the longest names there can be make half of that
-USED: Final = "its ticket was used before"
+VALID_SECONDS: Final = 60
+"""Six times as long as a test takes at most, and too short to be of use to anyone who intercepts a token."""
+
+MAX_LENGTH: Final = 4_096
+"""Characters; longer text is rejected unread. A token with the longest possible names has half as many."""
+
+USED: Final = "its token was used before"
 
 _SALT: Final = "kargoweb.test"
 
 
 class InvalidTestToken(ValueError):
-    """A ticket that is none, or not for this; the text says why, and tells a stranger nothing that he does not know."""
+    """A forged, expired or misused token. The text says why, without telling a stranger anything new."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestToken:
-    """One test: the id that its delivery will have, its receiver (`project` is empty for one of the cluster), who fires
-    it, and whether it only tries out, so that nothing is refreshed.
+    """A test: the id of its delivery, its receiver, the user who sends it, and whether it only evaluates.
+
+    `project` is `CLUSTER_SCOPE` for a cluster receiver. With `dry_run` no Warehouse is refreshed.
     """
 
     delivery: UUID
@@ -41,44 +46,44 @@ class TestToken:
     dry_run: bool
 
 
-def issue(ticket: TestToken, body: bytes) -> str:
-    """Return a ticket for this body as text for a header, good from now on for `VALID_SECONDS`."""
-    told = {
-        "delivery": str(ticket.delivery),
-        "project": ticket.project,
-        "receiver": ticket.receiver,
-        "user": ticket.user,
-        "dry_run": ticket.dry_run,
+def issue(token: TestToken, body: bytes) -> str:
+    """Return a signed token for this body as header text, valid for `VALID_SECONDS` from now."""
+    claims = {
+        "delivery": str(token.delivery),
+        "project": token.project,
+        "receiver": token.receiver,
+        "user": token.user,
+        "dry_run": token.dry_run,
         "body": _hash(body),
     }
-    return signing.dumps(told, salt=_SALT)
+    return signing.dumps(claims, salt=_SALT)
 
 
-def read(text: str, owners: Iterable[tuple[str, str]], body: bytes) -> TestToken:
-    """Read the ticket of a test with this body that came to the URL of one of `owners` (project and receiver).
+def verify(text: str, receivers: Iterable[ReceiverKey], body: bytes) -> TestToken:
+    """Return the token of a test with this body that was sent to the URL of one of `receivers`.
 
-    Whether it was used before is for the database to say. Raises `InvalidTestToken`.
+    Doesn't check whether the token was used before: the primary key of the delivery does. Raises `InvalidTestToken`.
     """
-    told = _signed(text)
-    if told["body"] != _hash(body):
-        raise InvalidTestToken("its ticket is for another body")
-    if (told["project"], told["receiver"]) not in set(owners):
-        raise InvalidTestToken("its ticket is for another receiver")
-    return TestToken(
-        UUID(told["delivery"]), told["project"], told["receiver"], told["user"], told["dry_run"] is not False
-    )
+    claims = _claims(text)
+    if claims["body"] != _hash(body):
+        raise InvalidTestToken("its token is for another body")
+    if (claims["project"], claims["receiver"]) not in set(receivers):
+        raise InvalidTestToken("its token is for another receiver")
+    # Anything but an explicit False is a dry run, so that a malformed token refreshes nothing.
+    dry_run = claims["dry_run"] is not False
+    return TestToken(UUID(claims["delivery"]), claims["project"], claims["receiver"], claims["user"], dry_run)
 
 
-def _signed(text: str) -> dict[str, Any]:
-    """Return what a ticket says, which is what `issue` wrote: nobody else can sign."""
+def _claims(text: str) -> dict[str, Any]:
+    """Return the claims of a token whose signature is valid. Raises `InvalidTestToken`."""
     try:
-        if len(text) <= LONGEST:
+        if len(text) <= MAX_LENGTH:
             return dict(signing.loads(text, salt=_SALT, max_age=VALID_SECONDS))
     except signing.SignatureExpired:
-        raise InvalidTestToken(f"its ticket is older than {VALID_SECONDS} s") from None
+        raise InvalidTestToken(f"its token is older than {VALID_SECONDS} s") from None
     except (signing.BadSignature, ValueError):
-        pass  # ValueError: text that cannot even be compared
-    raise InvalidTestToken("its ticket was not signed with the secret key of this kargoweb")
+        pass  # ValueError: the text can't be encoded, so it can't be compared with a signature
+    raise InvalidTestToken("its token was not signed with the secret key of this kargoweb")
 
 
 def _hash(body: bytes) -> str:

@@ -1,7 +1,7 @@
-"""Counts calls of URLs that never were a receiver's, so that "Docker Hub calls an old URL" can be seen.
+"""Count requests to URLs that never belonged to a receiver, to reveal webhooks with an outdated URL.
 
-Strangers can cause these, so they cost no database write each: they are summed up in memory, up to a bound, and
-stored now and then.
+Anyone can cause these requests, so they must not cost a database write each. They are summed up in memory, within a
+bound, and stored once in a while.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from django.utils import timezone
 
 from receivers.models import UnknownCall, storable
 
-# Between two flushes; a flood from more sources than that is counted, not told apart.
+# Between two flushes. During a flood from more sources, further sources only add to the total.
 SOURCES_IN_MEMORY: Final = 500
 SOURCES_KEPT: Final = 1_000  # in the database, newest first
 
 Source = tuple[str, str, str]
-"""Kind, last characters of the digest, client address."""
+"""Kind, digest suffix and client address."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class _Tally:
 
 
 class UnknownUrlCounter:
-    """Sums up unknown calls between two flushes. Safe to call from any thread."""
+    """Sums up requests to unknown URLs between two flushes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class UnknownUrlCounter:
         self.total = 0
 
     def count(self, kind: str, url_suffix: str, client_address: str, user_agent: str) -> None:
-        """Note one call."""
+        """Count one request."""
         now = timezone.now()
         source = (kind[:32], url_suffix, client_address[:64])
         with self._lock:
@@ -55,7 +55,7 @@ class UnknownUrlCounter:
             tally.last_at, tally.user_agent = now, user_agent
 
     def flush(self) -> None:
-        """Add what has come together to the database and forget the oldest sources beyond the bound."""
+        """Add the counts to the database and delete the oldest sources beyond `SOURCES_KEPT`."""
         with self._lock:
             tallies, self._tallies = self._tallies, {}
         if not tallies:
@@ -65,15 +65,15 @@ class UnknownUrlCounter:
                 for source, tally in tallies.items():
                     _add(source, tally)
         except Exception:
-            self._take_back(tallies)
+            self._restore(tallies)
             raise
         beyond = UnknownCall.objects.order_by("-last_at").values("pk")[
             SOURCES_KEPT : SOURCES_KEPT + SOURCES_IN_MEMORY
         ]
         UnknownCall.objects.filter(pk__in=[row["pk"] for row in beyond]).delete()
 
-    def _take_back(self, tallies: Mapping[Source, _Tally]) -> None:
-        """Count again what could not be stored."""
+    def _restore(self, tallies: Mapping[Source, _Tally]) -> None:
+        """Merge back counts that could not be stored."""
         with self._lock:
             for source, tally in tallies.items():
                 if later := self._tallies.get(source):
@@ -91,6 +91,7 @@ def _add(source: Source, tally: _Tally) -> None:
         client_address=client_address,
         defaults={"first_at": tally.first_at, "last_at": tally.last_at},
     )
+    # F() lets replicas add to the same row without losing counts.
     UnknownCall.objects.filter(pk=row.pk).update(
         count=F("count") + tally.count, last_at=tally.last_at, user_agent=storable(tally.user_agent)
     )

@@ -1,4 +1,4 @@
-"""The HTTP edge of a push: bounded bytes in, the stored answer out."""
+"""The HTTP endpoint for pushes: read the request within bounds, pass it on, write the response."""
 
 from __future__ import annotations
 
@@ -25,39 +25,38 @@ from receivers.webhook.recording import BodyIncomplete, BodyTooLarge, IncomingRe
 
 log = logging.getLogger(__name__)
 
-READ_SIZE: Final = 64 << 10  # bytes asked of the socket at a time
-DRAINED: Final = (
-    256 << 10
-)  # bytes read beyond the limit, as Go does: a sender cut off in mid-body may miss our answer
+READ_SIZE: Final = 64 << 10  # bytes of one read from the socket
+# Bytes read beyond the limit, as Go does: a sender that is cut off in the middle of its body may miss the response.
+DRAINED: Final = 256 << 10
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
 MACHINE_PATH: Final = re.compile(r"^/(healthz|readyz|metrics)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
-# granian hands the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
-# A ticket is a credential for as long as it is good.
-TICKET: Final = "HTTP_X_KARGOWEB_TEST"
-NOT_HEADERS: Final = frozenset(name for name in os.environ if name.startswith("HTTP_")) | {TICKET}
+TEST_HEADER: Final = "HTTP_X_KARGOWEB_TEST"
+# granian adds the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
+# A test token is a credential while it is valid, so it isn't recorded, either.
+NOT_HEADERS: Final = frozenset(name for name in os.environ if name.startswith("HTTP_")) | {TEST_HEADER}
 
 
 def is_machine_path(path: str) -> bool:
-    """Say whether `path` belongs to machines: a probe or, under any prefix, a receiver URL."""
+    """Say whether only machines call `path`: a probe, metrics, or a receiver URL under any prefix."""
     return MACHINE_PATH.search(path) is not None
 
 
 class AnyAccept(BaseContentNegotiation):
-    """Takes every Accept header: the answer is JSON, as Kargo's is."""
+    """Accepts every Accept header: the response is JSON, as Kargo's is."""
 
     def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
-        """Parse nothing: the body is read as bytes."""
+        """Return None: the body is read as bytes."""
         return None
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """Return JSON, whatever was asked for."""
+        """Return JSON, whatever the client accepts."""
         return JSONRenderer(), responses.CONTENT_TYPE
 
 
 class Webhook(APIView):
-    """`POST <any prefix>/<kind>/<digest>`: the receiver URLs. Who knows the digest may call it."""
+    """`POST <any prefix>/<kind>/<digest>`: the receiver URLs. The digest is the credential."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -67,21 +66,21 @@ class Webhook(APIView):
     http_method_names = ("post",)
 
     take: Callable[[IncomingRequest], Reply] | None = None
-    """What answers a call: the URLconf hands it in, for this room does not know what a process runs."""
+    """Processes a request. The URLconf passes it in, because this room doesn't know what the process runs."""
 
     def post(self, request: Request, kind: str, digest: str) -> HttpResponse:
-        """Take a push."""
+        """Process a push."""
         if self.take is None:
-            raise ImproperlyConfigured("the URLconf has to pass `take` to Webhook.as_view()")
-        return _respond(self.take(_call(request._request, kind, digest)))
+            raise ImproperlyConfigured("pass `take` to Webhook.as_view() in the URLconf")
+        return _respond(self.take(_incoming(request._request, kind, digest)))
 
     def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        """Refuse everything but POST: Kargo takes any method, and a browser that opens the URL is no push."""
+        """Reject everything but POST. Kargo accepts any method, but opening the URL in a browser is no push."""
         return _respond(Reply(responses.METHOD_NOT_ALLOWED))
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
-        """Answer a fault of ours as Kargo does: 500 and nothing that helps a stranger. It is in the log."""
-        log.error("a push could not be taken", exc_info=exc)
+        """Log an unexpected error and respond as Kargo does: 500, without details."""
+        log.error("failed to process a push", exc_info=exc)
         return _respond(Reply(WebhookResponse(500, responses.NOT_FOUND.body)))
 
 
@@ -95,7 +94,7 @@ def _respond(reply: Reply) -> HttpResponse:
     return response
 
 
-def _call(request: HttpRequest, kind: str, digest: str) -> IncomingRequest:
+def _incoming(request: HttpRequest, kind: str, digest: str) -> IncomingRequest:
     environ = request.META
     return IncomingRequest(
         kind=kind,
@@ -105,13 +104,13 @@ def _call(request: HttpRequest, kind: str, digest: str) -> IncomingRequest:
         client_address=client_address(environ, settings.KARGOWEB.forwarded_hops),
         user_agent=environ.get("HTTP_USER_AGENT", ""),
         read_body=lambda: read_body(environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")),
-        ticket=environ.get(TICKET, ""),
+        test_token=environ.get(TEST_HEADER, ""),
     )
 
 
 def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the request's headers with their usual names, as far as WSGI keeps them."""
-    found = [
+    """Return the request's headers in title case; WSGI doesn't keep the original spelling."""
+    content = [
         ("Content-Type", environ.get("CONTENT_TYPE", "")),
         ("Content-Length", environ.get("CONTENT_LENGTH", "")),
     ]
@@ -120,31 +119,30 @@ def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
         for key, value in environ.items()
         if key.startswith("HTTP_") and key not in NOT_HEADERS
     ]
-    return [(name, value) for name, value in found if value] + sorted(named)
+    return [(name, value) for name, value in content if value] + sorted(named)
 
 
 def read_body(stream: BinaryIO, content_length: str) -> bytes:
-    """Read a body of at most `answers.MAX_BODY` bytes, with or without a length announced.
+    """Return a body of at most `responses.MAX_BODY` bytes, with or without a Content-Length.
 
-    Raises `BodyTooLarge` (keeping nothing, and reading little, if the announced length is too large) or
-    `BodyIncomplete`.
+    Raises `BodyTooLarge`, without reading the body if the Content-Length is too large, or `BodyIncomplete`.
     """
-    announced = int(content_length) if content_length.isdecimal() else None
-    if announced is not None and announced > responses.MAX_BODY:
+    expected = int(content_length) if content_length.isdecimal() else None
+    if expected is not None and expected > responses.MAX_BODY:
         _drain(stream)
         raise BodyTooLarge
     chunks: list[bytes] = []
     size = 0
-    # Not read to its end when the end is known: every read hands the interpreter to another thread.
-    while size != announced and (chunk := stream.read(READ_SIZE)):
+    # A known length saves the last read: every read releases the GIL, and getting it back takes time.
+    while size != expected and (chunk := stream.read(READ_SIZE)):
         size += len(chunk)
         if size > responses.MAX_BODY:
-            chunks.clear()  # the exception would hold on to them
+            chunks.clear()  # the traceback would keep them alive
             _drain(stream)
             raise BodyTooLarge
         chunks.append(chunk)
-    if announced is not None and size < announced:
-        raise BodyIncomplete(f"the sender hung up after {size} of {announced} bytes")
+    if expected is not None and size < expected:
+        raise BodyIncomplete(f"the connection was closed after {size} of {expected} bytes")
     return b"".join(chunks)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from receivers.deliveries.deduplication import REMEMBERED, PushDeduplicator
-from receivers.deliveries.push_identity import WINDOW, push_id
+from receivers.deliveries.deduplication import WINDOW, push_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLACE = ("demo", "hook", "example/app", "1.0.0")

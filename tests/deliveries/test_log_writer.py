@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,8 +18,8 @@ from django.db import (
 )
 from django.utils import timezone
 
-from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write, is_away
-from receivers.models import Delivery, Outcome, Refresh, new_id, storable
+from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write, is_unavailable
+from receivers.models import Delivery, Outcome, Refresh, storable
 from tests.clusters import until
 
 
@@ -155,16 +154,7 @@ def test_what_was_waited_for_in_vain_is_stored_as_it_was_or_not_at_all(writer):
     ids=repr,
 )
 def test_only_a_row_that_is_to_blame_is_given_up(error, away):
-    assert is_away(error) == away
-
-
-def test_ids_sort_by_the_time_they_were_made():
-    ids = [new_id() for _ in range(3)]
-    assert all(one.version == 7 for one in ids)
-    later = threading.Timer(0.005, lambda: ids.append(new_id()))
-    later.start()
-    later.join()
-    assert max(ids) == ids[-1]
+    assert is_unavailable(error) == away
 
 
 def test_text_is_cut_and_cleaned_for_every_database():

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from receivers.deliveries.push_identity import WINDOW, opens_another, push_id
+from receivers.deliveries.deduplication import WINDOW, starts_new_push, push_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLACE = ("demo", "hook", "example/app", "1.0.0")
@@ -50,4 +50,4 @@ def test_another_second_is_another_push():
     ],
 )
 def test_without_a_time_a_push_lasts_for_a_window(opened, opens):
-    assert opens_another(opened, AT) is opens
+    assert starts_new_push(opened, AT) is opens

@@ -47,17 +47,17 @@ def test_what_is_in_hand_is_left_alone_until_it_is_settled(spool):
     first, second = delivery(), delivery()
     spool.keep(first)
     spool.keep(second)
-    assert (len(spool), spool.left()) == (2, [])
+    assert (len(spool), spool.unused()) == (2, [])
     spool.settle(first.pk, None)
     spool.settle(second.pk, OSError("away"))
-    assert (len(spool), spool.left()) == (1, [second.pk])
+    assert (len(spool), spool.unused()) == (1, [second.pk])
 
 
 def test_what_one_process_leaves_the_next_one_finds(spool, tmp_path, writer):
     row = delivery()
     spool.keep(row)
     again = opened(tmp_path)
-    assert again.left() == [row.pk]
+    assert again.unused() == [row.pk]
     SpoolReader(again, writer).work()
     assert Delivery.objects.get(pk=row.pk).outcome == Outcome.PENDING
     assert list(tmp_path.iterdir()) == []
@@ -83,7 +83,7 @@ def test_one_that_cannot_be_used_holds_back_no_other(spool, tmp_path, writer):
 def test_what_is_no_delivery_is_left_alone(tmp_path):
     (tmp_path / "notes.json").write_text("{}")
     spool = opened(tmp_path)
-    assert (spool.problem, spool.left()) == ("", [])
+    assert (spool.problem, spool.unused()) == ("", [])
 
 
 def test_a_directory_that_cannot_be_written_keeps_nothing_and_has_no_room(tmp_path):
