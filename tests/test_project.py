@@ -1,8 +1,7 @@
-"""What holds for the whole project: its files agree with each other, and do not tell where they were made."""
+"""Checks of the whole project: its files are consistent and reveal nothing about the machines they were written on."""
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -16,22 +15,20 @@ from typing import Any
 
 import pytest
 import yaml
-from django.core.management import get_commands
 from packaging.requirements import Requirement
 
 from kargoweb import VERSION
+from tests.test_docs import settings_read
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
-SETTING = re.compile(r"KARGOWEB_[A-Z_]+|PORT|DATABASE_URL")
-# The network names and home directories of whoever wrote something here. Written so that they do not find themselves.
+# Home directories and hosts of developers. The patterns are written so that they do not match themselves.
 TRACES = re.compile(
     r"(?<![\w.}])/(?:work|root|home)/\w|[p]ypi\.org|pythonhosted\.or[g]|/opt/kubebuilde[r]|\.pyen[v]"
 )
 
 
 def project_files() -> Iterator[Path]:
-    """Every file of the project that git would keep."""
+    """Yield every file of the project that git does not ignore."""
     ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()} | {".git"}
     for directory, directories, names in os.walk(ROOT):
         directories[:] = [name for name in directories if name not in ignored]
@@ -40,12 +37,6 @@ def project_files() -> Iterator[Path]:
 
 def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.M))
-
-
-def settings_read() -> set[str]:
-    tree = ast.parse((ROOT / "kargoweb" / "configuration.py").read_text())
-    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    return {value for value in constants if isinstance(value, str) and SETTING.fullmatch(value)}
 
 
 def manage(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +53,7 @@ def manage(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.
 
 class TestLockFiles:
     @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
-    def test_every_package_has_hashes_and_none_an_address(self, lock: str) -> None:
+    def test_every_package_has_hashes_and_no_address(self, lock: str) -> None:
         text = (ROOT / lock).read_text()
         packages = re.split(r"\n(?=\S)", text.strip())
         assert not [package for package in packages if "--hash=sha256:" not in package]
@@ -70,16 +61,16 @@ class TestLockFiles:
         assert not re.search(r"--(extra-)?index-url|--find-links", text)
 
     @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
-    def test_they_hold_what_the_project_asks_for(self, lock: str) -> None:
+    def test_they_contain_the_dependencies_of_the_project(self, lock: str) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-        wanted = list(project["project"]["dependencies"])
+        required = list(project["project"]["dependencies"])
         if lock == "requirements-dev.lock":
-            wanted += project["dependency-groups"]["dev"]
+            required += project["dependency-groups"]["dev"]
         locked = pins(lock)
-        for requirement in map(Requirement, wanted):
+        for requirement in map(Requirement, required):
             assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
 
-    def test_development_adds_to_the_runtime_and_changes_nothing(self) -> None:
+    def test_the_development_lock_only_adds_packages(self) -> None:
         assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
 
 
@@ -88,39 +79,22 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert project["version"] == VERSION
 
 
-class TestReadme:
-    def test_its_table_has_every_setting(self) -> None:
-        documented = re.findall(rf"^\| *`({SETTING.pattern})`", README.read_text(), re.M)
-        assert sorted(documented) == sorted(settings_read())
-
-    @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-    def test_its_make_targets_exist(self, document: str) -> None:
-        named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", (ROOT / document).read_text(), re.M))
-        assert named
-        assert named <= set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
-
-    @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-    def test_its_commands_exist(self, document: str) -> None:
-        named = set(re.findall(r"manage\.py ([a-z_]+)", (ROOT / document).read_text()))
-        assert named <= get_commands().keys()
-
-
-def test_nothing_tells_where_it_was_made() -> None:
-    found = []
-    as_published = {"payloads", "vectors"}  # of other people's machines they may speak
+def test_no_file_reveals_the_machine_it_was_written_on() -> None:
+    traces = []
+    as_published = {"payloads", "vectors"}  # published by others, so they may name other machines
     for path in (path for path in project_files() if path.parent.name not in as_published):
         text = path.read_bytes().decode(errors="replace")
-        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in TRACES.finditer(text)]
-    assert not found
+        traces += [f"{path.relative_to(ROOT)}: {match[0]}" for match in TRACES.finditer(text)]
+    assert not traces
 
 
-def test_ci_can_be_run() -> None:
+def test_the_ci_script_is_executable() -> None:
     assert (ROOT / ".ci" / "run").stat().st_mode & stat.S_IXUSR
     subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], check=True)
 
 
 class TestCommandLine:
-    def test_a_bad_configuration_ends_it_with_a_line_per_variable(self) -> None:
+    def test_an_invalid_configuration_is_an_error_of_one_line_per_variable(self) -> None:
         done = manage(
             "check", PORT="eighty", KARGOWEB_DEBUG="perhaps", DATABASE_URL="postgresql://me:hunter2@db"
         )
@@ -129,10 +103,10 @@ class TestCommandLine:
         assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
             ["kargoweb", "configuration error"] for _ in range(3)
         ]
-        assert "PORT is 'eighty'; it takes a whole number from 1 to 65535" in done.stderr
+        assert "PORT is 'eighty'; it must be an integer from 1 to 65535" in done.stderr
         assert "hunter2" not in done.stderr
 
-    def test_what_the_image_holds_is_enough(self, tmp_path: Path) -> None:
+    def test_the_files_in_the_image_are_sufficient(self, tmp_path: Path) -> None:
         for source, target in re.findall(
             r"^COPY ([a-z]+)/ ([a-z]+)/$", (ROOT / "Dockerfile").read_text(), re.M
         ):
@@ -147,9 +121,9 @@ class TestCommandLine:
 
 class TestMake:
     @pytest.mark.parametrize(
-        "python", ["no-such-python", "false"], ids=["an interpreter that is not there", "one that is too old"]
+        "python", ["no-such-python", "false"], ids=["a missing interpreter", "an interpreter that is too old"]
     )
-    def test_it_says_what_python_it_needs(self, tmp_path: Path, python: str) -> None:
+    def test_it_says_which_python_it_needs(self, tmp_path: Path, python: str) -> None:
         for name in ("Makefile", "requirements.lock"):
             shutil.copy(ROOT / name, tmp_path)
         done = subprocess.run(
@@ -161,24 +135,24 @@ class TestMake:
     def test_help_explains_every_target(self) -> None:
         makefile = (ROOT / "Makefile").read_text()
         phony = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split()
-        told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        assert sorted(re.findall(r"^  make ([a-z-]+) +\S", told, re.M)) == sorted(phony)
+        output = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert sorted(re.findall(r"^  make ([a-z-]+) +\S", output, re.M)) == sorted(phony)
 
 
 class TestManifests:
     @staticmethod
     def objects() -> Iterator[tuple[Path, dict[str, Any]]]:
         for path in sorted((ROOT / "deploy").rglob("*.yaml")):
-            yield from ((path, one) for one in yaml.safe_load_all(path.read_text()))
+            yield from ((path, manifest) for manifest in yaml.safe_load_all(path.read_text()))
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        return [one for _, one in self.objects() if one["kind"] == kind]
+        return [manifest for _, manifest in self.objects() if manifest["kind"] == kind]
 
-    def test_what_they_refer_to_is_there(self) -> None:
-        for path, one in self.objects():
+    def test_the_files_they_refer_to_exist(self) -> None:
+        for path, manifest in self.objects():
             for name in (
-                [*one.get("resources", []), *one.get("components", [])]
-                if "kustomize" in one["apiVersion"]
+                [*manifest.get("resources", []), *manifest.get("components", [])]
+                if "kustomize" in manifest["apiVersion"]
                 else []
             ):
                 assert (path.parent / name).exists(), f"{path}: {name}"
@@ -197,7 +171,7 @@ class TestManifests:
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert not context["allowPrivilegeEscalation"]
 
-    def test_only_the_component_reads_secrets_and_nothing_lists_them(self) -> None:
+    def test_only_the_component_may_get_secrets_and_nothing_may_list_them(self) -> None:
         rules = {role["metadata"]["name"]: role["rules"] for role in self.of_kind("ClusterRole")}
         on_secrets = {
             (name, verb)
