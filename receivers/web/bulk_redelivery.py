@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max
 from django.http import Http404, HttpResponse
@@ -106,9 +105,6 @@ def _rate(text: str) -> float | None:
 
 
 def _sent(request: Any, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
-    if not batch.deliveries:
-        messages.info(request, "All of them were redelivered in the meantime.")
-        return redirect(f"{reverse('deliveries')}?{form.query}")
     count = len(batch.deliveries)
     audit.record(
         request,
