@@ -94,7 +94,7 @@ def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Loo
 
 
 @contextlib.contextmanager
-def client_of(directory: Path, *scripts: Script) -> Iterator[tuple[LoopbackServer, KubernetesClient]]:
+def connected_client(directory: Path, *scripts: Script) -> Iterator[tuple[LoopbackServer, KubernetesClient]]:
     """Serve, and connect to the server."""
     path = directory / "kubeconfig"
     with serving(*scripts) as server:

@@ -45,7 +45,7 @@ WEBHOOK = 'admission webhook "warehouse.kargo" denied the request: spec is inval
         (503, b"<html>", errors.ServerError, True),
     ],
 )
-def test_a_status_becomes_an_error(code, body, kind, transient):
+def test_each_status_code_has_its_error(code, body, kind, transient):
     error = error_of(code, body, None, "patch Warehouse w")
     assert type(error) is kind
     assert error.transient is transient
@@ -65,9 +65,9 @@ def test_a_status_becomes_an_error(code, body, kind, transient):
         pytest.param(None, b"", None, id="nothing"),
     ],
 )
-def test_the_server_says_how_long_to_wait(header, body, seconds):
+def test_retry_after_comes_from_the_header_or_the_status(header, body, seconds):
     assert error_of(429, body, header, "list").retry_after == seconds
 
 
-def test_a_long_message_is_cut():
+def test_a_long_message_is_truncated():
     assert len(str(error_of(400, status("x" * 10_000), None, "list"))) < MESSAGE_LIMIT + 100

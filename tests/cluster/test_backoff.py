@@ -30,5 +30,5 @@ def between(low: float, high: float, failures: int, error) -> bool:
         pytest.param(9, Throttled("slow", retry_after=1.0), 10, 20, id="longer than it asks"),
     ],
 )
-def test_a_pause_fits_what_went_wrong(failures, error, low, high):
+def test_the_delay_depends_on_the_error(failures, error, low, high):
     assert between(low, high, failures, error)

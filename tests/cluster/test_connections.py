@@ -9,7 +9,7 @@ import pytest
 
 from receivers.cluster.errors import Conflict, ServerError, TimedOut, Unreachable
 from receivers.kargo.resources import NAMESPACES, WAREHOUSES
-from tests.cluster.servers import OK, LoopbackServer, client_of
+from tests.cluster.servers import OK, LoopbackServer, connected_client
 
 ANNOTATION = {"metadata": {"annotations": {"a": "b"}}}
 
@@ -18,15 +18,15 @@ def annotate(cluster, body=ANNOTATION):
     return cluster.patch(WAREHOUSES, "w", "p", body)
 
 
-def test_one_connection_serves_one_request_after_the_other(tmp_path):
-    with client_of(tmp_path, LoopbackServer.answer) as (server, cluster):
+def test_a_connection_is_reused(tmp_path):
+    with connected_client(tmp_path, LoopbackServer.answer) as (server, cluster):
         for _ in range(5):
             assert annotate(cluster) == {"resourceVersion": "000042"}
         assert (server.connections, len(server.requests)) == (1, 5)
 
 
 def test_a_request_is_what_an_api_server_expects(tmp_path):
-    with client_of(tmp_path, LoopbackServer.answer) as (server, cluster):
+    with connected_client(tmp_path, LoopbackServer.answer) as (server, cluster):
         annotate(cluster)
         head, _, body = server.requests[0].partition(b"\r\n\r\n")
         first, *headers = head.decode().split("\r\n")
@@ -44,8 +44,8 @@ def closing_after_one(server):
     return server.answer(times=1)
 
 
-def test_setting_an_annotation_survives_a_connection_that_the_server_has_closed(tmp_path):
-    with client_of(tmp_path, closing_after_one) as (server, cluster):
+def test_a_patch_survives_a_connection_that_the_server_has_closed(tmp_path):
+    with connected_client(tmp_path, closing_after_one) as (server, cluster):
         for _ in range(3):
             assert annotate(cluster)
         assert server.connections == 3
@@ -59,8 +59,8 @@ def closing_at_the_second_request(server):
     return behave
 
 
-def test_setting_an_annotation_is_sent_once_more_if_a_used_connection_breaks(tmp_path):
-    with client_of(tmp_path, closing_at_the_second_request) as (server, cluster):
+def test_a_patch_is_resent_if_a_reused_connection_breaks(tmp_path):
+    with connected_client(tmp_path, closing_at_the_second_request) as (server, cluster):
         for _ in range(2):
             assert annotate(cluster)
         assert len(server.requests) == 3
@@ -76,16 +76,16 @@ def test_setting_an_annotation_is_sent_once_more_if_a_used_connection_breaks(tmp
         ),
     ],
 )
-def test_what_must_not_be_sent_twice_is_not(tmp_path, send):
-    with client_of(tmp_path, closing_at_the_second_request) as (server, cluster):
+def test_requests_that_are_not_repeatable_are_sent_once(tmp_path, send):
+    with connected_client(tmp_path, closing_at_the_second_request) as (server, cluster):
         annotate(cluster)
         with pytest.raises(Unreachable, match="closed the connection"):
             send(cluster)
         assert len(server.requests) == 2
 
 
-def test_what_must_not_be_sent_twice_does_not_start_on_a_connection_that_is_closed(tmp_path):
-    with client_of(tmp_path, closing_after_one) as (_server, cluster):
+def test_requests_that_are_not_repeatable_do_not_use_a_closed_connection(tmp_path):
+    with connected_client(tmp_path, closing_after_one) as (_server, cluster):
         annotate(cluster)
         time.sleep(0.05)  # for the end of the connection to arrive
         assert cluster.create(NAMESPACES, {"metadata": {"name": "x"}})
@@ -93,26 +93,26 @@ def test_what_must_not_be_sent_twice_does_not_start_on_a_connection_that_is_clos
 
 def test_a_server_that_closes_every_connection_is_unreachable(tmp_path):
     with (
-        client_of(tmp_path, lambda _: lambda sock: None) as (_, cluster),
+        connected_client(tmp_path, lambda _: lambda sock: None) as (_, cluster),
         pytest.raises(Unreachable) as error,
     ):
         annotate(cluster)
     assert error.value.transient
 
 
-def test_an_answer_that_breaks_off_is_not_taken_for_one(tmp_path):
+def test_a_truncated_response_is_an_error(tmp_path):
     with (
-        client_of(tmp_path, lambda server: server.answer(OK[:-10], times=1)) as (_, cluster),
+        connected_client(tmp_path, lambda server: server.answer(OK[:-10], times=1)) as (_, cluster),
         pytest.raises(Unreachable),
     ):
         annotate(cluster)
 
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]"])
-def test_an_answer_that_is_no_object_is_a_fault_of_the_server(tmp_path, body):
+def test_a_response_that_is_not_an_object_is_a_server_error(tmp_path, body):
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     with (
-        client_of(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
+        connected_client(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
         pytest.raises(ServerError, match="not"),
     ):
         annotate(cluster)
@@ -120,15 +120,15 @@ def test_an_answer_that_is_no_object_is_a_fault_of_the_server(tmp_path, body):
 
 def test_a_silent_watch_times_out(tmp_path):
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with client_of(tmp_path, lambda server: server.silent(head)) as (_, cluster):
+    with connected_client(tmp_path, lambda server: server.silent(head)) as (_, cluster):
         watch = cluster.watch(WAREHOUSES, resource_version="1", silence=0.1)
         with watch, pytest.raises(TimedOut):
             list(watch)
 
 
 @pytest.mark.parametrize("began", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"])
-def test_closing_ends_a_request_under_way(tmp_path, began):
-    with client_of(tmp_path, lambda server: server.silent(began)) as (server, cluster):
+def test_closing_ends_a_request_in_progress(tmp_path, began):
+    with connected_client(tmp_path, lambda server: server.silent(began)) as (server, cluster):
         ended = threading.Event()
 
         def ask():
@@ -147,8 +147,8 @@ def test_closing_ends_a_request_under_way(tmp_path, began):
             cluster.version()
 
 
-def test_many_threads_keep_no_more_connections_than_there_are_threads(tmp_path):
-    with client_of(tmp_path, LoopbackServer.answer) as (server, cluster):
+def test_there_are_no_more_connections_than_threads(tmp_path):
+    with connected_client(tmp_path, LoopbackServer.answer) as (server, cluster):
         threads = [threading.Thread(target=lambda: [annotate(cluster) for _ in range(20)]) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -158,10 +158,10 @@ def test_many_threads_keep_no_more_connections_than_there_are_threads(tmp_path):
         assert server.connections <= 8
 
 
-def test_a_conditional_patch_that_comes_too_late_is_a_conflict(tmp_path):
+def test_a_conditional_patch_of_a_changed_object_is_a_conflict(tmp_path):
     answer = b"HTTP/1.1 409 Conflict\r\nContent-Length: 21\r\n\r\n" + b'{"message":"changed"}'
     with (
-        client_of(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
+        connected_client(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
         pytest.raises(Conflict, match="could not patch Warehouse w: changed"),
     ):
         annotate(cluster)

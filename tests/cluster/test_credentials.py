@@ -43,39 +43,39 @@ def tokens(*values):
     return hook
 
 
-def test_a_new_token_is_seen_a_moment_later():
+def test_a_new_token_is_used_after_a_moment():
     found, clock = credentials(tokens("one", "two"))
     assert [found.header(), found.header()] == ["Bearer one", "Bearer one"]
     clock.pass_by()
     assert found.header() == "Bearer two"
 
 
-def test_a_token_that_cannot_be_refreshed_is_used_on():
+def test_the_last_token_is_used_if_refreshing_fails():
     found, clock = credentials(tokens("one"))
     found.header()
     clock.pass_by()
     assert found.header() == "Bearer one"
 
 
-def test_a_token_that_never_was_there_is_a_problem():
+def test_a_token_that_never_loaded_is_an_error():
     found, _ = credentials(tokens())
     with pytest.raises(KubeconfigError, match="cannot be read"):
         found.header()
 
 
-def test_the_line_break_at_the_end_of_a_token_file_is_left_out():
+def test_the_line_break_at_the_end_of_a_token_file_is_stripped():
     found, _ = credentials(tokens("one\n"))
     assert found.header() == "Bearer one"
 
 
-def test_a_token_with_a_line_break_inside_is_refused_and_not_told():
+def test_a_token_with_a_line_break_is_rejected_and_not_revealed():
     found, _ = credentials(tokens("one\r\nX-Header: two"))
     with pytest.raises(KubeconfigError, match="line break") as problem:
         found.header()
     assert "two" not in str(problem.value)
 
 
-def test_nobody_waits_for_a_slow_refresh():
+def test_requests_do_not_wait_for_a_slow_refresh():
     slow = threading.Event()
     given = tokens("one", "two")
 
@@ -102,7 +102,7 @@ print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exec
 """
 
 
-def test_a_plugin_of_the_kubeconfig_gives_the_token(tmp_path):
+def test_an_exec_plugin_provides_the_token(tmp_path):
     (tmp_path / "plugin.py").write_text(PLUGIN)
     command = {"command": sys.executable, "args": [str(tmp_path / "plugin.py")], "interactiveMode": "Never"}
     with serving(LoopbackServer.answer) as server:

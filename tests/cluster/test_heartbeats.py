@@ -48,7 +48,7 @@ def known(client) -> Any:
     return heartbeats.known()
 
 
-def test_a_lease_is_that_of_its_shard_until_its_time_is_over():
+def test_a_heartbeat_has_the_shard_and_expiry_of_its_lease():
     heartbeat = decode_heartbeat(lease("eu"))
     assert heartbeat is not None
     assert (heartbeat.shard, heartbeat.until) == ("eu", datetime(2026, 3, 2, 12, 1, tzinfo=UTC))
@@ -59,17 +59,17 @@ def test_a_lease_is_that_of_its_shard_until_its_time_is_over():
     [lease(None), lease("eu", renewed=None), lease("eu", renewed="soon"), lease("eu", seconds=None), {}],
     ids=["of somebody else", "never renewed", "no time", "no duration", "nothing"],
 )
-def test_other_leases_say_nothing(raw):
+def test_other_leases_are_ignored(raw):
     assert decode_heartbeat(raw) is None
 
 
-def test_the_leases_of_controllers_are_found_among_others(client):
+def test_only_the_leases_of_controllers_are_read(client):
     for shard in ("eu", "us", None):
         client.create(LEASES, lease(shard), KARGO_NAMESPACE)
     assert known(client).keys() == {"eu", "us"}
 
 
-def test_the_demos_controller_lives(client):
+def test_the_heartbeat_of_the_demo_controller_is_read(client):
     stopping = threading.Event()
     beating = threading.Thread(target=DemoHeartbeat(client).run, args=[stopping])
     beating.start()
@@ -79,17 +79,17 @@ def test_the_demos_controller_lives(client):
     assert datetime.now(UTC) < alive.until <= datetime.now(UTC) + timedelta(seconds=LEASE_DURATION)
 
 
-def test_without_leases_nobody_is_called_dead(client):
+def test_without_leases_there_are_no_heartbeats(client):
     assert known(client) == {}
 
 
-def test_without_permission_they_are_not_known(cluster):
+def test_without_permission_heartbeats_are_unknown(cluster):
     stranger = connect(str(cluster.kubeconfig_for("nobody")))
     assert known(stranger) is None
     stranger.close()
 
 
-def test_what_was_known_is_forgotten_when_it_cannot_be_read_any_more(cluster, client):
+def test_a_failed_read_discards_earlier_heartbeats(cluster, client):
     client.create(LEASES, lease("eu"), KARGO_NAMESPACE)
     heartbeats = Heartbeats(lambda: client, KARGO_NAMESPACE)
     heartbeats.work()
@@ -98,7 +98,7 @@ def test_what_was_known_is_forgotten_when_it_cannot_be_read_any_more(cluster, cl
     assert heartbeats.known() is None
 
 
-def test_the_role_in_deploy_is_enough(cluster):
+def test_the_role_in_deploy_is_sufficient(cluster):
     role = next(one for one in yaml.safe_load_all(MANIFEST.read_text()) if one["kind"] == "Role")
     assert role["metadata"]["namespace"] == "kargo"
     cluster.grant("kargoweb", [{key: rule[key] for key in ("verbs", "resources")} for rule in role["rules"]])

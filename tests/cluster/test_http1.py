@@ -61,7 +61,7 @@ def answered(data: bytes, piece: int = 65_536, *, close: bool = True) -> Iterato
         ),
     ],
 )
-def test_a_body_is_read_to_its_end(data, body, reusable, piece):
+def test_a_body_is_read_completely(data, body, reusable, piece):
     with answered(data, piece) as answer:
         assert (answer.status, answer.read(), answer.reusable) == (200, body, reusable)
 
@@ -80,12 +80,12 @@ def test_a_body_is_read_to_its_end(data, body, reusable, piece):
         pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (HEAD_LIMIT + 70_000), id="a head without end"),
     ],
 )
-def test_what_is_not_a_complete_answer_is_refused(data):
+def test_incomplete_or_invalid_responses_are_rejected(data):
     with pytest.raises(BadAnswer), answered(data) as answer:
         answer.read()
 
 
-def test_what_has_arrived_is_given_without_waiting_for_more():
+def test_data_is_returned_as_it_arrives():
     with answered(CHUNKED[:60], close=False) as answer:
         assert answer.read_some() == b"hello"
         with pytest.raises(TimeoutError):

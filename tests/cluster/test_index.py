@@ -42,7 +42,7 @@ def expected(there):
 
 
 @given(histories)
-def test_one_change_at_a_time_or_all_at_once_end_in_the_same_index(history):
+def test_single_and_combined_changes_lead_to_the_same_index(history):
     changes, there = changes_of(history)
     stepwise = index()
     for change in changes:
@@ -54,7 +54,7 @@ def test_one_change_at_a_time_or_all_at_once_end_in_the_same_index(history):
 
 
 @given(histories)
-def test_an_index_in_hand_never_changes(history):
+def test_an_index_is_immutable(history):
     changes, _ = changes_of(history)
     seen = []
     now = index()
@@ -64,7 +64,7 @@ def test_an_index_in_hand_never_changes(history):
     assert all([each.get(key) for key in "abcde"] == before for each, before in seen)
 
 
-def test_many_things_under_one_key_stay_sorted():
+def test_many_items_under_one_key_stay_sorted():
     things = [Thing(f"{number:05}", ("a",), 0) for number in range(5_000)]
     full = index().changed((None, thing) for thing in reversed(things))
     assert full.get("a") == tuple(things)

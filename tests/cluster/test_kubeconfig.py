@@ -30,19 +30,19 @@ def written(path, content) -> str:
     return str(path)
 
 
-def test_a_kubeconfig_in_the_home_directory_is_found(tmp_path):
+def test_the_kubeconfig_in_the_home_directory_is_used(tmp_path):
     written(tmp_path / ".kube" / "config", GOOD)
     assert load_configuration().host == "http://127.0.0.1:9"
 
 
-def test_the_variable_wins_and_may_name_several_files(monkeypatch, tmp_path):
+def test_the_variable_takes_precedence_and_may_name_several_files(monkeypatch, tmp_path):
     written(tmp_path / ".kube" / "config", kubeconfig("http://127.0.0.1:1"))
     path = written(tmp_path / "second", GOOD)
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{path}")
     assert load_configuration().host == "http://127.0.0.1:9"
 
 
-def test_another_context_can_be_named(tmp_path):
+def test_a_context_can_be_selected(tmp_path):
     other = {"name": "other", "context": {"cluster": "demo", "user": "nobody"}}
     path = written(tmp_path / "config", {**GOOD, "contexts": [*GOOD["contexts"], other]})
     assert load_configuration(path, "other").get_api_key_with_prefix("BearerToken") is None
@@ -68,7 +68,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         pytest.param(kubeconfig("https://127.0.0.1:9", token=TOKEN, ca_file="/nowhere/ca"), id="no CA file"),
     ],
 )
-def test_a_broken_kubeconfig_is_named_and_its_token_is_not(tmp_path, content):
+def test_the_error_for_a_broken_kubeconfig_does_not_reveal_the_token(tmp_path, content):
     path = written(tmp_path / "config", content)
     with pytest.raises(KubeconfigError) as problem:
         connect(path)
@@ -80,20 +80,20 @@ def test_a_broken_kubeconfig_is_named_and_its_token_is_not(tmp_path, content):
     ("variable", "sentence"),
     [("", "no kubeconfig found"), ("/nowhere/config", "/nowhere/config does not exist")],
 )
-def test_a_missing_kubeconfig_is_named(monkeypatch, variable, sentence):
+def test_the_error_for_a_missing_kubeconfig_names_it(monkeypatch, variable, sentence):
     monkeypatch.setenv("KUBECONFIG", variable)
     with pytest.raises(KubeconfigError, match=sentence):
         connect()
 
 
-def test_a_pod_without_a_service_account_is_told_so(monkeypatch):
+def test_the_error_for_a_missing_service_account_names_it(monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     with pytest.raises(KubeconfigError, match="service account"):
         connect()
 
 
-def test_an_address_where_nobody_listens_is_unreachable_and_the_token_is_not_told(tmp_path):
+def test_the_error_for_an_unreachable_server_does_not_reveal_the_token(tmp_path):
     cluster = connect(written(tmp_path / "config", GOOD))
     with pytest.raises(
         Unreachable, match=r"cannot reach the Kubernetes API at http://127.0.0.1:9: Connection refused"

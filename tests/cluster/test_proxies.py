@@ -56,7 +56,7 @@ def through_proxy(directory, script):
     ],
     ids=["none", "proxy", "but not for this host"],
 )
-def test_the_environment_decides_as_for_the_official_client(tmp_path, monkeypatch, environment, kind):
+def test_proxy_variables_work_as_in_the_official_client(tmp_path, monkeypatch, environment, kind):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     transport = transport_for(load_configuration(kubeconfig_file(tmp_path)))
@@ -64,7 +64,7 @@ def test_the_environment_decides_as_for_the_official_client(tmp_path, monkeypatc
     assert type(transport) is kind
 
 
-def test_a_patch_goes_through_the_proxy_of_the_kubeconfig(tmp_path):
+def test_a_patch_uses_the_proxy_of_the_kubeconfig(tmp_path):
     with through_proxy(tmp_path, LoopbackServer.answer) as (proxy, cluster):
         assert cluster.patch(WAREHOUSES, "w", "p", {"metadata": {}}) == {"resourceVersion": "000042"}
         request = b"".join(proxy.requests)
@@ -74,7 +74,7 @@ def test_a_patch_goes_through_the_proxy_of_the_kubeconfig(tmp_path):
         assert b"Authorization: Bearer t0ken" in request
 
 
-def test_a_watch_through_a_proxy_gives_events_and_can_be_closed(tmp_path):
+def test_a_watch_through_a_proxy_yields_events_and_can_be_closed(tmp_path):
     with through_proxy(tmp_path, lambda server: server.silent(WATCHED)) as (_, cluster):
         watch = cluster.watch(WAREHOUSES, resource_version="1")
         with watch:
@@ -93,7 +93,7 @@ def test_a_silent_watch_through_a_proxy_times_out(tmp_path):
             list(watch)
 
 
-def test_a_refused_watch_through_a_proxy_says_why(tmp_path):
+def test_a_rejected_watch_through_a_proxy_raises_its_error(tmp_path):
     answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     with (
         through_proxy(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
@@ -102,7 +102,7 @@ def test_a_refused_watch_through_a_proxy_says_why(tmp_path):
         cluster.watch(WAREHOUSES, resource_version="1")
 
 
-def test_a_proxy_that_is_not_there_is_unreachable(tmp_path):
+def test_a_missing_proxy_is_unreachable(tmp_path):
     with (
         contextlib.closing(connect(kubeconfig_file(tmp_path, "http://127.0.0.1:9"))) as cluster,
         pytest.raises(Unreachable),

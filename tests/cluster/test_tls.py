@@ -51,7 +51,7 @@ TRUSTED = [
 
 
 @pytest.mark.parametrize("cluster", TRUSTED)
-def test_a_trusted_server_is_talked_to(tmp_path, cluster):
+def test_a_trusted_server_is_accepted(tmp_path, cluster):
     with tls_client(tmp_path, **cluster) as client:
         assert client.version() == ""
 
@@ -70,7 +70,7 @@ def test_a_trusted_server_is_talked_to(tmp_path, cluster):
         ),
     ],
 )
-def test_a_server_that_is_not_trusted_is_not_talked_to(tmp_path, cluster, reason):
+def test_an_untrusted_server_is_rejected(tmp_path, cluster, reason):
     with tls_client(tmp_path, **cluster) as client, pytest.raises(Untrusted, match=reason):
         client.version()
 
@@ -83,7 +83,7 @@ def test_a_client_certificate_is_presented(tmp_path):
         assert client.version() == ""
 
 
-def test_a_missing_client_certificate_is_an_error_of_ours(tmp_path):
+def test_a_missing_client_certificate_is_a_cluster_error(tmp_path):
     with (
         tls_client(tmp_path, client_certificate=True, **{"certificate-authority": str(CA)}) as client,
         pytest.raises(ClusterError),

@@ -23,7 +23,7 @@ from receivers.kargo.resources import (
 )
 from tests.clusters import PATIENCE
 
-IMPATIENT = Backoff(first=0.01, longest=0.1, refused=0.1, healthy=0.2)
+FAST_BACKOFF = Backoff(first=0.01, longest=0.1, rejected=0.1, healthy=0.2)
 TYPES = {
     PROJECTS: decode_project,
     PROJECT_CONFIGS: decode_config,
@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 @contextlib.contextmanager
 def running_cache(
-    kubeconfig: Path, *, ready: bool = True, backoff: Backoff = IMPATIENT, **options: Any
+    kubeconfig: Path, *, ready: bool = True, backoff: Backoff = FAST_BACKOFF, **options: Any
 ) -> Iterator[ClusterCache]:
     """A cache that is running, and (unless told otherwise) ready."""
     cache = ClusterCache(lambda: connect(str(kubeconfig)), backoff=backoff, **options)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clusters import Cluster, DemoCluster
-from tests.contract.things import Things, lease, secret, warehouse
+from tests.contract.api_objects import ObjectCollection, lease, secret, warehouse
 from tests.real_cluster import real_cluster, real_cluster_configured
 
 CLUSTERS = ["demo", "real"] if real_cluster_configured() else ["demo"]
@@ -41,18 +41,18 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def warehouses(cluster: Cluster, namespace: str) -> Things:
+def warehouses(cluster: Cluster, namespace: str) -> ObjectCollection:
     """Custom resources with a status subresource."""
-    return Things(cluster.api, f"/apis/kargo.akuity.io/v1alpha1/namespaces/{namespace}/warehouses", warehouse)
+    return ObjectCollection(cluster.api, f"/apis/kargo.akuity.io/v1alpha1/namespaces/{namespace}/warehouses", warehouse)
 
 
 @pytest.fixture
-def secrets_(cluster: Cluster, namespace: str) -> Things:
+def secrets_(cluster: Cluster, namespace: str) -> ObjectCollection:
     """Objects of a built-in type that has neither spec nor status."""
-    return Things(cluster.api, f"/api/v1/namespaces/{namespace}/secrets", secret)
+    return ObjectCollection(cluster.api, f"/api/v1/namespaces/{namespace}/secrets", secret)
 
 
 @pytest.fixture
-def leases(cluster: Cluster, namespace: str) -> Things:
+def leases(cluster: Cluster, namespace: str) -> ObjectCollection:
     """Objects of a built-in type with a spec."""
-    return Things(cluster.api, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases", lease)
+    return ObjectCollection(cluster.api, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases", lease)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api_client import ApiClient
-from tests.contract.things import ok, refused
+from tests.contract.api_objects import ok, rejected
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -13,18 +13,18 @@ REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 def test_an_unknown_token_is_unauthorized(cluster):
     stranger = ApiClient(cluster.url, token="stranger", ca_file=cluster.ca_file)
 
-    refused(stranger.get("/api/v1/namespaces"), 401, "Unauthorized")
+    rejected(stranger.get("/api/v1/namespaces"), 401, "Unauthorized")
     stranger.close()
 
 
-def test_without_a_token_nothing_is_given_away(cluster, secrets_):
+def test_requests_without_a_token_are_rejected(cluster, secrets_):
     assert cluster.client("").get(secrets_.path).status in (401, 403)
 
 
-def test_what_is_not_allowed_is_forbidden_by_name(cluster, warehouses, namespace):
+def test_a_forbidden_request_names_user_verb_and_resource(cluster, warehouses, namespace):
     warehouses.create("one")
 
-    status = refused(cluster.client("nobody").get(warehouses.at("one")), 403, "Forbidden")
+    status = rejected(cluster.client("nobody").get(warehouses.at("one")), 403, "Forbidden")
 
     assert status["message"].startswith('warehouses.kargo.akuity.io "one" is forbidden: User "')
     assert (
@@ -34,25 +34,25 @@ def test_what_is_not_allowed_is_forbidden_by_name(cluster, warehouses, namespace
     assert status["details"] == {"name": "one", "group": "kargo.akuity.io", "kind": "warehouses"}
 
 
-def test_what_spans_the_cluster_is_forbidden_at_the_cluster_scope(cluster):
-    status = refused(cluster.client("kargoweb").get("/api/v1/secrets"), 403, "Forbidden")
+def test_a_list_of_all_namespaces_is_forbidden_at_cluster_scope(cluster):
+    status = rejected(cluster.client("kargoweb").get("/api/v1/secrets"), 403, "Forbidden")
 
     assert 'cannot list resource "secrets" in API group "" at the cluster scope' in status["message"]
 
 
-def test_a_right_is_for_a_verb_and_a_resource(cluster, warehouses, secrets_):
+def test_a_permission_covers_one_verb_and_resource(cluster, warehouses, secrets_):
     warehouses.create("one")
     kargoweb = cluster.client("kargoweb")
 
     ok(kargoweb.get("/apis/kargo.akuity.io/v1alpha1/warehouses"))
     ok(kargoweb.patch(warehouses.at("one"), {"metadata": {"annotations": {"a": "b"}}}))
-    refused(kargoweb.delete(warehouses.at("one")), 403, "Forbidden")
-    refused(kargoweb.patch(warehouses.at("one", "status"), {}), 403, "Forbidden")
-    refused(kargoweb.get(secrets_.path), 403, "Forbidden")
+    rejected(kargoweb.delete(warehouses.at("one")), 403, "Forbidden")
+    rejected(kargoweb.patch(warehouses.at("one", "status"), {}), 403, "Forbidden")
+    rejected(kargoweb.get(secrets_.path), 403, "Forbidden")
 
 
-def test_a_forbidden_object_does_not_show_whether_it_exists(cluster, warehouses):
-    refused(cluster.client("nobody").get(warehouses.at("none")), 403, "Forbidden")
+def test_a_forbidden_request_does_not_reveal_whether_an_object_exists(cluster, warehouses):
+    rejected(cluster.client("nobody").get(warehouses.at("none")), 403, "Forbidden")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_forbidden_object_does_not_show_whether_it_exists(cluster, warehouses)
         ("admin", "delete", "warehouses", "", True),
     ],
 )
-def test_one_can_ask_what_one_may(cluster, role, verb, resource, subresource, allowed):
+def test_users_can_review_their_own_permissions(cluster, role, verb, resource, subresource, allowed):
     attributes = {"verb": verb, "group": "kargo.akuity.io", "resource": resource, "subresource": subresource}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -79,6 +79,6 @@ def test_one_can_ask_what_one_may(cluster, role, verb, resource, subresource, al
     assert (answer["kind"], answer["status"]["allowed"]) == ("SelfSubjectAccessReview", allowed)
 
 
-def test_everybody_with_a_token_may_look_around(cluster):
+def test_every_authenticated_user_may_use_discovery(cluster):
     for path in ("/version", "/api", "/apis", "/api/v1", "/apis/kargo.akuity.io/v1alpha1"):
         assert ok(cluster.client("nobody").get(path))

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from tests.contract.things import ok, refused
+from tests.contract.api_objects import ok, rejected
 
 
-def test_a_new_object_gets_the_metadata_that_the_server_owns(warehouses):
+def test_a_new_object_gets_server_side_metadata(warehouses):
     metadata = warehouses.create("one", uid="mine", generation=7, creationTimestamp="2001-01-01T00:00:00Z")[
         "metadata"
     ]
@@ -24,7 +24,7 @@ def test_secrets_and_leases_have_no_generation(secrets_, leases):
     assert "generation" not in leases.create("one")["metadata"]
 
 
-def test_generate_name_makes_names_that_differ(warehouses):
+def test_generate_name_makes_unique_names(warehouses):
     body = warehouses.make({"generateName": "some-"})
     made = {ok(warehouses.api.post(warehouses.path, body), 201)["metadata"]["name"] for _ in range(5)}
 
@@ -32,10 +32,10 @@ def test_generate_name_makes_names_that_differ(warehouses):
     assert all(re.fullmatch(r"some-[a-z0-9]{5}", name) for name in made)
 
 
-def test_a_name_in_use_is_refused(warehouses):
+def test_a_name_in_use_is_rejected(warehouses):
     warehouses.create("one")
 
-    status = refused(
+    status = rejected(
         warehouses.api.post(warehouses.path, warehouses.make({"name": "one"})), 409, "AlreadyExists"
     )
 
@@ -44,7 +44,7 @@ def test_a_name_in_use_is_refused(warehouses):
 
 @pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", "dot.", "x" * 254, "a b"])
 def test_names_must_be_dns_subdomains(warehouses, name):
-    status = refused(warehouses.api.post(warehouses.path, warehouses.make({"name": name})), 422, "Invalid")
+    status = rejected(warehouses.api.post(warehouses.path, warehouses.make({"name": name})), 422, "Invalid")
 
     assert status["details"]["causes"][0]["field"] == "metadata.name"
 
@@ -61,16 +61,16 @@ def test_names_must_be_dns_subdomains(warehouses, name):
     ],
     ids=["label value", "long label value", "label key", "annotation key", "big annotations", "no name"],
 )
-def test_invalid_metadata_is_refused(warehouses, metadata):
+def test_invalid_metadata_is_rejected(warehouses, metadata):
     name = {"name": "one"} if metadata else {}
-    refused(warehouses.api.post(warehouses.path, warehouses.make({**name, **metadata})), 422, "Invalid")
+    rejected(warehouses.api.post(warehouses.path, warehouses.make({**name, **metadata})), 422, "Invalid")
 
 
 @pytest.mark.parametrize("field", ["labels", "annotations"])
 def test_labels_and_annotations_must_be_strings(warehouses, field):
     body = warehouses.make({"name": "one", field: {"a": 1}})
 
-    refused(warehouses.api.post(warehouses.path, body), 400, "BadRequest")
+    rejected(warehouses.api.post(warehouses.path, body), 400, "BadRequest")
 
 
 @pytest.mark.parametrize(
@@ -83,39 +83,39 @@ def test_labels_and_annotations_must_be_strings(warehouses, field):
     ],
     ids=["other kind", "other version", "no kind", "no version"],
 )
-def test_a_custom_resource_must_say_what_it_is(warehouses, change, code, reason):
+def test_a_custom_resource_requires_its_api_version_and_kind(warehouses, change, code, reason):
     body = {key: value for key, value in {**warehouses.make({"name": "one"}), **change}.items() if value}
 
-    refused(warehouses.api.post(warehouses.path, body), code, reason)
+    rejected(warehouses.api.post(warehouses.path, body), code, reason)
 
 
-def test_a_secret_need_not_say_what_it_is(secrets_):
+def test_a_secret_does_not_require_its_api_version_and_kind(secrets_):
     assert ok(secrets_.api.post(secrets_.path, {"metadata": {"name": "one"}}), 201)["kind"] == "Secret"
 
 
-def test_the_namespace_in_the_body_must_be_that_of_the_path(warehouses):
+def test_the_namespace_in_the_body_must_match_the_path(warehouses):
     body = warehouses.make({"name": "one", "namespace": "elsewhere"})
 
-    refused(warehouses.api.post(warehouses.path, body), 400, "BadRequest")
+    rejected(warehouses.api.post(warehouses.path, body), 400, "BadRequest")
 
 
 def test_a_namespace_that_does_not_exist_is_not_found(warehouses):
     path = warehouses.path.replace("/warehouses", "-no/warehouses")
 
-    status = refused(warehouses.api.post(path, warehouses.make({"name": "one"})), 404, "NotFound")
+    status = rejected(warehouses.api.post(path, warehouses.make({"name": "one"})), 404, "NotFound")
 
     assert status["message"].startswith("namespaces ")
 
 
-def test_a_new_object_may_not_bring_a_version(warehouses):
+def test_a_new_object_must_not_have_a_version(warehouses):
     answer = warehouses.api.post(warehouses.path, warehouses.make({"name": "one", "resourceVersion": "5"}))
 
     assert answer.status in (400, 500)
     assert "resourceVersion should not be set on objects to be created" in answer.body["message"]
 
 
-def test_a_dry_run_answers_but_keeps_nothing(warehouses):
+def test_a_dry_run_returns_the_object_but_does_not_store_it(warehouses):
     made = ok(warehouses.api.post(warehouses.path, warehouses.make({"name": "one"}), dryRun="All"), 201)
 
     assert made["metadata"]["uid"]
-    refused(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
+    rejected(warehouses.api.get(warehouses.at("one")), 404, "NotFound")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.clusters import Cluster, until
-from tests.contract.things import Json, ok
+from tests.contract.api_objects import Json, ok
 
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -47,7 +47,7 @@ def established(cluster: Cluster, group: str) -> bool:
     return {condition["type"]: condition["status"] for condition in conditions}.get("Established") == "True"
 
 
-def test_a_definition_adds_a_type_and_its_removal_removes_it(cluster, group):
+def test_a_definition_adds_a_type_and_deleting_it_removes_the_type(cluster, group):
     path = f"/apis/{group}/v1/things"
     assert cluster.api.get(path).status == 404
 
@@ -60,7 +60,7 @@ def test_a_definition_adds_a_type_and_its_removal_removes_it(cluster, group):
     until("the type is gone", lambda: cluster.api.get(path).status == 404)
 
 
-def test_without_a_status_subresource_the_status_is_plain_content(cluster, group):
+def test_without_a_status_subresource_the_status_is_ordinary_content(cluster, group):
     path = f"/apis/{group}/v1/things"
     ok(cluster.api.post(PATH, definition(group)), 201)
     until("the type is served", lambda: cluster.api.get(path).status == 200)
@@ -73,7 +73,7 @@ def test_without_a_status_subresource_the_status_is_plain_content(cluster, group
     assert cluster.api.patch(f"{path}/one/status", {"status": {"a": "d"}}).status == 404
 
 
-def test_a_definition_needs_the_name_of_what_it_defines(cluster, group):
+def test_the_name_of_a_definition_must_match_its_type(cluster, group):
     body = definition(group)
     body["metadata"]["name"] = f"others.{group}"
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.things import ok, refused, version
+from tests.contract.api_objects import ok, rejected, version
 
 HELD = "example.com/held"
 
 
-def test_a_deleted_object_is_gone(warehouses):
+def test_a_deleted_object_is_not_found(warehouses):
     uid = warehouses.create("one")["metadata"]["uid"]
 
     status = ok(warehouses.api.delete(warehouses.at("one")))
 
     assert (status["kind"], status["status"]) == ("Status", "Success")
     assert status["details"] == {"name": "one", "group": "kargo.akuity.io", "kind": "warehouses", "uid": uid}
-    refused(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
-    refused(warehouses.api.delete(warehouses.at("one")), 404, "NotFound")
+    rejected(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
+    rejected(warehouses.api.delete(warehouses.at("one")), 404, "NotFound")
 
 
-def test_an_object_made_again_is_another_one(warehouses):
+def test_a_recreated_object_has_a_new_uid(warehouses):
     first = warehouses.create("one")
     warehouses.api.delete(warehouses.at("one"))
 
@@ -30,7 +30,7 @@ def test_an_object_made_again_is_another_one(warehouses):
     assert version(second) > version(first)
 
 
-def test_finalizers_hold_an_object_until_they_are_gone(warehouses):
+def test_finalizers_keep_an_object_until_they_are_removed(warehouses):
     created = warehouses.create("one", finalizers=[HELD])
 
     held = ok(warehouses.api.delete(warehouses.at("one")))
@@ -42,10 +42,10 @@ def test_finalizers_hold_an_object_until_they_are_gone(warehouses):
     assert version(again) == version(held)
 
     warehouses.patch("one", {"metadata": {"finalizers": None}})
-    refused(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
+    rejected(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
 
 
-def test_a_watch_sees_the_marking_and_the_end(warehouses):
+def test_a_watch_shows_the_deletion_timestamp_and_the_deletion(warehouses):
     start = version(warehouses.create("one", finalizers=[HELD]))
     warehouses.api.delete(warehouses.at("one"))
     warehouses.patch("one", {"metadata": {"finalizers": []}})
@@ -58,13 +58,13 @@ def test_a_watch_sees_the_marking_and_the_end(warehouses):
     assert end["type"] == "DELETED"
 
 
-def test_no_finalizer_can_be_added_to_what_is_being_deleted(warehouses):
+def test_no_finalizer_can_be_added_during_deletion(warehouses):
     warehouses.create("one", finalizers=[HELD])
     warehouses.api.delete(warehouses.at("one"))
 
     body = {"metadata": {"finalizers": [HELD, "example.com/late"]}}
 
-    refused(warehouses.api.patch(warehouses.at("one"), body), 422, "Invalid")
+    rejected(warehouses.api.patch(warehouses.at("one"), body), 422, "Invalid")
     warehouses.patch("one", {"metadata": {"finalizers": None}})
 
 
@@ -73,7 +73,7 @@ def test_preconditions_must_hold(warehouses, field):
     created = warehouses.create("one")
 
     wrong = {"preconditions": {field: "1"}}
-    refused(warehouses.api.delete(warehouses.at("one"), wrong), 409, "Conflict")
+    rejected(warehouses.api.delete(warehouses.at("one"), wrong), 409, "Conflict")
 
     right = {"preconditions": {field: created["metadata"][field]}}
     ok(warehouses.api.delete(warehouses.at("one"), right))

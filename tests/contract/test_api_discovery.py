@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from tests.clusters import Cluster
-from tests.contract.things import ok, refused
+from tests.contract.api_objects import ok, rejected
 
 
 def resources(cluster: Cluster, path: str) -> dict[str, Any]:
     return {entry["name"]: entry for entry in ok(cluster.api.get(path))["resources"]}
 
 
-def test_kargos_types_are_listed(cluster):
+def test_discovery_lists_kargos_types(cluster):
     found = resources(cluster, "/apis/kargo.akuity.io/v1alpha1")
 
     assert {
@@ -36,14 +36,14 @@ def test_kargos_types_are_listed(cluster):
     )
 
 
-def test_the_core_types_are_listed(cluster):
+def test_discovery_lists_the_core_types(cluster):
     found = resources(cluster, "/api/v1")
 
     assert found["namespaces"]["shortNames"] == ["ns"]
     assert {"secrets", "events", "serviceaccounts"} <= set(found)
 
 
-def test_groups_are_listed_with_their_version(cluster):
+def test_discovery_lists_groups_with_their_version(cluster):
     groups = {group["name"]: group for group in ok(cluster.api.get("/apis"))["groups"]}
 
     assert groups["kargo.akuity.io"]["preferredVersion"]["groupVersion"] == "kargo.akuity.io/v1alpha1"
@@ -59,7 +59,7 @@ def test_groups_are_listed_with_their_version(cluster):
         "/api/v1/nothing",
     ],
 )
-def test_what_is_not_served_is_not_found(cluster, path):
+def test_unknown_paths_are_not_found(cluster, path):
     assert cluster.api.get(path).status == 404
 
 
@@ -71,15 +71,15 @@ def test_what_is_not_served_is_not_found(cluster, path):
         ("DELETE", "/api/v1/namespaces"),
     ],
 )
-def test_a_method_that_makes_no_sense_is_refused(cluster, method, path):
-    refused(cluster.api.request(method, path, {}), 405, "MethodNotAllowed")
+def test_unsupported_methods_are_rejected(cluster, method, path):
+    rejected(cluster.api.request(method, path, {}), 405, "MethodNotAllowed")
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'"x"', b"5"], ids=["empty", "broken", "list", "text", "number"]
 )
-def test_a_body_that_is_no_object_is_refused(warehouses, body):
-    refused(warehouses.api.post(warehouses.path, body), 400, "BadRequest")
+def test_a_body_that_is_not_an_object_is_rejected(warehouses, body):
+    rejected(warehouses.api.post(warehouses.path, body), 400, "BadRequest")
 
 
 def test_a_body_must_be_json(warehouses):
@@ -87,7 +87,7 @@ def test_a_body_must_be_json(warehouses):
         "POST", warehouses.path, b"a=b", content_type="application/x-www-form-urlencoded"
     )
 
-    refused(answer, 415, "UnsupportedMediaType")
+    rejected(answer, 415, "UnsupportedMediaType")
 
 
 def test_a_body_has_a_limit(warehouses):

@@ -6,7 +6,7 @@ import pytest
 import urllib3
 
 from tests.clusters import DemoCluster
-from tests.contract.things import Things, names, ok, refused, version, warehouse
+from tests.contract.api_objects import ObjectCollection, names, ok, rejected, version, warehouse
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def demo(shared):
 
 @pytest.fixture
 def things(demo):
-    things = Things(demo.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse)
+    things = ObjectCollection(demo.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse)
     things.create("one")
     return things
 
@@ -40,17 +40,17 @@ def things(demo):
         (504, "Timeout"),
     ],
 )
-def test_a_rule_fails_as_often_as_it_says(demo, things, code, reason):
+def test_a_fault_rule_fails_as_often_as_configured(demo, things, code, reason):
     demo.faults({"verb": "patch", "resource": "warehouses", "status": code, "times": 2})
 
     for _ in range(2):
-        refused(demo.api.patch(things.at("one"), {"metadata": {"labels": {"a": "b"}}}), code, reason)
+        rejected(demo.api.patch(things.at("one"), {"metadata": {"labels": {"a": "b"}}}), code, reason)
 
     assert "labels" not in things.get("one")["metadata"]
     assert things.annotate("one", "x")
 
 
-def test_too_many_requests_say_when_to_come_back(demo, things):
+def test_throttled_responses_have_a_retry_after(demo, things):
     demo.faults({"status": 429, "retryAfter": 7})
 
     answer = demo.api.get(things.path)
@@ -59,7 +59,7 @@ def test_too_many_requests_say_when_to_come_back(demo, things):
     assert answer.body["details"]["retryAfterSeconds"] == 7
 
 
-def test_a_rule_is_for_what_it_names(demo, things):
+def test_a_fault_rule_affects_only_what_it_names(demo, things):
     things.create("two")
     demo.faults(
         {"verb": "get", "resource": "warehouses", "namespace": "default", "name": "one", "status": 500}
@@ -72,7 +72,7 @@ def test_a_rule_is_for_what_it_names(demo, things):
 
 @pytest.mark.parametrize("rule", [{"reset": True}, {"silence": 0.05}], ids=["reset", "silence"])
 @pytest.mark.parametrize("after", [False, True], ids=["not carried out", "carried out"])
-def test_a_connection_ends_without_an_answer(demo, things, rule, after):
+def test_a_connection_is_reset_without_a_response(demo, things, rule, after):
     demo.faults({"verb": "patch", "times": 1, "after": after, **rule})
 
     with pytest.raises(urllib3.exceptions.ProtocolError):
@@ -81,14 +81,14 @@ def test_a_connection_ends_without_an_answer(demo, things, rule, after):
     assert ("annotations" in things.get("one")["metadata"]) is after
 
 
-def test_latency_changes_nothing_else(demo, things):
+def test_latency_does_not_change_the_response(demo, things):
     demo.faults({"verb": "patch", "latency": 0.003})
 
     assert things.annotate("one", "x")["metadata"]["annotations"] == {"note": "x"}
 
 
-def test_a_fault_rule_of_an_unknown_form_is_refused(demo):
-    refused(demo.api.put("/faults", {"rules": [{"colour": "red"}]}), 400, "BadRequest")
+def test_an_invalid_fault_rule_is_rejected(demo):
+    rejected(demo.api.put("/faults", {"rules": [{"colour": "red"}]}), 400, "BadRequest")
 
 
 def test_watches_can_be_dropped(demo, things):
@@ -99,10 +99,10 @@ def test_watches_can_be_dropped(demo, things):
             next(events)
 
 
-def test_watches_can_be_refused(demo, things):
+def test_watches_can_be_rejected(demo, things):
     demo.faults({"verb": "watch", "status": 503})
 
-    refused(demo.api.get(things.path, watch="true"), 503, "ServiceUnavailable")
+    rejected(demo.api.get(things.path, watch="true"), 503, "ServiceUnavailable")
 
 
 def test_watches_can_expire(demo, things):
@@ -123,14 +123,14 @@ def test_an_open_watch_survives_a_compaction(demo, things):
         assert next(events)["type"] == "MODIFIED"
 
 
-def test_a_list_whose_beginning_is_forgotten_can_be_read_on_or_begun_again(demo, things):
+def test_an_expired_continue_token_allows_an_inconsistent_continuation_or_a_restart(demo, things):
     for name in ("three", "two"):
         things.create(name)
     first = things.list(limit=1)
     things.create("zero")
     demo.faults(compact=True)
 
-    status = refused(
+    status = rejected(
         demo.api.get(things.path, limit=9, **{"continue": first["metadata"]["continue"]}), 410, "Expired"
     )
 
@@ -141,7 +141,7 @@ def test_a_list_whose_beginning_is_forgotten_can_be_read_on_or_begun_again(demo,
 
 def test_history_is_bounded(tmp_path):
     with DemoCluster(tmp_path / "short", options=("--history", "3")) as cluster:
-        things = Things(
+        things = ObjectCollection(
             cluster.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse
         )
         start = version(things.create("one"))
@@ -154,7 +154,7 @@ def test_history_is_bounded(tmp_path):
             assert next(events)["object"]["metadata"]["annotations"] == {"note": "b"}
 
 
-def test_events_of_different_objects_can_come_swapped(demo, things):
+def test_events_of_different_objects_can_be_swapped(demo, things):
     things.create("two")
     start = version(things.list())
     demo.faults(swapEvents=True)
@@ -191,7 +191,7 @@ def test_requests_are_counted_and_patches_recorded(demo, things):
     assert first["received"] <= first["answered"] <= second["received"]
 
 
-def test_without_the_option_nothing_can_be_made_to_fail(tmp_path):
+def test_faults_require_the_option(tmp_path):
     with DemoCluster(tmp_path / "strict", faults=False) as cluster:
         assert cluster.api.put("/faults", {"rules": [{"status": 500}]}).status == 404
         ok(cluster.api.get("/api/v1/namespaces"))

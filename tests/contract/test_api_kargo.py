@@ -8,7 +8,7 @@ import pytest
 
 from tests.api_client import Answer
 from tests.clusters import DemoCluster
-from tests.contract.things import ok, refused
+from tests.contract.api_objects import ok, rejected
 
 BASE = "/apis/kargo.akuity.io/v1alpha1"
 
@@ -33,7 +33,7 @@ def warehouse_with(cluster: DemoCluster, name: str, subscriptions: Any, **spec: 
     return made(cluster, "warehouses", "Warehouse", name, "demo", spec=spec)
 
 
-def test_a_project_brings_its_namespace_and_takes_it_along(kargo):
+def test_a_project_creates_and_deletes_its_namespace(kargo):
     ok(made(kargo, "projects", "Project", "brief"), 201)
 
     assert (
@@ -45,25 +45,25 @@ def test_a_project_brings_its_namespace_and_takes_it_along(kargo):
     assert kargo.api.get("/api/v1/namespaces/brief").status == 404
 
 
-def test_a_project_adopts_a_labelled_namespace_only(kargo):
+def test_a_project_adopts_only_a_labeled_namespace(kargo):
     label = {"kargo.akuity.io/project": "true"}
     ok(kargo.api.post("/api/v1/namespaces", {"metadata": {"name": "adopted", "labels": label}}), 201)
 
     ok(made(kargo, "projects", "Project", "adopted"), 201)
-    refused(made(kargo, "projects", "Project", "default"), 409, "Conflict")
+    rejected(made(kargo, "projects", "Project", "default"), 409, "Conflict")
 
 
 def test_a_project_config_is_named_like_its_namespace(kargo):
-    refused(made(kargo, "projectconfigs", "ProjectConfig", "other", "demo"), 422, "Invalid")
+    rejected(made(kargo, "projectconfigs", "ProjectConfig", "other", "demo"), 422, "Invalid")
     ok(made(kargo, "projectconfigs", "ProjectConfig", "demo", "demo"), 201)
 
 
 def test_a_project_config_needs_the_namespace_of_a_project(kargo):
-    refused(made(kargo, "projectconfigs", "ProjectConfig", "default", "default"), 403, "Forbidden")
+    rejected(made(kargo, "projectconfigs", "ProjectConfig", "default", "default"), 403, "Forbidden")
 
 
-def test_the_cluster_config_has_one_name(kargo):
-    refused(made(kargo, "clusterconfigs", "ClusterConfig", "other"), 422, "Invalid")
+def test_the_cluster_config_has_a_fixed_name(kargo):
+    rejected(made(kargo, "clusterconfigs", "ClusterConfig", "other"), 422, "Invalid")
     ok(made(kargo, "clusterconfigs", "ClusterConfig", "cluster"), 201)
 
 
@@ -99,7 +99,7 @@ def test_subscriptions_get_their_defaults(kargo):
     assert (spec["interval"], spec["freightCreationPolicy"]) == ("5m0s", "Automatic")
 
 
-def test_what_is_given_is_kept(kargo):
+def test_explicit_values_are_kept(kargo):
     image = {
         "repoURL": "a/b",
         "imageSelectionStrategy": "Lexical",
@@ -113,11 +113,11 @@ def test_what_is_given_is_kept(kargo):
 
 
 @pytest.mark.parametrize("subscriptions", [[], None, "x"], ids=["none", "null", "text"])
-def test_a_warehouse_subscribes_to_something(kargo, subscriptions):
-    refused(warehouse_with(kargo, "empty", subscriptions), 422, "Invalid")
+def test_a_warehouse_requires_a_subscription(kargo, subscriptions):
+    rejected(warehouse_with(kargo, "empty", subscriptions), 422, "Invalid")
 
 
-def test_the_shard_is_also_a_label(kargo):
+def test_the_shard_becomes_a_label(kargo):
     created = ok(warehouse_with(kargo, "sharded", [{"git": {}}], shard="east"), 201)
     assert created["metadata"]["labels"] == {"kargo.akuity.io/shard": "east"}
 
@@ -125,7 +125,7 @@ def test_the_shard_is_also_a_label(kargo):
     assert "labels" not in ok(kargo.api.patch(path, {"spec": {"shard": None}}))["metadata"]
 
 
-def test_the_alias_of_a_freight_is_also_a_label(kargo):
+def test_the_alias_of_freight_becomes_a_label(kargo):
     body = {"alias": "funny-cat", "origin": {"kind": "Warehouse", "name": "x"}}
 
     created = ok(made(kargo, "freights", "Freight", "f", "demo", **body), 201)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.things import names, refused, version
+from tests.contract.api_objects import names, rejected, version
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def five(warehouses):
     return warehouses
 
 
-def test_a_list_says_what_it_is(five):
+def test_a_list_has_its_kind_and_version(five):
     listed = five.list()
 
     assert (listed["kind"], listed["apiVersion"]) == ("WarehouseList", "kargo.akuity.io/v1alpha1")
@@ -22,7 +22,7 @@ def test_a_list_says_what_it_is(five):
     assert listed["items"][0]["kind"] == "Warehouse"
 
 
-def test_a_list_of_all_namespaces_holds_this_one_too(five, namespace):
+def test_a_list_of_all_namespaces_includes_this_one(five, namespace):
     listed = five.api.get("/apis/kargo.akuity.io/v1alpha1/warehouses").body
 
     assert [
@@ -46,11 +46,11 @@ def test_pages_give_one_consistent_list(five):
     assert not third["metadata"].get("continue")
 
 
-def test_a_page_that_holds_everything_is_the_last(five):
+def test_a_page_with_all_objects_is_the_last(five):
     assert not five.list(limit=5)["metadata"].get("continue")
 
 
-def test_pages_of_a_selection_leave_the_rest_out(five):
+def test_pages_of_a_selection_contain_only_selected_objects(five):
     first = five.list(limit=1, labelSelector="vowel=yes")
     second = five.list(limit=1, labelSelector="vowel=yes", **{"continue": first["metadata"]["continue"]})
 
@@ -58,16 +58,16 @@ def test_pages_of_a_selection_leave_the_rest_out(five):
     assert "remainingItemCount" not in first["metadata"]
 
 
-def test_a_continue_token_that_is_none_is_refused(five):
-    refused(five.api.get(five.path, limit=1, **{"continue": "nonsense"}), 400, "BadRequest")
+def test_an_invalid_continue_token_is_rejected(five):
+    rejected(five.api.get(five.path, limit=1, **{"continue": "nonsense"}), 400, "BadRequest")
 
 
 @pytest.mark.parametrize("given", ["0", ""], ids=["any", "most recent"])
-def test_version_zero_and_none_give_a_list(five, given):
+def test_a_list_accepts_version_zero_and_no_version(five, given):
     assert names(five.list(resourceVersion=given)) == list("abcde")
 
 
-def test_a_list_at_an_exact_version_is_as_it_was_then(five):
+def test_a_list_at_an_exact_version_shows_that_version(five):
     then = version(five.list())
     five.api.delete(five.at("a"))
 
@@ -75,15 +75,15 @@ def test_a_list_at_an_exact_version_is_as_it_was_then(five):
     assert names(five.list()) == list("bcde")
 
 
-def test_a_version_from_the_future_is_refused(five):
-    status = refused(
+def test_a_future_version_is_rejected(five):
+    status = rejected(
         five.api.get(five.path, resourceVersion=version(five.list()) + 1_000_000), 504, "Timeout"
     )
 
     assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
-def test_a_version_that_is_no_number_is_refused(five):
+def test_a_version_that_is_not_a_number_is_rejected(five):
     assert five.api.get(five.path, resourceVersion="abc").status in (400, 422)
 
 
@@ -116,7 +116,7 @@ def test_field_selectors_select(five, selector, selected):
     assert names(five.list(fieldSelector=selector)) == list(selected)
 
 
-def test_the_namespace_can_be_selected_too(five, namespace):
+def test_field_selectors_select_by_namespace(five, namespace):
     path = "/apis/kargo.akuity.io/v1alpha1/warehouses"
 
     assert names(
@@ -134,8 +134,8 @@ def test_the_namespace_can_be_selected_too(five, namespace):
     ],
     ids=["bad set", "no key", "unknown field", "no operator"],
 )
-def test_selectors_that_make_no_sense_are_refused(five, query):
-    refused(five.api.get(five.path, **query), 400, "BadRequest")
+def test_invalid_selectors_are_rejected(five, query):
+    rejected(five.api.get(five.path, **query), 400, "BadRequest")
 
 
 def test_secrets_are_selected_by_type(secrets_):
@@ -157,7 +157,7 @@ def test_a_table_has_a_row_for_each_object(five):
     assert table["metadata"]["continue"]
 
 
-def test_deleting_a_collection_takes_what_is_selected(five):
+def test_deleting_a_collection_deletes_the_selected_objects(five):
     five.api.delete(five.path, labelSelector="vowel=no")
 
     assert names(five.list()) == ["a", "e"]

@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from tests.clusters import until
-from tests.contract.things import ok, refused
+from tests.contract.api_objects import ok, rejected
 
 PATH = "/api/v1/namespaces"
 
@@ -19,7 +19,7 @@ def name(cluster):
     cluster.api.delete(f"{PATH}/{name}")
 
 
-def test_a_new_namespace_is_active_and_labelled_with_its_name(cluster, name):
+def test_a_new_namespace_is_active_and_labeled_with_its_name(cluster, name):
     created = ok(cluster.api.post(PATH, {"metadata": {"name": name, "labels": {"a": "b"}}}), 201)
 
     assert created["metadata"]["labels"] == {"a": "b", "kubernetes.io/metadata.name": name}
@@ -29,10 +29,10 @@ def test_a_new_namespace_is_active_and_labelled_with_its_name(cluster, name):
 
 @pytest.mark.parametrize("bad", ["with.dot", "Upper", "x" * 64])
 def test_names_of_namespaces_must_be_dns_labels(cluster, bad):
-    refused(cluster.api.post(PATH, {"metadata": {"name": bad}}), 422, "Invalid")
+    rejected(cluster.api.post(PATH, {"metadata": {"name": bad}}), 422, "Invalid")
 
 
-def test_a_namespace_being_deleted_takes_nothing_new(cluster, name, secrets_):
+def test_nothing_can_be_created_in_a_terminating_namespace(cluster, name, secrets_):
     ok(cluster.api.post(PATH, {"metadata": {"name": name}}), 201)
     holding = {"name": "holding", "finalizers": ["example.com/held"]}
     ok(cluster.api.post(f"{PATH}/{name}/secrets", secrets_.make(holding)), 201)
@@ -41,14 +41,14 @@ def test_a_namespace_being_deleted_takes_nothing_new(cluster, name, secrets_):
 
     assert terminating["status"]["phase"] == "Terminating"
     assert terminating["metadata"]["deletionTimestamp"]
-    status = refused(
+    status = rejected(
         cluster.api.post(f"{PATH}/{name}/secrets", secrets_.make({"name": "one"})), 403, "Forbidden"
     )
     assert "because it is being terminated" in status["message"]
     cluster.api.patch(f"{PATH}/{name}/secrets/holding", {"metadata": {"finalizers": None}})
 
 
-def test_a_namespace_goes_with_all_that_is_in_it(demo):
+def test_deleting_a_namespace_deletes_its_objects(demo):
     """Demo only: a real API server leaves the work to the controller manager, which tests do not start."""
     ok(demo.api.post(PATH, {"metadata": {"name": "full"}}), 201)
     secret = {"metadata": {"name": "one", "finalizers": ["example.com/held"]}}
@@ -57,15 +57,15 @@ def test_a_namespace_goes_with_all_that_is_in_it(demo):
 
     ok(demo.api.delete(f"{PATH}/full"))
 
-    refused(demo.api.get(f"{PATH}/full/secrets/two"), 404, "NotFound")
+    rejected(demo.api.get(f"{PATH}/full/secrets/two"), 404, "NotFound")
     assert ok(demo.api.get(f"{PATH}/full"))["status"]["phase"] == "Terminating", (
         "a finalizer holds the other one"
     )
     demo.api.patch(f"{PATH}/full/secrets/one", {"metadata": {"finalizers": None}})
-    refused(demo.api.get(f"{PATH}/full"), 404, "NotFound")
+    rejected(demo.api.get(f"{PATH}/full"), 404, "NotFound")
 
 
-def test_finalizing_ends_a_namespace(cluster, name):
+def test_finalizing_deletes_a_namespace(cluster, name):
     ok(cluster.api.post(PATH, {"metadata": {"name": name}}), 201)
     deleted = cluster.api.delete(f"{PATH}/{name}").body
 

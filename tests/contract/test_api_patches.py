@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.things import refused
+from tests.contract.api_objects import rejected
 
 
 def test_a_merge_patch_sets_replaces_and_removes(warehouses):
@@ -23,13 +23,13 @@ def test_a_merge_patch_sets_replaces_and_removes(warehouses):
     assert warehouses.get("one") == patched
 
 
-def test_a_merge_patch_makes_the_maps_on_its_way(warehouses):
+def test_a_merge_patch_creates_missing_maps(warehouses):
     warehouses.create("one")
 
     assert warehouses.annotate("one", "x")["metadata"]["annotations"] == {"note": "x"}
 
 
-def test_a_json_patch_does_its_operations_in_order(warehouses):
+def test_a_json_patch_applies_its_operations_in_order(warehouses):
     warehouses.create("one", annotations={"a/b": "1", "c": "2"})
 
     patched = warehouses.patch(
@@ -62,11 +62,11 @@ def test_a_json_patch_does_its_operations_in_order(warehouses):
     ],
     ids=["test fails", "replace nothing", "remove nothing", "index too large"],
 )
-def test_a_json_patch_that_does_not_fit_changes_nothing(warehouses, operation):
+def test_a_json_patch_that_does_not_apply_changes_nothing(warehouses, operation):
     created = warehouses.create("one")
     first = {"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}
 
-    refused(warehouses.api.patch(warehouses.at("one"), [first, operation], "json"), 422, "Invalid")
+    rejected(warehouses.api.patch(warehouses.at("one"), [first, operation], "json"), 422, "Invalid")
 
     assert warehouses.get("one") == created
 
@@ -92,27 +92,27 @@ def test_a_strategic_merge_patch_can_replace_a_map(secrets_):
     assert secrets_.patch("one", body, "strategic-merge")["metadata"]["labels"] == {"new": "1"}
 
 
-def test_custom_resources_take_no_strategic_merge_patch(warehouses):
+def test_custom_resources_do_not_support_strategic_merge_patch(warehouses):
     warehouses.create("one")
 
-    refused(warehouses.api.patch(warehouses.at("one"), {}, "strategic-merge"), 415, "UnsupportedMediaType")
+    rejected(warehouses.api.patch(warehouses.at("one"), {}, "strategic-merge"), 415, "UnsupportedMediaType")
 
 
-def test_a_patch_must_have_a_media_type_of_patches(warehouses):
+def test_a_patch_requires_the_media_type_of_a_patch(warehouses):
     warehouses.create("one")
     answer = warehouses.api.request("PATCH", warehouses.at("one"), {}, content_type="application/json")
 
-    refused(answer, 415, "UnsupportedMediaType")
+    rejected(answer, 415, "UnsupportedMediaType")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"'], ids=["not JSON", "a list", "a string"])
-def test_a_malformed_merge_patch_is_refused(warehouses, body):
+def test_a_malformed_merge_patch_is_rejected(warehouses, body):
     warehouses.create("one")
 
     assert warehouses.api.patch(warehouses.at("one"), body).status in (400, 422)
 
 
-def test_a_patch_cannot_change_what_the_server_owns(warehouses):
+def test_a_patch_cannot_change_server_side_metadata(warehouses):
     before = warehouses.create("one")["metadata"]
 
     patched = warehouses.patch(
@@ -123,7 +123,7 @@ def test_a_patch_cannot_change_what_the_server_owns(warehouses):
 
 
 @pytest.mark.parametrize("value", [1, True, {"a": "b"}], ids=["number", "boolean", "map"])
-def test_annotations_stay_strings(warehouses, value):
+def test_annotations_must_remain_strings(warehouses, value):
     created = warehouses.create("one")
 
     assert warehouses.api.patch(warehouses.at("one"), {"metadata": {"annotations": {"a": value}}}).status in (
@@ -134,8 +134,8 @@ def test_annotations_stay_strings(warehouses, value):
     assert warehouses.get("one") == created
 
 
-def test_a_patch_of_what_is_not_there_is_not_found(warehouses):
-    status = refused(warehouses.api.patch(warehouses.at("none"), {}), 404, "NotFound")
+def test_a_patch_of_a_missing_object_is_not_found(warehouses):
+    status = rejected(warehouses.api.patch(warehouses.at("none"), {}), 404, "NotFound")
 
     assert status["message"] == 'warehouses.kargo.akuity.io "none" not found'
     assert status["details"] == {"name": "none", "group": "kargo.akuity.io", "kind": "warehouses"}

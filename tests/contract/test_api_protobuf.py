@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo.apiserver.protobuf import MEDIA_TYPE, ProtobufError, decode
-from tests.contract.things import ok, refused
+from tests.contract.api_objects import ok, rejected
 
 SECRET = bytes.fromhex(
     "6b3873000a0c0a027631120653656372657412480a260a0c64682d77682d73656372657412001a0a6b6172676f2d64656d6f22002a0032"
@@ -22,7 +22,7 @@ REVIEW = bytes.fromhex(
 )
 
 
-def test_a_secret_is_understood():
+def test_a_secret_is_decoded():
     assert decode(SECRET) == {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -31,11 +31,11 @@ def test_a_secret_is_understood():
     }
 
 
-def test_a_namespace_is_understood():
+def test_a_namespace_is_decoded():
     assert decode(NAMESPACE) == {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kargo-demo"}}
 
 
-def test_a_review_is_understood():
+def test_an_access_review_is_decoded():
     assert decode(REVIEW)["spec"]["resourceAttributes"] == {
         "namespace": "default",
         "verb": "list",
@@ -45,17 +45,17 @@ def test_a_review_is_understood():
 
 
 @pytest.mark.parametrize("cut", [0, 3, 5, 20, 60])
-def test_what_is_cut_short_is_an_error(cut):
+def test_truncated_input_is_an_error(cut):
     with pytest.raises(ProtobufError):
         decode(SECRET[:cut])
 
 
-def test_other_types_are_understood_as_json_only():
+def test_other_types_are_supported_as_json_only():
     with pytest.raises(ProtobufError, match="Pod is only understood as JSON"):
         decode(b"k8s\0" + bytes.fromhex("0a090a02763112") + b"\x03Pod")
 
 
-def test_a_secret_can_be_created_so(cluster, namespace):
+def test_a_secret_can_be_created_with_protobuf(cluster, namespace):
     path = f"/api/v1/namespaces/{namespace}/secrets"
     body = SECRET.replace(b"\x1a\x0akargo-demo", b"").replace(b"\x12\x48\x0a\x26", b"\x12\x3c\x0a\x1a")
 
@@ -64,7 +64,7 @@ def test_a_secret_can_be_created_so(cluster, namespace):
     assert made["data"] == {"secret": "bXlzdXBlcnNlY3JldHRva2Vu"}
 
 
-def test_garbage_is_refused(cluster, namespace):
+def test_invalid_protobuf_is_rejected(cluster, namespace):
     path = f"/api/v1/namespaces/{namespace}/secrets"
 
-    refused(cluster.api.request("POST", path, b"k8s\0\xff\xff", content_type=MEDIA_TYPE), 400, "BadRequest")
+    rejected(cluster.api.request("POST", path, b"k8s\0\xff\xff", content_type=MEDIA_TYPE), 400, "BadRequest")

@@ -11,18 +11,18 @@ import pytest
 from demo.apiserver.persistence import DataFileBusyError, FileJournal
 from demo.apiserver.storage import Store
 from tests.clusters import ROOT, DemoCluster
-from tests.contract.things import Things, names, ok, version, warehouse
+from tests.contract.api_objects import ObjectCollection, names, ok, version, warehouse
 
 PATH = "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses"
 
 
 @pytest.fixture
 def things(demo):
-    return Things(demo.api, PATH, warehouse)
+    return ObjectCollection(demo.api, PATH, warehouse)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_restart_loses_nothing_and_versions_go_on(demo, things, end):
+def test_a_restart_loses_nothing_and_versions_keep_increasing(demo, things, end):
     things.create("gone")
     kept = things.create("kept")
     demo.api.delete(things.at("gone"))
@@ -36,7 +36,7 @@ def test_a_restart_loses_nothing_and_versions_go_on(demo, things, end):
     assert version(things.create("new")) > before
 
 
-def test_a_watch_from_before_a_restart_is_expired_unless_it_missed_nothing(demo, things):
+def test_a_watch_from_before_a_restart_expires_unless_it_missed_nothing(demo, things):
     old = version(things.create("one"))
     current = version(things.annotate("one", "x"))
     demo.kill()
@@ -49,7 +49,7 @@ def test_a_watch_from_before_a_restart_is_expired_unless_it_missed_nothing(demo,
         assert next(events)["object"]["metadata"]["name"] == "two"
 
 
-def test_types_survive_and_so_does_their_absence(tmp_path):
+def test_types_and_their_deletion_survive_a_restart(tmp_path):
     with DemoCluster(tmp_path / "bare", kargo=False) as cluster:
         assert cluster.api.get(PATH).status == 404
         cluster.stop()
@@ -65,7 +65,7 @@ def test_stopping_ends_open_watches_cleanly(demo, things):
         assert list(events) == []
 
 
-def test_a_torn_last_line_is_dropped(demo, things, tmp_path):
+def test_a_truncated_last_line_is_dropped(demo, things, tmp_path):
     things.create("one")
     things.create("two")
     demo.kill()
@@ -81,7 +81,7 @@ def test_a_torn_last_line_is_dropped(demo, things, tmp_path):
     assert names(things.list()) == ["one", "three"]
 
 
-def test_two_servers_never_share_a_file(demo, tmp_path):
+def test_two_servers_cannot_share_a_file(demo, tmp_path):
     state = tmp_path / "demo" / "state.jsonl"
     command = [sys.executable, "-m", "demo.apiserver", "--port", "0", "--data", str(state)]
 
@@ -113,7 +113,7 @@ def loaded(path: Path) -> Store:
 
 
 @pytest.mark.parametrize("rewritten", [False, True], ids=["journal", "snapshot"])
-def test_what_is_written_is_what_is_read(tmp_path, rewritten):
+def test_a_journal_reads_what_it_wrote(tmp_path, rewritten):
     path = tmp_path / "state"
     journal, store = filled(path, 10)
     if rewritten:
@@ -127,7 +127,7 @@ def test_what_is_written_is_what_is_read(tmp_path, rewritten):
     assert again.collection("things").objects == store.collection("things").objects
 
 
-def test_a_rewritten_file_holds_each_object_once(tmp_path):
+def test_a_compacted_file_contains_each_object_once(tmp_path):
     path = tmp_path / "state"
     journal, store = filled(path, 10)
     long = len(path.read_bytes().splitlines())
@@ -139,7 +139,7 @@ def test_a_rewritten_file_holds_each_object_once(tmp_path):
     assert path.stat().st_mode & 0o077 == 0, "Secrets are in it"
 
 
-def test_a_file_is_for_one_journal(tmp_path):
+def test_a_file_belongs_to_one_journal(tmp_path):
     journal, _ = filled(tmp_path / "state", 1)
 
     with pytest.raises(DataFileBusyError):

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from tests.api_client import Answer
-from tests.contract.things import Things, ok, refused
+from tests.contract.api_objects import ObjectCollection, ok, rejected
 
 
 def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def made(secrets_: Things, **content: Any) -> Answer:
+def made(secrets_: ObjectCollection, **content: Any) -> Answer:
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "one"}, **content}
     return secrets_.api.post(secrets_.path, body)
 
 
-def test_string_data_becomes_data_and_is_never_shown(secrets_):
+def test_string_data_becomes_data_and_is_never_returned(secrets_):
     secret = ok(made(secrets_, stringData={"secret": "my token\n"}), 201)
 
     assert secret["data"] == {"secret": encoded("my token\n")}
@@ -28,7 +28,7 @@ def test_string_data_becomes_data_and_is_never_shown(secrets_):
     assert "stringData" not in secrets_.get("one")
 
 
-def test_string_data_wins_over_data(secrets_):
+def test_string_data_overrides_data(secrets_):
     secret = ok(
         made(secrets_, data={"a": encoded("old"), "b": encoded("kept")}, stringData={"a": "new"}), 201
     )
@@ -42,29 +42,29 @@ def test_string_data_can_be_patched_in(secrets_):
     assert secrets_.patch("one", {"stringData": {"c": "d"}})["data"] == {"a": encoded("b"), "c": encoded("d")}
 
 
-def test_a_secret_is_opaque_unless_it_says_otherwise(secrets_):
+def test_a_secret_is_opaque_by_default(secrets_):
     assert ok(made(secrets_), 201)["type"] == "Opaque"
 
 
 def test_the_type_cannot_change(secrets_):
     secrets_.create("one")
 
-    refused(secrets_.api.patch(secrets_.at("one"), {"type": "example.com/other"}), 422, "Invalid")
+    rejected(secrets_.api.patch(secrets_.at("one"), {"type": "example.com/other"}), 422, "Invalid")
 
 
 @pytest.mark.parametrize(
     "data", [{"a": "!"}, {"a": "YQ"}, {"a": 1}], ids=["no base64", "no padding", "number"]
 )
 def test_data_must_be_base64(secrets_, data):
-    refused(made(secrets_, data=data), 400, "BadRequest")
+    rejected(made(secrets_, data=data), 400, "BadRequest")
 
 
-def test_keys_must_be_file_names(secrets_):
-    refused(made(secrets_, data={"a/b": ""}), 422, "Invalid")
+def test_keys_must_be_valid_file_names(secrets_):
+    rejected(made(secrets_, data={"a/b": ""}), 422, "Invalid")
 
 
 def test_an_immutable_secret_keeps_its_data(secrets_):
     ok(made(secrets_, immutable=True, stringData={"a": "b"}), 201)
 
-    refused(secrets_.api.patch(secrets_.at("one"), {"stringData": {"a": "c"}}), 422, "Invalid")
+    rejected(secrets_.api.patch(secrets_.at("one"), {"stringData": {"a": "c"}}), 422, "Invalid")
     assert secrets_.patch("one", {"metadata": {"labels": {"a": "b"}}})["metadata"]["labels"] == {"a": "b"}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tests.contract.things import ok, version
+from tests.contract.api_objects import ok, version
 
 
-def test_the_status_is_ignored_on_the_main_path(warehouses):
+def test_the_main_path_ignores_the_status(warehouses):
     body = {**warehouses.make({"name": "one"}), "status": {"lastFreightID": "x"}}
     assert "status" not in ok(warehouses.api.post(warehouses.path, body), 201)
 
     assert "status" not in warehouses.patch("one", {"status": {"lastFreightID": "x"}})
 
 
-def test_only_the_status_counts_on_its_own_path(warehouses):
+def test_the_status_path_changes_only_the_status(warehouses):
     created = warehouses.create("one")
 
     body = {
@@ -29,7 +29,7 @@ def test_only_the_status_counts_on_its_own_path(warehouses):
     assert ok(warehouses.api.get(warehouses.at("one", "status"))) == patched
 
 
-def test_a_put_of_the_status_is_checked_for_its_version(warehouses):
+def test_a_put_of_the_status_checks_the_version(warehouses):
     stale = warehouses.create("one")
     warehouses.annotate("one", "newer")
 
@@ -46,7 +46,7 @@ def test_the_status_survives_a_put_on_the_main_path(warehouses):
     assert ok(warehouses.api.put(warehouses.at("one"), current))["status"] == {"lastFreightID": "x"}
 
 
-def test_the_generation_counts_changes_of_the_spec_alone(warehouses):
+def test_the_generation_counts_changes_of_the_spec_only(warehouses):
     warehouses.create("one")
 
     assert warehouses.annotate("one", "1")["metadata"]["generation"] == 1
@@ -57,7 +57,7 @@ def test_the_generation_counts_changes_of_the_spec_alone(warehouses):
     assert warehouses.patch("one", {"spec": {"interval": "1m0s"}})["metadata"]["generation"] == 2
 
 
-def test_a_status_that_is_the_same_keeps_the_version(warehouses):
+def test_an_unchanged_status_keeps_the_version(warehouses):
     warehouses.create("one")
     first = warehouses.patch("one", {"status": {"lastFreightID": "x"}}, subresource="status")
 

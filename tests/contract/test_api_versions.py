@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.things import ok, refused, version
+from tests.contract.api_objects import ok, rejected, version
 
 
 def test_every_write_gives_a_higher_version(warehouses):
@@ -34,7 +34,7 @@ def test_a_put_of_a_stale_version_is_a_conflict(warehouses):
     stale = warehouses.create("one")
     warehouses.annotate("one", "newer")
 
-    status = refused(warehouses.api.put(warehouses.at("one"), stale), 409, "Conflict")
+    status = rejected(warehouses.api.put(warehouses.at("one"), stale), 409, "Conflict")
 
     assert status["message"] == (
         'Operation cannot be fulfilled on warehouses.kargo.akuity.io "one": the object has been modified; '
@@ -47,7 +47,7 @@ def test_a_put_of_a_custom_resource_must_name_its_version(warehouses):
     body = warehouses.create("one")
     del body["metadata"]["resourceVersion"]
 
-    refused(warehouses.api.put(warehouses.at("one"), body), 422, "Invalid")
+    rejected(warehouses.api.put(warehouses.at("one"), body), 422, "Invalid")
 
 
 def test_a_put_of_a_secret_without_a_version_overwrites(secrets_):
@@ -70,11 +70,11 @@ def test_a_patch_that_names_a_version_is_conditional(warehouses, fresh):
     if fresh:
         assert ok(answer)["metadata"]["annotations"] == {"note": "mine"}
     else:
-        refused(answer, 409, "Conflict")
+        rejected(answer, 409, "Conflict")
 
 
 def test_a_put_for_another_uid_is_a_conflict(warehouses):
     body = warehouses.create("one")
     body["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000"
 
-    refused(warehouses.api.put(warehouses.at("one"), body), 409, "Conflict")
+    rejected(warehouses.api.put(warehouses.at("one"), body), 409, "Conflict")

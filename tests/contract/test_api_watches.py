@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.things import names, ok, refused, version, warehouse
+from tests.contract.api_objects import names, ok, rejected, version, warehouse
 
 EVERYWHERE = "/apis/kargo.akuity.io/v1alpha1/warehouses"
 
@@ -16,7 +16,7 @@ def told(event: dict[str, Any]) -> tuple[str, str]:
     return event["type"], event["object"]["metadata"]["name"]
 
 
-def test_a_watch_from_a_version_shows_what_came_after_in_order(warehouses):
+def test_a_watch_from_a_version_shows_later_events_in_order(warehouses):
     warehouses.create("before")
     start = version(warehouses.list())
     warehouses.create("one")
@@ -36,7 +36,7 @@ def test_a_watch_from_a_version_shows_what_came_after_in_order(warehouses):
 
 
 @pytest.mark.parametrize("start", [{}, {"resourceVersion": "0"}], ids=["no version", "version 0"])
-def test_a_watch_from_nowhere_begins_with_what_is_there(warehouses, start):
+def test_a_watch_without_a_version_starts_with_existing_objects(warehouses, start):
     warehouses.create("one")
     warehouses.create("two")
 
@@ -56,7 +56,7 @@ def test_a_patch_that_changes_nothing_is_not_shown(warehouses):
         assert next(events)["object"]["metadata"]["annotations"] == {"note": "other"}
 
 
-def test_a_watch_sees_its_namespace_alone_and_a_cluster_wide_one_all(warehouses, cluster, namespace):
+def test_a_watch_shows_its_namespace_and_a_cluster_wide_watch_all(warehouses, cluster, namespace):
     start = version(warehouses.list())
     other = warehouses.path.replace(namespace, "default")
     ok(cluster.api.post(other, warehouses.make({"name": f"in-default-{namespace}"})), 201)
@@ -97,14 +97,14 @@ def test_one_object_can_be_watched_by_a_field_selector(warehouses):
         assert told(next(events)) == ("MODIFIED", "one")
 
 
-def test_a_watch_ends_by_itself_after_its_time(warehouses):
+def test_a_watch_ends_after_its_timeout(warehouses):
     with warehouses.api.watch(
         warehouses.path, seconds=1, resourceVersion=version(warehouses.list())
     ) as events:
         assert list(events) == []
 
 
-def test_bookmarks_tell_how_far_a_watch_has_come(demo):
+def test_bookmarks_report_the_progress_of_a_watch(demo):
     """Demo only: a real API server sends them every minute or so, and promises nothing."""
     start = version(demo.api.get(EVERYWHERE).body)
     path = EVERYWHERE.replace("warehouses", "namespaces/default/warehouses")
@@ -140,7 +140,7 @@ def test_a_streaming_list_ends_with_a_bookmark(warehouses):
     assert told(after) == ("ADDED", "two")
 
 
-def test_a_watch_from_a_version_that_is_forgotten_says_so(cluster, warehouses):
+def test_a_watch_from_an_expired_version_reports_it(cluster, warehouses):
     warehouses.create("one")
     if cluster.name == "demo":
         cluster.faults(compact=True)
@@ -156,7 +156,7 @@ def test_a_watch_from_a_version_that_is_forgotten_says_so(cluster, warehouses):
     )
 
 
-def test_a_list_and_a_watch_from_it_miss_nothing_and_repeat_nothing(warehouses):
+def test_a_list_and_the_watch_that_follows_miss_and_repeat_nothing(warehouses):
     warehouses.create("one")
     listed = warehouses.list()
     warehouses.create("two")
@@ -166,5 +166,5 @@ def test_a_list_and_a_watch_from_it_miss_nothing_and_repeat_nothing(warehouses):
         assert told(next(events)) == ("ADDED", "two")
 
 
-def test_a_watch_needs_the_right_to_watch(cluster, warehouses):
-    refused(cluster.client("nobody").get(warehouses.path, watch="true"), 403, "Forbidden")
+def test_a_watch_requires_the_watch_permission(cluster, warehouses):
+    rejected(cluster.client("nobody").get(warehouses.path, watch="true"), 403, "Forbidden")

@@ -47,19 +47,19 @@ def statuses(answer: bytes) -> list[int]:
     return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
-def test_a_request_may_come_byte_by_byte(connection):
+def test_a_request_may_arrive_byte_by_byte(connection):
     whole = request("GET", "/version")
 
     assert statuses(exchange(connection, *(whole[at : at + 1] for at in range(len(whole))))) == [200]
 
 
-def test_requests_may_follow_each_other_without_waiting(connection):
+def test_requests_may_be_pipelined(connection):
     first = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
     assert statuses(exchange(connection, first + first + request("GET", "/nothing"))) == [200, 200, 404]
 
 
-def test_a_body_may_come_in_chunks(connection):
+def test_a_body_may_be_chunked(connection):
     body = json.dumps(SECRET).encode()
     head = request("POST", PATH, "Content-Type: application/json", "Transfer-Encoding: chunked")
     chunks = b"5;x=y\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:])
@@ -69,7 +69,7 @@ def test_a_body_may_come_in_chunks(connection):
     assert statuses(answer) == [201]
 
 
-def test_a_client_may_ask_before_it_sends_a_body(connection):
+def test_a_client_may_expect_100_continue(connection):
     head = request(
         "POST",
         PATH,
@@ -102,11 +102,11 @@ def test_head_has_no_body(connection):
     ],
     ids=["no line", "protocol", "header", "length", "long", "chunk", "long chunk", "long head"],
 )
-def test_nonsense_is_refused_and_the_connection_closed(connection, sent, status):
+def test_malformed_requests_are_rejected_and_close_the_connection(connection, sent, status):
     assert statuses(exchange(connection, sent)) == [status]
 
 
-def test_a_watch_of_a_client_that_left_is_forgotten(open_demo, connection):
+def test_the_watch_of_a_disconnected_client_is_removed(open_demo, connection):
     connection.sendall(b"GET /api/v1/namespaces?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert connection.recv(10)
     connection.close()
@@ -129,13 +129,13 @@ def test_a_watch_of_a_client_that_left_is_forgotten(open_demo, connection):
     ],
     ids=["JSON", "with charset", "none", "text", "form", "foreign page", "sandboxed page", "foreign name"],
 )
-def test_without_a_token_only_local_programs_are_served(connection, headers, status):
+def test_requests_without_a_token_must_come_from_local_programs(connection, headers, status):
     sent = request("POST", PATH, *headers, "Content-Length: 2", body=b"{}")
 
     assert statuses(exchange(connection, sent)) == [status]
 
 
-def test_a_foreign_name_may_not_even_read(connection):
+def test_requests_with_a_foreign_host_name_are_rejected(connection):
     assert statuses(exchange(connection, request("GET", "/api/v1/namespaces", "Host: example.com"))) == [403]
 
 
@@ -153,5 +153,5 @@ def test_a_foreign_name_may_not_even_read(connection):
         ("[::2]", False),
     ],
 )
-def test_only_names_of_this_machine_are_loopback(host, is_loopback):
+def test_only_local_names_are_loopback(host, is_loopback):
     assert loopback(host) is is_loopback

@@ -47,7 +47,7 @@ steps = st.lists(
 )
 
 
-class Churn:
+class ChurnDriver:
     """Carries out steps. What a step needs and is not there, it leaves out."""
 
     def __init__(self, cluster: DemoCluster, kargo: Kargo) -> None:
@@ -191,7 +191,7 @@ def threads_take_turns_all_the_time() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def churn(tmp_path_factory) -> Iterator[Churn]:
+def churn(tmp_path_factory) -> Iterator[ChurnDriver]:
     with (
         DemoCluster(tmp_path_factory.mktemp("churn")) as cluster,
         contextlib.closing(connect(str(cluster.kubeconfig))) as client,
@@ -203,7 +203,7 @@ def churn(tmp_path_factory) -> Iterator[Churn]:
         kargo.warehouse(HOME, "mover", REPOSITORIES[0])
         kargo.receivers(HOME, "hook")
         kargo.publish(HOME, hook=digest("steady"))
-        yield Churn(cluster, kargo)
+        yield ChurnDriver(cluster, kargo)
 
 
 def repository_names(cache) -> list[str]:
@@ -233,7 +233,7 @@ def check(churn, steps, cache):
         until("the cache equals a list", lambda: known(cache) == listed(churn.kargo.client))
         until("both have read", lambda: one.rounds and other.rounds)
     assert (one.wrong, other.wrong) == ([], [])
-    with running_cache(churn.cluster.kubeconfig) as newborn:
-        assert indexed(cache, names) == indexed(newborn, names)
-        assert [cache.route(each) for each in DIGESTS] == [newborn.route(each) for each in DIGESTS]
-        assert cache.configs() == newborn.configs()
+    with running_cache(churn.cluster.kubeconfig) as fresh_cache:
+        assert indexed(cache, names) == indexed(fresh_cache, names)
+        assert [cache.route(each) for each in DIGESTS] == [fresh_cache.route(each) for each in DIGESTS]
+        assert cache.configs() == fresh_cache.configs()

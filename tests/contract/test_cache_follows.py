@@ -30,7 +30,7 @@ def cache(cluster, kargo, namespace):
     kargo.client.delete(PROJECTS, namespace)
 
 
-def test_what_was_there_at_the_start_is_known(cache, kargo, namespace):
+def test_existing_objects_are_cached(cache, kargo, namespace):
     assert namespace in {each.name for each in cache.projects()}
     assert cache.config(namespace).receivers[0].name == "hook"
     assert cache.warehouse(namespace, "w").subscriptions[0].repo_url == "docker.io/example/app"
@@ -41,7 +41,7 @@ def names_of(cache, warehouse):
     return cache.warehouse(*warehouse).subscriptions[0].repository
 
 
-def test_a_warehouse_is_found_under_the_repositories_it_names(cache, kargo, namespace):
+def test_a_warehouse_is_found_by_its_repositories(cache, kargo, namespace):
     name = names_of(cache, (namespace, "w"))
     kargo.warehouse(namespace, "a", "docker.io/example/app", "docker.io/example/other")
     until("the new one is known", lambda: cache.warehouse(namespace, "a"))
@@ -51,7 +51,7 @@ def test_a_warehouse_is_found_under_the_repositories_it_names(cache, kargo, name
     assert [each.name for each in cache.warehouses(namespace)] == ["a", "w"]
 
 
-def test_a_warehouse_that_subscribes_to_something_else_moves(cache, kargo, namespace):
+def test_a_warehouse_moves_when_its_subscription_changes(cache, kargo, namespace):
     before = names_of(cache, (namespace, "w"))
     kargo.subscribe(namespace, "w", "docker.io/example/new")
     until("the change is known", lambda: names_of(cache, (namespace, "w")) != before)
@@ -66,7 +66,7 @@ def test_a_near_miss_is_found_by_its_near_key(cache, namespace):
     assert cache.near_misses("no such key", namespace) == ()
 
 
-def test_a_deleted_warehouse_is_forgotten(cache, kargo, namespace):
+def test_a_deleted_warehouse_is_removed(cache, kargo, namespace):
     name = names_of(cache, (namespace, "w"))
     kargo.delete_warehouse(namespace, "w")
     until("it is gone", lambda: cache.warehouse(namespace, "w") is None)
@@ -80,7 +80,7 @@ def test_a_published_receiver_has_a_route(cache, kargo, namespace):
     assert until("the route", lambda: cache.route(one)) == Route(namespace, "hook", "dockerhub")
 
 
-def test_a_receiver_that_left_the_spec_has_no_route(cache, kargo, namespace):
+def test_a_receiver_removed_from_the_spec_has_no_route(cache, kargo, namespace):
     one = digest(namespace)
     kargo.publish(namespace, hook=one)
     until("the route", lambda: cache.route(one))
@@ -88,7 +88,7 @@ def test_a_receiver_that_left_the_spec_has_no_route(cache, kargo, namespace):
     until("no route", lambda: cache.route(one) is None)
 
 
-def test_receivers_that_share_a_digest_are_a_collision_until_one_gives_it_up(cache, kargo, namespace):
+def test_receivers_that_share_a_digest_collide_until_one_changes(cache, kargo, namespace):
     one = digest(namespace)
     kargo.client.patch(PROJECT_CONFIGS, namespace, namespace, {"spec": receivers("hook", "twin")})
     kargo.publish(namespace, hook=one, twin=one)
@@ -98,7 +98,7 @@ def test_receivers_that_share_a_digest_are_a_collision_until_one_gives_it_up(cac
     until("the route", lambda: cache.route(one) == routes[1])
 
 
-def test_the_cluster_config_has_routes_too(cache, kargo, namespace):
+def test_the_cluster_config_has_routes(cache, kargo, namespace):
     kargo.receivers("", namespace)
     try:
         kargo.publish("", **{namespace: digest(namespace)})
@@ -110,13 +110,13 @@ def test_the_cluster_config_has_routes_too(cache, kargo, namespace):
     until("no route", lambda: cache.route(digest(namespace)) is None and cache.config("") is None)
 
 
-def test_listeners_hear_of_each_change_in_order_and_after_it_shows(cache, kargo, namespace):
-    heard = []
+def test_listeners_are_called_in_order_after_each_change_is_visible(cache, kargo, namespace):
+    events = []
 
     def listen(resource, old, new):
         if resource is WAREHOUSES and (new or old).project == namespace:
             shown = cache.warehouse(namespace, "l")
-            heard.append((old and old.name, new and new.name, shown and shown.resource_version))
+            events.append((old and old.name, new and new.name, shown and shown.resource_version))
 
     cache.add_listener(lambda *_: 1 / 0)
     cache.add_listener(listen)
@@ -124,12 +124,12 @@ def test_listeners_hear_of_each_change_in_order_and_after_it_shows(cache, kargo,
     kargo.subscribe(namespace, "l", "docker.io/example/new")
     version = kargo.client.get(WAREHOUSES, "l", namespace)["metadata"]["resourceVersion"]
     kargo.delete_warehouse(namespace, "l")
-    until("all three", lambda: len(heard) == 3)
-    assert [pair[:2] for pair in heard] == [(None, "l"), ("l", "l"), ("l", None)]
-    assert (heard[1][2], heard[2][2]) == (version, None)
+    until("all three", lambda: len(events) == 3)
+    assert [pair[:2] for pair in events] == [(None, "l"), ("l", "l"), ("l", None)]
+    assert (events[1][2], events[2][2]) == (version, None)
 
 
-def test_the_cache_says_how_fresh_it_is(cache):
+def test_the_cache_reports_its_freshness(cache):
     for each in cache.freshness():
         assert (each.synced, each.relists, each.namespace) == (True, 1, "")
         assert each.contact is not None
@@ -137,7 +137,7 @@ def test_the_cache_says_how_fresh_it_is(cache):
     assert sum(each.objects for each in cache.freshness()) >= 3
 
 
-def test_named_namespaces_are_the_only_projects(cache, cluster, kargo, namespace):
+def test_a_cache_of_namespaces_contains_only_these_projects(cache, cluster, kargo, namespace):
     with running_cache(cluster.kubeconfig, namespaces=[namespace, "not-there"]) as narrow:
         assert [each.name for each in narrow.projects()] == sorted([namespace, "not-there"])
         assert narrow.warehouse(namespace, "w") == cache.warehouse(namespace, "w")
@@ -147,7 +147,7 @@ def test_named_namespaces_are_the_only_projects(cache, cluster, kargo, namespace
         assert {each.project for each in narrow.warehouses()} == {namespace}
 
 
-def test_a_cache_that_stops_ends_its_threads_at_once(cluster):
+def test_a_stopped_cache_has_no_running_threads(cluster):
     with running_cache(cluster.kubeconfig) as cache:
         pass
     assert cache.ready

@@ -13,7 +13,7 @@ from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.errors import KubeconfigError
 from tests.clusters import PATIENCE, ROLES, DemoCluster, until
-from tests.contract.caches import IMPATIENT, Kargo, known, listed, running_cache
+from tests.contract.caches import FAST_BACKOFF, Kargo, known, listed, running_cache
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -34,45 +34,45 @@ def asked(demo, what):
     return demo.fault_log()["requests"].get(what, 0)
 
 
-def caught_up(cache, kargo):
+def wait_until_caught_up(cache, kargo):
     until("the cache equals a list", lambda: known(cache) == listed(kargo.client))
     until("nothing fails", lambda: not any(each.error for each in cache.freshness()))
 
 
-def test_a_dropped_watch_goes_on_where_it_was(demo, kargo):
+def test_a_dropped_watch_resumes_without_a_relist(demo, kargo):
     with running_cache(demo.kubeconfig) as cache:
         for number in range(5):
             demo.faults(dropWatches=True)
             kargo.warehouse("default", f"w{number}", "docker.io/example/app")
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
         assert fresh(cache).relists == 1
 
 
-def test_events_out_of_order_end_in_the_same_state(demo, kargo):
+def test_events_out_of_order_lead_to_the_same_state(demo, kargo):
     with running_cache(demo.kubeconfig) as cache:
         demo.faults(swapEvents=True)
         for number in range(6):
             kargo.warehouse("default", f"w{number}", "docker.io/example/app")
             kargo.subscribe("default", f"w{number}", "docker.io/example/other")
         kargo.delete_warehouse("default", "w3")
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
 
 
-def test_a_forgotten_version_is_listed_again_and_differences_are_events(demo, kargo):
+def test_an_expired_version_causes_a_relist_whose_differences_are_events(demo, kargo):
     with running_cache(demo.kubeconfig) as cache:
-        heard = []
-        cache.add_listener(lambda _, old, new: heard.append((old and old.name, new and new.name)))
+        events = []
+        cache.add_listener(lambda _, old, new: events.append((old and old.name, new and new.name)))
         demo.faults({"verb": "watch", "status": 500}, dropWatches=True)
         until("the watch fails", lambda: fresh(cache).error)
         kargo.warehouse("default", "new", "docker.io/example/app")
         kargo.delete_warehouse("default", "steady")
         demo.faults(compact=True)
-        caught_up(cache, kargo)
-        assert heard == [("steady", None), (None, "new")]
+        wait_until_caught_up(cache, kargo)
+        assert events == [("steady", None), (None, "new")]
         assert fresh(cache).relists == 2
 
 
-def test_what_was_known_stays_until_a_slow_new_list_is_complete(demo, kargo):
+def test_a_slow_relist_does_not_empty_the_cache(demo, kargo):
     with running_cache(demo.kubeconfig) as cache:
         steady = cache.warehouse("default", "steady")
         assert steady is not None
@@ -89,7 +89,7 @@ def test_what_was_known_stays_until_a_slow_new_list_is_complete(demo, kargo):
         assert cache.warehouse("default", "steady") is steady
 
 
-def test_a_server_that_is_gone_for_a_while_is_followed_again(demo, kargo):
+def test_the_cache_recovers_after_an_outage_of_the_server(demo, kargo):
     with running_cache(demo.kubeconfig) as cache:
         demo.kill()
         failing = until("it is noticed", lambda: [each for each in cache.freshness() if each.error])[0]
@@ -100,24 +100,24 @@ def test_a_server_that_is_gone_for_a_while_is_followed_again(demo, kargo):
         demo.start()
         kargo.warehouse("default", "new", "docker.io/example/app")
         demo.faults(compact=True)
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}, {"status": 429, "retryAfter": 1}])
-def test_a_list_that_fails_is_tried_again(demo, kargo, fault):
+def test_a_failed_list_is_retried(demo, kargo, fault):
     demo.faults({"verb": "list", "resource": "warehouses", "times": 1, **fault})
     with running_cache(demo.kubeconfig) as cache:
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
         assert cache.warehouse("default", "steady")
 
 
-def test_a_server_that_says_when_to_come_back_is_not_asked_before(demo, kargo):
+def test_retry_after_is_honored(demo, kargo):
     demo.faults({"verb": "list", "resource": "warehouses", "times": 1, "status": 429, "retryAfter": 1})
     with running_cache(demo.kubeconfig):
         assert asked(demo, "list warehouses") == 2
 
 
-def test_a_server_that_is_not_there_at_the_start_is_waited_for(demo, kargo):
+def test_the_cache_waits_for_a_server_that_is_down_at_startup(demo, kargo):
     path = demo.kubeconfig
     demo.stop()
     with running_cache(path, ready=False) as cache:
@@ -128,7 +128,7 @@ def test_a_server_that_is_not_there_at_the_start_is_waited_for(demo, kargo):
         assert cache.warehouse("default", "steady")
 
 
-def test_a_kubeconfig_that_is_not_there_at_the_start_is_waited_for(demo, kargo, tmp_path):
+def test_the_cache_waits_for_a_kubeconfig_that_is_missing_at_startup(demo, kargo, tmp_path):
     path = tmp_path / "later"
     with running_cache(path, ready=False) as cache:
         until("it is noticed", lambda: all("does not exist" in each.error for each in cache.freshness()))
@@ -139,7 +139,7 @@ def test_a_kubeconfig_that_is_not_there_at_the_start_is_waited_for(demo, kargo, 
         assert cache.cluster().version()
 
 
-def test_what_is_forbidden_is_reported_and_seen_once_it_is_allowed(demo, kargo):
+def test_a_forbidden_type_is_reported_and_listed_once_it_is_permitted(demo, kargo):
     demo.grant("kargoweb", [{"verbs": ["get", "list", "watch"], "resources": ["projects"]}])
     with running_cache(demo.kubeconfig_for("kargoweb"), ready=False) as cache:
         until("it is noticed", lambda: 'cannot list resource "warehouses"' in fresh(cache).error)
@@ -147,20 +147,20 @@ def test_what_is_forbidden_is_reported_and_seen_once_it_is_allowed(demo, kargo):
         assert not cache.ready
         demo.grant("kargoweb", ROLES["kargoweb"])
         assert cache.wait_ready(PATIENCE)
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
 
 
-def test_what_becomes_forbidden_stays_known(demo, kargo):
+def test_objects_stay_cached_when_their_type_becomes_forbidden(demo, kargo):
     with running_cache(demo.kubeconfig_for("kargoweb")) as cache:
         demo.grant("kargoweb", [])
         demo.faults(expireWatches=True)
         until("it is noticed", lambda: "cannot" in fresh(cache).error)
         assert cache.warehouse("default", "steady")
         demo.grant("kargoweb", ROLES["kargoweb"])
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
 
 
-def test_in_named_namespaces_the_cluster_config_may_be_forbidden(demo, kargo):
+def test_a_cache_of_namespaces_works_without_access_to_the_cluster_config(demo, kargo):
     rules = [{"verbs": ["*"], "resources": ["projectconfigs", "warehouses"], "namespaces": ["default"]}]
     demo.grant("kargoweb", rules)
     with running_cache(demo.kubeconfig_for("kargoweb"), namespaces=["default"]) as cache:
@@ -168,7 +168,7 @@ def test_in_named_namespaces_the_cluster_config_may_be_forbidden(demo, kargo):
         assert "cannot list" in fresh(cache, "clusterconfigs").error
 
 
-def test_types_that_are_not_installed_are_reported_and_seen_once_they_are(tmp_path):
+def test_missing_types_are_reported_and_listed_once_they_are_installed(tmp_path):
     with (
         DemoCluster(tmp_path / "bare", kargo=False) as bare,
         running_cache(bare.kubeconfig, ready=False) as cache,
@@ -179,7 +179,7 @@ def test_types_that_are_not_installed_are_reported_and_seen_once_they_are(tmp_pa
         assert cache.wait_ready(PATIENCE)
 
 
-def test_a_token_that_expires_is_read_anew(demo, kargo):
+def test_an_expired_token_is_reloaded(demo, kargo):
     path = demo.kubeconfig_for("kargoweb")
     with running_cache(path) as cache:
         demo.revoke("kargoweb")
@@ -189,17 +189,17 @@ def test_a_token_that_expires_is_read_anew(demo, kargo):
         demo.renew("kargoweb")
         assert demo.kubeconfig_for("kargoweb") == path
         kargo.warehouse("default", "new", "docker.io/example/app")
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
 
 
-def test_a_silent_watch_is_opened_anew_and_is_no_failure(demo, kargo):
+def test_a_silent_watch_is_reopened_without_an_error(demo, kargo):
     backoff = Backoff(first=0.01, longest=0.1, healthy=0.1, silence=0.2)
     with running_cache(demo.kubeconfig, backoff=backoff) as cache:
         until("several watches", lambda: asked(demo, "watch warehouses") > 2)
         assert (fresh(cache).error, fresh(cache).relists) == ("", 1)
 
 
-def test_a_server_that_ends_every_watch_is_not_asked_in_a_hot_loop(demo, kargo):
+def test_a_server_that_ends_every_watch_is_not_retried_in_a_busy_loop(demo, kargo):
     backoff = Backoff(first=0.2, longest=30.0)
     with running_cache(demo.kubeconfig, backoff=backoff) as cache:
         demo.faults({"verb": "watch", "reset": True}, dropWatches=True)
@@ -208,9 +208,9 @@ def test_a_server_that_ends_every_watch_is_not_asked_in_a_hot_loop(demo, kargo):
         assert asked(demo, "list warehouses") == 1
 
 
-def test_stopping_does_not_wait_for_a_silent_server(demo, kargo):
+def test_stopping_does_not_wait_for_a_hanging_server(demo, kargo):
     demo.faults({"verb": "list", "silence": 60.0})
-    cache = ClusterCache(lambda: connect(str(demo.kubeconfig)), backoff=IMPATIENT)
+    cache = ClusterCache(lambda: connect(str(demo.kubeconfig)), backoff=FAST_BACKOFF)
     cache.start()
     until("the lists wait", lambda: asked(demo, "list warehouses"))
     cache.stop()
@@ -229,7 +229,7 @@ def bookmarking(tmp_path):
         yield cluster, Kargo(client)
 
 
-def test_a_server_that_was_restored_from_a_backup_is_listed_again(bookmarking, tmp_path):
+def test_a_server_restored_from_a_backup_is_relisted(bookmarking, tmp_path):
     cluster, kargo = bookmarking
     cluster.stop()
     backup = (tmp_path / "state.jsonl").read_bytes()
@@ -240,5 +240,5 @@ def test_a_server_that_was_restored_from_a_backup_is_listed_again(bookmarking, t
         cluster.stop()
         (tmp_path / "state.jsonl").write_bytes(backup)
         cluster.start()
-        caught_up(cache, kargo)
+        wait_until_caught_up(cache, kargo)
         assert [each.name for each in cache.warehouses()] == ["steady"]

@@ -17,7 +17,7 @@ from receivers.cluster.errors import (
     Unauthorized,
 )
 from receivers.kargo.resources import NAMESPACES, SECRETS, WAREHOUSES, Resource
-from tests.contract.things import warehouse
+from tests.contract.api_objects import warehouse
 
 UNKNOWN = Resource("kargo.akuity.io", "v1alpha1", "unicorns", "Unicorn", namespaced=True)
 
@@ -28,21 +28,21 @@ def client(cluster):
         yield client
 
 
-def test_what_is_created_is_there(client, namespace):
+def test_a_created_object_exists(client, namespace):
     made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
     found = client.get(WAREHOUSES, "w", namespace)
     assert found["metadata"]["uid"] == made["metadata"]["uid"]
     assert found["spec"]["subscriptions"][0]["image"]["repoURL"] == "example/app"
 
 
-def test_what_is_deleted_is_gone(client, namespace):
+def test_a_deleted_object_does_not_exist(client, namespace):
     client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
     client.delete(WAREHOUSES, "w", namespace)
     with pytest.raises(NotFound, match='"w" not found'):
         client.get(WAREHOUSES, "w", namespace)
 
 
-def test_an_annotation_is_set_and_the_rest_stays(client, namespace):
+def test_a_patch_sets_an_annotation_and_changes_nothing_else(client, namespace):
     made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
     patch = {"metadata": {"annotations": {"example.com/a": "1"}}}
     metadata = client.patch(WAREHOUSES, "w", namespace, patch)
@@ -77,7 +77,7 @@ def test_a_patch_of_an_old_version_is_a_conflict(client, namespace, verb):
         getattr(client, verb)(WAREHOUSES, "w", namespace, patch)
 
 
-def test_a_patch_of_the_version_we_know_is_applied(client, namespace):
+def test_a_patch_of_the_current_version_is_applied(client, namespace):
     version = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)["metadata"]["resourceVersion"]
     patch = {"metadata": {"resourceVersion": version}, "status": {"lastFreightID": "f"}}
     assert client.patch_status(WAREHOUSES, "w", namespace, patch)["status"]["lastFreightID"] == "f"
@@ -95,7 +95,7 @@ def test_a_list_comes_in_pages_of_one_version(client, namespace):
     assert len({page.resource_version for page in pages}) == 1
 
 
-def test_a_list_across_namespaces_holds_this_one_too(client, namespace):
+def test_a_list_of_all_namespaces_includes_each_of_them(client, namespace):
     client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
     found = [
         each
@@ -139,24 +139,24 @@ def test_an_empty_list_is_a_page_with_a_version(client, namespace):
         (lambda client, namespace: client.get(SECRETS, "../configmaps", namespace), (NotFound, Rejected)),
     ],
 )
-def test_what_is_refused_has_a_name(client, namespace, call, error):
-    with pytest.raises(error) as refused:
+def test_each_rejection_has_its_own_error(client, namespace, call, error):
+    with pytest.raises(error) as rejected:
         call(client, namespace)
-    assert not isinstance(error, type) or type(refused.value) is error
+    assert not isinstance(error, type) or type(rejected.value) is error
 
 
 def test_the_server_has_a_version(client):
     assert client.version().startswith("v1.")
 
 
-def test_permissions_can_be_asked_for(cluster, client):
+def test_permissions_can_be_reviewed(cluster, client):
     with contextlib.closing(connect(str(cluster.kubeconfig_for("kargoweb")))) as restricted:
         answers = [each.can_i("delete", WAREHOUSES) for each in (client, restricted)]
         assert answers == [True, False]
         assert restricted.can_i("patch", WAREHOUSES, "default")
 
 
-def test_what_is_not_allowed_is_forbidden_in_the_words_of_kubernetes(cluster, namespace):
+def test_forbidden_requests_quote_the_message_of_kubernetes(cluster, namespace):
     with contextlib.closing(connect(str(cluster.kubeconfig_for("nobody")))) as nobody:
         with pytest.raises(Forbidden, match="cannot list resource"):
             list(nobody.list_pages(WAREHOUSES))

@@ -10,7 +10,7 @@ import pytest
 from receivers.cluster.client import connect
 from receivers.cluster.errors import Gone
 from receivers.kargo.resources import WAREHOUSES
-from tests.contract.things import warehouse
+from tests.contract.api_objects import warehouse
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def seen(events, count):
 EVENTS = [("ADDED", "w"), ("MODIFIED", "w"), ("MODIFIED", "w"), ("DELETED", "w")]
 
 
-def test_events_come_in_order_while_they_happen(client, namespace):
+def test_events_arrive_in_order(client, namespace):
     with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace)) as watch:
         writer = threading.Thread(target=churn, args=(client, namespace))
         writer.start()
@@ -51,7 +51,7 @@ def test_events_come_in_order_while_they_happen(client, namespace):
         writer.join()
 
 
-def test_a_watch_goes_on_where_another_ended(client, namespace):
+def test_a_watch_resumes_where_another_ended(client, namespace):
     start = version(client, namespace)
     churn(client, namespace)
     with client.watch(WAREHOUSES, namespace, resource_version=start) as watch:
@@ -61,14 +61,14 @@ def test_a_watch_goes_on_where_another_ended(client, namespace):
         assert seen(watch, 3) == EVENTS[1:]
 
 
-def test_other_namespaces_are_not_seen(client, namespace):
+def test_a_watch_of_a_namespace_ignores_others(client, namespace):
     start = version(client, namespace)
     churn(client, namespace)
     with client.watch(WAREHOUSES, f"not-{namespace}", resource_version=start, duration=1) as watch:
         assert seen(watch, 1) == []
 
 
-def test_the_server_ends_a_watch_when_asked_to(client, namespace):
+def test_the_server_ends_a_watch_after_its_duration(client, namespace):
     with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace), duration=1) as watch:
         assert {kind for kind, _ in watch} <= {"BOOKMARK"}
 
@@ -84,7 +84,7 @@ def test_closing_a_watch_wakes_its_reader(client, namespace):
         assert events == []
 
 
-def test_a_watch_from_a_forgotten_version_is_gone(demo):
+def test_a_watch_from_an_expired_version_raises_gone(demo):
     with contextlib.closing(connect(str(demo.kubeconfig))) as client:
         start = version(client, None)
         client.create(WAREHOUSES, warehouse({"name": "w"}), "default")
@@ -93,7 +93,7 @@ def test_a_watch_from_a_forgotten_version_is_gone(demo):
             list(watch)
 
 
-def test_a_list_that_the_server_forgets_between_two_pages_is_gone(demo):
+def test_a_list_that_expires_between_two_pages_raises_gone(demo):
     with contextlib.closing(connect(str(demo.kubeconfig))) as client:
         for name in ("w1", "w2"):
             client.create(WAREHOUSES, warehouse({"name": name}), "default")

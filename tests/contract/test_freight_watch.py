@@ -16,15 +16,15 @@ from receivers.cluster.freight_watch import OVERLAP, FreightWatch
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS
 from tests.clusters import Cluster, DemoCluster, until
-from tests.contract.caches import IMPATIENT
+from tests.contract.caches import FAST_BACKOFF
 
 
-class Watched:
+class FreightRecorder:
     """A watch, what it has told, and a way to make Freight."""
 
     def __init__(self, kubeconfig: Path, **options: Any) -> None:
         self.client = connect(str(kubeconfig))
-        self.watch = FreightWatch(lambda: self.client, backoff=IMPATIENT, **options)
+        self.watch = FreightWatch(lambda: self.client, backoff=FAST_BACKOFF, **options)
         self.told: list[Freight] = []
         self.begun = 0
         self.watch.add_listener(self.told.append)
@@ -47,9 +47,9 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watching(kubeconfig: Path, **options: Any) -> Iterator[Watched]:
+def watching(kubeconfig: Path, **options: Any) -> Iterator[FreightRecorder]:
     """A watch that has begun."""
-    watched = Watched(kubeconfig, **options)
+    watched = FreightRecorder(kubeconfig, **options)
     watched.watch.start()
     try:
         until("it has begun", lambda: all(one.is_watching for one in watched.watch.reflectors))
@@ -59,7 +59,7 @@ def watching(kubeconfig: Path, **options: Any) -> Iterator[Watched]:
         watched.client.close()
 
 
-def test_new_freight_is_told_of_and_remembered_by_warehouse(cluster: Cluster, namespace: str) -> None:
+def test_new_freight_is_reported_and_remembered_by_warehouse(cluster: Cluster, namespace: str) -> None:
     with watching(cluster.kubeconfig) as watched:
         watched.make("f1", namespace)
         watched.make("f2", namespace, "other", tag="2.0.0")
@@ -73,7 +73,7 @@ def test_new_freight_is_told_of_and_remembered_by_warehouse(cluster: Cluster, na
         assert freight.created_at is not None
 
 
-def test_freight_that_was_there_before_is_not_told_of(cluster: Cluster, namespace: str) -> None:
+def test_existing_freight_is_not_reported(cluster: Cluster, namespace: str) -> None:
     with watching(cluster.kubeconfig) as watched:
         watched.make("old", namespace)
     with watching(cluster.kubeconfig, namespaces=(namespace,)) as watched:
@@ -82,7 +82,7 @@ def test_freight_that_was_there_before_is_not_told_of(cluster: Cluster, namespac
         assert "old" not in watched.names()
 
 
-def test_it_knows_since_when_nothing_is_missing(cluster: Cluster, namespace: str) -> None:
+def test_the_watch_knows_since_when_it_is_complete(cluster: Cluster, namespace: str) -> None:
     before = timezone.now()
     with watching(cluster.kubeconfig) as watched:
         assert not watched.watch.is_complete_since(namespace, before)
@@ -95,7 +95,7 @@ def lonely(demo: DemoCluster) -> str:
     return "lonely"
 
 
-def test_a_dropped_watch_goes_on_where_it_was(demo: DemoCluster, lonely: str) -> None:
+def test_a_dropped_watch_resumes(demo: DemoCluster, lonely: str) -> None:
     with watching(demo.kubeconfig) as watched:
         for number in range(4):
             demo.faults(dropWatches=True)
@@ -104,7 +104,7 @@ def test_a_dropped_watch_goes_on_where_it_was(demo: DemoCluster, lonely: str) ->
         assert watched.begun == 1
 
 
-def test_a_history_that_is_gone_is_a_new_beginning(demo: DemoCluster, lonely: str) -> None:
+def test_an_expired_history_restarts_the_watch(demo: DemoCluster, lonely: str) -> None:
     with watching(demo.kubeconfig) as watched:
         first = timezone.now() + timedelta(seconds=1)
         demo.faults(expireWatches=True)
@@ -115,8 +115,8 @@ def test_a_history_that_is_gone_is_a_new_beginning(demo: DemoCluster, lonely: st
         until("it is seen", lambda: "after" in watched.names())
 
 
-def test_without_permission_it_says_so_and_claims_nothing(demo: DemoCluster, lonely: str) -> None:
-    watched = Watched(demo.kubeconfig_for("nobody"))
+def test_a_forbidden_watch_reports_the_error_and_is_never_complete(demo: DemoCluster, lonely: str) -> None:
+    watched = FreightRecorder(demo.kubeconfig_for("nobody"))
     watched.watch.start()
     try:
         [freshness] = until("it says so", lambda: [one for one in watched.watch.freshness() if one.error])
@@ -127,7 +127,7 @@ def test_without_permission_it_says_so_and_claims_nothing(demo: DemoCluster, lon
         watched.client.close()
 
 
-def test_only_so_much_is_remembered(demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_freight_is_forgotten(demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receivers.cluster.freight_watch.RECENT_LIMIT", 3)
     with watching(demo.kubeconfig) as watched:
         begun = timezone.now() + OVERLAP

@@ -123,7 +123,7 @@ def warehouse(kubectl: Kubectl) -> None:
     kubectl("apply -f -", WAREHOUSE)
 
 
-def test_the_page_of_the_docker_hub_receiver_works(kubectl, server):
+def test_the_commands_of_the_docker_hub_receiver_page_work(kubectl, server):
     assert kubectl("apply -f -", PAGE) == (
         "secret/dh-wh-secret created\nprojectconfig.kargo.akuity.io/kargo-demo created\n"
     )
@@ -158,7 +158,7 @@ def test_lists_are_tables(kubectl, server, warehouse):
     assert "dh-wh-secret" in kubectl("get secrets,projects,warehouses,freights,events,leases -n kargo-demo")
 
 
-def test_output_comes_in_every_form(kubectl, warehouse):
+def test_every_output_format_works(kubectl, warehouse):
     assert json.loads(kubectl("get warehouse app -n kargo-demo -o json"))["kind"] == "Warehouse"
     assert "kind: Warehouse\n" in kubectl("get warehouse app -n kargo-demo -o yaml")
     assert kubectl("get warehouses -n kargo-demo -o name") == "warehouse.kargo.akuity.io/app\n"
@@ -186,7 +186,7 @@ def test_a_watch_prints_changes(kubectl, command, server, warehouse, tmp_path: P
             watching.wait(PATIENCE)
 
 
-def test_objects_are_patched_annotated_and_labelled(kubectl, server, warehouse):
+def test_objects_are_patched_annotated_and_labeled(kubectl, server, warehouse):
     kubectl('patch warehouse app -n kargo-demo --type merge -p {"spec":{"interval":"1m0s"}}')
     kubectl('patch warehouse app -n kargo-demo --type json -p [{"op":"remove","path":"/spec/shard"}]')
     kubectl("annotate warehouse app -n kargo-demo kargo.akuity.io/refresh=now")
@@ -211,13 +211,13 @@ def test_a_secret_is_created_patched_and_replaced(kubectl, server):
     assert server.api.get(path).body["data"] == {"secret": "dHdv", "more": "dHdv"}
 
 
-def test_an_edit_saves(kubectl, server, warehouse):
+def test_edit_saves_changes(kubectl, server, warehouse):
     kubectl("edit warehouse app -n kargo-demo", EDITOR="sed -i s/5m0s/7m0s/")
 
     assert server.api.get(f"{BASE}/warehouses/app").body["spec"]["interval"] == "7m0s"
 
 
-def test_waiting_for_a_condition_ends(kubectl, server):
+def test_wait_returns_when_the_condition_is_met(kubectl, server):
     kubectl("apply -f -", PAGE)
     server.api.patch(f"{BASE}/projectconfigs/kargo-demo/status", {"status": STATUS})
 
@@ -226,7 +226,7 @@ def test_waiting_for_a_condition_ends(kubectl, server):
     )
 
 
-def test_deleting_waits_until_it_is_gone(kubectl, server, warehouse):
+def test_delete_waits_until_the_object_is_gone(kubectl, server, warehouse):
     kubectl("create namespace brief")
     assert "deleted" in kubectl("delete warehouse app -n kargo-demo")
     assert "deleted" in kubectl("delete namespace brief")
@@ -235,7 +235,7 @@ def test_deleting_waits_until_it_is_gone(kubectl, server, warehouse):
     assert "not found" in kubectl("get warehouse app -n kargo-demo", fails=True)
 
 
-def test_describing_shows_spec_and_events(kubectl, server, warehouse):
+def test_describe_shows_spec_and_events(kubectl, server, warehouse):
     uid = server.api.get(f"{BASE}/warehouses/app").body["metadata"]["uid"]
     involved = {"kind": "Warehouse", "name": "app", "namespace": "kargo-demo", "uid": uid}
     event = {
@@ -253,7 +253,7 @@ def test_describing_shows_spec_and_events(kubectl, server, warehouse):
     assert "kargo-demo" in kubectl("describe namespace kargo-demo")
 
 
-def test_what_there_is_can_be_listed(kubectl):
+def test_api_resources_are_listed(kubectl):
     shown = kubectl("api-resources")
 
     for name in ("warehouses", "projectconfigs", "namespaces", "secrets", "leases"):
@@ -261,5 +261,5 @@ def test_what_there_is_can_be_listed(kubectl):
     assert "v1.35" in kubectl("version")
 
 
-def test_rights_can_be_asked_for(kubectl):
+def test_auth_can_i_works(kubectl):
     assert kubectl("auth can-i list warehouses -A") == "yes\n"

@@ -94,7 +94,7 @@ def url(place: Place, receiver: str, value: bytes) -> str:
     return f"{BASE}/dockerhub/{digest}"
 
 
-def test_a_receiver_gets_its_url_and_the_config_turns_ready(place):
+def test_a_receiver_gets_its_url_and_the_config_becomes_ready(place):
     secret(place, "hooks", b"soylent green is people\n")
     configure(place, hook="hooks")
     expected = url(place, "hook", b"soylent green is people\n")
@@ -120,7 +120,7 @@ def test_a_push_to_the_published_url_refreshes(place, manager):
     assert place.token("app")
 
 
-def test_a_missing_secret_shows_in_the_condition_and_leaves_the_good_receiver_in_place(place):
+def test_a_missing_secret_is_reported_and_does_not_affect_other_receivers(place):
     secret(place, "hooks", b"s")
     configure(place, good="hooks", bad="nowhere")
     until("the good one is published", lambda: urls(place) == {"good": url(place, "good", b"s")})
@@ -137,14 +137,14 @@ def test_a_missing_secret_shows_in_the_condition_and_leaves_the_good_receiver_in
     until("it is ready", lambda: condition(place, "Ready")["status"] == "True")
 
 
-def test_a_missing_key_shows_in_the_condition(place):
+def test_a_missing_key_is_reported_in_the_condition(place):
     secret(place, "hooks", b"s", key="token")
     configure(place, hook="hooks")
     until("it says so", lambda: 'missing data key "secret"' in condition(place, "Ready").get("message", ""))
     assert urls(place) == {}
 
 
-def test_a_kind_that_is_not_spoken_shows_in_the_condition(place):
+def test_an_unsupported_kind_is_reported_in_the_condition(place):
     entries = [{"name": "gh", "github": {"secretRef": {"name": "hooks"}}}]
     metadata = {"name": place.name, "namespace": place.name}
     body = {"metadata": metadata, "spec": {"webhookReceivers": entries}}
@@ -152,7 +152,7 @@ def test_a_kind_that_is_not_spoken_shows_in_the_condition(place):
     until("it says so", lambda: 'does not support "github"' in condition(place, "Ready").get("message", ""))
 
 
-def test_a_rotated_secret_gives_a_new_url_and_the_old_one_is_recorded_as_retired(place, manager):
+def test_a_rotated_secret_changes_the_url_and_retires_the_old_one(place, manager):
     secret(place, "hooks", b"old")
     configure(place, hook="hooks")
     old = until("it is published", lambda: urls(place).get("hook")).removeprefix("https://hooks.example.com")
@@ -173,7 +173,7 @@ def test_a_rotated_secret_gives_a_new_url_and_the_old_one_is_recorded_as_retired
     )
 
 
-def test_a_rotation_is_seen_without_being_asked_for(place):
+def test_a_rotation_is_noticed_without_a_refresh(place):
     secret(place, "hooks", b"old")
     configure(place, hook="hooks")
     until("the old URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"old")})
@@ -185,7 +185,7 @@ def _if_status(answer, wanted):
     return answer if answer.status == wanted else None
 
 
-def test_receivers_that_share_a_digest_are_both_refused(world):
+def test_receivers_that_share_a_digest_are_both_rejected(world):
     one = world.bare_project("colliding-team")
     two = world.bare_project("colliding-teama")
     secret(one, "hooks", b"same")
@@ -233,7 +233,7 @@ def _if_two(answer):
     return answer if answer.data == b'{"msg":"refreshed 2 warehouse(s)"}\n' else None
 
 
-def test_once_everything_is_written_nothing_is_written_again(place):
+def test_an_unchanged_status_is_not_written_again(place):
     secret(place, "hooks", b"s")
     configure(place, hook="hooks")
     until("it is ready", lambda: condition(place, "Ready").get("status") == "True")

@@ -16,7 +16,7 @@ from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, Outcome, new_id
 from tests.clusters import DemoCluster, until
-from tests.contract.caches import IMPATIENT, running_cache
+from tests.contract.caches import FAST_BACKOFF, running_cache
 from tests.demo.kargo import Kargo, Warehouse, image
 from tests.worlds import Place, World
 
@@ -46,7 +46,7 @@ class Detection:
         self.cache = cache
         self.cluster = cluster
         self.created: set[str] = set()
-        self.freight = FreightWatch(cache.cluster, backoff=IMPATIENT)
+        self.freight = FreightWatch(cache.cluster, backoff=FAST_BACKOFF)
         self.missed = MissedPushDetector(cache, self.freight, self.clock)
         cache.add_listener(self.missed.on_change)
         cache.add_listener(self._note)

@@ -30,7 +30,7 @@ def lease(metadata: Json) -> Json:
 
 
 @dataclass(frozen=True, slots=True)
-class Things:
+class ObjectCollection:
     """A collection of objects of one type."""
 
     api: ApiClient
@@ -69,7 +69,7 @@ def ok(answer: Answer, status: int = 200) -> Json:
     return body
 
 
-def refused(answer: Answer, code: int, reason: str) -> Json:
+def rejected(answer: Answer, code: int, reason: str) -> Json:
     """Return the Status of an answer that must be that refusal."""
     status: Json = answer.body
     assert (answer.status, status["kind"], status["status"]) == (code, "Status", "Failure"), answer.data
