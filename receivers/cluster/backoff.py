@@ -19,7 +19,7 @@ class Backoff:
 
     first: float = 0.2  # after one failure; short, so that a dropped watch goes unnoticed
     longest: float = 30.0  # after many failures; how late a recovery may be noticed
-    refused: float = (
+    forbidden: float = (
         30.0  # if RBAC forbids it or the type is not installed, which only an administrator can fix
     )
     healthy: float = 5.0  # a watch that lasted this long resets the number of failures
@@ -31,7 +31,7 @@ class Backoff:
         if failures == 0:
             return 0.0
         if isinstance(error, Forbidden | NotInstalled):
-            seconds = self.refused
+            seconds = self.forbidden
         else:
             seconds = min(self.longest, self.first * 2.0 ** min(failures - 1, 20))
         retry_after = min(error.retry_after or 0.0, self.retry_after_limit) if error is not None else 0.0

@@ -7,7 +7,7 @@ import pytest
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.errors import Forbidden, NotInstalled, Throttled, Unreachable
 
-BACKOFF = Backoff(first=1.0, longest=20.0, refused=30.0, retry_after_limit=60.0)
+BACKOFF = Backoff(first=1.0, longest=20.0, forbidden=30.0, retry_after_limit=60.0)
 GONE = Unreachable("gone")
 
 

@@ -23,7 +23,7 @@ from receivers.kargo.resources import (
 )
 from tests.clusters import PATIENCE
 
-FAST_BACKOFF = Backoff(first=0.01, longest=0.1, rejected=0.1, healthy=0.2)
+FAST_BACKOFF = Backoff(first=0.01, longest=0.1, forbidden=0.1, healthy=0.2)
 TYPES = {
     PROJECTS: decode_project,
     PROJECT_CONFIGS: decode_config,
