@@ -1,6 +1,6 @@
-"""kargoweb's configuration: read once from the environment, checked, frozen.
+"""Read kargoweb's configuration from the environment, once, and validate it.
 
-Every variable may also be given as a file: `NAME_FILE` holds the path of a file with the value.
+Each variable can also be set from a file: `NAME_FILE` is the path of a file with the value of `NAME`.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from kargoweb.environment import (
     ConfigurationError,
     Environment,
     Setting,
-    flag,
-    listed,
-    one_of,
-    rising_seconds,
+    ascending_seconds,
+    boolean,
+    choice,
+    comma_separated,
+    integer,
     seconds,
     text,
-    whole,
 )
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 
-DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL that Docker Hub stores
+DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 HOUR: Final = 3600.0  # seconds
-# Six in a row: whoever wants more has a registry that polling serves better.
-DELAYS: Final = rising_seconds(0.1, 24 * HOUR, 6)
+# At most six retries. A registry that needs more is better served by polling (the Warehouse's interval).
+DELAYS: Final = ascending_seconds(0.1, 24 * HOUR, 6)
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label, RFC 1123
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the environment says. Times are in seconds. `told` is all of it for people, without secrets."""
+    """The configuration. Times are in seconds. `settings` is for display and has no secrets."""
 
     data_dir: Path
     secret_key: str
@@ -76,36 +76,37 @@ class Configuration:
     log_level: str
     sign_in_note: str
     metrics: bool
-    told: tuple[Setting, ...] = ()
+    settings: tuple[Setting, ...] = ()
 
 
 def read_configuration(variables: Mapping[str, str] = os.environ) -> Configuration:
     """Read the environment.
 
-    Makes the data directory and a secret key in it where they are needed and missing, so that a plain checkout runs.
-    Raises `ConfigurationError` with a line for every variable that is wrong: its name, its value, what it takes.
+    Creates the data directory and a secret key in it if they are needed and missing, so that a fresh checkout runs.
+    Raises `ConfigurationError` with one line per invalid variable: its name, its value and what it must be.
     """
     env = Environment(variables)
     data_dir = env.read("KARGOWEB_DATA_DIR", PROJECT_ROOT / "var", _path)
-    port = env.read("PORT", 8000, whole(1, 65535))
+    port = env.read("PORT", 8000, integer(1, 65535))
     base_url = env.read("KARGOWEB_BASE_URL", f"http://localhost:{port}", _base_url)
     configuration = Configuration(
         data_dir=data_dir,
         secret_key=env.read("KARGOWEB_SECRET_KEY", "", text, secret=True),
-        debug=env.read("KARGOWEB_DEBUG", False, flag),
-        allowed_hosts=env.read("KARGOWEB_ALLOWED_HOSTS", (), listed(_host)) or _default_hosts(base_url),
+        debug=env.read("KARGOWEB_DEBUG", False, boolean),
+        allowed_hosts=env.read("KARGOWEB_ALLOWED_HOSTS", (), comma_separated(_host))
+        or _default_hosts(base_url),
         base_url=base_url,
         database=env.read("DATABASE_URL", sqlite(data_dir / "kargoweb.sqlite3"), database, secret=True),
         bind=env.read("KARGOWEB_BIND", "127.0.0.1", _address),
         port=port,
-        threads=env.read("KARGOWEB_THREADS", 32, whole(4, 256)),
+        threads=env.read("KARGOWEB_THREADS", 32, integer(4, 256)),
         kube_context=env.read("KARGOWEB_KUBE_CONTEXT", "", text),
-        namespaces=env.read("KARGOWEB_NAMESPACES", (), listed(_namespace)),
+        namespaces=env.read("KARGOWEB_NAMESPACES", (), comma_separated(_namespace)),
         system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),
         kargo_namespace=env.read("KARGOWEB_KARGO_NAMESPACE", "kargo", _namespace),
         kargo_min_interval=env.read("KARGOWEB_KARGO_MIN_INTERVAL", 300.0, seconds(1, 86_400)),
-        manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, flag),
-        forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, whole(0, 10)),
+        manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, boolean),
+        forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, integer(0, 10)),
         answer_timeout=env.read("KARGOWEB_ANSWER_TIMEOUT", 8.0, seconds(0.5, 60)),
         finish_after=env.read("KARGOWEB_FINISH_AFTER", 30.0, seconds(1, 3600)),
         handled_within=env.read("KARGOWEB_HANDLED_WITHIN", 120.0, seconds(0.1, HOUR)),
@@ -114,13 +115,13 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         discovery_delays=env.read("KARGOWEB_DISCOVERY_DELAYS", (5.0, 30.0, 120.0, 600.0), DELAYS),
         rate_limit_delays=env.read("KARGOWEB_RATE_LIMIT_DELAYS", (120.0, 300.0, 900.0, 1800.0), DELAYS),
         lag_delays=env.read("KARGOWEB_LAG_DELAYS", (10.0, 60.0, 300.0), DELAYS),
-        keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, whole(1, 3650)),
-        log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR")),
+        keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, integer(1, 3650)),
+        log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
-        metrics=env.read("KARGOWEB_METRICS", False, flag),
+        metrics=env.read("KARGOWEB_METRICS", False, boolean),
     )
     env.finish()
-    return _with_data_dir(replace(configuration, told=env.told))
+    return _with_data_dir(replace(configuration, settings=env.settings))
 
 
 def _path(value: str) -> Path:
@@ -131,21 +132,25 @@ def _address(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        raise ValueError("takes an IP address of this machine: 127.0.0.1, or 0.0.0.0 or :: for all") from None
+        raise ValueError(
+            "must be an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 or :: for all addresses"
+        ) from None
 
 
 def _host(value: str) -> str:
     if not HOST.fullmatch(value):
         raise ValueError(
-            "takes host names separated by commas, without scheme, port and path; "
-            ".example.com stands for all names below"
+            "must be host names separated by commas, without scheme, port or path; "
+            ".example.com matches all its subdomains"
         )
     return value
 
 
 def _namespace(value: str) -> str:
     if not NAMESPACE.fullmatch(value):
-        raise ValueError("takes names of namespaces: small letters, digits and dashes, 63 characters at most")
+        raise ValueError(
+            "must be namespace names: lowercase letters, digits and hyphens, at most 63 characters"
+        )
     return value
 
 
@@ -154,22 +159,22 @@ def _base_url(value: str) -> str:
     parts = _split(url)
     if not parts or parts.scheme not in {"http", "https"} or "@" in parts.netloc or not parts.hostname:
         raise ValueError(
-            "takes http:// or https://, a host and, if need be, a port and a path, such as https://hooks.example.com"
+            "must be an http:// or https:// URL with a host and optionally a port and a path, such as https://hooks.example.com"
         )
     if len(url) > LONGEST_BASE_URL:
         raise ValueError(
-            f"takes {LONGEST_BASE_URL} characters: with its {len(url)} the receiver URLs would be longer than the "
-            f"{DOCKER_HUB_URL_LIMIT} that Docker Hub takes"
+            f"must have at most {LONGEST_BASE_URL} characters, not {len(url)}: Docker Hub limits webhook URLs to "
+            f"{DOCKER_HUB_URL_LIMIT}"
         )
     return url
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of an address that has no query, no fragment and nothing that would have to be escaped."""
+    """Return the parts of a URL, or None if it has a query, a fragment or characters that need escaping."""
     try:
         parts = urlsplit(url)
         usable = parts.port != 0 and re.fullmatch(r"[!-~]+", url) and not re.search(r"[?#\\\"<>]", url)
-    except ValueError:  # a port that is no number, half an IPv6 address
+    except ValueError:  # an invalid port or IPv6 address
         return None
     return parts if usable else None
 
@@ -180,22 +185,24 @@ def _default_hosts(base_url: str) -> tuple[str, ...]:
 
 
 def _with_data_dir(configuration: Configuration) -> Configuration:
-    """Make what has to be in the data directory. Nothing has to with PostgreSQL and a given secret key."""
+    """Create the data directory and the secret key. With PostgreSQL and a secret key set, nothing is needed."""
     data_dir = configuration.data_dir
     try:
         if not configuration.secret_key or Path(configuration.database["NAME"]).parent == data_dir:
             data_dir.mkdir(parents=True, exist_ok=True)
-        return replace(configuration, secret_key=configuration.secret_key or _kept_secret_key(data_dir))
+        return replace(configuration, secret_key=configuration.secret_key or _stored_secret_key(data_dir))
     except OSError as error:
-        problem = f"KARGOWEB_DATA_DIR is {str(data_dir)!r}; it must be a directory that user {os.getuid()} can write in"
+        problem = (
+            f"KARGOWEB_DATA_DIR is {str(data_dir)!r}; it must be a directory writable by user {os.getuid()}"
+        )
         raise ConfigurationError(f"{problem} ({error.strerror})") from error
 
 
-def _kept_secret_key(data_dir: Path) -> str:
-    """Return the key kept in the data directory; make one at the first start.
+def _stored_secret_key(data_dir: Path) -> str:
+    """Return the key stored in the data directory; generate it on the first start.
 
-    It is written elsewhere and linked into place: of two processes that start together one is first, and nobody
-    reads half a key.
+    The key is written to a temporary file and linked into place. If two processes start at the same time, the first
+    link wins, and no process reads a partial key.
     """
     path = data_dir / "secret-key"
     if not path.exists():

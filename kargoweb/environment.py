@@ -1,4 +1,4 @@
-"""Environment variables, read with a type; everything that is wrong with them is told at once."""
+"""Read and validate environment variables. All problems are reported together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 
 PREFIX: Final = "KARGOWEB_"
 FILE_SUFFIX: Final = "_FILE"
-# Of two names: a slip of the finger is above, what Kubernetes sets for a Service is below.
-LIKENESS: Final = 0.9
+# Similarity of two names, 0 to 1. Typing errors are above it; variables that Kubernetes sets for Services are below.
+SIMILARITY: Final = 0.9
 TRUE: Final = frozenset({"true", "yes", "on", "1"})
 FALSE: Final = frozenset({"false", "no", "off", "0"})
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 
 class ConfigurationError(Exception):
-    """The environment asks for something that cannot be; the text has a line for every variable concerned."""
+    """The environment is invalid. The message has one line per variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A variable as the status page shows it: whether it was `given`, and its value unless that is a secret."""
+    """A variable on the status page. `given` is False for a default; `value` is empty for a secret."""
 
     name: str
     value: str
@@ -33,30 +33,32 @@ class Setting:
 
 
 class Environment:
-    """Variables by name. `NAME_FILE` may hold the path of a file with the value of `NAME`; empty counts as unset."""
+    """Environment variables. `NAME_FILE` is the path of a file with the value of `NAME`. Empty means unset."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
         self._known: set[str] = set()
         self._problems: list[str] = []
-        self._told: list[Setting] = []
+        self._settings: list[Setting] = []
 
     def read(self, name: str, default: T, parse: Callable[[str], T], *, secret: bool = False) -> T:
-        """Return the value of a variable as `parse` makes it of the text, without white space around it.
+        """Return the parsed value of a variable, or the default if the variable is not set.
 
-        `parse` raises ValueError with a sentence that says what the variable takes. The problem is then noted (with the
-        value, if it is no secret) and the default is returned, as when the variable is not set.
+        `parse` gets the text without surrounding white space. It raises ValueError with what the variable must be; the
+        problem is recorded for `finish` (with the value, unless it is secret) and the default is returned.
         """
         self._known.add(name)
         source, text = self._find(name)
         value = self._parsed(source, text, default, parse, secret=secret)
-        self._told.append(Setting(name, "" if secret else _written(value), given=bool(text), secret=secret))
+        self._settings.append(
+            Setting(name, "" if secret else _formatted(value), given=bool(text), secret=secret)
+        )
         return value
 
     @property
-    def told(self) -> tuple[Setting, ...]:
-        """Return what was read so far, for people, in that order."""
-        return tuple(self._told)
+    def settings(self) -> tuple[Setting, ...]:
+        """Return the variables read so far, in that order, for display."""
+        return tuple(self._settings)
 
     def _parsed(self, source: str, text: str, default: T, parse: Callable[[str], T], *, secret: bool) -> T:
         if not text:
@@ -68,13 +70,13 @@ class Environment:
             return default
 
     def finish(self) -> None:
-        """Raise `ConfigurationError` if anything that was read is wrong, or a name looks like a slip of the finger."""
-        problems = self._problems + self._slips()
+        """Raise `ConfigurationError` if a variable is invalid or a name looks misspelled."""
+        problems = self._problems + self._misspelled()
         if problems:
             raise ConfigurationError("\n".join(problems))
 
     def _find(self, name: str) -> tuple[str, str]:
-        """Return how to name the source of the value in a message, and the text; the text is empty if there is none."""
+        """Return the source of the value for messages, and the text, which is empty if the variable is not set."""
         text = self._variables.get(name, "").strip()
         path = self._variables.get(name + FILE_SUFFIX, "").strip()
         if not path:
@@ -99,69 +101,72 @@ class Environment:
         self._problems.append(f"{source}: {problem}")
         return ""
 
-    def _slips(self) -> list[str]:
+    def _misspelled(self) -> list[str]:
         known = self._known | {name + FILE_SUFFIX for name in self._known}
-        strangers = sorted(name for name in self._variables if name.startswith(PREFIX) and name not in known)
-        near = {name: difflib.get_close_matches(name, known, 1, LIKENESS) for name in strangers}
-        return [f"{name} is not known; did you mean {like[0]}?" for name, like in near.items() if like]
+        unknown = sorted(name for name in self._variables if name.startswith(PREFIX) and name not in known)
+        near = {name: difflib.get_close_matches(name, known, 1, SIMILARITY) for name in unknown}
+        return [f"{name} is unknown; did you mean {like[0]}?" for name, like in near.items() if like]
 
 
-def _written(value: object) -> str:
-    """Return a value as one would write it into the environment."""
+def _formatted(value: object) -> str:
+    """Return a value in the notation of the environment."""
     if isinstance(value, tuple):
-        return ",".join(map(_written, value))
+        return ",".join(map(_formatted, value))
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def text(value: str) -> str:
-    """Take any text."""
+    """Accept any text."""
     return value
 
 
-def flag(value: str) -> bool:
-    """Take true or false, in the usual spellings. Raises ValueError."""
+def boolean(value: str) -> bool:
+    """Parse true/false, yes/no, on/off or 1/0 in any case. Raises ValueError."""
     if value.lower() not in TRUE | FALSE:
-        raise ValueError("takes true or false")
+        raise ValueError("must be true or false")
     return value.lower() in TRUE
 
 
-def whole(lowest: int, highest: int) -> Callable[[str], int]:
-    """Return a parser that takes the whole numbers of a range, both ends included."""
+def integer(lowest: int, highest: int) -> Callable[[str], int]:
+    """Return a parser of integers within an inclusive range."""
 
     def parse(value: str) -> int:
         if not (value.isascii() and value.isdigit() and lowest <= int(value) <= highest):
-            raise ValueError(f"takes a whole number from {lowest} to {highest}")
+            raise ValueError(f"must be an integer from {lowest} to {highest}")
         return int(value)
 
     return parse
 
 
 def seconds(lowest: float, highest: float) -> Callable[[str], float]:
-    """Return a parser that takes a number of seconds in a range, both ends included."""
+    """Return a parser of a number of seconds within an inclusive range."""
 
     def parse(value: str) -> float:
-        sentence = f"takes seconds from {lowest:g} to {highest:g}"
+        sentence = f"must be a number of seconds from {lowest:g} to {highest:g}"
         try:
             number = float(value)
         except ValueError:
             raise ValueError(sentence) from None
-        if not lowest <= number <= highest:  # NaN is in no range
+        if not lowest <= number <= highest:  # also false for NaN
             raise ValueError(sentence)
         return number
 
     return parse
 
 
-def rising_seconds(lowest: float, highest: float, most: int) -> Callable[[str], tuple[float, ...]]:
-    """Return a parser that takes one to `most` numbers of seconds in a range, each at least the one before."""
-    one = seconds(lowest, highest)
+def ascending_seconds(lowest: float, highest: float, most: int) -> Callable[[str], tuple[float, ...]]:
+    """Return a parser of one to `most` numbers of seconds within an inclusive range, in ascending order."""
+    parse_number = seconds(lowest, highest)
 
     def parse(value: str) -> tuple[float, ...]:
-        sentence = f"takes 1 to {most} numbers of seconds from {lowest:g} to {highest:g}, the smallest first: 10,60,300"
+        sentence = (
+            f"must be 1 to {most} numbers of seconds from {lowest:g} to {highest:g} in ascending order, "
+            "such as 10,60,300"
+        )
         try:
-            numbers = listed(one)(value)
+            numbers = comma_separated(parse_number)(value)
         except ValueError:
             raise ValueError(sentence) from None
         if not 1 <= len(numbers) <= most or list(numbers) != sorted(numbers):
@@ -171,17 +176,17 @@ def rising_seconds(lowest: float, highest: float, most: int) -> Callable[[str], 
     return parse
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """Return a parser that takes one of some words, in capitals or not."""
+def choice(*words: str) -> Callable[[str], str]:
+    """Return a parser of one of these words, in any case."""
 
     def parse(value: str) -> str:
         if value.upper() not in words:
-            raise ValueError(f"takes one of {', '.join(words)}")
+            raise ValueError(f"must be one of {', '.join(words)}")
         return value.upper()
 
     return parse
 
 
-def listed(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    """Return a parser that takes values separated by commas; white space around them and empty ones do not count."""
+def comma_separated(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Return a parser of values separated by commas. Surrounding white space and empty values are ignored."""
     return lambda value: tuple(parse(part.strip()) for part in value.split(",") if part.strip())

@@ -1,21 +1,21 @@
-"""What goes into the log."""
+"""Log filters."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
-# By the name of the view: their answers from 400 up are their daily work, and are on record or counted.
-ANSWERED_BY_MACHINES: Final = frozenset({"webhook", "readiness", "health", "metrics"})
+# Names of views for machines. Their 4xx and 5xx responses are routine, and are stored or counted elsewhere.
+MACHINE_VIEWS: Final = frozenset({"webhook", "readiness", "health", "metrics"})
 
 
 class FaultsOnly(logging.Filter):
-    """A filter for `django.request`, which reports every answer from 400 up: a strange digest, a pod not ready yet.
+    """Drop the records of `django.request` about error responses of machine views, unless they have an exception.
 
-    What raised is let through, whoever answered.
+    Django logs every 4xx and 5xx response, for example an unknown receiver URL or a pod that is not ready.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is to be logged."""
+        """Return whether to log the record."""
         match = getattr(getattr(record, "request", None), "resolver_match", None)
-        return bool(record.exc_info) or match is None or match.view_name not in ANSWERED_BY_MACHINES
+        return bool(record.exc_info) or match is None or match.view_name not in MACHINE_VIEWS

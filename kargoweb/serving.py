@@ -1,4 +1,4 @@
-"""The WSGI application of a serving process: Django, and beside it the background threads."""
+"""The WSGI application of a serving process, which also runs the background threads."""
 
 import gc
 import os
@@ -15,15 +15,15 @@ from receivers.ops import runtime
 __all__ = ["application"]
 
 
-def end_with(parent: int) -> None:
-    """Ask this process to end when `parent`, which listens and would restart it, is gone: killed, it tells nobody."""
+def stop_with(parent: int) -> None:
+    """Stop this process when `parent`, granian's main process, is gone. A killed parent cannot stop its workers."""
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-# Requests leave little behind that only the collector finds; Python's default has it look every few requests.
+# Requests create few reference cycles, but with Python's default threshold the collector runs every few requests.
 gc.set_threshold(5_000, 20, 20)
-threading.Thread(target=end_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
-# granian's workers are processes of `multiprocessing`, which leave without running atexit's functions.
+threading.Thread(target=stop_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
+# granian's workers are `multiprocessing` processes, which exit without calling atexit handlers.
 Finalize(None, runtime.start(settings.KARGOWEB).stop, exitpriority=1)

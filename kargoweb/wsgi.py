@@ -1,4 +1,4 @@
-"""The WSGI application: pages through Django's middleware, webhooks and probes straight to their views."""
+"""The WSGI application. Pages pass Django's middleware; webhooks and probes go straight to their views."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from django.core.handlers.wsgi import WSGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kargoweb.settings")
 django.setup(set_prefix=False)
 
-from receivers.webhook.views import is_machine_path  # noqa: E402 - its models need the apps set up
+from receivers.webhook.views import is_machine_path  # noqa: E402 - models need django.setup()
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class MachineHandler(WSGIHandler):
-    """Django without middleware: machines have no session, no language and no use for the headers of pages.
+    """A WSGI handler without middleware, because machines need no sessions and no headers for browsers.
 
-    Nor is there a reason to refuse them for their Host header: probes call a pod by its address, and Docker Hub calls
-    whatever name an Ingress answers to.
+    It also accepts every Host header: probes call a pod by its IP address, and Docker Hub by any name of the Ingress.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Load none."""
+        """Load no middleware."""
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
@@ -34,7 +33,7 @@ class MachineHandler(WSGIHandler):
 
 
 def choose(machines: WSGIApplication, pages: WSGIApplication) -> WSGIApplication:
-    """Return an application that hands each request to one of the two, by its path."""
+    """Return an application that dispatches each request by its path."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         handler = machines if is_machine_path(environ["PATH_INFO"]) else pages

@@ -1,4 +1,4 @@
-"""The log tells of faults, not of every answer that is a refusal."""
+"""The log has faults, but not each 4xx or 5xx response to a machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from kargoweb.logs import FaultsOnly
 
 
-def told(view: str | None, fault: Exception | None = None) -> bool:
-    """Whether `django.request` gets a line into the log for an answer of this view."""
+def logged(view: str | None, fault: Exception | None = None) -> bool:
+    """Return whether a record of `django.request` about a response of this view is logged."""
     exc_info = (type(fault), fault, None) if fault else None
     record = logging.LogRecord("django.request", logging.ERROR, "", 0, "Service Unavailable", (), exc_info)
     record.request = SimpleNamespace(resolver_match=view and SimpleNamespace(view_name=view))
@@ -19,15 +19,15 @@ def told(view: str | None, fault: Exception | None = None) -> bool:
 
 
 @pytest.mark.parametrize("view", ["webhook", "readiness", "health"])
-def test_a_refused_push_or_probe_is_not_told(view: str) -> None:
-    assert not told(view)
+def test_an_error_response_to_a_push_or_probe_is_not_logged(view: str) -> None:
+    assert not logged(view)
 
 
 @pytest.mark.parametrize("view", ["home", "sign-in", None])
-def test_a_page_that_was_refused_or_not_found_is_told(view: str | None) -> None:
-    assert told(view)
+def test_an_error_response_of_a_page_is_logged(view: str | None) -> None:
+    assert logged(view)
 
 
 @pytest.mark.parametrize("view", ["webhook", "readiness", "home", None])
-def test_what_raised_is_always_told(view: str | None) -> None:
-    assert told(view, ValueError("broken"))
+def test_an_exception_is_always_logged(view: str | None) -> None:
+    assert logged(view, ValueError("broken"))
