@@ -104,7 +104,7 @@ def test_a_viewer_is_not_offered_to_fire_and_sees_what_came_of_a_test(signed_in,
     assert page_of(place) not in viewer.open(f"/projects/{place.name}")
     page = viewer.open(operator.url.removeprefix(operator.url.partition("/projects")[0]))
     assert viewer.status == 200
-    assert "Fire another" not in page
+    assert "Send test push" not in page
 
 
 def test_the_page_has_no_receiver_url(signed_in, place):
@@ -141,7 +141,7 @@ def test_the_preview_says_why_and_fires_nothing(signed_in, place):
 
 def test_a_warehouse_of_a_project_that_one_may_not_see_is_not_told_of(signed_in, product, world, place):
     elsewhere = routed(product, world, image("example/elsewhere"))
-    told = f'Warehouse "warehouse-0" of project "{elsewhere.name}"'
+    told = f'Warehouse "warehouse-0" in project "{elsewhere.name}"'
     push = {"repository": "example/elsewhere", "tag": "1.0.0"}
     assert told in preview(signed_in("operator"), place, **push)
     assert elsewhere.name not in preview(signed_in(f"operator:{place.name}"), place, **push)
@@ -153,7 +153,7 @@ def test_a_warehouse_of_a_project_that_one_may_not_see_is_not_told_of(signed_in,
         ({"repository": ""}, "Enter a repository"),
         ({"repository": " "}, "Enter a repository"),
         ({"tag": "x" * 256}, "at most 255"),
-        ({"repository": "a\x1bb"}, "visible characters"),
+        ({"repository": "a\x1bb"}, "all of them printable"),
     ],
 )
 def test_what_makes_no_sense_is_not_fired(signed_in, place, fields, problem):
@@ -165,7 +165,7 @@ def test_what_makes_no_sense_is_not_fired(signed_in, place, fields, problem):
 @pytest.mark.parametrize(
     ("base", "told"),
     [
-        pytest.param("http://nobody.invalid", "nobody.invalid doesn’t resolve (DNS)", id="DNS"),
+        pytest.param("http://nobody.invalid", "nobody.invalid doesn't resolve (DNS)", id="DNS"),
         pytest.param(f"http://127.0.0.1:{free_port()}", "connection refused at 127.0.0.1", id="connect"),
     ],
 )

@@ -65,7 +65,7 @@ def test_people_are_told_of_every_subscription_in_scope_what_tells_most_first(ca
 
 def test_a_subscription_of_another_repository_says_which(cache, mixed):
     told = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
-    assert told.verdicts[-1].reason == f'it names "example/another", and the push was to "{mixed.repository}"'
+    assert told.verdicts[-1].reason == f'the subscription uses "example/another", but the push went to "{mixed.repository}"'
 
 
 def test_intake_is_told_of_those_that_name_the_repository_or_nearly_do(cache, mixed):
@@ -95,11 +95,11 @@ def test_a_cluster_receiver_serves_every_project(cache, mixed):
 @pytest.mark.parametrize(
     ("written", "hint"),
     [
-        ("ghcr.io/{}", "is on ghcr.io; this push"),
-        ("hub.docker.com/r/{}", "is an address for browsers; write"),
-        ("https://hub.docker.com/repository/docker/{}/general", "is an address for browsers; write"),
-        ("registry.hub.docker.com/{}", "is an address for browsers; write"),
-        ("_/{}", "Kargo does not take"),
+        ("ghcr.io/{}", "is hosted on ghcr.io; this push"),
+        ("hub.docker.com/r/{}", "is a web page; use"),
+        ("https://hub.docker.com/repository/docker/{}/general", "is a web page; use"),
+        ("registry.hub.docker.com/{}", "is a web page; use"),
+        ("_/{}", "Kargo does not treat"),
     ],
 )
 def test_what_nearly_names_the_repository_says_what_to_write(cache, world, written, hint):
@@ -120,8 +120,8 @@ class TestOtherProjects:
         assert summary(told) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out_of_scope")]
         assert told.to_refresh == ()
         assert told.why_no_match == (
-            f'Warehouse "w" of project "{there.name}" subscribes to this repository; '
-            f'this receiver serves only project "{here.name}"'
+            f'Warehouse "w" in project "{there.name}" subscribes to this repository, '
+            f'but this receiver serves only project "{here.name}"'
         )
 
     def test_one_that_would_not_have_matched_is_not(self, cache, world):
