@@ -1,1 +1,1 @@
-"""The demo: a Kargo installation in a box."""
+"""The demo: kargoweb with a simulated Kargo installation on this machine."""

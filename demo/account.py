@@ -1,4 +1,4 @@
-"""The user that people sign in to the demo with."""
+"""The admin user of the demo."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ USER: Final = "admin"
 
 
 def sign_in_password(path: Path) -> str:
-    """Bring the database up to date, see to it that the user exists, and return the password, kept in `path`.
+    """Migrate the database, create the user if it does not exist, and return the password, which is stored in `path`.
 
-    Whoever deletes the file, or the user, gets a new password at the next start.
+    If the file is deleted, the next start sets a new password. If the user is deleted, it is created again.
     """
     call_command("migrate", verbosity=0, interactive=False)
     users = get_user_model()._default_manager
@@ -33,5 +33,5 @@ def sign_in_password(path: Path) -> str:
     user = user or get_user_model()(username=USER, is_staff=True, is_superuser=True)
     user.set_password(password)
     user.save()
-    connection.close()  # the children open their own
+    connection.close()  # child processes open their own connections
     return password

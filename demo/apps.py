@@ -1,9 +1,9 @@
-"""The Django app that brings the demo's commands."""
+"""The Django app with the commands `demo` and `push`."""
 
 from django.apps import AppConfig
 
 
 class DemoConfig(AppConfig):
-    """A Kargo installation in a box."""
+    """A simulated Kargo installation."""
 
     name = "demo"

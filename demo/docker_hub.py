@@ -1,4 +1,4 @@
-"""Plays Docker Hub: finds the webhooks that somebody would have registered for a repository, and calls them."""
+"""Simulate Docker Hub: find the webhooks that users would register for a repository, and call them."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ HEADERS: Final = {
 }
 
 
-class NoAnswer(Exception):
-    """A webhook's server did not answer; the text says why, without the address."""
+class NoResponse(Exception):
+    """A webhook request failed. The message has the cause but not the URL, which is a credential."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook in the settings of a repository. `receiver` is for people: project and name. `url` is a credential."""
+    """A webhook of a repository. `receiver` is `project/name`, for display. `url` is a credential."""
 
     receiver: str
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a webhook's server said."""
+class WebhookResponse:
+    """The response to a webhook request."""
 
     status: int
     body: str
@@ -63,17 +63,17 @@ def subscribers(cluster: KubernetesClient, push: Push) -> frozenset[str]:
 
 
 def registered(cluster: KubernetesClient, projects: Iterable[str]) -> list[Webhook]:
-    """Return the webhooks that these projects' teams, and the cluster's, have registered. Raises `ClusterError`.
+    """Return one webhook for each Docker Hub receiver with a URL, of these projects and the cluster.
 
-    There is one for every Docker Hub receiver that has a URL.
+    Raises `ClusterError`.
     """
-    wanted = {*projects, ""}
+    scopes = {*projects, ""}
     return [
         webhook
         for resource in (PROJECT_CONFIGS, CLUSTER_CONFIGS)
         for page in cluster.list_pages(resource, item=decode_config)
         for config in page.items
-        if config.project in wanted
+        if config.project in scopes
         for webhook in _of(config)
     ]
 
@@ -87,8 +87,8 @@ def _of(config: ReceiverConfig) -> list[Webhook]:
     ]
 
 
-def call(webhook: Webhook, body: bytes) -> Answer:
-    """Post `body` to the webhook as Docker Hub does. Raises `NoAnswer`."""
+def call(webhook: Webhook, body: bytes) -> WebhookResponse:
+    """Send `body` to the webhook as Docker Hub does. Raises `NoResponse`."""
     parts = urlsplit(webhook.url)
     connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = connect(parts.netloc, timeout=TIMEOUT)
@@ -97,7 +97,7 @@ def call(webhook: Webhook, body: bytes) -> Answer:
         response = connection.getresponse()
         text = response.read().decode(errors="replace").strip()
     except (OSError, HTTPException) as error:
-        raise NoAnswer(f"{parts.netloc} does not answer: {error or type(error).__name__}") from error
+        raise NoResponse(f"{parts.netloc} did not respond: {error or type(error).__name__}") from error
     finally:
         connection.close()
-    return Answer(response.status, text, response.headers.get(DELIVERY_HEADER, ""))
+    return WebhookResponse(response.status, text, response.headers.get(DELIVERY_HEADER, ""))

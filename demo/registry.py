@@ -1,7 +1,7 @@
-"""A small registry of tags: what was pushed to which repository, and from when on it is listed.
+"""A registry of tags: the pushes to each repository and when the registry starts to list them.
 
-One SQLite file, used by several processes at once: `manage.py push` writes, the controller reads. Repositories are kept
-under their normalised names, so `docker.io/library/nginx` and `nginx` are the same one.
+One SQLite file, shared by several processes: `manage.py push` writes, the controller reads. Repository names are
+normalized, so `docker.io/library/nginx` and `nginx` are the same repository.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _VISIBLE: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag as the registry lists it. `created_at` is in Unix seconds."""
+    """A tag in the registry. `created_at` is a Unix timestamp."""
 
     name: str
     digest: str
@@ -52,7 +52,7 @@ class Tag:
 
 
 class Registry:
-    """Repositories with tags in the SQLite file at `path`, which is made if it does not exist."""
+    """Repositories and their tags in the SQLite file `path`, which is created if it does not exist."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -70,9 +70,9 @@ class Registry:
         created_at: float | None = None,
         same_content: bool = False,
     ) -> Tag:
-        """Push a tag, which is listed `lag` seconds from now.
+        """Push a tag, which the registry lists after `lag` seconds.
 
-        It is a new build, with a new digest, unless `same_content` asks for the one that the tag has already.
+        The tag gets a new digest, or keeps its current one with `same_content`.
         """
         name, now = normalize_image(repository), time.time()
         put = Tag(tag, _new_digest(), media_type, now if created_at is None else created_at)
@@ -87,13 +87,13 @@ class Registry:
         return put
 
     def tags(self, repository: str, *, lag: float = 0.0) -> tuple[Tag, ...]:
-        """Return the tags of a repository that were listed `lag` seconds ago, in the order of their pushes."""
+        """Return the tags of a repository as the registry listed them `lag` seconds ago, in push order."""
         with self._open() as connection:
             rows = connection.execute(_VISIBLE, (normalize_image(repository), time.time() - lag))
             return tuple(Tag(*row) for row in rows)
 
     def repositories(self) -> frozenset[str]:
-        """Return the normalised names of all repositories with a tag."""
+        """Return the normalized names of all repositories with a tag."""
         with self._open() as connection:
             return frozenset(name for (name,) in connection.execute("SELECT DISTINCT repository FROM pushes"))
 

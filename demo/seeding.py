@@ -1,4 +1,4 @@
-"""Fills a new demo: Kargo's objects from `manifests/`, and tags. What is there already stays as it is."""
+"""Create the demo's example objects from `manifests/` and its tags. Existing ones are not changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHART: Final = "application/vnd.cncf.helm.config.v1+json"
 DAY: Final = 86_400.0  # seconds
 
 _RESOURCES: Final = {
-    one.kind: one for one in (PROJECTS, PROJECT_CONFIGS, CLUSTER_CONFIGS, WAREHOUSES, SECRETS)
+    resource.kind: resource for resource in (PROJECTS, PROJECT_CONFIGS, CLUSTER_CONFIGS, WAREHOUSES, SECRETS)
 }
 _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "example/repo": ("0.9.0", "1.0.0", "1.0.1", "1.1.0", "1.2.0-rc.1", "1.2.0", "latest"),
@@ -32,14 +32,14 @@ _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "acme/checkout": ("nightly-20251231", "nightly-20260118", "nightly-20260119", "1.8.2", "latest"),
     "acme/storefront-chart": ("0.8.4", "0.9.0", "0.9.1", "1.0.0-alpha.1"),
 }
-"""Tags from the oldest to the newest, a day apart."""
+"""Tags of each repository from the oldest to the newest, one day apart."""
 
 
 def seed_objects(cluster: KubernetesClient) -> None:
-    """Create what the manifests describe and does not exist. Raises `ClusterError`."""
+    """Create the objects of the manifests that do not exist. Raises `ClusterError`."""
     for manifest in manifests():
         metadata = manifest["metadata"]
-        # As `kubectl apply` leaves it, which otherwise complains when somebody applies a change.
+        # As set by `kubectl apply`, which otherwise warns when a user applies a change.
         applied = json.dumps(manifest, separators=(",", ":")) + "\n"
         body = manifest | {"metadata": metadata | {"annotations": {APPLIED: applied}}}
         try:
@@ -49,14 +49,14 @@ def seed_objects(cluster: KubernetesClient) -> None:
 
 
 def manifests() -> Iterator[dict[str, Any]]:
-    """Yield the objects of all manifests in order, with new random values where a Secret wants one."""
+    """Yield the objects of all manifests in order, with a new random value for each `<random>` in a Secret."""
     for path in sorted(MANIFESTS.glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             yield _with_random_values(document)
 
 
 def seed_tags(registry: Registry) -> None:
-    """Push the tags of the repositories that the registry does not know."""
+    """Push the tags of the repositories that are not in the registry yet."""
     known, now = registry.repositories(), time.time()
     for repository in _TAGS.keys() - known:
         tags = _TAGS[repository]
@@ -69,5 +69,5 @@ def _with_random_values(manifest: dict[str, Any]) -> dict[str, Any]:
     values = manifest.get("stringData")
     if not values:
         return manifest
-    made = {key: secrets.token_urlsafe(24) if value == RANDOM else value for key, value in values.items()}
-    return manifest | {"stringData": made}
+    values = {key: secrets.token_urlsafe(24) if value == RANDOM else value for key, value in values.items()}
+    return manifest | {"stringData": values}

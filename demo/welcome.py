@@ -1,4 +1,4 @@
-"""What the demo says when it is up: where everything is, and what to try first."""
+"""The text that the demo prints when it is ready."""
 
 from __future__ import annotations
 
@@ -6,50 +6,54 @@ import shlex
 from pathlib import Path
 
 from demo.account import USER
-from demo.installation import EXAMPLE_PROJECT, EXAMPLE_REPOSITORY, Offer
-from demo.places import Places
+from demo.installation import EXAMPLE_PROJECT, EXAMPLE_REPOSITORY, Example
+from demo.paths import DemoPaths
 
 
-def welcome(base_url: str, password: str, places: Places, offer: Offer | None, here: Path) -> str:
-    """Return the text; paths are relative to `here` where they are below it, commands can be copied as they are."""
-    kubeconfig = _shown(places.kubeconfig, here)
+def welcome(base_url: str, password: str, paths: DemoPaths, example: Example | None, directory: Path) -> str:
+    """Return the text. Paths below the working `directory` are relative, so that commands can be copied."""
+    kubeconfig = _shown(paths.kubeconfig, directory)
     facts = [
         ("Address", base_url),
-        ("Sign in", f"{USER}  {password}  (kept in {_shown(places.password, here)})"),
+        ("Sign in", f"{USER}  {password}  (stored in {_shown(paths.password, directory)})"),
         ("Kubeconfig", kubeconfig),
     ]
-    if offer:
-        facts += [("Receiver", offer.receiver), ("", offer.url)]
+    if example:
+        facts += [("Receiver", example.receiver), ("", example.url)]
     lines = ["", *(f"  {name:<12}{value}" for name, value in facts), ""]
-    for title, command in _commands(places, offer, here):
+    for title, command in _commands(paths, example, directory):
         lines += [f"  {title}", f"    {command}", ""]
-    return "\n".join([*lines, "  Ctrl-C ends all of it; started again, it finds its deliveries.", ""])
+    return "\n".join([*lines, "  Press Ctrl-C to stop. The data is kept for the next start.", ""])
 
 
-def _commands(places: Places, offer: Offer | None, here: Path) -> list[tuple[str, str]]:
-    kubectl = f"kubectl --kubeconfig {shlex.quote(_shown(places.kubeconfig, here))}"
+def _commands(paths: DemoPaths, example: Example | None, directory: Path) -> list[tuple[str, str]]:
+    kubectl = f"kubectl --kubeconfig {shlex.quote(_shown(paths.kubeconfig, directory))}"
     query = "-o=jsonpath='{.status.webhookReceivers}'"
-    push = f"{_python(here)} manage.py push {EXAMPLE_REPOSITORY}:{offer.next_tag if offer else '1.2.3'}"
+    push = (
+        f"{_python(directory)} manage.py push {EXAMPLE_REPOSITORY}:{example.next_tag if example else '1.2.3'}"
+    )
     commands = []
-    if offer:
-        body = shlex.quote(f"@{_shown(places.push_body, here)}")
-        curl = f"curl -i -H 'Content-Type: application/json' --data-binary {body} {shlex.quote(offer.url)}"
-        commands.append((f"Announce {EXAMPLE_REPOSITORY}:{offer.tag} as Docker Hub does:", curl))
+    if example:
+        body = shlex.quote(f"@{_shown(paths.push_body, directory)}")
+        curl = f"curl -i -H 'Content-Type: application/json' --data-binary {body} {shlex.quote(example.url)}"
+        commands.append(
+            (f"Send the webhook for {EXAMPLE_REPOSITORY}:{example.tag}, as Docker Hub does:", curl)
+        )
     return [
         *commands,
-        ("Push any tag, and have Docker Hub's part played:", push),
+        ("Push any tag and send its webhooks:", push),
         (
-            "Receiver URLs, as in Kargo's documentation:",
+            "Show the receiver URLs, as in Kargo's documentation:",
             f"{kubectl} get projectconfigs {EXAMPLE_PROJECT} -n {EXAMPLE_PROJECT} {query}",
         ),
     ]
 
 
-def _python(here: Path) -> str:
-    """Return how to call the Python of this environment."""
-    local = here / ".venv" / "bin" / "python"
+def _python(directory: Path) -> str:
+    """Return the command that runs Python with kargoweb's requirements."""
+    local = directory / ".venv" / "bin" / "python"
     return ".venv/bin/python" if local.exists() else "python"
 
 
-def _shown(path: Path, here: Path) -> str:
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+def _shown(path: Path, directory: Path) -> str:
+    return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)

@@ -45,7 +45,11 @@ class Reconciler:
     """Looks at Warehouses. Different ones may be looked at by different threads at the same time."""
 
     def __init__(
-        self, cluster: KubernetesClient, registry: Registry, stopping: threading.Event, minimum_interval: float
+        self,
+        cluster: KubernetesClient,
+        registry: Registry,
+        stopping: threading.Event,
+        minimum_interval: float,
     ) -> None:
         self._cluster = cluster
         self._registry = registry

@@ -18,7 +18,7 @@ from tests.clusters import PATIENCE, ROOT
 from tests.ports import free_port
 
 START_PATIENCE = 60.0  # seconds; on a busy machine five Pythons take half of that to start
-LAST_LINE = "Ctrl-C ends all of it"
+LAST_LINE = "Press Ctrl-C to stop"
 # What the test session has set for its own servers.
 NOT_INHERITED = {"DATABASE_URL", "KARGOWEB_SECRET_KEY", "KUBECONFIG", "DJANGO_SETTINGS_MODULE"}
 

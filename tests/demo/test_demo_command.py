@@ -1,4 +1,4 @@
-"""`manage.py demo`, from the first start to Ctrl-C, and what it prints."""
+"""`manage.py demo`, from the first start to Ctrl-C, and its output."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def push(demo: Demo, settings: Any) -> Push:
 def freight_tags(demo: Demo, project: str) -> set[str]:
     cluster = connect(str(demo.directory / "demo" / "kubeconfig"))
     try:
-        freights = [one for page in cluster.list_pages(FREIGHTS, project) for one in page.items]
+        freights = [freight for page in cluster.list_pages(FREIGHTS, project) for freight in page.items]
     finally:
         cluster.close()
-    return {image["tag"] for one in freights for image in one.get("images", ())}
+    return {image["tag"] for freight in freights for image in freight.get("images", ())}
 
 
-def test_it_says_where_everything_is(demo: Demo) -> None:
+def test_it_prints_the_addresses_and_paths(demo: Demo) -> None:
     assert demo.line("Address").endswith(f"http://localhost:{demo.port}")
     assert demo.line("Kubeconfig").endswith(str(demo.directory / "demo" / "kubeconfig"))
     assert demo.line("Receiver  ").endswith("kargo-demo/dockerhub-receiver")
@@ -67,18 +67,18 @@ def test_it_says_where_everything_is(demo: Demo) -> None:
     assert "manage.py push example/repo:" in demo.output
 
 
-def test_it_says_nothing_else(demo: Demo) -> None:
+def test_it_prints_no_warnings(demo: Demo) -> None:
     assert "WARNING" not in demo.output
     assert "Traceback" not in demo.output
 
 
-def test_the_password_is_kept_for_its_owner_only(demo: Demo) -> None:
+def test_only_the_owner_can_read_the_password(demo: Demo) -> None:
     path = demo.directory / "demo" / "password"
     assert path.read_text().strip() == demo.line("Sign in").split()[3]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_sign_in_page_tells_it_and_one_can_sign_in_with_it(demo: Demo) -> None:
+def test_the_sign_in_page_shows_the_password_which_is_valid(demo: Demo) -> None:
     http = urllib3.PoolManager(retries=False)
     url = f"http://localhost:{demo.port}/sign-in"
     page = http.request("GET", url)
@@ -92,7 +92,7 @@ def test_the_sign_in_page_tells_it_and_one_can_sign_in_with_it(demo: Demo) -> No
     assert answer.status == 302
 
 
-def test_the_curl_line_works_as_it_stands(demo: Demo) -> None:
+def test_the_curl_command_works_when_copied(demo: Demo) -> None:
     require("curl")
     line = demo.line("curl")
     answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
@@ -102,11 +102,11 @@ def test_the_curl_line_works_as_it_stands(demo: Demo) -> None:
     until("its tag is Freight", lambda: tag in freight_tags(demo, "kargo-demo"))
 
 
-def test_the_kubectl_line_works_as_it_stands(demo: Demo) -> None:
+def test_the_kubectl_command_works_when_copied(demo: Demo) -> None:
     require("kubectl")
     line = demo.line("kubectl")
     answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
-    assert [one["url"] for one in json.loads(answer)] == [demo.line("http://")]
+    assert [receiver["url"] for receiver in json.loads(answer)] == [demo.line("http://")]
 
 
 def test_a_push_calls_the_project_and_the_cluster_and_becomes_freight(demo: Demo, push: Push) -> None:
@@ -132,26 +132,26 @@ def test_a_push_calls_the_project_and_the_cluster_and_becomes_freight(demo: Demo
     ],
     ids=["many times", "chart", "lagging", "unknown"],
 )
-def test_every_answer_to_a_push_is_printed(
+def test_each_response_to_a_push_is_printed(
     push: Push, image: str, options: dict[str, Any], expected: dict[str, int]
 ) -> None:
     output = push(image, **options)
     assert {text: output.count(text) for text in expected} == expected
 
 
-def test_a_second_demo_in_the_same_place_is_refused_in_one_line(demo: Demo) -> None:
+def test_a_second_demo_in_the_same_directory_is_a_one_line_error(demo: Demo) -> None:
     code, output = demo.run("demo")
     assert code == 1
-    assert output.splitlines() == [f"CommandError: a demo is running already in {demo.directory / 'demo'}"]
+    assert output.splitlines() == [f"CommandError: a demo is already running in {demo.directory / 'demo'}"]
 
 
-def test_ctrl_c_ends_everything_and_the_next_start_finds_it_again(demo: Demo) -> None:
+def test_ctrl_c_stops_all_processes_and_the_next_start_keeps_the_data(demo: Demo) -> None:
     started, before = demo.descendants, demo.deliveries()
     password, url, kubeconfig = demo.line("Sign in"), demo.line("http://"), demo.line("Kubeconfig")
     server = (demo.directory / "demo" / "kubeconfig").read_text()
     assert len(started) >= 4
-    code, said = demo.interrupt()
-    assert (code, said) == (0, "")
+    code, output = demo.interrupt()
+    assert (code, output) == (0, "")
     assert not [pid for pid in started if is_alive(pid)]
     demo.start()
     assert before
@@ -164,7 +164,7 @@ def test_ctrl_c_ends_everything_and_the_next_start_finds_it_again(demo: Demo) ->
     assert (demo.directory / "demo" / "kubeconfig").read_text() == server
 
 
-def test_a_child_that_dies_ends_the_demo_and_is_named(demo: Demo) -> None:
+def test_a_killed_child_process_ends_the_demo_with_its_name(demo: Demo) -> None:
     [controller] = [
         pid for pid in demo.descendants if b"demo.controller" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
@@ -176,16 +176,16 @@ def test_a_child_that_dies_ends_the_demo_and_is_named(demo: Demo) -> None:
     assert not [pid for pid in started if is_alive(pid)]
 
 
-def test_a_busy_port_is_said_in_one_line(demo: Demo) -> None:
+def test_a_port_in_use_is_a_one_line_error(demo: Demo) -> None:
     with socket.create_server(("127.0.0.1", demo.port)):
         code, output = demo.run("demo")
     assert code == 1
     assert output.splitlines() == [
-        f"CommandError: port {demo.port} is in use; take another one: PORT={demo.port + 1} make run"
+        f"CommandError: port {demo.port} is in use; choose another: PORT={demo.port + 1} make run"
     ]
 
 
-def test_nothing_outlives_a_demo_that_is_killed(demo: Demo) -> None:
+def test_no_process_outlives_a_killed_demo(demo: Demo) -> None:
     demo.start()
     started = demo.descendants
     demo.process.kill()

@@ -1,4 +1,4 @@
-"""`manage.py demo`: a Kargo installation in a box, and kargoweb in front of it. `make run` calls this."""
+"""`manage.py demo`: run kargoweb with a simulated Kargo installation. `make run` calls this."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 
-class Ended(BaseException):
-    """Somebody asked the demo to end."""
+class Stopped(BaseException):
+    """The demo received a signal to stop."""
 
 
 class Command(BaseCommand):
-    """Start everything, say where it is, and wait."""
+    """Start the demo and wait until it is stopped."""
 
-    help = "Run a Kargo installation in a box with kargoweb in front of it; Ctrl-C ends all of it."
+    help = "Run kargoweb with a simulated Kargo installation. Press Ctrl-C to stop."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--api-port",
             type=int,
             default=0,
-            help="the port of the demo's Kubernetes API; else the one it had last, or a free one",
+            help="port of the demo's Kubernetes API (default: the last one, or a free port)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, _end)
-            # Not before Ctrl-C is seen to: this takes a second.
-            from demo.box import run  # noqa: PLC0415
+                signal.signal(number, _stop)
+            # Imported after the signal handlers are set, because it takes a second.
+            from demo.runner import run  # noqa: PLC0415
 
-            run(settings.KARGOWEB, options["api_port"], self._say)
-        except Ended:
+            run(settings.KARGOWEB, options["api_port"], self._write)
+        except Stopped:
             return
 
-    def _say(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
 
 
-def _end(*_: object) -> None:
-    raise Ended
+def _stop(*_: object) -> None:
+    raise Stopped

@@ -1,4 +1,4 @@
-"""`manage.py push example/repo:1.2.3`: play Docker Hub for the running demo."""
+"""`manage.py push example/repo:1.2.3`: simulate a push to Docker Hub in the running demo."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from demo.docker_hub import NoAnswer, Webhook, call, registered, subscribers
-from demo.places import Places
+from demo.docker_hub import NoResponse, Webhook, call, registered, subscribers
+from demo.paths import DemoPaths
 from demo.registry import IMAGE_INDEX, Registry
 from demo.seeding import CHART
 from receivers.cluster.client import connect
@@ -19,72 +19,83 @@ from receivers.deliveries.redaction import redact
 from receivers.kargo.kinds.dockerhub import compose
 from receivers.kargo.push import Push
 
-MOST_TIMES = 1_000  # deliveries of one push; Docker Hub sends five or six
+MAX_TIMES = 1_000  # deliveries of one push; Docker Hub sends five or six
 
 
 class Command(BaseCommand):
-    """Put a tag into the demo's registry, then call the webhooks of its repository."""
+    """Add a tag to the demo's registry, then call the webhooks of its repository."""
 
     help = "Push a tag to the demo's registry and call the webhooks of its repository, as Docker Hub does."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("image", metavar="REPOSITORY:TAG", help="for example example/repo:1.2.3")
-        parser.add_argument("--media-type", default="", help=f"what was pushed ({IMAGE_INDEX})")
-        parser.add_argument("--chart", action="store_true", help=f"a Helm chart ({CHART})")
         parser.add_argument(
-            "--times", type=int, default=1, help="deliveries of this one push, as for many platforms"
+            "--media-type", default="", help=f"media type of the artifact (default: {IMAGE_INDEX})"
         )
-        parser.add_argument("--pusher", default="octocat", help="the user who pushes")
+        parser.add_argument("--chart", action="store_true", help=f"push a Helm chart ({CHART})")
         parser.add_argument(
-            "--lag", type=float, default=0.0, metavar="SECONDS", help="until the registry lists the tag"
+            "--times",
+            type=int,
+            default=1,
+            help="deliveries of this push, as for a multi-platform image (default: 1)",
         )
         parser.add_argument(
-            "--same", action="store_true", help="push the content again that the tag has already"
+            "--pusher", default="octocat", help="name of the user who pushes (default: octocat)"
+        )
+        parser.add_argument(
+            "--lag",
+            type=float,
+            default=0.0,
+            metavar="SECONDS",
+            help="delay until the registry lists the tag (default: 0)",
+        )
+        parser.add_argument(
+            "--same", action="store_true", help="push the same content again; the digest does not change"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         repository, tag = _split(options["image"])
-        if not 1 <= options["times"] <= MOST_TIMES or options["lag"] < 0:
-            raise CommandError(f"--times takes 1 to {MOST_TIMES}, --lag takes seconds from 0 up")
+        if not 1 <= options["times"] <= MAX_TIMES or options["lag"] < 0:
+            raise CommandError(f"--times must be from 1 to {MAX_TIMES}, and --lag must not be negative")
         media_type = options["media_type"] or (CHART if options["chart"] else IMAGE_INDEX)
-        places = Places(settings.KARGOWEB.data_dir.resolve() / "demo")
-        put = Registry(places.registry).put(
+        paths = DemoPaths(settings.KARGOWEB.data_dir.resolve() / "demo")
+        put = Registry(paths.registry).put(
             repository, tag, media_type=media_type, lag=options["lag"], same_content=options["same"]
         )
         self.stdout.write(f"{repository}:{tag} is in the demo's registry, {put.digest[:19]}…")
-        webhooks = self._webhooks(places, Push(repository, tag, media_type))
+        webhooks = self._webhooks(paths, Push(repository, tag, media_type))
         body = compose(
             repository, tag, media_type=media_type, pusher=options["pusher"], pushed_at=int(time.time())
         )
         failures = sum(not self._call(webhook, body) for _ in range(options["times"]) for webhook in webhooks)
         if failures:
-            raise CommandError(f"{failures} of {options['times'] * len(webhooks)} calls were not answered")
+            raise CommandError(f"{failures} of {options['times'] * len(webhooks)} webhook requests failed")
 
-    def _webhooks(self, places: Places, push: Push) -> list[Webhook]:
-        """Return the webhooks to call. Raises CommandError when the demo does not run."""
+    def _webhooks(self, paths: DemoPaths, push: Push) -> list[Webhook]:
+        """Return the webhooks to call. Raises CommandError if the demo is not running."""
         try:
-            with closing(connect(str(places.kubeconfig))) as cluster:
+            with closing(connect(str(paths.kubeconfig))) as cluster:
                 projects = subscribers(cluster, push)
                 webhooks = registered(cluster, projects) if projects else []
         except ClusterError as error:
-            raise CommandError(f"The demo does not run (start it with `make run`): {error}") from error
+            raise CommandError(f"The demo is not running (start it with `make run`): {error}") from error
         if not projects:
-            self.stdout.write(
-                f"No Warehouse subscribes to {push.repository}, so nobody would have registered a webhook there."
-            )
+            self.stdout.write(f"No Warehouse subscribes to {push.repository}, so it has no webhooks.")
         elif not webhooks:
-            self.stdout.write("No receiver has a URL, so there is no webhook to call.")
+            self.stdout.write("No receiver has a URL yet, so there is no webhook to call.")
         return webhooks
 
     def _call(self, webhook: Webhook, body: bytes) -> bool:
-        """Call one webhook and print the answer; say whether there was one."""
-        where = f"{webhook.receiver}  …{webhook.url[-6:]}"
+        """Call a webhook and print the response. Return whether there was one."""
+        label = f"{webhook.receiver}  …{webhook.url[-6:]}"
         try:
-            answer = call(webhook, body)
-        except NoAnswer as error:
-            self.stderr.write(f"  {where}  {redact(str(error))}")
+            response = call(webhook, body)
+        except NoResponse as error:
+            self.stderr.write(f"  {label}  {redact(str(error))}")
             return False
-        self.stdout.write(f"  {where}  {answer.status}  {answer.body}  delivery {answer.delivery or '-'}")
+        self.stdout.write(
+            f"  {label}  {response.status}  {response.body}  delivery {response.delivery or '-'}"
+        )
         return True
 
 

@@ -1,4 +1,4 @@
-"""The demo from start to end, in the foreground."""
+"""Run the demo in the foreground."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from django.core.management.base import CommandError
 
 from demo.account import sign_in_password
-from demo.children import ChildEnded
+from demo.children import ChildExited
 from demo.installation import DemoError, Installation
 from demo.welcome import welcome
 from kargoweb.configuration import Configuration
@@ -19,22 +19,22 @@ from receivers.cluster.errors import ClusterError
 END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(configuration: Configuration, api_port: int, say: Callable[[str], None]) -> None:
-    """Start everything, `say` where it is, and wait for ever; whatever exception ends that ends all of it.
+def run(configuration: Configuration, api_port: int, write: Callable[[str], None]) -> None:
+    """Start the demo, print how to reach it, and wait until an exception ends it. All processes end with it.
 
-    Raises CommandError when something is wrong.
+    Raises CommandError if the demo cannot start or a process exits.
     """
     installation = Installation(configuration, api_port)
     try:
         installation.reserve()
-        say("Starting a Kargo installation in a box, and kargoweb in front of it …")
-        password = sign_in_password(installation.places.password)
-        offer = installation.start()
-        say(welcome(configuration.base_url, password, installation.places, offer, Path.cwd()))
+        write("Starting kargoweb with a simulated Kargo installation ...")
+        password = sign_in_password(installation.paths.password)
+        example = installation.start()
+        write(welcome(configuration.base_url, password, installation.paths, example, Path.cwd()))
         installation.wait()
-    except (ChildEnded, ClusterError, DemoError) as error:
+    except (ChildExited, ClusterError, DemoError) as error:
         raise CommandError(str(error)) from error
     finally:
         for number in END_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        installation.end()
+        installation.stop()

@@ -1,8 +1,8 @@
-"""Sees to it that no child process outlives the demo, however the demo ends.
+"""Stop all child processes when the demo exits, even if it was killed.
 
-`python -m demo.guardian` leads a process group that the demo puts its children into, and reads a pipe from the demo.
-When the pipe closes, it ends the group: at once after a byte, which says that the children were asked to end; else the
-demo was killed, and the children get some time.
+`python -m demo.watchdog` leads the process group of the demo's child processes and reads a pipe from the demo. When the
+pipe closes, it kills the group. If the demo wrote a byte, it has stopped the children itself; otherwise the demo was
+killed, and the children first get SIGTERM and some time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Final
 
-GRACE: Final = 2.0  # seconds for the children of a demo that was killed
+GRACE: Final = 2.0  # seconds between SIGTERM and SIGKILL
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Where the demo keeps its state: files in `<data directory>/demo`."""
+"""The paths of the demo's files in `<data directory>/demo`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The demo's files; the directory is made when the demo first starts."""
+class DemoPaths:
+    """The demo's files. The directory is created when the demo first starts."""
 
     directory: Path
 
@@ -34,14 +34,14 @@ class Places:
 
     @property
     def push_body(self) -> Path:
-        """Return the file with a body as Docker Hub sends it, for the command line to post."""
+        """Return the file with a webhook body of Docker Hub, for use with curl."""
         return self.directory / "push.json"
 
     @property
     def lock(self) -> Path:
-        """Return the file that a running demo holds a lock on."""
+        """Return the file that a running demo has locked."""
         return self.directory / "lock"
 
     def log(self, child: str) -> Path:
-        """Return the file with all that a child process has said since it was started last."""
+        """Return the log of a child process since its last start."""
         return self.directory / f"{child}.log"
