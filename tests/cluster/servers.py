@@ -1,4 +1,4 @@
-"""A server on a loopback socket that does with each connection what a test says."""
+"""A scripted server on a loopback socket."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from receivers.cluster.client import KubernetesClient, connect
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\n{"metadata":{"resourceVersion":"000042"}}'
 PATIENCE = 10.0
 
-Behaviour = Callable[[socket.socket], None]
-Script = Callable[["LoopbackServer"], Behaviour]
+Behavior = Callable[[socket.socket], None]
+Script = Callable[["LoopbackServer"], Behavior]
 
 
 @dataclass
 class LoopbackServer:
-    """Plays the behaviours one after the other, one for each connection, the last one again and again."""
+    """Runs one behavior for each connection in order, and the last one for all further connections."""
 
     port: int
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
 
-    def answer(self, data: bytes = OK, times: int = 1_000_000) -> Behaviour:
-        """Answer so many requests of a connection with `data`, then close it."""
+    def answer(self, data: bytes = OK, times: int = 1_000_000) -> Behavior:
+        """Send `data` in response to `times` requests of a connection, then close it."""
 
         def behave(sock: socket.socket) -> None:
             for _ in range(times):
@@ -39,7 +39,7 @@ class LoopbackServer:
 
         return behave
 
-    def silent(self, data: bytes = b"") -> Behaviour:
+    def silent(self, data: bytes = b"") -> Behavior:
         """Send `data` after the request, then nothing until the client closes."""
 
         def behave(sock: socket.socket) -> None:
@@ -51,7 +51,7 @@ class LoopbackServer:
         return behave
 
     def receive(self, sock: socket.socket) -> bytes:
-        """Read one request; all of ours fit into one read."""
+        """Read a request, which fits into one read."""
         data = sock.recv(65_536)
         if data:
             self.requests.append(data)
@@ -60,13 +60,13 @@ class LoopbackServer:
 
 @contextlib.contextmanager
 def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[LoopbackServer]:
-    """Serve until the block ends."""
+    """Run a server until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = LoopbackServer(listener.getsockname()[1])
-    behaviours = [script(server) for script in scripts]
+    behaviors = [script(server) for script in scripts]
     threads: list[threading.Thread] = []
 
-    def handle(sock: socket.socket, behave: Behaviour) -> None:
+    def handle(sock: socket.socket, behave: Behavior) -> None:
         with contextlib.suppress(OSError), sock:
             sock.settimeout(PATIENCE)
             with tls.wrap_socket(sock, server_side=True) if tls else sock as wrapped:
@@ -76,7 +76,7 @@ def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Loo
         with contextlib.suppress(OSError):
             while True:
                 sock, _ = listener.accept()
-                behave = behaviours[min(server.connections, len(behaviours) - 1)]
+                behave = behaviors[min(server.connections, len(behaviors) - 1)]
                 server.connections += 1
                 threads.append(threading.Thread(target=handle, args=(sock, behave)))
                 threads[-1].start()
@@ -95,7 +95,7 @@ def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Loo
 
 @contextlib.contextmanager
 def connected_client(directory: Path, *scripts: Script) -> Iterator[tuple[LoopbackServer, KubernetesClient]]:
-    """Serve, and connect to the server."""
+    """Run a server, and connect a client to it."""
     path = directory / "kubeconfig"
     with serving(*scripts) as server:
         write_kubeconfig(path, f"http://127.0.0.1:{server.port}", token="t0ken")

@@ -1,4 +1,4 @@
-"""Every status that an API server answers becomes one error of ours."""
+"""Every HTTP status of an API server maps to one error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the cache waits before it tries again."""
+"""The delay before a retry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections are reused, found dead, cut and given up without anybody noticing more than they must."""
+"""Connections are reused, replaced when dead, and closed."""
 
 from __future__ import annotations
 

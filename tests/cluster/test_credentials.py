@@ -1,4 +1,4 @@
-"""The token is asked for again and again, but never makes a request wait that could go on with the last one."""
+"""The token is refreshed regularly, without blocking requests that can use the last one."""
 
 from __future__ import annotations
 

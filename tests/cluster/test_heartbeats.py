@@ -21,7 +21,7 @@ MANIFEST = ROOT / "deploy" / "heartbeats" / "rbac.yaml"
 
 @pytest.fixture
 def cluster(tmp_path):
-    """A cluster of its own, in which no controller runs."""
+    """A cluster without a controller."""
     with DemoCluster(tmp_path) as cluster:
         yield cluster
 
@@ -57,7 +57,7 @@ def test_a_heartbeat_has_the_shard_and_expiry_of_its_lease():
 @pytest.mark.parametrize(
     "raw",
     [lease(None), lease("eu", renewed=None), lease("eu", renewed="soon"), lease("eu", seconds=None), {}],
-    ids=["of somebody else", "never renewed", "no time", "no duration", "nothing"],
+    ids=["not of a controller", "never renewed", "no time", "no duration", "nothing"],
 )
 def test_other_leases_are_ignored(raw):
     assert decode_heartbeat(raw) is None
@@ -99,7 +99,7 @@ def test_a_failed_read_discards_earlier_heartbeats(cluster, client):
 
 
 def test_the_role_in_deploy_is_sufficient(cluster):
-    role = next(one for one in yaml.safe_load_all(MANIFEST.read_text()) if one["kind"] == "Role")
+    role = next(item for item in yaml.safe_load_all(MANIFEST.read_text()) if item["kind"] == "Role")
     assert role["metadata"]["namespace"] == "kargo"
     cluster.grant("kargoweb", [{key: rule[key] for key in ("verbs", "resources")} for rule in role["rules"]])
     reader = connect(str(cluster.kubeconfig_for("kargoweb")))

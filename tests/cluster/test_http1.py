@@ -1,4 +1,4 @@
-"""Answers of an API server are read as RFC 9112 says, whatever the pieces they arrive in."""
+"""HTTP/1.1 responses are read as RFC 9112 requires, in pieces of any size."""
 
 from __future__ import annotations
 

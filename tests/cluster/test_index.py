@@ -1,4 +1,4 @@
-"""The index of the cache: immutable, sorted, and cheap to change."""
+"""The index is immutable, sorted, and cheap to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The credentials come from where the official client looks, and what is wrong with them is said in a sentence."""
+"""The configuration is loaded as the official client does; errors are one sentence without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With a proxy the official client's own connections are used, behind the same verbs."""
+"""Requests through a proxy use the official client's connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS with the API server is what the kubeconfig says: authority, server name, client certificate, or no check."""
+"""TLS settings of the kubeconfig: authority, server name, client certificate, no verification."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_trusted_server_is_accepted(tmp_path, cluster):
         pytest.param(
             {"certificate-authority": str(CA), "tls-server-name": "other.test"},
             "Hostname mismatch",
-            id="as told",
+            id="a configured name",
         ),
     ],
 )

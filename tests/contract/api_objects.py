@@ -1,4 +1,4 @@
-"""Objects to play with in contract tests."""
+"""Kubernetes objects and assertions for contract tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def secret(metadata: Json) -> Json:
 
 def lease(metadata: Json) -> Json:
     """Return a Lease."""
-    spec = {"holderIdentity": "somebody", "leaseDurationSeconds": 15}
+    spec = {"holderIdentity": "controller", "leaseDurationSeconds": 15}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
 
@@ -54,32 +54,32 @@ class ObjectCollection:
         return ok(self.api.get(self.path, **query))
 
     def patch(self, name: str, body: Any, kind: str = "merge", subresource: str = "") -> Json:
-        """Patch an object and return what it became."""
+        """Patch an object and return the result."""
         return ok(self.api.patch(self.at(name, subresource), body, kind))
 
     def annotate(self, name: str, value: str) -> Json:
-        """Set an annotation and return what the object became."""
+        """Set an annotation and return the result."""
         return self.patch(name, {"metadata": {"annotations": {"note": value}}})
 
 
 def ok(answer: Answer, status: int = 200) -> Json:
-    """Return the body of an answer that must have that status."""
+    """Assert the status of a response and return its body."""
     assert answer.status == status, answer.data
     body: Json = answer.body
     return body
 
 
 def rejected(answer: Answer, code: int, reason: str) -> Json:
-    """Return the Status of an answer that must be that refusal."""
+    """Assert that a request was rejected with this code and reason; return the Status object."""
     status: Json = answer.body
     assert (answer.status, status["kind"], status["status"]) == (code, "Status", "Failure"), answer.data
     assert (status["code"], status["reason"]) == (code, reason), answer.data
     return status
 
 
-def version(thing: Json) -> int:
+def version(item: Json) -> int:
     """Return the resourceVersion of an object, a list or a bookmark."""
-    return int(thing["metadata"]["resourceVersion"])
+    return int(item["metadata"]["resourceVersion"])
 
 
 def names(listed: Json) -> list[str]:

@@ -1,4 +1,4 @@
-"""Mirrors under test, and what they are compared with."""
+"""Helpers for tests of the cluster cache: running caches, Kargo's objects, and comparisons with lists."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Json = dict[str, Any]
 def running_cache(
     kubeconfig: Path, *, ready: bool = True, backoff: Backoff = FAST_BACKOFF, **options: Any
 ) -> Iterator[ClusterCache]:
-    """A cache that is running, and (unless told otherwise) ready."""
+    """Run a cache; wait until it is ready, unless `ready` is false."""
     cache = ClusterCache(lambda: connect(str(kubeconfig)), backoff=backoff, **options)
     cache.start()
     try:
@@ -49,7 +49,7 @@ def running_cache(
 
 
 class Kargo:
-    """Writes Kargo's objects."""
+    """Writes Kargo's objects through the Kubernetes client."""
 
     def __init__(self, client: KubernetesClient) -> None:
         self.client = client
@@ -69,7 +69,7 @@ class Kargo:
         self.create(WAREHOUSES, name, project, spec=subscriptions(*repositories))
 
     def subscribe(self, project: str, name: str, *repositories: str) -> None:
-        """Have a Warehouse subscribe to other images."""
+        """Change the subscriptions of a Warehouse."""
         self.client.patch(WAREHOUSES, name, project, {"spec": subscriptions(*repositories)})
 
     def delete_warehouse(self, project: str, name: str) -> None:
@@ -82,11 +82,11 @@ class Kargo:
         self.create(resource, project or "cluster", project or None, spec=receivers(*names))
 
     def publish(self, project: str, **digests: str) -> None:
-        """Publish URLs as Kargo does: digests by receiver name."""
+        """Publish URLs as Kargo does, with these digests by receiver name."""
         resource = PROJECT_CONFIGS if project else CLUSTER_CONFIGS
         published = [
-            {"name": name, "path": f"/hooks/dockerhub/{one}", "url": f"https://x/hooks/dockerhub/{one}"}
-            for name, one in digests.items()
+            {"name": name, "path": f"/hooks/dockerhub/{digest}", "url": f"https://x/hooks/dockerhub/{digest}"}
+            for name, digest in digests.items()
         ]
         body = {"status": {"webhookReceivers": published}}
         self.client.patch_status(resource, project or "cluster", project or None, body)
@@ -106,12 +106,12 @@ def receivers(*names: str) -> Json:
 
 
 def digest(text: str) -> str:
-    """Return some digest."""
+    """Return a digest that is unique for `text`."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def known(cache: ClusterCache) -> dict[str, set[tuple[str, str, str]]]:
-    """Return what the cache knows: namespace, name and version by kind."""
+def cached_versions(cache: ClusterCache) -> dict[str, set[tuple[str, str, str]]]:
+    """Return the namespace, name and version of all cached objects, by kind."""
     return {
         "Project": {("", each.name, each.resource_version) for each in cache.projects()},
         "Config": {(each.project, each.name, each.resource_version) for each in cache.configs()},
@@ -119,19 +119,19 @@ def known(cache: ClusterCache) -> dict[str, set[tuple[str, str, str]]]:
     }
 
 
-def listed(client: KubernetesClient) -> dict[str, set[tuple[str, str, str]]]:
-    """Return what a fresh list says, in the form of `known`."""
-    found: dict[str, set[tuple[str, str, str]]] = {"Project": set(), "Config": set(), "Warehouse": set()}
+def listed_versions(client: KubernetesClient) -> dict[str, set[tuple[str, str, str]]]:
+    """Return the namespace, name and version of all objects in the cluster, by kind."""
+    versions: dict[str, set[tuple[str, str, str]]] = {"Project": set(), "Config": set(), "Warehouse": set()}
     for resource in TYPES:
         kind = "Config" if resource.kind.endswith("Config") else resource.kind
         for page in client.list_pages(resource):
             metadata = [each["metadata"] for each in page.items]
-            found[kind] |= {
+            versions[kind] |= {
                 (each.get("namespace", ""), each["name"], each["resourceVersion"]) for each in metadata
             }
-    return found
+    return versions
 
 
-def indexed(cache: ClusterCache, names: list[str]) -> dict[str, list[tuple[str, str]]]:
-    """Return the keys of the Warehouses that the cache finds under each of these repository names."""
+def cached_keys(cache: ClusterCache, names: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the keys of the cached Warehouses by repository name, for these names."""
     return {name: [each.key for each in cache.warehouses_for([name], "")] for name in names}

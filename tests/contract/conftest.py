@@ -1,4 +1,4 @@
-"""The clusters that contract tests run against: the demo's API server always, a real one when one is configured."""
+"""The clusters of the contract tests: always the demo's API server, and a real one if configured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLUSTERS = ["demo", "real"] if real_cluster_configured() else ["demo"]
 
 @pytest.fixture(scope="session", params=CLUSTERS)
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A Kubernetes API with Kargo's types; the same tests run against each kind."""
+    """A Kubernetes API server with Kargo's types; the same tests run against each of them."""
     directory = tmp_path_factory.mktemp(f"{request.param}-cluster")
     with DemoCluster(directory) if request.param == "demo" else real_cluster(directory) as cluster:
         yield cluster
@@ -24,14 +24,14 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def demo(tmp_path) -> Iterator[DemoCluster]:
-    """A demo cluster of the test's own, for what only the demo's API server can do."""
+    """A demo cluster for one test, for features that only the demo's API server has."""
     with DemoCluster(tmp_path / "demo") as cluster:
         yield cluster
 
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """The name of a namespace of the test's own, labelled as a Kargo project's."""
+    """The name of a new namespace, labeled as that of a Kargo Project."""
     name = f"kargoweb-{secrets.token_hex(4)}"
     labels = {"kargo.akuity.io/project": "true"}
     answer = cluster.api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
@@ -43,12 +43,14 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture
 def warehouses(cluster: Cluster, namespace: str) -> ObjectCollection:
     """Custom resources with a status subresource."""
-    return ObjectCollection(cluster.api, f"/apis/kargo.akuity.io/v1alpha1/namespaces/{namespace}/warehouses", warehouse)
+    return ObjectCollection(
+        cluster.api, f"/apis/kargo.akuity.io/v1alpha1/namespaces/{namespace}/warehouses", warehouse
+    )
 
 
 @pytest.fixture
 def secrets_(cluster: Cluster, namespace: str) -> ObjectCollection:
-    """Objects of a built-in type that has neither spec nor status."""
+    """Objects of a built-in type without spec and status."""
     return ObjectCollection(cluster.api, f"/api/v1/namespaces/{namespace}/secrets", secret)
 
 

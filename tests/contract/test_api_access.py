@@ -1,4 +1,4 @@
-"""Tokens and rights: 401, 403, SelfSubjectAccessReview."""
+"""Authentication and authorization: 401, 403, SelfSubjectAccessReview."""
 
 from __future__ import annotations
 

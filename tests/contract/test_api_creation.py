@@ -1,4 +1,4 @@
-"""Creating objects: what the server adds and what it refuses."""
+"""Creating objects: defaults that the server adds, and rejections."""
 
 from __future__ import annotations
 

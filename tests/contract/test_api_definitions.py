@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: types come and go."""
+"""CustomResourceDefinitions add and remove types."""
 
 from __future__ import annotations
 

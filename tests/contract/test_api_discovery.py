@@ -1,4 +1,4 @@
-"""What the server says it serves, and requests beside it."""
+"""Discovery documents and unknown paths."""
 
 from __future__ import annotations
 

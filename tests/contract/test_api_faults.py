@@ -1,4 +1,4 @@
-"""Failures on request. Demo only."""
+"""Injected faults. Demo only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def demo(shared):
 
 @pytest.fixture
 def things(demo):
-    things = ObjectCollection(demo.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse)
+    things = ObjectCollection(
+        demo.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse
+    )
     things.create("one")
     return things
 

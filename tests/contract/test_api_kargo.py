@@ -1,4 +1,4 @@
-"""What Kargo's admission webhooks do. Demo only: a real API server has them only where Kargo is installed."""
+"""Kargo's admission webhooks. Demo only: a real API server has them only where Kargo is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State that survives the process. Demo only."""
+"""State survives restarts of the server. Demo only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watches: what they show, from where on, and how they end."""
+"""Watches: their events, where they start, and how they end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.contract.api_objects import names, ok, rejected, version, warehouse
 EVERYWHERE = "/apis/kargo.akuity.io/v1alpha1/warehouses"
 
 
-def told(event: dict[str, Any]) -> tuple[str, str]:
-    """Return what an event says in short."""
+def summary(event: dict[str, Any]) -> tuple[str, str]:
+    """Return the type of an event and the name of its object."""
     return event["type"], event["object"]["metadata"]["name"]
 
 
@@ -28,11 +28,11 @@ def test_a_watch_from_a_version_shows_later_events_in_order(warehouses):
         warehouses.create("later")
         later = next(events)
 
-    assert [told(event) for event in seen] == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
+    assert [summary(event) for event in seen] == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
     assert seen[1]["object"] == changed
     versions = [version(event["object"]) for event in seen]
     assert versions == sorted(set(versions)), "a deletion has a version of its own"
-    assert told(later) == ("ADDED", "later")
+    assert summary(later) == ("ADDED", "later")
 
 
 @pytest.mark.parametrize("start", [{}, {"resourceVersion": "0"}], ids=["no version", "version 0"])
@@ -41,9 +41,9 @@ def test_a_watch_without_a_version_starts_with_existing_objects(warehouses, star
     warehouses.create("two")
 
     with warehouses.api.watch(warehouses.path, **start) as events:
-        assert sorted(told(next(events)) for _ in range(2)) == [("ADDED", "one"), ("ADDED", "two")]
+        assert sorted(summary(next(events)) for _ in range(2)) == [("ADDED", "one"), ("ADDED", "two")]
         warehouses.annotate("one", "x")
-        assert told(next(events)) == ("MODIFIED", "one")
+        assert summary(next(events)) == ("MODIFIED", "one")
 
 
 def test_a_patch_that_changes_nothing_is_not_shown(warehouses):
@@ -63,9 +63,9 @@ def test_a_watch_shows_its_namespace_and_a_cluster_wide_watch_all(warehouses, cl
     warehouses.create("one")
 
     with warehouses.api.watch(warehouses.path, resourceVersion=start) as events:
-        assert told(next(events)) == ("ADDED", "one")
+        assert summary(next(events)) == ("ADDED", "one")
     with warehouses.api.watch(EVERYWHERE, resourceVersion=start) as events:
-        assert [told(next(events))[1] for _ in range(2)] == [f"in-default-{namespace}", "one"]
+        assert [summary(next(events))[1] for _ in range(2)] == [f"in-default-{namespace}", "one"]
 
     cluster.api.delete(f"{other}/in-default-{namespace}")
 
@@ -81,7 +81,7 @@ def test_an_object_enters_and_leaves_a_selection(warehouses):
         left = warehouses.patch("one", {"metadata": {"labels": {"pick": "no"}}})
         seen = [next(events) for _ in range(3)]
 
-    assert [told(event) for event in seen] == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
+    assert [summary(event) for event in seen] == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
     assert seen[2]["object"]["metadata"]["labels"] == {"pick": "yes"}, "the last state that was selected"
     assert version(seen[2]["object"]) == version(left), "with the version of the change that ended it"
 
@@ -94,7 +94,7 @@ def test_one_object_can_be_watched_by_a_field_selector(warehouses):
     with warehouses.api.watch(
         warehouses.path, resourceVersion=start, fieldSelector="metadata.name=one"
     ) as events:
-        assert told(next(events)) == ("MODIFIED", "one")
+        assert summary(next(events)) == ("MODIFIED", "one")
 
 
 def test_a_watch_ends_after_its_timeout(warehouses):
@@ -130,14 +130,14 @@ def test_a_streaming_list_ends_with_a_bookmark(warehouses):
     }
 
     with warehouses.api.watch(warehouses.path, **query) as events:
-        assert told(next(events)) == ("ADDED", "one")
+        assert summary(next(events)) == ("ADDED", "one")
         end = next(events)
         warehouses.create("two")
         after = next(events)
 
     assert end["type"] == "BOOKMARK"
     assert end["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
-    assert told(after) == ("ADDED", "two")
+    assert summary(after) == ("ADDED", "two")
 
 
 def test_a_watch_from_an_expired_version_reports_it(cluster, warehouses):
@@ -163,7 +163,7 @@ def test_a_list_and_the_watch_that_follows_miss_and_repeat_nothing(warehouses):
 
     with warehouses.api.watch(warehouses.path, resourceVersion=version(listed)) as events:
         assert names(listed) == ["one"]
-        assert told(next(events)) == ("ADDED", "two")
+        assert summary(next(events)) == ("ADDED", "two")
 
 
 def test_a_watch_requires_the_watch_permission(cluster, warehouses):

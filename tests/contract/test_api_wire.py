@@ -1,4 +1,4 @@
-"""HTTP as it comes: pieces, chunks, pipelines, nonsense; and who may ask without a token. Demo only."""
+"""HTTP/1.1 on the wire: fragments, chunks, pipelining, malformed requests, local access without a token. Demo only."""
 
 from __future__ import annotations
 

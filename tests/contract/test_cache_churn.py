@@ -1,4 +1,4 @@
-"""Random changes, disconnections and lists: the cache ends up right, and no reader ever sees it half-changed."""
+"""Random changes and disconnections: the cache ends up correct, and no reader sees an inconsistent state."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from receivers.cluster.client import connect
 from receivers.cluster.snapshot import Collision, Route
 from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import DemoCluster, until
-from tests.contract.caches import Kargo, digest, indexed, known, listed, running_cache
+from tests.contract.caches import Kargo, cached_keys, cached_versions, digest, listed_versions, running_cache
 
 PLACES = ("churn-a", "churn-b")
-HOME = "churn-home"  # of what every reader always finds
+HOME = "churn-home"  # the project of the objects that every reader must always find
 NAMES = ("w0", "w1", "w2", "w3")
 REPOSITORIES = tuple(f"docker.io/churn/{letter}" for letter in "abc")
 DIGESTS = tuple(digest(letter) for letter in "abc")
@@ -48,7 +48,7 @@ steps = st.lists(
 
 
 class ChurnDriver:
-    """Carries out steps. What a step needs and is not there, it leaves out."""
+    """Runs steps; skips those whose objects do not exist."""
 
     def __init__(self, cluster: DemoCluster, kargo: Kargo) -> None:
         self.cluster = cluster
@@ -57,8 +57,8 @@ class ChurnDriver:
         self.published: set[str] = set()
         self.moves = itertools.cycle(REPOSITORIES)
 
-    def carry_out(self, step) -> None:
-        """Carry out one step; meanwhile the mover goes on to the next repository."""
+    def run(self, step) -> None:
+        """Run a step, and move the mover to its next repository."""
         name, *arguments = step
         getattr(self, name)(*arguments)
         self.kargo.subscribe(HOME, "mover", next(self.moves))
@@ -108,7 +108,7 @@ class ChurnDriver:
         self.cluster.faults({"verb": verb, "status": status, "times": 2}, dropWatches=True)
 
     def clear(self):
-        """Remove all that the steps made."""
+        """Delete everything that the steps created."""
         self.cluster.faults()
         for key in list(self.there):
             self.delete(key)
@@ -117,7 +117,7 @@ class ChurnDriver:
 
 
 class Reader:
-    """Reads without a pause, and notes what must never be seen."""
+    """Reads the cache continuously, and records inconsistent states."""
 
     def __init__(self, cache, names) -> None:
         self.cache = cache
@@ -139,11 +139,11 @@ class Reader:
     def _run(self):
         while not self._stop.is_set():
             for name, project in itertools.product(self.names, ("", *PLACES)):
-                self._look(name, project)
-            self._look_at_steady()
+                self._check(name, project)
+            self._check_steady()
             self.rounds += 1
 
-    def _look(self, name, project):
+    def _check(self, name, project):
         found = self.cache.warehouses_for([name], project)
         keys = [each.key for each in found]
         self._expect(keys == sorted(set(keys)), f"{name}: not sorted, or twice: {keys}")
@@ -152,10 +152,10 @@ class Reader:
             self._expect(
                 name in {one.repository for one in each.subscriptions}, f"{each.key} does not name {name}"
             )
-            self._see(each)
+            self._check_version(each)
 
-    def _look_at_steady(self):
-        # The mover names one of the repositories at any time: who asks for all of them must find it.
+    def _check_steady(self):
+        # The mover subscribes to one of the repositories at any time, so a query for all of them must find it.
         moving = {each.name for each in self.cache.warehouses_for(self.names, HOME)}
         self._expect(moving == {"mover"}, f"the mover is missing from {moving}")
         self._expect(self.cache.warehouse(HOME, "steady") is not None, "steady is missing")
@@ -167,9 +167,9 @@ class Reader:
             if isinstance(each, Collision):
                 self._expect(len(each.routes) > 1, "a collision of one")
         for each in self.cache.warehouses():
-            self._see(each)
+            self._check_version(each)
 
-    def _see(self, warehouse):
+    def _check_version(self, warehouse):
         version = int(warehouse.resource_version)
         self._expect(
             version >= self._versions.get(warehouse.uid, 0), f"{warehouse.key} went back to {version}"
@@ -182,8 +182,8 @@ class Reader:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def threads_take_turns_all_the_time() -> Iterator[None]:
-    """Let a thread be interrupted wherever it can be, so that a reader gets between any two steps of a writer."""
+def frequent_thread_switches() -> Iterator[None]:
+    """Switch threads as often as possible, so that readers run between any two steps of a writer."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -207,7 +207,7 @@ def churn(tmp_path_factory) -> Iterator[ChurnDriver]:
 
 
 def repository_names(cache) -> list[str]:
-    """Return what the test's repositories are called in the index."""
+    """Return the normalized names of the test's repositories."""
     steady = cache.warehouse(HOME, "steady").subscriptions[0].repository
     return [steady.replace("steady", letter) for letter in "abc"]
 
@@ -226,14 +226,16 @@ def test_after_any_sequence_the_cache_equals_a_fresh_list(churn, steps):
 
 def check(churn, steps, cache):
     names = repository_names(cache)
-    with Reader(cache, names) as one, Reader(cache, names) as other:
+    with Reader(cache, names) as first, Reader(cache, names) as second:
         for step in steps:
-            churn.carry_out(step)
+            churn.run(step)
         churn.cluster.faults()
-        until("the cache equals a list", lambda: known(cache) == listed(churn.kargo.client))
-        until("both have read", lambda: one.rounds and other.rounds)
-    assert (one.wrong, other.wrong) == ([], [])
+        until(
+            "the cache equals a list", lambda: cached_versions(cache) == listed_versions(churn.kargo.client)
+        )
+        until("both have read", lambda: first.rounds and second.rounds)
+    assert (first.wrong, second.wrong) == ([], [])
     with running_cache(churn.cluster.kubeconfig) as fresh_cache:
-        assert indexed(cache, names) == indexed(fresh_cache, names)
+        assert cached_keys(cache, names) == cached_keys(fresh_cache, names)
         assert [cache.route(each) for each in DIGESTS] == [fresh_cache.route(each) for each in DIGESTS]
         assert cache.configs() == fresh_cache.configs()

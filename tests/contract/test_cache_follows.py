@@ -1,4 +1,4 @@
-"""The cache knows what is in the cluster, moments after it is there: against every API server there is."""
+"""The cache follows changes in the cluster, against every API server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receivers.cluster.client import connect
 from receivers.cluster.snapshot import Collision, Route
 from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import until
-from tests.contract.caches import Kargo, digest, known, listed, receivers, running_cache
+from tests.contract.caches import Kargo, cached_versions, digest, listed_versions, receivers, running_cache
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_existing_objects_are_cached(cache, kargo, namespace):
     assert namespace in {each.name for each in cache.projects()}
     assert cache.config(namespace).receivers[0].name == "hook"
     assert cache.warehouse(namespace, "w").subscriptions[0].repo_url == "docker.io/example/app"
-    until("the cache equals a list", lambda: known(cache) == listed(kargo.client))
+    until("the cache equals a list", lambda: cached_versions(cache) == listed_versions(kargo.client))
 
 
 def names_of(cache, warehouse):

@@ -1,4 +1,4 @@
-"""The verbs of the service layer, against every API server there is."""
+"""The verbs of the Kubernetes client, against every API server."""
 
 from __future__ import annotations
 

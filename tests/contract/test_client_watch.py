@@ -1,4 +1,4 @@
-"""Watches, against every API server there is."""
+"""Watches of the Kubernetes client, against every API server."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def test_a_watch_of_a_namespace_ignores_others(client, namespace):
 
 
 def test_the_server_ends_a_watch_after_its_duration(client, namespace):
-    with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace), duration=1) as watch:
+    with client.watch(
+        WAREHOUSES, namespace, resource_version=version(client, namespace), duration=1
+    ) as watch:
         assert {kind for kind, _ in watch} <= {"BOOKMARK"}
 
 

@@ -1,4 +1,4 @@
-"""Freight is seen as it comes into being, on any API server, whatever happens to the watch."""
+"""The Freight watch reports new Freight, against every API server and across failures."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tests.contract.caches import FAST_BACKOFF
 
 
 class FreightRecorder:
-    """A watch, what it has told, and a way to make Freight."""
+    """A Freight watch that records its events, and a way to create Freight."""
 
     def __init__(self, kubeconfig: Path, **options: Any) -> None:
         self.client = connect(str(kubeconfig))
         self.watch = FreightWatch(lambda: self.client, backoff=FAST_BACKOFF, **options)
-        self.told: list[Freight] = []
-        self.begun = 0
-        self.watch.add_listener(self.told.append)
-        self.watch.add_restart_listener(self._begin)
+        self.reported: list[Freight] = []
+        self.starts = 0
+        self.watch.add_listener(self.reported.append)
+        self.watch.add_restart_listener(self._count_start)
 
-    def _begin(self) -> None:
-        self.begun += 1
+    def _count_start(self) -> None:
+        self.starts += 1
 
     def make(self, name: str, project: str, warehouse: str = "main", tag: str = "1.2.3") -> None:
-        """Make Freight as Kargo does."""
+        """Create Freight as Kargo does."""
         image = {"repoURL": "docker.io/example/app", "tag": tag, "digest": f"sha256:{name}"}
         origin = {"kind": "Warehouse", "name": warehouse}
         body = {"metadata": {"name": name}, "alias": f"alias-{name}", "origin": origin, "images": [image]}
@@ -42,29 +42,29 @@ class FreightRecorder:
         self.client.create(FREIGHTS, kind | body, project)
 
     def names(self) -> list[str]:
-        """Return the names of the Freight that was told of."""
-        return [one.name for one in self.told]
+        """Return the names of the reported Freight, in order."""
+        return [freight.name for freight in self.reported]
 
 
 @contextlib.contextmanager
 def watching(kubeconfig: Path, **options: Any) -> Iterator[FreightRecorder]:
-    """A watch that has begun."""
-    watched = FreightRecorder(kubeconfig, **options)
-    watched.watch.start()
+    """Run a Freight watch that has started."""
+    recorder = FreightRecorder(kubeconfig, **options)
+    recorder.watch.start()
     try:
-        until("it has begun", lambda: all(one.is_watching for one in watched.watch.reflectors))
-        yield watched
+        until("it has started", lambda: all(reflector.is_watching for reflector in recorder.watch.reflectors))
+        yield recorder
     finally:
-        watched.watch.stop()
-        watched.client.close()
+        recorder.watch.stop()
+        recorder.client.close()
 
 
 def test_new_freight_is_reported_and_remembered_by_warehouse(cluster: Cluster, namespace: str) -> None:
-    with watching(cluster.kubeconfig) as watched:
-        watched.make("f1", namespace)
-        watched.make("f2", namespace, "other", tag="2.0.0")
-        until("both are seen", lambda: {"f1", "f2"} <= set(watched.names()))
-        [freight] = watched.watch.of((namespace, "main"))
+    with watching(cluster.kubeconfig) as recorder:
+        recorder.make("f1", namespace)
+        recorder.make("f2", namespace, "other", tag="2.0.0")
+        until("both are seen", lambda: {"f1", "f2"} <= set(recorder.names()))
+        [freight] = recorder.watch.of((namespace, "main"))
         assert (freight.alias, freight.artifacts[0].repository, freight.artifacts[0].tag) == (
             "alias-f1",
             "example/app",
@@ -74,19 +74,19 @@ def test_new_freight_is_reported_and_remembered_by_warehouse(cluster: Cluster, n
 
 
 def test_existing_freight_is_not_reported(cluster: Cluster, namespace: str) -> None:
-    with watching(cluster.kubeconfig) as watched:
-        watched.make("old", namespace)
-    with watching(cluster.kubeconfig, namespaces=(namespace,)) as watched:
-        watched.make("new", namespace)
-        until("the new one is seen", lambda: "new" in watched.names())
-        assert "old" not in watched.names()
+    with watching(cluster.kubeconfig) as recorder:
+        recorder.make("old", namespace)
+    with watching(cluster.kubeconfig, namespaces=(namespace,)) as recorder:
+        recorder.make("new", namespace)
+        until("the new one is seen", lambda: "new" in recorder.names())
+        assert "old" not in recorder.names()
 
 
 def test_the_watch_knows_since_when_it_is_complete(cluster: Cluster, namespace: str) -> None:
     before = timezone.now()
-    with watching(cluster.kubeconfig) as watched:
-        assert not watched.watch.is_complete_since(namespace, before)
-        assert watched.watch.is_complete_since(namespace, timezone.now() + OVERLAP)
+    with watching(cluster.kubeconfig) as recorder:
+        assert not recorder.watch.is_complete_since(namespace, before)
+        assert recorder.watch.is_complete_since(namespace, timezone.now() + OVERLAP)
 
 
 @pytest.fixture
@@ -96,44 +96,48 @@ def lonely(demo: DemoCluster) -> str:
 
 
 def test_a_dropped_watch_resumes(demo: DemoCluster, lonely: str) -> None:
-    with watching(demo.kubeconfig) as watched:
+    with watching(demo.kubeconfig) as recorder:
         for number in range(4):
             demo.faults(dropWatches=True)
-            watched.make(f"f{number}", lonely)
-        until("all are seen", lambda: watched.names() == [f"f{number}" for number in range(4)])
-        assert watched.begun == 1
+            recorder.make(f"f{number}", lonely)
+        until("all are seen", lambda: recorder.names() == [f"f{number}" for number in range(4)])
+        assert recorder.starts == 1
 
 
 def test_an_expired_history_restarts_the_watch(demo: DemoCluster, lonely: str) -> None:
-    with watching(demo.kubeconfig) as watched:
+    with watching(demo.kubeconfig) as recorder:
         first = timezone.now() + timedelta(seconds=1)
         demo.faults(expireWatches=True)
-        until("it has begun again", lambda: watched.begun == 2)
-        assert not watched.watch.is_complete_since(lonely, first - timedelta(minutes=1))
-        until("it watches", lambda: all(one.is_watching for one in watched.watch.reflectors))
-        watched.make("after", lonely)
-        until("it is seen", lambda: "after" in watched.names())
+        until("it restarts", lambda: recorder.starts == 2)
+        assert not recorder.watch.is_complete_since(lonely, first - timedelta(minutes=1))
+        until("it watches", lambda: all(reflector.is_watching for reflector in recorder.watch.reflectors))
+        recorder.make("after", lonely)
+        until("it is seen", lambda: "after" in recorder.names())
 
 
 def test_a_forbidden_watch_reports_the_error_and_is_never_complete(demo: DemoCluster, lonely: str) -> None:
-    watched = FreightRecorder(demo.kubeconfig_for("nobody"))
-    watched.watch.start()
+    recorder = FreightRecorder(demo.kubeconfig_for("nobody"))
+    recorder.watch.start()
     try:
-        [freshness] = until("it says so", lambda: [one for one in watched.watch.freshness() if one.error])
+        [freshness] = until(
+            "it says so", lambda: [entry for entry in recorder.watch.freshness() if entry.error]
+        )
         assert "freights" in freshness.error
-        assert not watched.watch.is_complete_since(lonely, timezone.now() + timedelta(hours=1))
+        assert not recorder.watch.is_complete_since(lonely, timezone.now() + timedelta(hours=1))
     finally:
-        watched.watch.stop()
-        watched.client.close()
+        recorder.watch.stop()
+        recorder.client.close()
 
 
-def test_the_oldest_freight_is_forgotten(demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_freight_is_forgotten(
+    demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("receivers.cluster.freight_watch.RECENT_LIMIT", 3)
-    with watching(demo.kubeconfig) as watched:
+    with watching(demo.kubeconfig) as recorder:
         begun = timezone.now() + OVERLAP
         for number in range(5):
-            watched.make(f"f{number}", lonely, f"w{number % 2}")
-        until("all are seen", lambda: len(watched.told) == 5)
-        left = [one.name for name in ("w0", "w1") for one in watched.watch.of((lonely, name))]
-        assert sorted(left) == ["f2", "f3", "f4"]
-        assert not watched.watch.is_complete_since(lonely, begun - timedelta(seconds=2))
+            recorder.make(f"f{number}", lonely, f"w{number % 2}")
+        until("all are seen", lambda: len(recorder.reported) == 5)
+        remaining = [freight.name for name in ("w0", "w1") for freight in recorder.watch.of((lonely, name))]
+        assert sorted(remaining) == ["f2", "f3", "f4"]
+        assert not recorder.watch.is_complete_since(lonely, begun - timedelta(seconds=2))

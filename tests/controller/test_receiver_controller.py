@@ -1,4 +1,4 @@
-"""kargoweb as the controller of receivers: status and conditions as Kargo writes them."""
+"""kargoweb manages receivers: URLs, status and conditions as Kargo writes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BASE = "https://hooks.example.com/kargo"
 
 @pytest.fixture(scope="module")
 def own_cluster(tmp_path_factory):
-    """A cluster in which nobody else manages receivers."""
+    """A cluster without another controller of receivers."""
     with DemoCluster(tmp_path_factory.mktemp("managed")) as cluster:
         yield cluster
 
@@ -42,7 +42,7 @@ def manager(managers):
 
 @pytest.fixture
 def world(own_cluster, manager):
-    """The managed cluster, to make things in."""
+    """The managed cluster, to create objects in."""
     with World(own_cluster.kubeconfig) as world:
         yield world
 
@@ -54,7 +54,7 @@ def place(world):
 
 
 def secret(place: Place, name: str, value: bytes, key: str = "secret") -> None:
-    """Create a Secret, or change it."""
+    """Create or update a Secret."""
     data = {key: base64.b64encode(value).decode()}
     cluster = place.world.cluster
     try:
@@ -64,7 +64,7 @@ def secret(place: Place, name: str, value: bytes, key: str = "secret") -> None:
 
 
 def configure(place: Place, **receivers: str) -> None:
-    """Create the ProjectConfig with Docker Hub receivers by name of their Secret."""
+    """Create the ProjectConfig with Docker Hub receivers, given as name=Secret."""
     entries = [{"name": name, "dockerhub": {"secretRef": {"name": ref}}} for name, ref in receivers.items()]
     metadata = {"name": place.name, "namespace": place.name}
     place.world.create(
@@ -79,13 +79,13 @@ def status(place: Place) -> dict[str, Any]:
 
 
 def condition(place: Place, type_: str) -> dict[str, Any]:
-    """Return a condition of the ProjectConfig, empty if it is not there."""
-    return next((one for one in status(place).get("conditions", []) if one["type"] == type_), {})
+    """Return a condition of the ProjectConfig, or an empty dict."""
+    return next((item for item in status(place).get("conditions", []) if item["type"] == type_), {})
 
 
 def urls(place: Place) -> dict[str, str]:
-    """Return the published URLs by receiver."""
-    return {one["name"]: one["url"] for one in status(place).get("webhookReceivers", [])}
+    """Return the published URLs by receiver name."""
+    return {item["name"]: item["url"] for item in status(place).get("webhookReceivers", [])}
 
 
 def url(place: Place, receiver: str, value: bytes) -> str:
@@ -116,7 +116,7 @@ def test_a_push_to_the_published_url_refreshes(place, manager):
     place.warehouse("app", image("example/managed"))
     configure(place, hook="hooks")
     path = until("it is published", lambda: urls(place).get("hook")).removeprefix("https://hooks.example.com")
-    until("it is taken", lambda: b"refreshed 1" in manager.post(path, push_body("example/managed")).data)
+    until("it is accepted", lambda: b"refreshed 1" in manager.post(path, push_body("example/managed")).data)
     assert place.token("app")
 
 
@@ -140,7 +140,9 @@ def test_a_missing_secret_is_reported_and_does_not_affect_other_receivers(place)
 def test_a_missing_key_is_reported_in_the_condition(place):
     secret(place, "hooks", b"s", key="token")
     configure(place, hook="hooks")
-    until("it says so", lambda: 'missing data key "secret"' in condition(place, "Ready").get("message", ""))
+    until(
+        "it is reported", lambda: 'missing data key "secret"' in condition(place, "Ready").get("message", "")
+    )
     assert urls(place) == {}
 
 
@@ -149,14 +151,16 @@ def test_an_unsupported_kind_is_reported_in_the_condition(place):
     metadata = {"name": place.name, "namespace": place.name}
     body = {"metadata": metadata, "spec": {"webhookReceivers": entries}}
     place.world.create(PROJECT_CONFIGS, body, place.name)
-    until("it says so", lambda: 'does not support "github"' in condition(place, "Ready").get("message", ""))
+    until(
+        "it is reported", lambda: 'does not support "github"' in condition(place, "Ready").get("message", "")
+    )
 
 
 def test_a_rotated_secret_changes_the_url_and_retires_the_old_one(place, manager):
     secret(place, "hooks", b"old")
     configure(place, hook="hooks")
     old = until("it is published", lambda: urls(place).get("hook")).removeprefix("https://hooks.example.com")
-    until("it is taken", lambda: manager.post(old, b"{}").status == 200)
+    until("it is accepted", lambda: manager.post(old, b"{}").status == 200)
     secret(place, "hooks", b"new")
     place.world.cluster.patch(
         PROJECT_CONFIGS, place.name, place.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "please"}}}
@@ -192,8 +196,8 @@ def test_receivers_that_share_a_digest_are_both_rejected(world):
     secret(two, "hooks", b"same")
     configure(one, ab="hooks")
     configure(two, b="hooks", other="hooks")
-    until("one says so", lambda: "colliding-teama/b" in condition(one, "Ready").get("message", ""))
-    until("two says so", lambda: "colliding-team/ab" in condition(two, "Ready").get("message", ""))
+    until("one is reported", lambda: "colliding-teama/b" in condition(one, "Ready").get("message", ""))
+    until("two is reported", lambda: "colliding-team/ab" in condition(two, "Ready").get("message", ""))
     until("only the other one is left", lambda: not urls(one) and urls(two).keys() == {"other"})
     secret(two, "hooks", b"another")
     world.cluster.patch(
