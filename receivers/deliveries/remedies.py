@@ -12,7 +12,7 @@ from receivers.models import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Sentences with Markdown backticks. `to_do` is empty if there is nothing to do."""
+    """Sentences without a capital letter and a period; code is in backticks. `to_do` may be empty."""
 
     means: str
     to_do: str = ""
@@ -22,7 +22,7 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
     {
         Outcome.FREIGHT_CREATED: Remedy("Kargo created Freight that contains the pushed artifact"),
         Outcome.ALREADY_CURRENT: Remedy("Freight with this content existed before the push"),
-        Outcome.NOT_NEWEST: Remedy("Kargo found the tag but creates Freight from a newer one"),
+        Outcome.NOT_NEWEST: Remedy("Kargo found the tag but creates Freight from one that ranks higher"),
         Outcome.MANUAL_CREATION_POLICY: Remedy(
             "Kargo found the tag; Freight must be created manually", "create Freight in Kargo"
         ),

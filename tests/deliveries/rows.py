@@ -1,4 +1,4 @@
-"""Rows of the delivery log as tests of its reads need them, written without a serving process."""
+"""Rows of the delivery log for tests of its queries, written without a serving process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.models import Delivery, Outcome
 
-START = timezone.now().replace(microsecond=0) - timedelta(
-    days=1
-)  # old ones are deleted by servers of other tests
+# Recent, because the servers of other tests delete old rows.
+START = timezone.now().replace(microsecond=0) - timedelta(days=1)
 BATCH = 200  # rows of one statement
 _numbers = itertools.count(1)
 
@@ -26,7 +25,7 @@ def some_name() -> str:
 
 
 def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
-    """Return a delivery, not stored yet, that came `seconds` after `START`; its id sorts by that time."""
+    """Return an unsaved delivery, received `seconds` after `START`; its id sorts by that time."""
     at = START + timedelta(seconds=seconds)
     digits = f"{int(at.timestamp() * 1000):012x}7{uuid.uuid4().hex[:3]}8{uuid.uuid4().hex[:15]}"
     outcome = fields.get("outcome", Outcome.PENDING)
@@ -45,7 +44,7 @@ def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
 
 
 def store(*rows: Delivery) -> list[Delivery]:
-    """Store rows and return them."""
+    """Store and return rows."""
     for start in range(0, len(rows), BATCH):
         insert(rows[start : start + BATCH])
     return list(rows)

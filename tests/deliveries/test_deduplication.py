@@ -1,17 +1,67 @@
-"""Pushes whose deliveries name no time are remembered for a while, and not without bound."""
+"""Deliveries of the same push share an id, in every process."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
 
-from receivers.deliveries.deduplication import REMEMBERED, PushDeduplicator
-from receivers.deliveries.deduplication import WINDOW, push_id
+import pytest
+
+from receivers.deliveries.deduplication import (
+    REMEMBERED,
+    WINDOW,
+    PushDeduplicator,
+    push_id,
+    starts_new_push,
+)
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLACE = ("demo", "hook", "example/app", "1.0.0")
 
 
-def test_two_processes_agree_where_the_time_is_known():
+def test_the_id_never_changes_between_versions():
+    assert push_id(PLACE, AT) == UUID("ebd4485d-405d-578f-a2d9-0cf3ec42cec6")
+
+
+def test_the_time_zone_does_not_matter():
+    assert push_id(PLACE, AT.astimezone(timezone(timedelta(hours=5)))) == push_id(PLACE, AT)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("", "hook", "example/app", "1.0.0"),
+        ("demo", "other", "example/app", "1.0.0"),
+        ("demo", "hook", "example/other", "1.0.0"),
+        ("demo", "hook", "example/app", "1.0.1"),
+        ("demohook", "", "example/app", "1.0.0"),
+        ('demo", "hook', "example/app", "1.0.0", ""),
+    ],
+)
+def test_another_place_is_another_push(place):
+    assert push_id(place, AT) != push_id(PLACE, AT)
+
+
+def test_another_second_is_another_push():
+    assert push_id(PLACE, AT + timedelta(seconds=1)) != push_id(PLACE, AT)
+
+
+@pytest.mark.parametrize(
+    ("window_start", "starts"),
+    [
+        (None, True),
+        (AT, False),
+        (AT - WINDOW, False),
+        (AT - WINDOW - timedelta(seconds=1), True),
+        (AT + timedelta(seconds=5), False),
+        (AT + WINDOW * 2, True),
+    ],
+)
+def test_without_a_time_a_push_lasts_for_one_window(window_start, starts):
+    assert starts_new_push(window_start, AT) is starts
+
+
+def test_processes_agree_when_the_time_is_known():
     assert (
         PushDeduplicator().push_id(PLACE, AT, AT)
         == PushDeduplicator().push_id(PLACE, AT, AT + WINDOW * 9)
@@ -19,23 +69,23 @@ def test_two_processes_agree_where_the_time_is_known():
     )
 
 
-def test_without_a_time_the_first_delivery_opens_a_window_that_the_next_do_not_prolong():
-    grouping = PushDeduplicator()
-    steps = [
-        grouping.push_id(PLACE, None, AT + timedelta(seconds=seconds)) for seconds in (0, 40, 60, 61, 100)
+def test_later_deliveries_do_not_extend_the_window():
+    deduplicator = PushDeduplicator()
+    ids = [
+        deduplicator.push_id(PLACE, None, AT + timedelta(seconds=seconds)) for seconds in (0, 40, 60, 61, 100)
     ]
-    assert [steps.index(one) for one in steps] == [0, 0, 0, 3, 3]
+    assert [ids.index(push) for push in ids] == [0, 0, 0, 3, 3]
 
 
-def test_places_do_not_share_a_window():
-    grouping = PushDeduplicator()
-    assert grouping.push_id(PLACE, None, AT) != grouping.push_id(("", *PLACE[1:]), None, AT)
+def test_each_place_has_its_own_window():
+    deduplicator = PushDeduplicator()
+    assert deduplicator.push_id(PLACE, None, AT) != deduplicator.push_id(("", *PLACE[1:]), None, AT)
 
 
-def test_the_oldest_are_forgotten_when_there_are_too_many():
-    grouping = PushDeduplicator()
-    first = grouping.push_id(PLACE, None, AT)
+def test_the_oldest_windows_are_dropped_beyond_the_limit():
+    deduplicator = PushDeduplicator()
+    first = deduplicator.push_id(PLACE, None, AT)
     later = AT + timedelta(seconds=1)
     for number in range(REMEMBERED):
-        grouping.push_id(("demo", "hook", "example/app", str(number)), None, later)
-    assert grouping.push_id(PLACE, None, later) != first
+        deduplicator.push_id(("demo", "hook", "example/app", str(number)), None, later)
+    assert deduplicator.push_id(PLACE, None, later) != first

@@ -1,4 +1,4 @@
-"""From plain strings to a filter, and what each field says when it takes no such value."""
+"""Parsing a filter from strings, and the error of each field."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -20,9 +20,12 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ({"project": "", "text": "  ", "page": "7"}, DeliveryFilter()),
         ({"project": "demo", "receiver": "hook"}, DeliveryFilter(project="demo", receiver="hook")),
         ({"project": "cluster"}, DeliveryFilter(project="")),
-        ({"project": "-"}, DeliveryFilter(project="")),
+        ({"project": "-"}, DeliveryFilter(project="-")),
         ({"origin": "redelivery"}, DeliveryFilter(origin=Origin.REDELIVERY)),
-        ({"outcome": "freight, No Match"}, DeliveryFilter(outcomes=frozenset({Outcome.FREIGHT_CREATED, Outcome.NO_MATCH}))),
+        (
+            {"outcome": "freight_created, No_Match"},
+            DeliveryFilter(outcomes=frozenset({Outcome.FREIGHT_CREATED, Outcome.NO_MATCH})),
+        ),
         ({"outcome": "open"}, DeliveryFilter(outcomes=frozenset({Outcome.PENDING, Outcome.REFRESHED}))),
         ({"status": "404"}, DeliveryFilter(status=(404, 404))),
         ({"status": "5XX"}, DeliveryFilter(status=(500, 599))),
@@ -37,40 +40,46 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ({"seen": "shop"}, DeliveryFilter()),
     ],
 )
-def test_strings_become_a_filter(values, wanted):
+def test_strings_are_parsed_to_a_filter(values, wanted):
     assert DeliveryFilter.parse(values, NOW) == wanted
 
 
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("origin", "docker", "origin takes one of push, test, redelivery"),
-        ("outcome", "failed,good,nonsense", "outcome takes any of these, separated by commas: good, plain"),
-        ("status", "600", "status takes a response code such as 404, or all of a class such as 4xx"),
-        ("status", "４04", "status takes a response code"),
-        ("warehouse", "/main", "warehouse takes the name of a Warehouse, or project/name"),
-        ("warehouse", "demo/", "warehouse takes the name of a Warehouse, or project/name"),
-        ("since", "yesterday", "since takes a time such as"),
-        ("since", "999999w", "since takes a time such as"),
-        ("until", "0001-01-01T00:00+14:00", "until takes a time such as"),
-        ("push", "x", "push takes the id that the deliveries of one push share"),
-        ("tag", "x" * 256, "tag takes at most 255 characters"),
-        ("text", "a\x00b", "text takes at most 255 characters, and no NUL"),
+        ("origin", "docker", "origin must be one of push, test, redelivery"),
+        (
+            "outcome",
+            "failed,good,nonsense",
+            "outcome must be one or more of these, separated by commas: good, plain",
+        ),
+        ("status", "600", "status must be a response code such as 404, or a class such as 4xx"),
+        ("status", "４04", "status must be a response code"),
+        ("warehouse", "/main", "warehouse must be the name of a Warehouse, or project/name"),
+        ("warehouse", "demo/", "warehouse must be the name of a Warehouse, or project/name"),
+        ("since", "yesterday", "since must be a time such as"),
+        ("since", "999999w", "since must be a time such as"),
+        ("until", "0001-01-01T00:00+14:00", "until must be a time such as"),
+        ("push", "x", "push must be the push_id of a delivery"),
+        ("tag", "x" * 256, "tag must have at most 255 characters"),
+        ("text", "a\x00b", "text must have at most 255 characters, and no NUL"),
     ],
 )
-def test_what_a_field_does_not_take_is_said_in_a_sentence(field, value, sentence):
+def test_an_invalid_value_is_an_error_with_the_name_of_the_field(field, value, sentence):
     with pytest.raises(InvalidFilter) as caught:
         DeliveryFilter.parse({field: value}, NOW)
     assert str(caught.value).startswith(sentence)
     assert caught.value.field == field
 
 
-def test_a_tone_stands_for_all_its_outcomes():
-    assert DeliveryFilter.parse({"outcome": "bad"}).outcomes == {one for one in Outcome if tone(one) is Tone.BAD}
+def test_a_tone_selects_all_of_its_outcomes():
+    assert DeliveryFilter.parse({"outcome": "bad"}).outcomes == {
+        outcome for outcome in Outcome if tone(outcome) is Tone.BAD
+    }
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "reference"),
     [
         ("example/repo:1.2.3", ("example/repo", "1.2.3")),
         (" docker.io/example/repo:1.2.3 ", ("example/repo", "1.2.3")),
@@ -85,5 +94,5 @@ def test_a_tone_stands_for_all_its_outcomes():
         ("", None),
     ],
 )
-def test_an_image_is_known_by_its_name(text, named):
-    assert named_artifact(text) == named
+def test_a_docker_hub_reference_is_split_into_repository_and_tag(text, reference):
+    assert named_artifact(text) == reference

@@ -1,4 +1,4 @@
-"""The log's one writer."""
+"""The single writer of the delivery log."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def delivery(**fields) -> Delivery:
     return Delivery(received_at=timezone.now(), receiver="hook", kind="dockerhub", **fields)
 
 
-def test_what_was_waited_for_is_committed(writer):
+def test_wait_returns_after_the_commit(writer):
     row = delivery(path="/x")
     writer.submit(Write(inserts=[row])).wait(5)
     assert Delivery.objects.get(pk=row.pk).path == "/x"
 
 
-def test_many_threads_are_served_and_each_gets_its_own_row(writer):
+def test_many_threads_can_write_at_once(writer):
     rows = [delivery() for _ in range(300)]
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda row: writer.submit(Write(inserts=[row])).wait(10), rows))
     assert Delivery.objects.filter(pk__in=[row.pk for row in rows]).count() == 300
 
 
-def test_a_bad_row_fails_alone(writer):
+def test_an_invalid_row_fails_alone(writer):
     good, bad, other = delivery(), delivery(), delivery()
-    bad.received_at = None  # type: ignore[assignment] # which is what is bad about it
+    bad.received_at = None  # type: ignore[assignment] # makes it invalid
     writes = [writer.submit(Write(inserts=[row])) for row in (good, bad, other)]
     writes[0].wait(5)
     writes[2].wait(5)
@@ -58,7 +58,7 @@ def test_a_bad_row_fails_alone(writer):
         writes[1].wait(5)
 
 
-def test_updating_changes_the_row_and_keeps_what_belongs_to_it(writer):
+def test_an_update_keeps_the_related_rows(writer):
     row = delivery()
     writer.submit(Write(inserts=[row, Refresh(delivery=row, project="p", warehouse="w")])).wait(5)
     row.outcome = Outcome.NO_MATCH
@@ -67,35 +67,35 @@ def test_updating_changes_the_row_and_keeps_what_belongs_to_it(writer):
     assert Delivery.objects.get(pk=row.pk).refreshes.count() == 1
 
 
-def test_a_row_that_is_perhaps_there_is_inserted_once_and_left_as_it_is(writer):
-    row, told = delivery(path="/first"), list[Exception | None]()
+def test_perhaps_inserts_missing_rows_and_keeps_existing_ones(writer):
+    row, errors = delivery(path="/first"), list[Exception | None]()
     writer.submit(Write(inserts=[row])).wait(5)
     again, other = delivery(pk=row.pk, path="/second"), delivery(path="/other")
     refresh = Refresh(delivery=other, project="p", warehouse="w")
-    writer.submit(Write(perhaps=[again, other], inserts=[refresh], when_done=told.append)).wait(5)
+    writer.submit(Write(perhaps=[again, other], inserts=[refresh], when_done=errors.append)).wait(5)
     assert Delivery.objects.get(pk=row.pk).path == "/first"
     assert Delivery.objects.get(pk=other.pk).refreshes.count() == 1
-    assert told == [None]
+    assert errors == [None]
 
 
-def test_whoever_wants_to_know_hears_that_a_row_was_refused(writer):
-    row, told = delivery(), list[Exception | None]()
+def test_when_done_gets_the_error_of_a_refused_row(writer):
+    row, errors = delivery(), list[Exception | None]()
     writer.submit(Write(inserts=[row])).wait(5)
     with pytest.raises(NotStored):
-        writer.submit(Write(inserts=[delivery(pk=row.pk)], when_done=told.append)).wait(5)
-    assert isinstance(told[0], IntegrityError)
+        writer.submit(Write(inserts=[delivery(pk=row.pk)], when_done=errors.append)).wait(5)
+    assert isinstance(errors[0], IntegrityError)
     assert not writer.stuck
 
 
-def test_a_full_queue_is_refused_at_once(database):
+def test_a_full_queue_refuses_writes_at_once(database):
     writer = LogWriter()
     for _ in range(CAPACITY):
         writer.submit(Write())
-    with pytest.raises(NotStored, match="does not keep up"):
+    with pytest.raises(NotStored, match="can't keep up"):
         writer.submit(Write())
 
 
-def test_stopping_stores_what_is_queued(database):
+def test_stop_commits_the_queue(database):
     writer = LogWriter()
     writes = [writer.submit(Write(inserts=[delivery()])) for _ in range(10)]
     writer.start()
@@ -105,16 +105,16 @@ def test_stopping_stores_what_is_queued(database):
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole database")
-def test_while_the_database_is_locked_waiters_give_up_and_ends_are_kept(writer):
+def test_while_the_database_is_locked_waits_time_out_and_results_are_kept(writer):
     row = delivery()
     writer.submit(Write(inserts=[row])).wait(5)
     row.outcome = Outcome.REFRESHED
     lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     end = writer.submit(Write(updates=[row], can_wait=True))
-    with pytest.raises(NotStored, match="did not answer within"):
+    with pytest.raises(NotStored, match="did not respond within"):
         end.wait(0.1)
-    until("it is known to be stuck", lambda: writer.stuck)
+    until("the writer is stuck", lambda: writer.stuck)
     lock.execute("ROLLBACK")
     lock.close()
     end.wait(30)
@@ -123,18 +123,18 @@ def test_while_the_database_is_locked_waiters_give_up_and_ends_are_kept(writer):
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole database")
-def test_what_was_waited_for_in_vain_is_stored_as_it_was_or_not_at_all(writer):
+def test_a_write_whose_wait_timed_out_is_stored_unchanged_or_not_at_all(writer):
     under_way, queued = delivery(), delivery()
     lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     for row in (under_way, queued):
-        with pytest.raises(NotStored, match="did not answer within"):
+        with pytest.raises(NotStored, match="did not respond within"):
             writer.submit(Write(inserts=[row])).wait(0.2)
         row.outcome = Outcome.REFRESHED
     lock.execute("ROLLBACK")
     lock.close()
     writer.submit(Write(inserts=[delivery()])).wait(30)
-    assert [one.outcome for one in Delivery.objects.filter(pk__in=[under_way.pk, queued.pk])] == [
+    assert [stored.outcome for stored in Delivery.objects.filter(pk__in=[under_way.pk, queued.pk])] == [
         Outcome.PENDING
     ]
 
@@ -153,10 +153,10 @@ def test_what_was_waited_for_in_vain_is_stored_as_it_was_or_not_at_all(writer):
     ],
     ids=repr,
 )
-def test_only_a_row_that_is_to_blame_is_given_up(error, away):
+def test_errors_are_blamed_on_the_database_or_on_the_row(error, away):
     assert is_unavailable(error) == away
 
 
-def test_text_is_cut_and_cleaned_for_every_database():
+def test_text_is_cut_and_cleaned_for_the_database():
     assert storable("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
     assert storable("x" * 300, 10) == "x" * 9 + "…"

@@ -1,4 +1,4 @@
-"""The list of deliveries: each push once, filtered, page by page."""
+"""Pages of the delivery list: each push once, filtered, with cursors."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def ids(rows):
 
 
 def pages(wanted, **options):
-    """Return every page there is."""
-    found = [delivery_log().page(wanted, **options)]
-    while found[-1].next:
-        found.append(delivery_log().page(wanted, after=found[-1].next, **options))
-    return found
+    """Return every page."""
+    result = [delivery_log().page(wanted, **options)]
+    while result[-1].next:
+        result.append(delivery_log().page(wanted, after=result[-1].next, **options))
+    return result
 
 
-def test_pages_follow_each_other_newest_first_without_gap_or_double():
+def test_pages_follow_each_other_newest_first_without_gaps_or_duplicates():
     project = some_name()
-    # Several of one moment: their ids decide.
+    # Several have the same time, so their ids decide.
     rows = store(*(delivery(project, seconds // 4) for seconds in range(25)))
     found = pages(DeliveryFilter(project=project), size=7)
     assert [len(page.rows) for page in found] == [7, 7, 7, 4]
@@ -51,7 +51,7 @@ def test_a_page_that_ends_with_the_last_row_has_no_next():
     assert delivery_log().page(DeliveryFilter(project=project), size=2).next == ""
 
 
-def test_a_row_that_comes_while_one_pages_moves_nothing():
+def test_a_row_that_arrives_between_two_pages_moves_nothing():
     project = some_name()
     rows = store(*(delivery(project, seconds) for seconds in range(4)))
     first = delivery_log().page(DeliveryFilter(project=project), size=2)
@@ -61,12 +61,12 @@ def test_a_row_that_comes_while_one_pages_moves_nothing():
 
 
 @pytest.mark.parametrize("cursor", ["x", "1-2", "-", "ffffffffffffffff-" + "0" * 32, "\x00"])
-def test_what_is_no_cursor_is_refused(cursor):
+def test_an_invalid_cursor_is_an_error(cursor):
     with pytest.raises(InvalidCursor, match="start at the first page"):
         delivery_log().page(DeliveryFilter(), after=cursor)
 
 
-def test_each_push_is_one_row_its_newest_delivery_with_a_count():
+def test_each_push_is_one_row_with_its_newest_delivery_and_a_count():
     project, push = some_name(), uuid.uuid4()
     rows = store(*(delivery(project, seconds, push_id=push) for seconds in range(6)), delivery(project, 9))
     page = delivery_log().page(DeliveryFilter(project=project))
@@ -98,7 +98,7 @@ def test_the_deliveries_of_a_push_are_found_below_any_number_of_newer_ones():
     assert page.looked_to is None
 
 
-def test_how_a_push_ended_is_how_its_last_delivery_did():
+def test_the_outcome_of_a_push_is_that_of_its_last_delivery():
     project, push = some_name(), uuid.uuid4()
     store(
         delivery(project, 1, push_id=push, outcome=Outcome.FAILED),
@@ -109,7 +109,7 @@ def test_how_a_push_ended_is_how_its_last_delivery_did():
     assert len(delivery_log().page(failed, each_push_once=False).rows) == 1
 
 
-def test_repeats_are_counted_up_to_a_bound():
+def test_repeats_are_counted_up_to_a_limit():
     project, push = some_name(), uuid.uuid4()
     store(*(delivery(project, seconds, push_id=push) for seconds in range(MOST_REPEATS + 5)))
     (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
@@ -118,7 +118,7 @@ def test_repeats_are_counted_up_to_a_bound():
 
 @pytest.fixture(scope="module")
 def place(database):
-    """A project with one delivery that differs from all others in every way that can be filtered by."""
+    """A project with one delivery that differs from all others in every field of the filter."""
     project = some_name()
     odd = delivery(
         project,
@@ -173,27 +173,27 @@ def test_every_filter_finds_the_one_that_differs(place, values):
 @pytest.mark.parametrize(
     "values", [{"status": "208"}, {"tag": "odd-tag"}, {"text": "%Y"}, {"until": "2026-02-01"}]
 )
-def test_a_filter_that_fits_nothing_finds_nothing(place, values):
+def test_a_filter_without_a_match_finds_nothing(place, values):
     assert not delivery_log().page(DeliveryFilter.parse({"project": place.project, **values})).rows
 
 
-def test_the_word_cluster_means_deliveries_to_cluster_receivers():
+def test_the_project_cluster_selects_the_cluster_receivers():
     receiver = some_name()
     (of_cluster, _) = store(delivery("", receiver=receiver), delivery("cluster", receiver=receiver))
     page = delivery_log().page(DeliveryFilter.parse({"project": "cluster", "receiver": receiver}))
     assert ids(page.rows) == [of_cluster.pk]
 
 
-def test_several_outcomes_are_merged_in_the_order_of_time():
+def test_several_outcomes_are_merged_by_time():
     receiver = some_name()
-    bad = [one for one in Outcome if tone(one) is Tone.BAD]
+    bad = [outcome for outcome in Outcome if tone(outcome) is Tone.BAD]
     rows = store(*(delivery("", n, receiver=receiver, outcome=bad[n * 5 % len(bad)]) for n in range(30)))
     store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT_CREATED))
     found = pages(DeliveryFilter(outcomes=frozenset(bad), receiver=receiver), size=8)
     assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
 
 
-def test_a_page_stops_looking_and_says_how_far_it_came():
+def test_a_page_stops_at_its_bound_and_says_how_far_it_got():
     project = some_name()
     store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
     wanted = DeliveryFilter(project=project, tag="needle")
@@ -207,11 +207,11 @@ def test_a_page_stops_looking_and_says_how_far_it_came():
 
 
 @pytest.mark.parametrize("tag", ["", "1"])
-def test_a_warehouse_shows_the_deliveries_it_was_asked_for_page_by_page(tag):
+def test_a_warehouse_shows_the_deliveries_that_refreshed_it_page_by_page(tag):
     project = some_name()
     count = PORTIONS[0] + 120
     rows = store(*(delivery("", n / 100, tag=f"{n % 2}") for n in range(count)))
-    # They came within some seconds, and the Warehouse was asked for them in another order, each after it had come.
+    # They arrive within some seconds, and their refreshes are in another order, each after its delivery.
     seconds = random.Random(1).sample(range(count), count)
     made = [delivery("", max(n / 100, later / 100)).pk for n, later in enumerate(seconds)]
     insert(
@@ -226,7 +226,7 @@ def test_a_warehouse_shows_the_deliveries_it_was_asked_for_page_by_page(tag):
     assert [pk for page in found for pk in ids(page.rows)] == ids(wanted)
 
 
-def test_what_a_warehouse_was_asked_for_long_ago_is_found_by_looking_further():
+def test_old_refreshes_of_a_warehouse_are_found_by_further_pages():
     project = some_name()
     count = REFRESHES_LOOKED_AT + 150
     old_and_bad = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
@@ -246,14 +246,14 @@ def test_what_a_warehouse_was_asked_for_long_ago_is_found_by_looking_further():
     assert [pk for page in bad for pk in ids(page.rows)] == ids(reversed(rows[:40]))
 
 
-def test_a_warehouse_that_was_asked_twice_for_a_delivery_shows_it_once():
+def test_a_delivery_that_refreshed_a_warehouse_twice_is_shown_once():
     project = some_name()
     [row] = store(delivery(""))
     insert([Refresh(delivery=row, project=project, warehouse="w") for _ in range(2)])
     assert ids(delivery_log().page(DeliveryFilter(warehouse=(project, "w"))).rows) == [row.pk]
 
 
-def test_a_list_fetches_no_wide_column():
+def test_a_list_reads_no_wide_column():
     project = some_name()
     store(delivery(project, body=b"x" * 1000))
     (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
@@ -278,7 +278,7 @@ def test_a_list_fetches_no_wide_column():
 @pytest.mark.skipif(
     "connection.vendor != 'sqlite'", reason="plans of PostgreSQL depend on what is in the tables"
 )
-def test_no_page_reads_the_whole_log_or_sorts_it(values):
+def test_no_page_scans_or_sorts_the_whole_log(values):
     statements = []
 
     def note(execute, sql, params, many, context):
@@ -299,27 +299,27 @@ def test_no_page_reads_the_whole_log_or_sorts_it(values):
 
 
 class TestIds:
-    def test_eight_characters_are_enough(self):
+    def test_eight_characters_identify_a_delivery(self):
         (row,) = store(delivery(some_name(), 10**8))
         assert ids(delivery_log().with_id(str(row.pk)[:8])) == [row.pk]
         assert ids(delivery_log().with_id(str(row.pk).upper())) == [row.pk]
 
-    def test_all_that_begin_like_this_are_found(self):
+    def test_all_ids_with_the_prefix_are_found(self):
         rows = store(*(delivery(some_name(), 10**8 + 500 + n / 1000) for n in range(3)))
         found = delivery_log().with_id(rows[0].pk.hex[:9])
         assert set(ids(rows)) <= set(ids(found))
 
     @pytest.mark.parametrize("prefix", ["", "0123456", "g" * 8, "0" * 33, "0123456\x00"])
-    def test_what_is_no_id_finds_none(self, prefix):
+    def test_an_invalid_prefix_finds_nothing(self, prefix):
         assert not delivery_log().with_id(prefix).exists()
 
 
-class TestWhatSomebodyMaySee:
-    @pytest.mark.parametrize("more", [0, MOST_PROJECTS], ids=["walked one by one", "sorted out"])
+class TestVisibility:
+    @pytest.mark.parametrize("more", [0, MOST_PROJECTS], ids=["scanned one by one", "checked row by row"])
     @pytest.mark.parametrize(
         "fields", [{}, {"outcome": "bad"}, {"repository": "example/app"}, {"text": "app"}]
     )
-    def test_a_page_has_the_projects_that_may_be_seen_and_no_others(self, more, fields):
+    def test_a_page_has_the_visible_projects_only(self, more, fields):
         one, two, other = some_name(), some_name(), some_name()
         rows = store(*(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((one, two, other))))
         seen = frozenset({one, two, *(some_name() for _ in range(more))})
@@ -327,7 +327,7 @@ class TestWhatSomebodyMaySee:
         found = [pk for page in pages(wanted, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
         assert found == [rows[1].pk, rows[0].pk]
 
-    def test_the_deliveries_of_a_push_that_may_not_be_seen_are_not_found_by_its_id(self):
+    def test_an_invisible_push_is_not_found_by_its_id(self):
         [row] = store(delivery(some_name(), outcome=Outcome.FAILED))
         wanted = DeliveryFilter(repository=row.repository, tag=row.tag, push=row.push_id)
         assert [pk for page in pages(wanted) for pk in ids(page.rows)] == [row.pk]

@@ -1,4 +1,4 @@
-"""A delivery is sent again: to today's Warehouses, by whichever process serves, linked to the first one."""
+"""Redelivery: to the current Warehouses, by any serving process, linked to the original."""
 
 from __future__ import annotations
 
@@ -30,13 +30,16 @@ def pushed(product, place, body):
     return ended(answer.headers["X-Kargoweb-Delivery"])
 
 
-class TestOne:
-    def test_it_asks_the_warehouses_that_there_are_today(self, product, world):
+class TestOneDelivery:
+    def test_it_refreshes_the_current_warehouses(self, product, world):
         place = routed(product, world)
         original = pushed(product, place, push_body("example/again", "1.2.3"))
         assert original.outcome == Outcome.NO_MATCH
         place.warehouse("late", image("example/again"))
-        until("it is known", lambda: pushed(product, place, push_body("example/again", "nope")).verdicts)
+        until(
+            "the Warehouse is in the cache",
+            lambda: pushed(product, place, push_body("example/again", "nope")).verdicts,
+        )
 
         again = redeliver(original, "ada")
         assert again.outcome == Outcome.PENDING
@@ -48,14 +51,14 @@ class TestOne:
             "1.2.3",
         )
         assert done.original_id == original.pk
-        assert [one.pk for one in original.redeliveries.all()] == [again.pk]
+        assert [redelivery.pk for redelivery in original.redeliveries.all()] == [again.pk]
         token = parse_time(place.token("late"))
         assert token is not None
         assert token > again.received_at
         assert bytes(done.body) == push_body("example/again", "1.2.3")
         assert done.push_id == done.pk
 
-    def test_after_the_secret_was_rotated_what_came_to_the_old_url_can_be_sent_again(self, product, world):
+    def test_a_delivery_to_an_old_url_can_be_redelivered_after_the_secret_was_rotated(self, product, world):
         place = routed(product, world, image("example/rotated"))
         place.publish("hook", secret="another")
         old = until("the old URL is retired", lambda: _retired(product, place, "example/rotated"))
@@ -64,32 +67,35 @@ class TestOne:
         assert done.outcome == Outcome.REFRESHED
         assert place.token() == done.refreshes.get().token
 
-    def test_where_the_receiver_is_gone_it_says_so(self, product, world):
+    def test_a_redelivery_fails_if_the_receiver_is_gone(self, product, world):
         place = routed(product, world, image("example/gone"))
         original = pushed(product, place, push_body("example/gone"))
         before = place.token()
         place.publish("renamed")
         until("the old URL is retired", lambda: _retired(product, place, "example/gone"))
         done = ended(str(redeliver(original, "ada").pk))
-        assert (done.outcome, done.reason) == (Outcome.RETIRED_URL, "the receiver does not exist any more")
+        assert (done.outcome, done.reason) == (Outcome.RETIRED_URL, "the receiver no longer exists")
         assert place.token() == before
 
-    def test_what_was_too_large_was_not_kept(self, product, world):
+    def test_a_body_that_was_too_large_is_not_stored(self, product, world):
         place = routed(product, world)
-        with pytest.raises(NotRedeliverable, match="its body was too large to be kept"):
+        with pytest.raises(NotRedeliverable, match="its body was too large to be stored"):
             redeliver(pushed(product, place, b" " * (MAX_BODY + 1)), "ada")
 
     @pytest.mark.parametrize(
         ("fields", "sentence"),
         [
-            ({"kind": "github", "outcome": "unsupported_kind", "body": b"{}"}, "does not speak github"),
-            ({"outcome": "pending", "body": b"{}"}, "it is still being worked on"),
-            ({"outcome": "invalid_body", "body": b""}, "nothing was kept of its body"),
+            (
+                {"kind": "github", "outcome": "unsupported_kind", "body": b"{}"},
+                "does not support github receivers",
+            ),
+            ({"outcome": "pending", "body": b"{}"}, "it is still in progress"),
+            ({"outcome": "invalid_body", "body": b""}, "its body is empty or incomplete"),
         ],
         ids=["another kind", "not ended", "no body"],
     )
-    def test_what_cannot_be_sent_again_is_refused_with_a_sentence(self, database, fields, sentence):
-        # Claimed: no serving process is to take it up.
+    def test_a_refusal_says_why(self, database, fields, sentence):
+        # Claimed, so that no serving process recovers it.
         (row,) = store(delivery(some_name(), claimed_until=timezone.now() + timedelta(days=1), **fields))
         with pytest.raises(NotRedeliverable, match=sentence):
             redeliver(row, "ada")
@@ -104,11 +110,11 @@ def _retired(product, place, repository):
 
 
 @pytest.mark.usefixtures("database")
-class TestMany:
+class TestManyDeliveries:
     def failed(self, project, seconds=0.0, **fields):
         return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
 
-    def test_the_oldest_goes_first_and_each_push_once(self):
+    def test_the_oldest_comes_first_and_each_push_once(self):
         project, push = some_name(), uuid.uuid4()
         rows = store(
             self.failed(project, 1),
@@ -125,7 +131,7 @@ class TestMany:
         first, *others = (one.claimed_until for one in stored if one.claimed_until)
         assert [one - first for one in others] == [timedelta(seconds=0.5), timedelta(seconds=1)]
 
-    def test_nothing_is_taken_up_before_its_turn(self):
+    def test_redeliveries_are_scheduled_at_the_rate(self):
         project = some_name()
         store(*(self.failed(project, number) for number in range(3)))
         batch = redeliver_all(DeliveryFilter(project=project), "ada", rate=0.1)
@@ -133,23 +139,23 @@ class TestMany:
         due = [one for one in claim_pending(soon, timedelta(days=9999)) if one.project == project]
         assert [one.pk for one in due] == [batch.deliveries[0].pk]
 
-    def test_what_was_sent_again_is_not_sent_twice(self):
+    def test_a_redelivered_delivery_is_not_selected_again(self):
         project = some_name()
         store(self.failed(project))
         wanted = DeliveryFilter.parse({"project": project, **BAD})
         assert len(redeliver_all(wanted, "ada").deliveries) == 1
         assert redeliver_all(wanted, "ada").deliveries == ()
 
-    def test_a_dry_run_says_what_it_would_do_and_stores_nothing(self):
+    def test_a_dry_run_stores_nothing(self):
         project = some_name()
         rows = store(self.failed(project, 1), self.failed(project, 2, body=b""))
         batch = redeliver_all(DeliveryFilter(project=project), "ada", dry_run=True)
         assert [one.pk for one in batch.originals] == [rows[0].pk]
-        assert [(one.pk, why[:16]) for one, why in batch.refused] == [(rows[1].pk, "nothing was kept")]
+        assert list(batch.refused) == [(rows[1], "its body is empty or incomplete")]
         assert batch.deliveries == ()
         assert Delivery.objects.filter(project=project).count() == 2
 
-    def test_there_is_a_bound_and_the_next_call_goes_on(self):
+    def test_the_next_call_continues_at_the_limit(self):
         project = some_name()
         store(*(self.failed(project, number) for number in range(MOST_AT_ONCE + 3)))
         wanted = DeliveryFilter.parse({"project": project, **BAD})
@@ -160,25 +166,25 @@ class TestMany:
         ]
 
     @pytest.mark.parametrize("rate", [0, 0.05, 1000, float("nan")])
-    def test_a_rate_out_of_range_is_refused(self, rate):
-        with pytest.raises(ValueError, match=r"from 0\.1 to 100 a second"):
+    def test_a_rate_out_of_range_is_an_error(self, rate):
+        with pytest.raises(ValueError, match=r"from 0\.1 to 100 per second"):
             redeliver_all(DeliveryFilter(), "ada", rate=rate)
 
 
-def test_who_presses_twice_sends_each_once(database):
+def test_a_double_click_redelivers_each_delivery_once(database):
     project = some_name()
     body = {"outcome": Outcome.FAILED, "body": b"{}"}
     store(*(delivery(project, number, tag=str(number), **body) for number in range(200)))
     together = threading.Barrier(2)
 
-    def press():
+    def click():
         together.wait(10)
         batch = redeliver_all(DeliveryFilter.parse({"project": project, **BAD}), "ada")
         connection.close()
         return batch
 
     with ThreadPoolExecutor(2) as pool:
-        batches = [one.result() for one in [pool.submit(press) for _ in range(2)]]
+        batches = [one.result() for one in [pool.submit(click) for _ in range(2)]]
     assert Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).count() == 200
     assert sum(len(batch.deliveries) for batch in batches) == 200
     for batch in batches:

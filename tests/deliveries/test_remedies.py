@@ -1,4 +1,4 @@
-"""What outcomes mean and what to do: one source, which the README repeats."""
+"""What outcomes mean and what to do: the docs repeat the sentences of the pages."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from receivers.deliveries.remedies import REMEDIES, remedy
 from receivers.kargo.outcomes import RefreshOutcome
 from receivers.models import Outcome
 
-README = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
+DOCS = (Path(__file__).resolve().parent.parent.parent / "docs" / "outcomes.md").read_text()
+
+
+def sentence(text: str) -> str:
+    return text and f"{text[0].upper()}{text[1:]}."
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_the_readme_says_what_the_pages_say(outcome):
-    known = REMEDIES[outcome]
-    assert f"| {outcome} | {known.means} | {known.to_do} |".replace("|  |", "| |") in README
+def test_the_docs_have_the_sentences_of_the_pages(outcome):
+    means, to_do = sentence(REMEDIES[outcome].means), sentence(REMEDIES[outcome].to_do)
+    assert f"| `{outcome}` | {outcome.label} | {means} | {to_do} |".replace("|  |", "| |") in DOCS
 
 
-@pytest.mark.parametrize("outcome", [one for one in Outcome if tone(one) is Tone.BAD])
-def test_what_needs_somebody_says_what_to_do(outcome):
-    changed_by_somebody = outcome is Outcome.WAREHOUSE_DELETED
-    assert bool(remedy(outcome).to_do) != changed_by_somebody
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if tone(outcome) is Tone.BAD])
+def test_an_outcome_that_needs_action_says_what_to_do(outcome):
+    # A user deleted the Warehouse: there is nothing to fix.
+    assert bool(remedy(outcome).to_do) != (outcome is Outcome.WAREHOUSE_DELETED)
 
 
 @pytest.mark.parametrize("outcome", list(RefreshOutcome))
-def test_the_end_of_a_refresh_has_the_words_of_the_delivery(outcome):
+def test_the_outcome_of_a_refresh_has_the_sentences_of_the_delivery(outcome):
     assert remedy(outcome) is REMEDIES[Outcome(outcome.value)]

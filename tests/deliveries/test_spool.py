@@ -1,4 +1,4 @@
-"""Deliveries on disk, which wait for the database."""
+"""Deliveries on disk while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def delivery(**fields):
     return Delivery(**(defaults | fields))
 
 
-def test_a_delivery_comes_back_as_it_was(spool):
+def test_a_delivery_is_read_as_it_was_kept(spool):
     row = delivery(body=b"\x00\xff{}", headers=[["A", "b"]], outcome=Outcome.INVALID_BODY, path="/é")
     spool.keep(row)
     found = spool.read(row.pk)
@@ -43,7 +43,7 @@ def test_a_delivery_comes_back_as_it_was(spool):
         assert (bytes(kept) if field.name == "body" else kept) == given, field.name
 
 
-def test_what_is_in_hand_is_left_alone_until_it_is_settled(spool):
+def test_a_delivery_in_use_is_left_alone_until_it_is_settled(spool):
     first, second = delivery(), delivery()
     spool.keep(first)
     spool.keep(second)
@@ -53,7 +53,7 @@ def test_what_is_in_hand_is_left_alone_until_it_is_settled(spool):
     assert (len(spool), spool.unused()) == (1, [second.pk])
 
 
-def test_what_one_process_leaves_the_next_one_finds(spool, tmp_path, writer):
+def test_the_next_process_stores_what_the_last_one_left(spool, tmp_path, writer):
     row = delivery()
     spool.keep(row)
     again = opened(tmp_path)
@@ -63,9 +63,9 @@ def test_what_one_process_leaves_the_next_one_finds(spool, tmp_path, writer):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_that_cannot_be_used_holds_back_no_other(spool, tmp_path, writer):
+def test_an_unusable_file_does_not_block_others(spool, tmp_path, writer):
     gone, senseless, refused, good = (delivery() for _ in range(4))
-    refused.received_at = None  # which no database takes
+    refused.received_at = None  # which no database accepts
     for row in (gone, senseless, refused, good):
         spool.keep(row)
         spool.settle(row.pk, OSError("away"))
@@ -80,17 +80,17 @@ def test_one_that_cannot_be_used_holds_back_no_other(spool, tmp_path, writer):
     }
 
 
-def test_what_is_no_delivery_is_left_alone(tmp_path):
+def test_other_files_are_left_alone(tmp_path):
     (tmp_path / "notes.json").write_text("{}")
     spool = opened(tmp_path)
     assert (spool.problem, spool.unused()) == ("", [])
 
 
-def test_a_directory_that_cannot_be_written_keeps_nothing_and_has_no_room(tmp_path):
+def test_a_directory_that_is_not_writable_has_no_room(tmp_path):
     spool = opened(tmp_path / "spool")
     assert spool.has_room
     (tmp_path / "spool").rmdir()
-    with pytest.raises(NotKept, match="cannot be written"):
+    with pytest.raises(NotKept, match="is not writable"):
         spool.keep(delivery())
     assert (spool.has_room, len(spool)) == (False, 0)
     (tmp_path / "spool").mkdir()

@@ -22,21 +22,21 @@ def refresh(*history, **fields):
     return Refresh(project="shop", warehouse="main", history=list(history), **fields)
 
 
-def told(line):
-    return [(one.label, one.text, one.after, one.tone) for one in line.steps]
+def shown(steps):
+    return [(step.label, step.text, step.after, step.tone) for step in steps]
 
 
 def test_it_begins_with_the_request_and_the_response():
     row = delivery("shop", status=500, duration_ms=250, client_address="192.0.2.1")
-    assert [(one.label, one.text, one.after, one.tone) for one in timeline.request_timeline(row)] == [
+    assert shown(timeline.request_timeline(row)) == [
         ("received", "from 192.0.2.1", None, Tone.GOOD),
         ("saved", "before processing", None, Tone.GOOD),
         ("answered 500", "", 0.25, Tone.BAD),
     ]
 
 
-def test_a_redelivery_has_no_answer():
-    assert [one.label for one in timeline.request_timeline(delivery("shop"))] == ["received", "saved"]
+def test_a_redelivery_has_no_response():
+    assert [step.label for step in timeline.request_timeline(delivery("shop"))] == ["received", "saved"]
 
 
 def test_every_step_has_its_duration_and_the_last_one_the_result():
@@ -52,7 +52,7 @@ def test_every_step_has_its_duration_and_the_last_one_the_result():
         ended_at=START + timedelta(seconds=6),
     )
     line = timeline.refresh_timeline(row, START)
-    assert told(line) == [
+    assert shown(line.steps) == [
         ("refresh requested", "", 1.0, Tone.GOOD),
         ("failed", "it was swallowed", 0.5, Tone.BAD),
         ("retried", "discovery failed", 1.5, Tone.OPEN),
@@ -65,7 +65,7 @@ def test_every_step_has_its_duration_and_the_last_one_the_result():
 def test_an_open_refresh_says_what_it_waits_for():
     row = refresh(event(1, "requested"), reason="the controller has not responded yet")
     line = timeline.refresh_timeline(row, START)
-    assert told(line)[-1] == ("waiting", "the controller has not responded yet", None, Tone.OPEN)
+    assert shown(line.steps)[-1] == ("waiting", "the controller has not responded yet", None, Tone.OPEN)
     assert line.seconds is None
 
 
@@ -76,7 +76,7 @@ def test_the_reason_of_a_scheduled_retry_is_not_repeated():
         reason="not listed",
         next_attempt_at=START + timedelta(seconds=9),
     )
-    assert told(timeline.refresh_timeline(row, START))[1:] == [
+    assert shown(timeline.refresh_timeline(row, START).steps)[1:] == [
         ("failed", "not listed", 1.0, Tone.BAD),
         ("next retry", "", None, Tone.OPEN),
     ]
@@ -89,12 +89,12 @@ def test_the_timeline_of_a_row_without_a_history_comes_from_its_times():
         handled_at=at[2],
         ended_at=at[3],
         outcome=RefreshOutcome.NOT_NEWEST,
-        reason="2 is before it",
+        reason="2 ranks higher",
     )
-    assert told(timeline.refresh_timeline(row, START)) == [
+    assert shown(timeline.refresh_timeline(row, START).steps) == [
         ("refresh requested", "", 1.0, Tone.GOOD),
         ("handled by Kargo", "", 1.0, Tone.GOOD),
-        ("not the newest", "2 is before it", 1.0, Tone.PLAIN),
+        ("not the newest", "2 ranks higher", 1.0, Tone.PLAIN),
     ]
 
 
@@ -108,6 +108,6 @@ def test_the_timeline_of_a_row_without_a_history_comes_from_its_times():
         (Outcome.FREIGHT_CREATED, ["freight_created", "freight_created"], True),
     ],
 )
-def test_a_delivery_has_ended_when_all_its_refreshes_have(outcome, refreshes, ended):
-    rows = [refresh(outcome=one) for one in refreshes]
+def test_a_delivery_has_ended_when_all_of_its_refreshes_have(outcome, refreshes, ended):
+    rows = [refresh(outcome=code) for code in refreshes]
     assert timeline.has_ended(delivery("shop", outcome=outcome), rows) == ended
