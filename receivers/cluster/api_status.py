@@ -24,9 +24,8 @@ from receivers.cluster.errors import (
     Unauthorized,
 )
 
-MESSAGE_LIMIT: Final = (
-    1_000  # characters of Kubernetes' message; admission webhooks may return very long ones
-)
+# Characters of Kubernetes' message; admission webhooks may return very long ones
+MESSAGE_LIMIT: Final = 1_000
 _ERROR_BY_CODE: Final[dict[int, type[ClusterError]]] = {
     401: Unauthorized,
     403: Forbidden,

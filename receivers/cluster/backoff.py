@@ -19,9 +19,8 @@ class Backoff:
 
     first: float = 0.2  # after one failure; short, so that a dropped watch goes unnoticed
     longest: float = 30.0  # after many failures; how late a recovery may be noticed
-    forbidden: float = (
-        30.0  # if RBAC forbids it or the type is not installed, which only an administrator can fix
-    )
+    # If RBAC forbids access or the type is not installed: only an administrator can fix that
+    forbidden: float = 30.0
     healthy: float = 5.0  # a watch that lasted this long resets the number of failures
     silence: float = WATCH_SILENCE  # a watch without a byte for this long times out
     retry_after_limit: float = 120.0  # longest Retry-After that is honored

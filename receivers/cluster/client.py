@@ -32,9 +32,8 @@ PAGE_SIZE: Final = 200  # objects; parsing a page of Warehouses (1 MB) blocks al
 LIST_TIMEOUT: Final = 30.0  # seconds; the server may have to read all objects before it sends the first byte
 WATCH_DURATION: Final = 290  # seconds after which the server ends a watch, so that none hangs forever
 WATCH_SILENCE: Final = 90.0  # seconds without a byte; the server sends a bookmark every minute
-RELOAD_INTERVAL: Final = (
-    2.0  # seconds; shortest time between two reloads of a kubeconfig with rejected credentials
-)
+# Seconds; shortest time between two reloads of a kubeconfig with rejected credentials
+RELOAD_INTERVAL: Final = 2.0
 MERGE_PATCH: Final = "application/merge-patch+json"
 # The status of a Warehouse may list hundreds of artifacts, which are of no use in the response to a patch.
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"

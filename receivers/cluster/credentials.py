@@ -11,9 +11,8 @@ from kubernetes.client import Configuration
 
 from receivers.cluster.errors import KubeconfigError
 
-FRESH_FOR: Final = (
-    1.0  # seconds; the client's refresh hook is slow, because it scans the environment at each call
-)
+# Seconds; the client's refresh hook is slow, because it scans the environment at each call
+FRESH_FOR: Final = 1.0
 
 
 class Credentials:

@@ -36,12 +36,12 @@ class Heartbeats:
     def __init__(self, cluster: Callable[[], KubernetesClient], namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
-        self._known: Mapping[str, Heartbeat] | None = None
+        self._latest: Mapping[str, Heartbeat] | None = None
         self._error = ""
 
-    def known(self) -> Mapping[str, Heartbeat] | None:
+    def latest(self) -> Mapping[str, Heartbeat] | None:
         """Return the heartbeats by shard, or None if the last read failed or there was none yet."""
-        return self._known
+        return self._latest
 
     @property
     def error(self) -> str:
@@ -51,10 +51,10 @@ class Heartbeats:
     def work(self) -> bool:
         """Read the heartbeats once. Returns False: there is never more work to do at once."""
         try:
-            self._known, error = self._read(), ""
+            self._latest, error = self._read(), ""
         except ClusterError as failure:
             # Old heartbeats would make every controller seem down. Without any, that one health check is skipped.
-            self._known, error = None, str(failure)
+            self._latest, error = None, str(failure)
         if error and error != self._error:
             log.info("Cannot read the heartbeats of Kargo's controllers: %s", error)
         self._error = error

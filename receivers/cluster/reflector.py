@@ -20,9 +20,8 @@ from receivers.kargo.resources import Resource
 
 log = logging.getLogger(__name__)
 
-PAGE_PAUSE: Final = (
-    0.002  # seconds between two pages of a list, in which the threads that serve requests can run
-)
+# Seconds between two pages of a list, in which the threads that serve requests can run
+PAGE_PAUSE: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class ReceiverController:
         for name in digests:
             if others := self._digests.others(project, name):
                 problems[name] = (
-                    f"its URL is also that of {', '.join(others)}; rename one of them or change its Secret"
+                    f"its URL is the same as that of {', '.join(others)}; rename one of them or change its Secret"
                 )
         published = [
             self._publish(project, receiver, secrets[receiver.name])

@@ -156,7 +156,7 @@ class HealthMonitor:
 
     def _warehouse_findings(self, log: _LogFacts) -> Iterator[Finding]:
         projects = covered_projects(self._cache.configs())
-        heartbeats = self._heartbeats.known()
+        heartbeats = self._heartbeats.latest()
         # Two instances serve all Warehouses but the few with missed pushes.
         common = {
             covered: WarehouseFacts(covered, log.now, self._min_interval, heartbeats)

@@ -119,7 +119,7 @@ def _sync_row(watch: Freshness, *, counted: bool) -> SyncRow:
 
 
 def _heartbeats(here: runtime.Runtime) -> SyncRow:
-    known, error = here.heartbeats.known(), here.heartbeats.error
+    known, error = here.heartbeats.latest(), here.heartbeats.error
     state, tone = ("in sync", "good") if known else ("none", "plain")
     if known is None:
         state, tone = ("unavailable", "plain") if error else ("syncing", "open")

@@ -42,10 +42,10 @@ def lease(
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
 
-def known(client) -> Any:
+def latest(client) -> Any:
     heartbeats = Heartbeats(lambda: client, KARGO_NAMESPACE)
     heartbeats.work()
-    return heartbeats.known()
+    return heartbeats.latest()
 
 
 def test_a_heartbeat_has_the_shard_and_expiry_of_its_lease():
@@ -66,26 +66,26 @@ def test_other_leases_are_ignored(raw):
 def test_only_the_leases_of_controllers_are_read(client):
     for shard in ("eu", "us", None):
         client.create(LEASES, lease(shard), KARGO_NAMESPACE)
-    assert known(client).keys() == {"eu", "us"}
+    assert latest(client).keys() == {"eu", "us"}
 
 
 def test_the_heartbeat_of_the_demo_controller_is_read(client):
     stopping = threading.Event()
     beating = threading.Thread(target=DemoHeartbeat(client).run, args=[stopping])
     beating.start()
-    alive = until("it has written its Lease", lambda: known(client)).get("")
+    alive = until("it has written its Lease", lambda: latest(client)).get("")
     stopping.set()
     beating.join()
     assert datetime.now(UTC) < alive.until <= datetime.now(UTC) + timedelta(seconds=LEASE_DURATION)
 
 
 def test_without_leases_there_are_no_heartbeats(client):
-    assert known(client) == {}
+    assert latest(client) == {}
 
 
 def test_without_permission_heartbeats_are_unknown(cluster):
     stranger = connect(str(cluster.kubeconfig_for("nobody")))
-    assert known(stranger) is None
+    assert latest(stranger) is None
     stranger.close()
 
 
@@ -95,7 +95,7 @@ def test_a_failed_read_discards_earlier_heartbeats(cluster, client):
     heartbeats.work()
     cluster.faults({"resource": "leases", "status": 500})
     heartbeats.work()
-    assert heartbeats.known() is None
+    assert heartbeats.latest() is None
 
 
 def test_the_role_in_deploy_is_sufficient(cluster):
@@ -103,5 +103,5 @@ def test_the_role_in_deploy_is_sufficient(cluster):
     assert role["metadata"]["namespace"] == "kargo"
     cluster.grant("kargoweb", [{key: rule[key] for key in ("verbs", "resources")} for rule in role["rules"]])
     reader = connect(str(cluster.kubeconfig_for("kargoweb")))
-    assert known(reader) == {}
+    assert latest(reader) == {}
     reader.close()
