@@ -208,7 +208,7 @@ def tone_icon(tone: str) -> SafeString:
 @register.simple_tag
 def verdict_badge(result: str) -> SafeString:
     """Return the badge of a `MatchResult`."""
-    return badge(VERDICT_TONES.get(MatchResult(result), Tone.PLAIN), label(result))
+    return badge(VERDICT_TONES.get(MatchResult(result), Tone.PLAIN), result.replace("_", " ").capitalize())
 
 
 @register.simple_tag

@@ -88,7 +88,7 @@ def _live_context(here: runtime.Runtime) -> Mapping[str, Any]:
         "missing": missing,
         "rbac": rbac_manifest(missing),
         "work": database_stats.work_in_progress(),
-        "tracked": len(here.follower),
+        "tracked": len(here.tracker),
         "queued_writes": len(here.writer),
         "spool": here.spool,
     }

@@ -44,7 +44,9 @@ def post(browser, path, **headers):
 class TestList:
     def test_it_has_the_filters_and_shapes_of_the_other_lists(self, signed_in, database):
         project = some_name()
-        rows = store(*(failed(project, n) for n in range(3)), failed(project, 9, outcome=Outcome.FREIGHT_CREATED))
+        rows = store(
+            *(failed(project, n) for n in range(3)), failed(project, 9, outcome=Outcome.FREIGHT_CREATED)
+        )
         browser = signed_in("viewer")
         first = get(browser, f"/api/deliveries?project={project}&outcome=bad&size=2")
         assert [one["id"] for one in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]
@@ -69,12 +71,12 @@ class TestList:
     @pytest.mark.parametrize(
         ("query", "sentence"),
         [
-            ("since=yesterday", "since takes a time such as"),
-            ("outcome=x", "outcome takes any of these"),
-            ("after=x", "this is no cursor"),
-            ("size=0", "size takes a number from 1 to 500"),
-            ("size=501", "size takes a number from 1 to 500"),
-            ("size=" + "9" * 5000, "size takes a number"),
+            ("since=yesterday", "since must be a time such as"),
+            ("outcome=x", "outcome must be one or more of these"),
+            ("after=x", "this isn't a cursor"),
+            ("size=0", "size must be a number from 1 to 500"),
+            ("size=501", "size must be a number from 1 to 500"),
+            ("size=" + "9" * 5000, "size must be a number"),
         ],
     )
     def test_what_it_does_not_take_is_400_and_a_sentence(self, signed_in, query, sentence):
@@ -86,7 +88,7 @@ class TestList:
         [one] = get(browser, "/api/deliveries")["deliveries"]
         assert one["id"] == str(mine.pk)
         for pk in (theirs.pk, clusters.pk, uuid.uuid4()):
-            assert get(browser, f"/api/deliveries/{pk}", 404) == {"error": "there is nothing here"}
+            assert get(browser, f"/api/deliveries/{pk}", 404) == {"error": "not found"}
 
     def test_more_rows_take_no_more_queries(self, inside, database):
         def queries(name):
@@ -137,7 +139,7 @@ class TestRedeliver:
         [row] = store(failed(some_name()))
         browser = signed_in(f"viewer:{row.project}", f"operator:{some_name()}")
         answer = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
-        assert (browser.status, answer) == (403, {"error": "you may not do this"})
+        assert (browser.status, answer) == (403, {"error": "permission denied"})
         assert not row.redeliveries.exists()
 
     def test_what_cannot_be_sent_again_is_409_and_a_sentence(self, signed_in, database):
@@ -145,7 +147,7 @@ class TestRedeliver:
         browser = signed_in("operator")
         answer = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
         assert browser.status == 409
-        assert answer["error"].endswith("its body was too large to be kept")
+        assert answer["error"].endswith("its body was too large to be stored")
 
 
 class TestExplain:
@@ -174,9 +176,9 @@ class TestExplain:
         [
             ("repository=a/b", 400, "project is missing"),
             ("project=x", 400, "repository is missing"),
-            ("project=x&repository=" + "y" * 256, 400, "repository takes at most 255 characters"),
-            ("project=elsewhere&repository=a/b", 404, "there is nothing here"),
-            ("project=cluster&repository=a/b", 404, "there is nothing here"),
+            ("project=x&repository=" + "y" * 256, 400, "repository can have at most 255 characters"),
+            ("project=elsewhere&repository=a/b", 404, "not found"),
+            ("project=cluster&repository=a/b", 404, "not found"),
         ],
     )
     def test_what_it_does_not_take_is_a_sentence(self, signed_in, query, code, sentence):
@@ -187,8 +189,8 @@ class TestExplain:
 def test_a_stranger_is_told_to_sign_in_and_one_without_a_role_that_he_has_none(browser, signed_in, path):
     assert get(browser, path, 403) == {"error": "sign in first"}
     if path != "/api/nothing":
-        assert get(signed_in(), path, 403) == {"error": "you have no role yet"}
+        assert get(signed_in(), path, 403) == {"error": "you need a role first"}
 
 
 def test_an_address_that_is_not_there_is_404_in_json(signed_in):
-    assert get(signed_in("viewer"), "/api/nothing", 404) == {"error": "there is nothing here"}
+    assert get(signed_in("viewer"), "/api/nothing", 404) == {"error": "not found"}

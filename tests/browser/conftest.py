@@ -7,9 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.auth.models import Group, User
-from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.auth.models import User
 
 # Playwright's API for threads runs an event loop in this one, in which Django would refuse to use the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -20,8 +18,9 @@ from tests.browser.pages import CHROMIUM_FLAGS, PASSWORD, Visitor
 from tests.clusters import DemoCluster
 from tests.components import require
 from tests.delivery_rows import ended, routed
+from tests.people import create_session, create_user
 from tests.product import Product
-from tests.worlds import Place, World, image, push_body
+from tests.worlds import KargoProject, World, image, push_body
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +34,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def shop(shared_product: Product, demo_cluster: DemoCluster) -> Place:
+def shop(shared_product: Product, demo_cluster: DemoCluster) -> KargoProject:
     """A project with two Warehouses, a receiver with deliveries of several outcomes, and one that waits."""
     demo_cluster.faults()
     with World(demo_cluster.kubeconfig) as world:
@@ -52,9 +51,7 @@ def make_person(database: None) -> Callable[..., str]:
     """Make somebody in these groups who may sign in with `PASSWORD`; return the user name."""
 
     def make_person(*groups: str) -> str:
-        user = User.objects.create_user(f"someone-{secrets.token_hex(4)}", password=PASSWORD)
-        user.groups.set([Group.objects.get_or_create(name=name)[0] for name in groups])
-        return user.username
+        return create_user(f"someone-{secrets.token_hex(4)}", PASSWORD, *groups).username
 
     return make_person
 
@@ -74,13 +71,7 @@ def visitor_in(
 
 def session_cookie(product: Product, user: User) -> dict[str, str]:
     """Sign a user in, without the form, and return the cookie."""
-    session = SessionStore()
-    session[SESSION_KEY] = str(user.pk)
-    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    session.save()
-    assert session.session_key
-    return {"name": "sessionid", "value": session.session_key, "url": product.url}
+    return {"name": "sessionid", "value": create_session(user), "url": product.url}
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ from tests.clusters import until
 from tests.deliveries.rows import delivery, some_name, store
 from tests.delivery_rows import ended, of_project
 from tests.product import Product
-from tests.worlds import Place, push_body
+from tests.worlds import KargoProject, push_body
 
 SOON = 15_000  # milliseconds until something live has happened; only a test that fails waits for it
 
 
-def arrive(product: Product, shop: Place, tag: str) -> Delivery:
+def arrive(product: Product, shop: KargoProject, tag: str) -> Delivery:
     """Have a push arrive."""
     answer = product.post(shop.path(), push_body("example/shop", tag))
     return ended(answer.headers["X-Kargoweb-Delivery"])
@@ -38,7 +38,7 @@ def history(database) -> str:
 
 class TestLive:
     def test_a_push_appears_by_itself_in_everybodys_list(
-        self, viewer: Visitor, operator: Visitor, shared_product: Product, shop: Place
+        self, viewer: Visitor, operator: Visitor, shared_product: Product, shop: KargoProject
     ):
         with viewer.page() as one, operator.page(viewport=PHONE) as other:
             pages = [watched.open(f"/deliveries?project={shop.name}") for watched in (one, other)]
@@ -48,7 +48,7 @@ class TestLive:
                 expect(page.locator("tbody tr").first).to_have_id(f"delivery-{new.pk}")
 
     def test_paused_it_is_counted_and_shown_when_asked_for(
-        self, viewer: Visitor, shared_product: Product, shop: Place
+        self, viewer: Visitor, shared_product: Product, shop: KargoProject
     ):
         with viewer.page() as watched:
             page = watched.open(f"/deliveries?project={shop.name}")
@@ -57,7 +57,7 @@ class TestLive:
             expect(pause).to_have_attribute("aria-pressed", "true")
             before = page.locator("tbody tr").first.get_attribute("id")
             news = [arrive(shared_product, shop, tag) for tag in ("1.7.1", "1.7.2")]
-            show = page.get_by_role("link", name="2 new, show")
+            show = page.get_by_role("link", name="Show 2 new")
             expect(show).to_be_visible(timeout=SOON)
             assert_accessible(page)
             assert page.locator("tbody tr").first.get_attribute("id") == before
@@ -76,7 +76,7 @@ class TestLive:
             page.evaluate("scrollBy(0, 100)")
             at = read.bounding_box()
             [new] = store(delivery(history, 3600, outcome=Outcome.FAILED))
-            show = page.get_by_role("link", name="1 new, show")
+            show = page.get_by_role("link", name="Show 1 new")
             expect(show).to_be_in_viewport(timeout=SOON)
             assert read.bounding_box() == at
             show.click()
@@ -123,7 +123,7 @@ class TestLive:
 class TestFinding:
     @pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
     def test_did_my_push_arrive_and_why_is_there_no_freight(
-        self, viewer: Visitor, shop: Place, javascript: bool
+        self, viewer: Visitor, shop: KargoProject, javascript: bool
     ):
         with viewer.page(viewport=PHONE, javascript=javascript) as watched:
             page = watched.open("/")
@@ -131,13 +131,13 @@ class TestFinding:
             page.get_by_role("searchbox").fill("example/shop:2.0.0")
             page.get_by_role("searchbox").press("Enter")
             page.locator("tbody tr .row-link").first.click()
-            answer = page.get_by_role("region", name="What came of it")
+            answer = page.get_by_role("region", name="Result")
             expect(answer).to_be_in_viewport()
             expect(answer).to_contain_text('"2.0.0" does not satisfy ^1.0.0')
             expect(answer).to_contain_text("What to do")
             assert_fits(page)
 
-    def test_filters_are_folded_away_and_told_as_chips(self, viewer: Visitor, shop: Place):
+    def test_filters_are_folded_away_and_told_as_chips(self, viewer: Visitor, shop: KargoProject):
         with viewer.page(viewport=PHONE) as watched:
             page = watched.open(f"/deliveries?project={shop.name}&outcome=bad")
             expect(page.get_by_label("Receiver", exact=True)).to_be_hidden()
@@ -145,12 +145,12 @@ class TestFinding:
             page.get_by_label("Code", exact=True).fill("400")
             page.get_by_role("button", name="Apply").click()
             page.wait_for_url(f"**/deliveries?outcome=bad&project={shop.name}&status=400")
-            chips = page.get_by_role("list", name="Filtered by")
+            chips = page.get_by_role("list", name="Active filters")
             expect(chips).to_contain_text("Code: 400")
-            chips.get_by_role("link", name="Without outcome").click()
+            chips.get_by_role("link", name="Remove filter outcome").click()
             page.wait_for_url(f"**/deliveries?project={shop.name}&status=400")
 
-    def test_the_keyboard_does_it_all(self, viewer: Visitor, shop: Place):
+    def test_the_keyboard_does_it_all(self, viewer: Visitor, shop: KargoProject):
         with viewer.page() as watched:
             page = watched.open("/deliveries")
             page.keyboard.press("/")
@@ -185,7 +185,7 @@ class TestFinding:
                 page.set_viewport_size({"width": 390, "height": 844})
 
     def test_without_javascript_there_is_a_refresh(
-        self, viewer: Visitor, shared_product: Product, shop: Place
+        self, viewer: Visitor, shared_product: Product, shop: KargoProject
     ):
         with viewer.page(javascript=False) as watched:
             page = watched.open(f"/deliveries?project={shop.name}")
@@ -198,13 +198,13 @@ class TestFinding:
 class TestRedelivering:
     @pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
     def test_one_is_sent_again_by_a_click(
-        self, operator: Visitor, shared_product: Product, shop: Place, javascript: bool
+        self, operator: Visitor, shared_product: Product, shop: KargoProject, javascript: bool
     ):
         first = arrive(shared_product, shop, "1.9.0")
         with operator.page(javascript=javascript) as watched:
             page = watched.open(f"/deliveries/{first.pk}")
             page.get_by_role("button", name="Redeliver").click()
-            expect(page.get_by_text("Sent again")).to_be_visible()
+            expect(page.get_by_text("Redelivered to the current Warehouses")).to_be_visible()
             new = of_project(shop).filter(origin=Origin.REDELIVERY, original=first).get()
             assert str(new.pk) in page.url
             if javascript:
@@ -212,12 +212,12 @@ class TestRedelivering:
                 expect(story).to_contain_text("refresh requested", timeout=SOON)
             page.get_by_role("link", name="an earlier delivery").click()
             page.wait_for_url(f"**/deliveries/{first.pk}")
-            expect(page.get_by_text("Sent again")).to_be_visible()
+            expect(page.get_by_role("heading", name="Redeliveries")).to_be_visible()
         assert Audit.objects.filter(delivery=first.pk, action="redeliver").count() == 1
 
     @pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
     def test_a_selection_is_sent_again_and_its_progress_followed(
-        self, operator: Visitor, shop: Place, javascript: bool
+        self, operator: Visitor, shop: KargoProject, javascript: bool
     ):
         tag = some_name()
         body = push_body("example/none", tag)
@@ -226,16 +226,16 @@ class TestRedelivering:
         with operator.page(javascript=javascript) as watched:
             page = watched.open(f"/deliveries?tag={tag}")
             page.get_by_role("link", name="Redeliver these").click()
-            expect(page.get_by_text("3 deliveries will be sent again")).to_be_visible()
-            page.get_by_label("How many a second").fill("50")
-            page.get_by_role("button", name="Send 3 again").click()
+            expect(page.get_by_text("3 deliveries")).to_be_visible()
+            page.get_by_label("Deliveries per second").fill("50")
+            page.get_by_role("button", name="Redeliver 3").click()
             page.wait_for_url("**/deliveries/redelivered?at=*")
             if javascript:
                 expect(page.locator("#progress strong")).to_have_text("3 of 3", timeout=SOON)
             else:
                 until("they have ended", lambda: _reloaded(page, "3 of 3"))
-            expect(page.get_by_text("no match")).to_be_visible()
-            page.get_by_role("link", name="The list of them").click()
+            expect(page.get_by_text("No match")).to_be_visible()
+            page.get_by_role("link", name="Show these deliveries").click()
             expect(page.locator("tbody tr")).to_have_count(3)
 
 
@@ -245,7 +245,7 @@ class TestStory:
         [one] = store(delivery(some_name(), claimed_until=claimed))
         with viewer.page() as watched:
             page = watched.open(f"/deliveries/{one.pk}")
-            expect(page.locator("#story")).to_contain_text("being worked on")
+            expect(page.locator("#story")).to_contain_text("being processed")
             ended_now = {"outcome": Outcome.NO_MATCH, "reason": "so it is", "ended_at": one.received_at}
             with page.expect_response(lambda answer: answer.status == 286, timeout=SOON):
                 Delivery.objects.filter(pk=one.pk).update(**ended_now)

@@ -13,7 +13,7 @@ from receivers.deliveries.redelivery import redeliver
 from receivers.models import Origin, Outcome
 from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.delivery_rows import of_project
-from tests.worlds import Place
+from tests.worlds import KargoProject
 
 PAGES = {
     "projects": "/",
@@ -21,9 +21,9 @@ PAGES = {
     "project": "/projects/{project}",
     "cluster receivers": "/cluster",
     "test": "/projects/{project}/receivers/hook/test",
-    "needs attention": "/attention",
+    "needs action": "/attention",
     "one check": "/attention?check=url_unreachable",
-    "nothing needs attention": "/attention?project=no-such-project",
+    "nothing needs action": "/attention?project=no-such-project",
     "status": "/status",
     "deliveries": "/deliveries?project={project}",
     "deliveries, nothing found": "/deliveries?repository=nobody/ever&tag=1.2.3&since=2h",
@@ -38,7 +38,7 @@ PAGES = {
 }
 
 
-def address(name: str, shop: Place) -> str:
+def address(name: str, shop: KargoProject) -> str:
     """Return the address of a page that has something to show."""
     newest = of_project(shop).filter(origin=Origin.PUSH).order_by("-id")
     started = of_project(shop).filter(origin=Origin.REDELIVERY).order_by("id")
@@ -56,13 +56,13 @@ def address(name: str, shop: Place) -> str:
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_barrier_in_either_theme(admin: Visitor, shop: Place, name: str, theme: Theme):
+def test_a_page_has_no_barrier_in_either_theme(admin: Visitor, shop: KargoProject, name: str, theme: Theme):
     with admin.page(theme=theme) as watched:
         assert_accessible(watched.open(address(name, shop)))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_phone_and_has_no_barrier_there(admin: Visitor, shop: Place, name: str):
+def test_a_page_fits_a_phone_and_has_no_barrier_there(admin: Visitor, shop: KargoProject, name: str):
     with admin.page(viewport=PHONE) as watched:
         page = watched.open(address(name, shop))
         assert_fits(page)
@@ -70,7 +70,7 @@ def test_a_page_fits_a_phone_and_has_no_barrier_there(admin: Visitor, shop: Plac
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: Place, name: str):
+def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: KargoProject, name: str):
     with admin.page(viewport=DESK) as watched:
         page = watched.open(address(name, shop))
         for width in (1920, 1024, 800, 600, 390):
@@ -79,7 +79,7 @@ def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: Place, name: st
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_can_be_read_without_javascript(admin: Visitor, shop: Place, name: str):
+def test_a_page_can_be_read_without_javascript(admin: Visitor, shop: KargoProject, name: str):
     with admin.page(javascript=False) as watched:
         page = watched.open(address(name, shop))
         assert page.locator("h1").inner_text()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.pages import PASSWORD, PHONE, Visitor
 from tests.clusters import until
-from tests.worlds import Place
+from tests.worlds import KargoProject
 
 
 def test_the_theme_is_switched_at_once_and_kept_without_a_flash(viewer: Visitor):
@@ -23,7 +23,7 @@ def test_the_theme_is_switched_at_once_and_kept_without_a_flash(viewer: Visitor)
         assert page.evaluate(dark) == "rgb(20, 23, 28)"
 
 
-def test_the_keyboard_searches_moves_opens_and_helps(viewer: Visitor, shop: Place):
+def test_the_keyboard_searches_moves_opens_and_helps(viewer: Visitor, shop: KargoProject):
     with viewer.page() as watched:
         page = watched.open("/")
         page.keyboard.press("?")
@@ -42,7 +42,7 @@ def test_the_keyboard_searches_moves_opens_and_helps(viewer: Visitor, shop: Plac
         page.wait_for_url(f"**/projects/{shop.name}")
 
 
-def test_a_letter_that_somebody_types_into_a_field_moves_nothing(viewer: Visitor, shop: Place):
+def test_a_letter_that_somebody_types_into_a_field_moves_nothing(viewer: Visitor, shop: KargoProject):
     with viewer.page() as watched:
         page = watched.open("/")
         page.get_by_role("searchbox").press_sequentially("j?k/")
@@ -50,7 +50,7 @@ def test_a_letter_that_somebody_types_into_a_field_moves_nothing(viewer: Visitor
         expect(page.locator("tr.current")).to_have_count(0)
 
 
-def test_times_go_on_by_themselves_in_the_words_of_the_server(viewer: Visitor, shop: Place):
+def test_times_go_on_by_themselves_in_the_words_of_the_server(viewer: Visitor, shop: KargoProject):
     with viewer.page() as watched:
         time = watched.open(f"/projects/{shop.name}").locator("time").first
         before = time.inner_text()
@@ -72,10 +72,10 @@ def test_the_first_key_leads_past_the_navigation(viewer: Visitor):
 def test_somebody_signs_in_and_out_on_a_phone(stranger: Visitor, make_person):
     with stranger.page(viewport=PHONE) as watched:
         page = watched.open("/")
-        page.get_by_label("User name").fill(make_person("viewer"))
+        page.get_by_label("Username").fill(make_person("viewer"))
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+        expect(page.get_by_role("alert")).to_contain_text("Incorrect username or password")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("heading", name="Projects")).to_be_visible()

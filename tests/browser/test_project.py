@@ -8,11 +8,11 @@ from receivers.models import Audit
 from tests.browser.pages import Visitor
 from tests.clusters import DemoCluster
 from tests.product import Product
-from tests.worlds import Place, World, push_body
+from tests.worlds import KargoProject, World, push_body
 
 
 def test_an_operator_reveals_and_copies_a_url_and_nobody_else_sees_it(
-    operator: Visitor, viewer: Visitor, shop: Place
+    operator: Visitor, viewer: Visitor, shop: KargoProject
 ):
     with operator.page() as watched:
         page = watched.open(f"/projects/{shop.name}")
@@ -33,7 +33,7 @@ def test_an_operator_reveals_and_copies_a_url_and_nobody_else_sees_it(
         assert shop.path() not in page.content()
 
 
-def test_a_url_is_revealed_without_javascript(operator: Visitor, shop: Place):
+def test_a_url_is_revealed_without_javascript(operator: Visitor, shop: KargoProject):
     with operator.page(javascript=False) as watched:
         page = watched.open(f"/projects/{shop.name}")
         page.get_by_role("article", name="Receiver hook").get_by_role("button", name="Reveal").click()
@@ -41,7 +41,7 @@ def test_a_url_is_revealed_without_javascript(operator: Visitor, shop: Place):
 
 
 def test_waiting_for_the_first_push_turns_into_its_outcome_by_itself(
-    viewer: Visitor, shared_product: Product, demo_cluster: DemoCluster, shop: Place
+    viewer: Visitor, shared_product: Product, demo_cluster: DemoCluster, shop: KargoProject
 ):
     with World(demo_cluster.kubeconfig) as world:
         place = world.project()
@@ -56,7 +56,7 @@ def test_waiting_for_the_first_push_turns_into_its_outcome_by_itself(
         expect(page.locator("#recent")).to_contain_text("example/first", timeout=15_000)
 
 
-def test_a_list_that_is_the_same_is_left_alone(viewer: Visitor, shop: Place):
+def test_a_list_that_is_the_same_is_left_alone(viewer: Visitor, shop: KargoProject):
     with viewer.page() as watched:
         page = watched.open(f"/projects/{shop.name}")
         page.evaluate("document.querySelector('#recent tbody tr').dataset.mine = 'yes'")

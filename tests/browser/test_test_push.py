@@ -12,11 +12,11 @@ from tests.browser.pages import PHONE, THEMES, Theme, Visitor, assert_accessible
 from tests.clusters import DemoCluster
 from tests.delivery_rows import routed
 from tests.product import Product
-from tests.worlds import Place, World, image
+from tests.worlds import KargoProject, World, image
 
 
 @pytest.fixture(scope="module")
-def range_(shared_product: Product, demo_cluster: DemoCluster) -> Place:
+def range_(shared_product: Product, demo_cluster: DemoCluster) -> KargoProject:
     """A project whose receiver URL leads to the product."""
     with World(demo_cluster.kubeconfig) as world:
         place = routed(shared_product, world, image("example/range", constraint="^1.0.0"), warehouses=2)
@@ -25,14 +25,14 @@ def range_(shared_product: Product, demo_cluster: DemoCluster) -> Place:
     return place
 
 
-def path(place: Place) -> str:
+def path(place: KargoProject) -> str:
     return f"/projects/{place.name}/receivers/hook/test"
 
 
-def test_the_preview_changes_as_one_types_and_a_click_fires(operator: Visitor, range_: Place):
+def test_the_preview_changes_as_one_types_and_a_click_fires(operator: Visitor, range_: KargoProject):
     with operator.page() as watched:
         page = watched.open(f"/projects/{range_.name}")
-        page.get_by_role("link", name="Fire a test at hook").click()
+        page.get_by_role("link", name="Test-fire hook").click()
         expect(page.get_by_role("button", name="Preview")).to_be_hidden()
         page.get_by_label("Repository").fill("example/range")
         tag = page.get_by_role("combobox", name="Tag")
@@ -43,15 +43,15 @@ def test_the_preview_changes_as_one_types_and_a_click_fires(operator: Visitor, r
         expect(preview).to_contain_text("does not satisfy ^1.0.0")
         tag.fill("1.2.3")
         expect(preview).to_contain_text("refreshes 2 Warehouses.")
-        page.get_by_label("What it is").select_option("chart")
+        page.get_by_label("Type").select_option("chart")
         expect(preview).to_contain_text("refreshes 2 Warehouses.")
-        page.get_by_role("button", name="Fire").click()
+        page.get_by_role("button", name="Send test push").click()
         expect(page.locator("#main")).to_contain_text("warehouse-1")
     delivery = Delivery.objects.get(project=range_.name, origin=Origin.TEST, tag="1.2.3")
     assert (delivery.status, delivery.warehouses) == (200, 2)
 
 
-def test_a_test_is_fired_without_javascript(operator: Visitor, range_: Place):
+def test_a_test_is_fired_without_javascript(operator: Visitor, range_: KargoProject):
     with operator.page(javascript=False) as watched:
         page = watched.open(path(range_))
         page.locator("#repository").fill("example/range")
@@ -60,16 +60,16 @@ def test_a_test_is_fired_without_javascript(operator: Visitor, range_: Place):
         expect(page.locator("#preview")).to_contain_text("refreshes nothing")
         page.locator("#tag").fill("1.9.9")
         page.get_by_label("Dry run").check()
-        page.get_by_role("button", name="Fire").click()
-        expect(page.locator("#main")).to_contain_text("would have refreshed 2 Warehouse(s)")
+        page.get_by_role("button", name="Send test push").click()
+        expect(page.locator("#main")).to_contain_text("2 Warehouses would have been refreshed")
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_what_came_of_a_test_has_no_barrier(operator: Visitor, range_: Place, theme: Theme):
+def test_what_came_of_a_test_has_no_barrier(operator: Visitor, range_: KargoProject, theme: Theme):
     with operator.page(theme=theme) as watched:
         page = watched.open(path(range_))
-        page.get_by_label("Inside").check()
-        page.get_by_role("button", name="Fire").click()
+        page.get_by_label("Internal").check()
+        page.get_by_role("button", name="Send test push").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("example/range")
         assert_accessible(page)
         page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from receivers.ops import runtime
 from tests.clusters import DemoCluster
+from tests.people import create_session, create_user
 from tests.product import Product
 from tests.web.visiting import PASSWORD, Browser
 
@@ -26,9 +27,7 @@ def make_user(database: None) -> MakeUser:
 
     def make_user(*groups: str, superuser: bool = False) -> str:
         name = f"person-{uuid.uuid4().hex}"
-        person = User.objects.create_user(name, password=PASSWORD, is_superuser=superuser)
-        person.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
-        return name
+        return create_user(name, PASSWORD, *groups, superuser=superuser).username
 
     return make_user
 
@@ -45,7 +44,7 @@ def signed_in(product: Product, make_user: MakeUser) -> Callable[..., Browser]:
 
     def signed_in(*groups: str) -> Browser:
         browser = Browser(product)
-        browser.sign_in(make_user(*groups))
+        browser.resume_session(create_session(User.objects.get(username=make_user(*groups))))
         return browser
 
     return signed_in

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from receivers.models import Outcome
-from receivers.web.body_preview import BYTES_SHOWN, LONGEST_SHOWN, shown
+from receivers.web.body_preview import BYTES_SHOWN, LONGEST_SHOWN, preview
 
 
 def test_json_is_shown_readably_and_as_it_came():
-    body = shown(b'{"a":[1,"\xc3\xa9"]}', Outcome.NO_MATCH)
+    body = preview(b'{"a":[1,"\xc3\xa9"]}', Outcome.NO_MATCH)
     assert body.pretty == '{\n  "a": [\n    1,\n    "é"\n  ]\n}'
     assert (body.raw, body.note, body.size) == ('{"a":[1,"é"]}', "", 14)
 
@@ -18,34 +18,34 @@ def test_json_is_shown_readably_and_as_it_came():
     ("body", "raw", "note"),
     [
         (b"not json\n\tand more", "not json\n    and more", ""),
-        (b"\xff\xfe\x00", "ff fe 00", "It is no text. Shown in hexadecimal."),
+        (b"\xff\xfe\x00", "ff fe 00", "Binary content, shown in hexadecimal."),
         (b"a\x1b[2J\xe2\x80\xaeb", "a\\x1b[2J\\u202eb", ""),
         (b"[" * 50_000, "[" * 50_000, ""),
-        (b"", "", "Nothing of it was kept."),
+        (b"", "", "The body was not saved."),
     ],
     ids=["text", "bytes", "controls", "thousands of brackets", "nothing"],
 )
 def test_what_is_no_json_is_shown_safely(body, raw, note):
-    found = shown(body, Outcome.INVALID_BODY)
+    found = preview(body, Outcome.INVALID_BODY)
     assert (found.pretty, found.raw, found.note) == ("", raw, note)
 
 
 def test_half_a_character_in_json_can_be_sent_to_a_browser():
-    found = shown(b'"\\ud800"', Outcome.INVALID_BODY)
+    found = preview(b'"\\ud800"', Outcome.INVALID_BODY)
     assert found.pretty.encode() == b'"\\ud800"'
 
 
 def test_what_is_large_is_cut_and_says_so():
-    found = shown("é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
+    found = preview("é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
     assert len(found.raw) == LONGEST_SHOWN // 2
     assert found.note == "Only the first 64 KiB are shown."
     assert (found.size, found.pretty) == (2 * LONGEST_SHOWN, "")
-    odd = shown(b"x" + "é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
+    odd = preview(b"x" + "é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
     assert odd.raw.endswith("é")
-    binary = shown(b"\xff" * 1000, Outcome.INVALID_BODY)
+    binary = preview(b"\xff" * 1000, Outcome.INVALID_BODY)
     assert binary.raw.count("ff") == BYTES_SHOWN
-    assert binary.note.endswith(f"its first {BYTES_SHOWN} bytes.")
+    assert binary.note.endswith(f"first {BYTES_SHOWN} bytes in hexadecimal.")
 
 
 def test_what_was_too_large_to_be_kept_says_so():
-    assert shown(b"", Outcome.TOO_LARGE).note == "It was too large to be kept."
+    assert preview(b"", Outcome.TOO_LARGE).note == "The body was too large to be saved."

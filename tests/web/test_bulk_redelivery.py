@@ -43,11 +43,11 @@ def test_it_says_what_would_be_sent_before_anything_is(signed_in, project):
         failed(project, 3, outcome=Outcome.FREIGHT_CREATED),
     )
     text = text_of(signed_in("operator").open(f"/deliveries/redeliver?project={project}"))
-    assert "3 deliveries will be sent again, the oldest first" in text
-    assert "to the Warehouses that there are today" in text
-    assert "1 of them ended as wished. Only those that need somebody" in text
-    assert "1: nothing was kept of its body" in text
-    assert "at this rate it takes 600 ms" in text
+    assert "3 deliveries will be redelivered, oldest first" in text
+    assert "to the current Warehouses" in text
+    assert "1 of them succeeded. Only those that need action" in text
+    assert "1: its body is empty or incomplete" in text
+    assert "At this rate, redelivery takes 600 ms" in text
     assert not again(project).exists()
 
 
@@ -62,7 +62,7 @@ def test_a_selection_is_sent_paced_and_its_progress_shown(signed_in, product, wo
     assert form["until"]
     page = browser.submit("/deliveries/redeliver", {**form, "rate": "20"}, on=confirm)
     assert "/deliveries/redelivered?at=" in browser.url
-    assert re.search(r"[01] of 1 have ended", text_of(page))
+    assert re.search(r"[01] of 1 finished", text_of(page))
     [new] = again(place.name)
     until("it was taken up", lambda: again(place.name).exclude(outcome=Outcome.PENDING).exists())
     path = browser.url.partition("/deliveries/")[2]
@@ -90,21 +90,21 @@ def test_a_rate_out_of_bounds_gets_a_sentence_and_sends_nothing(signed_in, proje
     browser = signed_in("operator")
     confirm = f"/deliveries/redeliver?project={project}"
     page = browser.submit("/deliveries/redeliver", {"project": project, "rate": rate}, on=confirm)
-    assert "The rate takes a number from 0.1 to 100." in text_of(page)
-    assert f'name="rate" inputmode="decimal" value="{rate}"' in page
+    assert "The rate must be a number from 0.1 to 100." in text_of(page)
+    assert re.search(rf'name="rate"\s+inputmode="decimal"\s+value="{re.escape(rate)}"', page)
     assert not again(project).exists()
 
 
 def test_where_there_is_nothing_it_says_so(signed_in, project):
     page = signed_in("operator").open(f"/deliveries/redeliver?project={project}")
-    assert "There is nothing here to send again" in page
+    assert "There is nothing to redeliver" in page
 
 
 def test_nonsense_leads_back_to_the_list_which_says_what_is_wrong(signed_in, database):
     browser = signed_in("operator")
     page = browser.open("/deliveries/redeliver?since=yesterday")
     assert "/deliveries?since=yesterday" in browser.url
-    assert "Since takes a time such as" in page
+    assert "Since must be a time such as" in page
 
 
 def test_who_is_operator_of_one_project_sends_nothing_of_others(signed_in, project):
@@ -112,7 +112,7 @@ def test_who_is_operator_of_one_project_sends_nothing_of_others(signed_in, proje
     store(failed(project), failed(other))
     browser = signed_in(f"operator:{project}", f"viewer:{other}")
     confirm = "/deliveries/redeliver?outcome=bad"
-    assert "1 delivery will be sent again" in text_of(browser.open(confirm))
+    assert "1 delivery will be redelivered" in text_of(browser.open(confirm))
     browser.submit("/deliveries/redeliver", {"outcome": "bad", "rate": "5"}, on=confirm)
     assert (again(project).count(), again(other).count()) == (1, 0)
     browser.open(f"/deliveries/redeliver?project={other}")

@@ -55,8 +55,8 @@ class TestAnswer:
         place = routed(product, world, image("example/why", constraint="^1.0.0"))
         row = pushed(product, place, push_body("example/why", "2.0.0"))
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
-        answer = text_of(page.partition('aria-label="What came of it"')[2].partition("</section>")[0])
-        assert "no match The push was understood, and no subscription selects it" in answer
+        answer = text_of(page.partition('aria-label="Result"')[2].partition("</section>")[0])
+        assert "No match No subscription matches this push." in answer
         assert 'Why: Tag "2.0.0" does not satisfy ^1.0.0' in answer
         assert "What to do: Compare the subscription's repository and constraint" in answer
 
@@ -66,7 +66,7 @@ class TestAnswer:
         digest = {"at": START.isoformat(), "event": "discovered", "text": "sha256:" + "1" * 64}
         story(row, **told, history=[digest]).save()
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
-        assert "It became Freight brave-bear of Warehouse main, 4.0 s after it came." in text_of(page)
+        assert "Freight brave-bear of Warehouse main was created 4.0 s after the push." in text_of(page)
         assert 'title="sha256:' + "1" * 64 in page
         assert "What to do" not in page
 
@@ -75,7 +75,7 @@ class TestAnswer:
         at = timezone.now() + timedelta(minutes=5)
         story(row, **OPEN, next_attempt_at=at, reason="the registry does not list it yet").save()
         page = text_of(signed_in("viewer").open(f"/deliveries/{row.pk}"))
-        assert f"and is asked again at {at:%H:%M:%S} UTC." in page
+        assert f"Kargo hasn't succeeded yet. Next retry at {at:%H:%M:%S} UTC." in page
         assert "Why: The registry does not list it yet." in page
 
     def test_as_it_ends_the_last_news_is_shown_and_nothing_is_put_in_its_place(self, signed_in, database):
@@ -86,7 +86,7 @@ class TestAnswer:
         Refresh.objects.filter(delivery=row).update(outcome=RefreshOutcome.FREIGHT_CREATED, ended_at=START)
         Delivery.objects.filter(pk=row.pk).update(outcome=Outcome.FREIGHT_CREATED)
         part = browser.part(f"{address}?seen={before}", "story")
-        assert (browser.status, "It became Freight" in part) == (286, True)
+        assert (browser.status, "was created" in part) == (286, True)
         # HTMX may have asked once more meanwhile: with 286 it would show the nothing that it gets.
         assert browser.part(f"{address}?seen={SEEN_FIELD.findall(part)[0]}", "story") == ""
         assert browser.status == 204
@@ -99,7 +99,7 @@ class TestAnswer:
         ).save()
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
         assert "Why: Shard 7 does not answer." in text_of(page)
-        assert "Is the shard's controller running?" in text_of(page)
+        assert "Check that the controller of the Warehouse's shard is running." in text_of(page)
         assert page.count('<ol class="steps-line">') == 3
         for name in ("one", "two"):
             assert f"warehouse={row.project}%2F{name}" in page
@@ -132,8 +132,8 @@ class TestRequestAndAnswer:
     @pytest.mark.parametrize(
         ("body", "said"),
         [
-            (b"\xff\xfe", "It is no text. Shown in hexadecimal."),
-            (b" " * (MAX_BODY + 1), "It was too large to be kept."),
+            (b"\xff\xfe", "Binary content, shown in hexadecimal."),
+            (b" " * (MAX_BODY + 1), "The body was too large to be saved."),
             (b'["' + b"x" * 100_000 + b'"]', "Only the first 64 KiB are shown."),
         ],
         ids=["bytes", "too large", "long"],
@@ -177,7 +177,9 @@ class TestLinks:
 
     def test_the_deliveries_of_one_push_know_each_other(self, signed_in, database):
         project, push = some_name(), uuid.uuid4()
-        one, two = store(*(delivery(project, n, outcome=Outcome.FREIGHT_CREATED, push_id=push) for n in range(2)))
+        one, two = store(
+            *(delivery(project, n, outcome=Outcome.FREIGHT_CREATED, push_id=push) for n in range(2))
+        )
         page = signed_in("viewer").open(f"/deliveries/{one.pk}")
         assert f'href="/deliveries/{two.pk}"' in page
         assert f"push={push}" in page
@@ -221,13 +223,13 @@ class TestLive:
         browser = signed_in("viewer")
         path = f"/deliveries/{row.pk}"
         assert 'hx-trigger="every' in browser.open(path)
-        assert "being worked on" in browser.part(path, "story")
+        assert "being processed" in browser.part(path, "story")
         seen = re.search(r'name="seen" value="(\w+)"', browser.part(path, "story"))
         assert seen
         browser.part(f"{path}?seen={seen[1]}", "story")
         assert browser.status == 204
         Delivery.objects.filter(pk=row.pk).update(outcome=Outcome.NO_MATCH, ended_at=START)
-        assert "no subscription selects it" in browser.part(f"{path}?seen={seen[1]}", "story")
+        assert "No subscription matches this push" in browser.part(f"{path}?seen={seen[1]}", "story")
         assert browser.status == 286
         assert 'hx-trigger="every' not in browser.open(path)
 
@@ -240,7 +242,7 @@ class TestRedeliver:
         page = browser.submit(f"/deliveries/{row.pk}/redeliver", on=f"/deliveries/{row.pk}")
         [new] = of_project(place).filter(origin=Origin.REDELIVERY)
         assert browser.url.endswith(f"/deliveries/{new.pk}")
-        assert "Sent again" in page
+        assert "Redelivered to the current Warehouses" in page
         assert ended(str(new.pk)).outcome == Outcome.REFRESHED
         [entry] = Audit.objects.filter(delivery=row.pk)
         assert (entry.action, entry.project, entry.user) == ("redeliver", place.name, new.actor)
@@ -257,11 +259,11 @@ class TestRedeliver:
     def test_why_it_cannot_be_is_told_in_a_sentence(self, signed_in, database):
         [row] = store(delivery(some_name(), outcome=Outcome.TOO_LARGE))
         browser = signed_in("operator")
-        assert "cannot be sent again: its body was too large to be kept" in text_of(
+        assert "can't be redelivered: its body was too large to be stored" in text_of(
             browser.open(f"/deliveries/{row.pk}")
         )
         page = browser.submit(f"/deliveries/{row.pk}/redeliver")
-        assert "This delivery cannot be sent again: its body was too large to be kept." in text_of(page)
+        assert "This delivery can't be redelivered: its body was too large to be stored." in text_of(page)
         assert not row.redeliveries.exists()
         assert not Audit.objects.filter(delivery=row.pk).exists()
 
@@ -274,7 +276,7 @@ class TestRedeliver:
 
 def test_more_of_everything_takes_no_more_queries(inside, database):
     def queries(pk) -> int:
-        runtime.current().health.latest()  # what the navigation counts is asked for now and then
+        runtime.current().health.report()  # what the navigation counts is asked for now and then
         with CaptureQueriesContext(connection) as captured:
             assert inside.get(f"/deliveries/{pk}").status_code == 200
         return len(captured)

@@ -19,19 +19,19 @@ from tests.worlds import World, image, push_body
 
 @pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "500", "503"])
 def test_an_error_page_needs_nothing_to_be_shown(name):
-    assert re.search(r"<h1>\w[^<]+</h1>\s+<p>\w[^<]+</p>", render_to_string(f"{name}.html"))
+    assert re.search(r"<h1>\s*\w[^<]+</h1>\s+<p>\s*\w[^<]+</p>", render_to_string(f"{name}.html"))
 
 
 def test_an_address_that_is_not_there_is_404_in_our_own_look(browser):
     page = browser.open("/nothing-here")
-    assert (browser.status, "There is no page at this address" in page) == (404, True)
+    assert (browser.status, "This page doesn't exist" in page) == (404, True)
     assert "nothing-here" not in page
 
 
 def test_somebody_without_a_role_is_told_whom_to_ask(browser, make_user):
     name = make_user("unrelated group")
     page = browser.sign_in(name)
-    assert (browser.status, "You have no role yet" in page) == (403, True)
+    assert (browser.status, "No role yet" in page) == (403, True)
     assert f"manage.py grant {name} viewer" in page
 
 
@@ -56,7 +56,7 @@ def test_the_history_can_be_read_while_the_cluster_is_away(signed_in, product, w
         demo_cluster.faults({"verb": "watch", "status": 500}, dropWatches=True)
         page = until(
             "it is away",
-            lambda: "cannot be read" in (page := browser.open(f"/projects/{place.name}")) and page,
+            lambda: "API is unreachable" in (page := browser.open(f"/projects/{place.name}")) and page,
         )
     finally:
         demo_cluster.faults()
@@ -80,13 +80,13 @@ def test_while_the_api_server_is_gone_every_page_can_be_read_and_says_since_when
         product.post(place.path(), push_body("example/history"))
         until("it is stored", lambda: "example/history" in browser.open(f"/projects/{place.name}"))
         cluster.stop()
-        until("it is noticed", lambda: "cannot be read" in browser.open("/"))
+        until("it is noticed", lambda: "API is unreachable" in browser.open("/"))
         for path in ("/", f"/projects/{place.name}", "/cluster", "/attention", "/status", "/audit"):
             page = browser.open(path)
             assert (browser.status, bool(re.search(r"\(since <time ", page))) == (200, True), path
         assert "example/history" in browser.open(f"/projects/{place.name}")
         cluster.start()
-        until("it is back", lambda: "cannot be read" not in browser.open("/"))
+        until("it is back", lambda: "API is unreachable" not in browser.open("/"))
 
 
 @contextmanager
@@ -119,12 +119,12 @@ def test_a_database_that_is_locked_is_told_and_nothing_is_muted(inside, world):
     here = runtime.current()
     until("it is known", lambda: here.cache.warehouses(place.name))
     [finding] = [one for one in here.health.look() if one.project == place.name and one.severity == "urgent"]
-    here.health._kept.renew(0.0)
+    here.health._report.refresh(0.0)
     inside.raise_request_exception = False
     with locked():
         answer = inside.post(f"/attention/{finding.key}", {"note": "later"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert "The database does not answer" in answer.content.decode()
+    assert "Database unavailable" in answer.content.decode()
     assert inside.get(f"/attention/{finding.key}").status_code == 200
     assert "Mute until it changes" in inside.get(f"/attention/{finding.key}").content.decode()
 
@@ -133,4 +133,4 @@ def test_a_fault_of_ours_is_500(inside, monkeypatch):
     monkeypatch.setattr(runtime, "_current", None)
     inside.raise_request_exception = False
     answer = inside.get("/")
-    assert (answer.status_code, "This is a fault in kargoweb" in answer.content.decode()) == (500, True)
+    assert (answer.status_code, "This is an error in kargoweb" in answer.content.decode()) == (500, True)

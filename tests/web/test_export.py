@@ -51,7 +51,7 @@ def test_a_spreadsheet_calculates_nothing_that_a_stranger_wrote(signed_in, proje
 
 def test_a_file_is_bounded_and_says_so(inside, project, monkeypatch):
     monkeypatch.setattr(export, "MOST_ROWS", 7)
-    monkeypatch.setattr(export, "LONGEST_PAGE", 3)
+    monkeypatch.setattr(export, "MAX_PAGE_SIZE", 3)
     stored = store(*(failed(project, n) for n in range(9)))
 
     def read(kind: str, more: str = "") -> str:
@@ -61,7 +61,7 @@ def test_a_file_is_bounded_and_says_so(inside, project, monkeypatch):
     told = json.loads(read("json"))
     assert [one["id"] for one in told["deliveries"]] == [str(one.pk) for one in stored[:1:-1]]
     assert told["next"]
-    assert "not all" in told["note"]
+    assert "incomplete" in told["note"]
     *rows, last = csv.reader(io.StringIO(read("csv")))
     assert len(rows) == 8
     assert last == [told["note"]]
@@ -71,8 +71,8 @@ def test_nonsense_is_400_and_a_sentence(signed_in):
     browser = signed_in("viewer")
     text = browser.open("/deliveries.csv?since=yesterday&status=x")
     assert browser.status == 400
-    assert text.splitlines()[0].startswith("status takes a response code")
-    assert text.splitlines()[1].startswith("since takes a time such as")
+    assert text.splitlines()[0].startswith("status must be a response code")
+    assert text.splitlines()[1].startswith("since must be a time such as")
 
 
 def test_nobody_exports_what_he_may_not_see(signed_in, project):

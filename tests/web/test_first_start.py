@@ -31,12 +31,12 @@ def test_an_installation_starts_without_a_cluster_and_then_without_projects(alon
     cluster, browser, name = alone
     assert NOTE in browser.open("/sign-in")
     page = browser.sign_in(name)
-    assert "The cluster has not been read yet" in page
+    assert "The initial cluster sync hasn't finished" in page
     assert "answered with 503" in page
     cluster.start()
     page = until(
         "the cluster is read",
-        lambda: "There is no Kargo project here yet" in (page := browser.open("/")) and page,
+        lambda: "No Kargo projects yet" in (page := browser.open("/")) and page,
     )
     assert "webhookReceivers:" in page
-    assert "has not been read" not in page
+    assert "initial cluster sync" not in page

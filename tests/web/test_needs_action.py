@@ -1,4 +1,4 @@
-"""Needs attention: who sees what, mutes, groups, and what it costs."""
+"""Needs action: who sees what, mutes, groups, and what it costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FINDING = re.compile(r'href="/attention/([0-9a-f]{32})"')
 
 
 def opened(browser, place, more: str = "") -> str:
-    """Return the page of what needs attention in a project, once that its receiver is there is known to it."""
+    """Return the findings of a project once there are any."""
     path = f"/attention?project={place.name}{more}"
     return unescape(until("it is looked at", lambda: FINDING.search(page := browser.open(path)) and page))
 
@@ -30,9 +30,9 @@ def opened(browser, place, more: str = "") -> str:
 def test_a_finding_is_told_with_reason_remedy_and_what_it_is_about(signed_in, product, world):
     place = routed(product, world)
     page = opened(signed_in("viewer"), place)
-    assert "URLs that Docker Hub cannot reach" in page
+    assert "URLs Docker Hub can't reach" in page
     assert 'the host "hooks" is a name without a domain' in page
-    assert "Set a host name that the internet knows" in page
+    assert "Use a public host name" in page
     assert f'href="/projects/{place.name}#receiver-hook"' in page
 
 
@@ -55,9 +55,9 @@ def test_filters_are_in_the_address(signed_in, product, world, query, there):
     place = routed(product, world)
     browser = signed_in("viewer")
     opened(browser, place)
-    page = browser.open(f"/attention?project={place.name}{query}")
-    assert ("URLs that Docker Hub cannot reach" in page.partition('id="attention"')[2]) == there
-    assert ("Nothing of this needs attention" in page) == (not there)
+    page = unescape(browser.open(f"/attention?project={place.name}{query}"))
+    assert ("URLs Docker Hub can't reach" in page.partition('id="attention"')[2]) == there
+    assert ("No finding matches this filter" in page) == (not there)
 
 
 def test_who_sees_one_project_sees_no_others_and_nothing_of_the_cluster(signed_in, product, world):
@@ -82,14 +82,14 @@ def test_an_operator_mutes_and_unmutes_and_both_are_on_record(signed_in, product
     path = f"/attention/{key}"
     counted = until("it is counted", lambda: re.search(r'class="count">(\d+)<', browser.open("/attention")))
     page = browser.submit(path, {"note": "only <b>here</b>"}, on=path)
-    assert "It is muted until it changes" in page
-    assert "Muted until they change" in page
+    assert "Muted until it changes" in page
+    assert 'Muted <span class="chip">' in page
     assert "only &lt;b&gt;here&lt;/b&gt;" in page
     assert f'class="count">{counted[1]}<' not in page
     assert 'id="attention"' in page
     assert key not in page.partition('id="attention"')[2].partition("<details")[0]
     page = browser.submit(path, {"unmute": "yes"}, on=path)
-    assert "It is told again" in page
+    assert "Unmuted" in page
     assert f'class="count">{counted[1]}<' in page
     assert not Mute.objects.filter(key=key).exists()
     done = Audit.objects.filter(project=place.name).order_by("at").values_list("action", "detail")
@@ -130,7 +130,7 @@ def test_without_the_forms_token_nothing_is_muted(signed_in, product, world):
 def test_a_finding_that_is_gone_is_told_so_with_a_way_on(signed_in, product, key):
     browser = signed_in("viewer")
     page = browser.open(f"/attention/{key}")
-    assert (browser.status, "No longer so" in page, 'href="/attention"' in page) == (404, True, True)
+    assert (browser.status, "Resolved" in page, 'href="/attention"' in page) == (404, True, True)
 
 
 def test_the_list_is_left_alone_while_it_is_the_same(signed_in, product, world):
@@ -155,13 +155,13 @@ def test_the_project_page_tells_what_is_wrong_with_receivers_and_warehouses_at_t
     browser = signed_in("viewer")
     page = until(
         "it is told",
-        lambda: "cannot be evaluated" in (page := browser.open(f"/projects/{place.name}")) and page,
+        lambda: "is invalid, so Kargo" in (page := browser.open(f"/projects/{place.name}")) and page,
     )
     card = page.partition('id="receiver-hook"')[2].partition("</article>")[0]
     assert "is a name without a domain" in unescape(card)
     row = page.partition('id="warehouse-broken"')[2].partition("</tr>")[0]
     assert f"kubectl edit warehouse broken -n {place.name}" in row
-    assert "cannot be evaluated" not in page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
+    assert "is invalid, so Kargo" not in page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
 
 
 def test_the_link_to_a_warehouse_leads_to_the_page_of_the_list_that_it_is_on(inside, world):
@@ -188,7 +188,7 @@ def test_of_many_findings_of_a_check_a_few_are_shown_and_the_rest_by_pages_for_n
     for number in range(120):
         many.warehouse(f"app-{number:03}", image("nginx", constraint="nonsense >"))
     until("all are known", lambda: len(cache.warehouses(many.name)) == 120)
-    health._kept.renew(0.0)
+    health._report.refresh(0.0)
     costs, page = asked(f"project={few.name}")
     assert page.count("spec.subscriptions[0]") == 1
     for query, shown in (("", 3), ("&check=invalid_subscription", 50),
@@ -206,7 +206,7 @@ def test_what_is_counted_on_every_page_costs_no_query(inside, world):
             assert inside.get("/audit").status_code == 200
         return [one["sql"] for one in captured]
 
-    runtime.current().health._kept.renew(0.0)
+    runtime.current().health._report.refresh(0.0)
     assert not [sql for sql in queries() if "receivers_mute" in sql or "receivers_delivery" in sql]
 
 
@@ -215,7 +215,7 @@ def test_when_nothing_is_wrong_it_says_so_and_when_it_looked(tmp_path):
         DemoCluster(tmp_path / "cluster") as cluster,
         apart(cluster.kubeconfig, tmp_path) as (_, browser),
     ):
-        until("it was looked at", lambda: "All is well" in browser.open("/attention"))
+        until("it was looked at", lambda: "Nothing needs action" in browser.open("/attention"))
         page = browser.open("/attention")
-        assert re.search(r"looked at <time ", page)
+        assert re.search(r"were checked <time ", page)
         assert 'class="count"' not in page

@@ -12,15 +12,15 @@ from receivers.kargo.resources import PROJECT_CONFIGS
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
 from tests.web.visiting import SEEN_FIELD
-from tests.worlds import Place, image, push_body
+from tests.worlds import KargoProject, image, push_body
 
 
-def row(page: str, place: Place) -> str:
+def row(page: str, place: KargoProject) -> str:
     """Return the row of a project."""
     return page.partition(f'href="/projects/{place.name}"')[2].partition("</tr>")[0]
 
 
-def listed(browser, place: Place) -> str:
+def listed(browser, place: KargoProject) -> str:
     """Return the row of a project once it is there; other tests may have left more projects than a page holds."""
     return until("it is listed", lambda: row(browser.open(f"/?q={place.name}"), place))
 
@@ -63,7 +63,7 @@ def test_a_search_finds_and_says_when_it_does_not(signed_in, world):
     place = world.bare_project()
     browser = signed_in("viewer")
     listed(browser, place)
-    assert "No project has “nope”" in browser.open("/?q=nope")
+    assert "No project name contains “nope”" in browser.open("/?q=nope")
 
 
 @pytest.mark.parametrize("sort", ["name", "last", "attention", "nonsense"])

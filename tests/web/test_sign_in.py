@@ -29,7 +29,7 @@ def test_the_right_password_leads_to_the_page_and_nothing_keeps_a_copy(browser, 
 
 def test_a_wrong_password_is_called_wrong_and_is_on_record(browser, make_user):
     name = make_user("viewer")
-    assert "do not belong together" in browser.sign_in(name, "wrong")
+    assert "Incorrect username or password" in browser.sign_in(name, "wrong")
     browser.open("/")
     assert "/sign-in" in browser.url
     assert Audit.objects.filter(user=name, action="sign_in_failed").count() == 1
@@ -44,7 +44,7 @@ def test_somebody_who_guesses_is_held_up_and_told_how_long(browser, make_user):
     name = make_user("viewer")
     for _ in range(5):
         page = browser.sign_in(name, "wrong")
-    assert (browser.status, "Too many attempts" in page) == (429, True)
+    assert (browser.status, "Too many failed sign-ins" in page) == (429, True)
     assert 0 < int(browser.headers["Retry-After"]) <= 600
     assert "in 9 min" in page
     browser.sign_in(name, PASSWORD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from http.cookiejar import CookieJar
+from http.cookiejar import Cookie, CookieJar
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
@@ -21,7 +21,8 @@ class Browser:
 
     def __init__(self, product: Product) -> None:
         self._root = product.url
-        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
+        self._cookies = CookieJar()
+        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(self._cookies))
 
     def open(
         self, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
@@ -45,6 +46,29 @@ class Browser:
         field = CSRF_FIELD.search(self.open(on))
         assert field, f"{on} has no form"
         return self.open(path, {**(form or {}), "csrfmiddlewaretoken": field[1]})
+
+    def resume_session(self, session_key: str) -> None:
+        """Set the session cookie."""
+        self._cookies.set_cookie(
+            Cookie(
+                version=0,
+                name="sessionid",
+                value=session_key,
+                port=None,
+                port_specified=False,
+                domain="127.0.0.1",
+                domain_specified=False,
+                domain_initial_dot=False,
+                path="/",
+                path_specified=True,
+                secure=False,
+                expires=None,
+                discard=True,
+                comment=None,
+                comment_url=None,
+                rest={},
+            )
+        )
 
     def sign_in(self, name: str, password: str = PASSWORD) -> str:
         """Fill in the form of the sign-in page; return what comes then."""
