@@ -84,11 +84,11 @@ def wait_until_started(delivery: Delivery, timeout: float) -> bool:
 def _refresh_events(refresh: Refresh) -> Iterator[ProgressEvent]:
     """Yield the recorded history of a refresh or, if it has none, one event for each step with a time."""
     warehouse = f"{refresh.project}/{refresh.warehouse}"
-    for entry in refresh.story:
+    for entry in refresh.history:
         yield ProgressEvent(
             datetime.fromisoformat(entry["at"]), warehouse, _event(refresh, entry["event"]), entry["text"]
         )
-    for step in () if refresh.story else STEPS:
+    for step in () if refresh.history else STEPS:
         at = getattr(refresh, f"{step}_at")
         if at is not None and step != "ended":
             yield ProgressEvent(at, warehouse, step, "")

@@ -56,9 +56,9 @@ def _refresh(refresh: dict[str, Any]) -> Iterator[str]:
     )
     for step, seconds in refresh["seconds"].items():
         yield f"  {step:<12}{refresh[f'{step}_at']}  {seconds:+.3f} s"
-    if refresh["story"]:
+    if refresh["history"]:
         yield "  history"
-    for entry in refresh["story"]:
+    for entry in refresh["history"]:
         yield f"    {entry['at']}  {label(entry['event'])}  {entry['text']}".rstrip()
     if refresh["attempts"] > 1:
         yield f"  {refresh['attempts']} attempts"

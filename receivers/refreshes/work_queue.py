@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from receivers.cluster.snapshot import WarehouseKey
 from receivers.kargo.conditions import discovery_failure
 from receivers.kargo.progress import is_handled
-from receivers.kargo.resources import Warehouse
+from receivers.kargo.resources import Warehouse, WarehouseKey
 from receivers.refreshes.history import TrackedRefresh
 
 # Refreshes that one process tracks, in some 50 MB. The others stay in the database until there is room.

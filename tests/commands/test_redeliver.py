@@ -14,14 +14,14 @@ from tests.commands.running import run, run_alone
 from tests.deliveries.rows import delivery, some_name, store
 from tests.delivery_rows import ended, of_project, routed
 from tests.product import Product
-from tests.refreshes.conftest import LITTLE_PATIENCE
+from tests.refreshes.conftest import SHORT_DELAYS
 from tests.worlds import World, image, push_body
 
 pytestmark = pytest.mark.usefixtures("database")
 
 STORE = """
 import django; django.setup()
-from tests.refreshes.conftest import LITTLE_PATIENCE
+from tests.refreshes.conftest import SHORT_DELAYS
 from tests.product import Product
 from tests.deliveries.rows import delivery, store
 print(store(delivery("demo", body=b"{}", outcome="failed"))[0].pk)
@@ -31,7 +31,7 @@ print(store(delivery("demo", body=b"{}", outcome="failed"))[0].pk)
 @contextmanager
 def served(cluster, **environment):
     """kargoweb with a database of its own."""
-    product = Product(cluster.kubeconfig_for("kargoweb"), **LITTLE_PATIENCE, **environment)
+    product = Product(cluster.kubeconfig_for("kargoweb"), **SHORT_DELAYS, **environment)
     product.migrate()
     with product:
         yield product
@@ -146,15 +146,15 @@ class TestAllThatFailed:
         done = run("redeliver", "--failed-since", "2026-01-01", "--project", project, "--dry-run", "--json")
         assert done.code == 1
         assert [one["delivery"] for one in done.json["deliveries"]] == [None]
-        assert done.json["refused"][0]["problem"].startswith("nothing was kept")
+        assert done.json["refused"][0]["problem"].startswith("its body is empty")
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
             ([], "Give either an ID or --failed-since"),
             (["0" * 8, "--failed-since", "1h"], "Give either an ID or --failed-since"),
-            (["--failed-since", "soon"], "--failed-since takes a time such as"),
-            (["--failed-since", "1h", "--rate", "0"], "the rate is a number from 0.1 to 100 a second"),
+            (["--failed-since", "soon"], "--failed-since must be a time such as"),
+            (["--failed-since", "1h", "--rate", "0"], "the rate must be a number from 0.1 to 100 per second"),
         ],
     )
     def test_an_invalid_option_is_an_error_of_one_line(self, arguments, sentence):

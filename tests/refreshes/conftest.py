@@ -1,8 +1,9 @@
-"""kargoweb in front of a Kargo that misbehaves as it is told, with little patience."""
+"""kargoweb with short timeouts, in front of a Kargo whose misbehavior the tests control."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -12,19 +13,25 @@ from tests.product import Product
 from tests.refreshes.shop import Shop
 from tests.worlds import World
 
-LITTLE_PATIENCE = {
-    "KARGOWEB_HANDLED_WITHIN": "1",
+# Delays are short, so that retries are fast. Timeouts are long: on a busy machine a controller needs its time, and a
+# timeout that fires too early would be a retry or an outcome that no test expects.
+SHORT_DELAYS = {
+    "KARGOWEB_HANDLED_WITHIN": "15",
     "KARGOWEB_DISCOVERED_WITHIN": "20",
-    "KARGOWEB_FREIGHT_WITHIN": "1",
+    "KARGOWEB_FREIGHT_WITHIN": "15",
     "KARGOWEB_DISCOVERY_DELAYS": "0.1,0.2,0.4",
     "KARGOWEB_RATE_LIMIT_DELAYS": "0.2,0.4",
     "KARGOWEB_LAG_DELAYS": "0.2,0.5,1",
 }
 
 
+# For the tests in which no controller responds at all.
+SHORT_TIMEOUTS = SHORT_DELAYS | {"KARGOWEB_HANDLED_WITHIN": "0.5"}
+
+
 @pytest.fixture(scope="session")
 def kargo_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoCluster]:
-    """A cluster of its own: other tests' clusters have no controller."""
+    """A cluster of its own, because those of other tests have no controller."""
     with DemoCluster(tmp_path_factory.mktemp("kargo-cluster")) as cluster:
         yield cluster
 
@@ -39,25 +46,41 @@ def kargo(kargo_cluster: DemoCluster, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module", autouse=True)
 def alone(no_other_product: None) -> None:
-    """Nobody else works on the database."""
+    """No other serving process uses the database."""
 
 
 @pytest.fixture(scope="module")
-def following_product(
+def tracking_product(
     database: None, alone: None, kargo: Kargo, kargo_cluster: DemoCluster
 ) -> Iterator[Product]:
-    """kargoweb, serving."""
-    with Product(kargo_cluster.kubeconfig_for("kargoweb"), **LITTLE_PATIENCE) as product:
+    """A serving process that waits for the controller."""
+    with Product(kargo_cluster.kubeconfig_for("kargoweb"), **SHORT_DELAYS) as product:
+        yield product
+
+
+@pytest.fixture(scope="module")
+def impatient_product(
+    database: None, alone: None, kargo: Kargo, kargo_cluster: DemoCluster
+) -> Iterator[Product]:
+    """A serving process that soon takes a controller for dead."""
+    with Product(kargo_cluster.kubeconfig_for("kargoweb"), **SHORT_TIMEOUTS) as product:
         yield product
 
 
 @pytest.fixture
-def shop(
-    following_product: Product, kargo: Kargo, kargo_cluster: DemoCluster
+def impatient_shop(
+    impatient_product: Product, kargo: Kargo, kargo_cluster: DemoCluster
 ) -> Iterator[Callable[..., Shop]]:
-    """Makes a project with a receiver and a Warehouse on the image `<project>/app`."""
+    """Creates a project as `shop` does, for tests in which no controller responds."""
     with World(kargo_cluster.kubeconfig) as world:
-        yield lambda *subscriptions, **options: Shop(
-            following_product, world, kargo, *subscriptions, **options
-        )
+        yield partial(Shop, impatient_product, world, kargo)
+
+
+@pytest.fixture
+def shop(
+    tracking_product: Product, kargo: Kargo, kargo_cluster: DemoCluster
+) -> Iterator[Callable[..., Shop]]:
+    """Creates a project with a receiver and a Warehouse on the image `<project>/app`."""
+    with World(kargo_cluster.kubeconfig) as world:
+        yield partial(Shop, tracking_product, world, kargo)
     kargo_cluster.faults()

@@ -1,4 +1,4 @@
-"""A project whose images are pushed: registry, Warehouse, receiver, and what became of a delivery."""
+"""A project whose images are pushed: its registry, Warehouse and receiver, and the results of its deliveries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPEN = ("pending", "refreshed", "failed")
 
 
 class Shop:
-    """One Warehouse `main` with Freight of 1.0.0, the first tag, if it makes Freight at all."""
+    """One Warehouse `main` with Freight of 1.0.0, the first tag, unless its spec prevents Freight."""
 
     def __init__(
         self,
@@ -42,20 +42,22 @@ class Shop:
         }
         world.create(WAREHOUSES, body, self.project)
         self.place.publish("hook")
-        until("it is known", lambda: product.post(self.place.path(), b"[]").status == 400)
+        until("the receiver is known", lambda: product.post(self.place.path(), b"[]").status == 400)
         if not spec.get("shard"):
-            until("the controller had its first look", lambda: self.status.get("conditions"))
-            until("and rests", self._rests)
+            until("the controller has discovered artifacts", lambda: self.status.get("conditions"))
+            until("the controller is idle", self._rests)
         until("the Warehouse is known", self._is_known)
 
     def second_warehouse(self, name: str, **spec: Any) -> None:
-        """Make another Warehouse on the same image, and wait until the product and the controller know it."""
+        """Create another Warehouse on the same image; wait until the product and the controller know it."""
         body = {
             "metadata": {"name": name, "namespace": self.project},
             "spec": {"subscriptions": [image(self.repository)], **spec},
         }
         self.world.create(WAREHOUSES, body, self.project)
-        until("the controller had its first look", lambda: self.status_of(name).get("discoveredArtifacts"))
+        until(
+            "the controller has discovered artifacts", lambda: self.status_of(name).get("discoveredArtifacts")
+        )
         until("the Warehouse is known", lambda: len(self._verdicts()) == 2)
 
     def _verdicts(self) -> list[Any]:
@@ -72,11 +74,11 @@ class Shop:
 
     @property
     def status(self) -> dict[str, Any]:
-        """The Warehouse's status as it is now."""
+        """The current status of the Warehouse."""
         return self.status_of("main")
 
     def status_of(self, warehouse: str) -> dict[str, Any]:
-        """A Warehouse's status as it is now."""
+        """The current status of a Warehouse."""
         found: dict[str, Any] = (
             self.world.cluster.get(WAREHOUSES, warehouse, self.project).get("status") or {}
         )
@@ -88,7 +90,7 @@ class Shop:
         return [one for page in self.world.cluster.list_pages(FREIGHTS, self.project) for one in page.items]
 
     def behave(self, behaviour: str | None) -> None:
-        """Tell the controller how to misbehave with this Warehouse."""
+        """Make the controller misbehave with this Warehouse; None ends that."""
         patch = {"metadata": {"annotations": {BEHAVIOUR_ANNOTATION: behaviour}}}
         self.world.cluster.patch(WAREHOUSES, "main", self.project, patch)
 
@@ -109,12 +111,12 @@ class Shop:
         return self.announce(tag)
 
     def delivery(self, answer: Any) -> Delivery:
-        """Return the delivery of an answer once its end is on record."""
+        """Return the delivery of a response once its outcome is stored."""
         done = Delivery.objects.exclude(outcome="pending")
         return until("it is stored", lambda: done.filter(pk=answer.headers["X-Kargoweb-Delivery"]).first())
 
     def end_of(self, delivery: Delivery) -> Refresh:
-        """Wait until a delivery has ended, and return its one refresh; both tell the same."""
+        """Wait until a delivery has ended; return its only refresh, which must agree with it."""
         ended = Delivery.objects.filter(pk=delivery.pk).exclude(outcome__in=OPEN)
         found = until(f"{delivery.tag} has ended", ended.first)
         refresh: Refresh = found.refreshes.get()

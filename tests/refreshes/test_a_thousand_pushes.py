@@ -1,6 +1,6 @@
-"""A thousand pushes through a Kargo, a registry and an API server that misbehave at random: every one has its end.
+"""A thousand pushes while Kargo, the registry and the API server fail at random: every push gets the right outcome.
 
-What the right end is, is told afterwards from the cluster and from the registry, not from kargoweb.
+The right outcome is derived afterwards from the cluster and the registry, not from kargoweb.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.delivery_rows import ended
 from tests.demo.kargo import Kargo
 from tests.product import Product
 from tests.refreshes.shop import OPEN
-from tests.worlds import Place, World, image, push_body
+from tests.worlds import KargoProject, World, image, push_body
 
 PUSHES = 1_000
 WAREHOUSES_OF_A_KIND = 16  # so that no repository gets as many tags as discoveryLimit keeps
@@ -44,7 +44,7 @@ PATIENCE = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of Warehouse: how it is configured, and what becomes of a tag that is in the registry."""
+    """A kind of Warehouse: its configuration, and the outcome of a push whose tag is in the registry."""
 
     name: str
     spec: dict[str, Any] = field(default_factory=dict)
@@ -66,11 +66,11 @@ class Target:
     """One Warehouse, in a project of its own."""
 
     kind: Kind
-    place: Place
+    place: KargoProject
 
 
 class Chaos:
-    """Lets Warehouses, watches and the API server fail now and then, until it is stopped."""
+    """Makes Warehouses, watches and the API server fail at random until it is stopped."""
 
     def __init__(self, world: World, cluster: DemoCluster, targets: list[Target], seed: int) -> None:
         self._world, self._cluster = world, cluster
@@ -81,7 +81,7 @@ class Chaos:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let everything be well again."""
+        """End all failures."""
         self._ended.set()
         self._thread.join()
         for target in self._targets:
@@ -103,14 +103,14 @@ class Chaos:
     def _annotated(self, target: Target, patch: dict[str, Any]) -> bool:
         try:
             self._world.cluster.patch(WAREHOUSES, "main", target.place.name, patch)
-        except ClusterError:  # a fault of our own making
+        except ClusterError:  # one of the faults above
             return False
         return True
 
 
 @pytest.fixture
 def installation(database, tmp_path) -> Iterator[tuple[Product, World, Kargo, DemoCluster]]:
-    """A cluster, a controller and kargoweb of this test's own."""
+    """A cluster, a controller and a serving process of this test's own."""
     with DemoCluster(tmp_path / "cluster") as cluster, World(cluster.kubeconfig) as world:
         kargo = Kargo(cluster, tmp_path / "registry.sqlite3")
         with Product(cluster.kubeconfig_for("kargoweb"), **PATIENCE) as product:
@@ -119,7 +119,7 @@ def installation(database, tmp_path) -> Iterator[tuple[Product, World, Kargo, De
 
 
 def make_targets(product: Product, world: World, kargo: Kargo) -> list[Target]:
-    """Make Warehouses of every kind, each with a receiver, and wait until all of it is known."""
+    """Create Warehouses of every kind, each with a receiver, and wait until the product knows them."""
     targets = []
     for kind in KINDS:
         for _ in range(WAREHOUSES_OF_A_KIND):
@@ -131,18 +131,18 @@ def make_targets(product: Product, world: World, kargo: Kargo) -> list[Target]:
             place.publish("hook")
             targets.append(Target(kind, place))
     for target in targets:
-        until("it is known", partial(is_known, product, target.place))
+        until("the Warehouse is known", partial(is_known, product, target.place))
     return targets
 
 
-def is_known(product: Product, place: Place) -> bool:
+def is_known(product: Product, place: KargoProject) -> bool:
     """Say whether the product knows the receiver and the Warehouse."""
     answer = product.post(place.path(), push_body(place.repository, "no-version"))
     return answer.status == 200 and bool(ended(answer.headers["X-Kargoweb-Delivery"]).verdicts)
 
 
 @pytest.mark.timeout(600)
-def test_every_push_ends_as_freight_or_as_the_right_reason(installation, seed) -> None:
+def test_every_push_gets_the_right_outcome(installation, seed) -> None:
     product, world, kargo, cluster = installation
     targets = make_targets(product, world, kargo)
     cluster.faults(record=REFRESH_ANNOTATION)
@@ -161,7 +161,7 @@ def test_every_push_ends_as_freight_or_as_the_right_reason(installation, seed) -
             kargo.registry.put(target.place.repository, tag, lag=dice.choice((0, 0, 0, 0.5, 2)))
         body = push_body(target.place.repository, tag, media_type=IMAGE_INDEX, pushed_at=pushed_at)
         answer = product.post(target.place.path(), body)
-        assert answer.status in (200, 500), answer.data  # 500 where the API server refused: tried again
+        assert answer.status in (200, 500), answer.data  # 500 if the API server refused; it is retried
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(push, range(PUSHES)))
@@ -169,49 +169,63 @@ def test_every_push_ends_as_freight_or_as_the_right_reason(installation, seed) -
     names = [target.place.name for target in targets]
     pushed = Delivery.objects.filter(project__in=names).exclude(tag="no-version")
     wait_until_all_have_ended(pushed)
-    check_ends(targets, world, kargo, never_put)
+    wait_until_all_are_right(targets, world, kargo, never_put)
     sent = sum(1 for one in cluster.fault_log()["patches"] if one["value"] and one["namespace"] in names)
     assert pushed.count() == PUSHES
     assert sent <= 2 * PUSHES, Counter(pushed.values_list("outcome", flat=True))
 
 
 def wait_until_all_have_ended(pushed: Any) -> None:
-    """Wait as long as some end: the last ones take long, for nobody answers for their shard."""
+    """Wait as long as there is progress. Those of the shard without a controller take longest."""
     left, deadline = -1, time.monotonic() + 60
     while now_left := pushed.filter(outcome__in=OPEN).count():
         if now_left != left:
             left, deadline = now_left, time.monotonic() + 60
-        assert time.monotonic() < deadline, f"{left} have no end"
+        assert time.monotonic() < deadline, f"{left} have not ended"
         time.sleep(0.2)
 
 
-def check_ends(targets: list[Target], world: World, kargo: Kargo, never_put: set[tuple[str, str]]) -> None:
-    """Compare every end with what the cluster and the registry say."""
+def wait_until_all_are_right(
+    targets: list[Target], world: World, kargo: Kargo, never_put: set[tuple[str, str]]
+) -> None:
+    """Wait for late Freight, which corrects outcomes after they ended, on a busy machine after some seconds."""
+    deadline = time.monotonic() + 20
+    while (wrong := wrong_outcomes(targets, world, kargo, never_put)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert wrong == []
+
+
+def wrong_outcomes(
+    targets: list[Target], world: World, kargo: Kargo, never_put: set[tuple[str, str]]
+) -> list[tuple[Any, ...]]:
+    """Return the deliveries whose outcome contradicts the cluster and the registry."""
     wrong = []
     for target in targets:
         place = target.place
         tags = {tag.name for tag in kargo.registry.tags(place.repository)}
-        made = {
+        created = {
             freight["images"][0]["tag"]
             for page in world.cluster.list_pages(FREIGHTS, place.name)
             for freight in page.items
         }
         for delivery in Delivery.objects.filter(project=place.name).exclude(tag="no-version"):
-            fits = right_ends(target, delivery.tag, tags, made, never=(place.name, delivery.tag) in never_put)
-            if delivery.outcome not in fits:
-                wrong.append((target.kind.name, delivery.tag, delivery.outcome, delivery.reason, fits))
-    assert wrong == []
+            right = right_outcomes(
+                target, delivery.tag, tags, created, never=(place.name, delivery.tag) in never_put
+            )
+            if delivery.outcome not in right:
+                wrong.append((target.kind.name, delivery.tag, delivery.outcome, delivery.reason, right))
+    return wrong
 
 
-def right_ends(target: Target, tag: str, tags: set[str], made: set[str], *, never: bool) -> set[str]:
-    """Return the ends that are true for a push of `tag`."""
+def right_outcomes(target: Target, tag: str, tags: set[str], created: set[str], *, never: bool) -> set[str]:
+    """Return the right outcomes of a push of `tag`."""
     if target.kind.expected is Outcome.NOT_HANDLED:
         return {Outcome.NOT_HANDLED}
     if never:
         return {Outcome.TAG_NOT_VISIBLE}
     if target.kind.expected is not None:
         return {target.kind.expected}
-    if tag in made:
+    if tag in created:
         return {Outcome.FREIGHT_CREATED}
     newer = {other for other in tags if rank(other) > rank(tag)}
     return {Outcome.NOT_NEWEST} if newer else set()

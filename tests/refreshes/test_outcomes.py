@@ -1,4 +1,4 @@
-"""Every way in which a story can end, through real HTTP and with a controller that behaves as Kargo's does."""
+"""Every outcome of a refresh, over real HTTP and with a controller that behaves as Kargo's does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_push_becomes_freight(shop):
     assert refresh.attempts == 1
 
 
-def test_a_tag_that_lags_is_asked_for_again_until_the_registry_lists_it(shop):
+def test_a_refresh_is_retried_until_the_registry_lists_the_tag(shop):
     main = shop()
     main.put("1.1.0", lag=0.6)
     refresh = main.end_of(main.announce("1.1.0"))
@@ -47,7 +47,7 @@ def test_a_tag_that_never_appears_ends_as_not_visible(shop):
     assert main.repository in refresh.reason
 
 
-def test_a_discovery_that_failed_once_and_was_swallowed_is_asked_for_again(shop):
+def test_a_discovery_that_failed_once_and_was_swallowed_is_retried(shop):
     main = shop()
     main.behave("fail-discovery-once")
     refresh = main.end_of(main.push("1.1.0"))
@@ -57,7 +57,7 @@ def test_a_discovery_that_failed_once_and_was_swallowed_is_asked_for_again(shop)
     assert "TOOMANYREQUESTS" in again["text"]
 
 
-def test_a_discovery_that_fails_for_good_ends_with_kargos_message_and_the_subscription(shop):
+def test_a_discovery_that_always_fails_ends_with_kargos_message_and_the_subscription(shop):
     main = shop()
     main.behave("fail-discovery")
     refresh = main.end_of(main.push("1.1.0"))
@@ -66,8 +66,8 @@ def test_a_discovery_that_fails_for_good_ends_with_kargos_message_and_the_subscr
     assert "TOOMANYREQUESTS" in refresh.reason
 
 
-def test_a_dead_controller_ends_as_not_handled_and_freight_that_comes_late_corrects_it(shop):
-    main = shop()
+def test_a_dead_controller_ends_as_not_handled_and_late_freight_corrects_it(impatient_shop):
+    main = impatient_shop()
     main.behave("dead")
     delivery = main.push("1.1.0")
     refresh = main.end_of(delivery)
@@ -78,14 +78,14 @@ def test_a_dead_controller_ends_as_not_handled_and_freight_that_comes_late_corre
     assert main.end_of(delivery).freight
 
 
-def test_a_shard_without_a_controller_is_named(shop):
-    main = shop(shard="eu-west")
+def test_the_reason_names_a_shard_without_a_controller(impatient_shop):
+    main = impatient_shop(shard="eu-west")
     refresh = main.end_of(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.NOT_HANDLED
     assert "eu-west" in refresh.reason
 
 
-def test_slow_discovery_is_waited_for(shop):
+def test_slow_discovery_is_not_retried(shop):
     main = shop()
     main.behave("slow=2.5")
     refresh = main.end_of(main.push("1.1.0"))
@@ -93,28 +93,28 @@ def test_slow_discovery_is_waited_for(shop):
     assert refresh.attempts == 1
 
 
-def test_a_manual_policy_ends_the_story_at_discovery(shop):
+def test_with_the_manual_policy_a_refresh_ends_at_discovery(shop):
     main = shop(freightCreationPolicy="Manual")
     refresh = main.end_of(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.MANUAL_CREATION_POLICY
     assert refresh.digest
 
 
-def test_criteria_that_are_not_met_are_told(shop):
+def test_criteria_that_are_not_met_are_named(shop):
     main = shop(freightCreationCriteria={"expression": "false"})
     refresh = main.end_of(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.CRITERIA_NOT_MET
     assert "false" in refresh.reason
 
 
-def test_criteria_that_cannot_be_evaluated_are_told(shop):
+def test_criteria_that_cannot_be_evaluated_are_named(shop):
     main = shop(freightCreationCriteria={"expression": "nonsense("})
     refresh = main.end_of(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.CRITERIA_NOT_MET
     assert "nonsense" in refresh.reason
 
 
-def test_a_tag_beyond_the_discovery_limit_is_told_at_once(shop):
+def test_a_tag_beyond_the_discovery_limit_ends_at_once(shop):
     main = shop(tags=("1.0.0", "2.0.0", "3.0.0"), image_fields={"discoveryLimit": 2})
     refresh = main.end_of(main.push("1.5.0"))
     assert refresh.outcome == RefreshOutcome.BEYOND_DISCOVERY_LIMIT
@@ -122,31 +122,31 @@ def test_a_tag_beyond_the_discovery_limit_is_told_at_once(shop):
     assert '"2.0.0"' in refresh.reason
 
 
-def test_a_tag_that_is_not_the_newest_is_told(shop):
+def test_a_tag_that_is_not_the_newest_names_the_newer_one(shop):
     main = shop(tags=("1.0.0", "3.0.0"))
     refresh = main.end_of(main.push("1.5.0"))
     assert refresh.outcome == RefreshOutcome.NOT_NEWEST
     assert '"3.0.0"' in refresh.reason
 
 
-def test_content_that_is_freight_already_is_told_and_named(shop):
+def test_content_that_exists_as_freight_names_that_freight(shop):
     main = shop()
     [before] = until("there is Freight", lambda: main.freight)
-    time.sleep(MAX_CLOCK_SKEW.total_seconds() + 1)  # until nobody can take it for Freight of the next push
+    time.sleep(MAX_CLOCK_SKEW.total_seconds() + 1)  # so that it cannot result from the next push
     refresh = main.end_of(main.push("1.0.0", same_content=True))
     assert refresh.outcome == RefreshOutcome.ALREADY_CURRENT
     assert (refresh.freight, refresh.freight_alias) == (before["metadata"]["name"], before["alias"])
     assert refresh.attempts == 2  # the registry might have lagged
 
 
-def test_a_second_subscription_without_artifacts_keeps_freight_from_being_made(shop):
+def test_a_second_subscription_without_artifacts_prevents_freight(shop):
     main = shop(image("example/nothing-there"))
     refresh = main.end_of(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.ARTIFACTS_MISSING
     assert "example/nothing-there" in refresh.reason
 
 
-def test_a_warehouse_that_is_deleted_ends_the_story(shop):
+def test_deleting_the_warehouse_ends_the_refresh(shop):
     main = shop()
     main.behave("dead")
     delivery = main.push("1.1.0")
@@ -154,7 +154,7 @@ def test_a_warehouse_that_is_deleted_ends_the_story(shop):
     assert main.end_of(delivery).outcome == RefreshOutcome.WAREHOUSE_DELETED
 
 
-def test_a_push_without_a_tag_is_followed_too(shop):
+def test_a_push_without_a_tag_is_tracked_too(shop):
     main = shop()
     main.put("1.1.0")
     refresh = main.end_of(main.announce(None))

@@ -1,4 +1,4 @@
-"""Stories survive the process that follows them."""
+"""The tracking of a refresh survives the process that tracks it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.models import Refresh, Replica
 from tests.clusters import until
 from tests.product import Product
-from tests.refreshes.conftest import LITTLE_PATIENCE
+from tests.refreshes.conftest import SHORT_DELAYS, SHORT_TIMEOUTS
 from tests.refreshes.shop import Shop
 from tests.worlds import World
 
 
 @pytest.fixture
 def own(database, kargo, kargo_cluster) -> Iterator[Product]:
-    """A serving process of this test's own, which waits for a controller as long as it takes."""
-    patience = LITTLE_PATIENCE | {"KARGOWEB_HANDLED_WITHIN": "60"}
-    with Product(kargo_cluster.kubeconfig_for("kargoweb"), **patience) as product:
+    """A serving process of this test's own, in which no controller times out."""
+    environment = SHORT_DELAYS | {"KARGOWEB_HANDLED_WITHIN": "60"}
+    with Product(kargo_cluster.kubeconfig_for("kargoweb"), **environment) as product:
         yield product
 
 
@@ -35,14 +35,14 @@ def requested(delivery) -> Refresh:
     return until("it is on record", rows.first)
 
 
-def test_a_process_that_was_killed_finds_its_stories_again(main: Shop, own: Product):
+def test_a_killed_process_resumes_its_refreshes(main: Shop, own: Product):
     main.behave("dead")
     delivery = main.push("1.1.0")
     owner = requested(delivery).owner
     own.kill()
     main.behave(None)
     until(
-        "it is handled while nobody looks",
+        "Kargo handles it meanwhile",
         lambda: main.status.get("lastHandledRefresh") == requested(delivery).token,
     )
     own.start()
@@ -51,7 +51,7 @@ def test_a_process_that_was_killed_finds_its_stories_again(main: Shop, own: Prod
     assert refresh.owner == owner
 
 
-def test_freight_that_came_while_nobody_was_there_corrects_what_had_ended(main: Shop, own: Product):
+def test_freight_created_during_a_downtime_corrects_ended_refreshes(main: Shop, own: Product):
     main.behave("dead")
     delivery = main.push("1.1.0")
     refresh = requested(delivery)
@@ -65,22 +65,24 @@ def test_freight_that_came_while_nobody_was_there_corrects_what_had_ended(main: 
     until("it is corrected", lambda: delivery.refreshes.get().outcome == RefreshOutcome.FREIGHT_CREATED)
 
 
-def test_another_replica_takes_over_when_one_dies(main: Shop, own: Product, following_product: Product):
+def test_another_replica_takes_over_when_a_lease_has_expired(
+    main: Shop, own: Product, tracking_product: Product
+):
     main.behave("dead")
     delivery = main.push("1.1.0")
     owner = requested(delivery).owner
     own.kill()
-    # As after a quarter of a minute without a sign of life.
+    # As after the lease has expired.
     assert owner
     Replica.objects.filter(pk=owner).delete()
     main.behave(None)
     refresh = main.end_of(delivery)
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.owner != owner
-    own.start()  # for its orderly end
+    own.start()  # so that the fixture can stop it
 
 
-def test_a_story_goes_on_after_all_watches_were_dropped_and_their_history_is_gone(main: Shop, kargo_cluster):
+def test_a_refresh_ends_even_if_all_watches_are_dropped_and_must_relist(main: Shop, kargo_cluster):
     main.behave("slow=1")
     delivery = main.push("1.1.0")
     kargo_cluster.faults(expireWatches=True)
@@ -88,13 +90,13 @@ def test_a_story_goes_on_after_all_watches_were_dropped_and_their_history_is_gon
     kargo_cluster.faults()
 
 
-def test_an_api_server_that_is_away_is_no_reason_to_say_that_nobody_answered(database, kargo, kargo_cluster):
+def test_no_controller_times_out_while_the_api_server_is_unreachable(database, kargo, kargo_cluster):
     kubeconfig = kargo_cluster.kubeconfig_for("kargoweb")
-    with Product(kubeconfig, **LITTLE_PATIENCE) as product, World(kargo_cluster.kubeconfig) as world:
+    with Product(kubeconfig, **SHORT_TIMEOUTS) as product, World(kargo_cluster.kubeconfig) as world:
         main = Shop(product, world, kargo)
         main.behave("slow=0.5")
         delivery = main.push("1.1.0")
         kargo_cluster.stop()
-        time.sleep(4)  # longer than anybody waits for a controller here
+        time.sleep(4)  # longer than all timeouts for the controller together
         kargo_cluster.start()
         assert main.end_of(delivery).outcome == RefreshOutcome.FREIGHT_CREATED

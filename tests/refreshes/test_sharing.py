@@ -20,12 +20,12 @@ PUSHES = 40
 
 
 def patches_of(main: Shop, kargo_cluster) -> int:
-    """Return how often the Warehouse was asked since the recording began."""
+    """Return the number of patches of the Warehouse since the recording began."""
     patches = kargo_cluster.fault_log()["patches"]
     return sum(1 for one in patches if one["namespace"] == main.project and one["value"])
 
 
-def test_pushes_that_wait_for_a_lagging_registry_share_what_is_asked_again(shop, kargo_cluster):
+def test_pushes_that_wait_for_a_lagging_registry_share_retries(shop, kargo_cluster):
     main = shop(image_fields={"discoveryLimit": 100})
     kargo_cluster.faults(record=REFRESH_ANNOTATION)
     tags = [f"1.{number}.0" for number in range(1, PUSHES + 1)]
@@ -64,19 +64,19 @@ def test_deliveries_of_one_push_all_end_as_its_freight(shop):
     assert len({one.freight for one in ends}) == 1
 
 
-def test_a_delivery_for_two_warehouses_ends_with_the_last_of_them(shop):
+def test_a_delivery_for_two_warehouses_ends_with_the_last_refresh(shop):
     main = shop()
     main.second_warehouse("other", freightCreationPolicy="Manual")
     delivery = main.push("1.1.0")
     ended = Delivery.objects.filter(pk=delivery.pk, outcome=Outcome.MANUAL_CREATION_POLICY)
-    until("it needs somebody for the second", ended.exists)
+    until("the second Warehouse needs action", ended.exists)
     outcomes = (
         Refresh.objects.filter(delivery=delivery).order_by("warehouse").values_list("outcome", flat=True)
     )
     assert list(outcomes) == [RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.MANUAL_CREATION_POLICY]
 
 
-def test_a_push_follows_the_refresh_of_a_later_one(shop):
+def test_the_refresh_of_a_later_push_serves_an_earlier_one(shop):
     main = shop()
     main.behave("slow=1")
     first = main.push("1.1.0")

@@ -1,4 +1,4 @@
-"""The database, kept from answering."""
+"""Databases that do not respond."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ def url() -> str:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Nobody else can write to the log meanwhile; reading goes on."""
+    """Block all other writes to the log; reads still work."""
     if connection.vendor == "postgresql":
         with psycopg.connect(url()) as holder:
             holder.execute("LOCK TABLE receivers_delivery IN EXCLUSIVE MODE")
             yield
             holder.rollback()
         return
-    lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    # The product may be writing, and on a busy machine that takes longer than the default timeout of 5 s.
+    lock = sqlite3.connect(connection.settings_dict["NAME"], timeout=30.0, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -42,7 +43,7 @@ def locked() -> Iterator[None]:
 
 
 class Gate:
-    """A way to a database server that can be closed: connections break, and new ones are refused."""
+    """A proxy to a database server that can break all connections and refuse new ones."""
 
     def __init__(self, url: str) -> None:
         options = conninfo_to_dict(url)
@@ -60,13 +61,13 @@ class Gate:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
-            for one in self._open:
+            for endpoint in self._open:
                 with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    endpoint.shutdown(socket.SHUT_RDWR)
             self._open.clear()
 
     def open(self) -> None:
-        """Let connections through again."""
+        """Accept connections again."""
         self._listener = socket.create_server(("127.0.0.1", self._port))
         self._accept(self._listener)
 

@@ -1,4 +1,4 @@
-"""The process is killed in the middle of its work, and started again."""
+"""The process is killed while it processes deliveries, and started again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.worlds import World, image, push_body
 
 PUSHES = 200
 WAREHOUSES = 10
-KILL_AFTER = 40  # answers; the rest is in all stages of its way
+KILL_AFTER = 40  # responses; the other pushes are at various stages then
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def own(database, demo_cluster):
     demo_cluster.faults()
 
 
-def test_what_was_answered_is_on_record_and_what_is_on_record_is_finished(
+def test_every_answered_push_is_stored_and_every_stored_push_is_finished(
     own: Product, demo_cluster, world: World
 ):
     place = routed(own, world)
@@ -59,7 +59,7 @@ def test_what_was_answered_is_on_record_and_what_is_on_record_is_finished(
 
 
 def _push_until_killed(product: Product, path: str) -> list[str]:
-    """Send pushes from many connections, kill the process in their midst; return the ids that were answered 2xx."""
+    """Send pushes in parallel and kill the process meanwhile; return the ids of those answered 200."""
     answered: list[str] = []
     enough = threading.Event()
 
@@ -81,22 +81,22 @@ def _push_until_killed(product: Product, path: str) -> list[str]:
     return answered
 
 
-def test_a_delivery_that_was_stored_and_never_worked_on_is_finished(product: Product, world: World):
+def test_a_delivery_that_was_stored_but_not_processed_is_finished(product: Product, world: World):
     place = routed(product, world, image("example/left"))
-    left = _stored_long_ago(place, push_body("example/left", "3.0.0"))
+    left = _stored_earlier(place, push_body("example/left", "3.0.0"))
     until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.REFRESHED)
     finished = Delivery.objects.get(pk=left.pk)
     assert (finished.tag, finished.status) == ("3.0.0", None)
     assert finished.refreshes.get().token == place.token()
 
 
-def test_what_was_left_without_a_body_that_makes_sense_ends_as_that(product: Product, world: World):
+def test_a_stored_delivery_with_an_invalid_body_ends_as_invalid(product: Product, world: World):
     place = routed(product, world, image("example/left"))
-    left = _stored_long_ago(place, b"garbage")
+    left = _stored_earlier(place, b"garbage")
     until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.INVALID_BODY)
 
 
-def _stored_long_ago(place, body: bytes) -> Delivery:
+def _stored_earlier(place, body: bytes) -> Delivery:
     return Delivery.objects.create(
         received_at=datetime(2026, 1, 1, tzinfo=UTC),
         project=place.name,

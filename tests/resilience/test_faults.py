@@ -1,4 +1,4 @@
-"""The Kubernetes API or the database fails in every way there is: the right answer, nothing lost, no restart."""
+"""Failures of the Kubernetes API: the response is right, nothing is lost, and no restart is needed."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ ONE_FAILED = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
         pytest.param({"status": 429, "retryAfter": 1}, id="429 with Retry-After"),
         pytest.param({"status": 500}, id="500"),
         pytest.param({"status": 403}, id="403"),
-        # Twice: a connection that breaks is tried once more at once.
+        # Twice, because the client retries a broken connection once.
         pytest.param({"reset": True, "times": 2}, id="reset connection"),
     ],
 )
-def test_a_patch_that_fails_is_answered_500_and_tried_again_until_it_succeeds(
-    product, demo_cluster, world, fault
-):
+def test_a_failed_patch_is_answered_500_and_retried_until_it_succeeds(product, demo_cluster, world, fault):
     place = routed(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, **fault})
     answer = product.post(place.path(), push_body("example/app"))
     assert (answer.status, answer.data) == (500, ONE_FAILED)
     delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-    until("it is tried again", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+    until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
     assert delivery.refreshes.get().token == place.token()
-    until("the delivery ends well", lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.REFRESHED)
+    until(
+        "the delivery is refreshed", lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.REFRESHED
+    )
 
 
-def test_the_lost_answer_of_a_patch_does_no_harm(product, demo_cluster, world):
+def test_a_lost_response_to_a_patch_does_no_harm(product, demo_cluster, world):
     place = routed(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "reset": True, "after": True})
     assert product.post(place.path(), push_body("example/app")).status == 200
 
 
-def test_one_failing_warehouse_holds_back_no_other(product, demo_cluster, world):
+def test_a_failing_warehouse_does_not_delay_the_others(product, demo_cluster, world):
     place = routed(product, world, image("example/app"), warehouses=3)
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "name": "warehouse-1", "status": 500})
     answer = product.post(place.path(), push_body("example/app"))
@@ -54,28 +54,28 @@ def test_one_failing_warehouse_holds_back_no_other(product, demo_cluster, world)
     assert place.token("warehouse-2")
 
 
-def test_a_warehouse_that_was_deleted_meanwhile_is_given_up(product, demo_cluster, world):
+def test_retries_end_when_the_warehouse_is_deleted(product, demo_cluster, world):
     place = routed(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "status": 500})
     answer = product.post(place.path(), push_body("example/app"))
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
     delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-    until("it is given up", lambda: delivery.refreshes.get().outcome == RefreshOutcome.WAREHOUSE_DELETED)
+    until("the retries end", lambda: delivery.refreshes.get().outcome == RefreshOutcome.WAREHOUSE_DELETED)
     assert "not found" in delivery.refreshes.get().error
 
 
-def test_silence_is_answered_in_time_and_made_good(database, demo_cluster, world):
+def test_a_hanging_api_server_is_answered_in_time_and_retried(database, demo_cluster, world):
     with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="1") as product:
         place = routed(product, world, image("example/app"))
         demo_cluster.faults({"verb": "patch", "namespace": place.name, "silence": 30, "times": 1})
         answer = product.post(place.path(), push_body("example/app"))
         assert (answer.status, answer.data) == (500, ONE_FAILED)
         delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-        until("it is tried again", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+        until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
         demo_cluster.faults()
 
 
-def test_a_watch_that_is_dropped_loses_no_change(product, demo_cluster, world):
+def test_a_dropped_watch_loses_no_change(product, demo_cluster, world):
     demo_cluster.faults(dropWatches=True)
     place = routed(product, world, image("example/dropped"))
     until(
@@ -83,7 +83,7 @@ def test_a_watch_that_is_dropped_loses_no_change(product, demo_cluster, world):
     )
 
 
-def test_a_compacted_history_is_listed_again(product, demo_cluster, world):
+def test_a_compacted_history_is_relisted(product, demo_cluster, world):
     demo_cluster.faults(expireWatches=True, compact=True)
     place = routed(product, world, image("example/compacted"))
     until(
@@ -92,7 +92,7 @@ def test_a_compacted_history_is_listed_again(product, demo_cluster, world):
     )
 
 
-def test_events_out_of_order_end_in_the_same_state(product, demo_cluster, world):
+def test_events_out_of_order_lead_to_the_same_state(product, demo_cluster, world):
     demo_cluster.faults(swapEvents=True)
     place = routed(product, world, image("example/swapped"))
     until(
@@ -100,7 +100,7 @@ def test_events_out_of_order_end_in_the_same_state(product, demo_cluster, world)
     )
 
 
-def test_an_api_server_that_was_away_is_asked_again(product, demo_cluster, world):
+def test_requests_are_retried_when_the_api_server_is_back(product, demo_cluster, world):
     place = routed(product, world, image("example/app"))
     demo_cluster.kill()
     try:
@@ -110,17 +110,17 @@ def test_an_api_server_that_was_away_is_asked_again(product, demo_cluster, world
     finally:
         demo_cluster.start()
     delivery = ended(answer.headers["X-Kargoweb-Delivery"])
-    until("it is tried again", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+    until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
     other = routed(product, world, image("example/after"))
     until(
-        "changes are seen again",
+        "changes are observed again",
         lambda: b"1 ware" in product.post(other.path(), push_body("example/after")).data,
     )
 
 
-def test_a_warehouse_that_has_just_gone_is_the_end_of_its_delivery(product, demo_cluster, world):
+def test_a_delivery_ends_if_its_warehouse_has_just_been_deleted(product, demo_cluster, world):
     place = routed(product, world, image("example/app"))
-    # The cache does not hear of it in time.
+    # The cache does not learn of it in time.
     demo_cluster.faults({"verb": "watch", "status": 500}, dropWatches=True)
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
     answer = product.post(place.path(), push_body("example/app"))
