@@ -18,7 +18,7 @@ from receivers.models import Delivery, MissedPush, Origin, Outcome, new_id
 from tests.clusters import DemoCluster, until
 from tests.contract.caches import FAST_BACKOFF, running_cache
 from tests.demo.kargo import Kargo, Warehouse, image
-from tests.worlds import Place, World
+from tests.worlds import KargoProject, World
 
 HOUR = timedelta(hours=1)
 NOW = timedelta()
@@ -65,7 +65,7 @@ class Detection:
         warehouse.settled()
         if covered:
             with World(self.cluster.kubeconfig) as world:
-                Place(world, warehouse.project).publish("hook")
+                KargoProject(world, warehouse.project).publish("hook")
             until("its receiver is known", lambda: self._covers(warehouse))
         until("it is known", lambda: self._knows(warehouse))
         return warehouse

@@ -10,7 +10,7 @@ from receivers.health.secret_checks import SecretChecks, SecretState
 from receivers.kargo.resources import SECRETS
 from tests.clusters import PATIENCE, until
 from tests.contract.caches import running_cache
-from tests.worlds import Place, World
+from tests.worlds import KargoProject, World
 
 
 @pytest.fixture
@@ -20,25 +20,25 @@ def cache(demo_cluster):
 
 
 @pytest.fixture
-def place(world: World) -> Place:
+def place(world: World) -> KargoProject:
     """A project with one published receiver, whose Secret is missing."""
     place = world.bare_project()
     place.publish("hook")
     return place
 
 
-def write_secret(place: Place, value: str, key: str = "secret") -> None:
+def write_secret(place: KargoProject, value: str, key: str = "secret") -> None:
     """Create the Secret that receivers refer to."""
     data = {key: base64.b64encode(value.encode()).decode()}
     place.world.create(SECRETS, {"metadata": {"name": "hooks"}, "data": data}, place.name)
 
 
-def change_secret(place: Place, value: str) -> None:
+def change_secret(place: KargoProject, value: str) -> None:
     data = {"secret": base64.b64encode(value.encode()).decode()}
     place.world.cluster.patch(SECRETS, "hooks", place.name, {"data": data})
 
 
-def known_to(cache, place: Place) -> str:
+def known_to(cache, place: KargoProject) -> str:
     """Wait until the cache knows the published digest; return it."""
     digest = place.path().rpartition("/")[2]
     until("the receiver is known", lambda: cache.route(digest))
@@ -53,7 +53,7 @@ class Checks(SecretChecks):
         super().__init__(cache, "kargo-system-resources", clock=lambda: self.now)
 
 
-def state(cache, place: Place) -> SecretState:
+def state(cache, place: KargoProject) -> SecretState:
     checks = Checks(cache)
     digest = known_to(cache, place)
     checks.check(1_000)
