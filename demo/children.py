@@ -30,7 +30,7 @@ class ChildExited(Exception):
 class Children:
     """Child processes, which end with this process.
 
-    Their output goes to log files. While `print_warnings` is set, warnings also go to standard error. It is unset during
+    Their output goes to log files. While `print_warnings` is set, warnings also go to standard error, except during
     startup, when processes warn because they wait for each other.
     """
 

@@ -28,7 +28,27 @@ from tests.worlds import World
 
 SEED_VARIABLE: Final = "KARGOWEB_TEST_SEED"
 # The slowest files, slowest first. Workers run them before all others, so that all workers end at about the same time.
-SLOW_FILES: Final = ()
+SLOW_FILES: Final = (
+    "tests/browser/test_every_page.py",
+    "tests/web/test_needs_action.py",
+    "tests/web/test_delivery_list.py",
+    "tests/refreshes/test_restarts.py",
+    "tests/refreshes/test_a_thousand_pushes.py",
+    "tests/browser/test_deliveries.py",
+    "tests/refreshes/test_outcomes.py",
+    "tests/resilience/test_database_away.py",
+    "tests/web/test_system_status.py",
+    "tests/health/test_health.py",
+    "tests/web/test_test_push.py",
+    "tests/tools/test_components.py",
+    "tests/kargo/test_hostile_bodies.py",
+    "tests/ops/test_process.py",
+    "tests/browser/test_needs_action.py",
+    "tests/api/test_api.py",
+    "tests/web/test_project_detail.py",
+    "tests/web/test_delivery_detail.py",
+    "tests/demo/test_demo_command.py",
+)
 
 # No deadlines: on a busy machine they fail without a fault.
 hypothesis_settings.register_profile(
