@@ -9,7 +9,7 @@ from receivers.testfire.responder import describe_other_responder
 
 OURS = "0199c0de-0000-7000-8000-000000000001"
 THEIRS = "0199c0de-0000-7000-8000-000000000002"
-KEY = "its ticket was not signed with the secret key of this kargoweb"
+KEY = "its token was not signed with the secret key of this kargoweb"
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 500])
