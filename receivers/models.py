@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.receiver_path import SUFFIX_LENGTH
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.scopes import scope_name
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes

@@ -17,7 +17,7 @@ from django.db.models.functions import TruncHour
 
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import delivery_log
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import DOCKER_HUBS, Delivery, Origin, Outcome, ReceiverUrl, Refresh
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from receivers.deliveries.events import HistoryEvent
 from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.deliveries.serializers import STEPS
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Refresh
 
 LABELS: Final[dict[str, str]] = {

@@ -141,8 +141,8 @@ def parse_constraint(text: str) -> Constraint:
 
 def _expand_hyphen_ranges(text: str) -> str:
     expanded = text
-    for found in _RANGE.finditer(text):
-        expanded = expanded.replace(found[0], f">= {found[1]}, <= {found[2]} ", 1)
+    for match in _RANGE.finditer(text):
+        expanded = expanded.replace(match[0], f">= {match[1]}, <= {match[2]} ", 1)
     return expanded
 
 
@@ -154,28 +154,28 @@ def _parse_group(text: str) -> ConstraintGroup:
             f"{quoted(text.strip())} is not a comparison; use for example ^1.2.0 or >=1.0.0 <2.0.0"
         )
     return ConstraintGroup(
-        text.strip(), tuple(_parse_comparator(found[0]) for found in _COMPARATORS.finditer(text))
+        text.strip(), tuple(_parse_comparator(match[0]) for match in _COMPARATORS.finditer(text))
     )
 
 
 def _parse_comparator(text: str) -> Comparator:
-    found = _SPLIT.fullmatch(text.strip())
-    if found is None:
+    match = _SPLIT.fullmatch(text.strip())
+    if match is None:
         raise InvalidConstraint(f"{quoted(text)} is not a comparison")
-    precision = _precision(found)
-    pre = found["pre"] or ""
-    numbers = [found["major"], found["minor"], found["patch"]][:precision]
+    precision = _precision(match)
+    pre = match["pre"] or ""
+    numbers = [match["major"], match["minor"], match["patch"]][:precision]
     # What follows a wildcard is ignored.
-    full = found["version"] if precision == _NUMBERS else ".".join([*numbers, "0", "0", "0"][:_NUMBERS]) + pre
+    full = match["version"] if precision == _NUMBERS else ".".join([*numbers, "0", "0", "0"][:_NUMBERS]) + pre
     version = parse_version(full)
     if version is None:
-        raise InvalidConstraint(f"{quoted(found['version'])} is not a version")
-    return _comparator(found[0], found["operator"], version, precision)
+        raise InvalidConstraint(f"{quoted(match['version'])} is not a version")
+    return _comparator(match[0], match["operator"], version, precision)
 
 
-def _precision(found: re.Match[str]) -> int:
+def _precision(match: re.Match[str]) -> int:
     """Return how many of the three numbers are given before the first wildcard or the end."""
-    numbers = (found["major"], found["minor"], found["patch"])
+    numbers = (match["major"], match["minor"], match["patch"])
     return next((at for at, number in enumerate(numbers) if number is None or number in _WILDCARDS), _NUMBERS)
 
 

@@ -12,7 +12,6 @@ from typing import Final
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.conditions import find_condition, has_condition
 from receivers.kargo.discovery import DiscoveryPosition
-from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.progress_states import (
     Ended,
     Lookup,
@@ -27,6 +26,7 @@ from receivers.kargo.progress_states import (
 )
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import Warehouse
 
 # Between Docker Hub's clock, the cluster's and ours.

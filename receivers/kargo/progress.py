@@ -23,7 +23,6 @@ from receivers.kargo.discovery import (
     selecting_subscriptions,
 )
 from receivers.kargo.freight_outcome import freight_sentence, latest_created_freight, state_after_discovery
-from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.progress_states import (
     Ended,
     Lookup,
@@ -38,6 +37,7 @@ from receivers.kargo.progress_states import (
     Waiting,
 )
 from receivers.kargo.quoting import quoted
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.times import parse_time, whole_second
 

@@ -9,8 +9,8 @@ from enum import Enum, StrEnum
 from typing import Final, TypeAlias
 
 from receivers.kargo.artifacts import DiscoveryResult, Freight
-from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.push import Push
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.times import whole_second
 

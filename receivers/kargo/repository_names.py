@@ -145,11 +145,11 @@ def _normalize_git_url(cleaned: str) -> str:
 
 
 def _normalize_scp(cleaned: str) -> str:
-    found = _SCP.fullmatch(cleaned)
-    if not found:
+    match = _SCP.fullmatch(cleaned)
+    if not match:
         return ""
-    url = gourl.parse(found[2] or "").without_git_suffix(keep_user=True)
-    return f"ssh://{found[1]}/{url}" if url.path else f"ssh://{found[1]}"
+    url = gourl.parse(match[2] or "").without_git_suffix(keep_user=True)
+    return f"ssh://{match[1]}/{url}" if url.path else f"ssh://{match[1]}"
 
 
 def _printable(text: str) -> str:

@@ -84,8 +84,8 @@ class PublishedUrl:
     @property
     def digest(self) -> str:
         """Return the 64 hex characters at the end of the path, or of the URL; empty if there are none."""
-        found = _DIGEST.search(self.path) or _DIGEST.search(self.url)
-        return found[1] if found else ""
+        match = _DIGEST.search(self.path) or _DIGEST.search(self.url)
+        return match[1] if match else ""
 
     def __repr__(self) -> str:
         return f"PublishedUrl(name={self.name!r})"

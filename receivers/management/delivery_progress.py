@@ -14,7 +14,7 @@ from receivers.deliveries.querysets import delivery_log
 from receivers.deliveries.serializers import STEPS
 from receivers.deliveries.timeline import has_ended
 from receivers.deliveries.visibility import refreshes_of
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.management.console import ExitCode
 from receivers.models import Delivery, Outcome, Refresh
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import QuerySet
 
-from receivers.kargo.outcomes import RefreshState
+from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import Delivery, Outcome, Refresh, Replica, UnknownCall
 
 COUNTED: Final = 10_000  # rows; beyond that the page shows "more than"

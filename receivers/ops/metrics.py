@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Refresh
 
 RESPONSE_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -10,7 +10,6 @@ from typing import Final
 from receivers.deliveries.events import HistoryEvent
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.freight_outcome import final_state
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.progress_states import (
     Ended,
     Progress,
@@ -21,6 +20,7 @@ from receivers.kargo.progress_states import (
     Waiting,
 )
 from receivers.kargo.push import Push
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.times import parse_time
 from receivers.models import REASON_LENGTH, Delivery, Origin, Refresh, storable
 from receivers.refreshes.retry_policy import RetryPolicy, seconds_to_next_request

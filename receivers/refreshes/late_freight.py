@@ -18,7 +18,7 @@ from receivers.cluster.errors import ClusterError
 from receivers.deliveries.bounded_scan import CLOCK_SKEW
 from receivers.deliveries.log_writer import LogWriter, Write
 from receivers.kargo.artifacts import Freight, decode_freight
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS, WarehouseKey
 from receivers.models import Refresh, first_id
 from receivers.refreshes.history import TrackedRefresh, end_refresh

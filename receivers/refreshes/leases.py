@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from receivers.kargo.outcomes import RefreshState
+from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import Refresh, Replica, storable
 from receivers.refreshes.history import TrackedRefresh
 from receivers.refreshes.tracker import Tracker

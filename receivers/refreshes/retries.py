@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter, Write
-from receivers.kargo.outcomes import RefreshState
+from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.kargo.resources import WarehouseKey
 from receivers.models import Refresh
 from receivers.refreshes.history import record_first_attempt

@@ -12,7 +12,7 @@ from django.db import connection
 
 from receivers.deliveries.bulk_sql import update
 from receivers.deliveries.outcomes import summary
-from receivers.kargo.outcomes import RefreshState
+from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import TEXT_LENGTH, Delivery, Outcome, Refresh, storable
 
 BATCH: Final = 500  # deliveries in one query; every database takes that many parameters

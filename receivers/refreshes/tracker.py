@@ -17,9 +17,9 @@ from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_unavailable
 from receivers.kargo.artifacts import Freight
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.progress import assess, is_handled
 from receivers.kargo.progress_states import Ended, Lookup, LookupNeeded, Progress, RetryNeeded, Waiting
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse, WarehouseKey
 from receivers.models import Delivery, Refresh
 from receivers.refreshes.history import (

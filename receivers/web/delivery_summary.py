@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from receivers.deliveries.remedies import remedy
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Outcome, Refresh
 from receivers.web import durations
 

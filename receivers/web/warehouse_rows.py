@@ -10,7 +10,7 @@ from typing import Any
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.coverage import covering_receivers, is_on_docker_hub
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import Refresh

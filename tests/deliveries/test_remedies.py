@@ -8,7 +8,7 @@ import pytest
 
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.remedies import REMEDIES, remedy
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Outcome
 
 DOCS = (Path(__file__).resolve().parent.parent.parent / "docs" / "outcomes.md").read_text()

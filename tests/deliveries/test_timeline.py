@@ -8,7 +8,7 @@ import pytest
 
 from receivers.deliveries import timeline
 from receivers.deliveries.outcomes import Tone
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Outcome, Refresh
 from tests.deliveries.rows import START, delivery
 

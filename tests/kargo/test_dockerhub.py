@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receivers.kargo.kinds.dockerhub import compose, parse
-from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.kinds.invalid_body import InvalidBody
 from receivers.kargo.push import Push
 
 PAYLOADS = sorted((Path(__file__).parents[1] / "payloads").glob("*.json"))

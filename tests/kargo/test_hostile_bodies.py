@@ -6,7 +6,7 @@ import pytest
 
 from receivers.kargo.golang.gojson import MAX_NESTING
 from receivers.kargo.kinds.dockerhub import parse
-from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.kinds.invalid_body import InvalidBody
 from receivers.kargo.matching import verdicts
 from receivers.kargo.resources import decode_warehouse
 from receivers.kargo.responses import MAX_BODY

@@ -28,7 +28,7 @@ V1 = Push("example/repo", "1.0.0")
 
 
 def test_every_subscription_to_the_repository_gets_a_verdict_in_order():
-    found = summary(
+    results = summary(
         V1,
         warehouse("b", image("other/repo"), image(constraint="^1"), image(constraint="^2")),
         warehouse(
@@ -38,7 +38,7 @@ def test_every_subscription_to_the_repository_gets_a_verdict_in_order():
         ),
         warehouse("c", image("ghcr.io/example/repo"), image(constraint="(")),
     )
-    assert found == [
+    assert results == [
         ("b", 1, MatchResult.MATCH, "semver.satisfied"),
         ("b", 2, MatchResult.NO_MATCH, "semver.not_satisfied"),
         ("a", 1, MatchResult.MATCH, "semver.any"),
@@ -49,11 +49,11 @@ def test_every_subscription_to_the_repository_gets_a_verdict_in_order():
 
 def test_without_a_tag_every_subscription_matches_and_no_selector_is_evaluated():
     push = Push("example/repo", "")
-    found = summary(
+    results = summary(
         push,
         warehouse("a", image(constraint="^9"), image(constraint="("), image("hub.docker.com/r/example/repo")),
     )
-    assert found == [
+    assert results == [
         ("a", 0, MatchResult.MATCH, "no_tag"),
         ("a", 1, MatchResult.MATCH, "no_tag"),
         ("a", 2, MatchResult.NEAR_MISS, "near_miss"),
@@ -65,7 +65,7 @@ def test_an_empty_repository_matches_nothing():
 
 
 def test_a_warehouse_is_refreshed_once_and_only_for_a_match():
-    found = verdicts(
+    results = verdicts(
         V1,
         [
             warehouse("b", image(), image(constraint="^1"), project="z"),
@@ -73,7 +73,7 @@ def test_a_warehouse_is_refreshed_once_and_only_for_a_match():
             warehouse("c", image()),
         ],
     )
-    assert to_refresh(found) == (("demo", "c"), ("z", "b"))
+    assert to_refresh(results) == (("demo", "c"), ("z", "b"))
 
 
 def test_a_broken_subscription_does_not_block_its_own_warehouse():

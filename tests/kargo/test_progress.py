@@ -10,7 +10,6 @@ import pytest
 
 from receivers.kargo.artifacts import Artifact, Freight, decode_discovered
 from receivers.kargo.freight_outcome import final_state
-from receivers.kargo.outcomes import RefreshOutcome
 from receivers.kargo.progress import assess, is_handled, is_newly_discovered
 from receivers.kargo.progress_states import (
     Ended,
@@ -24,6 +23,7 @@ from receivers.kargo.progress_states import (
     Waiting,
 )
 from receivers.kargo.push import Push
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import Warehouse, decode_warehouse
 
 REQUESTED_AT = datetime(2026, 5, 5, 12, 0, 10, 500_000, tzinfo=UTC)
@@ -217,8 +217,8 @@ def state_after(
 ) -> Any:
     seen_only = {name: more.pop(name) for name in ("all_freight", "last_freight_gone") if name in more}
     made = request(**more.pop("request", {}))
-    main, found = warehouse(*given, tags=tags, **more)
-    return assess(made, Observation(main, there, found, **seen_only)).state
+    main, results = warehouse(*given, tags=tags, **more)
+    return assess(made, Observation(main, there, results, **seen_only)).state
 
 
 @pytest.mark.parametrize(

@@ -114,13 +114,13 @@ def test_chart_subscriptions(vector):
 def test_dockerhub_events(vector):
     body = base64.b64decode(vector["bodyBase64"]) if "bodyBase64" in vector else vector["body"].encode()
     for defaulted, expected in expectations(vector):
-        response, found = receive(vector, body, defaulted=defaulted)
+        response, matched = receive(vector, body, defaulted=defaulted)
         if expected["status"] == 500:
             assert_only_the_broken_are_left_out(vector, body, defaulted=defaulted)
         else:
             assert response.status == expected["status"]
             assert json.loads(response.body) == expected["body"]
-            assert refreshed(found) == expected["refreshed"]
+            assert refreshed(matched) == expected["refreshed"]
 
 
 def receive(vector, body, *, defaulted, without=frozenset()):
@@ -129,8 +129,8 @@ def receive(vector, body, *, defaulted, without=frozenset()):
         push = KINDS["dockerhub"].parse(body)
     except InvalidBody:
         return responses.INVALID_BODY, ()
-    found = verdicts(push, warehouses(vector, defaulted=defaulted, without=without))
-    return responses.refreshed(len(to_refresh(found))), found
+    matched = verdicts(push, warehouses(vector, defaulted=defaulted, without=without))
+    return responses.refreshed(len(to_refresh(matched))), matched
 
 
 def warehouses(vector, *, defaulted, without):
@@ -147,17 +147,21 @@ def warehouses(vector, *, defaulted, without):
             yield decode_warehouse({"metadata": metadata, "spec": {"subscriptions": subscriptions}})
 
 
-def refreshed(found: tuple[Verdict, ...]) -> list[str]:
-    return [f"{project}/{name}" for project, name in to_refresh(found)]
+def refreshed(matched: tuple[Verdict, ...]) -> list[str]:
+    return [f"{project}/{name}" for project, name in to_refresh(matched)]
 
 
 def assert_only_the_broken_are_left_out(vector, body, *, defaulted):
     """Check the intended difference: Kargo responds 500 and refreshes nothing, kargoweb refreshes what matches."""
-    response, found = receive(vector, body, defaulted=defaulted)
-    broken = [verdict for verdict in found if verdict.result is MatchResult.NOT_EVALUABLE]
+    response, matched = receive(vector, body, defaulted=defaulted)
+    broken = [verdict for verdict in matched if verdict.result is MatchResult.NOT_EVALUABLE]
     assert broken
     assert all(verdict.rule and verdict.reason for verdict in broken)
     places = {(verdict.project, verdict.warehouse, verdict.position) for verdict in broken}
     sound_response, sound = receive(vector, body, defaulted=defaulted, without=places)
     assert MatchResult.NOT_EVALUABLE not in {verdict.result for verdict in sound}
-    assert (response.status, response.body, refreshed(found)) == (200, sound_response.body, refreshed(sound))
+    assert (response.status, response.body, refreshed(matched)) == (
+        200,
+        sound_response.body,
+        refreshed(sound),
+    )

@@ -14,8 +14,8 @@ from django.utils import timezone
 from receivers.deliveries.events import HistoryEvent
 from receivers.deliveries.log_writer import LogWriter
 from receivers.kargo.artifacts import Artifact, Freight
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.progress_states import RetryCause
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.models import Delivery, Outcome, Refresh, Replica, new_id
 from receivers.refreshes.history import MAX_EVENTS, TrackedRefresh, append_event, record_retry
 from receivers.refreshes.late_freight import LateFreightMatcher

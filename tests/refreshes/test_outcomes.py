@@ -7,7 +7,7 @@ import time
 import pytest
 
 from receivers.kargo.freight_outcome import MAX_CLOCK_SKEW
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
 from tests.refreshes.shop import events

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.models import Refresh, Replica
 from tests.clusters import until
 from tests.product import Product

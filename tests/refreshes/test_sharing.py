@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from receivers.kargo.outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import REFRESH_ANNOTATION
 from receivers.models import Delivery, Outcome, Refresh
 from tests.clusters import until

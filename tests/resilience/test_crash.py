@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import urllib3
 
-from receivers.kargo.outcomes import RefreshState
+from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Outcome, Refresh
 from tests.clusters import until

@@ -7,7 +7,7 @@ import time
 import pytest
 from django.db import connection
 
-from receivers.kargo.outcomes import RefreshState
+from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import Delivery, Outcome, new_id
 from tests.clusters import until
 from tests.delivery_rows import of_project, routed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
 from receivers.models import Delivery, Outcome
 from tests.clusters import until

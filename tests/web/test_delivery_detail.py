@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from receivers.deliveries.visibility import REFRESHES_SHOWN
-from receivers.kargo.outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.responses import MAX_BODY
 from receivers.models import Audit, Delivery, Origin, Outcome, Refresh
 from receivers.ops import runtime

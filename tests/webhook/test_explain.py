@@ -1,4 +1,4 @@
-"""What every Warehouse says about a push, real or imagined, and how much of it is told."""
+"""The match report of a push: every verdict in scope, and hints at other projects."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ def cache(demo_cluster) -> Iterator[ClusterCache]:
         yield cache
 
 
-def known(cache, place, count):
-    """Wait until the cache knows that many Warehouses of the project."""
-    until("the Warehouses are known", lambda: len(cache.warehouses(place.name)) == count)
+def wait_for_warehouses(cache, place, count):
+    """Wait until the cache has `count` Warehouses of the project."""
+    until("the Warehouses are in the cache", lambda: len(cache.warehouses(place.name)) == count)
 
 
-def summary(told):
-    return [(one.warehouse, one.position, one.result, one.rule) for one in told.verdicts]
+def summary(report):
+    return [
+        (verdict.warehouse, verdict.position, verdict.result, verdict.rule) for verdict in report.verdicts
+    ]
 
 
 @pytest.fixture
 def mixed(world, cache):
-    """A project whose Warehouses have a subscription of every sort there is."""
+    """A project whose Warehouses have subscriptions with every result."""
     place = world.bare_project()
     place.warehouse(
         "a",
@@ -44,14 +46,14 @@ def mixed(world, cache):
     )
     place.warehouse("b", image(place.repository, constraint="^2"), image(f"ghcr.io/{place.repository}"))
     place.warehouse("c", image(place.repository, allowTags="x"))
-    known(cache, place, 3)
+    wait_for_warehouses(cache, place, 3)
     return place
 
 
-def test_people_are_told_of_every_subscription_in_scope_what_tells_most_first(cache, mixed):
-    told = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
-    assert told.to_refresh == ((mixed.name, "a"),)
-    assert summary(told) == [
+def test_the_report_has_every_subscription_in_scope_the_most_relevant_first(cache, mixed):
+    report = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+    assert report.to_refresh == ((mixed.name, "a"),)
+    assert summary(report) == [
         ("a", 0, MatchResult.MATCH, "semver.satisfied"),
         ("c", 0, MatchResult.NOT_EVALUABLE, "allowTags.removed"),
         ("b", 0, MatchResult.NO_MATCH, "semver.not_satisfied"),
@@ -60,15 +62,18 @@ def test_people_are_told_of_every_subscription_in_scope_what_tells_most_first(ca
         ("a", 1, MatchResult.OTHER_REPOSITORY, "other_repository"),
         ("a", 3, MatchResult.OTHER_REPOSITORY, "other_repository"),
     ]
-    assert told.left_out == 0
+    assert report.left_out == 0
 
 
-def test_a_subscription_of_another_repository_says_which(cache, mixed):
-    told = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
-    assert told.verdicts[-1].reason == f'the subscription uses "example/another", but the push went to "{mixed.repository}"'
+def test_the_verdict_of_another_repository_names_it(cache, mixed):
+    report = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+    assert (
+        report.verdicts[-1].reason
+        == f'the subscription uses "example/another", but the push went to "{mixed.repository}"'
+    )
 
 
-def test_intake_is_told_of_those_that_name_the_repository_or_nearly_do(cache, mixed):
+def test_intake_gets_the_verdicts_of_the_repository_and_of_similar_names(cache, mixed):
     few = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name)
     everything = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
     assert few.verdicts == everything.verdicts[:5]
@@ -76,7 +81,7 @@ def test_intake_is_told_of_those_that_name_the_repository_or_nearly_do(cache, mi
 
 
 @pytest.mark.parametrize("everything", [False, True])
-def test_no_more_is_told_than_was_asked_for_and_the_rest_is_counted(cache, mixed, everything):
+def test_verdicts_beyond_the_limit_are_counted(cache, mixed, everything):
     push = Push(mixed.repository, "1.2.3")
     whole = explain(cache, push, mixed.name, everything=everything)
     part = explain(cache, push, mixed.name, everything=everything, most=2)
@@ -86,10 +91,10 @@ def test_no_more_is_told_than_was_asked_for_and_the_rest_is_counted(cache, mixed
 
 
 def test_a_cluster_receiver_serves_every_project(cache, mixed):
-    told = explain(cache, Push(mixed.repository, "1.2.3"), "", everything=True, most=10_000)
-    assert told.to_refresh == ((mixed.name, "a"),)
+    report = explain(cache, Push(mixed.repository, "1.2.3"), "", everything=True, most=10_000)
+    assert report.to_refresh == ((mixed.name, "a"),)
     everything = sum(len(warehouse.subscriptions) for warehouse in cache.warehouses())
-    assert len(told.verdicts) == everything > 7
+    assert len(report.verdicts) == everything > 7
 
 
 @pytest.mark.parametrize(
@@ -102,77 +107,77 @@ def test_a_cluster_receiver_serves_every_project(cache, mixed):
         ("_/{}", "Kargo does not treat"),
     ],
 )
-def test_what_nearly_names_the_repository_says_what_to_write(cache, world, written, hint):
+def test_a_similar_name_gets_a_suggestion(cache, world, written, hint):
     place = world.bare_project()
     place.warehouse("w", image(written.format(place.repository)))
-    known(cache, place, 1)
-    told = explain(cache, Push(place.repository, "1.2.3"), place.name)
-    assert [verdict.result for verdict in told.verdicts] == [MatchResult.NEAR_MISS]
-    assert hint in told.why_no_match
+    wait_for_warehouses(cache, place, 1)
+    report = explain(cache, Push(place.repository, "1.2.3"), place.name)
+    assert [verdict.result for verdict in report.verdicts] == [MatchResult.NEAR_MISS]
+    assert hint in report.why_no_match
 
 
 class TestOtherProjects:
-    def test_a_warehouse_that_would_have_matched_is_hinted_at(self, cache, world):
+    def test_the_report_hints_at_a_warehouse_that_would_have_matched(self, cache, world):
         here, there = world.bare_project(), world.bare_project()
         there.warehouse("w", image(there.repository), image(there.repository, constraint="^9"))
-        known(cache, there, 1)
-        told = explain(cache, Push(there.repository, "1.2.3"), here.name)
-        assert summary(told) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out_of_scope")]
-        assert told.to_refresh == ()
-        assert told.why_no_match == (
+        wait_for_warehouses(cache, there, 1)
+        report = explain(cache, Push(there.repository, "1.2.3"), here.name)
+        assert summary(report) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out_of_scope")]
+        assert report.to_refresh == ()
+        assert report.why_no_match == (
             f'Warehouse "w" in project "{there.name}" subscribes to this repository, '
             f'but this receiver serves only project "{here.name}"'
         )
 
-    def test_one_that_would_not_have_matched_is_not(self, cache, world):
+    def test_there_is_no_hint_at_a_warehouse_that_would_not_have_matched(self, cache, world):
         here, there = world.bare_project(), world.bare_project()
         there.warehouse("w", image(there.repository, constraint="^9"))
-        known(cache, there, 1)
-        told = explain(cache, Push(there.repository, "1.2.3"), here.name, everything=True)
-        assert told.verdicts == ()
-        assert told.why_no_match == "no Warehouse in scope subscribes to this repository"
+        wait_for_warehouses(cache, there, 1)
+        report = explain(cache, Push(there.repository, "1.2.3"), here.name, everything=True)
+        assert report.verdicts == ()
+        assert report.why_no_match == "no Warehouse in scope subscribes to this repository"
 
-    def test_there_is_no_hint_where_something_matches_in_scope(self, cache, world):
+    def test_there_is_no_hint_if_a_warehouse_in_scope_matches(self, cache, world):
         here, there = world.bare_project(), world.bare_project()
         for place in (here, there):
             place.warehouse("w", image(here.repository))
-            known(cache, place, 1)
-        told = explain(cache, Push(here.repository, "1.2.3"), here.name)
-        assert [verdict.result for verdict in told.verdicts] == [MatchResult.MATCH]
+            wait_for_warehouses(cache, place, 1)
+        report = explain(cache, Push(here.repository, "1.2.3"), here.name)
+        assert [verdict.result for verdict in report.verdicts] == [MatchResult.MATCH]
 
-    def test_hints_come_from_both_sides_of_the_alphabet_and_are_few(self, cache, world):
+    def test_hints_are_few_and_not_only_from_the_first_projects(self, cache, world):
         before, here, after = (world.bare_project() for _ in range(3))
         here.warehouse("w", image(here.repository, constraint="^9"))
-        known(cache, here, 1)
+        wait_for_warehouses(cache, here, 1)
         for place in (before, after):
             for number in range(HINTS * 3 // 4):
                 place.warehouse(f"w-{number}", image(here.repository))
-            known(cache, place, HINTS * 3 // 4)
-        told = explain(cache, Push(here.repository, "1.2.3"), here.name)
-        hints = [verdict for verdict in told.verdicts if verdict.result is MatchResult.OUT_OF_SCOPE]
+            wait_for_warehouses(cache, place, HINTS * 3 // 4)
+        report = explain(cache, Push(here.repository, "1.2.3"), here.name)
+        hints = [verdict for verdict in report.verdicts if verdict.result is MatchResult.OUT_OF_SCOPE]
         assert len(hints) == HINTS
         assert {hint.project for hint in hints} == {before.name, after.name}
-        assert told.verdicts[0].result is MatchResult.NO_MATCH
+        assert report.verdicts[0].result is MatchResult.NO_MATCH
 
-    def test_the_hint_is_on_the_delivery(self, product, world):
+    def test_the_delivery_has_the_hint_but_its_reason_names_no_other_project(self, product, world):
         there = routed(product, world, image("example/of-another"))
         here = routed(product, world)
         answer = product.post(here.path(), push_body("example/of-another"))
         delivery = ended(answer.headers["X-Kargoweb-Delivery"])
         (hint,) = delivery.verdicts
         assert (hint["project"], hint["result"]) == (there.name, "out_of_scope")
-        # Lists show the reason, also to people who may not see the other project.
+        # Lists show the reason to users who may not see the other project.
         assert delivery.reason == ELSEWHERE
         assert there.token() == ""
 
 
-def test_a_large_scope_gives_a_short_answer(cache, world):
+def test_a_large_scope_gives_a_short_report(cache, world):
     place = world.bare_project()
     many = [image(f"example/number-{number}") for number in range(VERDICTS_SHOWN)]
     place.warehouse("large", *many)
     place.warehouse("small", image(place.repository), image("example/x"))
-    known(cache, place, 2)
-    told = explain(cache, Push(place.repository, "1.2.3"), place.name, everything=True)
-    assert len(told.verdicts) == VERDICTS_SHOWN
-    assert told.left_out == 2
-    assert told.verdicts[0].result is MatchResult.MATCH
+    wait_for_warehouses(cache, place, 2)
+    report = explain(cache, Push(place.repository, "1.2.3"), place.name, everything=True)
+    assert len(report.verdicts) == VERDICTS_SHOWN
+    assert report.left_out == 2
+    assert report.verdicts[0].result is MatchResult.MATCH

@@ -159,8 +159,8 @@ def _parse_without_fragment(text: str) -> Url:
 def _split_scheme(text: str) -> tuple[str, str]:
     if text.startswith(":"):
         raise ValueError("its scheme is missing")
-    found = _SCHEME.match(text)
-    return (found[1].lower(), text[found.end() :]) if found else ("", text)
+    match = _SCHEME.match(text)
+    return (match[1].lower(), text[match.end() :]) if match else ("", text)
 
 
 def _authority(scheme: str, authority: str) -> tuple[tuple[str, str | None] | None, str]:
@@ -234,7 +234,7 @@ def _unescape(text: str) -> str:
         return text
     if _BAD_ESCAPE.search(text):
         raise ValueError("it contains a % that is not followed by two hexadecimal digits")
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _unescape_host(text: str) -> str:

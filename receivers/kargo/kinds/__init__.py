@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from receivers.kargo.kinds import dockerhub
-from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.kinds.invalid_body import InvalidBody
 from receivers.kargo.push import Push
 
 __all__ = ["KARGO_KINDS", "KINDS", "InvalidBody", "Kind"]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from receivers.kargo.golang import gojson
-from receivers.kargo.kinds.errors import InvalidBody
+from receivers.kargo.kinds.invalid_body import InvalidBody
 from receivers.kargo.push import Push
 
 _SHAPE: Final[gojson.Shape] = {
