@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 
 import urllib3
 
-PATIENCE = 20.0  # seconds that a connection or an answer may take before a test gives up
+TIMEOUT = 20.0  # seconds for a connection or a response
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer: `body` is decoded JSON, or None when it is something else."""
+class ApiResponse:
+    """An HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -24,12 +24,12 @@ class Answer:
 
     @property
     def body(self) -> Any:
-        """Return the decoded JSON."""
+        """Return the data decoded from JSON."""
         return json.loads(self.data)
 
 
 class ApiClient:
-    """Raw HTTP to an API server, with one token."""
+    """A client for raw HTTP requests to an API server."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ApiClient:
             ca_certs=ca_file,
             retries=False,
             maxsize=16,
-            timeout=urllib3.Timeout(connect=PATIENCE, read=PATIENCE),
+            timeout=urllib3.Timeout(connect=TIMEOUT, read=TIMEOUT),
         )
 
     def request(
@@ -57,48 +57,48 @@ class ApiClient:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
         **query: Any,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Send a request; `body` is JSON unless it is bytes already. Never raises for a status."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         sent = {**self._headers, "Accept": "application/json", **(headers or {})}
         if data is not None:
             sent["Content-Type"] = content_type
         response = self._pool.request(method, self._full(path, query), body=data, headers=sent)
-        return Answer(response.status, response.headers, response.data)
+        return ApiResponse(response.status, response.headers, response.data)
 
     def _full(self, path: str, query: Mapping[str, Any]) -> str:
         return f"{self._url}{path}" + (f"?{urlencode(query)}" if query else "")
 
-    def get(self, path: str, **query: Any) -> Answer:
-        """Read an object or a list."""
+    def get(self, path: str, **query: Any) -> ApiResponse:
+        """Get an object or a list."""
         return self.request("GET", path, **query)
 
-    def post(self, path: str, body: Any, **query: Any) -> Answer:
+    def post(self, path: str, body: Any, **query: Any) -> ApiResponse:
         """Create an object."""
         return self.request("POST", path, body, **query)
 
-    def put(self, path: str, body: Any, **query: Any) -> Answer:
+    def put(self, path: str, body: Any, **query: Any) -> ApiResponse:
         """Replace an object."""
         return self.request("PUT", path, body, **query)
 
-    def patch(self, path: str, body: Any, kind: str = "merge", **query: Any) -> Answer:
+    def patch(self, path: str, body: Any, kind: str = "merge", **query: Any) -> ApiResponse:
         """Patch an object; `kind` is merge, json or strategic-merge."""
         return self.request("PATCH", path, body, content_type=f"application/{kind}-patch+json", **query)
 
-    def delete(self, path: str, body: Any = None, **query: Any) -> Answer:
+    def delete(self, path: str, body: Any = None, **query: Any) -> ApiResponse:
         """Delete an object or a collection."""
         return self.request("DELETE", path, body, **query)
 
     @contextmanager
     def watch(self, path: str, *, seconds: int = 30, **query: Any) -> Iterator[Iterator[dict[str, Any]]]:
-        """Open a watch and give its events; it ends by itself after `seconds`."""
+        """Open a watch, which the server ends after `seconds`; yield its events."""
         query = {"watch": "true", "timeoutSeconds": seconds, **query}
         response = self._pool.request(
             "GET",
             self._full(path, query),
             headers=self._headers,
             preload_content=False,
-            timeout=urllib3.Timeout(connect=PATIENCE, read=seconds + PATIENCE),
+            timeout=urllib3.Timeout(connect=TIMEOUT, read=seconds + TIMEOUT),
         )
         try:
             yield _events(response)
@@ -112,7 +112,7 @@ class ApiClient:
 
 def _events(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
     if response.status != 200:
-        raise AssertionError(f"the watch was answered {response.status}: {response.data!r}")
+        raise AssertionError(f"the watch failed: {response.status} {response.data!r}")
     rest = b""
     for chunk in response.stream(None):
         *lines, rest = (rest + chunk).split(b"\n")

@@ -1,4 +1,4 @@
-"""kargoweb as a process: started, asked over HTTP, stopped or killed."""
+"""kargoweb as a process: start it, send HTTP requests, stop or kill it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Product:
-    """A serving process on a free port, with the session's database unless `environment` says otherwise."""
+    """A serving process on a free port, with the database of the test session unless `environment` has another."""
 
     def __init__(self, kubeconfig: str | Path, **environment: str) -> None:
         self.port = free_port()
@@ -52,16 +52,16 @@ class Product:
         shutil.rmtree(self.log_path.parent)
 
     def migrate(self) -> None:
-        """Bring the process's own database up to date."""
+        """Migrate the database of the process."""
         self.manage("migrate", "-v0")
 
     def manage(self, *arguments: str, **environment: str) -> None:
-        """Run a command of `manage.py` with the process's environment."""
+        """Run a `manage.py` command in the environment of the process."""
         command = [sys.executable, "manage.py", *arguments]
         subprocess.run(command, cwd=ROOT, env=self._environment | environment, check=True)
 
     def start(self, *, ready: bool = True) -> None:
-        """Start it and wait until it serves; with `ready`, until it can take pushes."""
+        """Start the process and wait until it serves requests, or with `ready` until it accepts pushes."""
         command = [sys.executable, "manage.py", "serve", "--no-migrate"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -71,7 +71,7 @@ class Product:
         until(f"{path} is 200", lambda: self.status(path) == 200)
 
     def stop(self) -> int:
-        """Ask it to end and wait; return its exit code."""
+        """Stop the process with SIGTERM and return its exit code."""
         assert self._process
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(20)
@@ -80,7 +80,7 @@ class Product:
         return code
 
     def _assert_no_credentials(self) -> None:
-        """No digest, no Secret and no token is in the log, whatever the test did."""
+        """Fail if the log contains a digest, a Secret value or a token."""
         log = self.log()
         assert not DIGEST.search(log)
         assert "s3cret" not in log
@@ -88,7 +88,7 @@ class Product:
             assert token not in log
 
     def kill(self) -> None:
-        """SIGKILL to the whole process group, as a node that dies would."""
+        """Kill the whole process group, as if the node died."""
         assert self._process
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -96,17 +96,17 @@ class Product:
 
     @property
     def pids(self) -> list[int]:
-        """The process and its children."""
+        """The ids of the process and its children."""
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         return [self._process.pid, *map(int, children)]
 
     def log(self) -> str:
-        """Return all that it has logged."""
+        """Return the log."""
         return self.log_path.read_text(errors="replace")
 
     def status(self, path: str) -> int:
-        """Return the status of a GET, 0 if nobody answers."""
+        """Return the status of a GET; 0 if there is no response."""
         try:
             return self.http.request("GET", self.url + path).status
         except urllib3.exceptions.HTTPError:

@@ -1,4 +1,4 @@
-"""What tests put into a cluster: projects, receivers, Warehouses. Plays Kargo's management controller for the URLs."""
+"""Create projects, receivers and Warehouses for tests, and publish receiver URLs as Kargo's controller does."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _numbers = itertools.count(1)
 
 
 def push_body(repository: str, tag: str | None = "1.0.0", **push_data: Any) -> bytes:
-    """Return a body as Docker Hub sends it, with what matters here."""
-    data = {"pushed_at": 1_700_000_000, "pusher": "somebody", **push_data}
+    """Return a body as Docker Hub sends it, with the fields that kargoweb reads."""
+    data = {"pushed_at": 1_700_000_000, "pusher": "octocat", **push_data}
     if tag is not None:
         data["tag"] = tag
     namespace, _, name = repository.partition("/")
@@ -36,7 +36,7 @@ def image(repo_url: str, **fields: Any) -> dict[str, Any]:
 
 
 class World:
-    """Makes objects with names that no other test uses."""
+    """Creates objects with unique names."""
 
     def __init__(self, kubeconfig: str | Path) -> None:
         self.cluster = connect(str(kubeconfig))
@@ -47,8 +47,8 @@ class World:
     def __exit__(self, *exc: object) -> None:
         self.cluster.close()
 
-    def project(self, *subscriptions: dict[str, Any], warehouses: int = 1) -> Place:
-        """Make a project with one Docker Hub receiver and `warehouses` Warehouses that have these subscriptions."""
+    def project(self, *subscriptions: dict[str, Any], warehouses: int = 1) -> KargoProject:
+        """Create a project with a Docker Hub receiver and `warehouses` Warehouses with these subscriptions."""
         place = self.bare_project()
         if subscriptions:
             for number in range(warehouses):
@@ -56,22 +56,22 @@ class World:
         place.publish(place.receiver)
         return place
 
-    def bare_project(self, name: str = "") -> Place:
-        """Make a project with nothing in it."""
+    def bare_project(self, name: str = "") -> KargoProject:
+        """Create an empty project."""
         name = name or f"project-{os.getpid()}-{next(_numbers)}"
         self.create(PROJECTS, {"metadata": {"name": name}})
-        return Place(self, name)
+        return KargoProject(self, name)
 
     def create(
         self, resource: Resource, body: dict[str, Any], namespace: str | None = None
     ) -> dict[str, Any]:
-        """Create an object of a type; its kind and version are filled in."""
+        """Create an object; adds its kind and version."""
         return self.cluster.create(
             resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace
         )
 
 
-class Place:
+class KargoProject:
     """One project of a test."""
 
     def __init__(self, world: World, name: str) -> None:
@@ -79,10 +79,10 @@ class Place:
         self.name = name
         self.receiver = "hook"
         self.repository = f"{name}/app"
-        self.base = "http://hooks"  # where the URLs say that they are; nobody is there
+        self.base = "http://hooks"  # the host of the published URLs, which doesn't exist
 
     def warehouse(self, name: str, *subscriptions: dict[str, Any]) -> str:
-        """Make a Warehouse; return its name."""
+        """Create a Warehouse; return its name."""
         body = {
             "metadata": {"name": name, "namespace": self.name},
             "spec": {"subscriptions": list(subscriptions)},
@@ -91,13 +91,13 @@ class Place:
         return name
 
     def publish(self, *receivers: str, kind: str = "dockerhub", secret: str = "s3cret") -> None:
-        """Make the ProjectConfig with these receivers, or change it, and publish their URLs as Kargo does."""
+        """Create or change the ProjectConfig with these receivers, and publish their URLs as Kargo does."""
         self.publish_as(dict.fromkeys(receivers, secret), kind)
 
     def publish_as(self, secrets: dict[str, str], kind: str = "dockerhub") -> None:
-        """Do the same for receivers that each have a secret of their own."""
+        """Do the same for receivers with different secrets."""
         spec = {
-            "webhookReceivers": [{"name": one, kind: {"secretRef": {"name": "hooks"}}} for one in secrets]
+            "webhookReceivers": [{"name": name, kind: {"secretRef": {"name": "hooks"}}} for name in secrets]
         }
         metadata = {"name": self.name, "namespace": self.name}
         cluster = self.world.cluster
@@ -107,34 +107,36 @@ class Place:
             self.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": spec}, self.name)
         published = [
             {
-                "name": one,
-                "path": self.path(one, kind, secret),
-                "url": f"{self.base}{self.path(one, kind, secret)}",
+                "name": name,
+                "path": self.path(name, kind, secret),
+                "url": f"{self.base}{self.path(name, kind, secret)}",
             }
-            for one, secret in secrets.items()
+            for name, secret in secrets.items()
         ]
         cluster.patch_status(
             PROJECT_CONFIGS, self.name, self.name, {"status": {"webhookReceivers": published}}
         )
 
     def forget(self, receiver: str) -> None:
-        """Take a receiver out of the specification and leave its URL in the status, as before Kargo's next look."""
+        """Remove a receiver from the spec but not its URL from the status, as before Kargo's next reconciliation."""
         raw = self.world.cluster.get(PROJECT_CONFIGS, self.name, self.name)
-        left = [one for one in raw["spec"]["webhookReceivers"] if one["name"] != receiver]
-        self.world.cluster.patch(PROJECT_CONFIGS, self.name, self.name, {"spec": {"webhookReceivers": left}})
+        remaining = [entry for entry in raw["spec"]["webhookReceivers"] if entry["name"] != receiver]
+        self.world.cluster.patch(
+            PROJECT_CONFIGS, self.name, self.name, {"spec": {"webhookReceivers": remaining}}
+        )
 
     def path(self, receiver: str = "hook", kind: str = "dockerhub", secret: str = "s3cret") -> str:
-        """Return the path of a receiver, computed here and not by the product."""
+        """Return the path of a receiver, computed independently of the product."""
         return f"/{kind}/{hashlib.sha256(f'{self.name}{receiver}{secret}'.encode()).hexdigest()}"
 
     def token(self, warehouse: str = "warehouse-0") -> str:
-        """Return the refresh annotation that the Warehouse carries, or an empty text."""
+        """Return the refresh annotation of the Warehouse, or an empty string."""
         raw = self.world.cluster.get(WAREHOUSES, warehouse, self.name)
         return str(raw["metadata"].get("annotations", {}).get(REFRESH_ANNOTATION, ""))
 
     def _exists(self) -> bool:
         return any(
-            one["metadata"]["name"] == self.name
+            item["metadata"]["name"] == self.name
             for page in self.world.cluster.list_pages(PROJECT_CONFIGS, self.name)
-            for one in page.items
+            for item in page.items
         )

@@ -24,23 +24,24 @@ REMEMBERED: Final = 10_000
 # Arbitrary, but fixed: with another namespace, deliveries of one push would no longer match those already stored.
 _NAMESPACE: Final = UUID("4cd605e7-afa2-5360-b5b9-c5e9fb5c76f4")
 
-Place = tuple[str, str, str, str]
-"""Project (`CLUSTER_SCOPE` for a cluster receiver), receiver, repository and tag."""
+PushKey = tuple[str, str, str, str]
+"""What was pushed where: project (`CLUSTER_SCOPE` for a cluster receiver), receiver, repository and tag."""
 
 
-def push_id(place: Place, pushed_at: datetime) -> UUID:
-    """Return the id of the push to a place at a time. The same arguments give the same id in every process.
+def push_id(key: PushKey, pushed_at: datetime) -> UUID:
+    """Return the id of the push with this key and time. The same arguments give the same id in every process.
 
     Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a multi-platform image.
     """
-    # JSON keeps different places apart, whatever characters they contain.
-    return uuid5(_NAMESPACE, json.dumps([*place, pushed_at.astimezone(UTC).isoformat()]))
+    # JSON keeps different keys apart, whatever characters they contain.
+    return uuid5(_NAMESPACE, json.dumps([*key, pushed_at.astimezone(UTC).isoformat()]))
 
 
 def starts_new_push(window_start: datetime | None, received_at: datetime) -> bool:
-    """Say whether a delivery without a time starts a new push; `window_start` is when the place's last push started.
+    """Say whether a delivery without a time starts a new push.
 
-    The difference may be negative: recovery may process an older delivery after newer ones.
+    `window_start` is when the last push with its key started. The difference may be negative: recovery
+    may process an older delivery after newer ones.
     """
     return window_start is None or abs(received_at - window_start) > WINDOW
 
@@ -50,21 +51,21 @@ class PushDeduplicator:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._window_starts: OrderedDict[Place, datetime] = OrderedDict()
+        self._window_starts: OrderedDict[PushKey, datetime] = OrderedDict()
 
-    def push_id(self, place: Place, pushed_at: datetime | None, received_at: datetime) -> UUID:
+    def push_id(self, key: PushKey, pushed_at: datetime | None, received_at: datetime) -> UUID:
         """Return the id of the push that a delivery, received at `received_at` (UTC), announces.
 
-        A delivery without `pushed_at` belongs to the place's last push, if this process saw it start within `WINDOW`.
-        The names in `place` must be cut to the lengths that the log stores.
+        A delivery without `pushed_at` belongs to the last push with its key, if that started within `WINDOW` in this
+        process. The texts in `key` must be cut to the lengths that the log stores.
         """
         if pushed_at is not None:
-            return push_id(place, pushed_at)
+            return push_id(key, pushed_at)
         with self._lock:
-            start = self._window_starts.get(place)
+            start = self._window_starts.get(key)
             if start is None or starts_new_push(start, received_at):
-                self._window_starts[place] = start = received_at
-                self._window_starts.move_to_end(place)
+                self._window_starts[key] = start = received_at
+                self._window_starts.move_to_end(key)
                 if len(self._window_starts) > REMEMBERED:
                     self._window_starts.popitem(last=False)
-        return push_id(place, start)
+        return push_id(key, start)

@@ -267,8 +267,8 @@ class Intake:
             return
         delivery.push_id = delivery.pk
         if delivery.origin == Origin.PUSH and delivery.repository:
-            place = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
-            delivery.push_id = self.deduplicator.push_id(place, delivery.pushed_at, delivery.received_at)
+            key = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
+            delivery.push_id = self.deduplicator.push_id(key, delivery.pushed_at, delivery.received_at)
 
 
 def _would_refresh(count: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.api_client import Answer, ApiClient
+from tests.api_client import ApiResponse, ApiClient
 
 Json = dict[str, Any]
 
@@ -62,14 +62,14 @@ class ObjectCollection:
         return self.patch(name, {"metadata": {"annotations": {"note": value}}})
 
 
-def ok(answer: Answer, status: int = 200) -> Json:
+def ok(answer: ApiResponse, status: int = 200) -> Json:
     """Assert the status of a response and return its body."""
     assert answer.status == status, answer.data
     body: Json = answer.body
     return body
 
 
-def rejected(answer: Answer, code: int, reason: str) -> Json:
+def rejected(answer: ApiResponse, code: int, reason: str) -> Json:
     """Assert that a request was rejected with this code and reason; return the Status object."""
     status: Json = answer.body
     assert (answer.status, status["kind"], status["status"]) == (code, "Status", "Failure"), answer.data

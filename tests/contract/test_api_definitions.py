@@ -17,7 +17,7 @@ PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 def group(cluster):
     group = f"g{secrets.token_hex(4)}.example.com"
     yield group
-    cluster.api.delete(f"{PATH}/things.{group}")
+    cluster.api.delete(f"{PATH}/objects.{group}")
 
 
 def definition(group: str, **version: Any) -> Json:
@@ -29,11 +29,11 @@ def definition(group: str, **version: Any) -> Json:
         "schema": {"openAPIV3Schema": schema},
         **version,
     }
-    names = {"plural": "things", "kind": "Thing"}
+    names = {"plural": "objects", "kind": "Thing"}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"things.{group}"},
+        "metadata": {"name": f"objects.{group}"},
         "spec": {"group": group, "scope": "Cluster", "names": names, "versions": [version]},
     }
 
@@ -43,12 +43,12 @@ def thing(group: str, **more: Any) -> Json:
 
 
 def established(cluster: Cluster, group: str) -> bool:
-    conditions = cluster.api.get(f"{PATH}/things.{group}").body.get("status", {}).get("conditions") or []
+    conditions = cluster.api.get(f"{PATH}/objects.{group}").body.get("status", {}).get("conditions") or []
     return {condition["type"]: condition["status"] for condition in conditions}.get("Established") == "True"
 
 
 def test_a_definition_adds_a_type_and_deleting_it_removes_the_type(cluster, group):
-    path = f"/apis/{group}/v1/things"
+    path = f"/apis/{group}/v1/objects"
     assert cluster.api.get(path).status == 404
 
     ok(cluster.api.post(PATH, definition(group)), 201)
@@ -56,12 +56,12 @@ def test_a_definition_adds_a_type_and_deleting_it_removes_the_type(cluster, grou
     until("the type is served", lambda: cluster.api.get(path).status == 200)
     ok(cluster.api.post(path, thing(group)), 201)
 
-    ok(cluster.api.delete(f"{PATH}/things.{group}"))
+    ok(cluster.api.delete(f"{PATH}/objects.{group}"))
     until("the type is gone", lambda: cluster.api.get(path).status == 404)
 
 
 def test_without_a_status_subresource_the_status_is_ordinary_content(cluster, group):
-    path = f"/apis/{group}/v1/things"
+    path = f"/apis/{group}/v1/objects"
     ok(cluster.api.post(PATH, definition(group)), 201)
     until("the type is served", lambda: cluster.api.get(path).status == 200)
 

@@ -23,12 +23,12 @@ def demo(shared):
 
 
 @pytest.fixture
-def things(demo):
-    things = ObjectCollection(
+def objects(demo):
+    objects = ObjectCollection(
         demo.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse
     )
-    things.create("one")
-    return things
+    objects.create("one")
+    return objects
 
 
 @pytest.mark.parametrize(
@@ -42,73 +42,73 @@ def things(demo):
         (504, "Timeout"),
     ],
 )
-def test_a_fault_rule_fails_as_often_as_configured(demo, things, code, reason):
+def test_a_fault_rule_fails_as_often_as_configured(demo, objects, code, reason):
     demo.faults({"verb": "patch", "resource": "warehouses", "status": code, "times": 2})
 
     for _ in range(2):
-        rejected(demo.api.patch(things.at("one"), {"metadata": {"labels": {"a": "b"}}}), code, reason)
+        rejected(demo.api.patch(objects.at("one"), {"metadata": {"labels": {"a": "b"}}}), code, reason)
 
-    assert "labels" not in things.get("one")["metadata"]
-    assert things.annotate("one", "x")
+    assert "labels" not in objects.get("one")["metadata"]
+    assert objects.annotate("one", "x")
 
 
-def test_throttled_responses_have_a_retry_after(demo, things):
+def test_throttled_responses_have_a_retry_after(demo, objects):
     demo.faults({"status": 429, "retryAfter": 7})
 
-    answer = demo.api.get(things.path)
+    answer = demo.api.get(objects.path)
 
     assert answer.headers["Retry-After"] == "7"
     assert answer.body["details"]["retryAfterSeconds"] == 7
 
 
-def test_a_fault_rule_affects_only_what_it_names(demo, things):
-    things.create("two")
+def test_a_fault_rule_affects_only_what_it_names(demo, objects):
+    objects.create("two")
     demo.faults(
         {"verb": "get", "resource": "warehouses", "namespace": "default", "name": "one", "status": 500}
     )
 
-    assert demo.api.get(things.at("one")).status == 500
-    assert demo.api.get(things.at("two")).status == 200
-    assert demo.api.get(things.path).status == 200
+    assert demo.api.get(objects.at("one")).status == 500
+    assert demo.api.get(objects.at("two")).status == 200
+    assert demo.api.get(objects.path).status == 200
 
 
 @pytest.mark.parametrize("rule", [{"reset": True}, {"silence": 0.05}], ids=["reset", "silence"])
 @pytest.mark.parametrize("after", [False, True], ids=["not carried out", "carried out"])
-def test_a_connection_is_reset_without_a_response(demo, things, rule, after):
+def test_a_connection_is_reset_without_a_response(demo, objects, rule, after):
     demo.faults({"verb": "patch", "times": 1, "after": after, **rule})
 
     with pytest.raises(urllib3.exceptions.ProtocolError):
-        demo.api.patch(things.at("one"), {"metadata": {"annotations": {"note": "x"}}})
+        demo.api.patch(objects.at("one"), {"metadata": {"annotations": {"note": "x"}}})
 
-    assert ("annotations" in things.get("one")["metadata"]) is after
+    assert ("annotations" in objects.get("one")["metadata"]) is after
 
 
-def test_latency_does_not_change_the_response(demo, things):
+def test_latency_does_not_change_the_response(demo, objects):
     demo.faults({"verb": "patch", "latency": 0.003})
 
-    assert things.annotate("one", "x")["metadata"]["annotations"] == {"note": "x"}
+    assert objects.annotate("one", "x")["metadata"]["annotations"] == {"note": "x"}
 
 
 def test_an_invalid_fault_rule_is_rejected(demo):
     rejected(demo.api.put("/faults", {"rules": [{"colour": "red"}]}), 400, "BadRequest")
 
 
-def test_watches_can_be_dropped(demo, things):
-    with demo.api.watch(things.path) as events:
+def test_watches_can_be_dropped(demo, objects):
+    with demo.api.watch(objects.path) as events:
         assert next(events)["type"] == "ADDED"
         demo.faults(dropWatches=True)
         with pytest.raises(urllib3.exceptions.ProtocolError):
             next(events)
 
 
-def test_watches_can_be_rejected(demo, things):
+def test_watches_can_be_rejected(demo, objects):
     demo.faults({"verb": "watch", "status": 503})
 
-    rejected(demo.api.get(things.path, watch="true"), 503, "ServiceUnavailable")
+    rejected(demo.api.get(objects.path, watch="true"), 503, "ServiceUnavailable")
 
 
-def test_watches_can_expire(demo, things):
-    with demo.api.watch(things.path) as events:
+def test_watches_can_expire(demo, objects):
+    with demo.api.watch(objects.path) as events:
         next(events)
         demo.faults(expireWatches=True)
         event = next(events)
@@ -117,53 +117,53 @@ def test_watches_can_expire(demo, things):
     assert (event["type"], event["object"]["code"], rest) == ("ERROR", 410, [])
 
 
-def test_an_open_watch_survives_a_compaction(demo, things):
-    with demo.api.watch(things.path) as events:
+def test_an_open_watch_survives_a_compaction(demo, objects):
+    with demo.api.watch(objects.path) as events:
         next(events)
         demo.faults(compact=True)
-        things.annotate("one", "x")
+        objects.annotate("one", "x")
         assert next(events)["type"] == "MODIFIED"
 
 
-def test_an_expired_continue_token_allows_an_inconsistent_continuation_or_a_restart(demo, things):
+def test_an_expired_continue_token_allows_an_inconsistent_continuation_or_a_restart(demo, objects):
     for name in ("three", "two"):
-        things.create(name)
-    first = things.list(limit=1)
-    things.create("zero")
+        objects.create(name)
+    first = objects.list(limit=1)
+    objects.create("zero")
     demo.faults(compact=True)
 
     status = rejected(
-        demo.api.get(things.path, limit=9, **{"continue": first["metadata"]["continue"]}), 410, "Expired"
+        demo.api.get(objects.path, limit=9, **{"continue": first["metadata"]["continue"]}), 410, "Expired"
     )
 
-    rest = things.list(limit=9, **{"continue": status["metadata"]["continue"]})
+    rest = objects.list(limit=9, **{"continue": status["metadata"]["continue"]})
     assert names(first) + names(rest) == ["one", "three", "two", "zero"]
-    assert names(things.list(limit=1)) == ["one"]
+    assert names(objects.list(limit=1)) == ["one"]
 
 
 def test_history_is_bounded(tmp_path):
     with DemoCluster(tmp_path / "short", options=("--history", "3")) as cluster:
-        things = ObjectCollection(
+        objects = ObjectCollection(
             cluster.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse
         )
-        start = version(things.create("one"))
+        start = version(objects.create("one"))
         for note in "abcd":
-            things.annotate("one", note)
+            objects.annotate("one", note)
 
-        with cluster.api.watch(things.path, resourceVersion=start) as events:
+        with cluster.api.watch(objects.path, resourceVersion=start) as events:
             assert next(events)["object"]["reason"] == "Expired"
-        with cluster.api.watch(things.path, resourceVersion=start + 1) as events:
+        with cluster.api.watch(objects.path, resourceVersion=start + 1) as events:
             assert next(events)["object"]["metadata"]["annotations"] == {"note": "b"}
 
 
-def test_events_of_different_objects_can_be_swapped(demo, things):
-    things.create("two")
-    start = version(things.list())
+def test_events_of_different_objects_can_be_swapped(demo, objects):
+    objects.create("two")
+    start = version(objects.list())
     demo.faults(swapEvents=True)
 
-    with demo.api.watch(things.path, resourceVersion=start) as events:
+    with demo.api.watch(objects.path, resourceVersion=start) as events:
         for name in ("one", "two", "one", "two"):
-            things.annotate(name, str(version(things.list())))
+            objects.annotate(name, str(version(objects.list())))
         seen = [
             (event["object"]["metadata"]["name"], version(event["object"]))
             for event in map(next, [events] * 4)
@@ -175,12 +175,12 @@ def test_events_of_different_objects_can_be_swapped(demo, things):
         assert own == sorted(own), "one object's events keep their order"
 
 
-def test_requests_are_counted_and_patches_recorded(demo, things):
+def test_requests_are_counted_and_patches_recorded(demo, objects):
     demo.api.delete("/faults/log")
     demo.faults(record="note")
-    things.annotate("one", "first")
-    things.annotate("one", "second")
-    things.list()
+    objects.annotate("one", "first")
+    objects.annotate("one", "second")
+    objects.list()
 
     log = demo.fault_log()
 

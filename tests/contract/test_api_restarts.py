@@ -17,35 +17,35 @@ PATH = "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses"
 
 
 @pytest.fixture
-def things(demo):
+def objects(demo):
     return ObjectCollection(demo.api, PATH, warehouse)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_restart_loses_nothing_and_versions_keep_increasing(demo, things, end):
-    things.create("gone")
-    kept = things.create("kept")
-    demo.api.delete(things.at("gone"))
-    before = version(things.list())
+def test_a_restart_loses_nothing_and_versions_keep_increasing(demo, objects, end):
+    objects.create("gone")
+    kept = objects.create("kept")
+    demo.api.delete(objects.at("gone"))
+    before = version(objects.list())
 
     getattr(demo, end)()
     demo.start()
 
-    assert things.list()["items"] == [kept]
-    assert version(things.list()) == before
-    assert version(things.create("new")) > before
+    assert objects.list()["items"] == [kept]
+    assert version(objects.list()) == before
+    assert version(objects.create("new")) > before
 
 
-def test_a_watch_from_before_a_restart_expires_unless_it_missed_nothing(demo, things):
-    old = version(things.create("one"))
-    current = version(things.annotate("one", "x"))
+def test_a_watch_from_before_a_restart_expires_unless_it_missed_nothing(demo, objects):
+    old = version(objects.create("one"))
+    current = version(objects.annotate("one", "x"))
     demo.kill()
     demo.start()
-    things.create("two")
+    objects.create("two")
 
-    with demo.api.watch(things.path, resourceVersion=old) as events:
+    with demo.api.watch(objects.path, resourceVersion=old) as events:
         assert next(events)["object"]["code"] == 410
-    with demo.api.watch(things.path, resourceVersion=current) as events:
+    with demo.api.watch(objects.path, resourceVersion=current) as events:
         assert next(events)["object"]["metadata"]["name"] == "two"
 
 
@@ -57,28 +57,28 @@ def test_types_and_their_deletion_survive_a_restart(tmp_path):
         assert cluster.api.get(PATH).status == 404
 
 
-def test_stopping_ends_open_watches_cleanly(demo, things):
-    things.create("one")
-    with demo.api.watch(things.path) as events:
+def test_stopping_ends_open_watches_cleanly(demo, objects):
+    objects.create("one")
+    with demo.api.watch(objects.path) as events:
         assert next(events)["type"] == "ADDED"
         demo.stop()
         assert list(events) == []
 
 
-def test_a_truncated_last_line_is_dropped(demo, things, tmp_path):
-    things.create("one")
-    things.create("two")
+def test_a_truncated_last_line_is_dropped(demo, objects, tmp_path):
+    objects.create("one")
+    objects.create("two")
     demo.kill()
     state = tmp_path / "demo" / "state.jsonl"
     state.write_bytes(state.read_bytes()[:-40])
 
     demo.start()
 
-    assert names(things.list()) == ["one"]
-    things.create("three")
+    assert names(objects.list()) == ["one"]
+    objects.create("three")
     demo.kill()
     demo.start()
-    assert names(things.list()) == ["one", "three"]
+    assert names(objects.list()) == ["one", "three"]
 
 
 def test_two_servers_cannot_share_a_file(demo, tmp_path):
@@ -98,9 +98,9 @@ def filled(path: Path, count: int) -> tuple[FileJournal, Store]:
     journal.load(store)
     for number in range(count):
         content = {"metadata": {"name": "one"}, "number": number}
-        store.put("things", "one", content)
-        store.put("things", f"other-{number}", {"metadata": {"name": f"other-{number}"}})
-        store.delete("things", f"other-{number}")
+        store.put("objects", "one", content)
+        store.put("objects", f"other-{number}", {"metadata": {"name": f"other-{number}"}})
+        store.delete("objects", f"other-{number}")
     return journal, store
 
 
@@ -118,13 +118,13 @@ def test_a_journal_reads_what_it_wrote(tmp_path, rewritten):
     journal, store = filled(path, 10)
     if rewritten:
         journal.rewrite(store)
-        store.put("things", "late", {"metadata": {"name": "late"}})
+        store.put("objects", "late", {"metadata": {"name": "late"}})
     journal.close()
 
     again = loaded(path)
 
     assert again.version == store.version
-    assert again.collection("things").objects == store.collection("things").objects
+    assert again.collection("objects").objects == store.collection("objects").objects
 
 
 def test_a_compacted_file_contains_each_object_once(tmp_path):

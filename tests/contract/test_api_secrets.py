@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api_client import Answer
+from tests.api_client import ApiResponse
 from tests.contract.api_objects import ObjectCollection, ok, rejected
 
 
@@ -15,13 +15,13 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def made(secrets_: ObjectCollection, **content: Any) -> Answer:
+def created(secrets_: ObjectCollection, **content: Any) -> ApiResponse:
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "one"}, **content}
     return secrets_.api.post(secrets_.path, body)
 
 
 def test_string_data_becomes_data_and_is_never_returned(secrets_):
-    secret = ok(made(secrets_, stringData={"secret": "my token\n"}), 201)
+    secret = ok(created(secrets_, stringData={"secret": "my token\n"}), 201)
 
     assert secret["data"] == {"secret": encoded("my token\n")}
     assert "stringData" not in secret
@@ -30,7 +30,7 @@ def test_string_data_becomes_data_and_is_never_returned(secrets_):
 
 def test_string_data_overrides_data(secrets_):
     secret = ok(
-        made(secrets_, data={"a": encoded("old"), "b": encoded("kept")}, stringData={"a": "new"}), 201
+        created(secrets_, data={"a": encoded("old"), "b": encoded("kept")}, stringData={"a": "new"}), 201
     )
 
     assert secret["data"] == {"a": encoded("new"), "b": encoded("kept")}
@@ -43,7 +43,7 @@ def test_string_data_can_be_patched_in(secrets_):
 
 
 def test_a_secret_is_opaque_by_default(secrets_):
-    assert ok(made(secrets_), 201)["type"] == "Opaque"
+    assert ok(created(secrets_), 201)["type"] == "Opaque"
 
 
 def test_the_type_cannot_change(secrets_):
@@ -56,15 +56,15 @@ def test_the_type_cannot_change(secrets_):
     "data", [{"a": "!"}, {"a": "YQ"}, {"a": 1}], ids=["no base64", "no padding", "number"]
 )
 def test_data_must_be_base64(secrets_, data):
-    rejected(made(secrets_, data=data), 400, "BadRequest")
+    rejected(created(secrets_, data=data), 400, "BadRequest")
 
 
 def test_keys_must_be_valid_file_names(secrets_):
-    rejected(made(secrets_, data={"a/b": ""}), 422, "Invalid")
+    rejected(created(secrets_, data={"a/b": ""}), 422, "Invalid")
 
 
 def test_an_immutable_secret_keeps_its_data(secrets_):
-    ok(made(secrets_, immutable=True, stringData={"a": "b"}), 201)
+    ok(created(secrets_, immutable=True, stringData={"a": "b"}), 201)
 
     rejected(secrets_.api.patch(secrets_.at("one"), {"stringData": {"a": "c"}}), 422, "Invalid")
     assert secrets_.patch("one", {"metadata": {"labels": {"a": "b"}}})["metadata"]["labels"] == {"a": "b"}

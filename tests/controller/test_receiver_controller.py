@@ -14,7 +14,7 @@ from receivers.models import Delivery, Outcome
 from tests.clusters import DemoCluster, until
 from tests.delivery_rows import ended
 from tests.product import Product
-from tests.worlds import Place, World, image, push_body
+from tests.worlds import KargoProject, World, image, push_body
 
 BASE = "https://hooks.example.com/kargo"
 
@@ -53,7 +53,7 @@ def place(world):
     return world.bare_project()
 
 
-def secret(place: Place, name: str, value: bytes, key: str = "secret") -> None:
+def secret(place: KargoProject, name: str, value: bytes, key: str = "secret") -> None:
     """Create or update a Secret."""
     data = {key: base64.b64encode(value).decode()}
     cluster = place.world.cluster
@@ -63,7 +63,7 @@ def secret(place: Place, name: str, value: bytes, key: str = "secret") -> None:
         place.world.create(SECRETS, {"metadata": {"name": name}, "data": data}, place.name)
 
 
-def configure(place: Place, **receivers: str) -> None:
+def configure(place: KargoProject, **receivers: str) -> None:
     """Create the ProjectConfig with Docker Hub receivers, given as name=Secret."""
     entries = [{"name": name, "dockerhub": {"secretRef": {"name": ref}}} for name, ref in receivers.items()]
     metadata = {"name": place.name, "namespace": place.name}
@@ -72,23 +72,23 @@ def configure(place: Place, **receivers: str) -> None:
     )
 
 
-def status(place: Place) -> dict[str, Any]:
+def status(place: KargoProject) -> dict[str, Any]:
     """Return the status of the ProjectConfig."""
     found: dict[str, Any] = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name).get("status", {})
     return found
 
 
-def condition(place: Place, type_: str) -> dict[str, Any]:
+def condition(place: KargoProject, type_: str) -> dict[str, Any]:
     """Return a condition of the ProjectConfig, or an empty dict."""
     return next((item for item in status(place).get("conditions", []) if item["type"] == type_), {})
 
 
-def urls(place: Place) -> dict[str, str]:
+def urls(place: KargoProject) -> dict[str, str]:
     """Return the published URLs by receiver name."""
     return {item["name"]: item["url"] for item in status(place).get("webhookReceivers", [])}
 
 
-def url(place: Place, receiver: str, value: bytes) -> str:
+def url(place: KargoProject, receiver: str, value: bytes) -> str:
     """Return the URL that Kargo computes."""
     digest = hashlib.sha256(place.name.encode() + receiver.encode() + value).hexdigest()
     return f"{BASE}/dockerhub/{digest}"

@@ -16,19 +16,19 @@ from receivers.deliveries.deduplication import (
 )
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PLACE = ("demo", "hook", "example/app", "1.0.0")
+KEY = ("demo", "hook", "example/app", "1.0.0")
 
 
 def test_the_id_never_changes_between_versions():
-    assert push_id(PLACE, AT) == UUID("ebd4485d-405d-578f-a2d9-0cf3ec42cec6")
+    assert push_id(KEY, AT) == UUID("ebd4485d-405d-578f-a2d9-0cf3ec42cec6")
 
 
 def test_the_time_zone_does_not_matter():
-    assert push_id(PLACE, AT.astimezone(timezone(timedelta(hours=5)))) == push_id(PLACE, AT)
+    assert push_id(KEY, AT.astimezone(timezone(timedelta(hours=5)))) == push_id(KEY, AT)
 
 
 @pytest.mark.parametrize(
-    "place",
+    "key",
     [
         ("", "hook", "example/app", "1.0.0"),
         ("demo", "other", "example/app", "1.0.0"),
@@ -38,12 +38,12 @@ def test_the_time_zone_does_not_matter():
         ('demo", "hook', "example/app", "1.0.0", ""),
     ],
 )
-def test_another_place_is_another_push(place):
-    assert push_id(place, AT) != push_id(PLACE, AT)
+def test_another_key_is_another_push(key):
+    assert push_id(key, AT) != push_id(KEY, AT)
 
 
 def test_another_second_is_another_push():
-    assert push_id(PLACE, AT + timedelta(seconds=1)) != push_id(PLACE, AT)
+    assert push_id(KEY, AT + timedelta(seconds=1)) != push_id(KEY, AT)
 
 
 @pytest.mark.parametrize(
@@ -63,29 +63,29 @@ def test_without_a_time_a_push_lasts_for_one_window(window_start, starts):
 
 def test_processes_agree_when_the_time_is_known():
     assert (
-        PushDeduplicator().push_id(PLACE, AT, AT)
-        == PushDeduplicator().push_id(PLACE, AT, AT + WINDOW * 9)
-        == push_id(PLACE, AT)
+        PushDeduplicator().push_id(KEY, AT, AT)
+        == PushDeduplicator().push_id(KEY, AT, AT + WINDOW * 9)
+        == push_id(KEY, AT)
     )
 
 
 def test_later_deliveries_do_not_extend_the_window():
     deduplicator = PushDeduplicator()
     ids = [
-        deduplicator.push_id(PLACE, None, AT + timedelta(seconds=seconds)) for seconds in (0, 40, 60, 61, 100)
+        deduplicator.push_id(KEY, None, AT + timedelta(seconds=seconds)) for seconds in (0, 40, 60, 61, 100)
     ]
     assert [ids.index(push) for push in ids] == [0, 0, 0, 3, 3]
 
 
-def test_each_place_has_its_own_window():
+def test_each_key_has_its_own_window():
     deduplicator = PushDeduplicator()
-    assert deduplicator.push_id(PLACE, None, AT) != deduplicator.push_id(("", *PLACE[1:]), None, AT)
+    assert deduplicator.push_id(KEY, None, AT) != deduplicator.push_id(("", *KEY[1:]), None, AT)
 
 
 def test_the_oldest_windows_are_dropped_beyond_the_limit():
     deduplicator = PushDeduplicator()
-    first = deduplicator.push_id(PLACE, None, AT)
+    first = deduplicator.push_id(KEY, None, AT)
     later = AT + timedelta(seconds=1)
     for number in range(REMEMBERED):
         deduplicator.push_id(("demo", "hook", "example/app", str(number)), None, later)
-    assert deduplicator.push_id(PLACE, None, later) != first
+    assert deduplicator.push_id(KEY, None, later) != first

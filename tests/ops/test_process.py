@@ -1,4 +1,4 @@
-"""The serving process: starts without a cluster, stops cleanly, leaves nothing behind."""
+"""The serving process starts without a cluster, stops cleanly and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.worlds import World, image, push_body
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process runs (a zombie does not)."""
+    """Say whether a process is running; a zombie isn't."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
@@ -23,44 +23,44 @@ def alive(pid: int) -> bool:
 
 @pytest.fixture
 def own(database, demo_cluster):
-    """A serving process of this test's own."""
+    """A serving process for one test."""
     with Product(demo_cluster.kubeconfig) as product:
         yield product
 
 
-def test_sigterm_ends_it_with_code_0_and_no_traceback(own: Product):
+def test_sigterm_stops_it_with_exit_code_0_and_no_traceback(own: Product):
     pids = own.pids
     assert own.stop() == 0
     assert not any(map(alive, pids))
     assert "Traceback" not in own.log()
 
 
-def test_the_worker_does_not_outlive_its_parent(own: Product):
+def test_workers_end_with_their_parent(own: Product):
     parent, *workers = own.pids
     os.kill(parent, signal.SIGKILL)
     until("the workers end", lambda: not any(map(alive, workers)))
 
 
-def test_without_a_cluster_it_starts_says_so_and_takes_no_push(database, tmp_path):
-    with_nothing = Product(tmp_path / "no-kubeconfig")
-    with_nothing.start(ready=False)
+def test_without_a_cluster_it_starts_but_is_not_ready(database, tmp_path):
+    product = Product(tmp_path / "no-kubeconfig")
+    product.start(ready=False)
     try:
-        readiness = with_nothing.get("/readyz")
+        readiness = product.get("/readyz")
         assert readiness.status == 503
-        # Anybody may ask: why not is for the log and the status page.
+        # The probe is public: the reason is only in the log and on the status page.
         assert readiness.json()["mirror"] == dict.fromkeys(readiness.json()["mirror"], False)
         assert "no-kubeconfig" not in readiness.data.decode()
-        assert "no-kubeconfig does not exist" in with_nothing.log()
-        answer = with_nothing.post("/dockerhub/" + "0" * 64, push_body("example/app"))
+        assert "no-kubeconfig does not exist" in product.log()
+        answer = product.post("/dockerhub/" + "0" * 64, push_body("example/app"))
         assert (answer.status, answer.data) == (
             503,
             b'{"error":"not ready to take this push; please send it again"}\n',
         )
     finally:
-        with_nothing.stop()
+        product.stop()
 
 
-def test_it_recovers_when_the_cluster_comes(database, tmp_path):
+def test_it_recovers_when_the_cluster_starts(database, tmp_path):
     cluster = DemoCluster(tmp_path / "cluster")
     with cluster:
         kubeconfig = cluster.kubeconfig
@@ -74,7 +74,7 @@ def test_it_recovers_when_the_cluster_comes(database, tmp_path):
                 place = world.project(image("example/late"))
             until("ready", lambda: product.status("/readyz") == 200)
             until(
-                "the push is taken",
+                "the push is accepted",
                 lambda: product.post(place.path(), push_body("example/late")).status == 200,
             )
         finally:

@@ -16,6 +16,11 @@ from tests.worlds import image, push_body
 CALLERS = 32
 
 
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    """Override the fixture of this room, which stops the shared product: a test here sends pushes to it."""
+
+
 @pytest.fixture
 def place(world):
     return world.project(image("example/app"), warehouses=4)

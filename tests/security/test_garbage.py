@@ -1,4 +1,4 @@
-"""Whatever is sent: never a 500, never a traceback, memory that does not grow."""
+"""Invalid input never causes a 500, a traceback or growing memory."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FINE = {200, 400, 404, 405, 413, 431}
 
 @pytest.fixture(scope="module")
 def path(shared_product, demo_cluster):
-    """The path of a receiver."""
+    """The URL path of a receiver."""
     with World(demo_cluster.kubeconfig) as world:
         return routed(shared_product, world, image("example/garbage")).path()
 
 
 @pytest.fixture(autouse=True)
 def no_traceback(shared_product):
-    """No test here may leave a traceback in the log."""
+    """Fail if a test leaves a traceback in the log."""
     before = len(shared_product.log())
     yield
     assert "Traceback" not in shared_product.log()[before:]
@@ -88,9 +88,9 @@ def test_bodies_that_hurt_parsers(shared_product, path, body, status):
 
 
 def raw(product: Product, *pieces: bytes) -> bytes:
-    """Send bytes on a connection of their own, piece by piece; return the first of what comes back."""
+    """Send bytes on a new connection, piece by piece; return the start of the response."""
     with socket.create_connection(("127.0.0.1", product.port), timeout=20) as connection:
-        # It may be refused before all of it is sent.
+        # The server may close the connection before it has everything.
         with contextlib.suppress(OSError):
             for piece in pieces:
                 connection.sendall(piece)
@@ -101,11 +101,11 @@ def raw(product: Product, *pieces: bytes) -> bytes:
 
 
 def head(path: str, *headers: str) -> bytes:
-    """Return the head of a POST."""
+    """Return the request line and headers of a POST."""
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode("latin-1")
 
 
-def test_a_sender_that_hangs_up_in_mid_body_is_no_push(shared_product, path):
+def test_an_incomplete_body_does_no_harm(shared_product, path):
     body = push_body("example/garbage")
     raw(shared_product, head(path, f"Content-Length: {len(body) + 10}"), body)
     assert shared_product.status("/healthz") == 200
@@ -132,7 +132,7 @@ def test_odd_headers(shared_product, path, headers):
     assert shared_product.status("/healthz") == 200
 
 
-def test_slow_bodies_do_not_hold_up_others(shared_product, path):
+def test_slow_bodies_do_not_block_others(shared_product, path):
     body = push_body("example/garbage")
     slow = [socket.create_connection(("127.0.0.1", shared_product.port)) for _ in range(20)]
     try:
@@ -160,7 +160,7 @@ def test_slow_bodies_do_not_hold_up_others(shared_product, path):
     ],
 )
 def test_odd_paths(shared_product, odd):
-    # Nobody reads the body, so the server may close the connection; who reuses it just then would get no answer.
+    # The server may close the connection without reading the body; the next request on it would fail.
     answer = shared_product.post(odd, b"{}", {"Connection": "close"})
     assert answer.status in FINE | {302, 403, 414}
 
@@ -173,11 +173,11 @@ def resident(pid: int) -> int:
     raise AssertionError("no VmRSS")
 
 
-def test_memory_does_not_grow_with_what_is_refused(shared_product, path, seed):
+def test_memory_does_not_grow_with_rejected_requests(shared_product, path, seed):
     worker = shared_product.pids[-1]
     dice = random.Random(seed)
     too_large = b"x" * (LIMIT + 1)
-    # The server hangs up on whoever sent more than it has read, and a connection must not be used again then.
+    # The server closes a connection with an unread body, so it can't be reused.
     once = {"Connection": "close"}
 
     def flood() -> int:
@@ -198,5 +198,7 @@ def test_unknown_urls_are_counted_by_source_and_bounded(shared_product):
         shared_product.post(
             "/dockerhub/" + "ab" * 32, push_body("example/app"), headers={"User-Agent": "old hook"}
         )
-    row = until("it is stored", lambda: UnknownCall.objects.filter(url_suffix="ababab", count__gte=3).first())
+    row = until(
+        "the count is stored", lambda: UnknownCall.objects.filter(url_suffix="ababab", count__gte=3).first()
+    )
     assert (row.kind, row.user_agent) == ("dockerhub", "old hook")

@@ -1,6 +1,6 @@
-"""No digest, Secret value or token in any log line, page, answer or stored row.
+"""No log line, page, response or stored row contains a digest, a Secret value or a token.
 
-`Product.stop` greps the log of every process that any test has started; here is the rest.
+`Product.stop` also searches the log of every process that a test has started.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ DIGEST = "0123456789abcdef" * 4
         ("a" * 63, "a" * 63),
     ],
 )
-def test_text_is_redacted(text, redacted):
+def test_digests_and_tokens_in_text_are_redacted(text, redacted):
     assert redact(text) == redacted
 
 
-def test_headers_that_carry_credentials_keep_their_names_only():
+def test_values_of_headers_with_credentials_are_redacted():
     headers = [
         ("Authorization", "x"),
         ("Cookie", "a=b"),
@@ -52,7 +52,7 @@ def test_headers_that_carry_credentials_keep_their_names_only():
     ]
 
 
-def test_log_records_are_redacted_with_their_arguments_and_tracebacks(caplog):
+def test_log_records_are_redacted_including_arguments_and_tracebacks(caplog):
     formatter = logging.Formatter("%(message)s")
     try:
         raise ValueError(DIGEST)
@@ -66,7 +66,7 @@ def test_log_records_are_redacted_with_their_arguments_and_tracebacks(caplog):
 
 
 def everything_stored() -> str:
-    """Return every value of every row of every table of ours, as text."""
+    """Return all values in all tables of the product as text."""
     parts: list[str] = []
     for model in apps.get_app_config("receivers").get_models():
         for row in model._default_manager.all().values_list():
@@ -76,7 +76,7 @@ def everything_stored() -> str:
     return "\n".join(parts)
 
 
-def test_nothing_stored_or_answered_holds_a_digest_or_a_secret(product, world):
+def test_no_response_and_no_row_contains_a_digest_or_a_secret(product, world):
     place = routed(product, world, image("example/app"))
     digest = place.path().rpartition("/")[2]
     headers = {

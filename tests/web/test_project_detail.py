@@ -136,7 +136,7 @@ def test_the_history_of_a_project_that_is_gone_can_be_read(signed_in, product, w
     world.cluster.delete(PROJECTS, place.name)
     page = until(
         "it is gone",
-        lambda: "not in the cluster any more" in (page := browser.open(f"/projects/{place.name}")) and page,
+        lambda: "no longer in the cluster" in (page := browser.open(f"/projects/{place.name}")) and page,
     )
     assert 'title="example/past:1.0.0"' in page
 

@@ -1,4 +1,4 @@
-"""Calls of URLs that are no receiver's any more, or not one that is spoken here: refused, and on record as that."""
+"""Requests to retired, shared and unsupported URLs are rejected and recorded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from tests.worlds import image, push_body
 
 
 def refused(product, path):
-    """Return the answer once the product has heard of the change that makes it refuse."""
-    answer = until("it is refused", lambda: _if_recorded(product.post(path, push_body("example/app"))))
+    """Return the delivery once the product has noticed the change and rejects it."""
+    answer = until(
+        "the request is rejected", lambda: _if_recorded(product.post(path, push_body("example/app")))
+    )
     assert (answer.status, answer.data) == (404, b"{}\n")
     return ended(answer.headers["X-Kargoweb-Delivery"])
 
@@ -23,32 +25,32 @@ def _if_recorded(answer):
 
 @pytest.fixture
 def place(product, world):
-    """A project whose Warehouse must not be refreshed in these tests."""
+    """A project whose Warehouse these tests must not refresh."""
     return routed(product, world, image("example/app"))
 
 
-def test_a_receiver_that_was_renamed_leaves_a_retired_url(product, place):
+def test_renaming_a_receiver_retires_its_url(product, place):
     place.publish("renamed")
     delivery = refused(product, place.path("hook"))
     assert (delivery.receiver, delivery.outcome, delivery.status) == ("hook", Outcome.RETIRED_URL, 404)
 
 
-def test_a_kind_that_is_not_spoken_is_recorded_as_that(product, place):
+def test_an_unsupported_kind_is_recorded(product, place):
     place.publish("hook", kind="github")
     delivery = refused(product, place.path("hook", kind="github"))
     assert delivery.outcome == Outcome.UNSUPPORTED_KIND
     assert "github" in delivery.reason
 
 
-def test_two_receivers_with_one_digest_are_refused_by_name(product, place):
-    # What comes before the secret is only joined: hook + "2s" and hook2 + "s" are one.
+def test_a_collision_names_both_receivers(product, place):
+    # Kargo joins name and secret without a separator: hook + "2s" and hook2 + "s" have the same digest.
     place.publish_as({"hook": "2s", "hook2": "s"})
     delivery = refused(product, place.path("hook", secret="2s"))
     assert delivery.outcome == Outcome.COLLISION
     assert f"{place.name}/hook, {place.name}/hook2" in delivery.reason
 
 
-def test_what_is_published_but_no_longer_specified_is_refused(product, place):
+def test_a_published_url_without_a_receiver_in_the_spec_is_rejected(product, place):
     place.forget("hook")
     delivery = refused(product, place.path("hook"))
     assert delivery.outcome == Outcome.RETIRED_URL

@@ -1,4 +1,4 @@
-"""Deliveries that announce one push belong together, and none of them is dropped."""
+"""Deliveries of one push are grouped, and none of them is dropped."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ SIX = Path(__file__).resolve().parent.parent / "payloads" / "2021-09-capture-mul
 
 
 def send(product, place, *bodies, at_once=1):
-    """Post these bodies, so many at a time; return the deliveries when all have ended."""
+    """Post bodies, `at_once` at a time; return the deliveries once all have a result."""
     with ThreadPoolExecutor(at_once) as pool:
         answers = list(pool.map(lambda body: product.post(place.path(), body), bodies))
     return [ended(answer.headers["X-Kargoweb-Delivery"]) for answer in answers]
 
 
-def test_the_six_deliveries_of_one_push_are_one_event_and_the_last_is_asked_for(product, world):
+def test_six_deliveries_of_one_push_are_one_row_and_the_last_one_is_covered_by_a_refresh(product, world):
     place = routed(product, world, image("fireflyiii/core", imageSelectionStrategy="NewestBuild"))
     rows = send(product, place, *[SIX.read_bytes()] * 6, at_once=3)
     assert of_project(place).filter(repository="fireflyiii/core", tag="develop").count() == 6
     assert len({row.push_id for row in rows}) == 1
     last = max(rows, key=lambda row: row.received_at)
-    asked_at = parse_time(last.refreshes.get().token)
-    assert asked_at is not None
-    assert asked_at > last.received_at
+    requested_at = parse_time(last.refreshes.get().token)
+    assert requested_at is not None
+    assert requested_at > last.received_at
     carried = parse_time(place.token())
     assert carried is not None
-    assert carried >= asked_at
+    assert carried >= requested_at
 
     (shown, *_) = delivery_log().page(DeliveryFilter(project=place.name, tag="develop")).rows
     assert shown.repeats == 6
     assert shown.pk == max(row.pk for row in rows)
 
 
-def test_another_tag_another_time_and_another_receiver_are_other_pushes(product, world):
+def test_another_tag_time_or_receiver_is_another_push(product, world):
     place, other = (routed(product, world, image("example/grouped")) for _ in range(2))
     rows = send(
         product,
@@ -52,14 +52,14 @@ def test_another_tag_another_time_and_another_receiver_are_other_pushes(product,
     assert len({row.push_id for row in rows}) == 4
 
 
-def test_deliveries_without_a_time_that_come_together_are_one_push(product, world):
+def test_deliveries_without_a_time_within_a_minute_are_one_push(product, world):
     place = routed(product, world, image("example/timeless"))
     rows = send(product, place, *[push_body("example/timeless", "1.0.0", pushed_at=None)] * 3)
     assert len({row.push_id for row in rows}) == 1
     assert rows[0].push_id is not None
 
 
-def test_what_names_no_repository_stands_for_itself_and_what_is_not_understood_is_no_push(product, world):
+def test_a_body_without_a_repository_is_a_push_of_its_own_and_an_invalid_body_is_no_push(product, world):
     place = routed(product, world)
     rows = send(product, place, b"{}", b"{}", b"[]")
     assert [row.push_id for row in rows] == [rows[0].pk, rows[1].pk, None]

@@ -1,4 +1,4 @@
-"""Every answer of the receiver, byte for byte."""
+"""The responses of receiver URLs, byte for byte."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.worlds import image, push_body
 LIMIT = 2 << 20
 
 
-def test_a_push_refreshes_the_warehouse_and_is_on_record_with_its_answer(product, world):
+def test_a_push_refreshes_the_warehouse_and_is_recorded_with_its_response(product, world):
     place = routed(product, world, image("example/first"))
     answer = product.post(place.path(), push_body("example/first", "1.2.3"))
     assert (answer.status, answer.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
@@ -68,7 +68,7 @@ def test_every_matching_warehouse_is_refreshed_once(product, world):
         ),
     ],
 )
-def test_bodies_are_answered_as_kargo_does(product, world, body, status, data):
+def test_responses_are_those_of_kargo(product, world, body, status, data):
     place = routed(product, world, image("example/app"))
     answer = product.post(place.path(), body)
     assert (answer.status, answer.data) == (status, data)
@@ -89,7 +89,7 @@ def test_a_chunked_body_of_exactly_the_limit_is_read(product, world):
 
 
 @pytest.mark.parametrize("path", ["{}/", "/any/prefix{}", "/webhooks{}/"], ids=["slash", "prefix", "both"])
-def test_any_prefix_and_one_trailing_slash_are_fine(product, world, path):
+def test_any_prefix_and_one_trailing_slash_are_accepted(product, world, path):
     place = routed(product, world, image("example/app"))
     assert product.post(path.format(place.path()), push_body("example/app")).status == 200
 
@@ -113,13 +113,13 @@ def test_the_digest_of_one_kind_is_unknown_under_another(product, world):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_only_post_is_taken(product, world, method):
+def test_only_post_is_allowed(product, world, method):
     place = routed(product, world, image("example/app"))
     answer = product.post(place.path(), push_body("example/app"), method=method)
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
-def test_an_accept_header_does_not_change_the_answer(product, world):
+def test_an_accept_header_does_not_change_the_response(product, world):
     place = routed(product, world, image("example/app"))
     answer = product.post(place.path(), push_body("example/app"), headers={"Accept": "text/html"})
     assert answer.headers["Content-Type"] == "application/json"

@@ -1,4 +1,4 @@
-"""A ticket is good for one receiver, one body and one minute, and nobody else can write one."""
+"""A test token is valid for one receiver, one body and one minute, and can't be forged."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import pytest
 from django.core import signing
 
 from receivers.models import new_id
-from receivers.webhook.test_tokens import LONGEST, VALID_SECONDS, InvalidTestToken, TestToken, issue, read
+from receivers.webhook import test_tokens
+from receivers.webhook.test_tokens import MAX_LENGTH, VALID_SECONDS, InvalidTestToken, issue, verify
 
 BODY = b'{"push_data":{}}'
 OWNERS = [("demo", "hook")]
-TICKET = TestToken(new_id(), "demo", "hook", "jane", dry_run=True)
+TOKEN = test_tokens.TestToken(new_id(), "demo", "hook", "jane", dry_run=True)
 
 
 def issued_at(seconds: float, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return a ticket that was issued so many seconds ago."""
+    """Return a token that was issued `seconds` ago."""
     now = time.time()
     with monkeypatch.context() as clock:
         clock.setattr(time, "time", lambda: now - seconds)
-        return issue(TICKET, BODY)
+        return issue(TOKEN, BODY)
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.parametrize("user", ["jane", "Zoë Müller", "x" * 150, "名" * 150])
 @pytest.mark.parametrize("project", ["demo", "", "p" * 253])
-def test_a_ticket_says_what_was_issued(project, user, dry_run):
-    ticket = TestToken(new_id(), project, "r" * 253, user, dry_run)
-    text = issue(ticket, BODY)
-    assert read(text, [("other", "hook"), (project, "r" * 253)], BODY) == ticket
+def test_verify_returns_what_was_issued(project, user, dry_run):
+    token = test_tokens.TestToken(new_id(), project, "r" * 253, user, dry_run)
+    text = issue(token, BODY)
+    assert verify(text, [("other", "hook"), (project, "r" * 253)], BODY) == token
     assert text.isascii()
     assert text.isprintable()
 
 
-def test_a_ticket_lives_for_a_minute(monkeypatch):
-    assert read(issued_at(VALID_SECONDS - 5, monkeypatch), OWNERS, BODY) == TICKET
+def test_a_token_is_valid_for_a_minute(monkeypatch):
+    assert verify(issued_at(VALID_SECONDS - 5, monkeypatch), OWNERS, BODY) == TOKEN
     with pytest.raises(InvalidTestToken, match="older than 60 s"):
-        read(issued_at(VALID_SECONDS + 5, monkeypatch), OWNERS, BODY)
+        verify(issued_at(VALID_SECONDS + 5, monkeypatch), OWNERS, BODY)
 
 
 @pytest.mark.parametrize(
@@ -46,17 +47,17 @@ def test_a_ticket_lives_for_a_minute(monkeypatch):
         pytest.param(OWNERS, BODY + b" ", "another body", id="another body"),
         pytest.param(OWNERS, b"", "another body", id="no body"),
         pytest.param([("demo", "hook2")], BODY, "another receiver", id="another receiver"),
-        pytest.param([("", "hook")], BODY, "another receiver", id="that of the cluster"),
-        pytest.param([("demohook", "")], BODY, "another receiver", id="the same letters"),
-        pytest.param([], BODY, "another receiver", id="nobody's"),
+        pytest.param([("", "hook")], BODY, "another receiver", id="the cluster receiver"),
+        pytest.param([("demohook", "")], BODY, "another receiver", id="the same characters"),
+        pytest.param([], BODY, "another receiver", id="no receiver"),
     ],
 )
-def test_a_ticket_is_for_one_receiver_and_one_body(owners, body, reason):
+def test_a_token_is_for_one_receiver_and_one_body(owners, body, reason):
     with pytest.raises(InvalidTestToken, match=reason):
-        read(issue(TICKET, BODY), owners, body)
+        verify(issue(TOKEN, BODY), owners, body)
 
 
-GOOD = issue(TICKET, BODY)
+GOOD = issue(TOKEN, BODY)
 PAYLOAD, STAMP, SIGNATURE = GOOD.split(":")
 FORGED = {
     "nothing": "",
@@ -65,18 +66,18 @@ FORGED = {
     "an empty signature": f"{PAYLOAD}:{STAMP}:",
     "another payload": f"{'A' + PAYLOAD[1:]}:{STAMP}:{SIGNATURE}",
     "a later time": f"{PAYLOAD}:{'z' + STAMP[1:]}:{SIGNATURE}",
-    "another key": signing.dumps({"delivery": str(TICKET.delivery)}, key="k" * 50, salt="kargoweb.test"),
-    "another purpose": signing.dumps({"delivery": str(TICKET.delivery)}, salt="django.core.signing"),
+    "another key": signing.dumps({"delivery": str(TOKEN.delivery)}, key="k" * 50, salt="kargoweb.test"),
+    "another purpose": signing.dumps({"delivery": str(TOKEN.delivery)}, salt="django.core.signing"),
     "no ASCII": "\xff" * 30,
     "half a character": "\udcff:a:b",
     "a zip bomb": f".{PAYLOAD}:{STAMP}:{SIGNATURE}",
-    "much too long": "A" * (LONGEST + 1),
-    "longer than any": GOOD + "A" * LONGEST,
+    "much too long": "A" * (MAX_LENGTH + 1),
+    "longer than any": GOOD + "A" * MAX_LENGTH,
     "colons": ":" * 100,
 }
 
 
 @pytest.mark.parametrize("text", FORGED.values(), ids=FORGED)
-def test_what_we_did_not_sign_is_no_ticket(text):
+def test_a_forged_token_is_invalid(text):
     with pytest.raises(InvalidTestToken, match="not signed with the secret key"):
-        read(text, OWNERS, BODY)
+        verify(text, OWNERS, BODY)

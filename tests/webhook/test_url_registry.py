@@ -1,7 +1,8 @@
-"""Every URL that ever was good is remembered, also one that came and went between two looks."""
+"""The registry remembers every URL that was ever valid, even one that was published only briefly."""
 
 from __future__ import annotations
 
+from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import decode_config
 from receivers.models import ReceiverUrl
 from receivers.webhook.unknown_urls import UnknownUrlCounter
@@ -10,13 +11,13 @@ from receivers.webhook.url_sync import UrlSync
 from tests.contract.caches import digest, running_cache
 
 
-def test_a_url_that_was_gone_before_it_was_stored_is_stored_as_retired(database, demo_cluster):
+def test_a_url_that_was_removed_before_it_was_stored_is_stored_as_retired(database, demo_cluster):
     urls = UrlRegistry()
     with running_cache(demo_cluster.kubeconfig) as cache:
-        keeper = UrlSync(cache, urls, UnknownUrlCounter())
-        keeper.work()
+        url_sync = UrlSync(cache, urls, UnknownUrlCounter())
+        url_sync.work()
         path = f"/dockerhub/{digest('gone at once')}"
-        urls.notice(
+        urls.add(
             decode_config(
                 {
                     "metadata": {"name": "gone-at-once", "namespace": "gone-at-once"},
@@ -27,7 +28,7 @@ def test_a_url_that_was_gone_before_it_was_stored_is_stored_as_retired(database,
                 }
             )
         )
-        keeper.work()
+        url_sync.work()
     row = ReceiverUrl.objects.get(project="gone-at-once")
-    assert (row.receiver, row.url_suffix) == ("hook", path[-6:])
+    assert (row.receiver, row.url_suffix) == ("hook", digest_suffix(path))
     assert row.retired_at is not None
