@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from django.contrib.auth.models import User
 
 from receivers.models import Outcome
 from tests.clusters import PATIENCE, ROOT
@@ -63,6 +64,6 @@ def test_commands_that_read_the_cluster_exit_quietly(demo_cluster, monkeypatch, 
     assert run_with_closed_pipe(*arguments) == (128 + signal.SIGPIPE, "")
 
 
-def test_users_exits_quietly(django_user_model):
-    django_user_model.objects.create(username=some_name())
+def test_users_exits_quietly():
+    User.objects.create(username=some_name())
     assert run_with_closed_pipe("users") == (128 + signal.SIGPIPE, "")

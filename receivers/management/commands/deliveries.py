@@ -86,7 +86,7 @@ class Command(ConsoleCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         if not 1 <= options["limit"] <= MAX_PAGE_SIZE:
-            fail(f"--limit takes a number from 1 to {MAX_PAGE_SIZE}; use --after for more")
+            fail(f"--limit must be a number from 1 to {MAX_PAGE_SIZE}; use --after for more")
         try:
             delivery_filter = DeliveryFilter.parse({name: options[name] for name in FILTERS})
             page = _page(

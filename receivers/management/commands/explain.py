@@ -50,7 +50,7 @@ class Command(ConsoleCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["limit"] <= MAX_LIMIT:
-            fail(f"--limit takes a number from 1 to {MAX_LIMIT}")
+            fail(f"--limit must be a number from 1 to {MAX_LIMIT}")
         project = parse_scope(options["project"])
         push = _push(options["push"], options["media_type"])
         with cluster_contents(options["timeout"]) as cache:
