@@ -28,9 +28,9 @@ EVERY: Final = "2s"  # short, because the user is waiting for the result
 @require_safe
 def delivery(request: Any, pk: UUID) -> HttpResponse:
     """Show a delivery, or for HTMX the part that changes until all its refreshes have ended."""
-    found = _found(request, pk)
-    details = visibility.details(request.access, found)
-    ended = timeline.has_ended(found, details.refreshes)
+    row = _visible_delivery(request, pk)
+    details = visibility.details(request.access, row)
+    ended = timeline.has_ended(row, details.refreshes)
     part = live_fragments.render_fragment(request, "deliveries/_result.html", _result(details))
     if request.htmx.target == PART:
         return live_fragments.respond(request, part, every=EVERY, ended=ended)
@@ -41,50 +41,50 @@ def delivery(request: Any, pk: UUID) -> HttpResponse:
 
 @page_view
 @require_POST
-def again(request: Any, pk: UUID) -> HttpResponse:
+def redeliver_one(request: Any, pk: UUID) -> HttpResponse:
     """Redeliver a delivery and redirect to the new one, or show why that is impossible."""
-    found = _found(request, pk)
-    require_permission(request, Action.REDELIVER, found.project)
+    row = _visible_delivery(request, pk)
+    require_permission(request, Action.REDELIVER, row.project)
     try:
-        new = redeliver(found, request.user.get_username())
+        new = redeliver(row, request.user.get_username())
     except NotRedeliverable as error:
         messages.error(request, f"This delivery can't be redelivered: {error}.")
         return redirect("delivery", pk)
-    audit.record_about(request, Action.REDELIVER, found, f"as {new.pk}")
+    audit.record_about(request, Action.REDELIVER, row, f"as {new.pk}")
     messages.success(request, "Redelivered to the current Warehouses. This is the new delivery.")
     return redirect("delivery", new.pk)
 
 
-def _found(request: Any, pk: UUID) -> Delivery:
-    found = visibility.find(request.access, pk)
-    if found is None:
+def _visible_delivery(request: Any, pk: UUID) -> Delivery:
+    row = visibility.find(request.access, pk)
+    if row is None:
         raise Http404
-    return found
+    return row
 
 
 def _result(details: visibility.DeliveryDetails) -> dict[str, Any]:
-    found = details.delivery
-    timelines = [timeline.refresh_timeline(refresh, found.received_at) for refresh in details.refreshes]
+    row = details.delivery
+    timelines = [timeline.refresh_timeline(refresh, row.received_at) for refresh in details.refreshes]
     return {
-        "delivery": found,
-        "summary": summarize(found, details.refreshes),
-        "beginning": timeline.request_timeline(found),
+        "delivery": row,
+        "summary": summarize(row, details.refreshes),
+        "beginning": timeline.request_timeline(row),
         "timelines": timelines,
-        "left_out": max(0, found.warehouses - len(timelines)),
+        "left_out": max(0, row.warehouses - len(timelines)),
         "verdicts": details.verdicts,
         "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in details.verdicts),
     }
 
 
 def _context(request: Any, details: visibility.DeliveryDetails) -> dict[str, Any]:
-    found = details.delivery
+    row = details.delivery
     return {
-        "delivery": found,
-        "name": f"{found.repository}:{found.tag}" if found.tag else found.repository,
+        "delivery": row,
+        "name": f"{row.repository}:{row.tag}" if row.tag else row.repository,
         "details": details,
-        "body": preview(bytes(found.body), found.outcome),
-        "may_redeliver": may(request.user, Action.REDELIVER, found.project),
+        "body": preview(bytes(row.body), row.outcome),
+        "may_redeliver": may(request.user, Action.REDELIVER, row.project),
         # A pending delivery has usually ended by the time the user presses the button.
-        "refusal": "" if found.outcome == Outcome.PENDING else refusal(found, len(found.body)),
+        "refusal": "" if row.outcome == Outcome.PENDING else refusal(row, len(row.body)),
         "link": request.build_absolute_uri(),
     }

@@ -35,11 +35,11 @@ def deliveries(request: Any) -> HttpResponse:
     after = request.GET.get("after", "")
     sees_all = request.access.projects is None
     try:
-        found = listed(form, request.access, after)
+        page = listed(form, request.access, after)
     except InvalidCursor:
         return redirect(f"{reverse('deliveries')}?{form.query}")
     part = live_fragments.render_fragment(
-        request, "deliveries/_list.html", _rows(form, found, after) | {"sees_all": sees_all}
+        request, "deliveries/_list.html", _rows(form, page, after) | {"sees_all": sees_all}
     )
     if request.htmx.target == PART:
         return live_fragments.respond(request, part, every=EVERY)
@@ -62,11 +62,11 @@ def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) 
     return delivery_log().page(wanted, after=after, size=size, each_push_once=not form.every)
 
 
-def _rows(form: FilterForm, found: DeliveryPage, after: str) -> dict[str, Any]:
+def _rows(form: FilterForm, page: DeliveryPage, after: str) -> dict[str, Any]:
     return {
-        "deliveries": found.rows,
-        "next": found.next,
-        "looked_to": _to_the_second(found.looked_to),
+        "deliveries": page.rows,
+        "next": page.next,
+        "looked_to": _to_the_second(page.looked_to),
         "form": form,
         "after": after,
     }

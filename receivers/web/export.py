@@ -62,11 +62,11 @@ class _ExportRows:
         count = 0
         for _ in range(MOST_PAGES):
             size = min(MAX_PAGE_SIZE, MOST_ROWS - count)
-            found = listed(self._form, self._access, self.next, size)
-            for row in found.rows:
+            page = listed(self._form, self._access, self.next, size)
+            for row in page.rows:
                 yield serializers.delivery_summary(row)
-            count += len(found.rows)
-            self.next = found.next
+            count += len(page.rows)
+            self.next = page.next
             if not self.next or count >= MOST_ROWS:
                 return
 

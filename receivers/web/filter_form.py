@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from receivers.deliveries.filters import DeliveryFilter, InvalidFilter, named_artifact
-from receivers.deliveries.outcomes import Tone
+from receivers.deliveries.outcomes import Tone, label
 from receivers.kargo.scopes import CLUSTER_SCOPE_NAME
 from receivers.models import Origin, Outcome
 
@@ -208,4 +208,6 @@ def _order(values: Iterable[str]) -> list[str]:
 def _title(name: str, value: str) -> str:
     if name == "outcome" and value in {tone.value for tone in TONES}:
         return TONES[Tone(value)].lower()
+    if name == "outcome":
+        return label(value)
     return "cluster receivers" if name == "project" and value == CLUSTER_SCOPE_NAME else value

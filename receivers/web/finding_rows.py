@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -68,12 +68,10 @@ SubjectKey = tuple[Subject, str]
 
 
 def by_subject(report: HealthReport, access: Access, project: str) -> Mapping[SubjectKey, list[FindingRow]]:
-    """Return the findings of a project by what they are about, without what a page of it says anyway."""
-    found: dict[SubjectKey, list[FindingRow]] = {}
-    for one in _untold(report.for_project(project)):
-        found.setdefault((one.subject, one.name), []).append(finding_row(one, report, access))
-    return found
-
-
-def _untold(findings: Iterable[Finding]) -> Iterable[Finding]:
-    return (one for one in findings if one.check not in SHOWN_BY_STATE)
+    """Return the findings of a project by subject, without those that its page shows as a state anyway."""
+    rows: dict[SubjectKey, list[FindingRow]] = {}
+    for finding in report.for_project(project):
+        if finding.check not in SHOWN_BY_STATE:
+            row = finding_row(finding, report, access)
+            rows.setdefault((finding.subject, finding.name), []).append(row)
+    return rows

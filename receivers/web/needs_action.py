@@ -132,23 +132,23 @@ def finding(request: Any, key: str) -> HttpResponse:
     Return 404 for a finding that is resolved, has changed, or is not visible to the user.
     """
     report = runtime.current().health.report()
-    found = report.by_key.get(key)
-    if found is None or not may(request.user, Action.SEE, found.project):
+    target = report.by_key.get(key)
+    if target is None or not may(request.user, Action.SEE, target.project):
         return render(request, "health/finding_gone.html", status=404)
     if request.method == "POST":
-        require_permission(request, Action.MUTE, found.project)
-        _change(request, found, unmute="unmute" in request.POST)
+        require_permission(request, Action.MUTE, target.project)
+        _change(request, target, unmute="unmute" in request.POST)
         return redirect("attention")
-    context = {"row": finding_row(found, report, request.access), "title": found.check.label}
+    context = {"row": finding_row(target, report, request.access), "title": target.check.label}
     return render(request, "health/finding.html", context)
 
 
-def _change(request: Any, found: Finding, *, unmute: bool) -> None:
+def _change(request: Any, target: Finding, *, unmute: bool) -> None:
     if unmute:
-        mutes.unmute(found.key)
+        mutes.unmute(target.key)
     else:
-        mutes.mute(found, request.user.get_username(), request.POST.get("note", "").strip())
+        mutes.mute(target, request.user.get_username(), request.POST.get("note", "").strip())
     did = "unmute" if unmute else Action.MUTE
-    audit.record(request, did, project=found.project, detail=f"{found.check} of {found.name}")
+    audit.record(request, did, project=target.project, detail=f"{target.check} of {target.name}")
     runtime.current().health.reload_mutes()
     messages.success(request, "Unmuted." if unmute else "Muted until it changes.")

@@ -53,17 +53,17 @@ def warehouse_rows(
     findings: Mapping[SubjectKey, Sequence[FindingRow]],
 ) -> list[WarehouseRow]:
     """Return the rows of Warehouses of one project, with two queries."""
-    refreshes = statistics.last_refreshes(project, [one.name for one in warehouses])
-    pushes = statistics.deliveries_by_id({several[0].delivery_id for several in refreshes.values()})
+    refreshes = statistics.last_refreshes(project, [warehouse.name for warehouse in warehouses])
+    pushes = statistics.deliveries_by_id({latest_first[0].delivery_id for latest_first in refreshes.values()})
     return [
         _row(
-            one,
-            refreshes.get(one.name, []),
+            warehouse,
+            refreshes.get(warehouse.name, []),
             pushes,
             configs,
-            findings.get((Subject.WAREHOUSE, one.name), ()),
+            findings.get((Subject.WAREHOUSE, warehouse.name), ()),
         )
-        for one in warehouses
+        for warehouse in warehouses
     ]
 
 
@@ -74,19 +74,23 @@ def _row(
     configs: Sequence[ReceiverConfig],
     findings: Sequence[FindingRow],
 ) -> WarehouseRow:
-    freight = [one for one in refreshes if one.outcome == RefreshOutcome.FREIGHT_CREATED]
-    spans = [span for one in freight if (span := statistics.freight_seconds(one)) is not None]
+    freight = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]
+    durations = [
+        seconds for refresh in freight if (seconds := statistics.freight_seconds(refresh)) is not None
+    ]
     return WarehouseRow(
         name=warehouse.name,
         key=f"{warehouse.project}/{warehouse.name}",
         manual=warehouse.creation_policy == "Manual",
         subscriptions=tuple(
-            SubscriptionRow(one, is_on_docker_hub(one), covering_receivers(one, configs))
-            for one in warehouse.subscriptions
+            SubscriptionRow(
+                subscription, is_on_docker_hub(subscription), covering_receivers(subscription, configs)
+            )
+            for subscription in warehouse.subscriptions
         ),
         push=pushes.get(refreshes[0].delivery_id) if refreshes else None,
         refresh=refreshes[0] if refreshes else None,
         freight=freight[0] if freight else None,
-        median=median(spans) if spans else None,
+        median=median(durations) if durations else None,
         findings=tuple(findings),
     )

@@ -118,7 +118,11 @@ def test_a_database_that_is_locked_is_told_and_nothing_is_muted(inside, world):
     place.warehouse("app", image("nginx", constraint="nonsense >"))
     here = runtime.current()
     until("it is known", lambda: here.cache.warehouses(place.name))
-    [finding] = [one for one in here.health.look() if one.project == place.name and one.severity == "urgent"]
+    [finding] = [
+        finding
+        for finding in here.health.run_checks()
+        if finding.project == place.name and finding.severity == "urgent"
+    ]
     here.health._report.refresh(0.0)
     inside.raise_request_exception = False
     with locked():
