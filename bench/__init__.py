@@ -1,1 +1,1 @@
-"""Speed, measured: `python -m bench` (or `make bench`) prints ratios that were taken in one run."""
+"""Benchmarks: `python -m bench` (or `make bench`) prints ratios measured in one run."""

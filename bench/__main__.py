@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, print a table of ratios with what they should be; exit code 1 if one is missed."""
+"""`python -m bench`: measure and print a table of ratios with their targets. Exit code 1 if a target is missed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 LARGE = BenchWorld(projects=1_000, warehouses=10, shared=100)
 SMALL = BenchWorld(projects=1, warehouses=10, shared=0)
 STATUS_CHANGES = 100  # a second
-SPREAD = 2_000  # different Warehouses that the load goes to, so that nothing is shared
+SPREAD = 2_000  # different Warehouses in the load, so that pushes do not share patches
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table."""
+    """A row of the table."""
 
     what: str
     measured: float
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def good(self) -> bool:
-        """Say whether the target is met."""
+        """Return whether the target is met."""
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class Row:
 
 
 class Bench:
-    """A cluster, kargoweb in front of it, and what to send."""
+    """A cluster, kargoweb in front of it, and the loads to send."""
 
     def __init__(self, stack: ExitStack, directory: Path, world: BenchWorld) -> None:
         self.world = world
@@ -72,14 +72,14 @@ class Bench:
         self.product = Product(self.cluster.kubeconfig, **options, **settings)
         self.product.migrate()
         stack.enter_context(self.product)
-        time.sleep(1)  # until the janitors have had their first round
+        time.sleep(1)  # until the periodic tasks have run once
 
     def noop(self, connections: int, seconds: float = SECONDS) -> Load:
-        """Load the view that does nothing."""
+        """Send requests to a view that does nothing."""
         return self._run(cycle(lambda _: post("/noop", push_body("bench/noop")), 1), connections, seconds)
 
     def pushes(self, connections: int, seconds: float = SECONDS) -> Load:
-        """Load receivers with pushes for ever different Warehouses."""
+        """Send pushes for many different Warehouses."""
         per_project = self.world.warehouses
 
         def push(number: int) -> bytes:
@@ -91,22 +91,22 @@ class Bench:
         return self._run(cycle(push, min(SPREAD, self.world.projects * per_project)), connections, seconds)
 
     def one_warehouse(self, connections: int, seconds: float = SECONDS) -> Load:
-        """Load one receiver with pushes for one Warehouse."""
+        """Send pushes for one Warehouse."""
         body = post(self.world.path(0), push_body(self.world.repository(0, 0), "1.2.3"))
         return self._run(cycle(lambda _: body, 1), connections, seconds)
 
     def fan_out(self, seconds: float = SECONDS) -> Load:
-        """Send pushes that match a hundred Warehouses, one after the other."""
+        """Send pushes that match a hundred Warehouses, one at a time."""
         body = post(self.world.path(self.world.fan_out), push_body("bench/shared", "1.2.3"))
         return self._run(cycle(lambda _: body, 1), 1, seconds)
 
     def patches(self) -> int:
-        """Return how many patches the API server has seen."""
+        """Return the number of patches that the API server has received."""
         requests = self.cluster.fault_log()["requests"]
         return sum(count for what, count in requests.items() if what.startswith("patch "))
 
     def patch_latency(self) -> float:
-        """Return the median of what a patch takes when nothing else is asked, in seconds: 3 ms and what it costs."""
+        """Return the median duration of a patch without other load, in seconds; 3 ms of it are simulated latency."""
         cluster = connect(str(self.cluster.kubeconfig))
         times = []
         for number in range(300):
@@ -118,7 +118,7 @@ class Bench:
         return statistics.median(times)
 
     def push_to_all(self) -> None:
-        """Push once for every Warehouse, so that each has a refresh that is followed."""
+        """Push once for each Warehouse, so that each has a tracked refresh."""
         numbers = iter(range(self.world.projects * self.world.warehouses))
         per_project = self.world.warehouses
         with ThreadPoolExecutor(8) as pool:
@@ -128,14 +128,14 @@ class Bench:
                 pool.submit(self.product.post, self.world.path(project), body)
 
     def play_kargo(self, seconds: float) -> subprocess.Popen[str]:
-        """Have the statuses of Warehouses that were asked to refresh written, as Kargo does, by another process."""
+        """Start a process that updates the status of refreshed Warehouses, as Kargo does."""
         arguments = [str(self.cluster.kubeconfig), str(STATUS_CHANGES), str(seconds)]
         return subprocess.Popen(
             [sys.executable, "-m", "bench.kargo", *arguments], stdout=subprocess.PIPE, text=True
         )
 
     def cpu(self) -> float:
-        """Return the seconds that the worker has computed so far."""
+        """Return the CPU time of the worker so far, in seconds."""
         fields = Path(f"/proc/{self.product.pids[-1]}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -151,7 +151,7 @@ class Bench:
 
 
 def measure(large: Bench, small: Bench) -> Iterator[Row]:
-    """Measure everything; yield the lines as they are known."""
+    """Run all measurements; yield each row when it is ready."""
     yield Row("memory of 10,000 Warehouses and 1,000 receivers", large.memory() - small.memory(), 60, "MB")
     for bench in (large, small):
         bench.pushes(16, 1)  # warm up
@@ -159,7 +159,7 @@ def measure(large: Bench, small: Bench) -> Iterator[Row]:
     yield from throughput(large, patch)
     single = large.pushes(1)
     yield Row(
-        f"1 connection: p50 beyond a patch ({patch * 1000:.1f} ms)",
+        f"1 connection: p50 in addition to a patch ({patch * 1000:.1f} ms)",
         (single.percentile(0.5) - patch) * 1000,
         3,
         "ms",
@@ -177,11 +177,11 @@ def measure(large: Bench, small: Bench) -> Iterator[Row]:
     yield from following(large)
     ratios = sorted(large.pushes(1, 2).percentile(0.5) / small.pushes(1, 2).percentile(0.5) for _ in range(3))
     yield Row("p50 with 10,000 Warehouses / with 10", ratios[1], 1.2)
-    yield Row("longest answer while everything is listed again", resync(large) * 1000, 100, "ms")
+    yield Row("longest response during a full relist", resync(large) * 1000, 100, "ms")
 
 
 def following(large: Bench) -> Iterator[Row]:
-    """Measure what it costs to follow every Warehouse while Kargo changes a hundred statuses a second."""
+    """Measure the cost of tracking all Warehouses while Kargo changes a hundred statuses per second."""
     large.push_to_all()
     time.sleep(2)
     before, begin = large.cpu(), time.monotonic()
@@ -192,7 +192,7 @@ def following(large: Bench) -> Iterator[Row]:
     share = (large.cpu() - before) / (time.monotonic() - begin)
     rate = changes / (4 * SECONDS)
     yield Row(
-        f"cores to follow 10,000 Warehouses with {rate:.0f} status changes a second", share - idle, 0.25
+        f"cores to track 10,000 Warehouses with {rate:.0f} status changes per second", share - idle, 0.25
     )
     quiet = large.pushes(4).percentile(0.99)
     large.push_to_all()

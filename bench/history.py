@@ -90,7 +90,8 @@ def _row(number: int, at: datetime, project: str, outcome: str, dice: random.Ran
         id=_id(at, dice), delivery_id=key, project=project, warehouse=f"main-{repository[-1]}", state="ended",
         outcome=outcome, token=at.isoformat(), requested_at=at, handled_at=at + timedelta(seconds=2),
         discovered_at=at + timedelta(seconds=2), ended_at=at + timedelta(seconds=2), attempts=1,
-        freight=uuid.UUID(int=dice.getrandbits(128)).hex if outcome == "freight_created" else "", freight_alias="merry-otter",
+        freight=uuid.UUID(int=dice.getrandbits(128)).hex if outcome == "freight_created" else "",
+        freight_alias="merry-otter",
     )  # fmt: skip
     return delivery, refresh
 

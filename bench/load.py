@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 
 
 def post(path: str, body: bytes) -> bytes:
-    """Return the bytes of a POST with a JSON body, to be sent on a connection that stays open."""
+    """Return the bytes of a POST request with a JSON body on a persistent connection."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return f"{head}\r\n\r\n".encode() + body
 
 
 @dataclass(slots=True)
 class Load:
-    """What came of it: seconds from request to answer, and how many answers had which status."""
+    """The result: response times in seconds, and the number of responses by status."""
 
     seconds: float
     times: list[float]
@@ -28,17 +28,17 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Return answers per second."""
+        """Return the responses per second."""
         return len(self.times) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Return the time, in seconds, that `share` (0 to 1) of the answers took at most."""
+        """Return the response time, in seconds, of a percentile (`share`, 0 to 1)."""
         ordered = sorted(self.times)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     @property
     def worst(self) -> float:
-        """Return the longest time of all, in seconds."""
+        """Return the longest response time, in seconds."""
         return max(self.times)
 
 
@@ -50,7 +50,7 @@ class _Connection:
 
 
 def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Load:
-    """Send `requests` (endless) for `seconds` over so many connections to 127.0.0.1 and time every answer."""
+    """Send `requests` (endless) to 127.0.0.1 over several connections for `seconds`; measure each response time."""
     selector = selectors.DefaultSelector()
     for _ in range(connections):
         connection = _Connection(socket.create_connection(("127.0.0.1", port)))
@@ -81,7 +81,7 @@ def _send(connection: _Connection, requests: Iterator[bytes]) -> None:
 
 
 def _status(received: bytes) -> int:
-    """Return the status of the answer if it is complete, else 0."""
+    """Return the status of a complete response, or 0."""
     head, separator, body = received.partition(b"\r\n\r\n")
     if not separator:
         return 0
@@ -90,7 +90,7 @@ def _status(received: bytes) -> int:
 
 
 def cycle(make: Callable[[int], bytes], count: int) -> Iterator[bytes]:
-    """Yield the requests `make(0)`, ..., `make(count - 1)` in turn, for ever; each is made once."""
+    """Yield the requests `make(0)`, ..., `make(count - 1)` in turn, forever. Each is created once."""
     made = [make(number) for number in range(count)]
     while True:
         yield from made

@@ -1,7 +1,7 @@
-"""`python -m bench.pages`: how much longer the list of deliveries takes with a million of them than with a thousand.
+"""`python -m bench.pages`: compare the delivery list with a million deliveries and with a thousand.
 
-On SQLite and, where there is a server (`tools/postgres.py` starts one), on PostgreSQL. Exit code 1 if a target is
-missed.
+Measures SQLite and, if `DATABASE_URL` is set (`tools/postgres.py` starts a server), PostgreSQL. Exit code 1 if a target
+is missed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.product import ROOT, Product
 
 LARGE = int(os.environ.get("BENCH_DELIVERIES", "1000000"))
 SMALL = 1_000
-REQUESTS = 9  # of each address; the median counts
+REQUESTS = 9  # per URL; the median counts
 MOST = 3.0
 BUSY, QUIET = history_project(0), history_project(HISTORY_PROJECTS - 1)
 FILTERS = {
@@ -37,7 +37,7 @@ FILTERS = {
     "a repository and a tag": {"repository": f"{BUSY}/app-0", "tag": "1.5.0"},
     "a tag": {"tag": "1.5.0"},
     "an outcome": {"outcome": "not_handled"},
-    "all that is bad": {"outcome": "bad"},
+    "all failures": {"outcome": "bad"},
     "a code": {"status": "4xx"},
     "an origin": {"origin": "test"},
     "a Warehouse": {"warehouse": f"{BUSY}/main-0"},
@@ -52,7 +52,7 @@ USER, PASSWORD = "bench", "only-for-this-measurement-1"
 
 
 class Log:
-    """kargoweb, serving, with a log of so many deliveries."""
+    """kargoweb, serving, with a delivery log of a given size."""
 
     def __init__(self, stack: ExitStack, kubeconfig: Path, directory: Path, url: str, count: int) -> None:
         self._variables = {
@@ -90,7 +90,7 @@ class Log:
         return "; ".join(value.partition(";")[0] for value in cookies)
 
     def seconds(self, path: str) -> float:
-        """Return how long a page takes."""
+        """Return the response time of a page, in seconds."""
         begin = time.perf_counter()
         answer = self.product.http.request("GET", self.product.url + path, headers={"Cookie": self._cookie})
         assert answer.status == 200, (path, answer.status)
@@ -98,7 +98,7 @@ class Log:
 
 
 def compare(kubeconfig: Path, directory: Path, urls: tuple[str, str]) -> Iterator[tuple[str, float, float]]:
-    """Yield for every filter its name, the time with few deliveries and the time with many."""
+    """Yield the name of each filter, its time with few deliveries and its time with many, in seconds."""
     with ExitStack() as stack:
         few, many = (
             Log(stack, kubeconfig, directory / str(count), url, count)
@@ -106,21 +106,19 @@ def compare(kubeconfig: Path, directory: Path, urls: tuple[str, str]) -> Iterato
         )
         for name, values in FILTERS.items():
             path = f"/deliveries?{urlencode(values)}"
-            # In turns, because the machine's speed drifts.
+            # Alternate, because the machine's speed drifts.
             times = [(few.seconds(path), many.seconds(path)) for _ in range(REQUESTS)]
             yield name, statistics.median(one for one, _ in times), statistics.median(one for _, one in times)
 
 
 def databases(directory: Path) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield what kinds of database there are, each with the addresses of two."""
+    """Yield each kind of database with the URLs of two databases."""
     for count in (SMALL, LARGE):
         (directory / str(count)).mkdir()
     yield "SQLite", tuple(f"sqlite:///{directory / str(count) / 'log.sqlite3'}" for count in (SMALL, LARGE))  # type: ignore[misc]
     server = os.environ.get("DATABASE_URL", "")
     if not server.startswith("postgres"):
-        print(
-            "PostgreSQL is left out: run `python tools/postgres.py -- python -m bench.pages` to have it measured."
-        )
+        print("PostgreSQL skipped. To measure it, run `python tools/postgres.py -- python -m bench.pages`.")
         return
     names = (f"bench_{os.getpid()}_few", f"bench_{os.getpid()}_many")
     with psycopg.connect(server, autocommit=True) as connection:
@@ -131,7 +129,7 @@ def databases(directory: Path) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def main() -> int:
-    """Run everything; return the exit code."""
+    """Run all measurements; return the exit code."""
     good = True
     with tempfile.TemporaryDirectory() as name, DemoCluster(Path(name) / "cluster") as cluster:
         directory = Path(name)

@@ -1,4 +1,4 @@
-"""The product's settings and one more view: it does nothing, on the same server and through the same middleware."""
+"""The product's settings plus the view `/noop`."""
 
 from kargoweb.settings import *  # noqa: F403
 

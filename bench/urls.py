@@ -1,4 +1,4 @@
-"""The product's addresses and `/noop`, a DRF view as lean as the webhook's that answers at once."""
+"""The product's URLs and `/noop`, a DRF view as lean as the webhook's that responds immediately."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANSWER = b'{"msg":"refreshed 0 warehouse(s)"}\n'
 
 
 class Noop(APIView):
-    """Reads nothing, does nothing."""
+    """Ignore the request."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -23,7 +23,7 @@ class Noop(APIView):
     content_negotiation_class = AnyAccept
 
     def post(self, request: Request) -> HttpResponse:
-        """Answer."""
+        """Return a fixed response."""
         response = HttpResponse(ANSWER, content_type="application/json")
         response["Content-Length"] = str(len(ANSWER))
         return response

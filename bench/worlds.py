@@ -1,4 +1,4 @@
-"""Clusters to measure in: so many projects, each with a receiver and so many Warehouses."""
+"""Clusters for benchmarks, with many projects and Warehouses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HISTORY_PROJECTS = 200  # that the deliveries of `bench.history` went to
 
 @dataclass(frozen=True, slots=True)
 class BenchWorld:
-    """`projects` projects with `warehouses` Warehouses each; the last project's all subscribe to one repository."""
+    """`projects` projects with `warehouses` Warehouses each, and one with `shared` Warehouses on one repository."""
 
     projects: int
     warehouses: int
@@ -48,7 +48,7 @@ def history_project(number: int) -> str:
 
 
 def fill(kubeconfig: Path, world: BenchWorld) -> None:
-    """Create everything, several projects side by side."""
+    """Create all objects, several projects in parallel."""
     cluster = connect(str(kubeconfig))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda project: _fill_project(cluster, world, project), range(world.projects)))
@@ -66,7 +66,7 @@ def _fill_project(cluster: KubernetesClient, world: BenchWorld, project: int) ->
 
 
 def image(repo_url: str) -> dict[str, Any]:
-    """Return a subscription as people write them."""
+    """Return an image subscription."""
     return {"image": {"repoURL": repo_url, "imageSelectionStrategy": "SemVer", "constraint": "^1.0.0"}}
 
 
@@ -81,10 +81,14 @@ def _project(cluster: KubernetesClient, world: BenchWorld, project: int) -> None
     cluster.patch_status(PROJECT_CONFIGS, name, name, {"status": status})
 
 
-def _warehouse(cluster: KubernetesClient, project: str, name: str, subscriptions: list[dict[str, Any]]) -> None:
+def _warehouse(
+    cluster: KubernetesClient, project: str, name: str, subscriptions: list[dict[str, Any]]
+) -> None:
     body = {"metadata": {"name": name, "namespace": project}, "spec": {"subscriptions": subscriptions}}
     _create(cluster, WAREHOUSES, body, project)
 
 
-def _create(cluster: KubernetesClient, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> None:
+def _create(
+    cluster: KubernetesClient, resource: Resource, body: dict[str, Any], namespace: str | None = None
+) -> None:
     cluster.create(resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace)

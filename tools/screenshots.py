@@ -1,7 +1,7 @@
-"""`python tools/screenshots.py`: take the pictures in `docs/` anew, from the demo, with Chromium.
+"""`python tools/screenshots.py`: update the screenshots in `docs/`.
 
-Starts a demo of its own, lets some pushes end in different ways, and looks at the main pages. Needs the development
-requirements and Debian's `chromium`.
+Starts a demo, sends pushes with different outcomes and takes screenshots of the main pages with Chromium. Needs the
+development requirements and Debian's `chromium`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
-PATIENCE: Final = 120.0  # seconds for the demo to be up
+START_TIMEOUT: Final = 120.0  # seconds until the demo is ready
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
 WIDE: Final = {"width": 1280, "height": 800}
 PHONE: Final = {"width": 390, "height": 844}
-# What is pushed, and with which options of `manage.py push`: an end of every sort.
+# The arguments of each `manage.py push`, which together produce every kind of outcome.
 PUSHES: Final = (
     ("acme/storefront-web:latest",),
     ("acme/storefront-api:2.6.0",),
@@ -43,8 +43,8 @@ PUSHES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture: what it is called, what is looked at, and how."""
+class Screenshot:
+    """A screenshot: file name, path of the page, viewport and color scheme."""
 
     name: str
     path: str
@@ -60,16 +60,16 @@ class Demo:
     directory: Path
 
     def push(self, *arguments: str) -> str:
-        """Play Docker Hub; return what was printed."""
+        """Run `manage.py push`; return its output."""
         return self._manage("push", *arguments)
 
     def delivery_of(self, repository: str, tag: str) -> str:
         """Return the id of the newest delivery of a tag to a project's receiver."""
         printed = self._manage("deliveries", "list", "--repository", repository, "--tag", tag, "--json")
-        found = re.findall(r'"id": "([0-9a-f-]{36})"', printed)
-        if not found:
-            raise SystemExit(f"there is no delivery of {repository}:{tag}")
-        return str(found[-1])
+        ids = re.findall(r'"id": "([0-9a-f-]{36})"', printed)
+        if not ids:
+            raise SystemExit(f"found no delivery of {repository}:{tag}")
+        return str(ids[-1])
 
     def _manage(self, *arguments: str) -> str:
         environment = os.environ | {
@@ -84,8 +84,8 @@ class Demo:
 
 @contextmanager
 def demo() -> Iterator[Demo]:
-    """Run a demo with a data directory of its own."""
-    directory = Path(tempfile.mkdtemp(prefix="kargoweb-pictures-"))
+    """Run a demo with a temporary data directory."""
+    directory = Path(tempfile.mkdtemp(prefix="kargoweb-screenshots-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -95,10 +95,10 @@ def demo() -> Iterator[Demo]:
     )
     try:
         assert process.stdout is not None
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + START_TIMEOUT
         while "Ctrl-C" not in process.stdout.readline():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("the demo does not start")
+                raise SystemExit("the demo did not start")
         yield Demo(f"http://localhost:{port}", directory)
     finally:
         process.terminate()
@@ -106,18 +106,18 @@ def demo() -> Iterator[Demo]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def pictures(demo: Demo) -> tuple[Picture, ...]:
-    """Return what is to be taken."""
-    story = f"/deliveries/{demo.delivery_of('acme/storefront-api', '2.6.0')}"
+def screenshots(demo: Demo) -> tuple[Screenshot, ...]:
+    """Return the screenshots to take."""
+    delivery = f"/deliveries/{demo.delivery_of('acme/storefront-api', '2.6.0')}"
     return (
-        Picture("deliveries", "/deliveries", WIDE),
-        Picture("delivery", story, WIDE),
-        Picture("delivery-phone", story, PHONE),
-        Picture("deliveries-dark", "/deliveries", WIDE, dark=True),
-        Picture("test-fire", "/projects/kargo-demo/receivers/dockerhub-receiver/test", WIDE),
-        # What needs attention is looked at anew when somebody has looked at it.
-        Picture("attention", "/attention", WIDE),
-        Picture("project", "/projects/storefront", WIDE),
+        Screenshot("deliveries", "/deliveries", WIDE),
+        Screenshot("delivery", delivery, WIDE),
+        Screenshot("delivery-phone", delivery, PHONE),
+        Screenshot("deliveries-dark", "/deliveries", WIDE, dark=True),
+        Screenshot("test-fire", "/projects/kargo-demo/receivers/dockerhub-receiver/test", WIDE),
+        # Not the first page: opening any page starts the health checks, whose results this one shows.
+        Screenshot("attention", "/attention", WIDE),
+        Screenshot("project", "/projects/storefront", WIDE),
     )
 
 
@@ -130,38 +130,36 @@ def sign_in(page: Page, demo: Demo) -> None:
     page.wait_for_url(f"{demo.url}/")
 
 
-def take(browser: Browser, demo: Demo, picture: Picture) -> None:
-    """Take one picture."""
+def take(browser: Browser, demo: Demo, screenshot: Screenshot) -> None:
+    """Take one screenshot."""
     options: dict[str, Any] = {
-        "viewport": picture.viewport,
-        "color_scheme": "dark" if picture.dark else "light",
+        "viewport": screenshot.viewport,
+        "color_scheme": "dark" if screenshot.dark else "light",
     }
     with browser.new_context(**options) as context:
         page = context.new_page()
         sign_in(page, demo)
-        answer = page.goto(demo.url + picture.path)
+        answer = page.goto(demo.url + screenshot.path)
         if answer is None or answer.status != 200:
-            raise SystemExit(
-                f"{picture.path} cannot be looked at: {answer.status if answer else 'no answer'}"
-            )
-        page.wait_for_timeout(500)  # what updates itself has done so once
-        page.screenshot(path=DOCS / f"{picture.name}.png")
-        print(f"docs/{picture.name}.png")
+            raise SystemExit(f"{screenshot.path} failed: {answer.status if answer else 'no response'}")
+        page.wait_for_timeout(500)  # until live fragments have updated once
+        page.screenshot(path=DOCS / f"{screenshot.name}.png")
+        print(f"docs/{screenshot.name}.png")
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all screenshots."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        raise SystemExit("Chromium is needed: apt-get install chromium")
+        raise SystemExit("Chromium is not installed: run apt-get install chromium")
     DOCS.mkdir(exist_ok=True)
     with demo() as running, sync_playwright() as playwright:
         for arguments in PUSHES:
             running.push(*arguments)
             time.sleep(1)
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for picture in pictures(running):
-            take(browser, running, picture)
+        for screenshot in screenshots(running):
+            take(browser, running, screenshot)
         browser.close()
 
 
