@@ -25,7 +25,12 @@ README_BYTES = 8_192
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 SETTING = re.compile(r"KARGOWEB_[A-Z_]+|PORT|DATABASE_URL")
-TEST_SETTINGS = {"KARGOWEB_VECTORS", "KARGOWEB_TEST_KUBECONFIG", "KARGOWEB_TEST_KUBECTL"}
+TEST_SETTINGS = {
+    "KARGOWEB_VECTORS",
+    "KARGOWEB_TEST_SEED",
+    "KARGOWEB_TEST_KUBECONFIG",
+    "KARGOWEB_TEST_KUBECTL",
+}
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
