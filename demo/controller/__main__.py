@@ -1,4 +1,4 @@
-"""`python -m demo.controller --kubeconfig FILE --registry FILE`: play Kargo's controller until SIGTERM or SIGINT."""
+"""`python -m demo.controller --kubeconfig FILE --registry FILE`: simulate Kargo's controller until a signal."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from receivers.cluster.client import connect
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m demo.controller", description=__doc__)
-    parser.add_argument("--kubeconfig", required=True, help="where the API server is")
-    parser.add_argument("--registry", type=Path, required=True, help="the SQLite file with the tags")
+    parser.add_argument("--kubeconfig", required=True, help="kubeconfig of the API server")
+    parser.add_argument("--registry", type=Path, required=True, help="SQLite file of the registry")
     parser.add_argument(
-        "--minimum-interval", type=float, default=MINIMUM_INTERVAL, help="seconds between two discoveries"
+        "--minimum-interval",
+        type=float,
+        default=MINIMUM_INTERVAL,
+        help="minimum seconds between two discoveries",
     )
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)

@@ -1,15 +1,15 @@
-"""How the demo's controller is told to misbehave: by the annotation `demo.kargoweb/behaviour` of a Warehouse.
+"""Failures that users can inject with the annotation `demo.kargoweb/behaviour` of a Warehouse.
 
-The value is a list of words, separated by commas; some take a number after `=`:
+The value is a comma-separated list of words; some take a number after `=`:
 
-    slow=5                discovery takes so many seconds (5)
-    lag=30                the registry lists a tag to this Warehouse so many seconds after it was pushed (30)
-    fail-discovery-once   the next discovery is refused by Docker Hub's rate limit; then the word is taken out
-    fail-discovery        every discovery is
-    dead                  nobody looks at this Warehouse, as if the controller of its shard were gone
+    slow=5                discovery takes this many seconds (default: 5)
+    lag=30                the registry lists a tag to this Warehouse this many seconds after its push (default: 30)
+    fail-discovery-once   the next discovery fails with Docker Hub's rate limit, then the word is removed
+    fail-discovery        every discovery fails with Docker Hub's rate limit
+    dead                  the Warehouse is never reconciled, as if its shard had no controller
 
-For example: `kubectl annotate warehouse app demo.kargoweb/behaviour=slow=10,fail-discovery-once`. What else can happen
-needs no word: `freightCreationPolicy: Manual`, criteria that are not met, a shard without a controller, a tag beyond
+For example: `kubectl annotate warehouse app demo.kargoweb/behaviour=slow=10,fail-discovery-once`. Other
+outcomes need no word: `freightCreationPolicy: Manual`, unmet criteria, a shard without a controller, a tag beyond
 the discovery limit, a push of the same content (`manage.py push --same`).
 """
 
@@ -25,7 +25,7 @@ DEFAULTS: Final = {"slow": 5.0, "lag": 30.0}  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What the annotation asks for; times in seconds."""
+    """The parsed annotation. Times are in seconds."""
 
     slow: float = 0.0
     lag: float = 0.0
@@ -35,7 +35,7 @@ class Behaviour:
 
 
 def parse_behaviour(text: str) -> Behaviour:
-    """Read the annotation's value; what is not understood is passed over."""
+    """Parse the value of the annotation. Unknown words are ignored."""
     words = dict(_word(part) for part in text.split(","))
     return Behaviour(
         slow=_seconds(words, "slow"),
@@ -47,7 +47,7 @@ def parse_behaviour(text: str) -> Behaviour:
 
 
 def without_fail_once(text: str) -> str:
-    """Return the annotation's value after the one failure."""
+    """Return the value of the annotation without `fail-discovery-once`."""
     return ",".join(part.strip() for part in text.split(",") if part.strip() not in {"", FAIL_ONCE})
 
 

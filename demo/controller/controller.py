@@ -1,4 +1,4 @@
-"""Watches Warehouses and looks at each when it changes, is refreshed or is due."""
+"""Watches Warehouses and reconciles each when it changes, is refreshed or is due."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, WarehouseK
 
 log = logging.getLogger("demo.controller")
 
-WORKERS: Final = 8  # Warehouses at a time; Kargo's chart has 4, but its Warehouses are not told to be slow
-RECONNECT_PAUSE: Final = 0.5  # seconds until the API server is asked again after it was lost
-STOP_SECONDS: Final = 3.0  # for threads to come to their end
+WORKERS: Final = (
+    8  # concurrent reconciliations; Kargo's chart has 4, but the demo's Warehouses can be slow on purpose
+)
+RECONNECT_PAUSE: Final = 0.5  # seconds between attempts to reconnect to the API server
+STOP_SECONDS: Final = 3.0  # for each thread to finish
 
 State = tuple[str, int, str | None, bool]
-"""What makes the controller look when it changes: uid, generation, refresh token, and whether it is to play dead."""
+"""The controller reconciles when this changes: uid, generation, refresh token and whether the Warehouse is `dead`."""
 
 
 class Controller:
-    """Watches in one thread and works in several."""
+    """Watches in one thread and reconciles in several."""
 
     def __init__(
         self, cluster: KubernetesClient, registry: Registry, *, minimum_interval: float = MINIMUM_INTERVAL
@@ -41,7 +43,7 @@ class Controller:
         self._seen: dict[WarehouseKey, State] = {}
         self._watch: Watch | None = None
         self._threads = [
-            threading.Thread(target=self._watch_for_ever, name="watch", daemon=True),
+            threading.Thread(target=self._watch_forever, name="watch", daemon=True),
             threading.Thread(
                 target=self._heartbeat.run, args=(self._stopping,), name="heartbeat", daemon=True
             ),
@@ -54,7 +56,7 @@ class Controller:
             thread.start()
 
     def stop(self) -> None:
-        """End all threads; what is under way in one of them may be cut off, as when a controller is killed."""
+        """Stop all threads. A reconciliation in progress may be interrupted, as when a controller is killed."""
         self._stopping.set()
         self._queue.close()
         if self._watch is not None:
@@ -66,11 +68,11 @@ class Controller:
     def _work(self) -> None:
         while (key := self._queue.get()) is not None:
             try:
-                self._look_at(key)
+                self._reconcile(key)
             finally:
                 self._queue.done(key)
 
-    def _look_at(self, key: WarehouseKey) -> None:
+    def _reconcile(self, key: WarehouseKey) -> None:
         try:
             due = self._reconciler.reconcile(*key)
         except ReconcileError as error:
@@ -78,34 +80,34 @@ class Controller:
             self._queue.retry(key)
         except ClusterError as error:
             if not self._stopping.is_set():
-                log.info("%s/%s is tried again: %s", *key, error)
+                log.info("retrying %s/%s: %s", *key, error)
             self._queue.retry(key)
         except Exception:
-            log.exception("%s/%s cannot be worked on", *key)
+            log.exception("reconciling %s/%s failed", *key)
         else:
             self._queue.forgive(key)
             if due is not None:
                 self._queue.add_after(key, due)
 
-    def _watch_for_ever(self) -> None:
+    def _watch_forever(self) -> None:
         lost = False
         while not self._stopping.is_set():
             try:
                 version = self._list()
                 if lost:
-                    log.info("the API server is back")
+                    log.info("reconnected to the API server")
                 lost = False
                 self._follow(version)
             except Gone:
                 continue
             except ClusterError as error:
                 if not lost and not self._stopping.is_set():
-                    log.info("the API server is lost: %s", error)
+                    log.info("lost the API server: %s", error)
                 lost = True
                 self._stopping.wait(RECONNECT_PAUSE)
 
     def _list(self) -> str:
-        """Take note of all Warehouses; return the version from which to watch."""
+        """Note all Warehouses; return the resource version from which to watch."""
         version, listed = "", set()
         for page in self._cluster.list_pages(WAREHOUSES):
             listed |= {self._note(raw) for raw in page.items}
@@ -115,7 +117,7 @@ class Controller:
         return version
 
     def _follow(self, version: str) -> None:
-        """Take note of changes until the API server is lost. Raises `ClusterError`."""
+        """Note changes until the connection is lost. Raises `ClusterError`."""
         while not self._stopping.is_set():
             with self._cluster.watch(WAREHOUSES, resource_version=version) as watch:
                 self._watch = watch
@@ -127,7 +129,7 @@ class Controller:
                         self._note(raw)
 
     def _note(self, raw: Mapping[str, Any]) -> WarehouseKey:
-        """Queue a Warehouse if it is new, has another specification or another refresh token."""
+        """Queue a Warehouse if it is new or its `State` has changed."""
         key, metadata = _key(raw), raw["metadata"]
         annotations = metadata.get("annotations") or {}
         dead = parse_behaviour(annotations.get(BEHAVIOUR_ANNOTATION, "")).dead

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from demo.registry import Tag
 from receivers.kargo import semver
-from receivers.kargo.subscriptions import Selector, decode_subscription
+from receivers.kargo.selectors import Selector
+from receivers.kargo.subscriptions import decode_subscription
 
 TagsOf = Callable[[str], Sequence[Tag]]
 """Lists the tags of a repository. Raises `DiscoveryError` where a registry would refuse."""

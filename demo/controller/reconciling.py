@@ -1,7 +1,7 @@
-"""One look at one Warehouse, as Kargo's controller takes it: from a refresh to discovered artifacts to Freight.
+"""Reconcile a Warehouse as Kargo's controller does: from a refresh to discovered artifacts to Freight.
 
-Source: Kargo's `pkg/controller/warehouses/warehouses.go`. Reasons, messages and the order of things are its own, its
-traps included: a failed discovery counts as handled, and the retry skips discovery and turns `Ready` again.
+Source: Kargo's `pkg/controller/warehouses/warehouses.go`. Reasons, messages and their order are Kargo's, including
+its pitfalls: a failed discovery counts as handled, and the retry skips discovery and sets `Ready` again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from receivers.kargo.resources import WAREHOUSES
 
 SHARD_LABEL: Final = "kargo.akuity.io/shard"
 MINIMUM_INTERVAL: Final = 300.0  # seconds; Kargo's chart sets it, and shorter intervals have no effect
-SOON: Final = 0.1  # seconds until a discovery that is due already
+SOON: Final = 0.1  # seconds until an overdue discovery
 RATE_LIMIT: Final = (
     "TOOMANYREQUESTS: You have reached your unauthenticated pull rate limit. "
     "https://www.docker.com/increase-rate-limit"
@@ -38,11 +38,11 @@ _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class ReconcileError(Exception):
-    """The Warehouse is to be looked at again soon; the text says why."""
+    """The reconciliation failed and is retried. The message is the cause."""
 
 
 class Reconciler:
-    """Looks at Warehouses. Different ones may be looked at by different threads at the same time."""
+    """Reconciles Warehouses. Several threads can reconcile different Warehouses at the same time."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class Reconciler:
         self.freight = FreightMaker(cluster)
 
     def reconcile(self, project: str, name: str) -> float | None:
-        """Bring one Warehouse up to date; return the seconds until it is due again, or None if it is not ours.
+        """Reconcile a Warehouse. Return the seconds until it is due again, or None if this controller skips it.
 
-        Raises `ReconcileError` or `ClusterError` when it is to be tried again.
+        Raises `ReconcileError` or `ClusterError` if it must be retried.
         """
         try:
             raw = self._cluster.get(WAREHOUSES, name, project)
@@ -70,7 +70,7 @@ class Reconciler:
         behaviour = parse_behaviour((metadata.get("annotations") or {}).get(BEHAVIOUR_ANNOTATION, ""))
         if behaviour.dead or (metadata.get("labels") or {}).get(SHARD_LABEL):
             return None
-        return _Visit(self, raw, behaviour).run()
+        return _Reconciliation(self, raw, behaviour).run()
 
     def due(self, spec: Mapping[str, Any], status: Status) -> float:
         """Return the seconds until the next discovery."""
@@ -107,8 +107,8 @@ class Reconciler:
         self._cluster.patch(WAREHOUSES, metadata["name"], metadata["namespace"], patch)
 
 
-class _Visit:
-    """One look at one Warehouse."""
+class _Reconciliation:
+    """One reconciliation of one Warehouse."""
 
     def __init__(self, reconciler: Reconciler, raw: Mapping[str, Any], behaviour: Behaviour) -> None:
         self._reconciler = reconciler
@@ -121,7 +121,7 @@ class _Visit:
         self._now = rfc3339(time.time())
 
     def run(self) -> float:
-        """Do it. Raises `ReconcileError` or `ClusterError`; the status tells of the former."""
+        """Run it. Raises `ReconcileError`, which is also in the status, or `ClusterError`."""
         try:
             self._sync()
         finally:
@@ -160,7 +160,7 @@ class _Visit:
             raise ReconcileError(f"error discovering artifacts: {error}") from error
 
     def _is_complete(self) -> bool:
-        """Say whether every subscription has an artifact; if not, that is the end, and no error."""
+        """Return whether each subscription has an artifact. Otherwise the reconciliation ends without an error."""
         problem = missing(self._status.artifacts or {})
         if problem:
             (healthy, ready), message = problem
@@ -170,7 +170,7 @@ class _Visit:
         return not problem
 
     def _has_freight(self) -> bool:
-        """Create Freight if the policy and the criteria want it; say whether all is well."""
+        """Create Freight if the policy and the criteria allow it; return False if the criteria are invalid."""
         if (self._spec.get("freightCreationPolicy") or "Automatic") != "Automatic":
             return True
         expression = (self._spec.get("freightCreationCriteria") or {}).get("expression", "")
@@ -246,7 +246,7 @@ class _Visit:
 
 
 def seconds_of(duration: str) -> float:
-    """Return a Go duration such as `5m0s` in seconds; 0 for what is none."""
+    """Return a Go duration such as `5m0s` in seconds; 0 if it is invalid."""
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(duration))
 
 
@@ -259,7 +259,7 @@ def _discovered_at(status: Status) -> float | None:
 
 
 def _refused(repository: str, tags: Sequence[Tag]) -> str:
-    """Return the error of a pull that Docker Hub's rate limit refuses: the list of tags is not counted, images are."""
+    """Return the error of a pull that exceeds Docker Hub's rate limit, which does not count listing tags."""
     name = normalize_image(repository)
     newest = tags[-1].name if tags else "latest"
     path = name if "/" in name else f"library/{name}"

@@ -1,7 +1,7 @@
-"""A queue of keys to work on, in the manner of Kubernetes' own controllers.
+"""A work queue like client-go's.
 
-A key that is added many times is worked on once; one that is added while it is worked on comes again afterwards, and is
-never worked on by two threads at the same time.
+A key that is added several times is processed once. A key that is added while it is processed is processed again
+afterwards, and never by two threads at the same time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONGEST_RETRY: Final = 1000.0  # seconds
 
 
 class WorkQueue(Generic[K]):
-    """Keys that are due, keys that will be, and keys that are worked on."""
+    """Keys that are due, delayed or being processed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -30,30 +30,30 @@ class WorkQueue(Generic[K]):
         self._closed = False
 
     def add(self, key: K) -> None:
-        """Have `key` worked on as soon as possible."""
+        """Add `key` for immediate processing."""
         with self._changed:
             self._due[key] = None
             self._changed.notify()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Have `key` worked on in so many seconds, if not earlier."""
+        """Add `key` after a delay, unless it is already due earlier."""
         with self._changed:
             at = time.monotonic() + seconds
             self._later[key] = min(at, self._later.get(key, at))
             self._changed.notify()
 
     def retry(self, key: K) -> None:
-        """Have `key` worked on after a pause that doubles with every failure in a row."""
+        """Add `key` after a backoff, which doubles with each consecutive failure."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self.add_after(key, min(FIRST_RETRY * 2.0 ** min(failures, 30), LONGEST_RETRY))
 
     def forgive(self, key: K) -> None:
-        """Forget the failures of `key`."""
+        """Reset the backoff of `key`."""
         self._failures.pop(key, None)
 
     def get(self) -> K | None:
-        """Wait for a key and take it; give it back with `done`. None when the queue is closed."""
+        """Wait for a key and return it, or None when the queue is closed. Call `done` after processing."""
         with self._changed:
             while not self._closed:
                 pause = self._promote()
@@ -66,19 +66,19 @@ class WorkQueue(Generic[K]):
         return None
 
     def done(self, key: K) -> None:
-        """Say that the work on `key` has ended."""
+        """Mark the processing of `key` as finished."""
         with self._changed:
             self._active.discard(key)
             self._changed.notify()
 
     def close(self) -> None:
-        """Let every `get` return None."""
+        """Make every `get` return None."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _promote(self) -> float | None:
-        """Make due what is; return the seconds until the next one will be, or None."""
+        """Move delayed keys that are due; return the seconds until the next one is due, or None."""
         now = time.monotonic()
         for key in [key for key, at in self._later.items() if at <= now]:
             del self._later[key]
