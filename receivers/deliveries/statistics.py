@@ -132,8 +132,9 @@ def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> lis
 def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = False) -> list[Delivery]:
     """Return the last deliveries of the newest `count` pushes to each receiver, with only their ids. One query."""
     selection = (
-        "SELECT id FROM receivers_delivery one WHERE project = %s AND receiver = %s AND NOT EXISTS"
-        " (SELECT 1 FROM receivers_delivery newer WHERE newer.push_id = one.push_id AND newer.id > one.id)"
+        "SELECT id FROM receivers_delivery this WHERE project = %s AND receiver = %s AND NOT EXISTS"
+        " (SELECT 1 FROM receivers_delivery newer WHERE newer.push_id = this.push_id"
+        " AND (newer.received_at, newer.id) > (this.received_at, this.id))"
         f" {_IS_PUSH if pushes else ''} ORDER BY received_at DESC LIMIT {int(count)}"
     )
     return of_each(Delivery, selection, receivers)

@@ -130,12 +130,12 @@ def test_an_unusable_spool_is_logged_and_answered_503(database, demo_cluster, wo
     data_dir.mkdir()
     (data_dir / "spool").write_text("in the way")
     with spooling(demo_cluster, data_dir) as product:
-        assert "spool cannot be used" in product.log()
+        assert "spool is unusable" in product.log()
         place = routed(product, world, image("example/nowhere"))
         with locked():
             assert product.post(place.path(), push_body("example/nowhere", "1.2.3")).status == 503
             assert place.token() == ""
-            assert "is lost" in product.log()
+            assert "lost a delivery" in product.log()
 
 
 def test_an_unreadable_file_is_set_aside(database, demo_cluster, tmp_path):
