@@ -31,7 +31,7 @@ def test_a_project_is_listed_with_its_numbers_and_its_last_delivery(signed_in, p
     browser = signed_in("viewer")
     until("it is in the books", lambda: "never" not in listed(browser, place))
     text = listed(browser, place)
-    numbers = re.findall(r'data-label="(Receivers|Warehouses)">(\d+)<', text)
+    numbers = re.findall(r'data-label="(Receivers|Warehouses)">\s*(\d+)\s*<', text)
     assert numbers == [("Receivers", "1"), ("Warehouses", "3")]
     assert re.search(r'aria-label="\d+ deliveries in 24 h: ', text)
     assert 'class="badge"' in text.partition('data-label="Last"')[2]
