@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from receivers.deliveries.outcomes import Tone, tone
+from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.deliveries.serializers import STEPS
-from receivers.deliveries.timeline import has_ended
+from receivers.deliveries.timeline import LABELS, has_ended
 from receivers.deliveries.visibility import refreshes_of
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.management.console import ExitCode
@@ -25,7 +25,8 @@ POLL_SECONDS: Final = 0.5  # between two reads of the log; short enough for a pe
 class ProgressEvent:
     """Something that happened to a delivery.
 
-    `warehouse` is `project/name`, or empty if the event concerns the delivery itself. `text` is the reason or a detail.
+    `warehouse` is `project/name`, or empty if the event concerns the delivery itself. `event` is the code of an event
+    or an outcome. `text` is the reason or a detail.
     """
 
     at: datetime
@@ -81,22 +82,38 @@ def wait_until_started(delivery: Delivery, timeout: float) -> bool:
     return True
 
 
+def event_text(refresh: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    """Return the details of an entry of a history: the cause of a retry, the name of the Freight, and the text."""
+    freight = (
+        (refresh["freight_alias"] or refresh["freight"])
+        if entry["event"] == RefreshOutcome.FREIGHT_CREATED
+        else ""
+    )
+    return ": ".join(filter(None, [freight, label(entry.get("cause", "")), entry["text"]]))
+
+
+def event_label(event: str) -> str:
+    """Return the label of an event or an outcome."""
+    return LABELS.get(event) or label(event)
+
+
 def _refresh_events(refresh: Refresh) -> Iterator[ProgressEvent]:
     """Yield the recorded history of a refresh or, if it has none, one event for each step with a time."""
     warehouse = f"{refresh.project}/{refresh.warehouse}"
-    for entry in refresh.history:
-        yield ProgressEvent(
-            datetime.fromisoformat(entry["at"]), warehouse, _event(refresh, entry["event"]), entry["text"]
-        )
-    for step in () if refresh.history else STEPS:
+    freight = {"freight": refresh.freight, "freight_alias": refresh.freight_alias}
+    for entry in refresh.history or _steps(refresh):
+        at = datetime.fromisoformat(entry["at"])
+        yield ProgressEvent(at, warehouse, entry["event"], event_text(freight, entry))
+
+
+def _steps(refresh: Refresh) -> Iterator[dict[str, str]]:
+    for step in STEPS:
         at = getattr(refresh, f"{step}_at")
-        if at is not None and step != "ended":
-            yield ProgressEvent(at, warehouse, step, "")
-        elif at is not None:
-            yield ProgressEvent(at, warehouse, _event(refresh, refresh.outcome), refresh.reason)
-
-
-def _event(refresh: Refresh, event: str) -> str:
-    """Return the event, followed by the name of the Freight it created."""
-    name = refresh.freight_alias or refresh.freight
-    return f"{event} {name}" if event == RefreshOutcome.FREIGHT_CREATED and name else event
+        if at is None:
+            continue
+        ended = step == "ended"
+        yield {
+            "at": at.isoformat(),
+            "event": refresh.outcome if ended else step,
+            "text": refresh.reason if ended else "",
+        }

@@ -8,6 +8,7 @@ from typing import Any, Final
 from receivers.deliveries.outcomes import label
 from receivers.deliveries.remedies import remedy
 from receivers.management.console import receiver_name, table
+from receivers.management.delivery_progress import event_label, event_text
 
 MAX_BODY_SHOWN: Final = (
     16_384  # characters; Docker Hub's bodies are shorter, and `--json` shows all of a longer one
@@ -59,7 +60,7 @@ def _refresh(refresh: dict[str, Any]) -> Iterator[str]:
     if refresh["history"]:
         yield "  history"
     for entry in refresh["history"]:
-        yield f"    {entry['at']}  {label(entry['event'])}  {entry['text']}".rstrip()
+        yield f"    {entry['at']}  {event_label(entry['event'])}  {event_text(refresh, entry)}".rstrip()
     if refresh["attempts"] > 1:
         yield f"  {refresh['attempts']} attempts"
 

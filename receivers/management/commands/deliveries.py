@@ -22,7 +22,7 @@ from receivers.management.console import (
     table,
     utc_time,
 )
-from receivers.management.delivery_progress import ProgressEvent, follow
+from receivers.management.delivery_progress import ProgressEvent, event_label, follow
 from receivers.management.delivery_text import as_text
 from receivers.models import Delivery
 
@@ -133,7 +133,7 @@ class Command(ConsoleCommand):
         sys.exit(code)
 
     def _print_event(self, event: ProgressEvent) -> None:
-        columns = (utc_time(event.at), event.warehouse, event.event, event.text)
+        columns = (utc_time(event.at), event.warehouse, event_label(event.event), event.text)
         self.print("  ".join(column for column in columns if column))
 
     def _print_event_json(self, event: ProgressEvent) -> None:
