@@ -92,7 +92,7 @@ def test_what_the_service_account_lacks_is_told_with_the_objects_to_paste(confin
     kinds = [one["kind"] for one in yaml.safe_load_all(pasted[1])]
     assert kinds == ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
     assert "failing" in page
-    assert "can&#x27;t detect a shard without a controller" in page
+    assert "can't detect a shard without a controller" in page
 
 
 def test_an_api_server_that_is_away_leaves_a_page_that_says_so(confined):
