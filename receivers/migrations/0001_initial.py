@@ -7,11 +7,18 @@ import receivers.kargo.refresh_outcomes
 import receivers.models
 
 
+def create_role_groups(apps, schema_editor):
+    """Create the groups that grant a role everywhere. `manage.py grant` creates those of a single project."""
+    for role in ("viewer", "operator", "admin"):
+        apps.get_model("auth", "Group").objects.get_or_create(name=role)
+
+
 class Migration(migrations.Migration):
 
     initial = True
 
     dependencies = [
+        ('auth', '0012_alter_user_first_name_max_length'),
     ]
 
     operations = [
@@ -218,4 +225,5 @@ class Migration(migrations.Migration):
             model_name='refresh',
             index=models.Index(condition=models.Q(('outcome', receivers.kargo.refresh_outcomes.RefreshOutcome['FREIGHT_CREATED'])), fields=['project', '-ended_at'], name='refresh_freight'),
         ),
+        migrations.RunPython(create_role_groups, migrations.RunPython.noop),
     ]
