@@ -20,9 +20,9 @@ from receivers.web import (
     needs_action,
     project_detail,
     project_list,
+    send_test_push,
     sign_in,
     system_status,
-    test_push,
     theme,
 )
 from receivers.webhook.views import Webhook
@@ -40,10 +40,10 @@ urlpatterns = [
     path("", project_list.projects, name="home"),
     path("projects/<str:name>", project_detail.project, name="project"),
     path("projects/<str:name>/receivers/<str:receiver>", project_detail.receiver, name="receiver"),
-    path("projects/<str:name>/receivers/<str:receiver>/test", test_push.test, name="test"),
+    path("projects/<str:name>/receivers/<str:receiver>/test", send_test_push.test, name="test"),
     path("cluster", project_detail.project, {"name": ""}, name="cluster"),
     path("cluster/receivers/<str:receiver>", project_detail.receiver, {"name": ""}, name="cluster-receiver"),
-    path("cluster/receivers/<str:receiver>/test", test_push.test, {"name": ""}, name="cluster-test"),
+    path("cluster/receivers/<str:receiver>/test", send_test_push.test, {"name": ""}, name="cluster-test"),
     path("attention", needs_action.needs_action, name="attention"),
     path("attention/<str:key>", needs_action.finding, name="finding"),
     path("status", system_status.status, name="status"),

@@ -39,7 +39,7 @@ SLOW_FILES: Final = (
     "tests/resilience/test_database_away.py",
     "tests/web/test_system_status.py",
     "tests/health/test_health.py",
-    "tests/web/test_test_push.py",
+    "tests/web/test_send_test_push.py",
     "tests/tools/test_components.py",
     "tests/kargo/test_hostile_bodies.py",
     "tests/ops/test_process.py",

@@ -23,7 +23,7 @@ from receivers.testfire.probe import ProbeError, ProbeResponse, ProbeStep, TooMa
 from receivers.testfire.responder import describe_other_responder
 from receivers.webhook.intake import Intake
 from receivers.webhook.recording import IncomingRequest
-from receivers.webhook.test_tokens import TestToken, issue
+from receivers.webhook.signed_test_tokens import TestToken, issue
 
 HEADERS: Final = {
     "Content-Type": "application/json",

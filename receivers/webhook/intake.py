@@ -47,7 +47,7 @@ from receivers.webhook.recording import (
     rejected_test,
     rejection,
 )
-from receivers.webhook.test_tokens import USED, InvalidTestToken, verify
+from receivers.webhook.signed_test_tokens import USED, InvalidTestToken, verify
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
 

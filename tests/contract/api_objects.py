@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.api_client import ApiResponse, ApiClient
+from tests.api_client import ApiClient, ApiResponse
 
 Json = dict[str, Any]
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from receivers.models import Delivery, Origin, Outcome, new_id
-from receivers.webhook import test_tokens
-from receivers.webhook.test_tokens import VALID_SECONDS, issue
+from receivers.webhook import signed_test_tokens
+from receivers.webhook.signed_test_tokens import VALID_SECONDS, issue
 from tests.clusters import until
 from tests.delivery_rows import ended, routed
 from tests.worlds import image, push_body
@@ -24,7 +24,7 @@ def place(product, world):
 
 def token_for(place, **fields):
     """Return a token for the project's receiver."""
-    return test_tokens.TestToken(
+    return signed_test_tokens.TestToken(
         **{"delivery": new_id(), "project": place.name, "receiver": "hook", "user": "jane", "dry_run": False}
         | fields
     )

@@ -8,12 +8,12 @@ import pytest
 from django.core import signing
 
 from receivers.models import new_id
-from receivers.webhook import test_tokens
-from receivers.webhook.test_tokens import MAX_LENGTH, VALID_SECONDS, InvalidTestToken, issue, verify
+from receivers.webhook import signed_test_tokens
+from receivers.webhook.signed_test_tokens import MAX_LENGTH, VALID_SECONDS, InvalidTestToken, issue, verify
 
 BODY = b'{"push_data":{}}'
 OWNERS = [("demo", "hook")]
-TOKEN = test_tokens.TestToken(new_id(), "demo", "hook", "jane", dry_run=True)
+TOKEN = signed_test_tokens.TestToken(new_id(), "demo", "hook", "jane", dry_run=True)
 
 
 def issued_at(seconds: float, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -28,7 +28,7 @@ def issued_at(seconds: float, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("user", ["jane", "Zoë Müller", "x" * 150, "名" * 150])
 @pytest.mark.parametrize("project", ["demo", "", "p" * 253])
 def test_verify_returns_what_was_issued(project, user, dry_run):
-    token = test_tokens.TestToken(new_id(), project, "r" * 253, user, dry_run)
+    token = signed_test_tokens.TestToken(new_id(), project, "r" * 253, user, dry_run)
     text = issue(token, BODY)
     assert verify(text, [("other", "hook"), (project, "r" * 253)], BODY) == token
     assert text.isascii()
