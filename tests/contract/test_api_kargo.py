@@ -16,11 +16,11 @@ BASE = "/apis/kargo.akuity.io/v1alpha1"
 @pytest.fixture(scope="module")
 def kargo(tmp_path_factory):
     with DemoCluster(tmp_path_factory.mktemp("kargo")) as cluster:
-        created(cluster, "projects", "Project", "demo")
+        create(cluster, "projects", "Project", "demo")
         yield cluster
 
 
-def created(
+def create(
     cluster: DemoCluster, plural: str, kind: str, name: str, namespace: str = "", **content: Any
 ) -> ApiResponse:
     where = f"{BASE}/namespaces/{namespace}/{plural}" if namespace else f"{BASE}/{plural}"
@@ -30,11 +30,11 @@ def created(
 
 def warehouse_with(cluster: DemoCluster, name: str, subscriptions: Any, **spec: Any) -> ApiResponse:
     spec = {"subscriptions": subscriptions, **spec}
-    return created(cluster, "warehouses", "Warehouse", name, "demo", spec=spec)
+    return create(cluster, "warehouses", "Warehouse", name, "demo", spec=spec)
 
 
 def test_a_project_creates_and_deletes_its_namespace(kargo):
-    ok(created(kargo, "projects", "Project", "brief"), 201)
+    ok(create(kargo, "projects", "Project", "brief"), 201)
 
     assert (
         ok(kargo.api.get("/api/v1/namespaces/brief"))["metadata"]["labels"]["kargo.akuity.io/project"]
@@ -49,22 +49,22 @@ def test_a_project_adopts_only_a_labeled_namespace(kargo):
     label = {"kargo.akuity.io/project": "true"}
     ok(kargo.api.post("/api/v1/namespaces", {"metadata": {"name": "adopted", "labels": label}}), 201)
 
-    ok(created(kargo, "projects", "Project", "adopted"), 201)
-    rejected(created(kargo, "projects", "Project", "default"), 409, "Conflict")
+    ok(create(kargo, "projects", "Project", "adopted"), 201)
+    rejected(create(kargo, "projects", "Project", "default"), 409, "Conflict")
 
 
 def test_a_project_config_is_named_like_its_namespace(kargo):
-    rejected(created(kargo, "projectconfigs", "ProjectConfig", "other", "demo"), 422, "Invalid")
-    ok(created(kargo, "projectconfigs", "ProjectConfig", "demo", "demo"), 201)
+    rejected(create(kargo, "projectconfigs", "ProjectConfig", "other", "demo"), 422, "Invalid")
+    ok(create(kargo, "projectconfigs", "ProjectConfig", "demo", "demo"), 201)
 
 
 def test_a_project_config_needs_the_namespace_of_a_project(kargo):
-    rejected(created(kargo, "projectconfigs", "ProjectConfig", "default", "default"), 403, "Forbidden")
+    rejected(create(kargo, "projectconfigs", "ProjectConfig", "default", "default"), 403, "Forbidden")
 
 
 def test_the_cluster_config_has_a_fixed_name(kargo):
-    rejected(created(kargo, "clusterconfigs", "ClusterConfig", "other"), 422, "Invalid")
-    ok(created(kargo, "clusterconfigs", "ClusterConfig", "cluster"), 201)
+    rejected(create(kargo, "clusterconfigs", "ClusterConfig", "other"), 422, "Invalid")
+    ok(create(kargo, "clusterconfigs", "ClusterConfig", "cluster"), 201)
 
 
 def test_subscriptions_get_their_defaults(kargo):
@@ -128,6 +128,6 @@ def test_the_shard_becomes_a_label(kargo):
 def test_the_alias_of_freight_becomes_a_label(kargo):
     body = {"alias": "funny-cat", "origin": {"kind": "Warehouse", "name": "x"}}
 
-    created = ok(created(kargo, "freights", "Freight", "f", "demo", **body), 201)
+    created = ok(create(kargo, "freights", "Freight", "f", "demo", **body), 201)
 
     assert created["metadata"]["labels"] == {"kargo.akuity.io/alias": "funny-cat"}
