@@ -41,7 +41,7 @@ class IncomingRequest:
     """A POST to something that looks like a receiver URL.
 
     `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
-    `test_token` marks a test (see `signed_test_tokens`) and is empty for all other requests; it isn't among the headers.
+    `test_token` marks a test (see `signed_test_tokens`) and is empty for other requests; it isn't among the headers.
     """
 
     kind: str
