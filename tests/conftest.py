@@ -88,9 +88,12 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"random tests: --seed={config.option.seed}"
 
 
-def pytest_xdist_auto_num_workers() -> int | None:
-    """Use one worker on a given cluster: its resource types are installed and removed for the whole cluster."""
-    return 1 if given_cluster_configured() else None
+def pytest_xdist_auto_num_workers() -> int:
+    """Use several workers for each core, because tests wait most of the time: for processes, watches and timeouts.
+
+    Use one worker on a given cluster: its resource types are installed and removed for the whole cluster.
+    """
+    return 1 if given_cluster_configured() else WORKERS_PER_CORE * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)
