@@ -96,7 +96,7 @@ def latest_created_freight(observed: Observation) -> Freight | None:
 def freight_sentence(freight: Freight, push: Push) -> str:
     """Return the sentence for a push that became Freight."""
     artifact = f"{push.repository}:{push.tag}" if push.tag else push.repository
-    return f"Freight {freight.alias or freight.name} holds {artifact}"
+    return f"Freight {freight.alias or freight.name} contains {artifact}"
 
 
 def _blocked_by_condition(warehouse: Warehouse) -> ProgressState | None:

@@ -182,7 +182,7 @@ def test_a_refresh_handled_without_discovery_needs_a_retry(
 def test_freight_that_holds_the_push_ends_the_refresh_without_a_lookup() -> None:
     progress = assess(request(), Observation(warehouse(CREATED, last_freight="f1")[0], (OLD, freight())))
     assert progress.state == Ended(
-        RefreshOutcome.FREIGHT_CREATED, "Freight alias-f1 holds example/repo:1.2.3", freight()
+        RefreshOutcome.FREIGHT_CREATED, "Freight alias-f1 contains example/repo:1.2.3", freight()
     )
     assert (progress.handled, progress.discovered, progress.digest) == (True, True, DIGEST)
 
