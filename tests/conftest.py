@@ -27,7 +27,9 @@ from tests.settings import SERVER_URL
 from tests.worlds import World
 
 SEED_VARIABLE: Final = "KARGOWEB_TEST_SEED"
-WORKERS_PER_CORE: Final = 3  # measured on two cores: 437 s with one for each core, 361 s with two
+WORKERS_PER_CORE: Final = (
+    2  # measured on two cores: 437 s with one for each core, 361 s with two, 412 s with three
+)
 # The slowest files, slowest first. Workers run them before all others, so that all workers end at about the same time.
 SLOW_FILES: Final = (
     "tests/browser/test_every_page.py",

@@ -58,7 +58,7 @@ class World:
 
     def bare_project(self, name: str = "") -> KargoProject:
         """Create an empty project."""
-        name = name or f"project-{os.getpid()}-{next(_numbers)}"
+        name = name or f"project-{os.getpid()}-{next(_numbers):04d}"
         self.create(PROJECTS, {"metadata": {"name": name}})
         return KargoProject(self, name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -35,6 +36,9 @@ MAX_PROJECTS: Final = 200  # in one catch-up; each costs a list of its Freight
 BATCH: Final = 100  # pieces of Freight in one query
 MAX_REFRESHES: Final = 2_000  # that one batch is compared with, the newest ones
 MAX_PENDING: Final = 10_000  # pieces of Freight; more than arrive during a restart of the database
+COMPARE_AGAIN_SECONDS: Final = (
+    10.0  # in which the end of a refresh, decided before the Freight was seen, gets stored
+)
 WRITE_SECONDS: Final = 10.0  # for one write; the Freight stays pending if it takes longer
 
 _NOT_CORRECTED: Final = ("", RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.ALREADY_CURRENT)
@@ -44,11 +48,19 @@ _WIDE_COLUMNS: Final = ("delivery__body", "delivery__headers", "delivery__verdic
 class LateFreightMatcher:
     """Compares new Freight with refreshes that have ended. Every serving process does so; all write the same."""
 
-    def __init__(self, cluster: Callable[[], KubernetesClient], writer: LogWriter) -> None:
+    def __init__(
+        self,
+        cluster: Callable[[], KubernetesClient],
+        writer: LogWriter,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cluster = cluster
         self._writer = writer
+        self._clock = clock
         self._pending: deque[Freight] = deque(maxlen=MAX_PENDING)
-        self._missed_events = False
+        # What was compared once, with the time at which it is compared again.
+        self._compared: deque[tuple[float, Freight]] = deque(maxlen=MAX_PENDING)
+        self._catch_ups: list[float] = []
 
     def on_freight(self, freight: Freight) -> None:
         """Remember new Freight for the next call of `work`."""
@@ -56,23 +68,30 @@ class LateFreightMatcher:
 
     def on_restart(self) -> None:
         """Remember that the watch may have missed Freight."""
-        self._missed_events = True
+        now = self._clock()
+        self._catch_ups = [now, now + COMPARE_AGAIN_SECONDS]
 
     def work(self) -> bool:
-        """Compare the pending Freight. Always returns False: nothing is left."""
-        if self._missed_events:
-            self._missed_events = False
-            try:
-                self._catch_up()
-            except Exception:
-                self._missed_events = True
-                raise
+        """Compare the pending Freight, and once more what was compared `COMPARE_AGAIN_SECONDS` ago.
+
+        A refresh may end without Freight just before its Freight is seen, and be stored just after the comparison.
+        Always returns False: nothing is left.
+        """
+        now = self._clock()
+        if any(at <= now for at in self._catch_ups):
+            self._catch_up()
+            # Only after it succeeded; a restart of the watch may have planned more meanwhile.
+            self._catch_ups = [at for at in self._catch_ups if at > now]
         while self._pending:
             batch = list(islice(self._pending, BATCH))
             self.correct(batch)
             # Only after the write, so that Freight stays pending if the write fails.
             for _ in batch:
-                self._pending.popleft()
+                self._compared.append((now + COMPARE_AGAIN_SECONDS, self._pending.popleft()))
+        while due := [freight for at, freight in islice(self._compared, BATCH) if at <= now]:
+            self.correct(due)
+            for _ in due:
+                self._compared.popleft()
         return False
 
     def correct(self, freight: Sequence[Freight]) -> None:

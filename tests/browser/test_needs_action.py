@@ -20,7 +20,9 @@ def opened(page: Page, place: KargoProject) -> Page:
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with a script", "without"])
-def test_an_operator_mutes_a_finding_and_takes_it_back(operator: Visitor, shop: KargoProject, javascript: bool):
+def test_an_operator_mutes_a_finding_and_takes_it_back(
+    operator: Visitor, shop: KargoProject, javascript: bool
+):
     path = f"/attention?project={shop.name}&severity=urgent"
     with operator.page(javascript=javascript) as watched:
         page = opened(watched.open(path), shop)

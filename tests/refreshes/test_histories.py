@@ -18,7 +18,7 @@ from receivers.kargo.progress_states import RetryCause
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.models import Delivery, Outcome, Refresh, Replica, new_id
 from receivers.refreshes.history import MAX_EVENTS, TrackedRefresh, append_event, record_retry
-from receivers.refreshes.late_freight import LateFreightMatcher
+from receivers.refreshes.late_freight import COMPARE_AGAIN_SECONDS, LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease
 from receivers.refreshes.retry_policy import MAX_REQUESTS
 from receivers.refreshes.rollup import update_deliveries
@@ -131,13 +131,26 @@ class TestRollup:
         assert row.ended_at is not None
 
 
+class Clock:
+    """A clock that a test moves: `seconds` since it started."""
+
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
 @pytest.mark.usefixtures("database")
 class TestLateFreight:
     @pytest.fixture
-    def matcher(self):
+    def clock(self):
+        return Clock()
+
+    @pytest.fixture
+    def matcher(self, clock):
         writer = LogWriter()
         writer.start()
-        yield LateFreightMatcher(lambda: pytest.fail("nothing is looked up"), writer)
+        yield LateFreightMatcher(lambda: pytest.fail("nothing is looked up"), writer, clock)
         writer.stop()
 
     def ended_without_freight(self, project, push_id, seconds, **fields):
@@ -177,3 +190,14 @@ class TestLateFreight:
         matcher.correct([self.freight(project)])
         outcomes = [Refresh.objects.get(pk=row.pk).outcome for row in (earlier, later)]
         assert outcomes == [RefreshOutcome.TAG_NOT_VISIBLE, RefreshOutcome.FREIGHT_CREATED]
+
+    def test_an_end_that_is_stored_just_after_its_freight_was_compared_is_corrected(self, clock, matcher):
+        project = some_name()
+        matcher.on_freight(self.freight(project))
+        matcher.work()
+        row = self.ended_without_freight(project, new_id(), 0)
+        matcher.work()
+        assert Refresh.objects.get(pk=row.pk).outcome == RefreshOutcome.TAG_NOT_VISIBLE
+        clock.seconds += COMPARE_AGAIN_SECONDS
+        matcher.work()
+        assert Refresh.objects.get(pk=row.pk).outcome == RefreshOutcome.FREIGHT_CREATED
