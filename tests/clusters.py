@@ -21,7 +21,7 @@ from tests.api_client import ApiClient
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 20.0  # seconds that anything here may take before a test gives up; never a time that is measured
+PATIENCE = 60.0  # seconds that anything here may take before a test gives up; never a time that is measured
 
 READ = ["get", "list", "watch"]
 KARGO = ["projects", "projectconfigs", "clusterconfigs", "warehouses", "freights"]
@@ -61,7 +61,7 @@ def until(what: str, probe: Callable[[], T | None]) -> T:
     deadline = monotonic() + PATIENCE
     while not (found := probe()):
         if monotonic() > deadline:
-            raise AssertionError(f"waited in vain for: {what}")
+            raise AssertionError(f"timed out waiting until {what}")
         sleep(0.02)
     return found
 

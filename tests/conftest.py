@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests import components
-from tests.clusters import DemoCluster
+from tests.clusters import DemoCluster, until
 from tests.product import Product
 from tests.real_cluster import NOT_CONFIGURED, given_cluster_configured, real_cluster_configured
 from tests.settings import SERVER_URL
@@ -126,6 +126,15 @@ def seed(pytestconfig: pytest.Config) -> int:
     return int(pytestconfig.option.seed)
 
 
+def answers() -> bool:
+    """Say whether the database takes a connection."""
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="session")
 def database(django_db_blocker) -> Iterator[None]:
     """The worker's database, migrated. Tests and the servers that they start use the same one."""
@@ -134,6 +143,8 @@ def database(django_db_blocker) -> Iterator[None]:
             # Nobody connects to template0; a connection to template1 would make CREATE DATABASE fail.
             server.execute(f'CREATE DATABASE "{connection.settings_dict["NAME"]}" TEMPLATE template0')
     with django_db_blocker.unblock():
+        # While all workers create their databases, a connection may take longer than the product waits for one.
+        until("the database answers", answers)
         call_command("migrate", verbosity=0)
         yield
         connection.close()
