@@ -135,7 +135,7 @@ def test_an_unusable_spool_is_logged_and_answered_503(database, demo_cluster, wo
         with locked():
             assert product.post(place.path(), push_body("example/nowhere", "1.2.3")).status == 503
             assert place.token() == ""
-            assert "lost a delivery" in product.log()
+            until("the log says so", lambda: "lost a delivery" in product.log())
 
 
 def test_an_unreadable_file_is_set_aside(database, demo_cluster, tmp_path):
@@ -145,7 +145,7 @@ def test_an_unreadable_file_is_set_aside(database, demo_cluster, tmp_path):
     (spool / f"{key}.json").write_text("half a del")
     with spooling(demo_cluster, tmp_path / "data") as product:
         until("it is set aside", (spool / f"{key}.unusable").exists)
-        assert str(key) in product.log()
+        until("the log names it", lambda: str(key) in product.log())
 
 
 def test_a_process_is_not_ready_before_it_has_seen_the_database(demo_cluster, world, tmp_path):
@@ -157,7 +157,7 @@ def test_a_process_is_not_ready_before_it_has_seen_the_database(demo_cluster, wo
         readiness = product.get("/readyz")
         assert readiness.status == 503
         assert readiness.json()["database"] == "away"
-        assert "no such table" in product.log()
+        until("the log says why", lambda: "no such table" in product.log())
         place = world.project(image("example/refused"))
         until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 400)
         # Kubernetes sends no requests to a process that is not ready, but if one arrives it is not lost.
