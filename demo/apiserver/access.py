@@ -53,7 +53,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with a name and rights."""
+    """A user with a name and permissions."""
 
     name: str
     rules: tuple[Rule, ...] = field(default=())
