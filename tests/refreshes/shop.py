@@ -118,11 +118,15 @@ class Shop:
     def end_of(self, delivery: Delivery) -> Refresh:
         """Wait until a delivery has ended; return its only refresh, which must agree with it."""
         ended = Delivery.objects.filter(pk=delivery.pk).exclude(outcome__in=OPEN)
-        found = until(f"{delivery.tag} has ended", ended.first)
-        refresh: Refresh = found.refreshes.get()
-        assert found.outcome == refresh.outcome
-        assert found.ended_at == refresh.ended_at
-        return refresh
+
+        def agreeing() -> Refresh | None:
+            # Late Freight may correct both between the two reads; then they are read again.
+            row = ended.first()
+            refresh = row.refreshes.get() if row else None
+            same = row and refresh and (row.outcome, row.ended_at) == (refresh.outcome, refresh.ended_at)
+            return refresh if same else None
+
+        return until(f"{delivery.tag} has ended, and its refresh with it", agreeing)
 
 
 def events(refresh: Refresh) -> list[str]:
