@@ -29,8 +29,6 @@ from tests.worlds import World
 SEED_VARIABLE: Final = "KARGOWEB_TEST_SEED"
 # Two for each core are faster (361 s instead of 437 s on two cores) but make timeouts of a busy machine more likely.
 WORKERS_PER_CORE: Final = 1
-    2  # measured on two cores: 437 s with one for each core, 361 s with two, 412 s with three
-)
 # The slowest files, slowest first. Workers run them before all others, so that all workers end at about the same time.
 SLOW_FILES: Final = (
     "tests/browser/test_every_page.py",
