@@ -153,7 +153,7 @@ class Intake:
             return rejected or rejected_test(str(error))
         delivery.pk, delivery.origin, delivery.actor = token.delivery, Origin.TEST, storable(token.user)
         if push := parse_push(delivery):
-            # Recorded at once: whoever sent the test opens its page before its result is written.
+            # Recorded at once: the user who sent the test opens its page before its result is written.
             record_push(delivery, push)
             delivery.push_id = delivery.pk
         return rejected or (self._dry_run(delivery) if token.dry_run else None)
