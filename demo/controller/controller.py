@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-from demo.controller.behaviours import BEHAVIOUR_ANNOTATION, parse_behaviour
+from demo.controller.behaviors import BEHAVIOR_ANNOTATION, parse_behavior
 from demo.controller.heartbeat import Heartbeat
 from demo.controller.reconciling import MINIMUM_INTERVAL, ReconcileError, Reconciler
 from demo.controller.work_queue import WorkQueue
@@ -132,7 +132,7 @@ class Controller:
         """Queue a Warehouse if it is new or its `State` has changed."""
         key, metadata = _key(raw), raw["metadata"]
         annotations = metadata.get("annotations") or {}
-        dead = parse_behaviour(annotations.get(BEHAVIOUR_ANNOTATION, "")).dead
+        dead = parse_behavior(annotations.get(BEHAVIOR_ANNOTATION, "")).dead
         state = (
             metadata.get("uid", ""),
             metadata.get("generation", 0),

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from demo.controller import criteria
-from demo.controller.behaviours import BEHAVIOUR_ANNOTATION, Behaviour, parse_behaviour, without_fail_once
+from demo.controller.behaviors import BEHAVIOR_ANNOTATION, Behavior, parse_behavior, without_fail_once
 from demo.controller.discovery import DiscoveryError, discover, missing, rfc3339
 from demo.controller.freight import BuildError
 from demo.controller.freight_maker import FreightMaker
@@ -67,10 +67,10 @@ class Reconciler:
         except NotFound:
             return None
         metadata = raw["metadata"]
-        behaviour = parse_behaviour((metadata.get("annotations") or {}).get(BEHAVIOUR_ANNOTATION, ""))
-        if behaviour.dead or (metadata.get("labels") or {}).get(SHARD_LABEL):
+        behavior = parse_behavior((metadata.get("annotations") or {}).get(BEHAVIOR_ANNOTATION, ""))
+        if behavior.dead or (metadata.get("labels") or {}).get(SHARD_LABEL):
             return None
-        return _Reconciliation(self, raw, behaviour).run()
+        return _Reconciliation(self, raw, behavior).run()
 
     def due(self, spec: Mapping[str, Any], status: Status) -> float:
         """Return the seconds until the next discovery."""
@@ -84,15 +84,15 @@ class Reconciler:
             stored = self._cluster.patch_status(WAREHOUSES, name, project, patch)
             status.stored(stored.get("status") or {})
 
-    def discover(self, raw: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
+    def discover(self, raw: Mapping[str, Any], behavior: Behavior) -> dict[str, Any]:
         """List tags and select. Raises `DiscoveryError`."""
-        self._stopping.wait(behaviour.slow)
-        fails = behaviour.fails or behaviour.fails_once
-        if behaviour.fails_once:
+        self._stopping.wait(behavior.slow)
+        fails = behavior.fails or behavior.fails_once
+        if behavior.fails_once:
             self._forget_failure(raw)
 
         def tags_of(repository: str) -> Sequence[Tag]:
-            tags = self._registry.tags(repository, lag=behaviour.lag)
+            tags = self._registry.tags(repository, lag=behavior.lag)
             if fails:
                 raise DiscoveryError(_refused(repository, tags))
             return tags
@@ -102,18 +102,18 @@ class Reconciler:
 
     def _forget_failure(self, raw: Mapping[str, Any]) -> None:
         metadata = raw["metadata"]
-        left = without_fail_once(metadata["annotations"][BEHAVIOUR_ANNOTATION])
-        patch = {"metadata": {"annotations": {BEHAVIOUR_ANNOTATION: left or None}}}
+        left = without_fail_once(metadata["annotations"][BEHAVIOR_ANNOTATION])
+        patch = {"metadata": {"annotations": {BEHAVIOR_ANNOTATION: left or None}}}
         self._cluster.patch(WAREHOUSES, metadata["name"], metadata["namespace"], patch)
 
 
 class _Reconciliation:
     """One reconciliation of one Warehouse."""
 
-    def __init__(self, reconciler: Reconciler, raw: Mapping[str, Any], behaviour: Behaviour) -> None:
+    def __init__(self, reconciler: Reconciler, raw: Mapping[str, Any], behavior: Behavior) -> None:
         self._reconciler = reconciler
         self._raw = raw
-        self._behaviour = behaviour
+        self._behavior = behavior
         self._spec: Mapping[str, Any] = raw["spec"]
         self._project: str = raw["metadata"]["namespace"]
         self._name: str = raw["metadata"]["name"]
@@ -153,7 +153,7 @@ class _Reconciliation:
         # The conditions only: the token counts as handled when all is done.
         self._reconciler.store(self._status, self._project, self._name, "conditions")
         try:
-            self._status.values["discoveredArtifacts"] = self._reconciler.discover(self._raw, self._behaviour)
+            self._status.values["discoveredArtifacts"] = self._reconciler.discover(self._raw, self._behavior)
         except DiscoveryError as error:
             self._set("Healthy", "False", "DiscoveryFailed", f"Unable to discover artifacts: {error}")
             self._set("Ready", "False", "DiscoveryFailure", f"Artifact discovery failed: {error}")

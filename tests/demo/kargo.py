@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from demo.controller.behaviours import BEHAVIOUR_ANNOTATION
+from demo.controller.behaviors import BEHAVIOR_ANNOTATION
 from demo.controller.controller import Controller
 from demo.registry import Registry
 from receivers.cluster.client import connect
@@ -50,11 +50,11 @@ class Kargo:
             resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace
         )
 
-    def warehouse(self, *subscriptions: dict[str, Any], behaviour: str = "", **spec: Any) -> Warehouse:
+    def warehouse(self, *subscriptions: dict[str, Any], behavior: str = "", **spec: Any) -> Warehouse:
         """Create a Warehouse in a project of its own, on an image `<project>/app` if nothing else is asked for."""
         project = f"demo-{next(_numbers)}"
         self.create(PROJECTS, {"metadata": {"name": project}})
-        annotations = {BEHAVIOUR_ANNOTATION: behaviour} if behaviour else {}
+        annotations = {BEHAVIOR_ANNOTATION: behavior} if behavior else {}
         spec["subscriptions"] = list(subscriptions) or [image(f"{project}/app")]
         self.create(
             WAREHOUSES, {"metadata": {"name": "main", "annotations": annotations}, "spec": spec}, project
@@ -108,12 +108,12 @@ class Warehouse:
         return self.kargo.registry.put(self.repository, tag, **options).digest
 
     def annotate(self, **annotations: str | None) -> None:
-        """Set the behaviour, or any annotation."""
+        """Set the behavior, or any annotation."""
         self.kargo.cluster.patch(WAREHOUSES, "main", self.project, {"metadata": {"annotations": annotations}})
 
-    def behave(self, behaviour: str | None) -> None:
+    def behave(self, behavior: str | None) -> None:
         """Set or remove the annotation that tells the controller how to misbehave."""
-        self.annotate(**{BEHAVIOUR_ANNOTATION: behaviour})
+        self.annotate(**{BEHAVIOR_ANNOTATION: behavior})
 
     def request(self) -> str:
         """Ask for a refresh; return the token."""

@@ -52,7 +52,7 @@ def test_what_was_asked_while_no_controller_ran_is_handled_by_the_next(kargo: Ka
 
 
 def test_a_deleted_warehouse_is_forgotten(kargo: Kargo) -> None:
-    warehouse = kargo.warehouse(behaviour="slow=0.2")
+    warehouse = kargo.warehouse(behavior="slow=0.2")
     until("it is looked at", lambda: "Reconciling" in warehouse.conditions)
     kargo.api_server.api.delete(
         f"/apis/kargo.akuity.io/v1alpha1/namespaces/{warehouse.project}/warehouses/main"

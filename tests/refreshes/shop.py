@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from demo.controller.behaviours import BEHAVIOUR_ANNOTATION
+from demo.controller.behaviors import BEHAVIOR_ANNOTATION
 from demo.registry import IMAGE_INDEX
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES
 from receivers.models import Delivery, Refresh
@@ -89,9 +89,9 @@ class Shop:
         """All Freight of the project."""
         return [one for page in self.world.cluster.list_pages(FREIGHTS, self.project) for one in page.items]
 
-    def behave(self, behaviour: str | None) -> None:
+    def behave(self, behavior: str | None) -> None:
         """Make the controller misbehave with this Warehouse; None ends that."""
-        patch = {"metadata": {"annotations": {BEHAVIOUR_ANNOTATION: behaviour}}}
+        patch = {"metadata": {"annotations": {BEHAVIOR_ANNOTATION: behavior}}}
         self.world.cluster.patch(WAREHOUSES, "main", self.project, patch)
 
     def put(self, tag: str, **options: Any) -> str:

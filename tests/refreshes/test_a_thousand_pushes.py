@@ -96,8 +96,8 @@ class Chaos:
             rules = [refused | {"times": 2}] if dice.random() < 0.2 else []
             self._cluster.faults(*rules, record=REFRESH_ANNOTATION, dropWatches=dice.random() < 0.1)
 
-    def _behave(self, target: Target, behaviour: str | None) -> None:
-        patch = {"metadata": {"annotations": {"demo.kargoweb/behaviour": behaviour}}}
+    def _behave(self, target: Target, behavior: str | None) -> None:
+        patch = {"metadata": {"annotations": {"demo.kargoweb/behavior": behavior}}}
         until("it is annotated", lambda: self._annotated(target, patch))
 
     def _annotated(self, target: Target, patch: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Failures that users can inject with the annotation `demo.kargoweb/behaviour` of a Warehouse.
+"""Failures that users can inject with the annotation `demo.kargoweb/behavior` of a Warehouse.
 
 The value is a comma-separated list of words; some take a number after `=`:
 
@@ -8,7 +8,7 @@ The value is a comma-separated list of words; some take a number after `=`:
     fail-discovery        every discovery fails with Docker Hub's rate limit
     dead                  the Warehouse is never reconciled, as if its shard had no controller
 
-For example: `kubectl annotate warehouse app demo.kargoweb/behaviour=slow=10,fail-discovery-once`. Other
+For example: `kubectl annotate warehouse app demo.kargoweb/behavior=slow=10,fail-discovery-once`. Other
 outcomes need no word: `freightCreationPolicy: Manual`, unmet criteria, a shard without a controller, a tag beyond
 the discovery limit, a push of the same content (`manage.py push --same`).
 """
@@ -18,13 +18,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-BEHAVIOUR_ANNOTATION: Final = "demo.kargoweb/behaviour"
+BEHAVIOR_ANNOTATION: Final = "demo.kargoweb/behavior"
 FAIL_ONCE: Final = "fail-discovery-once"
 DEFAULTS: Final = {"slow": 5.0, "lag": 30.0}  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behavior:
     """The parsed annotation. Times are in seconds."""
 
     slow: float = 0.0
@@ -34,10 +34,10 @@ class Behaviour:
     dead: bool = False
 
 
-def parse_behaviour(text: str) -> Behaviour:
+def parse_behavior(text: str) -> Behavior:
     """Parse the value of the annotation. Unknown words are ignored."""
     words = dict(_word(part) for part in text.split(","))
-    return Behaviour(
+    return Behavior(
         slow=_seconds(words, "slow"),
         lag=_seconds(words, "lag"),
         fails="fail-discovery" in words,

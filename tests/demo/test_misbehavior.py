@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from demo.controller.behaviours import BEHAVIOUR_ANNOTATION
+from demo.controller.behaviors import BEHAVIOR_ANNOTATION
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
 from tests.demo.kargo import Kargo, Warehouse
@@ -69,19 +69,19 @@ def test_a_failed_discovery_counts_as_handled_and_the_retry_swallows_it(kargo: K
     assert warehouse.conditions["Ready"] == "True/ArtifactsDiscovered"
     assert warehouse.status["discoveredArtifacts"] == before
     witness.saw("Healthy=False/DiscoveryFailed", "Ready=False/DiscoveryFailure")
-    assert BEHAVIOUR_ANNOTATION not in warehouse.raw["metadata"]["annotations"]
+    assert BEHAVIOR_ANNOTATION not in warehouse.raw["metadata"]["annotations"]
     assert warehouse.refresh().tags == ["1.1.0", "1.0.0"]
 
 
 def test_the_first_discovery_of_a_warehouse_is_tried_until_it_succeeds(kargo: Kargo) -> None:
-    warehouse = kargo.warehouse(behaviour="fail-discovery-once")
+    warehouse = kargo.warehouse(behavior="fail-discovery-once")
     warehouse.push("1.0.0")
     warehouse.settled()
     assert warehouse.status["discoveredArtifacts"]
 
 
 def test_a_failure_names_the_rate_limit_and_the_image(kargo: Kargo) -> None:
-    warehouse = kargo.warehouse(behaviour="fail-discovery")
+    warehouse = kargo.warehouse(behavior="fail-discovery")
 
     def failures() -> list[str]:
         conditions = warehouse.status.get("conditions", ())
