@@ -1,7 +1,7 @@
-"""`python -m bench.kargo KUBECONFIG RATE SECONDS`: write Warehouses' statuses as Kargo does, so many a second.
+"""`python -m bench.kargo KUBECONFIG RATE SECONDS`: update Warehouses as Kargo does, RATE statuses per second.
 
-For every Warehouse that was asked to refresh: discovery begins, Freight is made, and the refresh is handled, with what
-was discovered. That is three writes, two of them changes of a status. Each Warehouse in turn, again and again.
+Handles every requested refresh: starts discovery, creates Freight, and stores the discovered artifacts. That is three
+writes, two of which change the status of the Warehouse. Prints the number of status changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from receivers.cluster.client import KubernetesClient, connect
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
@@ -19,10 +19,19 @@ from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 TAG = "1.2.3"
 
 
-def play(kubeconfig: str, rate: float, seconds: float) -> int:
-    """Write `rate` statuses a second for `seconds`; return how many there were."""
+class RefreshRequest(NamedTuple):
+    """A refresh that has been requested but not handled."""
+
+    project: str
+    warehouse: str
+    token: str
+    repository: str
+
+
+def simulate(kubeconfig: str, rate: float, seconds: float) -> int:
+    """Change `rate` statuses per second for `seconds`, or until all refreshes are handled; return their number."""
     cluster = connect(kubeconfig)
-    changes = _changes(cluster, list(_asked(cluster)))
+    changes = _handle(cluster, list(_requests(cluster)))
     begin, done = time.monotonic(), 0
     while (now := time.monotonic() - begin) < seconds:
         if done / rate > now:
@@ -34,33 +43,36 @@ def play(kubeconfig: str, rate: float, seconds: float) -> int:
     return done
 
 
-def _asked(cluster: KubernetesClient) -> Iterator[tuple[str, str, str, str]]:
-    """Yield project, name, token and repository of every Warehouse that waits to be handled."""
+def _requests(cluster: KubernetesClient) -> Iterator[RefreshRequest]:
+    """Yield the refreshes that have not been handled."""
     for page in cluster.list_pages(WAREHOUSES):
         for raw in page.items:
             metadata = raw["metadata"]
             token = (metadata.get("annotations") or {}).get(REFRESH_ANNOTATION)
             if token and (raw.get("status") or {}).get("lastHandledRefresh") != token:
                 repository = raw["spec"]["subscriptions"][0]["image"]["repoURL"]
-                yield metadata["namespace"], metadata["name"], token, repository
+                yield RefreshRequest(metadata["namespace"], metadata["name"], token, repository)
 
 
-def _changes(cluster: KubernetesClient, asked: list[tuple[str, str, str, str]]) -> Iterator[bool]:
-    for project, name, token, repository in asked:
-        began = [
+def _handle(cluster: KubernetesClient, requests: list[RefreshRequest]) -> Iterator[bool]:
+    """Handle the refreshes one after the other; yield after each change of a status."""
+    for project, name, token, repository in requests:
+        started = [
             _condition("Reconciling", "True", "ScheduledDiscovery"),
             _condition("Healthy", "Unknown", "Pending"),
         ]
-        cluster.patch_status(WAREHOUSES, name, project, {"status": {"conditions": began}})
+        cluster.patch_status(WAREHOUSES, name, project, {"status": {"conditions": started}})
         yield True
         digest = f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
         freight = _freight(cluster, project, name, repository, digest)
-        cluster.patch_status(WAREHOUSES, name, project, {"status": _end(token, repository, digest, freight)})
+        cluster.patch_status(
+            WAREHOUSES, name, project, {"status": _handled_status(token, repository, digest, freight)}
+        )
         yield True
 
 
 def _freight(cluster: KubernetesClient, project: str, warehouse: str, repository: str, digest: str) -> str:
-    made = {
+    freight = {
         "apiVersion": FREIGHTS.api_version,
         "kind": FREIGHTS.kind,
         "metadata": {"name": hashlib.sha1(f"{warehouse}{digest}".encode()).hexdigest(), "namespace": project},
@@ -68,10 +80,10 @@ def _freight(cluster: KubernetesClient, project: str, warehouse: str, repository
         "origin": {"kind": "Warehouse", "name": warehouse},
         "images": [{"repoURL": repository, "tag": TAG, "digest": digest}],
     }
-    return str(cluster.create(FREIGHTS, made, project)["metadata"]["name"])
+    return str(cluster.create(FREIGHTS, freight, project)["metadata"]["name"])
 
 
-def _end(token: str, repository: str, digest: str, freight: str) -> dict[str, Any]:
+def _handled_status(token: str, repository: str, digest: str, freight: str) -> dict[str, Any]:
     references = [{"tag": TAG, "digest": digest}]
     return {
         "lastHandledRefresh": token,
@@ -93,4 +105,4 @@ def _condition(type_: str, status: str, reason: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(play(sys.argv[1], float(sys.argv[2]), float(sys.argv[3])))
+    print(simulate(sys.argv[1], float(sys.argv[2]), float(sys.argv[3])))

@@ -1,6 +1,6 @@
-"""A load generator: some connections, each sending its next request when the last one is answered.
+"""A load generator: several connections, each of which sends its next request after the last response.
 
-One thread and blocking-free sockets, so that it costs little beside the server on a machine with two cores.
+It has a single thread with a selector, so that it takes little CPU time from the server on a machine with two cores.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def post(path: str, body: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Load:
-    """The result: response times in seconds, and the number of responses by status."""
+class LoadResult:
+    """Response times in seconds, and the number of responses by status."""
 
     seconds: float
     times: list[float]
@@ -37,7 +37,7 @@ class Load:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     @property
-    def worst(self) -> float:
+    def longest(self) -> float:
         """Return the longest response time, in seconds."""
         return max(self.times)
 
@@ -49,7 +49,7 @@ class _Connection:
     received: bytes = b""
 
 
-def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Load:
+def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> LoadResult:
     """Send `requests` (endless) to 127.0.0.1 over several connections for `seconds`; measure each response time."""
     selector = selectors.DefaultSelector()
     for _ in range(connections):
@@ -57,21 +57,21 @@ def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: floa
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection.socket, selectors.EVENT_READ, connection)
         _send(connection, requests)
-    load = Load(seconds, [])
+    result = LoadResult(seconds, [])
     begin = time.perf_counter()
     while time.perf_counter() - begin < seconds:
         for key, _ in selector.select(timeout=1):
             connection = key.data
             connection.received += connection.socket.recv(65536)
             if status := _status(connection.received):
-                load.times.append(time.perf_counter() - connection.sent_at)
-                load.statuses[status] = load.statuses.get(status, 0) + 1
+                result.times.append(time.perf_counter() - connection.sent_at)
+                result.statuses[status] = result.statuses.get(status, 0) + 1
                 _send(connection, requests)
-    load.seconds = time.perf_counter() - begin
+    result.seconds = time.perf_counter() - begin
     for key in list(selector.get_map().values()):
         key.data.socket.close()
     selector.close()
-    return load
+    return result
 
 
 def _send(connection: _Connection, requests: Iterator[bytes]) -> None:
@@ -91,6 +91,6 @@ def _status(received: bytes) -> int:
 
 def cycle(make: Callable[[int], bytes], count: int) -> Iterator[bytes]:
     """Yield the requests `make(0)`, ..., `make(count - 1)` in turn, forever. Each is created once."""
-    made = [make(number) for number in range(count)]
+    requests = [make(number) for number in range(count)]
     while True:
-        yield from made
+        yield from requests

@@ -25,8 +25,8 @@ from tests.product import ROOT, Product
 
 LARGE = int(os.environ.get("BENCH_DELIVERIES", "1000000"))
 SMALL = 1_000
-REQUESTS = 9  # per URL; the median counts
-MOST = 3.0
+REQUESTS = 9  # per URL; their median is compared
+MAX_RATIO = 3.0
 BUSY, QUIET = history_project(0), history_project(HISTORY_PROJECTS - 1)
 FILTERS = {
     "newest": {},
@@ -38,7 +38,7 @@ FILTERS = {
     "a tag": {"tag": "1.5.0"},
     "an outcome": {"outcome": "not_handled"},
     "all failures": {"outcome": "bad"},
-    "a code": {"status": "4xx"},
+    "a response code": {"status": "4xx"},
     "an origin": {"origin": "test"},
     "a Warehouse": {"warehouse": f"{BUSY}/main-0"},
     "a Warehouse and a repository": {"warehouse": f"{BUSY}/main-0", "repository": f"{BUSY}/app-0"},
@@ -46,12 +46,12 @@ FILTERS = {
     "a Warehouse of any project": {"warehouse": "main-0"},
     "a week": {"since": "14d", "until": "7d"},
     "a text": {"text": "app-2"},
-    "a text that is nowhere": {"text": "nowhere-to-be-found"},
+    "a text without a match": {"text": "no-such-text"},
 }
 USER, PASSWORD = "bench", "only-for-this-measurement-1"
 
 
-class Log:
+class BenchLog:
     """kargoweb, serving, with a delivery log of a given size."""
 
     def __init__(self, stack: ExitStack, kubeconfig: Path, directory: Path, url: str, count: int) -> None:
@@ -82,18 +82,18 @@ class Log:
         token = page.headers["Set-Cookie"].partition("csrftoken=")[2].partition(";")[0]
         form = urlencode({"username": USER, "password": PASSWORD, "csrfmiddlewaretoken": token})
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"csrftoken={token}"}
-        answer = self.product.http.request(
+        response = self.product.http.request(
             "POST", f"{self.product.url}/sign-in", body=form, headers=headers, redirect=False
         )
-        assert answer.status == 302, answer.status
-        cookies = [value for name, value in answer.headers.items() if name.lower() == "set-cookie"]
+        assert response.status == 302, response.status
+        cookies = [value for name, value in response.headers.items() if name.lower() == "set-cookie"]
         return "; ".join(value.partition(";")[0] for value in cookies)
 
     def seconds(self, path: str) -> float:
         """Return the response time of a page, in seconds."""
         begin = time.perf_counter()
-        answer = self.product.http.request("GET", self.product.url + path, headers={"Cookie": self._cookie})
-        assert answer.status == 200, (path, answer.status)
+        response = self.product.http.request("GET", self.product.url + path, headers={"Cookie": self._cookie})
+        assert response.status == 200, (path, response.status)
         return time.perf_counter() - begin
 
 
@@ -101,14 +101,15 @@ def compare(kubeconfig: Path, directory: Path, urls: tuple[str, str]) -> Iterato
     """Yield the name of each filter, its time with few deliveries and its time with many, in seconds."""
     with ExitStack() as stack:
         few, many = (
-            Log(stack, kubeconfig, directory / str(count), url, count)
+            BenchLog(stack, kubeconfig, directory / str(count), url, count)
             for url, count in zip(urls, (SMALL, LARGE), strict=True)
         )
         for name, values in FILTERS.items():
             path = f"/deliveries?{urlencode(values)}"
             # Alternate, because the machine's speed drifts.
             times = [(few.seconds(path), many.seconds(path)) for _ in range(REQUESTS)]
-            yield name, statistics.median(one for one, _ in times), statistics.median(one for _, one in times)
+            few_times, many_times = zip(*times, strict=True)
+            yield name, statistics.median(few_times), statistics.median(many_times)
 
 
 def databases(directory: Path) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -130,20 +131,20 @@ def databases(directory: Path) -> Iterator[tuple[str, tuple[str, str]]]:
 
 def main() -> int:
     """Run all measurements; return the exit code."""
-    good = True
-    with tempfile.TemporaryDirectory() as name, DemoCluster(Path(name) / "cluster") as cluster:
-        directory = Path(name)
+    success = True
+    with tempfile.TemporaryDirectory() as path, DemoCluster(Path(path) / "cluster") as cluster:
+        directory = Path(path)
         for kind, urls in databases(directory):
             print(kind, flush=True)
-            for what, few, many in compare(cluster.kubeconfig, directory, urls):
+            for name, few, many in compare(cluster.kubeconfig, directory, urls):
                 ratio = many / few
-                mark = "ok" if ratio <= MOST else "MISSED"
-                good &= ratio <= MOST
+                mark = "ok" if ratio <= MAX_RATIO else "MISSED"
+                success &= ratio <= MAX_RATIO
                 print(
-                    f"  {what:<28} {few * 1000:7.1f} ms {many * 1000:7.1f} ms {ratio:6.2f} <= {MOST:g}  {mark}",
+                    f"  {name:<28} {few * 1000:7.1f} ms {many * 1000:7.1f} ms {ratio:6.2f} <= {MAX_RATIO:g}  {mark}",
                     flush=True,
                 )
-    return 0 if good else 1
+    return 0 if success else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 from kargoweb.urls import urlpatterns as product_urls
 from receivers.webhook.views import AnyAccept
 
-ANSWER = b'{"msg":"refreshed 0 warehouse(s)"}\n'
+BODY = b'{"msg":"refreshed 0 warehouse(s)"}\n'
 
 
 class Noop(APIView):
@@ -24,8 +24,8 @@ class Noop(APIView):
 
     def post(self, request: Request) -> HttpResponse:
         """Return a fixed response."""
-        response = HttpResponse(ANSWER, content_type="application/json")
-        response["Content-Length"] = str(len(ANSWER))
+        response = HttpResponse(BODY, content_type="application/json")
+        response["Content-Length"] = str(len(BODY))
         return response
 
 

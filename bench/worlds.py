@@ -11,13 +11,13 @@ from typing import Any
 from receivers.cluster.client import KubernetesClient, connect
 from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES, Resource
 
-SUBSCRIPTIONS = 4
-HISTORY_PROJECTS = 200  # that the deliveries of `bench.history` went to
+SUBSCRIPTIONS = 4  # per Warehouse
+HISTORY_PROJECTS = 200  # with deliveries from `bench.history`
 
 
 @dataclass(frozen=True, slots=True)
 class BenchWorld:
-    """`projects` projects with `warehouses` Warehouses each, and one with `shared` Warehouses on one repository."""
+    """`projects` projects with `warehouses` Warehouses each, and one with `shared` Warehouses on one image."""
 
     projects: int
     warehouses: int
@@ -25,11 +25,11 @@ class BenchWorld:
 
     def path(self, project: int) -> str:
         """Return the path of a project's receiver."""
-        return f"/dockerhub/{hashlib.sha256(f'{name_of(project)}hook'.encode()).hexdigest()}"
+        return f"/dockerhub/{hashlib.sha256(f'{project_name(project)}hook'.encode()).hexdigest()}"
 
     def repository(self, project: int, warehouse: int) -> str:
         """Return the repository to which only that Warehouse subscribes."""
-        return f"bench/{name_of(project)}-{warehouse}"
+        return f"bench/{project_name(project)}-{warehouse}"
 
     @property
     def fan_out(self) -> int:
@@ -37,7 +37,7 @@ class BenchWorld:
         return self.projects
 
 
-def name_of(project: int) -> str:
+def project_name(project: int) -> str:
     """Return a project's name."""
     return f"bench-{project:04d}"
 
@@ -54,15 +54,19 @@ def fill(kubeconfig: Path, world: BenchWorld) -> None:
         list(pool.map(lambda project: _fill_project(cluster, world, project), range(world.projects)))
     _project(cluster, world, world.fan_out)
     for number in range(world.shared):
-        _warehouse(cluster, name_of(world.fan_out), f"shared-{number}", [image("bench/shared")])
+        _warehouse(cluster, project_name(world.fan_out), f"shared-{number}", [image("bench/shared")])
 
 
 def _fill_project(cluster: KubernetesClient, world: BenchWorld, project: int) -> None:
     _project(cluster, world, project)
     for number in range(world.warehouses):
-        name = name_of(project)
-        others = [image(f"ghcr.io/other/{name}-{number}-{other}") for other in range(SUBSCRIPTIONS - 1)]
-        _warehouse(cluster, name, f"warehouse-{number}", [image(world.repository(project, number)), *others])
+        name = project_name(project)
+        other_images = [
+            image(f"ghcr.io/other/{name}-{number}-{position}") for position in range(SUBSCRIPTIONS - 1)
+        ]
+        _warehouse(
+            cluster, name, f"warehouse-{number}", [image(world.repository(project, number)), *other_images]
+        )
 
 
 def image(repo_url: str) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def image(repo_url: str) -> dict[str, Any]:
 
 
 def _project(cluster: KubernetesClient, world: BenchWorld, project: int) -> None:
-    name = name_of(project)
+    name = project_name(project)
     _create(cluster, PROJECTS, {"metadata": {"name": name}})
     receivers = [{"name": "hook", "dockerhub": {"secretRef": {"name": "hooks"}}}]
     metadata = {"name": name, "namespace": name}
