@@ -12,13 +12,13 @@ from tests.product import Product
 from tests.worlds import KargoProject, World, push_body
 
 
-def ended(delivery_id: str) -> Delivery:
+def wait_for_result(delivery_id: str) -> Delivery:
     """Return a delivery once its result is stored, which happens after the response."""
     done = Delivery.objects.exclude(outcome=Outcome.PENDING)
     return until("the result is stored", lambda: done.filter(pk=delivery_id).first())
 
 
-def routed(
+def routed_project(
     product: Product, world: World, *subscriptions: dict[str, Any], warehouses: int = 1
 ) -> KargoProject:
     """Create a project with Warehouses, and wait until the product knows its receiver and all Warehouses."""
@@ -35,9 +35,9 @@ def routed(
 def verdict_count(product: Product, place: KargoProject, repository: str) -> int:
     """Return the number of verdicts for a push of the repository, with a tag that no subscription selects."""
     answer = product.post(place.path(), push_body(repository.removeprefix("docker.io/"), "not a version"))
-    return len(ended(answer.headers["X-Kargoweb-Delivery"]).verdicts)
+    return len(wait_for_result(answer.headers["X-Kargoweb-Delivery"]).verdicts)
 
 
-def of_project(place: KargoProject) -> QuerySet[Delivery]:
+def deliveries_of(place: KargoProject) -> QuerySet[Delivery]:
     """Return the deliveries of one project's receivers, oldest first."""
     return Delivery.objects.filter(project=place.name).order_by("received_at")

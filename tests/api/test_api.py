@@ -13,8 +13,8 @@ from receivers.deliveries import serializers
 from receivers.deliveries.querysets import delivery_log
 from receivers.models import Audit, Origin, Outcome
 from tests.clusters import until
-from tests.deliveries.rows import delivery, some_name, store
-from tests.delivery_rows import ended, of_project, routed
+from tests.deliveries.rows import delivery, store, unique_name
+from tests.delivery_rows import deliveries_of, routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 
@@ -43,7 +43,7 @@ def post(browser, path, **headers):
 
 class TestList:
     def test_it_has_the_filters_and_shapes_of_the_other_lists(self, signed_in, database):
-        project = some_name()
+        project = unique_name()
         rows = store(
             *(failed(project, n) for n in range(3)), failed(project, 9, outcome=Outcome.FREIGHT_CREATED)
         )
@@ -60,7 +60,7 @@ class TestList:
         assert second["next"] == ""
 
     def test_each_push_once_unless_every_one_is_asked_for(self, signed_in, database):
-        project, push = some_name(), uuid.uuid4()
+        project, push = unique_name(), uuid.uuid4()
         store(*(failed(project, n, push_id=push) for n in range(3)))
         browser = signed_in("viewer")
         [one] = get(browser, f"/api/deliveries?project={project}")["deliveries"]
@@ -83,7 +83,7 @@ class TestList:
         assert get(signed_in("viewer"), f"/api/deliveries?{query}", 400)["error"].startswith(sentence)
 
     def test_nobody_sees_what_the_pages_do_not_show_him(self, signed_in, database):
-        mine, theirs, clusters = store(failed(some_name()), failed(some_name()), failed(""))
+        mine, theirs, clusters = store(failed(unique_name()), failed(unique_name()), failed(""))
         browser = signed_in(f"viewer:{mine.project}")
         [one] = get(browser, "/api/deliveries")["deliveries"]
         assert one["id"] == str(mine.pk)
@@ -96,17 +96,17 @@ class TestList:
                 assert inside.get(f"/api/deliveries?project={name}").status_code == 200
             return len(captured)
 
-        few, many = some_name(), some_name()
+        few, many = unique_name(), unique_name()
         store(failed(few), *(failed(many, n) for n in range(40)))
         assert queries(many) == queries(few) <= 8
 
 
 class TestOne:
     def test_everything_is_told_but_other_projects(self, signed_in, product, world):
-        there = routed(product, world, image("example/api-elsewhere"))
-        here = routed(product, world)
+        there = routed_project(product, world, image("example/api-elsewhere"))
+        here = routed_project(product, world)
         answer = product.post(here.path(), push_body("example/api-elsewhere"))
-        row = ended(answer.headers["X-Kargoweb-Delivery"])
+        row = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
         told = get(signed_in("viewer"), f"/api/deliveries/{row.pk}")
         assert (told["id"], told["answer"]) == (str(row.pk), row.answer)
         assert json.loads(told["request"]["body"]) == json.loads(push_body("example/api-elsewhere"))
@@ -117,33 +117,33 @@ class TestOne:
 
 class TestRedeliver:
     def test_it_answers_with_the_new_delivery_and_is_on_record(self, signed_in, product, world):
-        place = routed(product, world, image("example/api-again"))
+        place = routed_project(product, world, image("example/api-again"))
         answer = product.post(place.path(), push_body("example/api-again"))
-        row = ended(answer.headers["X-Kargoweb-Delivery"])
+        row = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
         browser = signed_in(f"operator:{place.name}")
         new = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
         assert browser.status == 201
         assert (new["original"], new["origin"], new["outcome"]) == (str(row.pk), "redelivery", "pending")
-        assert ended(new["id"]).outcome == Outcome.REFRESHED
+        assert wait_for_result(new["id"]).outcome == Outcome.REFRESHED
         assert Audit.objects.get(delivery=row.pk).user == new["actor"]
-        assert of_project(place).filter(origin=Origin.REDELIVERY).count() == 1
+        assert deliveries_of(place).filter(origin=Origin.REDELIVERY).count() == 1
 
     def test_without_the_token_nothing_is_sent(self, signed_in, database):
-        [row] = store(failed(some_name()))
+        [row] = store(failed(unique_name()))
         browser = signed_in("operator")
         assert "CSRF" in post(browser, f"/api/deliveries/{row.pk}/redeliver")["error"]
         assert browser.status == 403
         assert not row.redeliveries.exists()
 
     def test_a_viewer_may_not(self, signed_in, database):
-        [row] = store(failed(some_name()))
-        browser = signed_in(f"viewer:{row.project}", f"operator:{some_name()}")
+        [row] = store(failed(unique_name()))
+        browser = signed_in(f"viewer:{row.project}", f"operator:{unique_name()}")
         answer = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
         assert (browser.status, answer) == (403, {"error": "permission denied"})
         assert not row.redeliveries.exists()
 
     def test_what_cannot_be_sent_again_is_409_and_a_sentence(self, signed_in, database):
-        [row] = store(failed(some_name(), outcome=Outcome.TOO_LARGE))
+        [row] = store(failed(unique_name(), outcome=Outcome.TOO_LARGE))
         browser = signed_in("operator")
         answer = post(browser, f"/api/deliveries/{row.pk}/redeliver", **{"X-CSRFToken": token(browser)})
         assert browser.status == 409
@@ -152,7 +152,7 @@ class TestRedeliver:
 
 class TestExplain:
     def test_it_says_what_a_push_would_do_and_why(self, signed_in, product, world):
-        place = routed(product, world, image("example/api-explain", constraint="^1.0.0"))
+        place = routed_project(product, world, image("example/api-explain", constraint="^1.0.0"))
         browser = signed_in(f"viewer:{place.name}")
         path = f"/api/explain?project={place.name}&repository=example/api-explain"
         told = get(browser, f"{path}&tag=1.2.3")
@@ -163,8 +163,8 @@ class TestExplain:
         assert told["verdicts"][0]["rule"] == "semver.not_satisfied"
 
     def test_hints_at_projects_that_may_not_be_seen_are_kept_back(self, signed_in, product, world):
-        there = routed(product, world, image("example/api-hint"))
-        here = routed(product, world)
+        there = routed_project(product, world, image("example/api-hint"))
+        here = routed_project(product, world)
         path = f"/api/explain?project={here.name}&repository=example/api-hint&tag=1.0.0"
         told = get(signed_in(f"viewer:{here.name}"), path)
         assert there.name not in json.dumps(told)

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.pages import CHROMIUM_FLAGS, PASSWORD, Visitor
 from tests.clusters import DemoCluster
 from tests.components import require
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.people import create_session, create_user
 from tests.product import Product
 from tests.worlds import KargoProject, World, image, push_body
@@ -38,11 +38,13 @@ def shop(shared_product: Product, demo_cluster: DemoCluster) -> KargoProject:
     """A project with two Warehouses, a receiver with deliveries of several outcomes, and one that waits."""
     demo_cluster.faults()
     with World(demo_cluster.kubeconfig) as world:
-        place = routed(shared_product, world, image("example/shop", constraint="^1.0.0"), warehouses=2)
+        place = routed_project(
+            shared_product, world, image("example/shop", constraint="^1.0.0"), warehouses=2
+        )
         place.publish(place.receiver, "waiting")
     bodies = [push_body("example/shop", "1.2.3"), push_body("example/shop", "2.0.0"), b"{", push_body("a/b")]
     for body in bodies:
-        ended(shared_product.post(place.path(), body).headers["X-Kargoweb-Delivery"])
+        wait_for_result(shared_product.post(place.path(), body).headers["X-Kargoweb-Delivery"])
     return place
 
 

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.browser.pages import PHONE, Visitor, assert_accessible, assert_fits
 from tests.clusters import until
-from tests.deliveries.rows import delivery, some_name, store
-from tests.delivery_rows import ended, of_project
+from tests.deliveries.rows import delivery, store, unique_name
+from tests.delivery_rows import deliveries_of, wait_for_result
 from tests.product import Product
 from tests.worlds import KargoProject, push_body
 
@@ -21,7 +21,7 @@ SOON = 15_000  # milliseconds until something live has happened; only a test tha
 def arrive(product: Product, shop: KargoProject, tag: str) -> Delivery:
     """Have a push arrive."""
     answer = product.post(shop.path(), push_body("example/shop", tag))
-    return ended(answer.headers["X-Kargoweb-Delivery"])
+    return wait_for_result(answer.headers["X-Kargoweb-Delivery"])
 
 
 def row(page: Page, one: Delivery):
@@ -31,7 +31,7 @@ def row(page: Page, one: Delivery):
 @pytest.fixture
 def history(database) -> str:
     """A project with more deliveries than a window has room for."""
-    project = some_name()
+    project = unique_name()
     store(*(delivery(project, n, outcome=Outcome.NO_MATCH, tag=f"1.0.{n}", status=200) for n in range(45)))
     return project
 
@@ -93,7 +93,7 @@ class TestLive:
             expect(page.locator("tbody tr")).to_have_count(45)
 
     def test_a_row_that_matches_no_more_stays_while_somebody_reads(self, viewer: Visitor, database):
-        project = some_name()
+        project = unique_name()
         first, second = store(*(delivery(project, n, outcome=Outcome.FAILED) for n in (2, 1)))
         with viewer.page() as watched:
             page = watched.open(f"/deliveries?project={project}&outcome=failed")
@@ -109,7 +109,7 @@ class TestLive:
             expect(row(page, first)).to_have_count(0, timeout=SOON)
 
     def test_older_pages_stand_still(self, viewer: Visitor, database):
-        project = some_name()
+        project = unique_name()
         store(*(delivery(project, n, outcome=Outcome.NO_MATCH) for n in range(60)))
         with viewer.page() as watched:
             page = watched.open(f"/deliveries?project={project}")
@@ -166,7 +166,7 @@ class TestFinding:
             page.wait_for_url("**/deliveries/*-*-*")
 
     def test_names_that_are_hostile_or_long_break_nothing(self, viewer: Visitor, database):
-        project = some_name()
+        project = unique_name()
         hostile: dict[str, Any] = {
             "repository": "<img src=x onerror=alert(1)>" + "long/" * 45,
             "tag": "\u202e" + "9" * 120,
@@ -205,7 +205,7 @@ class TestRedelivering:
             page = watched.open(f"/deliveries/{first.pk}")
             page.get_by_role("button", name="Redeliver").click()
             expect(page.get_by_text("Redelivered to the current Warehouses")).to_be_visible()
-            new = of_project(shop).filter(origin=Origin.REDELIVERY, original=first).get()
+            new = deliveries_of(shop).filter(origin=Origin.REDELIVERY, original=first).get()
             assert str(new.pk) in page.url
             if javascript:
                 story = page.locator("#story")
@@ -219,7 +219,7 @@ class TestRedelivering:
     def test_a_selection_is_sent_again_and_its_progress_followed(
         self, operator: Visitor, shop: KargoProject, javascript: bool
     ):
-        tag = some_name()
+        tag = unique_name()
         body = push_body("example/none", tag)
         fields = {"outcome": Outcome.NOT_HANDLED, "body": body, "tag": tag, "kind": "dockerhub"}
         store(*(delivery(shop.name, n, **fields) for n in range(3)))
@@ -241,8 +241,8 @@ class TestRedelivering:
 
 class TestStory:
     def test_it_goes_on_by_itself_until_it_ends_and_then_asks_no_more(self, viewer: Visitor, database):
-        claimed = delivery(some_name()).received_at.replace(year=2100)
-        [one] = store(delivery(some_name(), claimed_until=claimed))
+        claimed = delivery(unique_name()).received_at.replace(year=2100)
+        [one] = store(delivery(unique_name(), claimed_until=claimed))
         with viewer.page() as watched:
             page = watched.open(f"/deliveries/{one.pk}")
             expect(page.locator("#story")).to_contain_text("being processed")

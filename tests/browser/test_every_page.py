@@ -12,7 +12,7 @@ import pytest
 from receivers.deliveries.redelivery import redeliver
 from receivers.models import Origin, Outcome
 from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
-from tests.delivery_rows import of_project
+from tests.delivery_rows import deliveries_of
 from tests.worlds import KargoProject
 
 PAGES = {
@@ -40,8 +40,8 @@ PAGES = {
 
 def address(name: str, shop: KargoProject) -> str:
     """Return the address of a page that has something to show."""
-    newest = of_project(shop).filter(origin=Origin.PUSH).order_by("-id")
-    started = of_project(shop).filter(origin=Origin.REDELIVERY).order_by("id")
+    newest = deliveries_of(shop).filter(origin=Origin.PUSH).order_by("-id")
+    started = deliveries_of(shop).filter(origin=Origin.REDELIVERY).order_by("id")
     values = {"project": shop.name}
     if "{delivery}" in PAGES[name]:
         values["delivery"] = str(newest.filter(tag="1.2.3")[0].pk)

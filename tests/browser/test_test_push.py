@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from receivers.models import Delivery, Origin
 from tests.browser.pages import PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.clusters import DemoCluster
-from tests.delivery_rows import routed
+from tests.delivery_rows import routed_project
 from tests.product import Product
 from tests.worlds import KargoProject, World, image
 
@@ -19,7 +19,9 @@ from tests.worlds import KargoProject, World, image
 def range_(shared_product: Product, demo_cluster: DemoCluster) -> KargoProject:
     """A project whose receiver URL leads to the product."""
     with World(demo_cluster.kubeconfig) as world:
-        place = routed(shared_product, world, image("example/range", constraint="^1.0.0"), warehouses=2)
+        place = routed_project(
+            shared_product, world, image("example/range", constraint="^1.0.0"), warehouses=2
+        )
         place.base = shared_product.url
         place.publish(place.receiver)
     return place

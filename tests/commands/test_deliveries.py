@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from receivers.models import Outcome, Refresh
 from tests.commands.running import run, run_alone
-from tests.deliveries.rows import delivery, some_name, store
-from tests.delivery_rows import ended, routed
+from tests.deliveries.rows import delivery, store, unique_name
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 class TestList:
     def test_it_shows_the_newest_first_and_each_push_once_with_a_count(self):
-        project, push = some_name(), uuid.uuid4()
+        project, push = unique_name(), uuid.uuid4()
         rows = store(
             delivery(project, 1, outcome=Outcome.NO_MATCH, status=200, reason="because"),
             *(delivery(project, 2 + n, push_id=push, outcome=Outcome.FREIGHT_CREATED) for n in range(3)),
@@ -32,7 +32,7 @@ class TestList:
         assert second.endswith("200     No match         because")
 
     def test_json_takes_filters_and_cursors(self):
-        project = some_name()
+        project = unique_name()
         rows = store(*(delivery(project, n, outcome=Outcome.FAILED) for n in range(3)))
         store(delivery(project, 9, outcome=Outcome.FREIGHT_CREATED))
         options = ["deliveries", "list", "--project", project, "--outcome", "bad", "--limit", "2", "--json"]
@@ -60,11 +60,11 @@ class TestList:
 
 class TestShow:
     def test_it_shows_every_field(self, product, world):
-        place = routed(product, world, image("example/shown"))
+        place = routed_project(product, world, image("example/shown"))
         body = push_body("example/shown", "1.2.3")
         answer = product.post(place.path(), body)
         pk = answer.headers["X-Kargoweb-Delivery"]
-        ended(pk)
+        wait_for_result(pk)
         shown = run("deliveries", "show", pk, "--json").json
         assert (shown["id"], shown["status"], shown["answer"]) == (
             pk,
@@ -84,10 +84,10 @@ class TestShow:
         assert any(line.strip().startswith("requested") for line in lines)
 
     def test_untrusted_text_cannot_control_the_terminal(self, product, world):
-        place = routed(product, world)
+        place = routed_project(product, world)
         answer = product.post(place.path(), push_body("example/\x1b[31m", "1\x1b[2J\r\x9b"))
         pk = answer.headers["X-Kargoweb-Delivery"]
-        ended(pk)
+        wait_for_result(pk)
         for command in (
             ["show", pk],
             ["show", pk, "--json"],
@@ -99,18 +99,18 @@ class TestShow:
             assert "2J" in out
 
     def test_a_binary_body_is_shown_in_base64(self):
-        (row,) = store(delivery(some_name(), body=b"\xff\x00"))
+        (row,) = store(delivery(unique_name(), body=b"\xff\x00"))
         assert run("deliveries", "show", str(row.pk), "--json").json["request"]["body_base64"] == "/wA="
         assert "(binary content, base64) /wA=" in run("deliveries", "show", str(row.pk)).out
 
 
 class TestIds:
     def test_a_unique_prefix_is_enough(self):
-        (row,) = store(delivery(some_name(), 2 * 10**8))
+        (row,) = store(delivery(unique_name(), 2 * 10**8))
         assert run("deliveries", "show", row.pk.hex[:8], "--json").json["id"] == str(row.pk)
 
     def test_an_ambiguous_prefix_lists_its_deliveries(self):
-        rows = store(*(delivery(some_name(), 3 * 10**8 + n / 1000) for n in range(7)))
+        rows = store(*(delivery(unique_name(), 3 * 10**8 + n / 1000) for n in range(7)))
         done = run("deliveries", "show", rows[0].pk.hex[:8])
         assert done.code == 3
         assert done.err.startswith(f"Several deliveries begin with {rows[0].pk.hex[:8]}: ")
@@ -127,7 +127,7 @@ class TestIds:
 
 class TestFollow:
     def test_a_delivery_that_ends_without_freight_exits_with_1(self):
-        (row,) = store(delivery(some_name(), outcome=Outcome.NO_MATCH, reason="nobody subscribes"))
+        (row,) = store(delivery(unique_name(), outcome=Outcome.NO_MATCH, reason="nobody subscribes"))
         done = run("deliveries", "follow", str(row.pk))
         assert done.code == 1
         assert done.out.splitlines()[-1] == "No match: nobody subscribes"
@@ -135,7 +135,7 @@ class TestFollow:
     @pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED])
     def test_a_delivery_that_does_not_end_in_time_exits_with_2(self, outcome):
         (row,) = store(
-            delivery(some_name(), outcome=outcome, claimed_until=timezone.now() + timedelta(days=1))
+            delivery(unique_name(), outcome=outcome, claimed_until=timezone.now() + timedelta(days=1))
         )
         Refresh.objects.create(delivery=row, project="p", warehouse="w")
         done = run("deliveries", "follow", str(row.pk), "--timeout", "0.1")
@@ -144,7 +144,7 @@ class TestFollow:
 
 
 def test_a_script_gets_json_and_the_exit_code():
-    (row,) = store(delivery(some_name(), outcome=Outcome.NO_MATCH))
+    (row,) = store(delivery(unique_name(), outcome=Outcome.NO_MATCH))
     done = run_alone("manage.py", "deliveries", "follow", str(row.pk), "--json")
     assert done.code == 1
     assert json.loads(done.out.splitlines()[-1])["outcome"] == "no_match"

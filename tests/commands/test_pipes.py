@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 
 from receivers.models import Outcome
 from tests.clusters import PATIENCE, ROOT
-from tests.deliveries.rows import delivery, some_name, store
+from tests.deliveries.rows import delivery, store, unique_name
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -40,7 +40,7 @@ def run_with_closed_pipe(*arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("rows", [1, 200], ids=["less than a buffer", "more than a buffer"])
 def test_a_list_exits_quietly(rows):
-    project = some_name()
+    project = unique_name()
     store(*(delivery(project, n, outcome=Outcome.NO_MATCH, reason="x" * 100) for n in range(rows)))
     done = run_with_closed_pipe("deliveries", "list", "--project", project, "--limit", "500")
     assert done == (128 + signal.SIGPIPE, "")
@@ -48,12 +48,12 @@ def test_a_list_exits_quietly(rows):
 
 @pytest.mark.parametrize("command", ["show", "follow"])
 def test_one_delivery_exits_quietly(command):
-    (row,) = store(delivery(some_name(), outcome=Outcome.NO_MATCH))
+    (row,) = store(delivery(unique_name(), outcome=Outcome.NO_MATCH))
     assert run_with_closed_pipe("deliveries", command, str(row.pk)) == (128 + signal.SIGPIPE, "")
 
 
 def test_redeliver_exits_quietly():
-    (row,) = store(delivery(some_name(), outcome=Outcome.FAILED, body=b"{}"))
+    (row,) = store(delivery(unique_name(), outcome=Outcome.FAILED, body=b"{}"))
     done = run_with_closed_pipe("redeliver", str(row.pk), "--dry-run")
     assert done == (128 + signal.SIGPIPE, "")
 
@@ -65,5 +65,5 @@ def test_commands_that_read_the_cluster_exit_quietly(demo_cluster, monkeypatch, 
 
 
 def test_users_exits_quietly():
-    User.objects.create(username=some_name())
+    User.objects.create(username=unique_name())
     assert run_with_closed_pipe("users") == (128 + signal.SIGPIPE, "")

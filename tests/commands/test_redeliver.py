@@ -11,8 +11,8 @@ import pytest
 from receivers.models import Delivery, Origin, Outcome, new_id
 from tests.clusters import until
 from tests.commands.running import run, run_alone
-from tests.deliveries.rows import delivery, some_name, store
-from tests.delivery_rows import ended, of_project, routed
+from tests.deliveries.rows import delivery, store, unique_name
+from tests.delivery_rows import deliveries_of, routed_project, wait_for_result
 from tests.product import Product
 from tests.refreshes.conftest import SHORT_DELAYS
 from tests.worlds import World, image, push_body
@@ -43,27 +43,27 @@ def failed(project, seconds=0.0, **fields):
 
 class TestOne:
     def test_a_serving_process_starts_it(self, product, world):
-        place = routed(product, world, image("example/once-more"))
+        place = routed_project(product, world, image("example/once-more"))
         answer = product.post(place.path(), push_body("example/once-more", "1.0.0"))
-        original = ended(answer.headers["X-Kargoweb-Delivery"])
+        original = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
         done = run("redeliver", original.pk.hex, "--json")
         assert done.code == 0
         (row,) = done.json["deliveries"]
         assert row["original"]["id"] == str(original.pk)
-        again = ended(row["delivery"])
+        again = wait_for_result(row["delivery"])
         assert (again.outcome, again.original_id) == (Outcome.REFRESHED, original.pk)
         assert again.actor.endswith("command line") or again.actor.endswith("(command line)")
         assert place.token() == again.refreshes.get().token != original.refreshes.get().token
 
     def test_a_dry_run_redelivers_nothing(self):
-        (row,) = store(failed(some_name()))
+        (row,) = store(failed(unique_name()))
         done = run("redeliver", str(row.pk), "--dry-run")
         assert done.code == 0
         assert "1 can be redelivered, 0 cannot be" in done.out
         assert not row.redeliveries.exists()
 
     def test_a_delivery_without_a_body_is_an_error_of_one_line(self):
-        (row,) = store(failed(some_name(), body=b""))
+        (row,) = store(failed(unique_name(), body=b""))
         done = run("redeliver", str(row.pk))
         assert (done.code, done.out) == (3, "")
         assert done.err.startswith(f"Can't redeliver {row.pk}: ")
@@ -115,10 +115,12 @@ def test_a_push_before_its_tag_was_visible_becomes_freight_when_redelivered(karg
 
 class TestAllThatFailed:
     def test_each_is_redelivered_once_at_the_rate_and_followed(self, product, world):
-        place = routed(product, world)
+        place = routed_project(product, world)
         for tag in ("1.0.0", "1.0.1"):
-            ended(product.post(place.path(), push_body("example/failed", tag)).headers["X-Kargoweb-Delivery"])
-        of_project(place).filter(tag__in=["1.0.0", "1.0.1"]).update(outcome=Outcome.NOT_HANDLED)
+            wait_for_result(
+                product.post(place.path(), push_body("example/failed", tag)).headers["X-Kargoweb-Delivery"]
+            )
+        deliveries_of(place).filter(tag__in=["1.0.0", "1.0.1"]).update(outcome=Outcome.NOT_HANDLED)
         options = ["redeliver", "--failed-since", "1h", "--project", place.name]
         assert "2 can be redelivered" in run(*options, "--dry-run").out
 
@@ -127,13 +129,13 @@ class TestAllThatFailed:
         assert done.code == 1
         assert "2 redelivered, 0 cannot be" in done.out
         assert done.out.count("No match: ") == 2
-        again = of_project(place).filter(origin=Origin.REDELIVERY)
+        again = deliveries_of(place).filter(origin=Origin.REDELIVERY)
         assert sorted(again.values_list("tag", flat=True)) == ["1.0.0", "1.0.1"]
         assert "0 redelivered" not in run(*options, "--yes").out
         assert again.count() == 2
 
     def test_without_yes_a_script_gets_the_number_and_nothing_is_redelivered(self):
-        project = some_name()
+        project = unique_name()
         store(failed(project), failed(project, 1), failed(project, 2, outcome=Outcome.INVALID_BODY))
         done = run_alone("manage.py", "redeliver", "--failed-since", "2026-01-01", "--project", project)
         assert done.code == 3
@@ -141,7 +143,7 @@ class TestAllThatFailed:
         assert not Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).exists()
 
     def test_refused_deliveries_are_listed_with_the_problem(self):
-        project = some_name()
+        project = unique_name()
         store(failed(project), failed(project, 1, body=b""))
         done = run("redeliver", "--failed-since", "2026-01-01", "--project", project, "--dry-run", "--json")
         assert done.code == 1

@@ -12,7 +12,7 @@ from receivers.cluster.errors import NotFound
 from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, REFRESH_ANNOTATION, SECRETS
 from receivers.models import Delivery, Outcome
 from tests.clusters import DemoCluster, until
-from tests.delivery_rows import ended
+from tests.delivery_rows import wait_for_result
 from tests.product import Product
 from tests.worlds import KargoProject, World, image, push_body
 
@@ -169,7 +169,7 @@ def test_a_rotated_secret_changes_the_url_and_retires_the_old_one(place, manager
     assert status(place)["lastHandledRefresh"] == "please"
     answer = until("the old one is retired", lambda: _if_status(manager.post(old, push_body("a/b")), 404))
     assert answer.data == b"{}\n"
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     assert (delivery.project, delivery.receiver, delivery.outcome) == (
         place.name,
         "hook",
@@ -223,7 +223,7 @@ def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(world, mana
     world.create(CLUSTER_CONFIGS, {"metadata": {"name": "cluster"}, "spec": {"webhookReceivers": entries}})
     path = f"/dockerhub/{hashlib.sha256(b'allcluster').hexdigest()}"
     answer = until("all match", lambda: _if_two(manager.post(path, push_body("example/everywhere"))))
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     assert (delivery.project, delivery.receiver) == ("", "all")
     assert all(place.token("app") for place in places)
     message = until(

@@ -19,7 +19,7 @@ BATCH = 200  # rows of one statement
 _numbers = itertools.count(1)
 
 
-def some_name() -> str:
+def unique_name() -> str:
     """Return a name that no other test uses."""
     return f"reading-{uuid.uuid4().hex[:8]}-{next(_numbers)}"
 

@@ -17,7 +17,7 @@ from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, MOST_PROJECTS, MOST_REPEATS, delivery_log
 from receivers.models import Origin, Outcome, Refresh
-from tests.deliveries.rows import START, delivery, some_name, store
+from tests.deliveries.rows import START, delivery, store, unique_name
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -35,7 +35,7 @@ def pages(wanted, **options):
 
 
 def test_pages_follow_each_other_newest_first_without_gaps_or_duplicates():
-    project = some_name()
+    project = unique_name()
     # Several have the same time, so their ids decide.
     rows = store(*(delivery(project, seconds // 4) for seconds in range(25)))
     found = pages(DeliveryFilter(project=project), size=7)
@@ -46,13 +46,13 @@ def test_pages_follow_each_other_newest_first_without_gaps_or_duplicates():
 
 
 def test_a_page_that_ends_with_the_last_row_has_no_next():
-    project = some_name()
+    project = unique_name()
     store(delivery(project), delivery(project))
     assert delivery_log().page(DeliveryFilter(project=project), size=2).next == ""
 
 
 def test_a_row_that_arrives_between_two_pages_moves_nothing():
-    project = some_name()
+    project = unique_name()
     rows = store(*(delivery(project, seconds) for seconds in range(4)))
     first = delivery_log().page(DeliveryFilter(project=project), size=2)
     store(delivery(project, 99))
@@ -67,7 +67,7 @@ def test_an_invalid_cursor_is_an_error(cursor):
 
 
 def test_each_push_is_one_row_with_its_newest_delivery_and_a_count():
-    project, push = some_name(), uuid.uuid4()
+    project, push = unique_name(), uuid.uuid4()
     rows = store(*(delivery(project, seconds, push_id=push) for seconds in range(6)), delivery(project, 9))
     page = delivery_log().page(DeliveryFilter(project=project))
     assert [(row.pk, row.repeats) for row in page.rows] == [(rows[6].pk, 1), (rows[5].pk, 6)]
@@ -77,7 +77,7 @@ def test_each_push_is_one_row_with_its_newest_delivery_and_a_count():
 
 def test_the_newest_delivery_of_a_push_is_the_last_received_even_if_its_id_is_lower():
     """Two processes give no order to the ids of one millisecond, and their clocks differ by some."""
-    project, push = some_name(), uuid.uuid4()
+    project, push = unique_name(), uuid.uuid4()
     later_key, earlier_key = (delivery(project, seconds).pk for seconds in (1, 2))
     earlier, later = store(
         delivery(project, 3, id=earlier_key, push_id=push),
@@ -90,16 +90,16 @@ def test_the_newest_delivery_of_a_push_is_the_last_received_even_if_its_id_is_lo
 
 
 def test_the_deliveries_of_a_push_are_found_below_any_number_of_newer_ones():
-    project, push = some_name(), uuid.uuid4()
+    project, push = unique_name(), uuid.uuid4()
     store(*(delivery(project, -3600 + n, push_id=push) for n in range(3)))
-    store(*(delivery(some_name(), n / 100) for n in range(LOOKED_AT + 1)))
+    store(*(delivery(unique_name(), n / 100) for n in range(LOOKED_AT + 1)))
     page = delivery_log().page(DeliveryFilter(push=push), each_push_once=False)
     assert [row.push_id for row in page.rows] == [push] * 3
     assert page.looked_to is None
 
 
 def test_the_outcome_of_a_push_is_that_of_its_last_delivery():
-    project, push = some_name(), uuid.uuid4()
+    project, push = unique_name(), uuid.uuid4()
     store(
         delivery(project, 1, push_id=push, outcome=Outcome.FAILED),
         delivery(project, 2, push_id=push, outcome=Outcome.FREIGHT_CREATED),
@@ -110,7 +110,7 @@ def test_the_outcome_of_a_push_is_that_of_its_last_delivery():
 
 
 def test_repeats_are_counted_up_to_a_limit():
-    project, push = some_name(), uuid.uuid4()
+    project, push = unique_name(), uuid.uuid4()
     store(*(delivery(project, seconds, push_id=push) for seconds in range(MOST_REPEATS + 5)))
     (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
     assert row.repeats == MOST_REPEATS
@@ -119,7 +119,7 @@ def test_repeats_are_counted_up_to_a_limit():
 @pytest.fixture(scope="module")
 def place(database):
     """A project with one delivery that differs from all others in every field of the filter."""
-    project = some_name()
+    project = unique_name()
     odd = delivery(
         project,
         500,
@@ -133,7 +133,7 @@ def place(database):
     )
     store(*(delivery(project, seconds, status=200) for seconds in range(20)), odd)
     Refresh.objects.create(delivery=odd, project=project, warehouse="odd")
-    Refresh.objects.create(delivery=odd, project=some_name(), warehouse="odd")
+    Refresh.objects.create(delivery=odd, project=unique_name(), warehouse="odd")
     return odd
 
 
@@ -178,14 +178,14 @@ def test_a_filter_without_a_match_finds_nothing(place, values):
 
 
 def test_the_project_cluster_selects_the_cluster_receivers():
-    receiver = some_name()
+    receiver = unique_name()
     (of_cluster, _) = store(delivery("", receiver=receiver), delivery("cluster", receiver=receiver))
     page = delivery_log().page(DeliveryFilter.parse({"project": "cluster", "receiver": receiver}))
     assert ids(page.rows) == [of_cluster.pk]
 
 
 def test_several_outcomes_are_merged_by_time():
-    receiver = some_name()
+    receiver = unique_name()
     bad = [outcome for outcome in Outcome if tone(outcome) is Tone.BAD]
     rows = store(*(delivery("", n, receiver=receiver, outcome=bad[n * 5 % len(bad)]) for n in range(30)))
     store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT_CREATED))
@@ -194,7 +194,7 @@ def test_several_outcomes_are_merged_by_time():
 
 
 def test_a_page_stops_at_its_bound_and_says_how_far_it_got():
-    project = some_name()
+    project = unique_name()
     store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
     wanted = DeliveryFilter(project=project, tag="needle")
     first = delivery_log().page(wanted)
@@ -208,7 +208,7 @@ def test_a_page_stops_at_its_bound_and_says_how_far_it_got():
 
 @pytest.mark.parametrize("tag", ["", "1"])
 def test_a_warehouse_shows_the_deliveries_that_refreshed_it_page_by_page(tag):
-    project = some_name()
+    project = unique_name()
     count = PORTIONS[0] + 120
     rows = store(*(delivery("", n / 100, tag=f"{n % 2}") for n in range(count)))
     # They arrive within some seconds, and their refreshes are in another order, each after its delivery.
@@ -227,7 +227,7 @@ def test_a_warehouse_shows_the_deliveries_that_refreshed_it_page_by_page(tag):
 
 
 def test_old_refreshes_of_a_warehouse_are_found_by_further_pages():
-    project = some_name()
+    project = unique_name()
     count = REFRESHES_LOOKED_AT + 150
     old_and_bad = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
     fields = [old_and_bad if n < 40 else {"outcome": Outcome.FREIGHT_CREATED} for n in range(count)]
@@ -247,14 +247,14 @@ def test_old_refreshes_of_a_warehouse_are_found_by_further_pages():
 
 
 def test_a_delivery_that_refreshed_a_warehouse_twice_is_shown_once():
-    project = some_name()
+    project = unique_name()
     [row] = store(delivery(""))
     insert([Refresh(delivery=row, project=project, warehouse="w") for _ in range(2)])
     assert ids(delivery_log().page(DeliveryFilter(warehouse=(project, "w"))).rows) == [row.pk]
 
 
 def test_a_list_reads_no_wide_column():
-    project = some_name()
+    project = unique_name()
     store(delivery(project, body=b"x" * 1000))
     (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
     assert row.get_deferred_fields() == {"verdicts", "headers", "body"}
@@ -300,12 +300,12 @@ def test_no_page_scans_or_sorts_the_whole_log(values):
 
 class TestIds:
     def test_eight_characters_identify_a_delivery(self):
-        (row,) = store(delivery(some_name(), 10**8))
+        (row,) = store(delivery(unique_name(), 10**8))
         assert ids(delivery_log().with_id(str(row.pk)[:8])) == [row.pk]
         assert ids(delivery_log().with_id(str(row.pk).upper())) == [row.pk]
 
     def test_all_ids_with_the_prefix_are_found(self):
-        rows = store(*(delivery(some_name(), 10**8 + 500 + n / 1000) for n in range(3)))
+        rows = store(*(delivery(unique_name(), 10**8 + 500 + n / 1000) for n in range(3)))
         found = delivery_log().with_id(rows[0].pk.hex[:9])
         assert set(ids(rows)) <= set(ids(found))
 
@@ -320,15 +320,15 @@ class TestVisibility:
         "fields", [{}, {"outcome": "bad"}, {"repository": "example/app"}, {"text": "app"}]
     )
     def test_a_page_has_the_visible_projects_only(self, more, fields):
-        one, two, other = some_name(), some_name(), some_name()
+        one, two, other = unique_name(), unique_name(), unique_name()
         rows = store(*(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((one, two, other))))
-        seen = frozenset({one, two, *(some_name() for _ in range(more))})
+        seen = frozenset({one, two, *(unique_name() for _ in range(more))})
         wanted = replace(DeliveryFilter.parse(fields), seen=seen)
         found = [pk for page in pages(wanted, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
         assert found == [rows[1].pk, rows[0].pk]
 
     def test_an_invisible_push_is_not_found_by_its_id(self):
-        [row] = store(delivery(some_name(), outcome=Outcome.FAILED))
+        [row] = store(delivery(unique_name(), outcome=Outcome.FAILED))
         wanted = DeliveryFilter(repository=row.repository, tag=row.tag, push=row.push_id)
         assert [pk for page in pages(wanted) for pk in ids(page.rows)] == [row.pk]
         assert not any(page.rows for page in pages(replace(wanted, seen=frozenset({"elsewhere"}))))

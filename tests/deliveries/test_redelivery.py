@@ -18,8 +18,8 @@ from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.recovery import claim_pending
 from tests.clusters import until
-from tests.deliveries.rows import delivery, some_name, store
-from tests.delivery_rows import ended, routed
+from tests.deliveries.rows import delivery, store, unique_name
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 BAD = {"outcome": "bad"}
@@ -27,12 +27,12 @@ BAD = {"outcome": "bad"}
 
 def pushed(product, place, body):
     answer = product.post(place.path(), body)
-    return ended(answer.headers["X-Kargoweb-Delivery"])
+    return wait_for_result(answer.headers["X-Kargoweb-Delivery"])
 
 
 class TestOneDelivery:
     def test_it_refreshes_the_current_warehouses(self, product, world):
-        place = routed(product, world)
+        place = routed_project(product, world)
         original = pushed(product, place, push_body("example/again", "1.2.3"))
         assert original.outcome == Outcome.NO_MATCH
         place.warehouse("late", image("example/again"))
@@ -43,7 +43,7 @@ class TestOneDelivery:
 
         again = redeliver(original, "ada")
         assert again.outcome == Outcome.PENDING
-        done = ended(str(again.pk))
+        done = wait_for_result(str(again.pk))
         assert (done.outcome, done.origin, done.actor, done.tag) == (
             "refreshed",
             "redelivery",
@@ -59,26 +59,26 @@ class TestOneDelivery:
         assert done.push_id == done.pk
 
     def test_a_delivery_to_an_old_url_can_be_redelivered_after_the_secret_was_rotated(self, product, world):
-        place = routed(product, world, image("example/rotated"))
+        place = routed_project(product, world, image("example/rotated"))
         place.publish("hook", secret="another")
         old = until("the old URL is retired", lambda: _retired(product, place, "example/rotated"))
         assert (old.repository, old.tag) == ("example/rotated", "2.0.0")
-        done = ended(str(redeliver(old, "ada").pk))
+        done = wait_for_result(str(redeliver(old, "ada").pk))
         assert done.outcome == Outcome.REFRESHED
         assert place.token() == done.refreshes.get().token
 
     def test_a_redelivery_fails_if_the_receiver_is_gone(self, product, world):
-        place = routed(product, world, image("example/gone"))
+        place = routed_project(product, world, image("example/gone"))
         original = pushed(product, place, push_body("example/gone"))
         before = place.token()
         place.publish("renamed")
         until("the old URL is retired", lambda: _retired(product, place, "example/gone"))
-        done = ended(str(redeliver(original, "ada").pk))
+        done = wait_for_result(str(redeliver(original, "ada").pk))
         assert (done.outcome, done.reason) == (Outcome.RETIRED_URL, "the receiver no longer exists")
         assert place.token() == before
 
     def test_a_body_that_was_too_large_is_not_stored(self, product, world):
-        place = routed(product, world)
+        place = routed_project(product, world)
         with pytest.raises(NotRedeliverable, match="its body was too large to be stored"):
             redeliver(pushed(product, place, b" " * (MAX_BODY + 1)), "ada")
 
@@ -96,7 +96,7 @@ class TestOneDelivery:
     )
     def test_a_refusal_says_why(self, database, fields, sentence):
         # Claimed, so that no serving process recovers it.
-        (row,) = store(delivery(some_name(), claimed_until=timezone.now() + timedelta(days=1), **fields))
+        (row,) = store(delivery(unique_name(), claimed_until=timezone.now() + timedelta(days=1), **fields))
         with pytest.raises(NotRedeliverable, match=sentence):
             redeliver(row, "ada")
         assert not row.redeliveries.exists()
@@ -106,7 +106,7 @@ def _retired(product, place, repository):
     answer = product.post(place.path(), push_body(repository, "2.0.0"))
     if answer.status != 404 or "X-Kargoweb-Delivery" not in answer.headers:
         return None
-    return ended(answer.headers["X-Kargoweb-Delivery"])
+    return wait_for_result(answer.headers["X-Kargoweb-Delivery"])
 
 
 @pytest.mark.usefixtures("database")
@@ -115,7 +115,7 @@ class TestManyDeliveries:
         return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
 
     def test_the_oldest_comes_first_and_each_push_once(self):
-        project, push = some_name(), uuid.uuid4()
+        project, push = unique_name(), uuid.uuid4()
         rows = store(
             self.failed(project, 1),
             self.failed(project, 2, push_id=push),
@@ -132,7 +132,7 @@ class TestManyDeliveries:
         assert [one - first for one in others] == [timedelta(seconds=0.5), timedelta(seconds=1)]
 
     def test_redeliveries_are_scheduled_at_the_rate(self):
-        project = some_name()
+        project = unique_name()
         store(*(self.failed(project, number) for number in range(3)))
         batch = redeliver_all(DeliveryFilter(project=project), "ada", rate=0.1)
         soon = timezone.now() + timedelta(seconds=5)
@@ -140,14 +140,14 @@ class TestManyDeliveries:
         assert [one.pk for one in due] == [batch.deliveries[0].pk]
 
     def test_a_redelivered_delivery_is_not_selected_again(self):
-        project = some_name()
+        project = unique_name()
         store(self.failed(project))
         wanted = DeliveryFilter.parse({"project": project, **BAD})
         assert len(redeliver_all(wanted, "ada").deliveries) == 1
         assert redeliver_all(wanted, "ada").deliveries == ()
 
     def test_a_dry_run_stores_nothing(self):
-        project = some_name()
+        project = unique_name()
         rows = store(self.failed(project, 1), self.failed(project, 2, body=b""))
         batch = redeliver_all(DeliveryFilter(project=project), "ada", dry_run=True)
         assert [one.pk for one in batch.originals] == [rows[0].pk]
@@ -156,7 +156,7 @@ class TestManyDeliveries:
         assert Delivery.objects.filter(project=project).count() == 2
 
     def test_the_next_call_continues_at_the_limit(self):
-        project = some_name()
+        project = unique_name()
         store(*(self.failed(project, number) for number in range(MOST_AT_ONCE + 3)))
         wanted = DeliveryFilter.parse({"project": project, **BAD})
         first, second = redeliver_all(wanted, "ada"), redeliver_all(wanted, "ada")
@@ -172,7 +172,7 @@ class TestManyDeliveries:
 
 
 def test_a_double_click_redelivers_each_delivery_once(database):
-    project = some_name()
+    project = unique_name()
     body = {"outcome": Outcome.FAILED, "body": b"{}"}
     store(*(delivery(project, number, tag=str(number), **body) for number in range(200)))
     together = threading.Barrier(2)

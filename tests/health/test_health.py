@@ -22,7 +22,7 @@ from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, new_id
 from tests.clusters import ROOT, until
 from tests.contract.caches import running_cache
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import KargoProject, image, push_body
 
 FIVE_MINUTES = timedelta(minutes=5)
@@ -49,9 +49,9 @@ def health(cache) -> HealthMonitor:
 @pytest.fixture
 def place(product, world, cache) -> KargoProject:
     """A project with a Warehouse and a receiver that the product knows."""
-    place = routed(product, world, image("acme/shop"))
+    place = routed_project(product, world, image("acme/shop"))
     until("its URL is recorded", lambda: ReceiverUrl.objects.filter(project=place.name).exists())
-    Delivery.objects.filter(project=place.name).delete()  # the deliveries of `routed`
+    Delivery.objects.filter(project=place.name).delete()  # the deliveries of `routed_project`
     until("the cache knows it", lambda: cache.route(place.path().rpartition("/")[2]))
     return place
 
@@ -79,7 +79,7 @@ class TestReceivers:
     def test_a_receiver_waits_for_its_first_push(self, product, place, health):
         assert "no_push_yet" in findings_of(health, place)
         answer = product.post(place.path(), push_body("acme/shop"))
-        ended(answer.headers["X-Kargoweb-Delivery"])
+        wait_for_result(answer.headers["X-Kargoweb-Delivery"])
         assert set(findings_of(health, place)) == {"url_unreachable"}  # its host is called "hooks"
 
     def test_a_test_push_does_not_count(self, place, health):
@@ -109,7 +109,7 @@ class TestReceivers:
             lambda: ReceiverUrl.objects.filter(project=place.name, retired_at__isnull=False),
         )
         answer = product.post(before, push_body("acme/shop"))
-        assert ended(answer.headers["X-Kargoweb-Delivery"]).outcome == Outcome.RETIRED_URL
+        assert wait_for_result(answer.headers["X-Kargoweb-Delivery"]).outcome == Outcome.RETIRED_URL
         now = place.path(secret="s3cret2").rpartition("/")[2]
         until("the cache knows the new URL", lambda: cache.route(now))
         assert f"…{before[-6:]}): 1 request recently" in findings_of(health, place)["old_url_in_use"].reason

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
-from tests.delivery_rows import routed
+from tests.delivery_rows import routed_project
 from tests.product import Product
 from tests.worlds import image, push_body
 
@@ -34,7 +34,7 @@ def test_metrics_are_off_by_default(product):
 
 
 def test_responses_are_counted_by_code(metered, world):
-    place = routed(metered, world, image("example/counted"))
+    place = routed_project(metered, world, image("example/counted"))
     before = samples(metered)
     metered.post(place.path(), push_body("example/counted", "1.0.0"))
     metered.post(place.path(), b"[]")
@@ -46,7 +46,7 @@ def test_responses_are_counted_by_code(metered, world):
 
 
 def test_refreshes_are_counted_by_outcome(metered, world):
-    place = routed(metered, world, image("example/ends"))
+    place = routed_project(metered, world, image("example/ends"))
     name = ("kargoweb_refreshes_ended_total", "warehouse_deleted")
     before = samples(metered)[name]
     metered.post(place.path(), push_body("example/ends", "1.0.0"))
@@ -56,7 +56,7 @@ def test_refreshes_are_counted_by_outcome(metered, world):
 
 
 def test_cache_metrics_contain_no_names(metered, world):
-    place = routed(metered, world, image("example/nameless"))
+    place = routed_project(metered, world, image("example/nameless"))
     metered.post(place.path(), push_body("example/nameless", "1.0.0"))
     gauges = samples(metered)
     assert gauges["kargoweb_ready", ""] == 1

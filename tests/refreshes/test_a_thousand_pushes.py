@@ -23,7 +23,7 @@ from receivers.kargo import semver
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 from receivers.models import Delivery, Outcome
 from tests.clusters import DemoCluster, until
-from tests.delivery_rows import ended
+from tests.delivery_rows import wait_for_result
 from tests.demo.kargo import Kargo
 from tests.product import Product
 from tests.refreshes.shop import OPEN
@@ -138,7 +138,7 @@ def make_targets(product: Product, world: World, kargo: Kargo) -> list[Target]:
 def is_known(product: Product, place: KargoProject) -> bool:
     """Say whether the product knows the receiver and the Warehouse."""
     answer = product.post(place.path(), push_body(place.repository, "no-version"))
-    return answer.status == 200 and bool(ended(answer.headers["X-Kargoweb-Delivery"]).verdicts)
+    return answer.status == 200 and bool(wait_for_result(answer.headers["X-Kargoweb-Delivery"]).verdicts)
 
 
 @pytest.mark.timeout(600)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from receivers.kargo.resources import REFRESH_ANNOTATION
 from receivers.refreshes.sender import RefreshSender
-from tests.delivery_rows import routed
+from tests.delivery_rows import routed_project
 from tests.worlds import image, push_body
 
 CALLERS = 32
@@ -120,7 +120,7 @@ def test_a_stopped_sender_lets_no_caller_wait(sender, place):
 
 
 def test_a_burst_of_pushes_takes_few_patches(product, demo_cluster, world):
-    place = routed(product, world, image("example/burst"))
+    place = routed_project(product, world, image("example/burst"))
     demo_cluster.faults({"verb": "patch", "latency": 0.01}, record=REFRESH_ANNOTATION)
     with ThreadPoolExecutor(CALLERS) as pool:
         answers = list(pool.map(lambda _: product.post(place.path(), push_body("example/burst")), range(200)))

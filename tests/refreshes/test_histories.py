@@ -24,7 +24,7 @@ from receivers.refreshes.retry_policy import MAX_REQUESTS
 from receivers.refreshes.rollup import update_deliveries
 from receivers.refreshes.sender import RefreshAttempt
 from receivers.refreshes.tokens import format_token
-from tests.deliveries.rows import delivery, some_name, store
+from tests.deliveries.rows import delivery, store, unique_name
 
 KEY = ("shop", "main")
 
@@ -73,7 +73,7 @@ class TestLeases:
         other, own = (ReplicaLease(uuid.uuid4(), "test") for _ in range(2))
         other.renew()
         Replica.objects.filter(pk=other.id).update(seen_at=timezone.now() - timedelta(minutes=1))
-        [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED))
+        [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED))
         owned, free = (refresh_of(row, owner=owner) for owner in (other.id, None))
         owned.save()
         free.save()
@@ -88,7 +88,7 @@ class TestLeases:
 
     def test_a_process_learns_which_refreshes_others_own(self):
         own, others = ReplicaLease(uuid.uuid4(), "test"), uuid.uuid4()
-        [row] = store(delivery(some_name(), outcome=Outcome.FREIGHT_CREATED))
+        [row] = store(delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED))
         rows = [
             refresh_of(row, owner=owner, outcome=RefreshOutcome.FREIGHT_CREATED)
             for owner in (own.id, others, None)
@@ -103,7 +103,7 @@ class TestRollup:
     def test_two_processes_that_end_the_two_refreshes_of_a_delivery_end_the_delivery(self):
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has one writer")
-        [row] = store(delivery(some_name(), outcome=Outcome.REFRESHED))
+        [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED))
         refreshes = [refresh_of(row, warehouse=name) for name in ("one", "two")]
         for refresh in refreshes:
             refresh.save()
@@ -173,7 +173,7 @@ class TestLateFreight:
         return Freight(project, "f00", "brave-bear", "main", timezone.now(), (artifact,))
 
     def test_freight_of_a_moving_tag_is_the_result_of_its_last_push_only(self, matcher):
-        project, last = some_name(), new_id()
+        project, last = unique_name(), new_id()
         earlier = self.ended_without_freight(project, new_id(), 0)
         # Two deliveries announce the last push.
         pushes = [self.ended_without_freight(project, last, seconds) for seconds in (3600, 3601)]
@@ -184,7 +184,7 @@ class TestLateFreight:
 
     def test_the_last_push_is_the_one_received_last_even_if_its_id_is_lower(self, matcher):
         """Ids of two processes do not tell which row was created first."""
-        project, lower, higher = some_name(), new_id(), new_id()
+        project, lower, higher = unique_name(), new_id(), new_id()
         earlier = self.ended_without_freight(project, new_id(), 0, id=higher)
         later = self.ended_without_freight(project, new_id(), 3600, id=lower)
         matcher.correct([self.freight(project)])
@@ -192,7 +192,7 @@ class TestLateFreight:
         assert outcomes == [RefreshOutcome.TAG_NOT_VISIBLE, RefreshOutcome.FREIGHT_CREATED]
 
     def test_an_end_that_is_stored_just_after_its_freight_was_compared_is_corrected(self, clock, matcher):
-        project = some_name()
+        project = unique_name()
         matcher.on_freight(self.freight(project))
         matcher.work()
         row = self.ended_without_freight(project, new_id(), 0)

@@ -13,7 +13,7 @@ from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Outcome, Refresh
 from tests.clusters import until
-from tests.delivery_rows import of_project, routed
+from tests.delivery_rows import deliveries_of, routed_project
 from tests.product import Product
 from tests.worlds import World, image, push_body
 
@@ -33,7 +33,7 @@ def own(database, demo_cluster):
 def test_every_answered_push_is_stored_and_every_stored_push_is_finished(
     own: Product, demo_cluster, world: World
 ):
-    place = routed(own, world)
+    place = routed_project(own, world)
     for number in range(WAREHOUSES):
         place.warehouse(f"warehouse-{number}", image(f"example/crash-{number}"))
     last = push_body(f"example/crash-{WAREHOUSES - 1}", "9.9.9")
@@ -44,10 +44,10 @@ def test_every_answered_push_is_stored_and_every_stored_push_is_finished(
     demo_cluster.faults()
     own.start()
 
-    on_record = {str(pk) for pk in of_project(place).values_list("pk", flat=True)}
+    on_record = {str(pk) for pk in deliveries_of(place).values_list("pk", flat=True)}
     assert set(answered) <= on_record
-    until("everything is finished", lambda: not of_project(place).filter(outcome=Outcome.PENDING).exists())
-    pushes = of_project(place).filter(tag__startswith="1.0.")
+    until("everything is finished", lambda: not deliveries_of(place).filter(outcome=Outcome.PENDING).exists())
+    pushes = deliveries_of(place).filter(tag__startswith="1.0.")
     assert {delivery.outcome for delivery in pushes} == {Outcome.REFRESHED}
     for number in range(WAREHOUSES):
         newest = pushes.filter(repository=f"example/crash-{number}").last()
@@ -82,7 +82,7 @@ def _push_until_killed(product: Product, path: str) -> list[str]:
 
 
 def test_a_delivery_that_was_stored_but_not_processed_is_finished(product: Product, world: World):
-    place = routed(product, world, image("example/left"))
+    place = routed_project(product, world, image("example/left"))
     left = _stored_earlier(place, push_body("example/left", "3.0.0"))
     until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.REFRESHED)
     finished = Delivery.objects.get(pk=left.pk)
@@ -91,7 +91,7 @@ def test_a_delivery_that_was_stored_but_not_processed_is_finished(product: Produ
 
 
 def test_a_stored_delivery_with_an_invalid_body_ends_as_invalid(product: Product, world: World):
-    place = routed(product, world, image("example/left"))
+    place = routed_project(product, world, image("example/left"))
     left = _stored_earlier(place, b"garbage")
     until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.INVALID_BODY)
 

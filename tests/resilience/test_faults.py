@@ -8,7 +8,7 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
 from receivers.models import Delivery, Outcome
 from tests.clusters import until
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.product import Product
 from tests.worlds import image, push_body
 
@@ -27,11 +27,11 @@ ONE_FAILED = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
     ],
 )
 def test_a_failed_patch_is_answered_500_and_retried_until_it_succeeds(product, demo_cluster, world, fault):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, **fault})
     answer = product.post(place.path(), push_body("example/app"))
     assert (answer.status, answer.data) == (500, ONE_FAILED)
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
     assert delivery.refreshes.get().token == place.token()
     until(
@@ -40,13 +40,13 @@ def test_a_failed_patch_is_answered_500_and_retried_until_it_succeeds(product, d
 
 
 def test_a_lost_response_to_a_patch_does_no_harm(product, demo_cluster, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "reset": True, "after": True})
     assert product.post(place.path(), push_body("example/app")).status == 200
 
 
 def test_a_failing_warehouse_does_not_delay_the_others(product, demo_cluster, world):
-    place = routed(product, world, image("example/app"), warehouses=3)
+    place = routed_project(product, world, image("example/app"), warehouses=3)
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "name": "warehouse-1", "status": 500})
     answer = product.post(place.path(), push_body("example/app"))
     assert (answer.status, answer.data) == (500, b'{"error":"failed to refresh 1 of 3 warehouses"}\n')
@@ -55,29 +55,29 @@ def test_a_failing_warehouse_does_not_delay_the_others(product, demo_cluster, wo
 
 
 def test_retries_end_when_the_warehouse_is_deleted(product, demo_cluster, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "status": 500})
     answer = product.post(place.path(), push_body("example/app"))
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     until("the retries end", lambda: delivery.refreshes.get().outcome == RefreshOutcome.WAREHOUSE_DELETED)
     assert "not found" in delivery.refreshes.get().error
 
 
 def test_a_hanging_api_server_is_answered_in_time_and_retried(database, demo_cluster, world):
     with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="1") as product:
-        place = routed(product, world, image("example/app"))
+        place = routed_project(product, world, image("example/app"))
         demo_cluster.faults({"verb": "patch", "namespace": place.name, "silence": 30, "times": 1})
         answer = product.post(place.path(), push_body("example/app"))
         assert (answer.status, answer.data) == (500, ONE_FAILED)
-        delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+        delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
         until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
         demo_cluster.faults()
 
 
 def test_a_dropped_watch_loses_no_change(product, demo_cluster, world):
     demo_cluster.faults(dropWatches=True)
-    place = routed(product, world, image("example/dropped"))
+    place = routed_project(product, world, image("example/dropped"))
     until(
         "it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/dropped")).data
     )
@@ -85,7 +85,7 @@ def test_a_dropped_watch_loses_no_change(product, demo_cluster, world):
 
 def test_a_compacted_history_is_relisted(product, demo_cluster, world):
     demo_cluster.faults(expireWatches=True, compact=True)
-    place = routed(product, world, image("example/compacted"))
+    place = routed_project(product, world, image("example/compacted"))
     until(
         "it matches",
         lambda: b"refreshed 1" in product.post(place.path(), push_body("example/compacted")).data,
@@ -94,14 +94,14 @@ def test_a_compacted_history_is_relisted(product, demo_cluster, world):
 
 def test_events_out_of_order_lead_to_the_same_state(product, demo_cluster, world):
     demo_cluster.faults(swapEvents=True)
-    place = routed(product, world, image("example/swapped"))
+    place = routed_project(product, world, image("example/swapped"))
     until(
         "it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/swapped")).data
     )
 
 
 def test_requests_are_retried_when_the_api_server_is_back(product, demo_cluster, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     demo_cluster.kill()
     try:
         answer = product.post(place.path(), push_body("example/app", "5.0.0"))
@@ -109,9 +109,9 @@ def test_requests_are_retried_when_the_api_server_is_back(product, demo_cluster,
         assert product.status("/healthz") == 200
     finally:
         demo_cluster.start()
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
-    other = routed(product, world, image("example/after"))
+    other = routed_project(product, world, image("example/after"))
     until(
         "changes are observed again",
         lambda: b"1 ware" in product.post(other.path(), push_body("example/after")).data,
@@ -119,11 +119,11 @@ def test_requests_are_retried_when_the_api_server_is_back(product, demo_cluster,
 
 
 def test_a_delivery_ends_if_its_warehouse_has_just_been_deleted(product, demo_cluster, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     # The cache does not learn of it in time.
     demo_cluster.faults({"verb": "watch", "status": 500}, dropWatches=True)
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
     answer = product.post(place.path(), push_body("example/app"))
     assert (answer.status, answer.data) == (500, ONE_FAILED)
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     assert (delivery.outcome, delivery.ended_at is None) == (Outcome.WAREHOUSE_DELETED, False)

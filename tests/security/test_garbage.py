@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from receivers.models import UnknownCall
 from tests.clusters import until
-from tests.delivery_rows import routed
+from tests.delivery_rows import routed_project
 from tests.product import Product
 from tests.worlds import World, image, push_body
 
@@ -27,7 +27,7 @@ FINE = {200, 400, 404, 405, 413, 431}
 def path(shared_product, demo_cluster):
     """The URL path of a receiver."""
     with World(demo_cluster.kubeconfig) as world:
-        return routed(shared_product, world, image("example/garbage")).path()
+        return routed_project(shared_product, world, image("example/garbage")).path()
 
 
 @pytest.fixture(autouse=True)

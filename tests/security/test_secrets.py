@@ -11,7 +11,7 @@ import pytest
 from django.apps import apps
 
 from receivers.deliveries.redaction import RedactCredentials, redact, redact_headers
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 DIGEST = "0123456789abcdef" * 4
@@ -77,7 +77,7 @@ def everything_stored() -> str:
 
 
 def test_no_response_and_no_row_contains_a_digest_or_a_secret(product, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     digest = place.path().rpartition("/")[2]
     headers = {
         "Authorization": "Bearer very-secret-token",
@@ -98,7 +98,7 @@ def test_no_response_and_no_row_contains_a_digest_or_a_secret(product, world):
         assert digest not in answer.data.decode()
         assert digest not in str(answer.headers)
     for answer in answers[:2]:
-        delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+        delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
         assert delivery.path.count("[redacted]") == len(delivery.path.split(digest[-6:])) - 1 > 0
     stored = everything_stored()
     for secret in (digest, "very-secret-token", "s3cret"):

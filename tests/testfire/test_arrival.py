@@ -10,7 +10,7 @@ from receivers.models import Delivery, Origin, Outcome, new_id
 from receivers.webhook import signed_test_tokens
 from receivers.webhook.signed_test_tokens import VALID_SECONDS, issue
 from tests.clusters import until
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 BODY = push_body("example/tested", "1.2.3")
@@ -19,7 +19,7 @@ BODY = push_body("example/tested", "1.2.3")
 @pytest.fixture
 def place(product, world):
     """A project whose Warehouse selects the test push."""
-    return routed(product, world, image("example/tested", constraint="^1.0.0"))
+    return routed_project(product, world, image("example/tested", constraint="^1.0.0"))
 
 
 def token_for(place, **fields):
@@ -39,7 +39,7 @@ def test_a_test_is_recorded_as_one_and_refreshes(product, place):
     answer = send(product, place, issue(test, BODY))
     assert (answer.status, answer.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
     assert answer.headers["X-Kargoweb-Delivery"] == str(test.delivery)
-    delivery = ended(str(test.delivery))
+    delivery = wait_for_result(str(test.delivery))
     assert (delivery.origin, delivery.actor, delivery.push_id) == (Origin.TEST, "jane", test.delivery)
     assert place.token() == delivery.refreshes.get().token
 
@@ -49,7 +49,7 @@ def test_a_dry_run_evaluates_and_refreshes_nothing(product, place):
     test = token_for(place, dry_run=True)
     answer = send(product, place, issue(test, BODY))
     assert (answer.status, answer.data) == (200, b'{"msg":"refreshed 0 warehouse(s)"}\n')
-    delivery = ended(str(test.delivery))
+    delivery = wait_for_result(str(test.delivery))
     assert (delivery.outcome, delivery.status, delivery.origin) == (Outcome.DRY_RUN, 200, Origin.TEST)
     assert delivery.ended_at
     assert delivery.reason == "1 Warehouse would have been refreshed"
@@ -64,14 +64,14 @@ def test_a_dry_run_evaluates_and_refreshes_nothing(product, place):
 def test_a_dry_run_of_an_invalid_body_is_rejected(product, place):
     test = token_for(place, dry_run=True)
     assert send(product, place, issue(test, b"{"), b"{").status == 400
-    assert ended(str(test.delivery)).outcome == Outcome.INVALID_BODY
+    assert wait_for_result(str(test.delivery)).outcome == Outcome.INVALID_BODY
 
 
 def assert_refused(product, place, answer, reason):
     """Assert that a response and its delivery are a refused test, and that nothing was refreshed."""
     assert answer.status == 403
     assert answer.json() == {"error": f"test refused: {reason}"}
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     assert (delivery.outcome, delivery.reason) == (Outcome.TEST_REFUSED, reason)
     assert (delivery.origin, delivery.actor) == (Origin.PUSH, "")
     assert delivery.ended_at
@@ -148,7 +148,7 @@ def test_a_test_at_a_retired_url_is_recorded_as_one(product, place):
     until("it is retired", lambda: product.post(place.path(), BODY).status == 404)
     test = token_for(place)
     assert send(product, place, issue(test, BODY)).status == 404
-    delivery = ended(str(test.delivery))
+    delivery = wait_for_result(str(test.delivery))
     assert (delivery.outcome, delivery.origin) == (Outcome.RETIRED_URL, Origin.TEST)
 
 
@@ -156,7 +156,7 @@ def test_a_test_at_a_retired_url_is_recorded_as_one(product, place):
 def test_a_token_is_neither_stored_nor_logged(product, place, good):
     test = token_for(place)
     text = issue(test, BODY) if good else issue(test, b"")
-    delivery = ended(send(product, place, text).headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(send(product, place, text).headers["X-Kargoweb-Delivery"])
     assert "x-kargoweb-test" not in {name.lower() for name, _ in delivery.headers}
     assert text not in str(delivery.headers)
     assert text.split(":")[0] not in product.log()
@@ -164,4 +164,4 @@ def test_a_token_is_neither_stored_nor_logged(product, place, good):
 
 def test_other_headers_do_not_make_a_push_a_test(product, place):
     answer = product.post(place.path(), BODY, {"X-Kargoweb-Origin": "test", "X-Kargoweb-Test": ""})
-    assert ended(answer.headers["X-Kargoweb-Delivery"]).origin == Origin.PUSH
+    assert wait_for_result(answer.headers["X-Kargoweb-Delivery"]).origin == Origin.PUSH

@@ -8,8 +8,8 @@ import pytest
 
 from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.clusters import until
-from tests.deliveries.rows import delivery, some_name, store
-from tests.delivery_rows import of_project, routed
+from tests.deliveries.rows import delivery, store, unique_name
+from tests.delivery_rows import deliveries_of, routed_project
 from tests.web.test_delivery_detail import pushed, text_of
 from tests.worlds import image, push_body
 
@@ -28,7 +28,7 @@ def hidden(page: str) -> dict[str, str]:
 
 @pytest.fixture
 def project(database) -> str:
-    return some_name()
+    return unique_name()
 
 
 def again(project):
@@ -52,10 +52,10 @@ def test_it_says_what_would_be_sent_before_anything_is(signed_in, project):
 
 
 def test_a_selection_is_sent_paced_and_its_progress_shown(signed_in, product, world):
-    place = routed(product, world, image("example/many"))
+    place = routed_project(product, world, image("example/many"))
     for tag in ("1.0.0", "1.0.1"):
         pushed(product, place, push_body("example/many", tag))
-    of_project(place).filter(tag__startswith="1.0.").update(outcome=Outcome.NOT_HANDLED)
+    deliveries_of(place).filter(tag__startswith="1.0.").update(outcome=Outcome.NOT_HANDLED)
     browser = signed_in(f"operator:{place.name}")
     confirm = f"/deliveries/redeliver?project={place.name}&outcome=bad&tag=1.0.1"
     form = hidden(browser.open(confirm))
@@ -108,7 +108,7 @@ def test_nonsense_leads_back_to_the_list_which_says_what_is_wrong(signed_in, dat
 
 
 def test_who_is_operator_of_one_project_sends_nothing_of_others(signed_in, project):
-    other = some_name()
+    other = unique_name()
     store(failed(project), failed(other))
     browser = signed_in(f"operator:{project}", f"viewer:{other}")
     confirm = "/deliveries/redeliver?outcome=bad"

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.models import Origin, Outcome
 from receivers.ops import runtime
-from tests.deliveries.rows import delivery, some_name, store
+from tests.deliveries.rows import delivery, store, unique_name
 
 ROWS = re.compile(r'<tr id="delivery-([0-9a-f-]{36})"')
 
@@ -28,7 +28,7 @@ def good(project, seconds=0.0, **fields):
 
 @pytest.fixture
 def project(database) -> str:
-    return some_name()
+    return unique_name()
 
 
 class TestRows:
@@ -185,7 +185,7 @@ class TestNothing:
 
 class TestWhoSeesWhat:
     def test_one_who_sees_one_project_sees_no_other(self, signed_in, project):
-        other = some_name()
+        other = unique_name()
         mine, theirs, clusters = store(good(project), good(other), good("", repository=f"{other}/x"))
         browser = signed_in(f"viewer:{project}")
         assert rows(browser.open("/deliveries")) == [str(mine.pk)]
@@ -231,6 +231,6 @@ def test_more_rows_take_no_more_queries(inside, database):
             assert len(rows(inside.get(f"/deliveries?project={name}").content.decode())) == count
         return len(captured)
 
-    few, many = some_name(), some_name()
+    few, many = unique_name(), unique_name()
     store(good(few), *(good(many, n) for n in range(40)))
     assert queries(many, 40) == queries(few, 1) <= 8

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 
 from receivers.ops import runtime
 from tests.clusters import DemoCluster, until
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.web.conftest import apart
 from tests.worlds import World, image, push_body
 
@@ -49,8 +49,8 @@ def test_a_push_pays_for_no_policy(product):
 
 
 def test_the_history_can_be_read_while_the_cluster_is_away(signed_in, product, world, demo_cluster):
-    place = routed(product, world)
-    ended(product.post(place.path(), push_body("example/history")).headers["X-Kargoweb-Delivery"])
+    place = routed_project(product, world)
+    wait_for_result(product.post(place.path(), push_body("example/history")).headers["X-Kargoweb-Delivery"])
     browser = signed_in("viewer")
     try:
         demo_cluster.faults({"verb": "watch", "status": 500}, dropWatches=True)

@@ -11,12 +11,12 @@ import pytest
 from receivers.models import Outcome
 from receivers.web import export
 from receivers.web.export import COLUMNS
-from tests.deliveries.rows import delivery, some_name, store
+from tests.deliveries.rows import delivery, store, unique_name
 
 
 @pytest.fixture
 def project(database) -> str:
-    return some_name()
+    return unique_name()
 
 
 def failed(project, seconds=0.0, **fields):
@@ -76,7 +76,7 @@ def test_nonsense_is_400_and_a_sentence(signed_in):
 
 
 def test_nobody_exports_what_he_may_not_see(signed_in, project):
-    other = some_name()
+    other = unique_name()
     mine, _ = store(failed(project), failed(other))
     told = json.loads(signed_in(f"viewer:{project}").open("/deliveries.json"))
     assert [one["id"] for one in told["deliveries"]] == [str(mine.pk)]

@@ -13,7 +13,7 @@ from receivers.kargo.resources import PROJECT_CONFIGS
 from receivers.models import Audit, Mute
 from receivers.ops import runtime
 from tests.clusters import DemoCluster, until
-from tests.delivery_rows import routed
+from tests.delivery_rows import routed_project
 from tests.web.conftest import apart
 from tests.web.visiting import SEEN_FIELD
 from tests.worlds import image
@@ -28,7 +28,7 @@ def opened(browser, place, more: str = "") -> str:
 
 
 def test_a_finding_is_told_with_reason_remedy_and_what_it_is_about(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     page = opened(signed_in("viewer"), place)
     assert "URLs Docker Hub can't reach" in page
     assert 'the host "hooks" is a name without a domain' in page
@@ -52,7 +52,7 @@ def test_a_remedy_has_its_line_to_copy(signed_in, world):
      ("&check=nonsense", False)],
 )  # fmt: skip
 def test_filters_are_in_the_address(signed_in, product, world, query, there):
-    place = routed(product, world)
+    place = routed_project(product, world)
     browser = signed_in("viewer")
     opened(browser, place)
     page = unescape(browser.open(f"/attention?project={place.name}{query}"))
@@ -61,7 +61,7 @@ def test_filters_are_in_the_address(signed_in, product, world, query, there):
 
 
 def test_who_sees_one_project_sees_no_others_and_nothing_of_the_cluster(signed_in, product, world):
-    mine, other = routed(product, world), routed(product, world)
+    mine, other = routed_project(product, world), routed_project(product, world)
     opened(signed_in("viewer"), other)
     page = signed_in(f"viewer:{mine.name}").open("/attention")
     assert mine.name in page
@@ -76,7 +76,7 @@ def key_of(browser, place) -> str:
 
 
 def test_an_operator_mutes_and_unmutes_and_both_are_on_record(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     browser = signed_in(f"operator:{place.name}")
     key = key_of(browser, place)
     path = f"/attention/{key}"
@@ -109,7 +109,7 @@ def test_an_operator_mutes_and_unmutes_and_both_are_on_record(signed_in, product
     ],
 )
 def test_who_may_not_mute_does_not(signed_in, product, world, group, status):
-    place = routed(product, world)
+    place = routed_project(product, world)
     key = key_of(signed_in("viewer"), place)
     browser = signed_in(group.format(project=place.name))
     browser.submit(f"/attention/{key}", {"note": ""}, on="/")
@@ -118,7 +118,7 @@ def test_who_may_not_mute_does_not(signed_in, product, world, group, status):
 
 
 def test_without_the_forms_token_nothing_is_muted(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     browser = signed_in("operator")
     key = key_of(browser, place)
     browser.open(f"/attention/{key}", {"note": "forged"})
@@ -134,7 +134,7 @@ def test_a_finding_that_is_gone_is_told_so_with_a_way_on(signed_in, product, key
 
 
 def test_the_list_is_left_alone_while_it_is_the_same(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     browser = signed_in("viewer")
     opened(browser, place)
 
@@ -150,7 +150,7 @@ def test_the_list_is_left_alone_while_it_is_the_same(signed_in, product, world):
 def test_the_project_page_tells_what_is_wrong_with_receivers_and_warehouses_at_their_place(
     signed_in, product, world
 ):
-    place = routed(product, world, image("example/told"))
+    place = routed_project(product, world, image("example/told"))
     place.warehouse("broken", image("nginx", constraint="not a constraint"))
     browser = signed_in("viewer")
     page = until(

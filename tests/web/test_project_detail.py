@@ -14,13 +14,13 @@ from receivers.models import Audit, Delivery, Origin, Outcome
 from receivers.web.receiver_rows import masked
 from tests.clusters import until
 from tests.deliveries.rows import delivery, store
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.product import DIGEST
 from tests.worlds import image, push_body
 
 
 def test_a_receiver_url_is_masked_and_revealed_to_an_operator_who_is_on_record(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     browser = signed_in("operator")
     page = browser.open(f"/projects/{place.name}")
     assert not DIGEST.search(page)
@@ -33,7 +33,7 @@ def test_a_receiver_url_is_masked_and_revealed_to_an_operator_who_is_on_record(s
 
 
 def test_one_receiver_is_revealed_and_no_other(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     place.publish_as({"hook": "s3cret", "other": "t"})
     browser = signed_in("operator")
     until("both are there", lambda: "receiver-other" in browser.open(f"/projects/{place.name}"))
@@ -46,7 +46,7 @@ def test_one_receiver_is_revealed_and_no_other(signed_in, product, world):
     [("viewer", 403), ("viewer:{project}", 403), ("operator:elsewhere", 404), ("operator:{project}", 200)],
 )
 def test_who_may_not_reveal_a_url_does_not(signed_in, product, world, group, status):
-    place = routed(product, world)
+    place = routed_project(product, world)
     browser = signed_in(group.format(project=place.name))
     page = browser.submit(f"/projects/{place.name}/receivers/hook", on="/")
     assert browser.status == status
@@ -54,14 +54,14 @@ def test_who_may_not_reveal_a_url_does_not(signed_in, product, world, group, sta
 
 
 def test_a_viewer_is_not_offered_to_reveal(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     page = signed_in("viewer").open(f"/projects/{place.name}")
     assert "Reveal" not in page
     assert "only operators can reveal it" in page
 
 
 def test_a_receiver_waits_for_its_first_push_until_it_comes(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     place.publish_as({"hook": "s3cret", "fresh": "t"})
     browser = signed_in("viewer")
     state = f"/projects/{place.name}/receivers/fresh"
@@ -73,14 +73,14 @@ def test_a_receiver_waits_for_its_first_push_until_it_comes(signed_in, product, 
 
 
 def test_the_steps_have_the_names_that_docker_hub_uses(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     page = signed_in("viewer").open(f"/projects/{place.name}")
     for name in ("Webhooks", "Webhook name", "Webhook URL", "+", "View history"):
         assert f"<strong>{name}</strong>" in page
 
 
 def test_an_operator_is_told_the_line_of_kargos_documentation(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     page = signed_in("operator").open(f"/projects/{place.name}")
     line = (
         f"kubectl get projectconfigs {place.name} -n {place.name} -o=jsonpath='{{.status.webhookReceivers}}'"
@@ -89,8 +89,10 @@ def test_an_operator_is_told_the_line_of_kargos_documentation(signed_in, product
 
 
 def test_a_warehouse_is_shown_with_what_covers_it_and_its_last_push(signed_in, product, world):
-    place = routed(product, world, image("example/covered"), image("ghcr.io/example/other"))
-    ended(product.post(place.path(), push_body("example/covered", "1.2.3")).headers["X-Kargoweb-Delivery"])
+    place = routed_project(product, world, image("example/covered"), image("ghcr.io/example/other"))
+    wait_for_result(
+        product.post(place.path(), push_body("example/covered", "1.2.3")).headers["X-Kargoweb-Delivery"]
+    )
     page = signed_in("viewer").open(f"/projects/{place.name}")
     row = page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
     assert "not on Docker Hub" in row
@@ -108,7 +110,7 @@ def test_a_warehouse_that_no_receiver_covers_says_so(signed_in, world):
 
 
 def test_what_a_sender_writes_stays_text(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     hostile = 'x/"><script>alert(1)</script>'
     product.post(place.path(), push_body(hostile, "'><b>"))
     browser = signed_in("viewer")
@@ -128,8 +130,8 @@ def test_a_project_that_is_not_there_is_404_and_so_is_one_that_may_not_be_seen(s
 
 
 def test_the_history_of_a_project_that_is_gone_can_be_read(signed_in, product, world):
-    place = routed(product, world)
-    ended(product.post(place.path(), push_body("example/past")).headers["X-Kargoweb-Delivery"])
+    place = routed_project(product, world)
+    wait_for_result(product.post(place.path(), push_body("example/past")).headers["X-Kargoweb-Delivery"])
     browser = signed_in("viewer")
     until("it is in the books", lambda: "example/past" in browser.open(f"/projects/{place.name}"))
     world.cluster.delete(PROJECT_CONFIGS, place.name, place.name)
@@ -147,21 +149,23 @@ def test_more_warehouses_and_deliveries_take_no_more_queries(inside, product, wo
             assert inside.get(f"/projects/{name}").status_code == 200
         return len(captured)
 
-    small = routed(product, world, image("example/small"))
-    ended(product.post(small.path(), push_body("example/small")).headers["X-Kargoweb-Delivery"])
-    large = routed(product, world, image("example/large"), warehouses=6)
+    small = routed_project(product, world, image("example/small"))
+    wait_for_result(product.post(small.path(), push_body("example/small")).headers["X-Kargoweb-Delivery"])
+    large = routed_project(product, world, image("example/large"), warehouses=6)
     for number in range(12):
         answer = product.post(large.path(), push_body("example/large", f"1.0.{number}"))
-        ended(answer.headers["X-Kargoweb-Delivery"])
+        wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     until("both are seen", lambda: inside.get(f"/projects/{large.name}").status_code == 200)
     assert queries(large.name) == queries(small.name)
     assert queries(large.name) <= 11
 
 
 def test_a_push_that_is_announced_again_and_again_is_one_recent_delivery(signed_in, product, world):
-    place = routed(product, world, image("example/again"))
+    place = routed_project(product, world, image("example/again"))
     body = push_body("example/again", "1.2.3")
-    last = [ended(product.post(place.path(), body).headers["X-Kargoweb-Delivery"]) for _ in range(3)][-1]
+    last = [
+        wait_for_result(product.post(place.path(), body).headers["X-Kargoweb-Delivery"]) for _ in range(3)
+    ][-1]
     page = signed_in("viewer").open(f"/projects/{place.name}")
     assert f'href="/deliveries/{last.pk}"' in page
     recent = page.partition('id="recent"')[2]
@@ -170,7 +174,7 @@ def test_a_push_that_is_announced_again_and_again_is_one_recent_delivery(signed_
 
 
 def test_a_test_is_no_first_push(signed_in, product, world):
-    place = routed(product, world, image("example/waits"))
+    place = routed_project(product, world, image("example/waits"))
     # What finds out that it is known is sent as Docker Hub does.
     Delivery.objects.filter(project=place.name).delete()
     store(delivery(place.name, origin=Origin.TEST, outcome=Outcome.DRY_RUN))

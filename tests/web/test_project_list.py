@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.kargo.resources import PROJECT_CONFIGS
 from tests.clusters import until
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.web.visiting import SEEN_FIELD
 from tests.worlds import KargoProject, image, push_body
 
@@ -26,8 +26,10 @@ def listed(browser, place: KargoProject) -> str:
 
 
 def test_a_project_is_listed_with_its_numbers_and_its_last_delivery(signed_in, product, world):
-    place = routed(product, world, image("example/listed"), warehouses=3)
-    ended(product.post(place.path(), push_body("example/listed", "1.2.3")).headers["X-Kargoweb-Delivery"])
+    place = routed_project(product, world, image("example/listed"), warehouses=3)
+    wait_for_result(
+        product.post(place.path(), push_body("example/listed", "1.2.3")).headers["X-Kargoweb-Delivery"]
+    )
     browser = signed_in("viewer")
     until("it is in the books", lambda: "never" not in listed(browser, place))
     text = listed(browser, place)

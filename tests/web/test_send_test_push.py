@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.cluster.servers import serving
 from tests.clusters import until
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.ports import free_port
 from tests.product import DIGEST
 from tests.worlds import image, push_body
@@ -23,7 +23,7 @@ PUSH = {"repository": "example/fire", "tag": "1.2.3", "media_type": ""}
 @pytest.fixture
 def place(product, world):
     """A project with a receiver whose URL leads to the product."""
-    place = routed(product, world, image("docker.io/example/fire", constraint="^1.0.0"))
+    place = routed_project(product, world, image("docker.io/example/fire", constraint="^1.0.0"))
     return published_at(product, place, product.url)
 
 
@@ -53,7 +53,7 @@ def fired_at(place):
 def test_a_test_takes_the_whole_way_and_is_on_record(signed_in, place, way):
     browser = signed_in("operator")
     page = fire(browser, place, way=way)
-    delivery = ended(str(fired_at(place).get().pk))
+    delivery = wait_for_result(str(fired_at(place).get().pk))
     assert browser.status == 200
     assert str(delivery.pk) in browser.url
     assert "example/fire" in page
@@ -141,7 +141,7 @@ def test_the_preview_says_why_and_fires_nothing(signed_in, place):
 
 
 def test_a_warehouse_of_a_project_that_one_may_not_see_is_not_told_of(signed_in, product, world, place):
-    elsewhere = routed(product, world, image("example/elsewhere"))
+    elsewhere = routed_project(product, world, image("example/elsewhere"))
     told = f'Warehouse "warehouse-0" in project "{elsewhere.name}"'
     push = {"repository": "example/elsewhere", "tag": "1.0.0"}
     assert told in preview(signed_in("operator"), place, **push)
@@ -228,7 +228,7 @@ def test_a_test_that_another_replica_takes_is_ours(signed_in, product, demo_clus
 
 
 def test_a_receiver_without_a_url_says_so(signed_in, product, world):
-    place = routed(product, world)
+    place = routed_project(product, world)
     place.publish("hook", kind="github")
     browser = signed_in("operator")
     until("it is known", lambda: "does not support github" in browser.open(page_of(place)))
@@ -244,7 +244,7 @@ def test_it_leads_to_the_delivery_which_says_what_a_dry_run_would_have_done(sign
 
 
 def test_the_number_of_queries_does_not_grow_with_the_log(inside, product, world):
-    place = routed(product, world, image("example/counted"))
+    place = routed_project(product, world, image("example/counted"))
     counts = []
     for _ in range(2):
         until("it is known here", lambda: inside.get(page_of(place)).status_code == 200)

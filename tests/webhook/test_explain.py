@@ -12,7 +12,7 @@ from receivers.kargo.push import Push
 from receivers.webhook.explain import ELSEWHERE, HINTS, VERDICTS_SHOWN, explain
 from tests.clusters import until
 from tests.contract.caches import running_cache
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 
@@ -160,10 +160,10 @@ class TestOtherProjects:
         assert report.verdicts[0].result is MatchResult.NO_MATCH
 
     def test_the_delivery_has_the_hint_but_its_reason_names_no_other_project(self, product, world):
-        there = routed(product, world, image("example/of-another"))
-        here = routed(product, world)
+        there = routed_project(product, world, image("example/of-another"))
+        here = routed_project(product, world)
         answer = product.post(here.path(), push_body("example/of-another"))
-        delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+        delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
         (hint,) = delivery.verdicts
         assert (hint["project"], hint["result"]) == (there.name, "out_of_scope")
         # Lists show the reason to users who may not see the other project.

@@ -6,7 +6,7 @@ import pytest
 
 from receivers.models import Outcome
 from tests.clusters import until
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 
@@ -16,7 +16,7 @@ def refused(product, path):
         "the request is rejected", lambda: _if_recorded(product.post(path, push_body("example/app")))
     )
     assert (answer.status, answer.data) == (404, b"{}\n")
-    return ended(answer.headers["X-Kargoweb-Delivery"])
+    return wait_for_result(answer.headers["X-Kargoweb-Delivery"])
 
 
 def _if_recorded(answer):
@@ -26,7 +26,7 @@ def _if_recorded(answer):
 @pytest.fixture
 def place(product, world):
     """A project whose Warehouse these tests must not refresh."""
-    return routed(product, world, image("example/app"))
+    return routed_project(product, world, image("example/app"))
 
 
 def test_renaming_a_receiver_retires_its_url(product, place):

@@ -7,18 +7,18 @@ import json
 import pytest
 
 from receivers.models import Outcome
-from tests.delivery_rows import ended, routed
+from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 LIMIT = 2 << 20
 
 
 def test_a_push_refreshes_the_warehouse_and_is_recorded_with_its_response(product, world):
-    place = routed(product, world, image("example/first"))
+    place = routed_project(product, world, image("example/first"))
     answer = product.post(place.path(), push_body("example/first", "1.2.3"))
     assert (answer.status, answer.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
     assert answer.headers["Content-Type"] == "application/json"
-    delivery = ended(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
     assert (delivery.outcome, delivery.status, delivery.answer) == (
         Outcome.REFRESHED,
         200,
@@ -37,7 +37,9 @@ def test_a_push_refreshes_the_warehouse_and_is_recorded_with_its_response(produc
 
 
 def test_every_matching_warehouse_is_refreshed_once(product, world):
-    place = routed(product, world, image("example/many"), image("docker.io/example/many"), warehouses=3)
+    place = routed_project(
+        product, world, image("example/many"), image("docker.io/example/many"), warehouses=3
+    )
     answer = product.post(place.path(), push_body("example/many"))
     assert json.loads(answer.data) == {"msg": "refreshed 3 warehouse(s)"}
     assert len({place.token(f"warehouse-{number}") for number in range(3)}) == 3
@@ -69,20 +71,20 @@ def test_every_matching_warehouse_is_refreshed_once(product, world):
     ],
 )
 def test_responses_are_those_of_kargo(product, world, body, status, data):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     answer = product.post(place.path(), body)
     assert (answer.status, answer.data) == (status, data)
-    assert ended(answer.headers["X-Kargoweb-Delivery"]).status == status
+    assert wait_for_result(answer.headers["X-Kargoweb-Delivery"]).status == status
 
 
 def test_a_chunked_body_that_is_too_large_is_413_too(product, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     answer = product.post(place.path(), iter([b" " * LIMIT, b"{}"]))
     assert (answer.status, answer.data) == (413, b'{"error":"content exceeds limit of 2097152 bytes"}\n')
 
 
 def test_a_chunked_body_of_exactly_the_limit_is_read(product, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     body = push_body("example/app")
     answer = product.post(place.path(), iter([body, b" " * (LIMIT - len(body))]))
     assert answer.status == 200
@@ -90,7 +92,7 @@ def test_a_chunked_body_of_exactly_the_limit_is_read(product, world):
 
 @pytest.mark.parametrize("path", ["{}/", "/any/prefix{}", "/webhooks{}/"], ids=["slash", "prefix", "both"])
 def test_any_prefix_and_one_trailing_slash_are_accepted(product, world, path):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     assert product.post(path.format(place.path()), push_body("example/app")).status == 200
 
 
@@ -98,7 +100,7 @@ def test_any_prefix_and_one_trailing_slash_are_accepted(product, world, path):
     "path", ["{}//", "{}/more", "{}x"], ids=["two slashes", "more segments", "longer digest"]
 )
 def test_other_paths_are_not_found(product, world, path):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     assert product.post(path.format(place.path()), push_body("example/app")).status == 404
 
 
@@ -108,18 +110,18 @@ def test_an_unknown_digest_is_404_with_an_empty_object(product):
 
 
 def test_the_digest_of_one_kind_is_unknown_under_another(product, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     assert product.post(place.path().replace("dockerhub", "quay"), push_body("example/app")).status == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
 def test_only_post_is_allowed(product, world, method):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     answer = product.post(place.path(), push_body("example/app"), method=method)
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
 def test_an_accept_header_does_not_change_the_response(product, world):
-    place = routed(product, world, image("example/app"))
+    place = routed_project(product, world, image("example/app"))
     answer = product.post(place.path(), push_body("example/app"), headers={"Accept": "text/html"})
     assert answer.headers["Content-Type"] == "application/json"
