@@ -1,4 +1,4 @@
-"""A small Kubernetes API server: enough of one for kargoweb, for kubectl and for tests, with real semantics.
+"""A simulated Kubernetes API server with the semantics that kargoweb, kubectl and the tests rely on.
 
-It knows nothing of Django or of kargoweb. Start it with `python -m demo.apiserver`.
+It does not depend on Django or kargoweb. Start it with `python -m demo.apiserver`.
 """

@@ -1,8 +1,8 @@
-"""Who asks, and what they may do: bearer tokens with simple rules.
+"""Authenticate requests by bearer token, and authorize them by rules.
 
 The token file is JSON: `{"tokens": {"<token>": {"user": "viewer", "rules": [{"verbs": ["get"], "resources":
-["warehouses"], "namespaces": ["*"], "names": ["*"]}]}}}`. Every list may hold `*`; `namespaces` and `names`
-default to it. A rule for named namespaces does not cover requests across all namespaces or for cluster-scoped objects.
+["warehouses"], "namespaces": ["*"], "names": ["*"]}]}}}`. Every list can contain `*`, the default of `namespaces` and
+`names`. A rule for named namespaces covers neither requests across all namespaces nor cluster-scoped objects.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo.apiserver.errors import ApiError, bad_request, forbidden, unauthorized
-from demo.apiserver.messages import Request, loopback
+from demo.apiserver.messages import Request, is_loopback
 from demo.apiserver.routing import Route
 
 ANY: Final = frozenset({"*"})
-# No page of a foreign site can send these without asking first, which is never granted here. "" is old kubectl's;
-# a browser that leaves the type out sends an Origin.
+# A browser sends these from a page of another site only after a CORS preflight, which this server never grants. Old
+# versions of kubectl send no content type (""); a browser that sends none sends an Origin header.
 SAFE_TYPES: Final = (
     "",
     "application/json",
@@ -41,14 +41,14 @@ class Rule:
     names: frozenset[str] = ANY
 
     def allows(self, verb: str, resource: str, namespace: str, name: str) -> bool:
-        """Say whether this rule covers the request."""
-        asked = (
+        """Return whether this rule covers the request."""
+        checks = (
             (self.verbs, verb),
             (self.resources, resource),
             (self.namespaces, namespace),
             (self.names, name),
         )
-        return all("*" in allowed or value in allowed for allowed, value in asked)
+        return all("*" in allowed or value in allowed for allowed, value in checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class User:
     name: str
     rules: tuple[Rule, ...] = field(default=())
 
-    def may(self, verb: str, resource: str, namespace: str, name: str) -> bool:
-        """Say whether any rule allows it."""
+    def is_allowed(self, verb: str, resource: str, namespace: str, name: str) -> bool:
+        """Return whether a rule allows the request."""
         return any(rule.allows(verb, resource, namespace, name) for rule in self.rules)
 
 
@@ -76,20 +76,20 @@ def _rule(raw: Mapping[str, list[str]]) -> Rule:
 
 
 def read_tokens(path: Path) -> dict[str, User]:
-    """Read a token file. Raises OSError, ValueError or KeyError when it cannot be understood."""
+    """Read a token file. Raises OSError, ValueError or KeyError if it is unreadable or invalid."""
     tokens: dict[str, Any] = json.loads(path.read_text())["tokens"]
     return {token: User(entry["user"], tuple(map(_rule, entry["rules"]))) for token, entry in tokens.items()}
 
 
 class Access:
-    """Decides on requests."""
+    """Authenticates and authorizes requests."""
 
     def __init__(self, users: Mapping[str, User], *, anonymous_admin: bool) -> None:
-        self.users = users  # replaced as a whole when the token file is read again
+        self.users = users  # replaced when the token file is reloaded
         self._anonymous_admin = anonymous_admin
 
-    def user(self, request: Request) -> User:
-        """Return who asks. Raises `ApiError` 401, or 403 when a web page may be behind an anonymous request."""
+    def authenticate(self, request: Request) -> User:
+        """Return the user of a request. Raises `ApiError` 401, or 403 for a possible web page without a token."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
             user = self.users.get(token.strip()) if scheme.lower() == "bearer" else None
@@ -98,24 +98,26 @@ class Access:
             return user
         if not self._anonymous_admin:
             raise unauthorized()
-        _check_no_web_page(request)
+        _check_local_program(request)
         return ANONYMOUS_ADMIN
 
-    def check(self, user: User, route: Route) -> None:
-        """Raise `ApiError` 403, in RBAC's words, unless the user may do what the route says."""
+    def authorize(self, user: User, route: Route) -> None:
+        """Raise `ApiError` 403, with the message of Kubernetes' RBAC, unless a rule of the user allows the request."""
         namespace = route.name if route.kind.plural == "namespaces" else route.namespace
-        if user.may(route.verb, route.resource, namespace, route.name):
+        if user.is_allowed(route.verb, route.resource, namespace, route.name):
             return
-        where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-        what = f'resource "{route.resource}" in API group "{route.kind.group}"'
-        raise forbidden(route.kind, route.name, f'User "{user.name}" cannot {route.verb} {what} {where}')
+        scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+        resource = f'resource "{route.resource}" in API group "{route.kind.group}"'
+        raise forbidden(route.kind, route.name, f'User "{user.name}" cannot {route.verb} {resource} {scope}')
 
 
-def _check_no_web_page(request: Request) -> None:
-    """Refuse what a web page in a browser on this machine could send without asking first."""
-    if not loopback(request.headers.get("host", "")) or "origin" in request.headers:
+def _check_local_program(request: Request) -> None:
+    """Reject requests that a web page in a browser on this machine could send without a CORS preflight."""
+    if not is_loopback(request.headers.get("host", "")) or "origin" in request.headers:
         raise ApiError(
-            403, "Forbidden", "without a token only local programs are served, at a loopback address"
+            403,
+            "Forbidden",
+            "requests without a token must come from local programs and use a is_loopback address",
         )
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method in ("POST", "PUT", "PATCH") and content_type not in SAFE_TYPES:
@@ -123,13 +125,13 @@ def _check_no_web_page(request: Request) -> None:
 
 
 def access_review(user: User, body: Any) -> dict[str, Any]:
-    """Answer a SelfSubjectAccessReview. Raises `ApiError` 400."""
+    """Return a SelfSubjectAccessReview with its result. Raises `ApiError` 400."""
     spec = body.get("spec") if isinstance(body, dict) else None
     attributes = spec.get("resourceAttributes") if isinstance(spec, dict) else None
     if not isinstance(attributes, dict):
         raise bad_request("spec.resourceAttributes is required")
     resource = "/".join(filter(None, (attributes.get("resource", ""), attributes.get("subresource", ""))))
-    asked = (
+    requested = (
         attributes.get("verb", ""),
         resource,
         attributes.get("namespace", ""),
@@ -140,5 +142,5 @@ def access_review(user: User, body: Any) -> dict[str, Any]:
         "apiVersion": "authorization.k8s.io/v1",
         "metadata": {},
         "spec": spec,
-        "status": {"allowed": user.may(*asked)},
+        "status": {"allowed": user.is_allowed(*requested)},
     }

@@ -1,7 +1,7 @@
-"""What kube-apiserver's built-in types and Kargo's admission webhooks do to objects on their way in.
+"""Admission: set defaults and validate objects before they are stored, as kube-apiserver and Kargo's webhooks do.
 
 Kargo's part: `pkg/webhook/kubernetes/*` (defaulting and validation of Project, ProjectConfig, ClusterConfig,
-Warehouse, Freight) as far as kargoweb can notice it.
+Warehouse, Freight), as far as it concerns kargoweb.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHARD_LABEL: Final = "kargo.akuity.io/shard"
 _ALIAS_LABEL: Final = "kargo.akuity.io/alias"
 _CLUSTER_CONFIG: Final = "cluster"
 
-# Written by the admission webhook into every subscription that lacks them (vectors' README, "Defaults").
+# Set by Kargo's admission webhook in every subscription without them (see "Defaults" in tests/vectors/README.md).
 _SUBSCRIPTION_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "image": {"imageSelectionStrategy": "SemVer", "strictSemvers": True, "discoveryLimit": 20},
     "git": {"commitSelectionStrategy": "NewestFromBranch", "strictSemvers": True, "discoveryLimit": 20},
@@ -35,14 +35,17 @@ _WAREHOUSE_DEFAULTS: Final[Mapping[str, Any]] = {"interval": "5m0s", "freightCre
 def _secret(kind: ResourceType, content: Json, old: Json | None) -> Json:
     name = content["metadata"].get("name", "")
     data = content.get("data") or {}
-    extra = content.get("stringData") or {}
-    if not isinstance(data, dict) or not isinstance(extra, dict):
+    string_data = content.get("stringData") or {}
+    if not isinstance(data, dict) or not isinstance(string_data, dict):
         raise bad_request("data and stringData must be objects")
     for value in data.values():
         _check_base64(value)
-    if not all(isinstance(value, str) for value in extra.values()):
+    if not all(isinstance(value, str) for value in string_data.values()):
         raise bad_request("json: cannot unmarshal into Go struct field Secret.stringData of type string")
-    merged = {**data, **{key: base64.b64encode(value.encode()).decode() for key, value in extra.items()}}
+    merged = {
+        **data,
+        **{key: base64.b64encode(value.encode()).decode() for key, value in string_data.items()},
+    }
     for key in merged:
         if not _SECRET_KEY.match(key):
             raise invalid(
@@ -70,8 +73,8 @@ def _check_secret_change(kind: ResourceType, old: Json, new: Json) -> None:
     if old.get("immutable") is True and (
         new.get("data") != old.get("data") or new.get("immutable") is not True
     ):
-        why = "Forbidden: field is immutable when `immutable` is set"
-        raise invalid(kind, name, "data", why, "FieldValueForbidden")
+        problem = "Forbidden: field is immutable when `immutable` is set"
+        raise invalid(kind, name, "data", problem, "FieldValueForbidden")
 
 
 def _namespace(_kind: ResourceType, content: Json, old: Json | None) -> Json:
@@ -114,19 +117,19 @@ def _definition(kind: ResourceType, content: Json, old: Json | None) -> Json:
     return {**content, "spec": spec, "status": status}
 
 
-def _unset(value: Any) -> bool:
+def _is_unset(value: Any) -> bool:
     return value in (None, "", 0) and value is not False
 
 
 def _subscription(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
-    filled = dict(entry)
+    completed = dict(entry)
     for key, defaults in _SUBSCRIPTION_DEFAULTS.items():
-        if isinstance(given := entry.get(key), dict):
-            missing = {name: value for name, value in defaults.items() if _unset(given.get(name))}
-            filled[key] = {**given, **missing} if missing else given
-    return filled
+        if isinstance(subscription := entry.get(key), dict):
+            missing = {name: value for name, value in defaults.items() if _is_unset(subscription.get(name))}
+            completed[key] = {**subscription, **missing} if missing else subscription
+    return completed
 
 
 def _warehouse(kind: ResourceType, content: Json, old: Json | None) -> Json:
@@ -136,12 +139,12 @@ def _warehouse(kind: ResourceType, content: Json, old: Json | None) -> Json:
         and spec is old.get("spec")
         and content["metadata"].get("labels") == old["metadata"].get("labels")
     ):
-        return content  # a refresh touches neither: nothing to do, and this is the hot path
+        return content  # a refresh changes neither; skip the rest for speed
     name = content["metadata"].get("name", "")
     subscriptions = spec.get("subscriptions") if isinstance(spec, dict) else None
     if not isinstance(spec, dict) or not isinstance(subscriptions, list) or not subscriptions:
-        why = "Required value: should have at least 1 items"
-        raise invalid(kind, name, "spec.subscriptions", why, "FieldValueRequired")
+        problem = "Required value: should have at least 1 items"
+        raise invalid(kind, name, "spec.subscriptions", problem, "FieldValueRequired")
     spec = {**_WAREHOUSE_DEFAULTS, **spec, "subscriptions": [_subscription(entry) for entry in subscriptions]}
     return _with_label({**content, "spec": spec}, _SHARD_LABEL, spec.get("shard") or "")
 
@@ -169,12 +172,12 @@ def _freight(_kind: ResourceType, content: Json, _old: Json | None) -> Json:
 def _cluster_config(kind: ResourceType, content: Json, _old: Json | None) -> Json:
     name = content["metadata"].get("name", "")
     if name != _CLUSTER_CONFIG:
-        why = f'Invalid value: "{name}": the name of a ClusterConfig must be "{_CLUSTER_CONFIG}"'
-        raise invalid(kind, name, "metadata.name", why)
+        problem = f'Invalid value: "{name}": the name of a ClusterConfig must be "{_CLUSTER_CONFIG}"'
+        raise invalid(kind, name, "metadata.name", problem)
     return content
 
 
-_DEFAULTS: Final[Mapping[str, Callable[[ResourceType, Json, Json | None], Json]]] = {
+_PLUGINS: Final[Mapping[str, Callable[[ResourceType, Json, Json | None], Json]]] = {
     SECRETS.qualified: _secret,
     NAMESPACES.qualified: _namespace,
     DEFINITIONS.qualified: _definition,
@@ -185,32 +188,32 @@ _DEFAULTS: Final[Mapping[str, Callable[[ResourceType, Json, Json | None], Json]]
 
 
 def admit(kind: ResourceType, content: Json, old: Json | None) -> Json:
-    """Return the object with its defaults; `old` is None for a creation. Raises `ApiError` 400 or 422."""
-    change = _DEFAULTS.get(kind.qualified)
-    return change(kind, content, old) if change is not None else content
+    """Return the object with its defaults. `old` is None for a new object. Raises `ApiError` 400 or 422."""
+    plugin = _PLUGINS.get(kind.qualified)
+    return plugin(kind, content, old) if plugin is not None else content
 
 
 def check_namespace(store: Store, kind: ResourceType, content: Json) -> None:
-    """Check a creation against the namespace it goes to. Raises `ApiError` 403, 409 or 422."""
+    """Check a new object against its namespace. Raises `ApiError` 403, 409 or 422."""
     name, namespace = content["metadata"].get("name", ""), content["metadata"].get("namespace", "")
     if kind.qualified == f"projectconfigs.{kargo_types.GROUP}":
         if name != namespace:
-            why = f'Invalid value: "{name}": name "{name}" must match project name "{namespace}"'
-            raise invalid(kind, name, "metadata.name", why)
+            problem = f'Invalid value: "{name}": name "{name}" must match project name "{namespace}"'
+            raise invalid(kind, name, "metadata.name", problem)
         if not is_project_namespace(store, namespace):
             raise forbidden(kind, name, f'namespace "{namespace}" is not a project')
     if kind.qualified == f"projects.{kargo_types.GROUP}":
         exists = name in store.collection(NAMESPACES.qualified).objects
         if exists and not is_project_namespace(store, name):
-            why = (
+            problem = (
                 f'failed to initialize Project "{name}" with namespace "{name}" because the namespace already '
                 "exists and is not labeled as a Project namespace"
             )
-            raise conflict(kind, name, why)
+            raise conflict(kind, name, problem)
 
 
 def is_project_namespace(store: Store, name: str) -> bool:
-    """Say whether that namespace exists and is labelled as a Kargo project's."""
+    """Return whether the namespace exists and has the label of a Kargo Project."""
     namespace = store.collection(NAMESPACES.qualified).objects.get(name)
     labels = namespace.content["metadata"].get("labels", {}) if namespace else {}
     return bool(labels.get(kargo_types.PROJECT_LABEL) == "true")

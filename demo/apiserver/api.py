@@ -1,4 +1,4 @@
-"""The front door: from a request to the verb that answers it, past access and faults."""
+"""Handle requests: authenticate, authorize, inject faults, and call the function for the verb."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from demo.apiserver.reading import Watches, get, list_objects, parse_watch
 from demo.apiserver.resource_types import Catalog
 from demo.apiserver.routing import Route, find_route
 from demo.apiserver.storage import Store
-from demo.apiserver.wire import Streaming
+from demo.apiserver.wire import StreamingResponse
 from demo.apiserver.writing import Writer
 
 log = logging.getLogger("demo.apiserver")
@@ -26,7 +26,7 @@ log = logging.getLogger("demo.apiserver")
 
 @dataclass(slots=True)
 class Api:
-    """Answers every request. `faults` is None when the server may not be told to fail."""
+    """Handles every request. `faults` is None unless fault injection is enabled."""
 
     catalog: Catalog
     store: Store
@@ -37,42 +37,42 @@ class Api:
     faults: Faults | None
     bookmark_interval: float
 
-    async def handle(self, request: Request) -> Response | Streaming:
-        """Answer a request; refusals and mishaps become Status objects. Raises `DropConnectionError` for faults."""
+    async def handle(self, request: Request) -> Response | StreamingResponse:
+        """Return the response: a Status object for every error. Raises `DropConnectionError` for injected faults."""
         try:
             return await self._handle(request)
         except ApiError as error:
             return error.response()
         except OSError as error:
-            return internal(f"cannot keep the change: {error.strerror}").response()
+            return internal(f"cannot store the change: {error.strerror}").response()
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
-            # A body of an unforeseen shape must not end the connection; the traceback tells where to check for it.
+            # A body with an unexpected structure must not end the connection. The traceback shows the missing check.
             log.exception("%s %s", request.method, request.path)
             return internal("unexpected content").response()
 
-    async def _handle(self, request: Request) -> Response | Streaming:
+    async def _handle(self, request: Request) -> Response | StreamingResponse:
         if self.faults is not None and request.path.startswith("/faults"):
             return self.faults.serve(request)
-        user = self.access.user(request)
+        user = self.access.authenticate(request)
         route = find_route(self.catalog, request)
         if route is None:
-            return self._other(request, user)
-        self.access.check(user, route)
+            return self._serve_other_path(request, user)
+        self.access.authorize(user, route)
         if self.faults is None:
             return self._serve(route, request)
         record = await self.faults.before(route, request)
-        answer = self._serve(route, request)
+        response = self._serve(route, request)
         await self.faults.after(route, record)
-        return answer
+        return response
 
-    def _serve(self, route: Route, request: Request) -> Response | Streaming:
+    def _serve(self, route: Route, request: Request) -> Response | StreamingResponse:
         match route.verb:
             case "get":
                 return get(self.store, route, request)
             case "list":
                 return list_objects(self.store, route, request)
             case "watch":
-                return self.watches.answer(parse_watch(route, request, self.bookmark_interval))
+                return self.watches.response(parse_watch(route, request, self.bookmark_interval))
         return self._write(route, request)
 
     def _write(self, route: Route, request: Request) -> Response:
@@ -89,7 +89,7 @@ class Api:
                 return self.deleter.delete_collection(route, request)
         raise method_not_allowed()
 
-    def _other(self, request: Request, user: User) -> Response:
+    def _serve_other_path(self, request: Request, user: User) -> Response:
         if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
             return Response(201, orjson.dumps(access_review(user, body_json(request))))
         return document(self.catalog, request)

@@ -1,4 +1,4 @@
-"""The bodies and options that writing requests carry."""
+"""Decode the bodies and options of write requests."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from demo.apiserver.messages import Request
 
 
 def media_type(request: Request) -> str:
-    """Return the content type without its parameters; absent means JSON."""
+    """Return the content type without parameters, or JSON if the request has none."""
     return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
 
 def body_json(request: Request) -> Any:
-    """Return the decoded body, JSON or protobuf. Raises `ApiError` 400 or 415."""
-    given = media_type(request)
-    if given not in ("application/json", protobuf.MEDIA_TYPE):
+    """Return the body, decoded from JSON or protobuf. Raises `ApiError` 400 or 415."""
+    content_type = media_type(request)
+    if content_type not in ("application/json", protobuf.MEDIA_TYPE):
         raise unsupported_media_type("application/json", protobuf.MEDIA_TYPE)
     try:
-        return protobuf.decode(request.body) if given == protobuf.MEDIA_TYPE else orjson.loads(request.body)
+        return (
+            protobuf.decode(request.body)
+            if content_type == protobuf.MEDIA_TYPE
+            else orjson.loads(request.body)
+        )
     except (orjson.JSONDecodeError, protobuf.ProtobufError) as error:
         raise bad_request(f"couldn't decode the body: {error}") from None
 
 
 def dry_run(request: Request) -> bool:
-    """Say whether the request is only to be tried."""
+    """Return whether the request is a dry run."""
     return request.query.get("dryRun") == "All"

@@ -1,4 +1,4 @@
-"""delete and deletecollection, and what follows from a deletion.
+"""Handle `delete` and `deletecollection`, with finalizers and the deletion of dependent objects.
 
 Semantics: "Kubernetes API Concepts" (finalizers, preconditions), apiserver's `registry/generic/registry/store.go`.
 """
@@ -26,7 +26,7 @@ PROJECTS: Final = f"projects.{kargo_types.GROUP}"
 
 
 def existing(store: Store, route: Route) -> Stored:
-    """Return the object that a request names. Raises `ApiError` 404."""
+    """Return the object at the path of a request. Raises `ApiError` 404."""
     stored = store.collection(route.kind.qualified).objects.get(object_key(route.namespace, route.name))
     if stored is None:
         raise not_found(route.kind, route.name)
@@ -34,7 +34,7 @@ def existing(store: Store, route: Route) -> Stored:
 
 
 class Deleter:
-    """Removes objects from the store on behalf of requests."""
+    """Deletes objects from the store."""
 
     def __init__(self, store: Store, catalog: Catalog, watches: Watches) -> None:
         self._store = store
@@ -42,26 +42,26 @@ class Deleter:
         self._watches = watches
 
     def delete(self, route: Route, request: Request) -> Response:
-        """Answer a DELETE: a Status when the object is gone, the object while finalizers hold it. Raises `ApiError`."""
+        """Handle a DELETE. Return a Status, or the object if finalizers delay its deletion. Raises `ApiError`."""
         options = _delete_options(request)
         stored = existing(self._store, route)
         _check_delete_preconditions(route.kind, stored, options)
         if dry_run(request) or "All" in (options.get("dryRun") or ()):
             return Response(200, stored.encoded)
-        held = self.delete_object(route.kind, stored)
-        return Response(200, held.encoded if held is not None else _deleted(route.kind, stored))
+        delayed = self.delete_object(route.kind, stored)
+        return Response(200, delayed.encoded if delayed is not None else _success(route.kind, stored))
 
     def delete_collection(self, route: Route, request: Request) -> Response:
-        """Answer a DELETE of a whole collection with the list of what it held. Raises `ApiError`."""
+        """Handle a DELETE of a collection. Return the list of deleted objects. Raises `ApiError`."""
         kind, query = route.kind, request.query
         if kind == NAMESPACES:
             raise method_not_allowed()
         selects = selection(kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         collection = self._store.collection(kind.qualified)
         objects = [collection.objects[key] for key in collection.keys(route.namespace)]
-        doomed = [stored for stored in objects if selects is None or selects(stored.content)]
+        selected = [stored for stored in objects if selects is None or selects(stored.content)]
         if not dry_run(request):
-            for stored in doomed:
+            for stored in selected:
                 self.delete_object(kind, stored)
         head = orjson.dumps(
             {
@@ -71,11 +71,11 @@ class Deleter:
             }
         )
         return Response(
-            200, b'%b,"items":[%b]}' % (head[:-1], b",".join(stored.encoded for stored in doomed))
+            200, b'%b,"items":[%b]}' % (head[:-1], b",".join(stored.encoded for stored in selected))
         )
 
     def delete_object(self, kind: ResourceType, stored: Stored) -> Stored | None:
-        """Delete an object. Returns its state if it only is marked, because finalizers hold it; else None."""
+        """Delete an object. Return it, marked as being deleted, if finalizers delay its deletion, otherwise None."""
         metadata = stored.content["metadata"]
         if kind == NAMESPACES:
             return self._delete_namespace(stored)
@@ -84,13 +84,13 @@ class Deleter:
             return None
         if "deletionTimestamp" in metadata:
             return stored
-        return self._store.put(kind.qualified, stored.key, _marked(stored.content))
+        return self._store.put(kind.qualified, stored.key, _marked_as_deleted(stored.content))
 
     def remove(self, kind: ResourceType, key: str) -> None:
-        """Remove an object now, with what depends on it."""
-        gone = self._store.delete(kind.qualified, key)
+        """Remove an object immediately, with all objects that depend on it."""
+        removed = self._store.delete(kind.qualified, key)
         if kind == DEFINITIONS:
-            self._drop_type(from_definition(gone.content))
+            self._drop_type(from_definition(removed.content))
         elif kind.qualified == PROJECTS and is_project_namespace(self._store, key):
             self.delete_object(NAMESPACES, self._store.collection(NAMESPACES.qualified).objects[key])
         elif kind.namespaced:
@@ -104,7 +104,7 @@ class Deleter:
 
     def _delete_namespace(self, stored: Stored) -> Stored:
         if "deletionTimestamp" not in stored.content["metadata"]:
-            marked = {**_marked(stored.content), "status": {"phase": "Terminating"}}
+            marked = {**_marked_as_deleted(stored.content), "status": {"phase": "Terminating"}}
             stored = self._store.put(NAMESPACES.qualified, stored.key, marked)
         for kind in self._catalog.all():
             if kind.namespaced:
@@ -115,16 +115,16 @@ class Deleter:
         return stored
 
     def finish_namespace(self, name: str) -> None:
-        """Remove a Namespace that is being deleted once nothing is left in it and no finalizer holds it."""
-        found = self._store.collection(NAMESPACES.qualified).objects.get(name)
-        if found is None or "deletionTimestamp" not in found.content["metadata"]:
+        """Remove a Namespace that is being deleted, if it is empty and has no finalizers."""
+        namespace = self._store.collection(NAMESPACES.qualified).objects.get(name)
+        if namespace is None or "deletionTimestamp" not in namespace.content["metadata"]:
             return
         empty = not any(collection.keys(name) for collection in self._store.collections().values())
-        if empty and not found.content["metadata"].get("finalizers"):
+        if empty and not namespace.content["metadata"].get("finalizers"):
             self._store.delete(NAMESPACES.qualified, name)
 
 
-def _marked(content: Json) -> Json:
+def _marked_as_deleted(content: Json) -> Json:
     metadata = {**content["metadata"], "deletionTimestamp": now(), "deletionGracePeriodSeconds": 0}
     if "generation" in metadata:
         metadata["generation"] += 1
@@ -132,7 +132,7 @@ def _marked(content: Json) -> Json:
 
 
 def _delete_options(request: Request) -> dict[str, Any]:
-    """Return the options in the body of a DELETE; of a protobuf one, which nobody sends with conditions, none."""
+    """Return the options in the body of a DELETE. Protobuf is not decoded: clients send no preconditions in it."""
     if not request.body or media_type(request) == protobuf.MEDIA_TYPE:
         return {}
     options = body_json(request)
@@ -144,13 +144,15 @@ def _delete_options(request: Request) -> dict[str, Any]:
 def _check_delete_preconditions(kind: ResourceType, stored: Stored, options: Mapping[str, Any]) -> None:
     preconditions = options.get("preconditions") or {}
     for field, word in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
-        wanted, current = preconditions.get(field), stored.content["metadata"][field]
-        if wanted is not None and wanted != current:
-            why = f"Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {current}"
-            raise conflict(kind, stored.content["metadata"]["name"], why)
+        expected, current = preconditions.get(field), stored.content["metadata"][field]
+        if expected is not None and expected != current:
+            problem = (
+                f"Precondition failed: {word} in precondition: {expected}, {word} in object meta: {current}"
+            )
+            raise conflict(kind, stored.content["metadata"]["name"], problem)
 
 
-def _deleted(kind: ResourceType, stored: Stored) -> bytes:
+def _success(kind: ResourceType, stored: Stored) -> bytes:
     metadata = stored.content["metadata"]
     details = {"name": metadata["name"], "kind": kind.plural, "uid": metadata["uid"]}
     if kind.group:

@@ -1,4 +1,4 @@
-"""What the server says about itself: versions, groups, resources, OpenAPI."""
+"""API discovery: serve the documents with the versions, groups and resources of the API, and OpenAPI."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VERSION: Final = {
 
 
 def _groups(catalog: Catalog) -> dict[str, str]:
-    """Return the groups but the core one with their version."""
+    """Return the version of each group except the core group."""
     return {kind.group: kind.version for kind in catalog.all() if kind.group} | {_REVIEWS: "v1"}
 
 
@@ -99,7 +99,7 @@ def _api_groups(catalog: Catalog) -> Json:
 
 
 def _openapi_v2(_catalog: Catalog) -> Json:
-    """Return an empty document: clients then skip validation of their own and leave it to the server."""
+    """Return an empty document, so that clients leave validation to the server."""
     return {
         "swagger": "2.0",
         "info": {"title": "kargoweb demo", "version": VERSION["gitVersion"]},
@@ -122,10 +122,10 @@ _DOCUMENTS: Final[Mapping[str, Callable[[Catalog], Json]]] = {
 
 
 def _openapi_v3_of(kinds: list[ResourceType], prefix: str) -> Json:
-    """Return just what kubectl looks for: that a PATCH of each kind takes `fieldValidation`."""
+    """Return the part that kubectl reads: the parameter `fieldValidation` of the PATCH of each kind."""
     paths: Json = {}
     for kind in kinds:
-        where = "namespaces/{namespace}/" if kind.namespaced else ""
+        scope = "namespaces/{namespace}/" if kind.namespaced else ""
         patch = {
             "parameters": [{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}],
             "x-kubernetes-group-version-kind": {
@@ -135,7 +135,7 @@ def _openapi_v3_of(kinds: list[ResourceType], prefix: str) -> Json:
             },
             "responses": {"200": {"description": "OK"}},
         }
-        paths[f"/{prefix}/{where}{kind.plural}/{{name}}"] = {"patch": patch}
+        paths[f"/{prefix}/{scope}{kind.plural}/{{name}}"] = {"patch": patch}
     return {
         "openapi": "3.0.0",
         "info": {"title": "kargoweb demo", "version": VERSION["gitVersion"]},
@@ -143,7 +143,7 @@ def _openapi_v3_of(kinds: list[ResourceType], prefix: str) -> Json:
     }
 
 
-def _dynamic(catalog: Catalog, path: str) -> Any:
+def _group_document(catalog: Catalog, path: str) -> Any:
     """Return the document of one group or group version, or None."""
     openapi = path.startswith("/openapi/v3/")
     parts = path.removeprefix("/openapi/v3").strip("/").split("/")
@@ -165,16 +165,16 @@ def _dynamic(catalog: Catalog, path: str) -> Any:
 
 
 def document(catalog: Catalog, request: Request) -> Response:
-    """Answer a request that is not for objects. Raises `ApiError` 405."""
+    """Respond to a request that is not for objects. Raises `ApiError` 405."""
     path = request.path.rstrip("/")
     if path in ("/healthz", "/livez", "/readyz"):
         return Response(200, b"ok", "text/plain; charset=utf-8")
     make = _DOCUMENTS.get(path)
-    found = make(catalog) if make is not None else _dynamic(catalog, path)
-    if found is None:
+    content = make(catalog) if make is not None else _group_document(catalog, path)
+    if content is None:
         return Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
     if request.method not in ("GET", "HEAD"):
         raise method_not_allowed()
     if path == "/openapi/v2" and "protobuf" in request.headers.get("accept", ""):
         return Response(200, b"", _PROTOBUF)  # the empty message is a valid document
-    return Response(200, orjson.dumps(found))
+    return Response(200, orjson.dumps(content))

@@ -1,13 +1,15 @@
-"""Failures on request, for tests: what `PUT /faults` says happens to the requests it names.
+"""Inject faults into requests, for tests. Clients configure the faults with `PUT /faults`.
 
-`PUT /faults` takes `{"rules": [...], "dropWatches": true, "expireWatches": true, "compact": true,
-"swapEvents": true, "record": "<annotation>"}`, all of it optional; the rules replace those before. A rule names
-requests by `verb`, `resource`, `namespace` and `name` (absent: any) and says what happens to them: `latency`
-(seconds) for all, and for those it strikes one of `status` (with `retryAfter` in seconds), `reset` (the connection
-closes without an answer), `silence` (seconds without an answer, then the connection closes). It strikes `times`
-requests (absent: all), each with `probability`. With `after` the request is carried out first and only its
-answer is lost. `DELETE /faults` ends all of it; `GET /faults/log` tells what was asked, `DELETE /faults/log`
-forgets it.
+`PUT /faults` accepts `{"rules": [...], "dropWatches": true, "expireWatches": true, "compact": true,
+"swapEvents": true, "record": "<annotation>"}`. All fields are optional, and the rules replace the previous ones.
+
+A rule selects requests by `verb`, `resource`, `namespace` and `name` (default: any). It delays them by `latency`
+seconds and fails them with one of `status` (with `retryAfter` in seconds), `reset` (close the connection without a
+response) or `silence` (the same after this many seconds). It fails `times` requests (default: all), each with
+`probability` (default: 1). With `after`, the request is processed first and only its response is lost.
+
+`DELETE /faults` removes all faults. `GET /faults/log` returns the counted requests and recorded patches, and
+`DELETE /faults/log` clears them.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ from demo.apiserver.routing import Route
 from demo.apiserver.storage import Store
 from demo.apiserver.wire import DropConnectionError
 
-RECORDS: Final = 100_000  # patches remembered for a test to look at
+MAX_RECORDS: Final = 100_000  # recorded patches
 
 
 @dataclass(slots=True)
 class Rule:
-    """One rule; the fields are those of the JSON."""
+    """A rule. The fields are those of the JSON."""
 
     verb: str = ""
     resource: str = ""
@@ -48,28 +50,28 @@ class Rule:
     times: int | None = None
     after: bool = False
 
-    def names(self, route: Route) -> bool:
-        """Say whether the rule is about such a request."""
-        asked = (
+    def matches(self, route: Route) -> bool:
+        """Return whether the rule selects the request."""
+        fields = (
             (self.verb, route.verb),
             (self.resource, route.resource),
             (self.namespace, route.namespace),
             (self.name, route.name),
         )
-        return all(wanted in ("", value) for wanted, value in asked)
+        return all(selected in ("", value) for selected, value in fields)
 
-    def strikes(self) -> bool:
-        """Say whether this request is to fail, and count it."""
+    def triggers(self) -> bool:
+        """Return whether this request fails, and count the failure."""
         if not (self.status or self.reset or self.silence) or self.times == 0:
             return False
-        if self.probability < 1.0 and random.random() >= self.probability:  # noqa: S311 - a dice, not a key
+        if self.probability < 1.0 and random.random() >= self.probability:  # noqa: S311 - not a secret
             return False
         if self.times is not None:
             self.times -= 1
         return True
 
-    async def strike(self) -> None:
-        """Fail the request. Raises `ApiError` or `DropConnectionError`, always."""
+    async def fail(self) -> None:
+        """Fail the request. Always raises `ApiError` or `DropConnectionError`."""
         if self.silence:
             await asyncio.sleep(self.silence)
         if self.reset or not self.status:
@@ -79,7 +81,7 @@ class Rule:
 
 @dataclass(slots=True)
 class PatchRecord:
-    """A patch that arrived: times are `time.monotonic_ns()`, which all processes of a machine share."""
+    """A received patch. Times are `time.monotonic_ns()`, which all processes of a machine share."""
 
     received: int
     namespace: str
@@ -89,7 +91,7 @@ class PatchRecord:
 
 
 class Faults:
-    """The rules in force, and counters of what was asked."""
+    """The current rules, counters of requests, and recorded patches."""
 
     def __init__(self, store: Store, watches: Watches) -> None:
         self._store = store
@@ -97,19 +99,19 @@ class Faults:
         self._rules: list[Rule] = []
         self._counts: Counter[str] = Counter()
         self._record = ""
-        self._patches: deque[PatchRecord] = deque(maxlen=RECORDS)
-        self.reloads = 0  # times the token file was read again
+        self._patches: deque[PatchRecord] = deque(maxlen=MAX_RECORDS)
+        self.reloads = 0  # of the token file
 
     async def before(self, route: Route, request: Request) -> PatchRecord | None:
         """Count a request, then delay or fail it. Raises `ApiError` or `DropConnectionError`."""
         self._counts[f"{route.verb} {route.resource}"] += 1
-        record = self._recorded(route, request) if self._record and route.verb == "patch" else None
+        record = self._record_patch(route, request) if self._record and route.verb == "patch" else None
         if self._rules:
             await self._apply(route, after=False)
         return record
 
     async def after(self, route: Route, record: PatchRecord | None) -> None:
-        """Lose the answer of a request that was carried out. Raises `ApiError` or `DropConnectionError`."""
+        """Lose the response of a processed request. Raises `ApiError` or `DropConnectionError`."""
         if record is not None:
             record.answered = time.monotonic_ns()
         if self._rules:
@@ -117,13 +119,13 @@ class Faults:
 
     async def _apply(self, route: Route, *, after: bool) -> None:
         for rule in self._rules:
-            if rule.after is after and rule.names(route):
+            if rule.after is after and rule.matches(route):
                 if rule.latency:
                     await asyncio.sleep(rule.latency)
-                if rule.strikes():
-                    await rule.strike()
+                if rule.triggers():
+                    await rule.fail()
 
-    def _recorded(self, route: Route, request: Request) -> PatchRecord:
+    def _record_patch(self, route: Route, request: Request) -> PatchRecord:
         try:
             value = orjson.loads(request.body)["metadata"]["annotations"][self._record]
         except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -133,7 +135,7 @@ class Faults:
         return record
 
     def serve(self, request: Request) -> Response:
-        """Answer a request for `/faults` or `/faults/log`. Raises `ApiError`."""
+        """Handle a request for `/faults` or `/faults/log`. Raises `ApiError`."""
         match request.method, request.path:
             case "PUT", "/faults":
                 self._set(request.body)
@@ -153,15 +155,15 @@ class Faults:
 
     def _set(self, body: bytes) -> None:
         try:
-            asked: dict[str, Any] = orjson.loads(body)
-            self._rules = [Rule(**rule) for rule in asked.get("rules", [])]
+            faults: dict[str, Any] = orjson.loads(body)
+            self._rules = [Rule(**rule) for rule in faults.get("rules", [])]
         except (orjson.JSONDecodeError, TypeError, AttributeError) as error:
             raise bad_request(f"faults: {error}") from None
-        self._watches.swapped = bool(asked.get("swapEvents"))
-        self._record = asked.get("record", "")
-        if asked.get("compact"):
+        self._watches.swapped = bool(faults.get("swapEvents"))
+        self._record = faults.get("record", "")
+        if faults.get("compact"):
             self._store.compact()
-        if asked.get("expireWatches"):
+        if faults.get("expireWatches"):
             self._watches.expire()
-        if asked.get("dropWatches"):
+        if faults.get("dropWatches"):
             self._watches.abort()

@@ -1,4 +1,4 @@
-"""Kargo's resource types as CustomResourceDefinitions, with everything inside `spec` and `status` left open.
+"""Kargo's resource types as CustomResourceDefinitions that accept any content in `spec` and `status`.
 
 Names, scopes, status subresources and printer columns are those of Kargo's own definitions
 (charts/kargo/resources/crds).
@@ -62,5 +62,5 @@ def _definition(kind: str, namespaced: bool, columns: tuple[tuple[str, str, str]
 
 
 def kargo_definitions() -> list[dict[str, Any]]:
-    """Return the CustomResourceDefinitions of the Kargo types that kargoweb works with, ready to be created."""
+    """Return the CustomResourceDefinitions of the Kargo types that kargoweb uses."""
     return [_definition(*entry) for entry in _TYPES]

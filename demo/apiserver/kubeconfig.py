@@ -1,4 +1,4 @@
-"""A kubeconfig for the demo's API server."""
+"""Create and write kubeconfigs for the demo's API server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 def kubeconfig(url: str, *, token: str = "", ca_file: str = "", namespace: str = "default") -> dict[str, Any]:
     """Return a kubeconfig with one context.
 
-    kubectl sends a token only over TLS: to a plain http server it comes without one.
+    kubectl sends the token only over TLS, not to an `http` URL.
     """
     cluster = {"server": url} | ({"certificate-authority": ca_file} if ca_file else {})
     context = {"cluster": "demo", "user": "demo", "namespace": namespace}
@@ -27,8 +27,10 @@ def kubeconfig(url: str, *, token: str = "", ca_file: str = "", namespace: str =
 
 
 def write_kubeconfig(path: Path, url: str, *, token: str = "", ca_file: str = "") -> None:
-    """Write a kubeconfig that only its owner can read; the file is whole at every moment."""
-    draft = path.with_name(path.name + ".new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    """Write a kubeconfig that only its owner can read, and replace an existing file atomically."""
+    temporary = path.with_name(path.name + ".new")
+    with open(
+        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
         yaml.safe_dump(kubeconfig(url, token=token, ca_file=ca_file), file, sort_keys=False)
-    draft.replace(path)
+    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 messages: bytes to `Request`, `Response` to bytes."""
+"""Parse HTTP/1.1 requests, and write the heads of responses."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-LONGEST_HEAD: Final = (
-    64 * 1024
-)  # bytes of request line and headers; Go's default is 1 MiB, no client needs it
-LONGEST_BODY: Final = 3 * 1024 * 1024  # bytes; the limit of kube-apiserver
+# Bytes of the request line and headers. Go's default is 1 MiB, which no client needs.
+MAX_HEAD_SIZE: Final = 64 * 1024
+MAX_BODY_SIZE: Final = 3 * 1024 * 1024  # bytes; the limit of kube-apiserver
 
 REASONS: Final = {
     200: b"OK",
@@ -35,7 +34,7 @@ REASONS: Final = {
 
 
 class BadRequestError(Exception):
-    """The bytes are not HTTP/1.1 as it is spoken here; `status` says how to refuse them."""
+    """The bytes are not a supported HTTP/1.1 request. `status` is the status code of the response."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -44,7 +43,7 @@ class BadRequestError(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """One request. Header names are lower case; of repeated headers and query parameters the last one counts."""
+    """A request. Header names are in lower case. If a header or query parameter is repeated, the last value counts."""
 
     method: str
     path: str
@@ -55,7 +54,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One whole answer."""
+    """A complete response."""
 
     status: int
     body: bytes
@@ -64,14 +63,14 @@ class Response:
 
 
 def parse_head(head: bytes) -> Request:
-    """Parse request line and headers (without the empty line). Raises `BadRequestError`."""
+    """Parse the request line and headers, without the empty line after them. Raises `BadRequestError`."""
     lines = head.decode("latin-1").split("\r\n")
     try:
         method, target, protocol = lines[0].split(" ")
     except ValueError:
         raise BadRequestError(400, "malformed request line") from None
     if protocol not in ("HTTP/1.1", "HTTP/1.0"):
-        raise BadRequestError(400, "only HTTP/1.1 is spoken here")
+        raise BadRequestError(400, "only HTTP/1.1 is supported")
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
@@ -85,18 +84,18 @@ def parse_head(head: bytes) -> Request:
 
 
 def body_length(headers: Mapping[str, str]) -> int:
-    """Return the announced length of a body that is not chunked. Raises `BadRequestError`."""
+    """Return the length of a body that is not chunked. Raises `BadRequestError`."""
     text = headers.get("content-length", "0")
     if not (text.isascii() and text.isdigit()):
         raise BadRequestError(400, "malformed content-length")
     length = int(text)
-    if length > LONGEST_BODY:
-        raise BadRequestError(413, f"Request entity too large: limit is {LONGEST_BODY}")
+    if length > MAX_BODY_SIZE:
+        raise BadRequestError(413, f"Request entity too large: limit is {MAX_BODY_SIZE}")
     return length
 
 
 def parse_chunked(buffer: bytearray) -> tuple[bytes, int] | None:
-    """Return the body and the bytes used, or None while some are missing. Raises `BadRequestError`."""
+    """Return the body and its length in `buffer`, or None if it is incomplete. Raises `BadRequestError`."""
     parts: list[bytes] = []
     position = total = 0
     while (end := buffer.find(b"\r\n", position)) >= 0:
@@ -105,19 +104,19 @@ def parse_chunked(buffer: bytearray) -> tuple[bytes, int] | None:
         except ValueError:
             raise BadRequestError(400, "malformed chunk") from None
         position, total = end + 2, total + size
-        if total > LONGEST_BODY:
-            raise BadRequestError(413, f"Request entity too large: limit is {LONGEST_BODY}")
+        if total > MAX_BODY_SIZE:
+            raise BadRequestError(413, f"Request entity too large: limit is {MAX_BODY_SIZE}")
         if len(buffer) < position + size + 2:
             return None
         parts.append(bytes(buffer[position : position + size]))
-        position += size + 2  # trailers are not spoken: the last chunk is followed by an empty line
+        position += size + 2  # trailers are not supported: an empty line follows the last chunk
         if size == 0:
             return b"".join(parts), position
     return None
 
 
 def response_head(status: int, content_type: str, framing: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return status line and headers with the empty line; `framing` says how the body is delimited."""
+    """Return the status line, headers and empty line. `framing` is the header that delimits the body."""
     extra = (
         "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")
         if headers
@@ -132,8 +131,8 @@ def response_head(status: int, content_type: str, framing: bytes, headers: Mappi
     )
 
 
-def loopback(host_header: str) -> bool:
-    """Say whether a Host header names this machine itself, so that no foreign web page's name resolves here."""
+def is_loopback(host_header: str) -> bool:
+    """Return whether a Host header names a loopback address. This prevents DNS rebinding by foreign web pages."""
     host = host_header.strip().lower()
     name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
     return name in ("127.0.0.1", "localhost", "[::1]")

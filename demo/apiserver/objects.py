@@ -1,4 +1,4 @@
-"""What the API server does to an object before it is stored: checks, and the metadata that it owns.
+"""Validate objects before they are stored, and set the metadata that only the server writes.
 
 Sources: the Kubernetes API conventions, apiserver's `registry/rest` (create.go, update.go, meta.go).
 """
@@ -20,21 +20,22 @@ _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _KEY: Final = re.compile(r"(?:(?P<prefix>[^/]*)/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
-_SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"  # letters that make no words, as apimachinery's rand.String
-_LONGEST_PREFIX: Final = 58  # characters of generateName that are used, so that a label's 63 are not exceeded
-_LONGEST_SUBDOMAIN: Final = 253
-_LONGEST_LABEL: Final = 63
-_ANNOTATIONS: Final = 256 * 1024  # bytes of all annotations of an object together
+# Without vowels, so that a suffix is never a word, as in apimachinery's rand.String.
+_SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
+_MAX_PREFIX: Final = 58  # characters of generateName; with the suffix they fit in a label of 63
+_MAX_SUBDOMAIN: Final = 253
+_MAX_LABEL: Final = 63
+_MAX_ANNOTATIONS: Final = 256 * 1024  # bytes of all annotations of an object
 
-# Metadata that only the server writes; a client's value is overwritten without a word.
+# Metadata that only the server writes. Values from clients are silently overwritten.
 _OWNED: Final = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
-_NOT_KEPT: Final = ("managedFields", "selfLink")  # who owns which field is not tracked here
+_DROPPED: Final = ("managedFields", "selfLink")  # this server does not track the owners of fields
 _OMITTED_EMPTY: Final = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
 def now() -> str:
-    """Return the time as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
+    """Return the current time as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -49,20 +50,20 @@ def _check_strings(metadata: Json, field: str) -> None:
 
 
 def check_shape(kind: ResourceType, content: Any, name: str, namespace: str) -> Json:
-    """Check that a body is such an object at that place; returns a copy whose top and metadata may be changed.
+    """Check that a body is an object of this type, name and namespace. Return a copy with its own metadata.
 
-    `name` is empty when the path does not name the object. Raises `ApiError` 400.
+    `name` is empty if the path has no name. Raises `ApiError` 400.
     """
     if not isinstance(content, dict) or not isinstance(content.get("metadata", {}), dict):
         raise bad_request("the object provided is not a JSON object with metadata")
-    given = (content.get("apiVersion") or kind.api_version, content.get("kind") or kind.kind)
+    type_meta = (content.get("apiVersion") or kind.api_version, content.get("kind") or kind.kind)
     if kind.custom and not (content.get("apiVersion") and content.get("kind")):
         raise bad_request("Object 'Kind' or 'apiVersion' is missing")
-    if kind.custom and given[0] == kind.api_version and given[1] != kind.kind:
-        raise invalid(kind, name, "kind", f'Invalid value: "{given[1]}": must be {kind.kind}')
-    if given != (kind.api_version, kind.kind):
-        wanted = f"{kind.kind} in version {kind.api_version}"
-        raise bad_request(f"{given[1]} in version {given[0]} cannot be handled as a {wanted}")
+    if kind.custom and type_meta[0] == kind.api_version and type_meta[1] != kind.kind:
+        raise invalid(kind, name, "kind", f'Invalid value: "{type_meta[1]}": must be {kind.kind}')
+    if type_meta != (kind.api_version, kind.kind):
+        expected = f"{kind.kind} in version {kind.api_version}"
+        raise bad_request(f"{type_meta[1]} in version {type_meta[0]} cannot be handled as a {expected}")
     metadata = dict(content.get("metadata") or {})
     if name and metadata.get("name", name) != name:
         raise bad_request(
@@ -78,7 +79,7 @@ def check_shape(kind: ResourceType, content: Any, name: str, namespace: str) -> 
         metadata["name"] = name
     if namespace:
         metadata["namespace"] = namespace
-    for field in _NOT_KEPT:
+    for field in _DROPPED:
         metadata.pop(field, None)
     for field in _OMITTED_EMPTY:
         if field in metadata and not metadata[field]:
@@ -95,14 +96,14 @@ def _check_name(kind: ResourceType, name: Any) -> None:
             "Required value: name or generateName is required",
             "FieldValueRequired",
         )
-    pattern, longest = (_LABEL, _LONGEST_LABEL) if kind == NAMESPACES else (_SUBDOMAIN, _LONGEST_SUBDOMAIN)
-    if len(name) > longest or not pattern.match(name):
-        what = "RFC 1123 label" if kind == NAMESPACES else "RFC 1123 subdomain"
-        why = (
-            f'Invalid value: "{name}": a lowercase {what} must consist of lower case alphanumeric characters '
+    pattern, limit = (_LABEL, _MAX_LABEL) if kind == NAMESPACES else (_SUBDOMAIN, _MAX_SUBDOMAIN)
+    if len(name) > limit or not pattern.match(name):
+        format_name = "RFC 1123 label" if kind == NAMESPACES else "RFC 1123 subdomain"
+        problem = (
+            f'Invalid value: "{name}": a lowercase {format_name} must consist of lower case alphanumeric characters '
             "or '-', and must start and end with an alphanumeric character"
         )
-        raise invalid(kind, name, "metadata.name", why)
+        raise invalid(kind, name, "metadata.name", problem)
 
 
 def check_metadata(kind: ResourceType, content: Json) -> None:
@@ -110,7 +111,7 @@ def check_metadata(kind: ResourceType, content: Json) -> None:
     metadata = content["metadata"]
     name = metadata.get("name", "")
     for key, value in (metadata.get("labels") or {}).items():
-        if not _qualified(key):
+        if not _is_qualified(key):
             raise invalid(
                 kind, name, "metadata.labels", f'Invalid value: "{key}": name part must be a qualified name'
             )
@@ -120,21 +121,23 @@ def check_metadata(kind: ResourceType, content: Json) -> None:
             )
     annotations = metadata.get("annotations") or {}
     for key in annotations:
-        if not _qualified(key.lower()):
+        if not _is_qualified(key.lower()):
             raise invalid(
                 kind, name, "metadata.annotations", f'Invalid value: "{key}": must be a qualified name'
             )
-    if sum(len(key) + len(value.encode()) for key, value in annotations.items()) > _ANNOTATIONS:
-        raise invalid(kind, name, "metadata.annotations", f"Too long: must have at most {_ANNOTATIONS} bytes")
+    if sum(len(key) + len(value.encode()) for key, value in annotations.items()) > _MAX_ANNOTATIONS:
+        raise invalid(
+            kind, name, "metadata.annotations", f"Too long: must have at most {_MAX_ANNOTATIONS} bytes"
+        )
 
 
-def _qualified(key: str) -> bool:
-    found = _KEY.match(key)
-    return found is not None and (found["prefix"] is None or _SUBDOMAIN.match(found["prefix"]) is not None)
+def _is_qualified(key: str) -> bool:
+    match = _KEY.match(key)
+    return match is not None and (match["prefix"] is None or _SUBDOMAIN.match(match["prefix"]) is not None)
 
 
-def new_object(kind: ResourceType, content: Json, taken: Callable[[str], bool]) -> Json:
-    """Give a checked body the metadata of a new object. `taken` says whether a name is in use.
+def new_object(kind: ResourceType, content: Json, in_use: Callable[[str], bool]) -> Json:
+    """Set the metadata of a new object in a checked body. `in_use` returns whether a name is in use.
 
     Raises `ApiError` 400 or 422.
     """
@@ -142,7 +145,7 @@ def new_object(kind: ResourceType, content: Json, taken: Callable[[str], bool]) 
     if metadata.pop("resourceVersion", None):
         raise bad_request("resourceVersion should not be set on objects to be created")
     if not metadata.get("name") and (prefix := metadata.get("generateName")):
-        metadata["name"] = _generated(prefix, taken)
+        metadata["name"] = _generated(prefix, in_use)
     _check_name(kind, metadata.get("name"))
     check_metadata(kind, content)
     for field in _OWNED:
@@ -156,11 +159,11 @@ def new_object(kind: ResourceType, content: Json, taken: Callable[[str], bool]) 
     return content
 
 
-def _generated(prefix: str, taken: Callable[[str], bool]) -> str:
+def _generated(prefix: str, in_use: Callable[[str], bool]) -> str:
     while True:
         suffix = "".join(random.choices(_SUFFIX, k=5))  # noqa: S311 - a name, not a secret
-        name = prefix[:_LONGEST_PREFIX] + suffix
-        if not taken(name):
+        name = prefix[:_MAX_PREFIX] + suffix
+        if not in_use(name):
             return name
 
 
@@ -168,8 +171,8 @@ def _check_preconditions(kind: ResourceType, old: Json, metadata: Json) -> None:
     name, current = old["metadata"]["name"], old["metadata"]
     uid = metadata.get("uid") or current["uid"]
     if uid != current["uid"]:
-        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current['uid']}"
-        raise conflict(kind, name, why)
+        problem = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current['uid']}"
+        raise conflict(kind, name, problem)
     version = metadata.get("resourceVersion") or current["resourceVersion"]
     if version != current["resourceVersion"]:
         if not (isinstance(version, str) and version.isascii() and version.isdigit()):
@@ -180,14 +183,15 @@ def _check_preconditions(kind: ResourceType, old: Json, metadata: Json) -> None:
 
 
 def changed_object(kind: ResourceType, old: Json, new: Json, subresource: str) -> Json:
-    """Merge a checked body into the stored object: preconditions, owned metadata, status or spec, generation.
+    """Return the stored object with the changes of a checked body, or `old` itself if nothing changes.
 
-    Returns `old` itself when nothing would change. Raises `ApiError` 409 or 422.
+    Checks preconditions, keeps the server's metadata, separates spec and status, and increases the generation. Raises
+    `ApiError` 409 or 422.
     """
     metadata = new["metadata"]
     _check_preconditions(kind, old, metadata)
     if subresource == "status":
-        # Everything but the status stays; of the metadata a status update may not even change the labels.
+        # A status update changes nothing but the status, not even labels.
         new = {**old, "status": new["status"]} if "status" in new else _without(old, "status")
         return old if new == old else new
     for field in (*_OWNED, "resourceVersion"):
@@ -214,8 +218,8 @@ def _check_changed_metadata(kind: ResourceType, old: Json, new: Json) -> None:
 
 def _check_finalizers(kind: ResourceType, old: Json, new: Json) -> None:
     if "deletionTimestamp" in old and set(new.get("finalizers") or ()) - set(old.get("finalizers") or ()):
-        why = "Forbidden: no new finalizers can be added if the object is being deleted"
-        raise invalid(kind, old["name"], "metadata.finalizers", why, "FieldValueForbidden")
+        problem = "Forbidden: no new finalizers can be added if the object is being deleted"
+        raise invalid(kind, old["name"], "metadata.finalizers", problem, "FieldValueForbidden")
 
 
 def _without(content: Json, *fields: str) -> Json:
@@ -223,5 +227,5 @@ def _without(content: Json, *fields: str) -> Json:
 
 
 def _spec(kind: ResourceType, content: Json) -> Json:
-    """Return what a change of bumps the generation: all but metadata and, where it has its own path, status."""
+    """Return the content whose changes increase the generation: all but metadata and the status subresource."""
     return _without(content, "metadata", *(("status",) if kind.status_subresource else ()))

@@ -1,6 +1,6 @@
-"""The three kinds of patches: functions from an object and a patch to a new object.
+"""Apply merge patches, JSON patches and strategic merge patches to objects.
 
-The object given in is never changed; what a patch does not touch is shared with the result.
+The object is not modified. The result shares the parts that the patch does not change.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ MERGE: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 
-# Lists that a strategic merge patch merges instead of replacing; the value is the key of their entries, "" for
-# plain values. From the `patchStrategy` tags of the built-in types that are served here.
+# Lists that a strategic merge patch merges instead of replacing, with the key that identifies an entry ("" for plain
+# values). From the `patchStrategy` tags of the built-in types that this server has.
 _MERGED_LISTS: Final = {
     "finalizers": "",
     "ownerReferences": "uid",
@@ -24,7 +24,7 @@ _MERGED_LISTS: Final = {
 
 
 class PatchError(Exception):
-    """The patch does not fit the object; the text says why."""
+    """The patch cannot be applied to the object. The message is the cause."""
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -67,7 +67,7 @@ def _strategic_value(old: Any, key: str, value: Any) -> Any:
 
 
 def strategic_merge_patch(target: Any, patch: dict[str, Any]) -> Any:
-    """Apply a strategic merge patch as far as the built-in types served here need it. Raises `PatchError`.
+    """Apply a strategic merge patch, with the features that the built-in types need. Raises `PatchError`.
 
     Directives: sig-api-machinery's "Strategic Merge Patch" page.
     """
@@ -84,7 +84,7 @@ def strategic_merge_patch(target: Any, patch: dict[str, Any]) -> Any:
             name = key.partition("/")[2]
             result[name] = [entry for entry in result.get(name) or [] if entry not in value]
         elif key.startswith("$"):
-            continue  # $patch, $retainKeys are done; $setElementOrder only orders what is merged here in order
+            continue  # $patch and $retainKeys are done; $setElementOrder is the order in which lists are merged anyway
         elif value is None:
             result.pop(key, None)
         else:
@@ -119,7 +119,7 @@ def _get(document: Any, pointer: Any) -> Any:
 
 
 def _changed(document: Any, steps: list[str], value: Any, action: str) -> Any:
-    """Return `document` with `value` added, replaced or removed at `steps`, copying only what lies on the way."""
+    """Return `document` with `value` added, replaced or removed at `steps`. Copies only the containers on the path."""
     if not steps:
         return value
     step, rest = steps[0], steps[1:]
@@ -164,7 +164,7 @@ def _operation(document: Any, operation: Any) -> Any:
 
 
 def json_patch(target: Any, operations: list[Any]) -> Any:
-    """Apply a JSON patch (RFC 6902), all of it or nothing. Raises `PatchError`."""
+    """Apply a JSON patch (RFC 6902) completely or not at all. Raises `PatchError`."""
     for operation in operations:
         target = _operation(target, operation)
     return target

@@ -1,8 +1,8 @@
-"""State that survives the process: a journal of writes, compacted into a snapshot.
+"""Store the objects in a file that survives restarts: a journal of writes, regularly compacted into a snapshot.
 
-One line of JSON per write, written before the write counts. A line reaches the kernel in one `write`, so it survives
-a SIGKILL at any point; after a power cut a torn last line is dropped. The file is rewritten, through a
-temporary file and a rename, when it has grown well beyond what it describes.
+Each write is one line of JSON, appended before the write takes effect. A line is appended with one `write` call, so it
+survives a SIGKILL at any time. A last line that a power failure has truncated is dropped. When the journal has grown
+well beyond the size of its objects, it is replaced atomically by a snapshot.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ import orjson
 
 from demo.apiserver.storage import Store, Stored
 
-SLACK: Final = (
-    32 * 1024 * 1024
-)  # bytes the journal may grow beyond twice its last snapshot before it is rewritten
+# Bytes by which the journal can exceed twice the size of its last snapshot before it is rewritten.
+SLACK: Final = 32 * 1024 * 1024
 
 
 class DataFileBusyError(Exception):
@@ -27,14 +26,14 @@ class DataFileBusyError(Exception):
 
 
 def _put_line(qualified: str, stored: Stored) -> tuple[bytes, bytes, bytes]:
-    """Return the line that keeps an object, in parts: joining them would copy the object once more."""
-    # Types and keys are checked names: there is nothing to escape.
+    """Return the line that stores an object, in parts, because joining them would copy the object."""
+    # Types and keys are validated names, so they need no escaping.
     head = f'{{"type":"{qualified}","key":"{stored.key}","version":{stored.version},"object":'
     return head.encode(), stored.encoded, b"}\n"
 
 
 class FileJournal:
-    """Writes go to a file. Only one process may use it at a time."""
+    """A journal in a file, which only one process can use at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,19 +48,18 @@ class FileJournal:
         self._size = self._limit = 0
 
     def load(self, store: Store) -> int:
-        """Fill an empty store from the file and start writing to it; returns the number of objects."""
+        """Load the objects into an empty store and open the file for writing. Return the number of objects."""
         objects: dict[tuple[str, str], Stored] = {}
         version = store.version
         for line in self._path.read_bytes().splitlines() if self._path.exists() else []:
             try:
                 record = orjson.loads(line)
             except orjson.JSONDecodeError:
-                break  # torn by a power cut; nothing after it was ever confirmed
+                break  # truncated by a power failure; no later write was confirmed
             version = record["version"]
             if "object" in record:
-                where = (record["type"], record["key"])
-                content = record["object"]
-                objects[where] = Stored(where[1], content, version, orjson.dumps(content))
+                key, content = record["key"], record["object"]
+                objects[record["type"], key] = Stored(key, content, version, orjson.dumps(content))
             elif "key" in record:
                 objects.pop((record["type"], record["key"]), None)
         store.start_at(max(version, store.version))
@@ -71,7 +69,7 @@ class FileJournal:
         return len(objects)
 
     def rewrite(self, store: Store) -> None:
-        """Replace the file by a snapshot of the store. The data file is whole at every moment."""
+        """Replace the file atomically by a snapshot of the store."""
         lines = [
             part
             for qualified, collection in store.collections().items()
@@ -79,24 +77,26 @@ class FileJournal:
             for part in _put_line(qualified, stored)
         ]
         lines.append(orjson.dumps({"version": store.version}) + b"\n")
-        draft = self._path.with_name(self._path.name + ".new")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        temporary = self._path.with_name(self._path.name + ".new")
+        with open(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb"
+        ) as file:
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
             self._size = file.tell()
-        draft.replace(self._path)
+        temporary.replace(self._path)
         if self._file >= 0:
             os.close(self._file)
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._limit = 2 * self._size + SLACK
 
     def put(self, qualified: str, stored: Stored) -> None:
-        """Keep an object. Raises OSError."""
+        """Store an object. Raises OSError."""
         self._append(*_put_line(qualified, stored))
 
     def delete(self, qualified: str, key: str, version: int) -> None:
-        """Keep that an object is gone. Raises OSError."""
+        """Store the deletion of an object. Raises OSError."""
         self._append(orjson.dumps({"type": qualified, "key": key, "version": version}) + b"\n")
 
     def _append(self, *parts: bytes) -> None:
@@ -106,11 +106,11 @@ class FileJournal:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
 
-    def overgrown(self) -> bool:
-        """Say whether it is time to rewrite the file."""
+    def needs_rewrite(self) -> bool:
+        """Return whether the journal has outgrown its limit."""
         return self._size > self._limit
 
     def close(self) -> None:
-        """Close the file and let others use it."""
+        """Close the file and release its lock."""
         os.close(self._file)
         os.close(self._lock)

@@ -1,7 +1,7 @@
-"""Objects in Kubernetes' protobuf encoding, as newer kubectls send them from `kubectl create secret` and the like.
+"""Decode objects in Kubernetes' protobuf encoding, in which recent versions of kubectl send Secrets and others.
 
-Field numbers: the `generated.proto` files of k8s.io/api and k8s.io/apimachinery, as far as clients fill the
-fields in. Answers are always JSON, which every client accepts as well.
+Field numbers: the `generated.proto` files of k8s.io/api and k8s.io/apimachinery, for the fields that clients set.
+Responses are always JSON, which every client accepts.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _MAGIC: Final = b"k8s\0"
 
 
 class ProtobufError(Exception):
-    """The bytes are not an object of a type that is known here."""
+    """The bytes are not an object of a supported type."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field: `form` is text, bytes, flag, message or map; the values of a map are text or bytes."""
+    """A field. `type` is `text`, `flag`, `message` or `map`. `binary` maps have values in bytes, others in text."""
 
     name: str
-    form: str = "text"
+    type: str = "text"
     message: Mapping[int, _Field] | None = None
     repeated: bool = False
     binary: bool = False
@@ -65,7 +65,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
-            raise ProtobufError("cut short")
+            raise ProtobufError("truncated")
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
@@ -74,7 +74,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield field numbers with their raw values; only numbers and length-delimited values occur here."""
+    """Yield field numbers and raw values. The supported types have only numbers and length-delimited values."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -86,7 +86,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             yield number, data[at : at + value]
             at += value
         else:
-            raise ProtobufError("cut short, or not of Kubernetes")
+            raise ProtobufError("truncated, or not a Kubernetes object")
 
 
 def _text(raw: int | bytes) -> str:
@@ -104,11 +104,11 @@ def _entry(raw: bytes, *, binary: bool) -> dict[str, str]:
 
 
 def _value(field: _Field, raw: int | bytes) -> Any:
-    if field.form == "flag":
+    if field.type == "flag":
         return bool(raw)
-    if field.form == "text" or isinstance(raw, int):
+    if field.type == "text" or isinstance(raw, int):
         return _text(raw)
-    if field.form == "map":
+    if field.type == "map":
         return _entry(raw, binary=field.binary)
     return _message(field.message or {}, raw)
 
@@ -120,26 +120,26 @@ def _message(fields: Mapping[int, _Field], data: bytes) -> dict[str, Any]:
         if field is None:
             continue
         value = _value(field, raw)
-        if field.form == "map":
+        if field.type == "map":
             result.setdefault(field.name, {}).update(value)
         elif field.repeated:
             result.setdefault(field.name, []).append(value)
-        elif value != "":  # Go writes empty strings too
+        elif value != "":  # Go also sends empty strings
             result[field.name] = value
     return result
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """Return the object in a body as it would be in JSON. Raises `ProtobufError`."""
+    """Decode an object in its JSON form. Raises `ProtobufError`."""
     if not body.startswith(_MAGIC):
-        raise ProtobufError("it does not begin as Kubernetes' objects do")
+        raise ProtobufError("it does not have the prefix of a Kubernetes object")
     envelope = dict(_fields(body[len(_MAGIC) :]))
-    kind, raw = envelope.get(1, b""), envelope.get(2, b"")
-    if isinstance(kind, int) or isinstance(raw, int):
-        raise ProtobufError("the envelope is not of Kubernetes")
-    type_meta = dict(_fields(kind))
-    named = (_text(type_meta.get(1, b"")), _text(type_meta.get(2, b"")))
-    fields = _KINDS.get(named)
+    type_bytes, raw = envelope.get(1, b""), envelope.get(2, b"")
+    if isinstance(type_bytes, int) or isinstance(raw, int):
+        raise ProtobufError("the envelope is not a Kubernetes object")
+    type_meta = dict(_fields(type_bytes))
+    api_version, kind = _text(type_meta.get(1, b"")), _text(type_meta.get(2, b""))
+    fields = _KINDS.get((api_version, kind))
     if fields is None:
-        raise ProtobufError(f"{named[1]} is only understood as JSON")
-    return {"apiVersion": named[0], "kind": named[1], **_message(fields, raw)}
+        raise ProtobufError(f"{kind} is supported as JSON only")
+    return {"apiVersion": api_version, "kind": kind, **_message(fields, raw)}

@@ -1,4 +1,4 @@
-"""get, list and watch.
+"""Handle `get`, `list` and `watch`, with pages, resource versions, selectors and bookmarks.
 
 Semantics: "Kubernetes API Concepts" (resource versions, retrieving large results in chunks, watch bookmarks,
 streaming lists).
@@ -24,14 +24,12 @@ from demo.apiserver.selectors import selection
 from demo.apiserver.storage import Collection, CompactedError, Json, Store, Stored, object_key
 from demo.apiserver.tables import table, wants_table
 from demo.apiserver.watching import Renderer, Scope, Watch, encoded, error_line, event_line
-from demo.apiserver.wire import Stream, Streaming
+from demo.apiserver.wire import Stream, StreamingResponse
 
 BOOKMARK_INTERVAL: Final = 60.0  # seconds between bookmarks, as kube-apiserver sends them
-WATCH_TIMEOUT: Final = (
-    1800,
-    3600,
-)  # seconds after which a watch without timeoutSeconds ends, as in kube-apiserver
-LATEST: Final = -1  # the version of a continue token that reads on in the present state
+# Seconds after which a watch without `timeoutSeconds` ends, as in kube-apiserver.
+WATCH_TIMEOUT: Final = (1800, 3600)
+LATEST: Final = -1  # the version of a continue token that continues with the current state
 
 _CONTINUE_TOO_OLD: Final = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list "
@@ -40,17 +38,17 @@ _CONTINUE_TOO_OLD: Final = (
 )
 
 
-def number(text: str, what: str) -> int:
-    """Return a query parameter that is a whole number, 0 when empty. Raises `ApiError` 400."""
+def parse_number(text: str, parameter: str) -> int:
+    """Return the value of a query parameter that is a whole number, or 0 if empty. Raises `ApiError` 400."""
     if not text:
         return 0
     if not (text.isascii() and text.isdigit()):
-        raise bad_request(f"{what}: Invalid value: {text!r}: must be a whole number")
+        raise bad_request(f"{parameter}: Invalid value: {text!r}: must be a whole number")
     return int(text)
 
 
 def renderer(kind: ResourceType, request: Request) -> Renderer:
-    """Return how single objects are written for this client: as they are, or as a table of one row."""
+    """Return the function that encodes single objects for this client: as JSON, or as a table with one row."""
     if not wants_table(request.headers.get("accept", "")):
         return encoded
     include = request.query.get("includeObject", "Metadata")
@@ -63,7 +61,7 @@ def renderer(kind: ResourceType, request: Request) -> Renderer:
 
 
 def get(store: Store, route: Route, request: Request) -> Response:
-    """Answer with one object. Raises `ApiError` 404."""
+    """Respond with an object. Raises `ApiError` 404."""
     key = object_key(route.namespace, route.name)
     stored = store.collection(route.kind.qualified).objects.get(key)
     if stored is None:
@@ -73,7 +71,7 @@ def get(store: Store, route: Route, request: Request) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Where a list starts: at which version, after which key."""
+    """The start of a page: the version of the list, and the key before its first object."""
 
     version: int
     after: str = ""
@@ -94,11 +92,11 @@ def _decode_continue(token: str) -> _Page:
 
 
 def _first_page(store: Store, request: Request) -> _Page:
-    asked = number(request.query.get("resourceVersion", ""), "resourceVersion")
-    if asked > store.version:
-        raise version_too_large(asked, store.version)
+    requested = parse_number(request.query.get("resourceVersion", ""), "resourceVersion")
+    if requested > store.version:
+        raise version_too_large(requested, store.version)
     exact = request.query.get("resourceVersionMatch") == "Exact"
-    return _Page(asked if exact and asked else store.version)
+    return _Page(requested if exact and requested else store.version)
 
 
 def _page(store: Store, request: Request) -> _Page:
@@ -109,21 +107,21 @@ def _page(store: Store, request: Request) -> _Page:
 
 
 def _selected(objects: Iterator[Stored], scope: Scope, limit: int) -> tuple[list[Stored], bool]:
-    """Return up to `limit` (0: all) objects in scope, and whether there are more."""
+    """Return up to `limit` (0: all) objects in scope, and whether others remain."""
     if not limit and scope.selects is None:
         return list(objects), False
-    found: list[Stored] = []
+    selected: list[Stored] = []
     for stored in objects:
         if scope.selects is not None and not scope.selects(stored.content):
             continue
-        if limit and len(found) == limit:
-            return found, True
-        found.append(stored)
-    return found, False
+        if limit and len(selected) == limit:
+            return selected, True
+        selected.append(stored)
+    return selected, False
 
 
 def list_objects(store: Store, route: Route, request: Request) -> Response:
-    """Answer with a page of objects. Raises `ApiError` 400, 410 or 504."""
+    """Respond with a page of objects. Raises `ApiError` 400, 410 or 504."""
     kind, query = route.kind, request.query
     collection = store.collection(kind.qualified)
     scope = Scope(
@@ -132,30 +130,30 @@ def list_objects(store: Store, route: Route, request: Request) -> Response:
     page = _page(store, request)
     try:
         objects = collection.at(page.version, route.namespace, page.after)
-        found, more = _selected(objects, scope, number(query.get("limit", ""), "limit"))
+        selected, has_next = _selected(objects, scope, parse_number(query.get("limit", ""), "limit"))
     except CompactedError:
         if not query.get("continue"):
             raise expired(f"The resourceVersion for the provided list is too old: {page.version}") from None
         raise expired(_CONTINUE_TOO_OLD, continue_token=_encode_continue(LATEST, page.after)) from None
     metadata: Json = {"resourceVersion": str(page.version)}
-    if more:
-        metadata["continue"] = _encode_continue(page.version, found[-1].key)
+    if has_next:
+        metadata["continue"] = _encode_continue(page.version, selected[-1].key)
         if scope.selects is None:
-            metadata["remainingItemCount"] = len(collection.keys(route.namespace, found[-1].key))
-    return Response(200, _render_list(kind, found, metadata, request))
+            metadata["remainingItemCount"] = len(collection.keys(route.namespace, selected[-1].key))
+    return Response(200, _render_list(kind, selected, metadata, request))
 
 
-def _render_list(kind: ResourceType, found: list[Stored], metadata: Json, request: Request) -> bytes:
+def _render_list(kind: ResourceType, objects: list[Stored], metadata: Json, request: Request) -> bytes:
     if wants_table(request.headers.get("accept", "")):
         include = request.query.get("includeObject", "Metadata")
-        return orjson.dumps(table(kind, found, metadata, include=include))
+        return orjson.dumps(table(kind, objects, metadata, include=include))
     head = {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": metadata}
-    return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], b",".join([stored.encoded for stored in found]))
+    return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], b",".join([stored.encoded for stored in objects]))
 
 
 @dataclass(slots=True)
 class WatchRequest:
-    """A watch as asked for."""
+    """The parameters of a watch. `seconds` is its timeout."""
 
     kind: ResourceType
     scope: Scope
@@ -168,13 +166,13 @@ class WatchRequest:
 
 
 def parse_watch(route: Route, request: Request, bookmark_interval: float) -> WatchRequest:
-    """Understand a watch's parameters. Raises `ApiError` 400."""
+    """Parse the parameters of a watch. Raises `ApiError` 400."""
     query = request.query
-    number(query.get("resourceVersion", ""), "resourceVersion")
+    parse_number(query.get("resourceVersion", ""), "resourceVersion")  # only checked
     fields = query.get("fieldSelector", "")
     if route.name:
         fields = ",".join(filter(None, (fields, f"metadata.name={route.name}")))
-    seconds = number(query.get("timeoutSeconds", ""), "timeoutSeconds")
+    seconds = parse_number(query.get("timeoutSeconds", ""), "timeoutSeconds")
     return WatchRequest(
         kind=route.kind,
         scope=Scope(route.namespace, selection(route.kind, query.get("labelSelector", ""), fields)),
@@ -182,7 +180,7 @@ def parse_watch(route: Route, request: Request, bookmark_interval: float) -> Wat
         start=query.get("resourceVersion", ""),
         initial_events=query.get("sendInitialEvents") in TRUE,
         bookmarks=query.get("allowWatchBookmarks") in TRUE,
-        seconds=seconds or random.uniform(*WATCH_TIMEOUT),  # noqa: S311 - spreads reconnects
+        seconds=seconds or random.uniform(*WATCH_TIMEOUT),  # noqa: S311 - spreads out reconnections
         bookmark_interval=bookmark_interval,
     )
 
@@ -195,74 +193,74 @@ class Watches:
         self.open: set[Watch] = set()
         self.swapped = False  # deliver events of different objects in swapped order
 
-    def answer(self, asked: WatchRequest) -> Streaming:
-        """Return the streaming answer to a watch."""
+    def response(self, request: WatchRequest) -> StreamingResponse:
+        """Return the streaming response to a watch."""
 
         async def run(stream: Stream) -> None:
-            collection = self._store.collection(asked.kind.qualified)
-            watch = Watch(collection, asked.scope, asked.render, stream, swapped=self.swapped)
+            collection = self._store.collection(request.kind.qualified)
+            watch = Watch(collection, request.scope, request.render, stream, swapped=self.swapped)
             self.open.add(watch)
             try:
-                await self._start(watch, collection, asked)
-                await self._keep(watch, asked)
+                await self._start(watch, collection, request)
+                await self._wait(watch, request)
             except ApiError as error:
                 watch.write(error_line(error))
             finally:
                 watch.close()
                 self.open.discard(watch)
 
-        return Streaming(run)
+        return StreamingResponse(run)
 
-    async def _start(self, watch: Watch, collection: Collection, asked: WatchRequest) -> None:
+    async def _start(self, watch: Watch, collection: Collection, request: WatchRequest) -> None:
         version = self._store.version
-        if asked.start in ("", "0") or asked.initial_events:
-            objects = [stored for stored in collection.objects.values() if asked.scope.holds(stored)]
+        if request.start in ("", "0") or request.initial_events:
+            objects = [stored for stored in collection.objects.values() if request.scope.contains(stored)]
             await watch.send_initial(sorted(objects, key=lambda stored: stored.key))
-            if asked.initial_events and asked.bookmarks:
-                watch.write(_bookmark(asked, version, initial_end=True))
+            if request.initial_events and request.bookmarks:
+                watch.write(_bookmark(request, version, initial_end=True))
         else:
             try:
-                missed = collection.since(int(asked.start))
+                missed = collection.since(int(request.start))
             except CompactedError:
-                raise expired(f"too old resource version: {asked.start} ({version})") from None
+                raise expired(f"too old resource version: {request.start} ({version})") from None
             for change in missed:
-                watch.notice(change)
+                watch.enqueue(change)
         watch.open()
 
-    async def _keep(self, watch: Watch, asked: WatchRequest) -> None:
+    async def _wait(self, watch: Watch, request: WatchRequest) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + asked.seconds
-        while (left := deadline - loop.time()) > 0:
+        deadline = loop.time() + request.seconds
+        while (remaining := deadline - loop.time()) > 0:
             try:
-                async with asyncio.timeout(min(left, asked.bookmark_interval)):
+                async with asyncio.timeout(min(remaining, request.bookmark_interval)):
                     await watch.ended.wait()
             except TimeoutError:
-                if asked.bookmarks:
-                    watch.write(_bookmark(asked, self._store.version))
+                if request.bookmarks:
+                    watch.write(_bookmark(request, self._store.version))
             else:
                 return
 
     def expire(self) -> None:
-        """End all watches with a 410 event, as when the history they need was compacted."""
+        """End all watches with a 410 event, as after a compaction of the history that they need."""
         for watch in tuple(self.open):
             watch.write(error_line(expired("The resourceVersion for the provided watch is too old.")))
             watch.ended.set()
 
     def end(self, qualified: str = "") -> None:
-        """End the watches of one type, of all if empty, as a server that shuts down does it."""
+        """End the watches of a type, or all if empty, without an error, as kube-apiserver does when it shuts down."""
         for watch in tuple(self.open):
             if qualified in ("", watch.qualified):
                 watch.ended.set()
 
     def abort(self) -> None:
-        """Cut the connections of all watches."""
+        """Abort the connections of all watches."""
         for watch in tuple(self.open):
             watch.abort()
 
 
-def _bookmark(asked: WatchRequest, version: int, *, initial_end: bool = False) -> bytes:
+def _bookmark(request: WatchRequest, version: int, *, initial_end: bool = False) -> bytes:
     metadata: dict[str, Any] = {"resourceVersion": str(version), "creationTimestamp": None}
     if initial_end:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-    body = {"kind": asked.kind.kind, "apiVersion": asked.kind.api_version, "metadata": metadata}
+    body = {"kind": request.kind.kind, "apiVersion": request.kind.api_version, "metadata": metadata}
     return event_line("BOOKMARK", orjson.dumps(body))

@@ -1,4 +1,4 @@
-"""The resource types that are served: the built-in ones, and how a CustomResourceDefinition becomes one."""
+"""The resource types that the server has: built-in types, and those from CustomResourceDefinitions."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ class ResourceType:
     categories: tuple[str, ...] = ()
     status_subresource: bool = False
     custom: bool = (
-        False  # made by a CustomResourceDefinition: stricter PUT, generation, no strategic merge patch
+        False  # from a CustomResourceDefinition; needs `kind` in bodies, has no strategic merge patch
     )
     conditional_put: bool = False  # PUT must name the resourceVersion
     generation: bool = False
     columns: tuple[Column, ...] = (AGE,)
     qualified: str = ""
-    """`warehouses.kargo.akuity.io`, `secrets`: how messages name the type."""
+    """The name of the type in messages, such as `warehouses.kargo.akuity.io` or `secrets`."""
 
     @property
     def api_version(self) -> str:
-        """Return what objects carry as `apiVersion`."""
+        """Return the `apiVersion` of objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def list_kind(self) -> str:
-        """Return the kind of a list of such objects."""
+        """Return the kind of lists of this type."""
         return f"{self.kind}List"
 
 
-def _built_in(group: str, plural: str, kind: str, namespaced: bool, **more: Any) -> ResourceType:
+def _built_in(group: str, plural: str, kind: str, namespaced: bool, **options: Any) -> ResourceType:
     qualified = f"{plural}.{group}" if group else plural
     singular = kind.lower()
-    return ResourceType(group, "v1", plural, singular, kind, namespaced, qualified=qualified, **more)
+    return ResourceType(group, "v1", plural, singular, kind, namespaced, qualified=qualified, **options)
 
 
 NAMESPACES: Final = _built_in(
@@ -108,19 +108,18 @@ BUILT_IN: Final = (NAMESPACES, SECRETS, EVENTS, SERVICE_ACCOUNTS, LEASES, DEFINI
 
 
 def _columns(version: Mapping[str, Any]) -> tuple[Column, ...]:
-    given = version.get("additionalPrinterColumns") or []
-    columns = (
+    columns = tuple(
         Column(entry["name"], entry["jsonPath"], entry.get("type", "string"), entry.get("priority", 0))
-        for entry in given
+        for entry in version.get("additionalPrinterColumns") or []
     )
-    return tuple(columns) or (AGE,)
+    return columns or (AGE,)
 
 
 def from_definition(definition: Mapping[str, Any]) -> ResourceType:
     """Return the type that a CustomResourceDefinition defines, in its storage version.
 
-    Only that one version is served: nothing here needs conversion. Raises KeyError, TypeError or StopIteration
-    on a definition that lacks what it must have.
+    Other versions are not served, so objects need no conversion. Raises KeyError, TypeError or StopIteration if the
+    definition lacks a required field.
     """
     spec = definition["spec"]
     names = spec["names"]
@@ -144,23 +143,23 @@ def from_definition(definition: Mapping[str, Any]) -> ResourceType:
 
 
 class Catalog:
-    """The types served now, by group, version and plural."""
+    """The types that are currently served."""
 
     def __init__(self, kinds: Iterable[ResourceType] = BUILT_IN) -> None:
         self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in kinds}
 
     def get(self, group: str, version: str, plural: str) -> ResourceType | None:
-        """Return the type at that path, or None."""
+        """Return a type, or None if it is not served."""
         return self._by_path.get((group, version, plural))
 
     def add(self, kind: ResourceType) -> None:
-        """Serve a type from now on."""
+        """Start to serve a type."""
         self._by_path[(kind.group, kind.version, kind.plural)] = kind
 
     def remove(self, qualified: str) -> None:
-        """Serve the type of that qualified name no longer."""
+        """Stop serving the type with this qualified name."""
         self._by_path = {path: kind for path, kind in self._by_path.items() if kind.qualified != qualified}
 
     def all(self) -> list[ResourceType]:
-        """Return all types, the built-in ones first."""
+        """Return all types, built-in types first."""
         return list(self._by_path.values())

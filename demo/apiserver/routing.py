@@ -1,4 +1,4 @@
-"""From method and path to what is meant."""
+"""Map the method and path of a request to a verb, a resource type and an object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRUE: Final = frozenset({"true", "1"})
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A request for objects. `name` is empty for a whole collection, `namespace` for all of them or none."""
+    """The target of a request. `name` is empty for a collection, `namespace` for all namespaces or the cluster."""
 
     verb: str
     kind: ResourceType
@@ -24,7 +24,7 @@ class Route:
 
     @property
     def resource(self) -> str:
-        """Return resource and subresource as access rules and counters name them."""
+        """Return the resource with its subresource, as in the rules for access and faults."""
         return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
 
 
@@ -40,6 +40,7 @@ def _verb(request: Request, name: str) -> str:
 
 
 def _group_version(parts: list[str]) -> tuple[str, str, list[str]] | None:
+    """Split a path into group, version and the rest."""
     if len(parts) >= 3 and parts[0] == "api":
         return "", parts[1], parts[2:]
     if len(parts) >= 4 and parts[0] == "apis":
@@ -48,11 +49,11 @@ def _group_version(parts: list[str]) -> tuple[str, str, list[str]] | None:
 
 
 def find_route(catalog: Catalog, request: Request) -> Route | None:
-    """Return what a request for objects means, or None if the path is not one of objects served here."""
-    found = _group_version(request.path.strip("/").split("/"))
-    if found is None:
+    """Return the route of a request, or None if the path does not belong to a served type."""
+    parts = _group_version(request.path.strip("/").split("/"))
+    if parts is None:
         return None
-    group, version, rest = found
+    group, version, rest = parts
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and (len(rest) > 3 or rest[2] not in ("status", "finalize")):
         namespace, rest = rest[1], rest[2:]

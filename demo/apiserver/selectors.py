@@ -1,4 +1,4 @@
-"""Label and field selectors: text in, predicate out.
+"""Parse label selectors and field selectors into predicates.
 
 Grammar: "Labels and Selectors" and "Field Selectors" in the Kubernetes documentation.
 """
@@ -35,25 +35,25 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
 
 
 def _label_requirement(text: str) -> _LabelPredicate:
-    if found := _SET.match(text):
-        key, operator, listed = found.groups()
-        values = frozenset(value.strip() for value in listed.split(","))
+    if match := _SET.match(text):
+        key, operator, options = match.groups()
+        values = frozenset(value.strip() for value in options.split(","))
         if operator == "in":
             return lambda labels: labels.get(key) in values
         return lambda labels: labels.get(key) not in values
-    if found := _EQUAL.match(text):
-        key, operator, value = found.groups()
+    if match := _EQUAL.match(text):
+        key, operator, value = match.groups()
         if operator == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
-    if found := _EXISTS.match(text):
-        absent, key = found.groups()
+    if match := _EXISTS.match(text):
+        absent, key = match.groups()
         return (lambda labels: key not in labels) if absent else (lambda labels: key in labels)
     raise bad_request(f"unable to parse requirement: {text!r}")
 
 
 def label_selector(text: str) -> Predicate | None:
-    """Return the predicate for a `labelSelector`, None for the empty one. Raises `ApiError` 400."""
+    """Return the predicate of a `labelSelector`, or None if it is empty. Raises `ApiError` 400."""
     if not text.strip():
         return None
     requirements = [_label_requirement(part.strip()) for part in _COMMA.split(text)]
@@ -73,10 +73,10 @@ def _field(content: dict[str, Any], path: list[str]) -> str:
 
 
 def _field_requirement(kind: ResourceType, text: str) -> Predicate:
-    found = _EQUAL.match(text)
-    if not found:
+    match = _EQUAL.match(text)
+    if not match:
         raise bad_request(f"invalid field selector: {text!r}")
-    name, operator, value = found.groups()
+    name, operator, value = match.groups()
     if name not in ("metadata.name", "metadata.namespace") and name not in _FIELDS.get(kind.qualified, ()):
         raise bad_request(f"field label not supported: {name}")
     path = name.split(".")
@@ -86,7 +86,7 @@ def _field_requirement(kind: ResourceType, text: str) -> Predicate:
 
 
 def field_selector(kind: ResourceType, text: str) -> Predicate | None:
-    """Return the predicate for a `fieldSelector`, None for the empty one. Raises `ApiError` 400."""
+    """Return the predicate of a `fieldSelector`, or None if it is empty. Raises `ApiError` 400."""
     if not text.strip():
         return None
     requirements = [_field_requirement(kind, part.strip()) for part in text.split(",")]
@@ -94,7 +94,7 @@ def field_selector(kind: ResourceType, text: str) -> Predicate | None:
 
 
 def selection(kind: ResourceType, labels: str, fields: str) -> Predicate | None:
-    """Return one predicate for both selectors, None when everything is selected. Raises `ApiError` 400."""
+    """Return a predicate for both selectors, or None if both are empty. Raises `ApiError` 400."""
     by_label, by_field = label_selector(labels), field_selector(kind, fields)
     if by_label is None or by_field is None:
         return by_label or by_field

@@ -1,7 +1,7 @@
-"""Objects, their versions and their recent history.
+"""Store objects with their versions and the recent history of changes.
 
-Everything runs on one asyncio loop, so nothing here takes a lock. Stored objects are never changed: a write
-makes a new dict that shares the untouched parts with the old one.
+Everything runs in one asyncio loop, so there are no locks. Stored objects are immutable: a write creates a new dict
+that shares unchanged parts with the old one.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-# Changes of one resource type that a watch can go back; kube-apiserver keeps 5 minutes.
+# Changes of a resource type that watches can resume from. kube-apiserver keeps 5 minutes.
 HISTORY: Final = 10_000
 
 Json = dict[str, Any]
 
 
 class CompactedError(Exception):
-    """The version asked for lies before what the history still holds."""
+    """The requested version is older than the history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One version of one object. `key` is `namespace/name`, or the name of what has no namespace."""
+    """A version of an object. `key` is `namespace/name`, or the name if the object has no namespace."""
 
     key: str
     content: Json
@@ -36,7 +36,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write. `before` is None for a creation, `after` for a deletion; `last` is the state an event shows."""
+    """A write. `before` is None for a creation, `after` for a deletion. `last` is the object in watch events."""
 
     version: int
     key: str
@@ -46,17 +46,17 @@ class Change:
 
 
 class Journal(Protocol):
-    """Where writes go before they count."""
+    """Stores writes before they take effect."""
 
     def put(self, qualified: str, stored: Stored) -> None:
-        """Keep an object. Raises OSError when it cannot."""
+        """Store an object. Raises OSError."""
 
     def delete(self, qualified: str, key: str, version: int) -> None:
-        """Keep that an object is gone. Raises OSError when it cannot."""
+        """Store the deletion of an object. Raises OSError."""
 
 
 class NoJournal:
-    """Keeps nothing: the state ends with the process."""
+    """Stores nothing, so that objects are lost when the process ends."""
 
     def put(self, qualified: str, stored: Stored) -> None:
         """Do nothing."""
@@ -66,7 +66,7 @@ class NoJournal:
 
 
 def object_key(namespace: str, name: str) -> str:
-    """Return the key of an object in its collection; keys sort as etcd's do."""
+    """Return the key of an object in its collection. Keys sort as in etcd."""
     return f"{namespace}/{name}" if namespace else name
 
 
@@ -79,17 +79,17 @@ class Collection:
         self.listeners: dict[object, Callable[[Change], None]] = {}
         self._keys: list[str] = []
         self._changes: deque[Change] = deque()
-        self._longest = history
-        self._floor = version  # changes up to this version are forgotten
+        self._history = history
+        self._floor = version  # the history starts after this version
 
     def load(self, stored: Stored) -> None:
-        """Take an object from disk: no change that anybody could watch."""
+        """Add an object without a change in the history."""
         if stored.key not in self.objects:
             insort(self._keys, stored.key)
         self.objects[stored.key] = stored
 
     def apply(self, change: Change) -> None:
-        """Make a change visible and tell the listeners."""
+        """Apply a change and notify the listeners."""
         if change.after is None:
             del self.objects[change.key]
             del self._keys[bisect_left(self._keys, change.key)]
@@ -98,13 +98,13 @@ class Collection:
                 insort(self._keys, change.key)
             self.objects[change.key] = change.after
         self._changes.append(change)
-        if len(self._changes) > self._longest:
+        if len(self._changes) > self._history:
             self._floor = self._changes.popleft().version
         for listener in tuple(self.listeners.values()):
             listener(change)
 
     def keys(self, namespace: str = "", after: str = "") -> list[str]:
-        """Return the keys of a namespace (of all if empty) that sort after `after`, in order."""
+        """Return the sorted keys of a namespace (or all) that are greater than `after`."""
         start, end = 0, len(self._keys)
         if namespace:
             start = bisect_left(self._keys, f"{namespace}/")
@@ -126,56 +126,58 @@ class Collection:
         return newer
 
     def at(self, version: int, namespace: str = "", after: str = "") -> Iterator[Stored]:
-        """Yield the objects as they were at `version`, in key order. Raises `CompactedError` on the first step."""
+        """Yield the objects as of `version`, sorted by key. Raises `CompactedError` on the first iteration."""
         overlay: dict[str, Stored | None] = {}
         for change in reversed(self.since(version)):
             overlay[change.key] = change.before
         keys = self.keys(namespace, after)
-        revived = [key for key, stored in overlay.items() if stored is not None and key not in self.objects]
-        if revived:
+        deleted_since = [
+            key for key, stored in overlay.items() if stored is not None and key not in self.objects
+        ]
+        if deleted_since:
             prefix = f"{namespace}/" if namespace else ""
-            keys = sorted([*keys, *(key for key in revived if key > after and key.startswith(prefix))])
+            keys = sorted([*keys, *(key for key in deleted_since if key > after and key.startswith(prefix))])
         for key in keys:
             stored = overlay[key] if key in overlay else self.objects[key]
             if stored is not None:
                 yield stored
 
     def compact(self, version: int) -> None:
-        """Forget the history up to `version`, the current one."""
+        """Drop the history up to `version`, the current version."""
         self._changes.clear()
         self._floor = version
 
 
 def freeze(key: str, content: Json, version: int) -> Stored:
-    """Give a content its version and its encoded form."""
+    """Return an object with its version and its JSON encoding."""
     metadata = {**content["metadata"], "resourceVersion": str(version)}
     content = {**content, "metadata": metadata}
     return Stored(key, content, version, orjson.dumps(content))
 
 
 class Store:
-    """All collections and the one counter of versions."""
+    """All collections, and the version that they share."""
 
     def __init__(self, *, journal: Journal | None = None, history: int = HISTORY) -> None:
         self.version = 1
         self._journal: Journal = journal or NoJournal()
         self._history = history
-        self._floor = self.version  # what a collection that is still empty has forgotten
+        self._floor = self.version  # of new collections
         self._collections: dict[str, Collection] = {}
 
     def collection(self, qualified: str) -> Collection:
-        """Return the collection of a type, made when first asked for."""
-        found = self._collections.get(qualified)
-        if found is None:
-            found = self._collections[qualified] = Collection(qualified, self._floor, self._history)
-        return found
+        """Return the collection of a type. Create it on first use."""
+        collection = self._collections.get(qualified)
+        if collection is None:
+            collection = self._collections[qualified] = Collection(qualified, self._floor, self._history)
+        return collection
 
     def collections(self) -> Mapping[str, Collection]:
         """Return all collections by the qualified name of their type."""
         return self._collections
 
     def put(self, qualified: str, key: str, content: Json) -> Stored:
-        """Create or replace an object; returns what is stored. Raises OSError if it cannot be kept."""
+        """Create or replace an object, and return it. Raises OSError if the journal cannot store it."""
         collection = self.collection(qualified)
         stored = freeze(key, content, self.version + 1)
         self._journal.put(qualified, stored)
@@ -184,7 +186,7 @@ class Store:
         return stored
 
     def delete(self, qualified: str, key: str) -> Stored:
-        """Remove an object that exists; returns its last state, which carries the version of the deletion."""
+        """Delete an existing object. Return its last state with the version of the deletion. Raises OSError."""
         collection = self.collection(qualified)
         before = collection.objects[key]
         self._journal.delete(qualified, key, self.version + 1)
@@ -194,11 +196,11 @@ class Store:
         return last
 
     def start_at(self, version: int) -> None:
-        """Go on after `version`, of whose history nothing is known. Call it before anything else."""
+        """Continue after `version`, without its history. Must be called before all other methods."""
         self.version = self._floor = version
 
     def compact(self) -> None:
-        """Forget all history now: watches and lists from older versions are answered 410."""
+        """Drop the history, so that watches and lists from older versions get 410."""
         self._floor = self.version
         for collection in self._collections.values():
             collection.compact(self.version)

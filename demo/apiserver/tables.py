@@ -1,4 +1,4 @@
-"""The tables that `kubectl get` prints: columns, cells, ages.
+"""Render objects as tables, which `kubectl get` prints.
 
 The Table type: "Receiving resources as Tables" on the API concepts page of the Kubernetes documentation.
 """
@@ -19,17 +19,17 @@ _STEP: Final = re.compile(
       | \[(?P<index>\d+)\]""",
     re.VERBOSE,
 )
-# Seconds from which an age is written in the next unit alone, as apimachinery's duration.HumanDuration does it.
+# Seconds per unit of an age. Thresholds are those of apimachinery's duration.HumanDuration.
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86_400, 365 * 86_400
 
 
 def wants_table(accept: str) -> bool:
-    """Say whether the first format that the client accepts is a table."""
+    """Return whether the first format that the client accepts is a table."""
     return "as=Table" in accept.partition(",")[0]
 
 
 def evaluate(path: str, content: Any) -> Any:
-    """Return what a column's JSONPath finds first, or None. Fields, indexes and equality filters are understood."""
+    """Return the first match of a column's JSONPath, or None. Supports fields, indexes and equality filters."""
     for step in _STEP.finditer(path):
         if step["field"] is not None:
             content = content.get(step["field"].replace("\\.", ".")) if isinstance(content, dict) else None
@@ -44,7 +44,7 @@ def evaluate(path: str, content: Any) -> Any:
 
 
 def human_duration(seconds: int) -> str:
-    """Return an age as kubectl prints it."""
+    """Return an age as kubectl prints it, for example `3d4h`."""
     if seconds < 2 * _MINUTE:
         return f"{max(seconds, 0)}s"
     for limit, unit, letter, smaller, small_letter in (
@@ -90,14 +90,14 @@ def _definition(column: Column) -> Json:
 def table(
     kind: ResourceType, objects: Iterable[Stored], metadata: Json, *, include: str = "Metadata"
 ) -> Json:
-    """Return a Table of the objects; `include` (`None`, `Metadata`, `Object`) says what rows carry along."""
+    """Return a Table of the objects. `include` selects the object in each row: `None`, `Metadata` or `Object`."""
     columns = (Column("Name", ".metadata.name"), *kind.columns)
     definitions = [_definition(column) for column in columns]
     definitions[0]["format"] = "name"
     rows = [
         {
             "cells": [_cell(column, stored.content) for column in columns],
-            "object": _carried(stored.content, include),
+            "object": _row_object(stored.content, include),
         }
         for stored in objects
     ]
@@ -110,7 +110,7 @@ def table(
     }
 
 
-def _carried(content: Json, include: str) -> Json | None:
+def _row_object(content: Json, include: str) -> Json | None:
     if include == "Object":
         return content
     if include == "None":

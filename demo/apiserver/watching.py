@@ -1,4 +1,4 @@
-"""Watches: changes of a collection, rendered and written to a stream in order."""
+"""Watches: filter the changes of a collection, and write them as events to a stream in order."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from demo.apiserver.storage import Change, Collection, Stored, freeze
 from demo.apiserver.wire import Stream
 
 INITIAL_BATCH: Final = 200  # objects written at once at the start of a watch, before waiting for the reader
-HELD_BACK: Final = 0.05  # seconds that swapped delivery waits for an event to swap with
+SWAP_DELAY: Final = 0.05  # seconds that an event waits for another one to be swapped with
 
 Renderer = Callable[[Stored], bytes]
 
 
 def encoded(stored: Stored) -> bytes:
-    """Render an object as JSON, the default."""
+    """Render an object as JSON."""
     return stored.encoded
 
 
 def event_line(event: str, body: bytes) -> bytes:
-    """Return one line of a watch."""
+    """Return the line of an event."""
     return b'{"type":"%b","object":%b}\n' % (event.encode(), body)
 
 
 def error_line(error: ApiError) -> bytes:
-    """Return the ERROR event that ends a watch."""
+    """Return the line of the ERROR event that ends a watch."""
     return event_line("ERROR", orjson.dumps(error.status))
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a watch or list looks at: a namespace (all if empty) and a selection (everything if None)."""
+    """The objects of a watch or list: a namespace (empty: all) and a predicate (None: all)."""
 
     namespace: str = ""
     selects: Predicate | None = None
 
-    def holds(self, stored: Stored | None) -> bool:
-        """Say whether that state of an object is in scope."""
+    def contains(self, stored: Stored | None) -> bool:
+        """Return whether an object is in scope."""
         if stored is None:
             return False
         if self.namespace and not stored.key.startswith(f"{self.namespace}/"):
@@ -51,9 +51,9 @@ class Scope:
         return self.selects is None or self.selects(stored.content)
 
     def event(self, change: Change) -> tuple[str, Stored] | None:
-        """Return how the change looks from here: event type and object, or None if it does not show.
+        """Return the event type and object of a change, or None if it does not affect objects in scope.
 
-        An object that no longer is selected appears as deleted, in its old state with the version of the change.
+        An object that leaves the selection appears as deleted, in its old state with the version of the change.
         """
         if self.namespace and not change.key.startswith(f"{self.namespace}/"):
             return None
@@ -61,21 +61,21 @@ class Scope:
             if change.after is None:
                 return "DELETED", change.last
             return ("ADDED" if change.before is None else "MODIFIED"), change.last
-        before, after = self.holds(change.before), self.holds(change.after)
+        before, after = self.contains(change.before), self.contains(change.after)
         if after:
             return ("MODIFIED" if before else "ADDED"), change.last
         if before and change.before is not None:
-            gone = (
+            deleted = (
                 change.last
                 if change.after is None
                 else freeze(change.key, change.before.content, change.version)
             )
-            return "DELETED", gone
+            return "DELETED", deleted
         return None
 
 
 class Watch:
-    """One open watch. It notices changes from its creation on and writes them once `open` was called."""
+    """A watch. It queues changes from its creation, and writes them after `open`."""
 
     def __init__(
         self, collection: Collection, scope: Scope, render: Renderer, stream: Stream, *, swapped: bool = False
@@ -90,10 +90,10 @@ class Watch:
         self._opened = self._scheduled = False
         self._swapped = swapped
         self.qualified = collection.qualified
-        collection.listeners[self] = self.notice
+        collection.listeners[self] = self.enqueue
 
-    def notice(self, change: Change) -> None:
-        """Queue what a change looks like from here; everything queued in one turn of the loop is one write."""
+    def enqueue(self, change: Change) -> None:
+        """Queue the event of a change. All events of one iteration of the loop are written at once."""
         event = self._scope.event(change)
         if event is None:
             return
@@ -103,12 +103,12 @@ class Watch:
             self._scheduled = True
             loop = asyncio.get_running_loop()
             if self._swapped:
-                loop.call_later(HELD_BACK, self._flush)
+                loop.call_later(SWAP_DELAY, self._flush)
             else:
                 loop.call_soon(self._flush)
 
     async def send_initial(self, objects: Iterable[Stored]) -> None:
-        """Write objects as ADDED events, no faster than they are read."""
+        """Write objects as ADDED events, with backpressure."""
         batch: list[bytes] = []
         for stored in objects:
             batch.append(event_line("ADDED", self._render(stored)))
@@ -120,22 +120,22 @@ class Watch:
             self._stream.write(b"".join(batch))
 
     def write(self, line: bytes) -> None:
-        """Write a line of the caller's: after what was noticed, or before it while the watch is not open yet."""
+        """Write a line: after the queued events, or before them if the watch is not open yet."""
         if self._opened:
             self._flush()
         self._stream.write(line)
 
     def open(self) -> None:
-        """Start writing what was noticed."""
+        """Start to write the queued events."""
         self._opened = True
         self._flush()
 
     def close(self) -> None:
-        """Notice nothing more."""
+        """Stop queueing changes."""
         self._collection.listeners.pop(self, None)
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Abort the connection."""
         self._stream.abort()
 
     def _flush(self) -> None:
@@ -148,7 +148,7 @@ class Watch:
 
 
 def swap(keys: list[str], lines: list[Any]) -> list[Any]:
-    """Return `lines` with neighbours of different objects swapped; each object's own events keep their order."""
+    """Return `lines` with adjacent events of different objects swapped. Events of one object keep their order."""
     result = list(lines)
     at = 0
     while at + 1 < len(result):

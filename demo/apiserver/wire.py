@@ -1,7 +1,7 @@
-"""HTTP/1.1 on sockets: connections, answers and streams.
+"""Serve HTTP/1.1 connections: read requests, and write responses and streams.
 
-Written on asyncio's protocols and not on an ASGI server for three reasons: a test must be able to close a connection
-without an answer, the whole server must be one process that a SIGKILL ends, and a patch should cost little.
+Uses asyncio's protocols instead of an ASGI server for three reasons: tests must be able to close a connection without a
+response, the server must be a single process that a SIGKILL ends, and patches should be fast.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from demo.apiserver.messages import (
-    LONGEST_HEAD,
+    MAX_HEAD_SIZE,
     BadRequestError,
     Request,
     Response,
@@ -22,26 +22,26 @@ from demo.apiserver.messages import (
     response_head,
 )
 
-LONGEST_BACKLOG: Final = 64 * 1024 * 1024  # bytes a stream's reader may be behind before it is cut off
+MAX_BACKLOG: Final = 64 * 1024 * 1024  # unread bytes of a stream, beyond which the connection is closed
 
 
 class DropConnectionError(Exception):
-    """Raised by a handler to close the connection without an answer."""
+    """Raised by a handler to close the connection without a response."""
 
 
 @dataclass(slots=True)
-class Streaming:
-    """An answer of status 200 that `run` writes until it returns; it is cancelled when the client leaves."""
+class StreamingResponse:
+    """A response with status 200 that `run` writes. It is canceled when the client disconnects."""
 
     run: Callable[[Stream], Awaitable[None]]
     content_type: str = "application/json"
 
 
-Handler = Callable[[Request], Awaitable[Response | Streaming]]
+Handler = Callable[[Request], Awaitable[Response | StreamingResponse]]
 
 
 class Stream:
-    """The writing side of a chunked answer."""
+    """A chunked response that is being written."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -49,86 +49,87 @@ class Stream:
         self._writable.set()
 
     def write(self, data: bytes) -> None:
-        """Send one chunk (not empty). A reader too far behind loses the connection, as kube-apiserver does it."""
+        """Send a chunk (not empty). A reader that is too slow loses the connection, as in kube-apiserver."""
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        if self._transport.get_write_buffer_size() > LONGEST_BACKLOG:
+        if self._transport.get_write_buffer_size() > MAX_BACKLOG:
             self._transport.abort()
 
     async def drained(self) -> None:
-        """Wait until the reader keeps up."""
+        """Wait until the socket accepts more data."""
         await self._writable.wait()
 
     def pause(self) -> None:
-        """Note that the socket takes no more for now."""
+        """Make `drained` wait."""
         self._writable.clear()
 
     def resume(self) -> None:
-        """Note that the socket takes bytes again."""
+        """Make `drained` return."""
         self._writable.set()
 
     def abort(self) -> None:
-        """Cut the connection off in the middle."""
+        """Close the connection without the end of the response."""
         self._transport.abort()
 
 
 class Connection(asyncio.Protocol):
-    """One client connection: requests one after the other, keep-alive."""
+    """A client connection, on which requests are handled one after the other."""
 
     def __init__(self, handler: Handler, connections: set[Connection]) -> None:
         self._handler = handler
         self._connections = connections
         self._buffer = bytearray()
-        self._request: Request | None = None  # head parsed, body still coming
+        self._request: Request | None = None  # head parsed, body incomplete
         self._task: asyncio.Task[None] | None = None
         self._stream: Stream | None = None
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
         self._transport = transport
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop working for a client that left."""
+        """Cancel the current request."""
         self._connections.discard(self)
         if self._task is not None:
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        """Hand the socket's back-pressure to the stream."""
+        """Pause the stream: the socket's buffer is full."""
         if self._stream is not None:
             self._stream.pause()
 
     def resume_writing(self) -> None:
-        """Hand the socket's readiness to the stream."""
+        """Resume the stream."""
         if self._stream is not None:
             self._stream.resume()
 
     def data_received(self, data: bytes) -> None:
-        """Collect bytes; start on a request as soon as it is whole and the one before is answered."""
+        """Buffer the data, and handle the next request if it is complete and no other is in progress."""
         self._buffer += data
         if self._task is None:
             self._next()
 
     def close(self) -> None:
-        """End the connection and what it is doing, now."""
+        """Abort the connection and its request."""
         self._transport.abort()
 
     def _next(self) -> None:
         try:
-            request = self._whole_request()
+            request = self._read_request()
         except BadRequestError as error:
-            self._refuse(error)
+            self._reject(error)
             return
         if request is not None:
-            self._task = asyncio.get_running_loop().create_task(self._answer(request))
+            self._task = asyncio.get_running_loop().create_task(self._respond(request))
 
-    def _whole_request(self) -> Request | None:
+    def _read_request(self) -> Request | None:
+        """Take a request from the buffer, or return None if it is incomplete. Raises `BadRequestError`."""
         if self._request is None:
             end = self._buffer.find(b"\r\n\r\n")
             if end < 0:
-                if len(self._buffer) > LONGEST_HEAD:
+                if len(self._buffer) > MAX_HEAD_SIZE:
                     raise BadRequestError(431, "request headers too large")
                 return None
             self._request = parse_head(bytes(self._buffer[:end]))
@@ -150,13 +151,13 @@ class Connection(asyncio.Protocol):
         self._request = None
         return request
 
-    def _refuse(self, error: BadRequestError) -> None:
+    def _reject(self, error: BadRequestError) -> None:
         body = str(error).encode() + b"\n"
         framing = b"content-length: %d\r\nconnection: close" % len(body)
         self._transport.write(response_head(error.status, "text/plain", framing, {}) + body)
         self._transport.close()
 
-    async def _answer(self, request: Request) -> None:
+    async def _respond(self, request: Request) -> None:
         try:
             response = await self._handler(request)
             if isinstance(response, Response):
@@ -166,7 +167,7 @@ class Connection(asyncio.Protocol):
         except DropConnectionError:
             self._transport.abort()
         except BaseException:
-            self._transport.abort()  # the client must not wait for an answer that never comes
+            self._transport.abort()  # the client must not wait for a response that never comes
             raise
         if request.headers.get("connection", "").lower() == "close":
             self._transport.close()
@@ -179,7 +180,7 @@ class Connection(asyncio.Protocol):
         head = response_head(response.status, response.content_type, framing, response.headers)
         self._transport.write(head if request.method == "HEAD" else head + response.body)
 
-    async def _send_stream(self, streaming: Streaming) -> None:
+    async def _send_stream(self, streaming: StreamingResponse) -> None:
         self._transport.write(response_head(200, streaming.content_type, b"transfer-encoding: chunked", {}))
         self._stream = Stream(self._transport)
         try:
@@ -190,7 +191,7 @@ class Connection(asyncio.Protocol):
 
 
 async def listen(handler: Handler, host: str, port: int) -> tuple[asyncio.Server, set[Connection]]:
-    """Start listening; `port` 0 takes a free one. Returns the server and its open connections."""
+    """Start to listen. Port 0 chooses a free port. Return the server and its open connections."""
     connections: set[Connection] = set()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(

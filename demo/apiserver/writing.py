@@ -1,4 +1,4 @@
-"""create, update and patch.
+"""Handle `create`, `update` and `patch`: validate, apply defaults, store, and respond with the object.
 
 Semantics: "Kubernetes API Concepts", the API conventions, and apiserver's `registry/generic/registry/store.go`.
 """
@@ -31,7 +31,7 @@ from demo.apiserver.storage import Json, Store, Stored, freeze, object_key
 
 
 class Writer:
-    """Changes the store on behalf of requests."""
+    """Writes objects to the store."""
 
     def __init__(self, store: Store, catalog: Catalog, deleter: Deleter) -> None:
         self._store = store
@@ -41,17 +41,17 @@ class Writer:
     # create
 
     def create(self, route: Route, request: Request) -> Response:
-        """Answer a POST with the new object. Raises `ApiError`."""
+        """Handle a POST. Respond with the new object. Raises `ApiError`."""
         stored = self.create_object(route.kind, body_json(request), route.namespace, dry=dry_run(request))
         return Response(201, renderer(route.kind, request)(stored))
 
     def create_object(
         self, kind: ResourceType, body: Any, namespace: str = "", *, dry: bool = False
     ) -> Stored:
-        """Create an object, with what follows from it. Raises `ApiError`."""
+        """Create an object, with the namespace of a Project or the type of a definition. Raises `ApiError`."""
         content = check_shape(kind, body, "", namespace)
         if namespace:
-            self._check_namespace_open(kind, content, namespace)
+            self._check_namespace_is_active(kind, content, namespace)
         objects = self._store.collection(kind.qualified).objects
         content = new_object(kind, content, lambda name: object_key(namespace, name) in objects)
         content = admit(kind, content, None)
@@ -69,13 +69,13 @@ class Writer:
             self._catalog.add(from_definition(stored.content))
         return stored
 
-    def _check_namespace_open(self, kind: ResourceType, content: Json, namespace: str) -> None:
-        found = self._store.collection(NAMESPACES.qualified).objects.get(namespace)
-        if found is None:
+    def _check_namespace_is_active(self, kind: ResourceType, content: Json, namespace: str) -> None:
+        stored = self._store.collection(NAMESPACES.qualified).objects.get(namespace)
+        if stored is None:
             raise not_found(NAMESPACES, namespace)
-        if "deletionTimestamp" in found.content["metadata"]:
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise forbidden(kind, content["metadata"].get("name") or "", why)
+        if "deletionTimestamp" in stored.content["metadata"]:
+            problem = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise forbidden(kind, content["metadata"].get("name") or "", problem)
 
     def _ensure_project_namespace(self, name: str) -> None:
         if not is_project_namespace(self._store, name):
@@ -85,19 +85,19 @@ class Writer:
     # update and patch
 
     def update(self, route: Route, request: Request) -> Response:
-        """Answer a PUT with the changed object. Raises `ApiError`."""
+        """Handle a PUT. Respond with the changed object. Raises `ApiError`."""
         kind, body = route.kind, body_json(request)
         if route.subresource == "finalize":
             return self._finalize(route, body)
         old = existing(self._store, route)
         new = check_shape(kind, body, route.name, route.namespace)
         if kind.conditional_put and not new["metadata"].get("resourceVersion"):
-            why = "Invalid value: 0x0: must be specified for an update"
-            raise invalid(kind, route.name, "metadata.resourceVersion", why)
+            problem = "Invalid value: 0x0: must be specified for an update"
+            raise invalid(kind, route.name, "metadata.resourceVersion", problem)
         return self._change(route, request, old, new)
 
     def patch(self, route: Route, request: Request) -> Response:
-        """Answer a PATCH with the changed object. Raises `ApiError`."""
+        """Handle a PATCH. Respond with the changed object. Raises `ApiError`."""
         kind, old = route.kind, existing(self._store, route)
         patched = _apply(kind, request, old.content)
         return self._change(route, request, old, check_shape(kind, patched, route.name, route.namespace))
@@ -126,7 +126,7 @@ class Writer:
         return freeze(key, changed, self._store.version)
 
     def _finalize(self, route: Route, body: Any) -> Response:
-        """Take over `spec.finalizers` of a Namespace, which ends it when it is being deleted and they are empty."""
+        """Set the `spec.finalizers` of a Namespace, and remove it if it is being deleted and empty."""
         old = existing(self._store, route)
         content = check_shape(route.kind, body, route.name, "")
         stored = self._store.put(
@@ -139,20 +139,20 @@ class Writer:
 def _apply(kind: ResourceType, request: Request, content: Json) -> Any:
     """Apply the patch in the request to an object. Raises `ApiError` 400, 415 or 422."""
     accepted = [patches.JSON_PATCH, patches.MERGE] + ([] if kind.custom else [patches.STRATEGIC])
-    given = media_type(request)
-    if given not in accepted:
+    content_type = media_type(request)
+    if content_type not in accepted:
         raise unsupported_media_type(*accepted)
     try:
         patch = orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
         raise bad_request(f"error decoding patch: {error}") from None
     try:
-        if isinstance(patch, list) and given == patches.JSON_PATCH:
+        if isinstance(patch, list) and content_type == patches.JSON_PATCH:
             return patches.json_patch(content, patch)
-        if isinstance(patch, dict) and given == patches.STRATEGIC:
+        if isinstance(patch, dict) and content_type == patches.STRATEGIC:
             return patches.strategic_merge_patch(content, patch)
     except patches.PatchError as error:
         raise patch_rejected(str(error)) from None
-    if isinstance(patch, dict) and given == patches.MERGE:
+    if isinstance(patch, dict) and content_type == patches.MERGE:
         return patches.merge_patch(content, patch)
-    raise bad_request("error decoding patch: it is not of the form its content type says")
+    raise bad_request("error decoding patch: it does not have the structure of its content type")

@@ -51,7 +51,7 @@ def test_truncated_input_is_an_error(cut):
 
 
 def test_other_types_are_supported_as_json_only():
-    with pytest.raises(ProtobufError, match="Pod is only understood as JSON"):
+    with pytest.raises(ProtobufError, match="Pod is supported as JSON only"):
         decode(b"k8s\0" + bytes.fromhex("0a090a02763112") + b"\x03Pod")
 
 

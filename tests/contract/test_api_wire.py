@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from demo.apiserver.messages import loopback
+from demo.apiserver.messages import is_loopback
 from tests.clusters import PATIENCE, DemoCluster, until
 
 SECRET = {"metadata": {"name": "one"}, "stringData": {"a": "b"}}
@@ -140,7 +140,7 @@ def test_requests_with_a_foreign_host_name_are_rejected(connection):
 
 
 @pytest.mark.parametrize(
-    ("host", "is_loopback"),
+    ("host", "expected"),
     [
         ("localhost", True),
         ("localhost:8001", True),
@@ -153,5 +153,5 @@ def test_requests_with_a_foreign_host_name_are_rejected(connection):
         ("[::2]", False),
     ],
 )
-def test_only_local_names_are_loopback(host, is_loopback):
-    assert loopback(host) is is_loopback
+def test_only_local_names_are_loopback(host, expected):
+    assert is_loopback(host) is expected
