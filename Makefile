@@ -9,7 +9,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
 LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
-# One worker process per core, each with its own servers and database. A file runs in one worker, which keeps the
+# Two worker processes per core, each with its own servers and databases. A file runs in one worker, which keeps the
 # fixtures of its module; tests/conftest.py puts the slowest files first. ARGS=-n0 runs everything in one process.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.

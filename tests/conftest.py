@@ -1,6 +1,6 @@
 """Fixtures and hooks for every test.
 
-With pytest-xdist, each worker is a process with its own database, data directory, servers and ports.
+With pytest-xdist, each worker is a process with its own databases, data directories, servers and ports.
 """
 
 from __future__ import annotations
@@ -11,24 +11,21 @@ import shutil
 from collections.abc import Iterator
 from typing import Final
 
-import psycopg
 import pytest
-from django.conf import settings
-from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests import components
-from tests.clusters import DemoCluster, until
+from tests.clusters import DemoCluster
+from tests.databases import SERVED, UNSERVED
 from tests.product import Product
 from tests.real_cluster import NOT_CONFIGURED, given_cluster_configured, real_cluster_configured
-from tests.settings import SERVER_URL
 from tests.worlds import World
 
 SEED_VARIABLE: Final = "KARGOWEB_TEST_SEED"
-# Two for each core are faster (361 s instead of 437 s on two cores) but make timeouts of a busy machine more likely.
-WORKERS_PER_CORE: Final = 1
+# More than one, because many tests wait for a server most of the time.
+WORKERS_PER_CORE: Final = 2
 # The slowest files, slowest first. Workers run them before all others, so that all workers end at about the same time.
 SLOW_FILES: Final = (
     "tests/browser/test_every_page.py",
@@ -81,8 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Remove the data directory of this process."""
-    shutil.rmtree(settings.KARGOWEB.data_dir, ignore_errors=True)
+    """Remove the data directories of this process."""
+    shutil.rmtree(SERVED.environment["KARGOWEB_DATA_DIR"], ignore_errors=True)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -125,31 +122,20 @@ def seed(pytestconfig: pytest.Config) -> int:
     return int(pytestconfig.option.seed)
 
 
-def answers() -> bool:
-    """Say whether the database takes a connection."""
-    try:
-        connection.ensure_connection()
-    except OperationalError:
-        return False
-    return True
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Choose the test's database: the shared product's if the test uses that, otherwise the other one."""
+    names = getattr(item, "fixturenames", ())
+    (UNSERVED if "database" in names and "shared_product" not in names else SERVED).use()
 
 
 @pytest.fixture(scope="session")
 def database(django_db_blocker) -> Iterator[None]:
-    """The worker's database, migrated. Tests and the servers that they start use the same one."""
-    if connection.vendor == "postgresql":
-        with psycopg.connect(SERVER_URL, autocommit=True) as server:
-            # Nobody connects to template0; a connection to template1 would make CREATE DATABASE fail.
-            server.execute(f'CREATE DATABASE "{connection.settings_dict["NAME"]}" TEMPLATE template0')
-    with django_db_blocker.unblock():
-        # While all workers create their databases, a connection may take longer than the product waits for one.
-        until("the database answers", answers)
-        call_command("migrate", verbosity=0)
+    """The worker's two databases, migrated. `pytest_runtest_setup` chooses one of them for each test."""
+    chosen = SERVED if connection.settings_dict["NAME"] == SERVED.name else UNSERVED
+    with django_db_blocker.unblock(), SERVED.created(), UNSERVED.created():
+        chosen.use()
         yield
-        connection.close()
-    if connection.vendor == "postgresql":
-        with psycopg.connect(SERVER_URL, autocommit=True) as server:
-            server.execute(f'DROP DATABASE "{connection.settings_dict["NAME"]}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")
@@ -159,30 +145,11 @@ def demo_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoClust
         yield cluster
 
 
-_running: list[Product] = []
-
-
 @pytest.fixture(scope="session")
 def shared_product(database: None, demo_cluster: DemoCluster) -> Iterator[Product]:
     """kargoweb, serving, in front of `demo_cluster`."""
     with Product(demo_cluster.kubeconfig) as product:
-        _running.append(product)
         yield product
-        _running.clear()
-
-
-@pytest.fixture(scope="module")
-def no_other_product() -> Iterator[None]:
-    """Stop the shared product during a module that serves another cluster from the same database.
-
-    Both would work on the same rows.
-    """
-    stopped = list(_running)
-    for product in stopped:
-        product.stop()
-    yield
-    for product in stopped:
-        product.start()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ SHORT_TIMEOUTS = SHORT_DELAYS | {"KARGOWEB_HANDLED_WITHIN": "0.5"}
 
 @pytest.fixture(scope="session")
 def kargo_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoCluster]:
-    """A cluster of its own, because those of other tests have no controller."""
+    """A separate cluster, because those of other tests have no controller."""
     with DemoCluster(tmp_path_factory.mktemp("kargo-cluster")) as cluster:
         yield cluster
 
@@ -44,36 +44,27 @@ def kargo(kargo_cluster: DemoCluster, tmp_path_factory: pytest.TempPathFactory) 
     kargo.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def alone(no_other_product: None) -> None:
-    """No other serving process uses the database."""
-
-
 @pytest.fixture(scope="module")
-def tracking_product(
-    database: None, alone: None, kargo: Kargo, kargo_cluster: DemoCluster
-) -> Iterator[Product]:
-    """A serving process that waits for the controller."""
+def tracking_product(database: None, kargo: Kargo, kargo_cluster: DemoCluster) -> Iterator[Product]:
+    """A serving process with long timeouts for the controller."""
     with Product(kargo_cluster.kubeconfig_for("kargoweb"), **SHORT_DELAYS) as product:
         yield product
 
 
 @pytest.fixture(scope="module")
-def impatient_product(
-    database: None, alone: None, kargo: Kargo, kargo_cluster: DemoCluster
-) -> Iterator[Product]:
-    """A serving process that soon takes a controller for dead."""
+def short_timeout_product(database: None, kargo: Kargo, kargo_cluster: DemoCluster) -> Iterator[Product]:
+    """A serving process with short timeouts for the controller."""
     with Product(kargo_cluster.kubeconfig_for("kargoweb"), **SHORT_TIMEOUTS) as product:
         yield product
 
 
 @pytest.fixture
-def impatient_shop(
-    impatient_product: Product, kargo: Kargo, kargo_cluster: DemoCluster
+def short_timeout_shop(
+    short_timeout_product: Product, kargo: Kargo, kargo_cluster: DemoCluster
 ) -> Iterator[Callable[..., Shop]]:
     """Creates a project as `shop` does, for tests in which no controller responds."""
     with World(kargo_cluster.kubeconfig) as world:
-        yield partial(Shop, impatient_product, world, kargo)
+        yield partial(Shop, short_timeout_product, world, kargo)
 
 
 @pytest.fixture

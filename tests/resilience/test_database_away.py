@@ -10,22 +10,26 @@ from django.db import connection
 from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import Delivery, Outcome, new_id
 from tests.clusters import until
-from tests.delivery_rows import of_project, routed
+from tests.delivery_rows import deliveries_of, routed_project
 from tests.product import Product
-from tests.resilience.databases import Gate, locked, url
+from tests.resilience.outages import DatabaseProxy, database_url, locked
 from tests.worlds import image, push_body
 
 
-def spooling(cluster, data_dir, **variables):
-    """Return a serving process on the session's database, with a data directory and spool of its own."""
-    own = {"KARGOWEB_DATA_DIR": str(data_dir), "DATABASE_URL": url(), "KARGOWEB_ANSWER_TIMEOUT": "3"}
-    return Product(cluster.kubeconfig, **(own | variables))
+def spooling_product(cluster, data_dir, **variables):
+    """Return a serving process on the test's database, with a separate data directory and spool."""
+    environment = {
+        "KARGOWEB_DATA_DIR": str(data_dir),
+        "DATABASE_URL": database_url(),
+        "KARGOWEB_ANSWER_TIMEOUT": "3",
+    }
+    return Product(cluster.kubeconfig, **(environment | variables))
 
 
 @pytest.fixture
-def own(database, demo_cluster, tmp_path):
-    """A serving process of this test's own, with its own spool."""
-    with spooling(demo_cluster, tmp_path / "data") as product:
+def own_product(database, demo_cluster, tmp_path):
+    """A serving process for one test, with a separate spool."""
+    with spooling_product(demo_cluster, tmp_path / "data") as product:
         yield product
 
 
@@ -34,135 +38,140 @@ def spool(tmp_path):
     return tmp_path / "data" / "spool"
 
 
-def kept(spool) -> int:
+def spooled_count(spool) -> int:
     return len(list(spool.iterdir()))
 
 
-def in_log(key: str) -> Delivery | None:
+def logged(key: str) -> Delivery | None:
+    """Return a delivery if it is stored with its outcome."""
     return Delivery.objects.filter(pk=key).exclude(outcome=Outcome.PENDING).first()
 
 
-def test_a_push_refreshes_while_the_database_is_locked_and_is_stored_afterwards(own, world, spool):
-    place = routed(own, world, image("example/locked"))
+def test_a_push_is_processed_while_the_database_is_locked_and_stored_afterward(own_product, world, spool):
+    place = routed_project(own_product, world, image("example/locked"))
     with locked():
-        answer = own.post(place.path(), push_body("example/locked", "6.0.0"))
-        assert (answer.status, answer.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
+        response = own_product.post(place.path(), push_body("example/locked", "6.0.0"))
+        assert (response.status, response.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
         token = place.token()
         assert token
-        assert kept(spool) == 1
-    delivery = until("it is in the log", lambda: in_log(answer.headers["X-Kargoweb-Delivery"]))
+        assert spooled_count(spool) == 1
+    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.tag, delivery.status, delivery.warehouses) == ("6.0.0", 200, 1)
     assert bytes(delivery.body) == push_body("example/locked", "6.0.0")
     assert delivery.refreshes.get().token == token == place.token()
-    until("its file is removed", lambda: kept(spool) == 0)
-    assert own.post(place.path(), push_body("example/locked", "6.0.1")).status == 200
-    assert kept(spool) == 0
+    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+    assert own_product.post(place.path(), push_body("example/locked", "6.0.1")).status == 200
+    assert spooled_count(spool) == 0
 
 
-def test_many_pushes_wait_for_a_locked_database_only_once(own, world, spool):
-    place = routed(own, world, image("example/many"))
+def test_many_pushes_wait_for_a_locked_database_only_once(own_product, world, spool):
+    place = routed_project(own_product, world, image("example/many"))
     with locked():
-        answers = [own.post(place.path(), push_body("example/many", f"7.0.{n}")) for n in range(20)]
-        assert {answer.status for answer in answers} == {200}
-        assert kept(spool) == 20
-    keys = [answer.headers["X-Kargoweb-Delivery"] for answer in answers]
-    until("they are in the log", lambda: all(map(in_log, keys)))
-    until("their files are removed", lambda: kept(spool) == 0)
+        responses = [own_product.post(place.path(), push_body("example/many", f"7.0.{n}")) for n in range(20)]
+        assert {response.status for response in responses} == {200}
+        assert spooled_count(spool) == 20
+    keys = [response.headers["X-Kargoweb-Delivery"] for response in responses]
+    until("the deliveries are logged", lambda: all(map(logged, keys)))
+    until("the spooled files are removed", lambda: spooled_count(spool) == 0)
 
 
-def test_a_rejected_request_is_stored_afterwards_with_its_response(own, world, spool):
-    place = routed(own, world, image("example/bad"))
+def test_a_rejected_request_is_stored_afterward_with_its_response(own_product, world, spool):
+    place = routed_project(own_product, world, image("example/bad"))
     with locked():
-        answer = own.post(place.path(), b"[]")
-        assert answer.status == 400
-    delivery = until("it is in the log", lambda: in_log(answer.headers["X-Kargoweb-Delivery"]))
+        response = own_product.post(place.path(), b"[]")
+        assert response.status == 400
+    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.outcome, delivery.status) == (Outcome.INVALID_BODY, 400)
-    until("its file is removed", lambda: kept(spool) == 0)
+    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
 
 
-def test_without_database_and_cluster_it_answers_503_and_resumes_when_both_are_back(
-    own, demo_cluster, world, spool
+def test_without_database_and_cluster_a_push_gets_503_and_is_processed_when_both_are_back(
+    own_product, demo_cluster, world, spool
 ):
-    place = routed(own, world, image("example/both"))
+    place = routed_project(own_product, world, image("example/both"))
     with locked():
         demo_cluster.kill()
         try:
-            answer = own.post(place.path(), push_body("example/both", "8.0.0"))
+            response = own_product.post(place.path(), push_body("example/both", "8.0.0"))
         finally:
             demo_cluster.start()
-        assert answer.status == 503
-        assert kept(spool) == 1
-    delivery = until("it is in the log", lambda: in_log(answer.headers["X-Kargoweb-Delivery"]))
+        assert response.status == 503
+        assert spooled_count(spool) == 1
+    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert delivery.status == 503
     until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
-    until("its file is removed", lambda: kept(spool) == 0)
+    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
 
 
-def test_a_process_killed_while_the_database_is_locked_loses_nothing(own, world, spool):
-    place = routed(own, world, image("example/killed"))
+def test_a_process_killed_while_the_database_is_locked_loses_nothing(own_product, world, spool):
+    place = routed_project(own_product, world, image("example/killed"))
     with locked():
-        answer = own.post(place.path(), push_body("example/killed", "9.0.0"))
-        assert answer.status == 200
-        own.kill()
-        assert kept(spool) == 1
-    assert not of_project(place).filter(tag="9.0.0").exists()
-    own.start()
-    delivery = until("it is processed", lambda: in_log(answer.headers["X-Kargoweb-Delivery"]))
+        response = own_product.post(place.path(), push_body("example/killed", "9.0.0"))
+        assert response.status == 200
+        own_product.kill()
+        assert spooled_count(spool) == 1
+    assert not deliveries_of(place).filter(tag="9.0.0").exists()
+    own_product.start()
+    delivery = until("it is processed", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.outcome, delivery.tag) == (Outcome.REFRESHED, "9.0.0")
-    until("its file is removed", lambda: kept(spool) == 0)
+    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
 
 
-def test_a_database_that_is_unlocked_while_a_push_waits_stores_the_delivery_once(own, world, spool):
-    """The first push waits for the lock and gets it only after it was answered from the spool."""
-    place = routed(own, world, image("example/slow"))
-    before = of_project(place).count()
+def test_a_delivery_is_stored_once_if_the_database_is_unlocked_after_it_was_spooled(
+    own_product, world, spool
+):
+    """The write of the first push waits for the lock and gets it only after the response."""
+    place = routed_project(own_product, world, image("example/slow"))
+    before = deliveries_of(place).count()
     with locked():
-        own.post(place.path(), push_body("example/slow", "1.0.0"))
+        own_product.post(place.path(), push_body("example/slow", "1.0.0"))
         time.sleep(0.5)
-    until("its file is removed", lambda: kept(spool) == 0)
-    delivery = of_project(place).get(tag="1.0.0")
-    assert of_project(place).count() == before + 1
+    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+    delivery = deliveries_of(place).get(tag="1.0.0")
+    assert deliveries_of(place).count() == before + 1
     assert delivery.refreshes.count() == 1
 
 
-def test_an_unusable_spool_is_logged_and_answered_503(database, demo_cluster, world, tmp_path):
+def test_pushes_get_503_if_neither_the_spool_nor_the_database_is_usable(
+    database, demo_cluster, world, tmp_path
+):
     data_dir = tmp_path / "data"
     data_dir.mkdir()
-    (data_dir / "spool").write_text("in the way")
-    with spooling(demo_cluster, data_dir) as product:
+    (data_dir / "spool").write_text("not a directory")
+    with spooling_product(demo_cluster, data_dir) as product:
         assert "spool is unusable" in product.log()
-        place = routed(product, world, image("example/nowhere"))
+        place = routed_project(product, world, image("example/nowhere"))
         with locked():
             assert product.post(place.path(), push_body("example/nowhere", "1.2.3")).status == 503
             assert place.token() == ""
-            until("the log says so", lambda: "lost a delivery" in product.log())
+            until("the loss is logged", lambda: "lost a delivery" in product.log())
 
 
-def test_an_unreadable_file_is_set_aside(database, demo_cluster, tmp_path):
+def test_an_unreadable_spool_file_is_renamed(database, demo_cluster, tmp_path):
     key = new_id()
     spool = tmp_path / "data" / "spool"
     spool.mkdir(parents=True)
-    (spool / f"{key}.json").write_text("half a del")
-    with spooling(demo_cluster, tmp_path / "data") as product:
-        until("it is set aside", (spool / f"{key}.unusable").exists)
-        until("the log names it", lambda: str(key) in product.log())
+    (spool / f"{key}.json").write_text("truncat")
+    with spooling_product(demo_cluster, tmp_path / "data") as product:
+        until("the file is renamed", (spool / f"{key}.unusable").exists)
+        until("the file is named in the log", lambda: str(key) in product.log())
 
 
-def test_a_process_is_not_ready_before_it_has_seen_the_database(demo_cluster, world, tmp_path):
-    # It has not been migrated and has no tables.
+def test_a_process_is_not_ready_before_it_has_used_the_database(demo_cluster, world, tmp_path):
+    # Without migrations it has no tables.
     database = f"sqlite:///{tmp_path}/empty.sqlite3"
-    product = spooling(demo_cluster, tmp_path, DATABASE_URL=database)
+    product = spooling_product(demo_cluster, tmp_path, DATABASE_URL=database)
     product.start(ready=False)
     try:
         readiness = product.get("/readyz")
         assert readiness.status == 503
         assert readiness.json()["database"] == "away"
-        until("the log says why", lambda: "no such table" in product.log())
+        until("the reason is logged", lambda: "no such table" in product.log())
         place = world.project(image("example/refused"))
         until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 400)
         # Kubernetes sends no requests to a process that is not ready, but if one arrives it is not lost.
         assert product.post(place.path(), push_body("example/refused")).status == 200
-        assert kept(tmp_path / "spool") >= 2
+        assert spooled_count(tmp_path / "spool") >= 2
     finally:
         product.stop()
 
@@ -172,17 +181,17 @@ def test_pushes_are_accepted_while_the_database_server_is_unreachable(
 ):
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no server")
-    gate = Gate(url())
-    with spooling(demo_cluster, tmp_path, DATABASE_URL=gate.url) as product:
-        place = routed(product, world, image("example/away"))
-        gate.close()
-        until("it is noticed", lambda: product.get("/readyz").json()["database"] != "ok")
+    proxy = DatabaseProxy(database_url())
+    with spooling_product(demo_cluster, tmp_path, DATABASE_URL=proxy.url) as product:
+        place = routed_project(product, world, image("example/away"))
+        proxy.close()
+        until("the outage is noticed", lambda: product.get("/readyz").json()["database"] != "ok")
         assert product.get("/readyz").status == 200
-        answer = product.post(place.path(), push_body("example/away", "3.0.0"))
-        assert answer.status == 200
+        response = product.post(place.path(), push_body("example/away", "3.0.0"))
+        assert response.status == 200
         assert product.get("/readyz").json()["spool"] == {"deliveries": 1, "room": True}
         assert product.status("/sign-in") in {200, 503}
-        gate.open()
-        delivery = until("it is in the log", lambda: in_log(answer.headers["X-Kargoweb-Delivery"]))
+        proxy.open()
+        delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
         assert delivery.outcome == Outcome.REFRESHED
-        until("its file is removed", lambda: kept(tmp_path / "spool") == 0)
+        until("the spooled file is removed", lambda: spooled_count(tmp_path / "spool") == 0)

@@ -1,4 +1,4 @@
-"""Databases that do not respond."""
+"""Outages of the database: locks, and broken connections."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from django.db import connection
 from psycopg.conninfo import conninfo_to_dict
 
 
-def url() -> str:
-    """Return the address of the session's database, for a process with a data directory of its own."""
+def database_url() -> str:
+    """Return the URL of the test's database, for a process with a separate data directory."""
     if connection.vendor == "postgresql":
         return os.environ["DATABASE_URL"]
     return f"sqlite:///{connection.settings_dict['NAME']}"
@@ -25,9 +25,9 @@ def url() -> str:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Block all other writes to the log; reads still work."""
+    """Block all other writes to the delivery log. Reads still work."""
     if connection.vendor == "postgresql":
-        with psycopg.connect(url()) as holder:
+        with psycopg.connect(database_url()) as holder:
             holder.execute("LOCK TABLE receivers_delivery IN EXCLUSIVE MODE")
             yield
             holder.rollback()
@@ -42,7 +42,7 @@ def locked() -> Iterator[None]:
         lock.close()
 
 
-class Gate:
+class DatabaseProxy:
     """A proxy to a database server that can break all connections and refuse new ones."""
 
     def __init__(self, url: str) -> None:
@@ -91,10 +91,10 @@ class Gate:
         with client, self._connect() as server:
             with self._lock:
                 self._open += [client, server]
-            ways = {client: server, server: client}
+            peers = {client: server, server: client}
             with contextlib.suppress(OSError):
                 while True:
-                    for source in select.select(list(ways), [], [])[0]:
+                    for source in select.select(list(peers), [], [])[0]:
                         if not (data := source.recv(65_536)):
                             return
-                        ways[source].sendall(data)
+                        peers[source].sendall(data)

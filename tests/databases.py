@@ -1,0 +1,87 @@
+"""The two databases of a test process.
+
+The shared product serves one of them. A serving process works on every unfinished row of its database, so tests that
+store such rows themselves, or serve another cluster, use the other one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import psycopg
+from django.conf import settings
+from django.core.management import call_command
+from django.db import OperationalError, connection
+
+from tests.clusters import until
+from tests.settings import SERVER_URL
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessDatabase:
+    """A database as Django names it, and the environment in which a new process uses it."""
+
+    name: str
+    environment: dict[str, str]
+
+    def use(self) -> None:
+        """Use this database in this process, and in the processes that it starts from now on."""
+        if connection.settings_dict["NAME"] != self.name:
+            connection.close()
+            # Connections of other threads are opened with these settings, too.
+            connection.settings_dict["NAME"] = self.name
+        os.environ |= self.environment
+
+    @contextlib.contextmanager
+    def created(self) -> Iterator[None]:
+        """Create and migrate the database; drop it at the end."""
+        if connection.vendor == "postgresql":
+            # Nobody connects to template0; a connection to template1 would make CREATE DATABASE fail.
+            _administer(f'CREATE DATABASE "{self.name}" TEMPLATE template0')
+        self.use()
+        # While all workers create their databases, a connection may take longer than the product waits for one.
+        until("the database answers", _answers)
+        call_command("migrate", verbosity=0)
+        yield
+        connection.close()
+        if connection.vendor == "postgresql":
+            _administer(f'DROP DATABASE "{self.name}" WITH (FORCE)')
+
+
+def _beside(served: ProcessDatabase) -> ProcessDatabase:
+    """Return another database on the same server, with a data directory of its own."""
+    data_dir = Path(served.environment["KARGOWEB_DATA_DIR"]) / "unserved"
+    data_dir.mkdir(exist_ok=True)
+    environment = {"KARGOWEB_DATA_DIR": str(data_dir)}
+    if not SERVER_URL.startswith("postgres"):
+        return ProcessDatabase(str(data_dir / Path(served.name).name), environment)
+    name = f"{served.name}_unserved"
+    environment["DATABASE_URL"] = urlsplit(SERVER_URL)._replace(path=f"/{name}").geturl()
+    return ProcessDatabase(name, environment)
+
+
+def _administer(statement: str) -> None:
+    with psycopg.connect(SERVER_URL, autocommit=True) as server:
+        server.execute(statement)
+
+
+def _answers() -> bool:
+    """Say whether the database takes a connection."""
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        return False
+    return True
+
+
+SERVED: Final = ProcessDatabase(
+    str(settings.DATABASES["default"]["NAME"]),
+    {name: os.environ[name] for name in ("KARGOWEB_DATA_DIR", "DATABASE_URL") if name in os.environ},
+)
+UNSERVED: Final = _beside(SERVED)
