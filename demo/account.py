@@ -1,4 +1,4 @@
-"""The admin user of the demo."""
+"""Create the admin user of the demo, with a random password that is stored in a file."""
 
 from __future__ import annotations
 

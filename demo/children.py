@@ -17,7 +17,7 @@ from demo.paths import DemoPaths
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 OUTPUT_DELAY: Final = 0.2  # seconds until the output of an exited process has been read from its pipe
-END_SECONDS: Final = 5.0  # for all processes to exit after SIGTERM; then they are killed
+STOP_TIMEOUT: Final = 5.0  # seconds for all processes to exit after SIGTERM; then they are killed
 
 _LEVEL: Final = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) |^\[(INFO|WARNING|ERROR)\] ")
 _QUIET: Final = frozenset({"DEBUG", "INFO"})
@@ -71,13 +71,15 @@ class Children:
         """Raise `ChildExited` if a process has exited."""
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
-                how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"exited with code {code}"
-                raise ChildExited(f"{name} {how}: {self._last_line(name)}")
+                ending = (
+                    f"was killed ({signal.Signals(-code).name})" if code < 0 else f"exited with code {code}"
+                )
+                raise ChildExited(f"{name} {ending}: {self._last_line(name)}")
 
     def stop(self) -> None:
         """Stop all processes in reverse order of their start."""
         self.print_warnings = False
-        deadline = time.monotonic() + END_SECONDS
+        deadline = time.monotonic() + STOP_TIMEOUT
         for process in reversed(self._processes.values()):
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -96,12 +98,12 @@ class Children:
         return f"{lines[-1].strip()} (more in {path})" if len(lines) > 1 else "".join(lines) or "no output"
 
     def _listen(self, name: str, stream: IO[str]) -> None:
-        shown = True
+        is_printed = True
         with stream, self._paths.log(name).open("a") as log:
             for line in stream:
                 log.write(line)
                 log.flush()
                 if level := _LEVEL.match(line):
-                    shown = (level[1] or level[2]) not in _QUIET
-                if shown and line.strip() and self.print_warnings:
+                    is_printed = (level[1] or level[2]) not in _QUIET
+                if is_printed and line.strip() and self.print_warnings:
                     sys.stderr.write(f"{name}: {line}")

@@ -51,7 +51,7 @@ class WebhookResponse:
     delivery: str
 
 
-def subscribers(cluster: KubernetesClient, push: Push) -> frozenset[str]:
+def subscribed_projects(cluster: KubernetesClient, push: Push) -> frozenset[str]:
     """Return the projects that have a Warehouse with a subscription of the pushed repository. Raises `ClusterError`."""
     names = set(push.names)
     return frozenset(
@@ -62,7 +62,7 @@ def subscribers(cluster: KubernetesClient, push: Push) -> frozenset[str]:
     )
 
 
-def registered(cluster: KubernetesClient, projects: Iterable[str]) -> list[Webhook]:
+def registered_webhooks(cluster: KubernetesClient, projects: Iterable[str]) -> list[Webhook]:
     """Return one webhook for each Docker Hub receiver with a URL, of these projects and the cluster.
 
     Raises `ClusterError`.
@@ -74,20 +74,20 @@ def registered(cluster: KubernetesClient, projects: Iterable[str]) -> list[Webho
         for page in cluster.list_pages(resource, item=decode_config)
         for config in page.items
         if config.project in scopes
-        for webhook in _of(config)
+        for webhook in _webhooks(config)
     ]
 
 
-def _of(config: ReceiverConfig) -> list[Webhook]:
+def _webhooks(config: ReceiverConfig) -> list[Webhook]:
     kinds = {receiver.name: receiver.kind for receiver in config.receivers}
     return [
-        Webhook(f"{scope_name(config.project)}/{one.name}", one.url)
-        for one in config.published
-        if kinds.get(one.name) == KIND and one.url
+        Webhook(f"{scope_name(config.project)}/{published.name}", published.url)
+        for published in config.published
+        if kinds.get(published.name) == KIND and published.url
     ]
 
 
-def call(webhook: Webhook, body: bytes) -> WebhookResponse:
+def call_webhook(webhook: Webhook, body: bytes) -> WebhookResponse:
     """Send `body` to the webhook as Docker Hub does. Raises `NoResponse`."""
     parts = urlsplit(webhook.url)
     connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection

@@ -17,7 +17,7 @@ import yaml
 from demo.account import USER
 from demo.apiserver.kubeconfig import write_kubeconfig
 from demo.children import Children
-from demo.docker_hub import Webhook, registered
+from demo.docker_hub import Webhook, registered_webhooks
 from demo.paths import DemoPaths
 from demo.registry import IMAGE_INDEX, Registry
 from demo.seeding import seed_objects, seed_tags
@@ -30,9 +30,8 @@ from receivers.kargo.resources import WAREHOUSES, decode_warehouse
 LOOPBACK: Final = "127.0.0.1"
 # Seconds until all processes are ready: about two on an idle machine, thirty on a busy one.
 START_TIMEOUT: Final = 120.0
-SETTLE_TIMEOUT: Final = (
-    5.0  # seconds for the example's URL and first discovery, which the demo can do without
-)
+# Seconds until the example has a URL and its first discovery. The demo also works without them.
+SETTLE_TIMEOUT: Final = 5.0
 PROBE_INTERVAL: Final = 0.05  # seconds
 CHECK_INTERVAL: Final = 0.25  # seconds between two checks of the child processes
 
@@ -94,9 +93,9 @@ class Installation:
             self._start_controller(self._children)
             self._start_kargoweb(self._children)
             self._await(self._is_ready, "kargoweb is not ready")
-            self._settle(lambda: self._published(cluster))
+            self._settle(lambda: self._example_webhook(cluster))
             self._settle(lambda: _is_reconciled(cluster))
-            return self._example(registry, self._published(cluster))
+            return self._example(registry, self._example_webhook(cluster))
         finally:
             cluster.close()
 
@@ -149,8 +148,8 @@ class Installation:
     def _environment(self) -> Mapping[str, str]:
         """Return kargoweb's environment: the user's settings plus those that connect it to the demo."""
         password = self.paths.password.read_text(encoding="utf-8").strip()
-        kept = {name: value for name, value in os.environ.items() if name not in _EXCLUDED_VARIABLES}
-        return kept | {
+        inherited = {name: value for name, value in os.environ.items() if name not in _EXCLUDED_VARIABLES}
+        return inherited | {
             "KUBECONFIG": str(self.paths.kubeconfig),
             "KARGOWEB_DATA_DIR": str(self._configuration.data_dir.resolve()),
             "KARGOWEB_MANAGE_RECEIVERS": "true",
@@ -170,12 +169,12 @@ class Installation:
         finally:
             connection.close()
 
-    def _published(self, cluster: KubernetesClient) -> Webhook | None:
+    def _example_webhook(self, cluster: KubernetesClient) -> Webhook | None:
         """Return the webhook of the example project at the current base URL, or None."""
         return next(
             (
                 webhook
-                for webhook in registered(cluster, [EXAMPLE_PROJECT])
+                for webhook in registered_webhooks(cluster, [EXAMPLE_PROJECT])
                 if webhook.receiver.startswith(f"{EXAMPLE_PROJECT}/")
                 and webhook.url.startswith(f"{self._configuration.base_url}/")
             ),

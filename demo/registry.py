@@ -1,6 +1,6 @@
-"""A registry of tags: the pushes to each repository and when the registry starts to list them.
+"""A simulated registry: it stores pushes, and lists the tags of repositories, optionally with a delay.
 
-One SQLite file, shared by several processes: `manage.py push` writes, the controller reads. Repository names are
+It is an SQLite file, shared by several processes: `manage.py push` writes, the controller reads. Repository names are
 normalized, so `docker.io/library/nginx` and `nginx` are the same repository.
 """
 
@@ -33,7 +33,7 @@ _TABLE: Final = """
     );
     CREATE INDEX IF NOT EXISTS pushes_of ON pushes (repository, tag);
 """
-# The last push that is visible counts: until a new `latest` is listed, the one before is.
+# The last visible push of each tag. The previous `latest` is listed until the new one is visible.
 _VISIBLE: Final = """
     SELECT tag, digest, media_type, created_at FROM pushes WHERE id IN (
         SELECT max(id) FROM pushes WHERE repository = ? AND visible_at <= ? GROUP BY tag
@@ -75,16 +75,16 @@ class Registry:
         The tag gets a new digest, or keeps its current one with `same_content`.
         """
         name, now = normalize_image(repository), time.time()
-        put = Tag(tag, _new_digest(), media_type, now if created_at is None else created_at)
+        pushed = Tag(tag, _new_digest(), media_type, now if created_at is None else created_at)
         with self._open() as connection:
             if same_content:
-                put = _last(connection, name, tag) or put
+                pushed = _latest_push(connection, name, tag) or pushed
             connection.execute(
                 "INSERT INTO pushes (repository, tag, digest, media_type, created_at, visible_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (name, tag, put.digest, put.media_type, put.created_at, now + lag),
+                (name, tag, pushed.digest, pushed.media_type, pushed.created_at, now + lag),
             )
-        return put
+        return pushed
 
     def tags(self, repository: str, *, lag: float = 0.0) -> tuple[Tag, ...]:
         """Return the tags of a repository as the registry listed them `lag` seconds ago, in push order."""
@@ -107,7 +107,7 @@ class Registry:
             connection.close()
 
 
-def _last(connection: sqlite3.Connection, repository: str, tag: str) -> Tag | None:
+def _latest_push(connection: sqlite3.Connection, repository: str, tag: str) -> Tag | None:
     query = (
         "SELECT tag, digest, media_type, created_at FROM pushes"
         " WHERE repository = ? AND tag = ? ORDER BY id DESC LIMIT 1"

@@ -1,4 +1,4 @@
-"""Run the demo in the foreground."""
+"""Run the demo in the foreground: start it, print how to use it, and stop all processes at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from demo.welcome import welcome
 from kargoweb.configuration import Configuration
 from receivers.cluster.errors import ClusterError
 
-END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(configuration: Configuration, api_port: int, write: Callable[[str], None]) -> None:
@@ -35,6 +35,6 @@ def run(configuration: Configuration, api_port: int, write: Callable[[str], None
     except (ChildExited, ClusterError, DemoError) as error:
         raise CommandError(str(error)) from error
     finally:
-        for number in END_SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         installation.stop()

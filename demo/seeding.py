@@ -57,8 +57,8 @@ def manifests() -> Iterator[dict[str, Any]]:
 
 def seed_tags(registry: Registry) -> None:
     """Push the tags of the repositories that are not in the registry yet."""
-    known, now = registry.repositories(), time.time()
-    for repository in _TAGS.keys() - known:
+    existing, now = registry.repositories(), time.time()
+    for repository in _TAGS.keys() - existing:
         tags = _TAGS[repository]
         for age, tag in zip(range(len(tags), 0, -1), tags, strict=True):
             media_type = CHART if repository.endswith("-chart") else IMAGE_INDEX

@@ -14,15 +14,15 @@ from typing import Final
 
 from demo.apiserver.access import Access, read_tokens
 from demo.apiserver.api import Api
-from demo.apiserver.deleting import Deleter
+from demo.apiserver.deleter import Deleter
 from demo.apiserver.faults import Faults
 from demo.apiserver.kargo_types import kargo_definitions
 from demo.apiserver.persistence import DataFileBusyError, FileJournal
-from demo.apiserver.reading import BOOKMARK_INTERVAL, Watches
+from demo.apiserver.queries import BOOKMARK_INTERVAL, Watches
 from demo.apiserver.resource_types import DEFINITIONS, NAMESPACES, Catalog, from_definition
 from demo.apiserver.storage import HISTORY, Store
 from demo.apiserver.wire import listen
-from demo.apiserver.writing import Writer
+from demo.apiserver.writer import Writer
 
 DEFAULT_NAMESPACES: Final = ("default", "kube-system")
 # The namespace of Kargo's chart, and that of the ClusterConfig's Secrets.

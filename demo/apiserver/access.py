@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from demo.apiserver.errors import ApiError, bad_request, forbidden, unauthorized
 from demo.apiserver.messages import Request, is_loopback
-from demo.apiserver.routing import Route
+from demo.apiserver.routes import Route
 
 ANY: Final = frozenset({"*"})
 # A browser sends these from a page of another site only after a CORS preflight, which this server never grants. Old
@@ -89,7 +89,7 @@ class Access:
         self._anonymous_admin = anonymous_admin
 
     def authenticate(self, request: Request) -> User:
-        """Return the user of a request. Raises `ApiError` 401, or 403 for a possible web page without a token."""
+        """Return the user of a request. Raises `ApiError` 401, or 403 if a web page may have sent it."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
             user = self.users.get(token.strip()) if scheme.lower() == "bearer" else None
@@ -117,7 +117,7 @@ def _check_local_program(request: Request) -> None:
         raise ApiError(
             403,
             "Forbidden",
-            "requests without a token must come from local programs and use a is_loopback address",
+            "requests without a token must come from local programs and use a loopback address",
         )
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method in ("POST", "PUT", "PATCH") and content_type not in SAFE_TYPES:

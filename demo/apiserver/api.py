@@ -9,17 +9,17 @@ import orjson
 
 from demo.apiserver.access import Access, User, access_review
 from demo.apiserver.bodies import body_json
-from demo.apiserver.deleting import Deleter
+from demo.apiserver.deleter import Deleter
 from demo.apiserver.discovery import document
 from demo.apiserver.errors import ApiError, internal, method_not_allowed
 from demo.apiserver.faults import Faults
 from demo.apiserver.messages import Request, Response
-from demo.apiserver.reading import Watches, get, list_objects, parse_watch
+from demo.apiserver.queries import Watches, get, list_objects, parse_watch
 from demo.apiserver.resource_types import Catalog
-from demo.apiserver.routing import Route, find_route
+from demo.apiserver.routes import Route, find_route
 from demo.apiserver.storage import Store
 from demo.apiserver.wire import StreamingResponse
-from demo.apiserver.writing import Writer
+from demo.apiserver.writer import Writer
 
 log = logging.getLogger("demo.apiserver")
 

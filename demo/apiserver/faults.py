@@ -25,8 +25,8 @@ import orjson
 
 from demo.apiserver.errors import bad_request, generic, method_not_allowed
 from demo.apiserver.messages import Request, Response
-from demo.apiserver.reading import Watches
-from demo.apiserver.routing import Route
+from demo.apiserver.queries import Watches
+from demo.apiserver.routes import Route
 from demo.apiserver.storage import Store
 from demo.apiserver.wire import DropConnectionError
 

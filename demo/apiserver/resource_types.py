@@ -33,9 +33,8 @@ class ResourceType:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     status_subresource: bool = False
-    custom: bool = (
-        False  # from a CustomResourceDefinition; needs `kind` in bodies, has no strategic merge patch
-    )
+    # From a CustomResourceDefinition: bodies need a kind, and there is no strategic merge patch.
+    custom: bool = False
     conditional_put: bool = False  # PUT must name the resourceVersion
     generation: bool = False
     columns: tuple[Column, ...] = (AGE,)

@@ -1,4 +1,4 @@
-"""`python -m demo.controller --kubeconfig FILE --registry FILE`: simulate Kargo's controller until a signal."""
+"""`python -m demo.controller --kubeconfig FILE --registry FILE`: run the controller until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from demo.controller.controller import Controller
-from demo.controller.reconciling import MINIMUM_INTERVAL
+from demo.controller.reconciler import MINIMUM_INTERVAL
 from demo.registry import Registry
 from receivers.cluster.client import connect
 
@@ -27,14 +27,14 @@ def main() -> None:
     )
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    ended = threading.Event()
+    stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: stopped.set())
     controller = Controller(
         connect(options.kubeconfig), Registry(options.registry), minimum_interval=options.minimum_interval
     )
     controller.start()
-    ended.wait()
+    stopped.wait()
     controller.stop()
 
 

@@ -1,4 +1,4 @@
-"""Names for Freight that people can remember, in the manner of Kargo's: an adjective and an animal."""
+"""Choose aliases for Freight as Kargo does: an adjective and an animal, such as `frosty-panda`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _ANIMALS: Final = (  # noqa: SIM905
 ).split()
 
 
-def new_alias(taken: Container[str]) -> str:
-    """Return two words, joined by a hyphen, that are not `taken`."""
-    while (alias := f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_ANIMALS)}") in taken:
+def new_alias(in_use: Container[str]) -> str:
+    """Return a random alias that is not `in_use`."""
+    while (alias := f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_ANIMALS)}") in in_use:
         pass
     return alias

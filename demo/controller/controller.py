@@ -1,4 +1,4 @@
-"""Watches Warehouses and reconciles each when it changes, is refreshed or is due."""
+"""The controller: watch Warehouses, and reconcile each of them when it changes, is refreshed or is due."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from demo.controller.behaviors import BEHAVIOR_ANNOTATION, parse_behavior
 from demo.controller.heartbeat import Heartbeat
-from demo.controller.reconciling import MINIMUM_INTERVAL, ReconcileError, Reconciler
+from demo.controller.reconciler import MINIMUM_INTERVAL, ReconcileError, Reconciler
 from demo.controller.work_queue import WorkQueue
 from demo.registry import Registry
 from receivers.cluster.client import KubernetesClient
@@ -19,11 +19,10 @@ from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, WarehouseK
 
 log = logging.getLogger("demo.controller")
 
-WORKERS: Final = (
-    8  # concurrent reconciliations; Kargo's chart has 4, but the demo's Warehouses can be slow on purpose
-)
-RECONNECT_PAUSE: Final = 0.5  # seconds between attempts to reconnect to the API server
-STOP_SECONDS: Final = 3.0  # for each thread to finish
+# Concurrent reconciliations. Kargo's chart has 4, but the demo's Warehouses can be slow on purpose.
+WORKERS: Final = 8
+RECONNECT_DELAY: Final = 0.5  # seconds between attempts to reconnect to the API server
+STOP_TIMEOUT: Final = 3.0  # for each thread to finish
 
 State = tuple[str, int, str | None, bool]
 """The controller reconciles when this changes: uid, generation, refresh token and whether the Warehouse is `dead`."""
@@ -62,7 +61,7 @@ class Controller:
         if self._watch is not None:
             self._watch.close()
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(STOP_TIMEOUT)
         self._cluster.close()
 
     def _work(self) -> None:
@@ -85,39 +84,39 @@ class Controller:
         except Exception:
             log.exception("reconciling %s/%s failed", *key)
         else:
-            self._queue.forgive(key)
+            self._queue.forget(key)
             if due is not None:
                 self._queue.add_after(key, due)
 
     def _watch_forever(self) -> None:
-        lost = False
+        disconnected = False
         while not self._stopping.is_set():
             try:
                 version = self._list()
-                if lost:
+                if disconnected:
                     log.info("reconnected to the API server")
-                lost = False
+                disconnected = False
                 self._follow(version)
             except Gone:
                 continue
             except ClusterError as error:
-                if not lost and not self._stopping.is_set():
+                if not disconnected and not self._stopping.is_set():
                     log.info("lost the API server: %s", error)
-                lost = True
-                self._stopping.wait(RECONNECT_PAUSE)
+                disconnected = True
+                self._stopping.wait(RECONNECT_DELAY)
 
     def _list(self) -> str:
-        """Note all Warehouses; return the resource version from which to watch."""
+        """Observe all Warehouses. Return the resource version from which to watch."""
         version, listed = "", set()
         for page in self._cluster.list_pages(WAREHOUSES):
-            listed |= {self._note(raw) for raw in page.items}
+            listed |= {self._observe(raw) for raw in page.items}
             version = page.resource_version
-        for gone in self._seen.keys() - listed:
-            del self._seen[gone]
+        for deleted in self._seen.keys() - listed:
+            del self._seen[deleted]
         return version
 
     def _follow(self, version: str) -> None:
-        """Note changes until the connection is lost. Raises `ClusterError`."""
+        """Observe changes until the connection is lost. Raises `ClusterError`."""
         while not self._stopping.is_set():
             with self._cluster.watch(WAREHOUSES, resource_version=version) as watch:
                 self._watch = watch
@@ -126,9 +125,9 @@ class Controller:
                     if event == "DELETED":
                         self._seen.pop(_key(raw), None)
                     elif event != "BOOKMARK":
-                        self._note(raw)
+                        self._observe(raw)
 
-    def _note(self, raw: Mapping[str, Any]) -> WarehouseKey:
+    def _observe(self, raw: Mapping[str, Any]) -> WarehouseKey:
         """Queue a Warehouse if it is new or its `State` has changed."""
         key, metadata = _key(raw), raw["metadata"]
         annotations = metadata.get("annotations") or {}

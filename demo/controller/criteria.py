@@ -1,6 +1,6 @@
-"""Freight creation criteria: the part of expr-lang that Kargo's documentation shows.
+"""Evaluate Freight creation criteria: the subset of expr-lang in Kargo's documentation.
 
-`true`, `false`, and comparisons of text and of what was discovered, joined by `&&` or by `||`:
+That is `true`, `false`, and comparisons of strings and discovered artifacts, joined by `&&` or `||`:
 `imageFrom("example/api").Tag == imageFrom("example/web").Tag`.
 """
 
@@ -18,11 +18,11 @@ _COMPARISON: Final = re.compile(r"(.+?)(==|!=)(.+)")
 
 
 class CriteriaError(Exception):
-    """The expression cannot be evaluated; the text says why."""
+    """The expression cannot be evaluated. The message is the cause."""
 
 
 def satisfied(expression: str, artifacts: Mapping[str, Any]) -> bool:
-    """Evaluate criteria over `status.discoveredArtifacts`; no expression is true. Raises `CriteriaError`."""
+    """Return whether `status.discoveredArtifacts` satisfy an expression (empty: always). Raises `CriteriaError`."""
     if not expression.strip():
         return True
     return any(
@@ -34,11 +34,11 @@ def satisfied(expression: str, artifacts: Mapping[str, Any]) -> bool:
 def _holds(part: str, artifacts: Mapping[str, Any]) -> bool:
     if part in {"true", "false"}:
         return part == "true"
-    found = _COMPARISON.fullmatch(part)
-    if not found:
-        raise CriteriaError(f'error compiling expression: the demo does not understand "{part}"')
-    left, right = (_value(found[side].strip(), artifacts) for side in (1, 3))
-    return (left == right) is (found[2] == "==")
+    comparison = _COMPARISON.fullmatch(part)
+    if not comparison:
+        raise CriteriaError(f'error compiling expression: the demo does not support "{part}"')
+    left, right = (_value(comparison[side].strip(), artifacts) for side in (1, 3))
+    return (left == right) is (comparison[2] == "==")
 
 
 def _value(operand: str, artifacts: Mapping[str, Any]) -> str:
@@ -46,7 +46,7 @@ def _value(operand: str, artifacts: Mapping[str, Any]) -> str:
         return text[1]
     call = _CALL.fullmatch(operand)
     if not call:
-        raise CriteriaError(f'error compiling expression: the demo does not understand "{operand}"')
+        raise CriteriaError(f'error compiling expression: the demo does not support "{operand}"')
     function, url, field = call.groups()
     value = _image(url, artifacts) if function == "imageFrom" else _chart(url, artifacts)
     if field.lower() not in value:

@@ -1,4 +1,4 @@
-"""Discovers artifacts as Kargo does: which tags a subscription selects, in which order, and how many of them.
+"""Discover artifacts as Kargo does: select, sort and limit the tags of each subscription.
 
 Source: Kargo's `pkg/subscription/{image,chart}.go`, `pkg/image/*_selector.go` and `pkg/helm/chart/oci_selector.go`.
 """
@@ -15,19 +15,19 @@ from receivers.kargo import semver
 from receivers.kargo.selectors import Selector
 from receivers.kargo.subscriptions import decode_subscription
 
-TagsOf = Callable[[str], Sequence[Tag]]
-"""Lists the tags of a repository. Raises `DiscoveryError` where a registry would refuse."""
+ListTags = Callable[[str], Sequence[Tag]]
+"""Return the tags of a repository. Raises `DiscoveryError` if the registry rejects the request."""
 
-ANY_TAG: Final = "latest"  # asked of a selector only to learn whether it works at all
+ANY_TAG: Final = "latest"  # evaluated to find out whether a selector is valid
 
 
 class DiscoveryError(Exception):
-    """Discovery failed; the text is what Kargo says in that case."""
+    """Discovery failed. The message is Kargo's."""
 
 
-def discover(subscriptions: Iterable[Any], tags_of: TagsOf) -> dict[str, Any]:
-    """Return `status.discoveredArtifacts` without its time. Raises `DiscoveryError`: one bad subscription fails all."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def discover(subscriptions: Iterable[Any], list_tags: ListTags) -> dict[str, Any]:
+    """Return `status.discoveredArtifacts` without the time. Raises `DiscoveryError` if any subscription fails."""
+    artifacts: dict[str, list[dict[str, Any]]] = {}
     for raw in subscriptions:
         kind = next((kind for kind in _KINDS if isinstance(raw, Mapping) and kind in raw), "")
         if not kind:
@@ -36,25 +36,25 @@ def discover(subscriptions: Iterable[Any], tags_of: TagsOf) -> dict[str, Any]:
             )
         field, discover_one = _KINDS[kind]
         try:
-            result = discover_one(raw, tags_of)
+            result = discover_one(raw, list_tags)
         except DiscoveryError as error:
             raise DiscoveryError(f"error discovering artifacts: {error}") from error
         name = raw.get("name")
-        found.setdefault(field, []).append(result | ({"subscriptionName": name} if name else {}))
-    return dict(found)
+        artifacts.setdefault(field, []).append(result | ({"subscriptionName": name} if name else {}))
+    return artifacts
 
 
 def rfc3339(seconds: float) -> str:
-    """Return Unix seconds as Kubernetes writes times: in UTC, whole seconds."""
+    """Return a Unix timestamp as Kubernetes writes times: UTC, whole seconds."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _image(raw: Mapping[str, Any], tags_of: TagsOf) -> dict[str, Any]:
+def _image(raw: Mapping[str, Any], list_tags: ListTags) -> dict[str, Any]:
     image = raw["image"]
     url = image.get("repoURL", "")
-    selector = _working_selector(raw, f'error obtaining selector for image "{url}"')
+    selector = _valid_selector(raw, f'error obtaining selector for image "{url}"')
     try:
-        tags = [tag for tag in tags_of(url) if selector.evaluate(tag.name).matches]
+        tags = [tag for tag in list_tags(url) if selector.evaluate(tag.name).matches]
     except DiscoveryError as error:
         raise DiscoveryError(f'error discovering newest applicable images "{url}": {error}') from error
     ordered = _ORDERS.get(image.get("imageSelectionStrategy", ""), _by_semver)(tags, image)
@@ -66,11 +66,11 @@ def _reference(tag: Tag) -> dict[str, Any]:
     return {"tag": tag.name, "digest": tag.digest, "createdAt": rfc3339(tag.created_at)}
 
 
-def _working_selector(raw: Mapping[str, Any], doing: str) -> Selector:
+def _valid_selector(raw: Mapping[str, Any], context: str) -> Selector:
     selector = decode_subscription(raw).selector
-    judged = selector.evaluate(ANY_TAG)
-    if judged.matches is None:
-        raise DiscoveryError(f"{doing}: {judged.reason}")
+    evaluation = selector.evaluate(ANY_TAG)
+    if evaluation.matches is None:
+        raise DiscoveryError(f"{context}: {evaluation.reason}")
     return selector
 
 
@@ -93,31 +93,31 @@ def _by_age(tags: Sequence[Tag], image: Mapping[str, Any]) -> Sequence[Tag]:
     return _limited(sorted(tags, key=lambda tag: (tag.created_at, tag.name), reverse=True), image)
 
 
-def _as_selected(tags: Sequence[Tag], _image: Mapping[str, Any]) -> Sequence[Tag]:
-    return tags  # Digest selects one tag: nothing to order or to limit
+def _unsorted(tags: Sequence[Tag], _image: Mapping[str, Any]) -> Sequence[Tag]:
+    return tags  # Digest selects one tag
 
 
 _ORDERS: Final[Mapping[str, Callable[[Sequence[Tag], Mapping[str, Any]], Sequence[Tag]]]] = {
     "SemVer": _by_semver,
     "Lexical": _by_name,
     "NewestBuild": _by_age,
-    "Digest": _as_selected,
+    "Digest": _unsorted,
 }
 
 
-def _limited(found: Sequence[Any], subscription: Mapping[str, Any]) -> Sequence[Any]:
-    return found[: subscription.get("discoveryLimit") or len(found)]
+def _limited(artifacts: Sequence[Any], subscription: Mapping[str, Any]) -> Sequence[Any]:
+    return artifacts[: subscription.get("discoveryLimit") or len(artifacts)]
 
 
-def _chart(raw: Mapping[str, Any], tags_of: TagsOf) -> dict[str, Any]:
+def _chart(raw: Mapping[str, Any], list_tags: ListTags) -> dict[str, Any]:
     chart = raw["chart"]
     url = chart.get("repoURL", "")
-    selector = _working_selector(
+    selector = _valid_selector(
         raw, f'error obtaining selector for chart versions from helm chart repo "{url}"'
     )
     try:
-        # A tag cannot hold the "+" of build metadata; Helm writes "_".
-        names = [tag.name.replace("_", "+") for tag in tags_of(url.removeprefix("oci://"))]
+        # A tag cannot contain the "+" of build metadata, so Helm writes "_".
+        names = [tag.name.replace("_", "+") for tag in list_tags(url.removeprefix("oci://"))]
     except DiscoveryError as error:
         raise DiscoveryError(
             f'error discovering chart versions from helm chart repo "{url}": '
@@ -126,21 +126,21 @@ def _chart(raw: Mapping[str, Any], tags_of: TagsOf) -> dict[str, Any]:
     versions = [
         (semver.order(version), name)
         for name in names
-        # Unlike the verdict on a push, discovery passes over a leading "v".
+        # Discovery ignores versions with a leading "v"; matching a push does not.
         if (version := semver.parse_tag(name, strict=True))
         and not name.startswith("v")
         and selector.evaluate(name).matches
     ]
-    given = {key: chart[key] for key in ("name", "semverConstraint") if chart.get(key)}
+    options = {key: chart[key] for key in ("name", "semverConstraint") if chart.get(key)}
     return {
         "repoURL": url,
-        **given,
+        **options,
         "versions": _limited([name for _, name in sorted(versions, reverse=True)], chart),
     }
 
 
-def _git(raw: Mapping[str, Any], _tags_of: TagsOf) -> dict[str, Any]:
-    """Every Git repository here has one commit, so that Warehouses that mix Git with images work."""
+def _git(raw: Mapping[str, Any], _list_tags: ListTags) -> dict[str, Any]:
+    """Return one commit for every Git repository, so that Warehouses with Git and images work."""
     git = raw["git"]
     url = git.get("repoURL", "")
     commit = {
@@ -153,7 +153,7 @@ def _git(raw: Mapping[str, Any], _tags_of: TagsOf) -> dict[str, Any]:
     return {"repoURL": url, "commits": [commit]}
 
 
-_KINDS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any], TagsOf], dict[str, Any]]]]] = {
+_KINDS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any], ListTags], dict[str, Any]]]]] = {
     "image": ("images", _image),
     "chart": ("charts", _chart),
     "git": ("git", _git),
@@ -178,8 +178,8 @@ _ARTIFACTS: Final = (
 )
 
 
-def missing(artifacts: Mapping[str, Any]) -> tuple[tuple[str, str], str] | None:
-    """Return the reasons and the message for the first subscription without an artifact."""
+def missing_artifact(artifacts: Mapping[str, Any]) -> tuple[tuple[str, str], str] | None:
+    """Return the reasons of Healthy and Ready and the message if a subscription has no artifact, otherwise None."""
     for field, entries, reasons, message in _ARTIFACTS:
         for result in artifacts.get(field, ()):
             if not result.get(entries):

@@ -1,7 +1,7 @@
-"""Freight made of the newest artifacts that a Warehouse has discovered: its content, its name and its alias.
+"""Build Freight from the newest artifacts of a Warehouse: its content, name and object, and the event about it.
 
 Source: `buildFreightFromLatestArtifacts` in Kargo's `pkg/controller/warehouses/warehouses.go`, `pkg/api/freight.go` for
-the name, and the admission webhook for Freight, which gives it its alias.
+the name, and the admission webhook for Freight, which sets the alias.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ ACTOR: Final = "controller:warehouse-controller"
 
 
 class BuildError(Exception):
-    """There is no artifact for one of the subscriptions; the text is what Kargo says in that case."""
+    """A subscription has no artifact. The message is Kargo's."""
 
 
 def build(warehouse: str, artifacts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Freight of the newest artifacts holds beside its metadata. Raises `BuildError`."""
+    """Return the content of Freight with the newest artifacts, without metadata. Raises `BuildError`."""
     images = [_image(result) for result in artifacts.get("images", ())]
     charts = [_chart(result) for result in artifacts.get("charts", ())]
     commits = [_commit(result) for result in artifacts.get("git", ())]
     contents = {"images": images, "charts": charts, "commits": commits}
     origin = {"kind": "Warehouse", "name": warehouse}
-    return {"origin": origin, **{kind: found for kind, found in contents.items() if found}}
+    return {"origin": origin, **{kind: artifacts for kind, artifacts in contents.items() if artifacts}}
 
 
 def freight_id(content: Mapping[str, Any], origin: str) -> str:
-    """Return the name of Freight: a hash of its content and of its `origin`, `Warehouse/<name>`."""
+    """Return the name of Freight: a hash of its content and its origin (`Warehouse/<name>`)."""
     parts = sorted(
         [
             *(
-                _named(f"{one['repoURL']}:{one['tag']}@{one['digest']}", one)
-                for one in content.get("images", ())
+                _named(f"{image['repoURL']}:{image['tag']}@{image['digest']}", image)
+                for image in content.get("images", ())
             ),
-            *(_named(_chart_part(one), one) for one in content.get("charts", ())),
+            *(_named(_chart_part(chart), chart) for chart in content.get("charts", ())),
             *(
-                _named(f"{normalize_git(one['repoURL'])}:{one['id']}", one)
-                for one in content.get("commits", ())
+                _named(f"{normalize_git(commit['repoURL'])}:{commit['id']}", commit)
+                for commit in content.get("commits", ())
             ),
         ]
     )
@@ -55,7 +55,7 @@ def freight_id(content: Mapping[str, Any], origin: str) -> str:
 def freight_object(
     project: str, name: str, alias: str, content: Mapping[str, Any], discovered_at: str
 ) -> dict[str, Any]:
-    """Return the Freight to create."""
+    """Return the Freight object."""
     return {
         "apiVersion": FREIGHTS.api_version,
         "kind": FREIGHTS.kind,
@@ -67,10 +67,10 @@ def freight_object(
 
 
 def created_event(freight: Mapping[str, Any], now: str) -> dict[str, Any]:
-    """Return the Kubernetes event that announces new Freight, as of `now` (RFC 3339)."""
+    """Return the Kubernetes event about new Freight. `now` is in RFC 3339."""
     metadata = freight["metadata"]
     project, name = metadata["namespace"], metadata["name"]
-    said = {
+    annotations = {
         "actor": ACTOR,
         "project": project,
         "freight-name": name,
@@ -89,7 +89,7 @@ def created_event(freight: Mapping[str, Any], now: str) -> dict[str, Any]:
         "metadata": {
             "name": f"{name}.{secrets.token_hex(8)}",
             "namespace": project,
-            "annotations": {f"{EVENT_PREFIX}{key}": value for key, value in said.items()},
+            "annotations": {f"{EVENT_PREFIX}{key}": value for key, value in annotations.items()},
         },
         "involvedObject": {
             "apiVersion": FREIGHTS.api_version,
@@ -109,8 +109,8 @@ def created_event(freight: Mapping[str, Any], now: str) -> dict[str, Any]:
 
 def _image(result: Mapping[str, Any]) -> dict[str, Any]:
     newest = _newest(result, "references", f'no images discovered for repository "{result["repoURL"]}"')
-    kept = {key: newest[key] for key in ("tag", "digest", "annotations") if key in newest}
-    return {"repoURL": result["repoURL"], **kept, **_subscription_name(result)}
+    fields = {key: newest[key] for key in ("tag", "digest", "annotations") if key in newest}
+    return {"repoURL": result["repoURL"], **fields, **_subscription_name(result)}
 
 
 def _chart(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,20 +126,20 @@ def _chart(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _commit(result: Mapping[str, Any]) -> dict[str, Any]:
     newest = _newest(result, "commits", f'no commits discovered for repository "{result["repoURL"]}"')
-    kept = {key: newest[key] for key in ("id", "branch", "author") if key in newest}
+    fields = {key: newest[key] for key in ("id", "branch", "author") if key in newest}
     return {
         "repoURL": result["repoURL"],
-        **kept,
+        **fields,
         "message": newest.get("subject", ""),
         **_subscription_name(result),
     }
 
 
 def _newest(result: Mapping[str, Any], field: str, problem: str) -> Any:
-    found = result.get(field)
-    if not found:
+    artifacts = result.get(field)
+    if not artifacts:
         raise BuildError(problem)
-    return found[0]
+    return artifacts[0]
 
 
 def _subscription_name(result: Mapping[str, Any]) -> dict[str, str]:

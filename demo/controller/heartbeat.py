@@ -1,4 +1,4 @@
-"""The controller's sign of life: a Lease that it renews, as Kargo's controllers do (`pkg/heartbeat`)."""
+"""Renew the Lease that shows that the controller is running, as Kargo's controllers do (`pkg/heartbeat`)."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ KARGO_NAMESPACE: Final = "kargo"
 CONTROLLER_LABEL: Final = "kargo.akuity.io/controller"
 LEASE_NAME: Final = "kargo-controller-unnamed"  # the default controller's, which has no name
 LEASE_DURATION: Final = 60  # seconds
-RENEW_EVERY: Final = LEASE_DURATION / 3  # so that one renewal may be missed
+RENEW_INTERVAL: Final = LEASE_DURATION / 3  # seconds; the Lease outlasts a failed renewal
 
 
 class Heartbeat:
-    """Writes the Lease of the default controller, and takes it away at the end."""
+    """Renews the Lease of the default controller, and deletes it at the end."""
 
     def __init__(self, cluster: KubernetesClient) -> None:
         self._cluster = cluster
 
     def run(self, stopping: threading.Event) -> None:
-        """Renew until `stopping` is set."""
+        """Renew the Lease until `stopping` is set, then delete it."""
         while not stopping.is_set():
             try:
                 self._renew()
             except ClusterError as error:
-                log.debug("no heartbeat: %s", error)
-            stopping.wait(RENEW_EVERY)
+                log.debug("cannot renew the Lease: %s", error)
+            stopping.wait(RENEW_INTERVAL)
         try:
             self._cluster.delete(LEASES, LEASE_NAME, KARGO_NAMESPACE)
         except ClusterError as error:
-            log.debug("the heartbeat's Lease stays: %s", error)
+            log.debug("cannot delete the Lease: %s", error)
 
     def _renew(self) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

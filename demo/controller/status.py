@@ -1,4 +1,4 @@
-"""A Warehouse's status while the controller works on it: conditions as Kargo sets them, and the patch that results."""
+"""The status of a Warehouse during a reconciliation: set conditions as Kargo does, and compute the merge patch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receivers.kargo.resources import REFRESH_ANNOTATION
 
 
 class Status:
-    """The status of one Warehouse, changed in memory. `values` is what it is to become."""
+    """The status of a Warehouse. Changes go to `values`; `patch` returns what the cluster does not have yet."""
 
     def __init__(self, warehouse: Mapping[str, Any]) -> None:
         self._stored: dict[str, Any] = dict(warehouse.get("status") or {})
@@ -20,55 +20,57 @@ class Status:
 
     @property
     def artifacts(self) -> Mapping[str, Any] | None:
-        """Return what was discovered last, or None."""
-        found = self.values.get("discoveredArtifacts")
-        return found if isinstance(found, Mapping) else None
+        """Return the result of the last discovery, or None."""
+        artifacts = self.values.get("discoveredArtifacts")
+        return artifacts if isinstance(artifacts, Mapping) else None
 
-    def take_token(self) -> bool:
-        """Record the refresh token as handled; say whether it is a new one."""
+    def acknowledge_refresh(self) -> bool:
+        """Set `lastHandledRefresh` to the refresh token. Return whether the token is new."""
         if self._token is not None:
             self.values["lastHandledRefresh"] = self._token
         return bool(self.values.get("lastHandledRefresh", "") != self._stored.get("lastHandledRefresh", ""))
 
     def set(self, type_: str, status: str, reason: str, message: str, now: str) -> None:
-        """Set a condition; `now` is RFC 3339."""
+        """Set a condition. `now` is in RFC 3339."""
         conditions = self.values.setdefault("conditions", [])
-        wanted = {
+        condition = {
             "type": type_,
             "status": status,
             "reason": reason,
             "message": message,
             "observedGeneration": self.generation,
         }
-        for number, present in enumerate(conditions):
-            if present.get("type") == type_:
-                # As in Kargo, whose `conditions.Set` keeps the time of the first transition for ever.
-                conditions[number] = wanted | {"lastTransitionTime": present.get("lastTransitionTime", now)}
+        for number, previous in enumerate(conditions):
+            if previous.get("type") == type_:
+                # As Kargo's `conditions.Set`, which never updates the time of the first transition.
+                conditions[number] = condition | {
+                    "lastTransitionTime": previous.get("lastTransitionTime", now)
+                }
                 return
-        conditions.append(wanted | {"lastTransitionTime": now})
+        conditions.append(condition | {"lastTransitionTime": now})
 
-    def drop(self, *types: str) -> None:
+    def remove(self, *types: str) -> None:
         """Remove conditions."""
-        kept = [one for one in self.values.get("conditions", ()) if one.get("type") not in types]
-        self.values["conditions"] = kept
+        conditions = self.values.get("conditions", ())
+        self.values["conditions"] = [each for each in conditions if each.get("type") not in types]
 
     def patch(self, *fields: str) -> dict[str, Any]:
-        """Return the merge patch that stores these fields, or all; empty if nothing has changed."""
+        """Return the merge patch that stores these fields, or all of them. It is empty if nothing has changed."""
         names = fields or tuple(self._stored | self.values)
         changed = {
-            name: _merging(self._stored.get(name), self.values.get(name))
+            name: _merge_value(self._stored.get(name), self.values.get(name))
             for name in names
             if self._stored.get(name) != self.values.get(name)
         }
         return {"status": changed} if changed else {}
 
-    def stored(self, status: Mapping[str, Any]) -> None:
-        """Note that the API server has this status now."""
+    def mark_stored(self, status: Mapping[str, Any]) -> None:
+        """Set the status that the API server has."""
         self._stored = dict(status)
 
 
-def _merging(old: Any, new: Any) -> Any:
-    """Return what turns `old` into `new` in a merge patch: members that are gone are named."""
+def _merge_value(old: Any, new: Any) -> Any:
+    """Return the merge patch that turns `old` into `new`. Removed keys are null."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return {key: None for key in old if key not in new} | dict(new)
     return new

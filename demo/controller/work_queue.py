@@ -14,8 +14,8 @@ from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-FIRST_RETRY: Final = 0.005  # seconds, doubled with every failure: as controller-runtime does
-LONGEST_RETRY: Final = 1000.0  # seconds
+FIRST_RETRY_DELAY: Final = 0.005  # seconds, doubled with each failure, as in controller-runtime
+MAX_RETRY_DELAY: Final = 1000.0  # seconds
 
 
 class WorkQueue(Generic[K]):
@@ -46,9 +46,9 @@ class WorkQueue(Generic[K]):
         """Add `key` after a backoff, which doubles with each consecutive failure."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        self.add_after(key, min(FIRST_RETRY * 2.0 ** min(failures, 30), LONGEST_RETRY))
+        self.add_after(key, min(FIRST_RETRY_DELAY * 2.0 ** min(failures, 30), MAX_RETRY_DELAY))
 
-    def forgive(self, key: K) -> None:
+    def forget(self, key: K) -> None:
         """Reset the backoff of `key`."""
         self._failures.pop(key, None)
 
@@ -56,13 +56,13 @@ class WorkQueue(Generic[K]):
         """Wait for a key and return it, or None when the queue is closed. Call `done` after processing."""
         with self._changed:
             while not self._closed:
-                pause = self._promote()
+                timeout = self._promote()
                 key = next((key for key in self._due if key not in self._active), None)
                 if key is not None:
                     del self._due[key]
                     self._active.add(key)
                     return key
-                self._changed.wait(pause)
+                self._changed.wait(timeout)
         return None
 
     def done(self, key: K) -> None:

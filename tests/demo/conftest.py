@@ -12,7 +12,7 @@ from tests.demo.kargo import Kargo
 
 @pytest.fixture(scope="session")
 def kargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kargo]:
-    """A Kargo installation of the demo's tests alone: they stop its parts."""
+    """A simulated Kargo installation for these tests only, because they stop its parts."""
     directory = tmp_path_factory.mktemp("kargo")
     with DemoCluster(directory) as api_server:
         installation = Kargo(api_server, directory / "registry.sqlite3")

@@ -1,4 +1,4 @@
-"""A Kargo installation for tests: the demo's API server, its controller in threads, a registry."""
+"""A simulated Kargo installation: the demo's API server, its controller in threads, and a registry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def image(repo_url: str, **fields: Any) -> dict[str, Any]:
 
 
 class Kargo:
-    """One controller on one API server."""
+    """A controller, its API server and its registry."""
 
     def __init__(self, api_server: DemoCluster, registry: Path) -> None:
         self.api_server = api_server
@@ -45,13 +45,13 @@ class Kargo:
         self.cluster.close()
 
     def create(self, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> None:
-        """Create an object; its kind and version are filled in."""
+        """Create an object. `body` needs no kind and API version."""
         self.cluster.create(
             resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace
         )
 
     def warehouse(self, *subscriptions: dict[str, Any], behavior: str = "", **spec: Any) -> Warehouse:
-        """Create a Warehouse in a project of its own, on an image `<project>/app` if nothing else is asked for."""
+        """Create a Warehouse in a new project. Without subscriptions, it subscribes to the image `<project>/app`."""
         project = f"demo-{next(_numbers)}"
         self.create(PROJECTS, {"metadata": {"name": project}})
         annotations = {BEHAVIOR_ANNOTATION: behavior} if behavior else {}
@@ -73,23 +73,27 @@ class Warehouse:
 
     @property
     def raw(self) -> dict[str, Any]:
-        """The object as it is now."""
+        """The current object."""
         return self.kargo.cluster.get(WAREHOUSES, "main", self.project)
 
     @property
     def status(self) -> dict[str, Any]:
-        """Its status as it is now."""
-        found: dict[str, Any] = self.raw.get("status") or {}
-        return found
+        """The current status."""
+        status: dict[str, Any] = self.raw.get("status") or {}
+        return status
 
     @property
     def freight(self) -> list[dict[str, Any]]:
         """All Freight of the project."""
-        return [one for page in self.kargo.cluster.list_pages(FREIGHTS, self.project) for one in page.items]
+        return [
+            freight
+            for page in self.kargo.cluster.list_pages(FREIGHTS, self.project)
+            for freight in page.items
+        ]
 
     @property
-    def handled(self) -> str:
-        """The refresh token that was handled last, or an empty text."""
+    def handled_token(self) -> str:
+        """The last refresh token that was handled, or an empty string."""
         return str(self.status.get("lastHandledRefresh", ""))
 
     @property
@@ -100,37 +104,40 @@ class Warehouse:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """Its conditions, each as `status/reason`."""
-        return {one["type"]: f"{one['status']}/{one['reason']}" for one in self.status.get("conditions", ())}
+        """The conditions by type, each as `status/reason`."""
+        conditions = self.status.get("conditions", ())
+        return {each["type"]: f"{each['status']}/{each['reason']}" for each in conditions}
 
     def push(self, tag: str, **options: Any) -> str:
-        """Put a tag of the Warehouse's image into the registry; return its digest."""
+        """Push a tag of the Warehouse's image to the registry. Return its digest."""
         return self.kargo.registry.put(self.repository, tag, **options).digest
 
     def annotate(self, **annotations: str | None) -> None:
-        """Set the behavior, or any annotation."""
+        """Set annotations, or remove those that are None."""
         self.kargo.cluster.patch(WAREHOUSES, "main", self.project, {"metadata": {"annotations": annotations}})
 
     def behave(self, behavior: str | None) -> None:
-        """Set or remove the annotation that tells the controller how to misbehave."""
+        """Set or remove the annotation that injects failures."""
         self.annotate(**{BEHAVIOR_ANNOTATION: behavior})
 
     def request(self) -> str:
-        """Ask for a refresh; return the token."""
+        """Request a refresh. Return its token."""
         token = f"2026-01-01T00:00:00.{next(self._tokens):06}Z"
         self.annotate(**{REFRESH_ANNOTATION: token})
         return token
 
     def settled(self) -> Warehouse:
-        """Wait until the controller has had its first look and rests."""
-        until("the first look has ended", lambda: self.conditions.get("Ready") and self._rests())
+        """Wait until the first reconciliation has finished."""
+        until(
+            "the first reconciliation has finished", lambda: self.conditions.get("Ready") and self._is_idle()
+        )
         return self
 
     def refresh(self) -> Warehouse:
-        """Ask for a refresh and wait until it is handled and the controller rests."""
+        """Request a refresh, and wait until it is handled and the reconciliation has finished."""
         token = self.request()
-        until("the refresh is handled", lambda: self.handled == token and self._rests())
+        until("the refresh is handled", lambda: self.handled_token == token and self._is_idle())
         return self
 
-    def _rests(self) -> bool:
+    def _is_idle(self) -> bool:
         return "Reconciling" not in self.conditions

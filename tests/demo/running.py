@@ -1,4 +1,4 @@
-"""`manage.py demo` as people start it."""
+"""Run `manage.py demo` in a child process, as users do."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from typing import Self
 from tests.clusters import PATIENCE, ROOT
 from tests.ports import free_port
 
-START_PATIENCE = 60.0  # seconds; on a busy machine five Pythons take half of that to start
+START_TIMEOUT = 60.0  # seconds; on a busy machine the five processes take half of it
 LAST_LINE = "Press Ctrl-C to stop"
-# What the test session has set for its own servers.
-NOT_INHERITED = {"DATABASE_URL", "KARGOWEB_SECRET_KEY", "KUBECONFIG", "DJANGO_SETTINGS_MODULE"}
+# Settings of the test session for its own servers.
+EXCLUDED_VARIABLES = {"DATABASE_URL", "KARGOWEB_SECRET_KEY", "KUBECONFIG", "DJANGO_SETTINGS_MODULE"}
 
 
 class Demo:
-    """The demo with its state in `directory`, on a free port."""
+    """A demo with its data in `directory`, on a free port."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = free_port()
-        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        self.environment = kept | {"KARGOWEB_DATA_DIR": str(directory), "PORT": str(self.port)}
+        inherited = {name: value for name, value in os.environ.items() if name not in EXCLUDED_VARIABLES}
+        self.environment = inherited | {"KARGOWEB_DATA_DIR": str(directory), "PORT": str(self.port)}
         self.output = ""
 
     def __enter__(self) -> Self:
@@ -43,7 +43,7 @@ class Demo:
         self.process.communicate()
 
     def start(self, *arguments: str) -> None:
-        """Start it and wait until it has said everything."""
+        """Start the demo, and wait for its last line of output."""
         self.process = self.popen("demo", *arguments)
         self.output = self._read_until(LAST_LINE)
 
@@ -58,40 +58,40 @@ class Demo:
         )
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        """Run `manage.py` with these arguments to its end; return the exit code and what it printed."""
+        """Run `manage.py` with these arguments. Return the exit code and the output."""
         process = self.popen(*arguments)
         output, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, output.decode()
 
     def line(self, start: str) -> str:
-        """Return the line of the output that starts like this, without the spaces before it."""
-        [found] = [line.strip() for line in self.output.splitlines() if line.strip().startswith(start)]
-        return found
+        """Return the only line of the output that starts with `start`, without indentation."""
+        [match] = [line.strip() for line in self.output.splitlines() if line.strip().startswith(start)]
+        return match
 
     @property
     def descendants(self) -> set[int]:
-        """The ids of all processes that the demo has started, and theirs."""
-        found: set[int] = set()
-        fresh = {self.process.pid}
-        while fresh:
-            fresh = {child for parent in fresh for child in _children(parent)} - found
-            found |= fresh
-        return found
+        """The ids of all child processes of the demo, and of their child processes."""
+        descendants: set[int] = set()
+        generation = {self.process.pid}
+        while generation:
+            generation = {child for parent in generation for child in _children(parent)} - descendants
+            descendants |= generation
+        return descendants
 
     def deliveries(self) -> list[tuple[str, int]]:
-        """Return tag and response code of all deliveries in the log, in order."""
+        """Return the tag and status code of all deliveries, oldest first."""
         with closing(sqlite3.connect(self.directory / "kargoweb.sqlite3")) as connection:
             return connection.execute("SELECT tag, status FROM receivers_delivery ORDER BY id").fetchall()
 
     def interrupt(self) -> tuple[int, str]:
-        """Press Ctrl-C; return the exit code and what was printed after that."""
+        """Press Ctrl-C. Return the exit code and the output since then."""
         self.process.send_signal(signal.SIGINT)
         output, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, output.decode()
 
     def _read_until(self, end: str) -> str:
         assert self.process.stdout is not None
-        text, deadline = "", time.monotonic() + START_PATIENCE
+        text, deadline = "", time.monotonic() + START_TIMEOUT
         while end not in text:
             assert time.monotonic() < deadline, f"the demo did not start:\n{text}"
             if select.select([self.process.stdout], [], [], 0.1)[0]:
@@ -102,7 +102,7 @@ class Demo:
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether there is such a process, and it is not just waiting to be buried."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return re.search(r"\) ([A-Z])", Path(f"/proc/{pid}/stat").read_text())[1] != "Z"  # type: ignore[index]
     except OSError:

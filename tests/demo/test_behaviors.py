@@ -1,4 +1,4 @@
-"""The annotation that tells the controller how to misbehave."""
+"""The annotation that injects failures into the controller."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from demo.controller.behaviors import Behavior, parse_behavior, without_fail_onc
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_words_are_understood_and_others_passed_over(text: str, expected: Behavior) -> None:
+def test_known_words_are_parsed_and_unknown_words_are_ignored(text: str, expected: Behavior) -> None:
     assert parse_behavior(text) == expected
 
 
-def test_the_word_for_one_failure_is_taken_out_after_it() -> None:
+def test_the_word_for_a_single_failure_can_be_removed() -> None:
     assert without_fail_once("slow=2, fail-discovery-once ,lag") == "slow=2,lag"

@@ -1,4 +1,4 @@
-"""The controller goes on, whatever ends around it."""
+"""The controller recovers from outages, conflicts and restarts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.clusters import until
 from tests.demo.kargo import Kargo
 
 
-def test_it_goes_on_after_the_api_server_was_away(kargo: Kargo) -> None:
+def test_the_controller_reconnects_after_a_restart_of_the_api_server(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     warehouse.push("1.0.0")
     warehouse.settled().refresh()
@@ -16,7 +16,7 @@ def test_it_goes_on_after_the_api_server_was_away(kargo: Kargo) -> None:
     assert warehouse.refresh().tags == ["1.1.0", "1.0.0"]
 
 
-def test_it_goes_on_after_its_watch_has_expired(kargo: Kargo) -> None:
+def test_the_controller_relists_after_its_watch_has_expired(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     warehouse.push("1.0.0")
     warehouse.settled()
@@ -24,7 +24,7 @@ def test_it_goes_on_after_its_watch_has_expired(kargo: Kargo) -> None:
     assert warehouse.refresh().tags == ["1.0.0"]
 
 
-def test_a_status_that_cannot_be_written_is_written_later(kargo: Kargo) -> None:
+def test_a_failed_status_update_is_retried(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     warehouse.push("1.0.0")
     warehouse.settled()
@@ -40,20 +40,20 @@ def test_a_status_that_cannot_be_written_is_written_later(kargo: Kargo) -> None:
     assert warehouse.refresh().tags == ["1.0.0"]
 
 
-def test_what_was_asked_while_no_controller_ran_is_handled_by_the_next(kargo: Kargo) -> None:
+def test_a_refresh_requested_while_no_controller_runs_is_handled_after_its_start(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     warehouse.push("1.0.0")
     warehouse.settled()
     kargo.stop()
     token = warehouse.request()
     kargo.start()
-    until("the new controller handles it", lambda: warehouse.handled == token)
+    until("the new controller handles it", lambda: warehouse.handled_token == token)
     assert warehouse.tags == ["1.0.0"]
 
 
-def test_a_deleted_warehouse_is_forgotten(kargo: Kargo) -> None:
+def test_deleting_a_warehouse_during_discovery_does_not_affect_others(kargo: Kargo) -> None:
     warehouse = kargo.warehouse(behavior="slow=0.2")
-    until("it is looked at", lambda: "Reconciling" in warehouse.conditions)
+    until("it is reconciling", lambda: "Reconciling" in warehouse.conditions)
     kargo.api_server.api.delete(
         f"/apis/kargo.akuity.io/v1alpha1/namespaces/{warehouse.project}/warehouses/main"
     )

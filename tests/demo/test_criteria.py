@@ -31,7 +31,7 @@ ARTIFACTS: dict[str, Any] = {
         ("false || true", True),
     ],
 )
-def test_criteria_of_the_documentation_are_evaluated(expression: str, *, expected: bool) -> None:
+def test_documented_criteria_are_evaluated(expression: str, *, expected: bool) -> None:
     assert satisfied(expression, ARTIFACTS) is expected
 
 
@@ -39,6 +39,6 @@ def test_criteria_of_the_documentation_are_evaluated(expression: str, *, expecte
     "expression",
     ["semverMatch()", 'imageFrom("example/none").Tag == "1"', 'commitFrom("x").ID == "1"', "1 +"],
 )
-def test_other_criteria_are_refused(expression: str) -> None:
+def test_unsupported_criteria_are_errors(expression: str) -> None:
     with pytest.raises(CriteriaError):
         satisfied(expression, ARTIFACTS)

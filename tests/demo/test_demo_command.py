@@ -59,7 +59,7 @@ def freight_tags(demo: Demo, project: str) -> set[str]:
     return {image["tag"] for freight in freights for image in freight.get("images", ())}
 
 
-def test_it_prints_the_addresses_and_paths(demo: Demo) -> None:
+def test_the_demo_prints_addresses_and_paths(demo: Demo) -> None:
     assert demo.line("Address").endswith(f"http://localhost:{demo.port}")
     assert demo.line("Kubeconfig").endswith(str(demo.directory / "demo" / "kubeconfig"))
     assert demo.line("Receiver  ").endswith("kargo-demo/dockerhub-receiver")
@@ -67,7 +67,7 @@ def test_it_prints_the_addresses_and_paths(demo: Demo) -> None:
     assert "manage.py push example/repo:" in demo.output
 
 
-def test_it_prints_no_warnings(demo: Demo) -> None:
+def test_the_demo_prints_no_warnings(demo: Demo) -> None:
     assert "WARNING" not in demo.output
     assert "Traceback" not in demo.output
 
@@ -87,35 +87,35 @@ def test_the_sign_in_page_shows_the_password_which_is_valid(demo: Demo) -> None:
     assert f"sign in as admin with the password {password}" in page.data.decode()
     fields = {"username": "admin", "password": password, "csrfmiddlewaretoken": cookie.partition("=")[2]}
     headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-    answer = http.urlopen("POST", url, body=urlencode(fields), headers=headers, redirect=False)
+    response = http.urlopen("POST", url, body=urlencode(fields), headers=headers, redirect=False)
     http.clear()
-    assert answer.status == 302
+    assert response.status == 302
 
 
 def test_the_curl_command_works_when_copied(demo: Demo) -> None:
     require("curl")
     line = demo.line("curl")
-    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
-    assert answer.startswith("HTTP/1.1 200")
-    assert answer.rstrip().endswith('{"msg":"refreshed 1 warehouse(s)"}')
+    response = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
+    assert response.startswith("HTTP/1.1 200")
+    assert response.rstrip().endswith('{"msg":"refreshed 1 warehouse(s)"}')
     tag = json.loads((demo.directory / "demo" / "push.json").read_text())["push_data"]["tag"]
-    until("its tag is Freight", lambda: tag in freight_tags(demo, "kargo-demo"))
+    until("Freight with the tag exists", lambda: tag in freight_tags(demo, "kargo-demo"))
 
 
 def test_the_kubectl_command_works_when_copied(demo: Demo) -> None:
     require("kubectl")
     line = demo.line("kubectl")
-    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
-    assert [receiver["url"] for receiver in json.loads(answer)] == [demo.line("http://")]
+    response = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
+    assert [receiver["url"] for receiver in json.loads(response)] == [demo.line("http://")]
 
 
-def test_a_push_calls_the_project_and_the_cluster_and_becomes_freight(demo: Demo, push: Push) -> None:
-    output = push("acme/storefront-api:2.6.0", pusher="somebody")
+def test_a_push_calls_project_and_cluster_receivers_and_becomes_freight(demo: Demo, push: Push) -> None:
+    output = push("acme/storefront-api:2.6.0", pusher="mona")
     assert "storefront/dockerhub " in output
     assert "cluster/dockerhub-org " in output
     assert output.count('200  {"msg":"refreshed 2 warehouse(s)"}  delivery ') == 2
     assert "http" not in output  # the addresses are credentials
-    until("it is Freight", lambda: "2.6.0" in freight_tags(demo, "storefront"))
+    until("Freight exists", lambda: "2.6.0" in freight_tags(demo, "storefront"))
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_a_push_calls_the_project_and_the_cluster_and_becomes_freight(demo: Demo
         ("acme/storefront-chart:0.9.9", {"chart": True}, {"refreshed 1 warehouse(s)": 2}),
         ("example/repo:1.99.0", {"lag": 3600.0}, {"refreshed 1 warehouse(s)": 2}),
         (
-            "nobody/knows:1.0.0",
+            "acme/unknown:1.0.0",
             {},
-            {"in the demo's registry": 1, "No Warehouse subscribes to nobody/knows": 1},
+            {"in the demo's registry": 1, "No Warehouse subscribes to acme/unknown": 1},
         ),
     ],
     ids=["many times", "chart", "lagging", "unknown"],

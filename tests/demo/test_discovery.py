@@ -1,4 +1,4 @@
-"""Which tags are discovered, and in which order."""
+"""Discovery selects and sorts the tags of each subscription."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TAGS = (
 )
 
 
-def listed(_repository: str) -> list[Tag]:
+def list_tags(_repository: str) -> list[Tag]:
     return [
         Tag(name, f"sha256:{number:064x}", "", 1_767_225_600.0 + number) for number, name in enumerate(TAGS)
     ]
 
 
 def references(**fields: Any) -> list[str]:
-    found = discover([image("example/repo", **fields)], listed)
-    return [reference["tag"] for reference in found["images"][0]["references"]]
+    artifacts = discover([image("example/repo", **fields)], list_tags)
+    return [reference["tag"] for reference in artifacts["images"][0]["references"]]
 
 
 @pytest.mark.parametrize(
@@ -57,24 +57,24 @@ def references(**fields: Any) -> list[str]:
     ],
     ids=["semver", "constraint", "limit", "digest", "no such tag", "lexical", "newest build"],
 )
-def test_tags_are_selected_and_ordered_as_the_strategy_says(
-    fields: dict[str, Any], expected: list[str]
-) -> None:
+def test_the_strategy_selects_and_sorts_tags(fields: dict[str, Any], expected: list[str]) -> None:
     assert references(**fields) == expected
 
 
-def test_a_reference_has_its_digest_and_its_time() -> None:
-    found = discover([image("example/repo", imageSelectionStrategy="Digest", constraint="1.0.0")], listed)
-    assert found["images"][0]["references"] == [
+def test_a_reference_has_a_digest_and_a_creation_time() -> None:
+    artifacts = discover(
+        [image("example/repo", imageSelectionStrategy="Digest", constraint="1.0.0")], list_tags
+    )
+    assert artifacts["images"][0]["references"] == [
         {"tag": "1.0.0", "digest": f"sha256:{0:064x}", "createdAt": "2026-01-01T00:00:00Z"}
     ]
 
 
-def test_versions_of_a_chart_are_ordered_and_plus_is_written_back() -> None:
+def test_chart_versions_are_sorted_and_have_plus_signs_for_underscores() -> None:
     tags = [Tag(name, "sha256:aa", "", 0.0) for name in ("0.9.0", "1.0.0_build.1", "v1.2.0", "1.1", "0.10.0")]
     chart = {"chart": {"repoURL": "oci://docker.io/example/chart"}, "name": "deploy"}
-    found = discover([chart], lambda _repository: tags)
-    assert found == {
+    artifacts = discover([chart], lambda _repository: tags)
+    assert artifacts == {
         "charts": [
             {
                 "repoURL": "oci://docker.io/example/chart",
@@ -86,15 +86,15 @@ def test_versions_of_a_chart_are_ordered_and_plus_is_written_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken",
+    "invalid",
     [
         image("example/repo", constraint="not a constraint"),
         image("example/repo", allowTagsRegexes=["("]),
-        {"rumours": {"from": "everywhere"}},
+        {"unknown": {"repoURL": "example/repo"}},
         "nonsense",
     ],
     ids=["constraint", "expression", "kind", "no object"],
 )
-def test_one_broken_subscription_fails_all(broken: Any) -> None:
+def test_an_invalid_subscription_fails_the_whole_discovery(invalid: Any) -> None:
     with pytest.raises(DiscoveryError):
-        discover([image("example/repo"), broken], listed)
+        discover([image("example/repo"), invalid], list_tags)

@@ -1,4 +1,4 @@
-"""What Freight is called."""
+"""The names and aliases of Freight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARTIFACTS: dict[str, Any] = {
 }
 
 
-def test_the_name_is_the_hash_that_kargo_computes() -> None:
+def test_the_name_is_the_hash_that_kargo_computes_from_the_content() -> None:
     parts = [
         "example/api:1.0.0@sha256:aa:api",
         "example/chart:0.1.0",
@@ -35,18 +35,18 @@ def test_the_name_is_the_hash_that_kargo_computes() -> None:
     assert freight_id(build("main", ARTIFACTS), "Warehouse/main") == expected
 
 
-def test_an_alias_that_is_taken_is_not_given_again() -> None:
-    class AllButOne:
-        """Holds every alias until it has been asked three times."""
+def test_an_alias_in_use_is_not_chosen() -> None:
+    class AliasesInUse:
+        """Contains the first three aliases that are looked up."""
 
-        asked = 0
+        lookups = 0
 
         def __contains__(self, _alias: object) -> bool:
-            self.asked += 1
-            return self.asked <= 3
+            self.lookups += 1
+            return self.lookups <= 3
 
-    taken = AllButOne()
-    adjective, animal = new_alias(taken).split("-")
-    assert taken.asked == 4
+    in_use = AliasesInUse()
+    adjective, animal = new_alias(in_use).split("-")
+    assert in_use.lookups == 4
     assert adjective
     assert animal

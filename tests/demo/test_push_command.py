@@ -15,7 +15,7 @@ from demo.registry import Registry
 
 
 @pytest.fixture(autouse=True)
-def place(settings: Any, tmp_path: Path) -> Path:
+def demo_directory(settings: Any, tmp_path: Path) -> Path:
     settings.KARGOWEB = replace(settings.KARGOWEB, data_dir=tmp_path)
     return tmp_path / "demo"
 
@@ -32,9 +32,11 @@ def test_a_number_out_of_range_is_an_error(options: dict[str, Any]) -> None:
         call_command("push", "example/repo:1.0.0", **options)
 
 
-def test_without_a_demo_the_tag_is_added_and_the_command_fails(place: Path) -> None:
+def test_without_a_demo_the_tag_is_added_and_the_command_fails(demo_directory: Path) -> None:
     output = io.StringIO()
     with pytest.raises(CommandError, match="The demo is not running"):
         call_command("push", "example/repo:9.9.9", stdout=output)
     assert "example/repo:9.9.9 is in the demo's registry" in output.getvalue()
-    assert [tag.name for tag in Registry(place / "registry.sqlite3").tags("example/repo")] == ["9.9.9"]
+    assert [tag.name for tag in Registry(demo_directory / "registry.sqlite3").tags("example/repo")] == [
+        "9.9.9"
+    ]

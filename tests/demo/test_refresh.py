@@ -1,4 +1,4 @@
-"""What becomes of a refresh when all goes well."""
+"""The outcome of a refresh: discovered artifacts, conditions and Freight."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import re
 
 import pytest
 
-from demo.controller.freight_maker import EVENTS
+from demo.controller.freight_creator import EVENTS
 from receivers.cluster.errors import NotFound
 from receivers.kargo.resources import FREIGHTS
 from tests.clusters import until
 from tests.demo.kargo import Kargo, image
 
-ALL_WELL = {
+SUCCEEDED = {
     "Healthy": "True/ReconciliationSucceeded",
     "Ready": "True/ArtifactsDiscovered",
     "FreightCreationCriteriaSatisfied": "True/CriteriaSatisfied",
 }
 
 
-def test_a_refresh_is_handled_discovers_the_tag_and_makes_freight(kargo: Kargo) -> None:
+def test_a_refresh_discovers_the_tag_and_creates_freight(kargo: Kargo) -> None:
     warehouse = kargo.warehouse().settled()
     digest = warehouse.push("1.0.0")
     status = warehouse.refresh().status
-    assert warehouse.conditions == ALL_WELL | {"FreightCreated": "True/NewFreight"}
+    assert warehouse.conditions == SUCCEEDED | {"FreightCreated": "True/NewFreight"}
     assert status["observedGeneration"] == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["discoveredArtifacts"]["discoveredAt"])
     [freight] = warehouse.freight
@@ -33,7 +33,7 @@ def test_a_refresh_is_handled_discovers_the_tag_and_makes_freight(kargo: Kargo) 
     assert status["lastFreightID"] == freight["metadata"]["name"]
 
 
-def test_new_freight_is_announced_by_an_event(kargo: Kargo) -> None:
+def test_new_freight_has_an_event(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     warehouse.push("1.0.0")
     warehouse.settled().refresh()
@@ -42,38 +42,38 @@ def test_new_freight_is_announced_by_an_event(kargo: Kargo) -> None:
     assert event["involvedObject"]["name"] == warehouse.freight[0]["metadata"]["name"]
 
 
-def test_a_second_tag_makes_second_freight(kargo: Kargo) -> None:
+def test_each_new_tag_creates_freight(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     for tag in ("1.0.0", "1.1.0"):
         warehouse.push(tag)
         warehouse.settled().refresh()
     assert warehouse.tags == ["1.1.0", "1.0.0"]
-    assert sorted(one["images"][0]["tag"] for one in warehouse.freight) == ["1.0.0", "1.1.0"]
+    assert sorted(freight["images"][0]["tag"] for freight in warehouse.freight) == ["1.0.0", "1.1.0"]
 
 
-def test_the_same_artifacts_again_are_freight_that_exists(kargo: Kargo) -> None:
+def test_unchanged_artifacts_create_no_second_freight(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     warehouse.push("1.0.0")
     warehouse.settled().refresh()
     warehouse.push("1.0.0", same_content=True)
     warehouse.refresh()
-    assert warehouse.conditions == ALL_WELL | {"FreightCreated": "False/AlreadyExists"}
+    assert warehouse.conditions == SUCCEEDED | {"FreightCreated": "False/AlreadyExists"}
     assert len(warehouse.freight) == 1
-    # Kargo's own trap: the name was computed before the Freight had an origin.
+    # As in Kargo, which computes this name before the Freight has an origin.
     with pytest.raises(NotFound):
         kargo.cluster.get(FREIGHTS, warehouse.status["lastFreightID"], warehouse.project)
 
 
-def test_manual_creation_discovers_and_makes_nothing(kargo: Kargo) -> None:
+def test_the_manual_policy_discovers_but_creates_no_freight(kargo: Kargo) -> None:
     warehouse = kargo.warehouse(freightCreationPolicy="Manual")
     warehouse.push("1.0.0")
     warehouse.settled().refresh()
     assert warehouse.tags == ["1.0.0"]
-    assert warehouse.conditions == {"Healthy": ALL_WELL["Healthy"], "Ready": ALL_WELL["Ready"]}
+    assert warehouse.conditions == {"Healthy": SUCCEEDED["Healthy"], "Ready": SUCCEEDED["Ready"]}
     assert warehouse.freight == []
 
 
-def test_criteria_that_are_not_met_make_nothing(kargo: Kargo) -> None:
+def test_unsatisfied_criteria_create_no_freight(kargo: Kargo) -> None:
     warehouse = kargo.warehouse(freightCreationCriteria={"expression": "false"})
     warehouse.push("1.0.0")
     warehouse.settled().refresh()
@@ -81,21 +81,21 @@ def test_criteria_that_are_not_met_make_nothing(kargo: Kargo) -> None:
     assert warehouse.freight == []
 
 
-def test_criteria_that_cannot_be_evaluated_are_a_failure(kargo: Kargo) -> None:
+def test_invalid_criteria_are_reported(kargo: Kargo) -> None:
     warehouse = kargo.warehouse(freightCreationCriteria={"expression": "what?"})
     warehouse.push("1.0.0")
     warehouse.settled().refresh()
     assert warehouse.conditions["Ready"] == "False/CriteriaEvaluationFailed"
 
 
-def test_a_subscription_without_a_tag_is_named(kargo: Kargo) -> None:
+def test_a_subscription_without_a_tag_is_reported(kargo: Kargo) -> None:
     warehouse = kargo.warehouse().settled()
     assert warehouse.conditions["Ready"] == "False/MissingImageReferences"
     message = f'No references discovered for image repository "{warehouse.repository}"'
-    assert message in [one["message"] for one in warehouse.status["conditions"]]
+    assert message in [condition["message"] for condition in warehouse.status["conditions"]]
 
 
-def test_git_and_images_make_one_piece_of_freight(kargo: Kargo) -> None:
+def test_git_and_image_subscriptions_create_freight_together(kargo: Kargo) -> None:
     kargo.registry.put("demo/mixed", "1.0.0")
     git = {"git": {"repoURL": "https://github.com/demo/config.git"}}
     [freight] = kargo.warehouse(image("demo/mixed"), git).settled().freight
@@ -103,18 +103,18 @@ def test_git_and_images_make_one_piece_of_freight(kargo: Kargo) -> None:
     assert freight["commits"][0]["repoURL"] == "https://github.com/demo/config.git"
 
 
-def test_a_token_that_was_handled_asks_for_nothing(kargo: Kargo) -> None:
+def test_a_handled_token_has_no_effect(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     warehouse.push("1.0.0")
     warehouse.settled().refresh()
     version = warehouse.raw["metadata"]["resourceVersion"]
     warehouse.push("1.1.0")
-    warehouse.annotate(**{"kargo.akuity.io/refresh": warehouse.handled})
-    assert warehouse.raw["metadata"]["resourceVersion"] == version  # so nobody was told anything
+    warehouse.annotate(**{"kargo.akuity.io/refresh": warehouse.handled_token})
+    assert warehouse.raw["metadata"]["resourceVersion"] == version  # so there was no watch event
     assert warehouse.tags == ["1.0.0"]
 
 
-def test_another_specification_is_discovered_without_a_refresh(kargo: Kargo) -> None:
+def test_a_changed_spec_causes_a_discovery_without_a_refresh(kargo: Kargo) -> None:
     warehouse = kargo.warehouse()
     for tag in ("1.0.0", "2.0.0"):
         warehouse.push(tag)

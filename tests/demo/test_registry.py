@@ -1,4 +1,4 @@
-"""The registry of tags."""
+"""The simulated registry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "registry.sqlite3")
 
 
-def test_tags_are_listed_in_the_order_of_their_pushes(registry: Registry) -> None:
+def test_tags_are_listed_in_push_order(registry: Registry) -> None:
     for tag in ("2.0.0", "1.0.0", "latest"):
         registry.put("example/repo", tag)
     assert [tag.name for tag in registry.tags("example/repo")] == ["2.0.0", "1.0.0", "latest"]
@@ -49,18 +49,18 @@ def test_a_lagging_tag_is_not_listed_yet(registry: Registry) -> None:
     assert registry.tags("example/repo") == ()
 
 
-def test_until_a_new_push_is_listed_the_one_before_is(registry: Registry) -> None:
+def test_the_previous_push_is_listed_until_the_new_one_is(registry: Registry) -> None:
     old = registry.put("example/repo", "latest")
     registry.put("example/repo", "latest", lag=3600)
     assert registry.tags("example/repo") == (old,)
 
 
-def test_a_lagging_reader_does_not_see_what_is_new(registry: Registry) -> None:
+def test_a_lagging_reader_does_not_see_new_tags(registry: Registry) -> None:
     registry.put("example/repo", "1.0.0")
     assert registry.tags("example/repo", lag=3600) == ()
 
 
-def test_tags_pushed_by_another_process_are_there(registry: Registry, tmp_path: Path) -> None:
+def test_tags_pushed_by_another_process_are_listed(registry: Registry, tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from demo.registry import Registry;"
         "Registry(pathlib.Path(sys.argv[1])).put('example/repo', '1.0.0')"

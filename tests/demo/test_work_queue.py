@@ -1,4 +1,4 @@
-"""The controller's queue."""
+"""The controller's work queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from demo.controller.work_queue import WorkQueue
 
 
-def test_a_key_added_often_is_worked_on_once() -> None:
+def test_a_key_added_twice_is_processed_once() -> None:
     queue: WorkQueue[str] = WorkQueue()
     for key in ("a", "b", "a"):
         queue.add(key)
@@ -16,31 +16,31 @@ def test_a_key_added_often_is_worked_on_once() -> None:
     assert queue.get() is None
 
 
-def test_a_key_added_during_the_work_on_it_comes_again_afterwards() -> None:
+def test_a_key_added_during_its_processing_is_processed_again() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a")
     assert queue.get() == "a"
     queue.add("a")
     queue.add("b")
-    assert queue.get() == "b"  # not "a", which is worked on
+    assert queue.get() == "b"  # not "a", which is being processed
     queue.done("a")
     assert queue.get() == "a"
 
 
-def test_a_key_that_is_due_later_comes_later() -> None:
+def test_a_delayed_key_comes_after_one_that_is_due() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add_after("later", 0.05)
     queue.add("now")
     assert [queue.get(), queue.get()] == ["now", "later"]
 
 
-def test_a_retry_comes_again() -> None:
+def test_a_retried_key_is_processed_again() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.retry("a")
     assert queue.get() == "a"
 
 
-def test_closing_wakes_who_waits() -> None:
+def test_closing_wakes_waiting_threads() -> None:
     queue: WorkQueue[str] = WorkQueue()
     thread = threading.Thread(target=queue.get)
     thread.start()

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from demo.docker_hub import NoResponse, Webhook, call, registered, subscribers
+from demo.docker_hub import NoResponse, Webhook, call_webhook, registered_webhooks, subscribed_projects
 from demo.paths import DemoPaths
 from demo.registry import IMAGE_INDEX, Registry
 from demo.seeding import CHART
@@ -59,10 +59,10 @@ class Command(BaseCommand):
             raise CommandError(f"--times must be from 1 to {MAX_TIMES}, and --lag must not be negative")
         media_type = options["media_type"] or (CHART if options["chart"] else IMAGE_INDEX)
         paths = DemoPaths(settings.KARGOWEB.data_dir.resolve() / "demo")
-        put = Registry(paths.registry).put(
+        pushed = Registry(paths.registry).put(
             repository, tag, media_type=media_type, lag=options["lag"], same_content=options["same"]
         )
-        self.stdout.write(f"{repository}:{tag} is in the demo's registry, {put.digest[:19]}…")
+        self.stdout.write(f"{repository}:{tag} is in the demo's registry, {pushed.digest[:19]}…")
         webhooks = self._webhooks(paths, Push(repository, tag, media_type))
         body = compose(
             repository, tag, media_type=media_type, pusher=options["pusher"], pushed_at=int(time.time())
@@ -75,8 +75,8 @@ class Command(BaseCommand):
         """Return the webhooks to call. Raises CommandError if the demo is not running."""
         try:
             with closing(connect(str(paths.kubeconfig))) as cluster:
-                projects = subscribers(cluster, push)
-                webhooks = registered(cluster, projects) if projects else []
+                projects = subscribed_projects(cluster, push)
+                webhooks = registered_webhooks(cluster, projects) if projects else []
         except ClusterError as error:
             raise CommandError(f"The demo is not running (start it with `make run`): {error}") from error
         if not projects:
@@ -89,7 +89,7 @@ class Command(BaseCommand):
         """Call a webhook and print the response. Return whether there was one."""
         label = f"{webhook.receiver}  …{webhook.url[-6:]}"
         try:
-            response = call(webhook, body)
+            response = call_webhook(webhook, body)
         except NoResponse as error:
             self.stderr.write(f"  {label}  {redact(str(error))}")
             return False

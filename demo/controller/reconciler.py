@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from demo.controller import criteria
 from demo.controller.behaviors import BEHAVIOR_ANNOTATION, Behavior, parse_behavior, without_fail_once
-from demo.controller.discovery import DiscoveryError, discover, missing, rfc3339
+from demo.controller.discovery import DiscoveryError, discover, missing_artifact, rfc3339
 from demo.controller.freight import BuildError
-from demo.controller.freight_maker import FreightMaker
+from demo.controller.freight_creator import FreightCreator
 from demo.controller.status import Status
 from demo.registry import Registry, Tag
 from receivers.cluster.client import KubernetesClient
@@ -27,7 +27,7 @@ from receivers.kargo.resources import WAREHOUSES
 
 SHARD_LABEL: Final = "kargo.akuity.io/shard"
 MINIMUM_INTERVAL: Final = 300.0  # seconds; Kargo's chart sets it, and shorter intervals have no effect
-SOON: Final = 0.1  # seconds until an overdue discovery
+OVERDUE_DELAY: Final = 0.1  # seconds until an overdue discovery
 RATE_LIMIT: Final = (
     "TOOMANYREQUESTS: You have reached your unauthenticated pull rate limit. "
     "https://www.docker.com/increase-rate-limit"
@@ -55,7 +55,7 @@ class Reconciler:
         self._registry = registry
         self._stopping = stopping
         self._minimum_interval = minimum_interval
-        self.freight = FreightMaker(cluster)
+        self.freight = FreightCreator(cluster)
 
     def reconcile(self, project: str, name: str) -> float | None:
         """Reconcile a Warehouse. Return the seconds until it is due again, or None if this controller skips it.
@@ -76,34 +76,34 @@ class Reconciler:
         """Return the seconds until the next discovery."""
         interval = max(seconds_of(spec.get("interval", "")), self._minimum_interval)
         discovered = _discovered_at(status)
-        return interval if discovered is None else max(discovered + interval - time.time(), SOON)
+        return interval if discovered is None else max(discovered + interval - time.time(), OVERDUE_DELAY)
 
     def store(self, status: Status, project: str, name: str, *fields: str) -> None:
         """Write these fields of the status, or all of them, if they have changed."""
         if patch := status.patch(*fields):
             stored = self._cluster.patch_status(WAREHOUSES, name, project, patch)
-            status.stored(stored.get("status") or {})
+            status.mark_stored(stored.get("status") or {})
 
     def discover(self, raw: Mapping[str, Any], behavior: Behavior) -> dict[str, Any]:
-        """List tags and select. Raises `DiscoveryError`."""
+        """Return `status.discoveredArtifacts`, or fail as `behavior` requires. Raises `DiscoveryError`."""
         self._stopping.wait(behavior.slow)
         fails = behavior.fails or behavior.fails_once
         if behavior.fails_once:
-            self._forget_failure(raw)
+            self._remove_fail_once(raw)
 
-        def tags_of(repository: str) -> Sequence[Tag]:
+        def list_tags(repository: str) -> Sequence[Tag]:
             tags = self._registry.tags(repository, lag=behavior.lag)
             if fails:
-                raise DiscoveryError(_refused(repository, tags))
+                raise DiscoveryError(_rate_limit_error(repository, tags))
             return tags
 
-        found = discover(raw["spec"].get("subscriptions") or (), tags_of)
-        return {"discoveredAt": rfc3339(time.time()), **found}
+        artifacts = discover(raw["spec"].get("subscriptions") or (), list_tags)
+        return {"discoveredAt": rfc3339(time.time()), **artifacts}
 
-    def _forget_failure(self, raw: Mapping[str, Any]) -> None:
+    def _remove_fail_once(self, raw: Mapping[str, Any]) -> None:
         metadata = raw["metadata"]
-        left = without_fail_once(metadata["annotations"][BEHAVIOR_ANNOTATION])
-        patch = {"metadata": {"annotations": {BEHAVIOR_ANNOTATION: left or None}}}
+        remaining = without_fail_once(metadata["annotations"][BEHAVIOR_ANNOTATION])
+        patch = {"metadata": {"annotations": {BEHAVIOR_ANNOTATION: remaining or None}}}
         self._cluster.patch(WAREHOUSES, metadata["name"], metadata["namespace"], patch)
 
 
@@ -121,7 +121,7 @@ class _Reconciliation:
         self._now = rfc3339(time.time())
 
     def run(self) -> float:
-        """Run it. Raises `ReconcileError`, which is also in the status, or `ClusterError`."""
+        """Reconcile. Return the seconds until the next reconciliation. Raises `ReconcileError` or `ClusterError`."""
         try:
             self._sync()
         finally:
@@ -129,11 +129,11 @@ class _Reconciliation:
         return self._reconciler.due(self._spec, self._status)
 
     def _sync(self) -> None:
-        refreshed = self._status.take_token()
+        refreshed = self._status.acknowledge_refresh()
         if refreshed or self._should_discover():
             self._discover()
         self._status.values["observedGeneration"] = self._status.generation
-        if self._is_complete() and self._has_freight():
+        if self._is_complete() and self._ensure_freight():
             self._succeed()
 
     def _should_discover(self) -> bool:
@@ -149,8 +149,8 @@ class _Reconciliation:
         )
         self._set("Ready", "False", "DiscoveryInProgress", "Waiting for discovery to complete")
         self._pending("artifact discovery")
-        self._status.drop("FreightCreationCriteriaSatisfied", "FreightCreated")
-        # The conditions only: the token counts as handled when all is done.
+        self._status.remove("FreightCreationCriteriaSatisfied", "FreightCreated")
+        # Store only the conditions: the refresh is not handled before the end of the reconciliation.
         self._reconciler.store(self._status, self._project, self._name, "conditions")
         try:
             self._status.values["discoveredArtifacts"] = self._reconciler.discover(self._raw, self._behavior)
@@ -160,27 +160,27 @@ class _Reconciliation:
             raise ReconcileError(f"error discovering artifacts: {error}") from error
 
     def _is_complete(self) -> bool:
-        """Return whether each subscription has an artifact. Otherwise the reconciliation ends without an error."""
-        problem = missing(self._status.artifacts or {})
+        """Return whether each subscription has an artifact. If not, the reconciliation ends without an error."""
+        problem = missing_artifact(self._status.artifacts or {})
         if problem:
             (healthy, ready), message = problem
             self._set("Healthy", "False", healthy, message)
             self._set("Ready", "False", ready, message)
-            self._status.drop("Reconciling")
+            self._status.remove("Reconciling")
         return not problem
 
-    def _has_freight(self) -> bool:
-        """Create Freight if the policy and the criteria allow it; return False if the criteria are invalid."""
+    def _ensure_freight(self) -> bool:
+        """Create Freight if policy and criteria allow it. Return False if the criteria are invalid."""
         if (self._spec.get("freightCreationPolicy") or "Automatic") != "Automatic":
             return True
         expression = (self._spec.get("freightCreationCriteria") or {}).get("expression", "")
         try:
-            wanted = criteria.satisfied(expression, self._status.artifacts or {})
+            satisfied = criteria.satisfied(expression, self._status.artifacts or {})
         except criteria.CriteriaError as error:
             self._fail("CriteriaEvaluationFailed", f"Evaluation of Freight creation criteria failed: {error}")
-            self._status.drop("Reconciling")
+            self._status.remove("Reconciling")
             return False
-        if wanted:
+        if satisfied:
             self._create_freight()
         else:
             self._set(
@@ -215,10 +215,10 @@ class _Reconciliation:
                 "FreightCreationFailure", f'Error creating Freight in namespace "{self._project}": {error}'
             ) from error
         if new:
-            said = "True", "NewFreight", "No Freight composed of the newest artifacts already existed"
+            condition = "True", "NewFreight", "No Freight composed of the newest artifacts already existed"
         else:
-            said = "False", "AlreadyExists", "Freight composed of the newest artifacts already exists"
-        self._set("FreightCreated", *said)
+            condition = "False", "AlreadyExists", "Freight composed of the newest artifacts already exists"
+        self._set("FreightCreated", *condition)
         self._status.values["lastFreightID"] = name
 
     def _succeed(self) -> None:
@@ -226,7 +226,7 @@ class _Reconciliation:
         message = f"Successfully discovered artifacts from {count} subscriptions"
         self._set("Healthy", "True", "ReconciliationSucceeded", "")
         self._set("Ready", "True", "ArtifactsDiscovered", message)
-        self._status.drop("Reconciling")
+        self._status.remove("Reconciling")
 
     def _failure(self, ready: str, message: str) -> ReconcileError:
         self._set("Healthy", "False", "FreightBuildFailure", message)
@@ -237,8 +237,8 @@ class _Reconciliation:
         self._set("Healthy", "False", reason, message)
         self._set("Ready", "False", reason, message)
 
-    def _pending(self, what: str) -> None:
-        message = f"Health status cannot be determined until {what} is finished"
+    def _pending(self, activity: str) -> None:
+        message = f"Health status cannot be determined until {activity} is finished"
         self._set("Healthy", "Unknown", "Pending", message)
 
     def _set(self, type_: str, status: str, reason: str, message: str) -> None:
@@ -258,7 +258,7 @@ def _discovered_at(status: Status) -> float | None:
         return None
 
 
-def _refused(repository: str, tags: Sequence[Tag]) -> str:
+def _rate_limit_error(repository: str, tags: Sequence[Tag]) -> str:
     """Return the error of a pull that exceeds Docker Hub's rate limit, which does not count listing tags."""
     name = normalize_image(repository)
     newest = tags[-1].name if tags else "latest"

@@ -16,9 +16,9 @@ from demo.apiserver.bodies import body_json, dry_run, media_type
 from demo.apiserver.errors import bad_request, conflict, method_not_allowed, not_found
 from demo.apiserver.messages import Request, Response
 from demo.apiserver.objects import now
-from demo.apiserver.reading import Watches
+from demo.apiserver.queries import Watches
 from demo.apiserver.resource_types import DEFINITIONS, NAMESPACES, Catalog, ResourceType, from_definition
-from demo.apiserver.routing import Route
+from demo.apiserver.routes import Route
 from demo.apiserver.selectors import selection
 from demo.apiserver.storage import Json, Store, Stored, object_key
 

@@ -1,4 +1,4 @@
-"""Creates Freight in the cluster, with an alias and an event."""
+"""Create Freight in the cluster, with an alias and an event."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("demo.controller")
 EVENTS: Final = Resource("", "v1", "events", "Event", namespaced=True)
 
 
-class FreightMaker:
+class FreightCreator:
     """Creates Freight. May be used by several threads."""
 
     def __init__(self, cluster: KubernetesClient) -> None:
@@ -27,7 +27,7 @@ class FreightMaker:
         self._aliases: dict[str, set[str]] = {}
 
     def create(self, project: str, warehouse: str, artifacts: Mapping[str, Any]) -> tuple[str, bool]:
-        """Create the Freight of the newest artifacts; return what becomes `lastFreightID`, and whether it is new.
+        """Create Freight with the newest artifacts. Return the `lastFreightID`, and whether the Freight is new.
 
         Raises `BuildError` or `ClusterError`.
         """
@@ -35,26 +35,26 @@ class FreightMaker:
         name = freight.freight_id(content, f"Warehouse/{warehouse}")
         aliases = self._aliases_of(project)
         alias = new_alias(aliases)
-        made = freight.freight_object(project, name, alias, content, artifacts["discoveredAt"])
+        new_freight = freight.freight_object(project, name, alias, content, artifacts["discoveredAt"])
         try:
-            created = self._cluster.create(FREIGHTS, made, project)
+            created = self._cluster.create(FREIGHTS, new_freight, project)
         except AlreadyExists:
-            # Kargo computes a name before the Freight has an origin; the true one comes back from the admission
-            # webhook, but not together with an error. So this names no Freight that exists.
+            # Kargo computes the name before the Freight has an origin. The admission webhook returns the actual name,
+            # but not with an error. So this is not the name of any Freight.
             return freight.freight_id(content, "/"), False
         aliases.add(alias)
-        self._announce(created)
+        self._create_event(created)
         return name, True
 
     def _aliases_of(self, project: str) -> set[str]:
         if project not in self._aliases:
-            pages = self._cluster.list_pages(FREIGHTS, project, item=lambda one: str(one.get("alias", "")))
+            pages = self._cluster.list_pages(FREIGHTS, project, item=lambda raw: str(raw.get("alias", "")))
             self._aliases[project] = {alias for page in pages for alias in page.items}
         return self._aliases[project]
 
-    def _announce(self, created: Mapping[str, Any]) -> None:
+    def _create_event(self, created: Mapping[str, Any]) -> None:
         event = freight.created_event(created, rfc3339(time.time()))
         try:
             self._cluster.create(EVENTS, event, event["metadata"]["namespace"])
         except ClusterError as error:
-            log.warning("no event for new Freight: %s", error)
+            log.warning("cannot create the event for new Freight: %s", error)

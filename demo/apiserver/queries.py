@@ -19,11 +19,11 @@ import orjson
 from demo.apiserver.errors import ApiError, bad_request, expired, not_found, version_too_large
 from demo.apiserver.messages import Request, Response
 from demo.apiserver.resource_types import ResourceType
-from demo.apiserver.routing import TRUE, Route
+from demo.apiserver.routes import TRUE, Route
 from demo.apiserver.selectors import selection
 from demo.apiserver.storage import Collection, CompactedError, Json, Store, Stored, object_key
 from demo.apiserver.tables import table, wants_table
-from demo.apiserver.watching import Renderer, Scope, Watch, encoded, error_line, event_line
+from demo.apiserver.watch import Renderer, Scope, Watch, encoded, error_line, event_line
 from demo.apiserver.wire import Stream, StreamingResponse
 
 BOOKMARK_INTERVAL: Final = 60.0  # seconds between bookmarks, as kube-apiserver sends them
@@ -168,7 +168,7 @@ class WatchRequest:
 def parse_watch(route: Route, request: Request, bookmark_interval: float) -> WatchRequest:
     """Parse the parameters of a watch. Raises `ApiError` 400."""
     query = request.query
-    parse_number(query.get("resourceVersion", ""), "resourceVersion")  # only checked
+    parse_number(query.get("resourceVersion", ""), "resourceVersion")  # raises if invalid
     fields = query.get("fieldSelector", "")
     if route.name:
         fields = ",".join(filter(None, (fields, f"metadata.name={route.name}")))

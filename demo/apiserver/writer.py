@@ -12,7 +12,7 @@ import orjson
 from demo.apiserver import kargo_types, patches
 from demo.apiserver.admission import admit, check_namespace, is_project_namespace
 from demo.apiserver.bodies import body_json, dry_run, media_type
-from demo.apiserver.deleting import PROJECTS, Deleter, existing
+from demo.apiserver.deleter import PROJECTS, Deleter, existing
 from demo.apiserver.errors import (
     already_exists,
     bad_request,
@@ -24,9 +24,9 @@ from demo.apiserver.errors import (
 )
 from demo.apiserver.messages import Request, Response
 from demo.apiserver.objects import changed_object, check_shape, new_object
-from demo.apiserver.reading import renderer
+from demo.apiserver.queries import renderer
 from demo.apiserver.resource_types import DEFINITIONS, NAMESPACES, Catalog, ResourceType, from_definition
-from demo.apiserver.routing import Route
+from demo.apiserver.routes import Route
 from demo.apiserver.storage import Json, Store, Stored, freeze, object_key
 
 
