@@ -21,12 +21,12 @@ from tests.api_client import ApiClient
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60.0  # seconds that anything here may take before a test gives up; never a time that is measured
+PATIENCE = 60.0  # seconds until a test that waits for anything fails; no test measures this time
 
 READ = ["get", "list", "watch"]
 KARGO = ["projects", "projectconfigs", "clusterconfigs", "warehouses", "freights"]
 
-# What the roles may do, in the terms of the demo's token file. The real clusters get the same as RBAC.
+# The permissions of the roles, in the format of the demo's token file. Real clusters get the same as RBAC.
 ROLES: dict[str, list[dict[str, list[str]]]] = {
     "admin": [{"verbs": ["*"], "resources": ["*"]}],
     # kargoweb where Kargo manages the receivers
@@ -56,18 +56,18 @@ ROLES: dict[str, list[dict[str, list[str]]]] = {
 T = TypeVar("T")
 
 
-def until(what: str, probe: Callable[[], T | None]) -> T:
-    """Call `probe` until it returns something true, and return that; fail after `PATIENCE` seconds."""
+def until(condition: str, probe: Callable[[], T | None]) -> T:
+    """Call `probe` until it returns a true value, and return that; fail after `PATIENCE` seconds."""
     deadline = monotonic() + PATIENCE
-    while not (found := probe()):
+    while not (result := probe()):
         if monotonic() > deadline:
-            raise AssertionError(f"timed out waiting until {what}")
+            raise AssertionError(f"timed out waiting until {condition}")
         sleep(0.02)
-    return found
+    return result
 
 
 class Cluster(Protocol):
-    """What every cluster here can do."""
+    """The interface of every cluster."""
 
     name: str
     url: str
@@ -75,7 +75,7 @@ class Cluster(Protocol):
 
     @property
     def api(self) -> ApiClient:
-        """Return raw HTTP as the admin."""
+        """Return a client that sends raw HTTP requests as the admin."""
         ...
 
     @property
@@ -88,7 +88,7 @@ class Cluster(Protocol):
         ...
 
     def client(self, role: str) -> ApiClient:
-        """Return raw HTTP as that role, or without a token if the role is empty."""
+        """Return a client that sends raw HTTP requests as that role, or without a token if it is empty."""
         ...
 
     def kubeconfig_for(self, role: str) -> Path:
@@ -97,7 +97,7 @@ class Cluster(Protocol):
 
 
 class DemoCluster:
-    """The demo's API server as a process of its own, with its files in `directory`."""
+    """The demo's API server as a separate process, with its files in `directory`."""
 
     name: str = "demo"
     ca_file: str | None = None
@@ -132,7 +132,7 @@ class DemoCluster:
             client.close()
 
     def start(self) -> None:
-        """Start the server; restarted, it has the same port and the same data."""
+        """Start the server. After a restart it has the same port and the same data."""
         files = {"--data": self._directory / "state.jsonl", "--token-file": self._directory / "tokens.json"}
         arguments = [text for flag, path in files.items() for text in (flag, str(path))]
         command = [
@@ -154,16 +154,16 @@ class DemoCluster:
             raise AssertionError((self._directory / "log").read_text())
 
     def stop(self) -> None:
-        """Stop the server as an orderly shutdown does."""
-        self._end(signal.SIGTERM)
+        """Stop the server with SIGTERM."""
+        self._terminate(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the server where it stands."""
-        self._end(signal.SIGKILL)
+        """Kill the server with SIGKILL."""
+        self._terminate(signal.SIGKILL)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _terminate(self, with_signal: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(how)
+            self._process.send_signal(with_signal)
             self._process.wait(PATIENCE)
             self._process = None
 
@@ -175,12 +175,12 @@ class DemoCluster:
 
     @property
     def api(self) -> ApiClient:
-        """Return raw HTTP as the admin."""
+        """Return a client that sends raw HTTP requests as the admin."""
         return self.client("admin")
 
     @property
     def kubeconfig(self) -> Path:
-        """Return a kubeconfig file of the admin; kubectl needs `anonymous_admin`, for it sends no token over http."""
+        """Return a kubeconfig file of the admin; kubectl needs `anonymous_admin`, since it sends no token over HTTP."""
         return self.kubeconfig_for("admin")
 
     def token(self, role: str) -> str:
@@ -188,7 +188,7 @@ class DemoCluster:
         return self._tokens[role]
 
     def client(self, role: str) -> ApiClient:
-        """Return raw HTTP as that role, or without a token if the role is empty."""
+        """Return a client that sends raw HTTP requests as that role, or without a token if it is empty."""
         if role not in self._clients:
             self._clients[role] = ApiClient(self.url, token=self._tokens.get(role, ""))
         return self._clients[role]
@@ -200,18 +200,18 @@ class DemoCluster:
         return path
 
     def revoke(self, role: str) -> None:
-        """Let the server forget a role's token: it is answered 401 from now on."""
+        """Revoke a role's token: the server responds with 401 to it from now on."""
         self._reload({name: token for name, token in self._tokens.items() if name != role})
 
     def renew(self, role: str) -> str:
-        """Give a role a new token, which alone is valid from now on, and return it."""
+        """Replace a role's token, and return the new one."""
         self._clients.pop(role, ApiClient(self.url)).close()
         self._tokens[role] = secrets.token_urlsafe(16)
         self._reload(self._tokens)
         return self._tokens[role]
 
     def grant(self, role: str, rules: list[dict[str, list[str]]]) -> None:
-        """Let a role do what `rules` say, in the terms of the token file, and nothing else."""
+        """Replace a role's permissions by `rules`, in the format of the token file."""
         self._reload(self._tokens, {**ROLES, role: rules})
 
     def _write_tokens(self, tokens: Mapping[str, str], roles: Mapping[str, Any] = ROLES) -> None:
@@ -223,14 +223,24 @@ class DemoCluster:
         assert self._process is not None
         before = self.api.get("/faults/log").body["reloads"]
         self._process.send_signal(signal.SIGHUP)
-        until("the tokens are read again", lambda: self.api.get("/faults/log").body["reloads"] > before)
+        until(
+            "the server has reloaded the tokens", lambda: self.api.get("/faults/log").body["reloads"] > before
+        )
 
-    def faults(self, *rules: dict[str, Any], **more: Any) -> None:
-        """Replace the fault rules (see `demo.apiserver.faults`); without arguments nothing fails any more."""
-        answer = self.api.put("/faults", {"rules": list(rules), **more})
-        assert answer.status == 200, answer.data
+    def faults(self, *rules: dict[str, Any], **options: Any) -> None:
+        """Replace the fault rules (see `demo.apiserver.faults`); without arguments, nothing fails."""
+        response = self.api.put("/faults", {"rules": list(rules), **options})
+        assert response.status == 200, response.data
 
     def fault_log(self) -> dict[str, Any]:
         """Return the counters and the recorded patches."""
         log: dict[str, Any] = self.api.get("/faults/log").body
         return log
+
+    def recorded_patches(self, *namespaces: str) -> list[dict[str, Any]]:
+        """Return the recorded patches of objects in these namespaces, in the order of their arrival.
+
+        Patches that do not change the recorded annotation are left out.
+        """
+        patches = self.fault_log()["patches"]
+        return [patch for patch in patches if patch["value"] and patch["namespace"] in namespaces]

@@ -1,3 +1,3 @@
-"""A Kargo that makes Freight, as the tests of following have it."""
+"""Fixtures: a Kargo that creates Freight."""
 
 from tests.refreshes.conftest import kargo, kargo_cluster  # noqa: F401 - fixtures

@@ -1,4 +1,4 @@
-"""Commands as people and scripts run them."""
+"""Run management commands, in this process or in a separate one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.clusters import PATIENCE, ROOT
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command did: its exit code, and what it wrote to both outputs."""
+class Completed:
+    """The exit code of a command, and its output."""
 
     code: int
     out: str
@@ -33,8 +33,8 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-def run(*arguments: str) -> Done:
-    """Run a command in this process, which spares its start."""
+def run(*arguments: str) -> Completed:
+    """Run a command in this process, which is faster."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     try:
         call_command(*arguments, stdout=out, stderr=err)
@@ -43,11 +43,11 @@ def run(*arguments: str) -> Done:
     except CommandError as error:
         err.write(f"{error}\n")
         code = error.returncode
-    return Done(code, out.getvalue(), err.getvalue())
+    return Completed(code, out.getvalue(), err.getvalue())
 
 
-def run_alone(*arguments: str, **environment: str) -> Done:
-    """Run `manage.py` as a process of its own."""
+def run_process(*arguments: str, **environment: str) -> Completed:
+    """Run Python with these arguments in a separate process."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -58,4 +58,4 @@ def run_alone(*arguments: str, **environment: str) -> Done:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Completed(done.returncode, done.stdout, done.stderr)

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from receivers.models import Outcome, Refresh
-from tests.commands.running import run, run_alone
+from tests.commands.running import run, run_process
 from tests.deliveries.rows import delivery, store, unique_name
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 class TestList:
-    def test_it_shows_the_newest_first_and_each_push_once_with_a_count(self):
+    def test_the_newest_push_is_first_and_each_push_is_shown_once_with_a_count(self):
         project, push = unique_name(), uuid.uuid4()
         rows = store(
             delivery(project, 1, outcome=Outcome.NO_MATCH, status=200, reason="because"),
@@ -31,7 +31,7 @@ class TestList:
         assert "example/app:1.0.0 x3" in first
         assert second.endswith("200     No match         because")
 
-    def test_json_takes_filters_and_cursors(self):
+    def test_json_supports_filters_and_cursors(self):
         project = unique_name()
         rows = store(*(delivery(project, n, outcome=Outcome.FAILED) for n in range(3)))
         store(delivery(project, 9, outcome=Outcome.FREIGHT_CREATED))
@@ -59,11 +59,11 @@ class TestList:
 
 
 class TestShow:
-    def test_it_shows_every_field(self, product, world):
+    def test_every_field_is_shown(self, product, world):
         place = routed_project(product, world, image("example/shown"))
         body = push_body("example/shown", "1.2.3")
-        answer = product.post(place.path(), body)
-        pk = answer.headers["X-Kargoweb-Delivery"]
+        response = product.post(place.path(), body)
+        pk = response.headers["X-Kargoweb-Delivery"]
         wait_for_result(pk)
         shown = run("deliveries", "show", pk, "--json").json
         assert (shown["id"], shown["status"], shown["answer"]) == (
@@ -85,8 +85,8 @@ class TestShow:
 
     def test_untrusted_text_cannot_control_the_terminal(self, product, world):
         place = routed_project(product, world)
-        answer = product.post(place.path(), push_body("example/\x1b[31m", "1\x1b[2J\r\x9b"))
-        pk = answer.headers["X-Kargoweb-Delivery"]
+        response = product.post(place.path(), push_body("example/\x1b[31m", "1\x1b[2J\r\x9b"))
+        pk = response.headers["X-Kargoweb-Delivery"]
         wait_for_result(pk)
         for command in (
             ["show", pk],
@@ -127,13 +127,13 @@ class TestIds:
 
 class TestFollow:
     def test_a_delivery_that_ends_without_freight_exits_with_1(self):
-        (row,) = store(delivery(unique_name(), outcome=Outcome.NO_MATCH, reason="nobody subscribes"))
+        (row,) = store(delivery(unique_name(), outcome=Outcome.NO_MATCH, reason="no subscription"))
         done = run("deliveries", "follow", str(row.pk))
         assert done.code == 1
-        assert done.out.splitlines()[-1] == "No match: nobody subscribes"
+        assert done.out.splitlines()[-1] == "No match: no subscription"
 
     @pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED])
-    def test_a_delivery_that_does_not_end_in_time_exits_with_2(self, outcome):
+    def test_a_delivery_that_does_not_end_before_the_timeout_exits_with_2(self, outcome):
         (row,) = store(
             delivery(unique_name(), outcome=outcome, claimed_until=timezone.now() + timedelta(days=1))
         )
@@ -143,15 +143,15 @@ class TestFollow:
         assert "The delivery has not ended within 0.1 s." in done.err
 
 
-def test_a_script_gets_json_and_the_exit_code():
+def test_a_separate_process_prints_json_and_returns_the_exit_code():
     (row,) = store(delivery(unique_name(), outcome=Outcome.NO_MATCH))
-    done = run_alone("manage.py", "deliveries", "follow", str(row.pk), "--json")
+    done = run_process("manage.py", "deliveries", "follow", str(row.pk), "--json")
     assert done.code == 1
     assert json.loads(done.out.splitlines()[-1])["outcome"] == "no_match"
 
 
 def test_an_unreadable_log_is_an_error_of_one_line(tmp_path):
-    done = run_alone("manage.py", "deliveries", "list", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
+    done = run_process("manage.py", "deliveries", "list", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
     assert done.code == 3
     assert done.err.startswith("CommandError: Can't use the delivery log: ")
     assert done.err.count("\n") == 1

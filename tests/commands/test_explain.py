@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.commands.running import run, run_alone
+from tests.commands.running import run, run_process
 from tests.ports import free_port
 from tests.worlds import image
 
@@ -21,7 +21,7 @@ def place(world):
     return place
 
 
-def test_it_shows_verdict_rule_and_reason_and_refreshes_nothing(place):
+def test_the_verdict_rule_and_reason_are_shown_and_nothing_is_refreshed(place):
     done = run("explain", place.name, f"{place.repository}:1.2.3")
     headers, row, result = done.out.splitlines()
     assert headers.split() == ["WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON"]
@@ -37,7 +37,7 @@ def test_all_includes_subscriptions_to_other_repositories(place):
     assert row[:5] == ["main", "1", "image", "example/other", "other_repository"]
 
 
-def test_without_a_match_it_says_why_and_exits_with_1(place):
+def test_without_a_match_the_reason_is_shown_and_the_exit_code_is_1(place):
     done = run("explain", place.name, f"{place.repository}:9.0.0")
     assert done.code == 1
     assert done.out.splitlines()[-1].startswith('Refreshes nothing: tag "9.0.0"')
@@ -57,7 +57,7 @@ def test_json_has_everything_the_table_has(place):
     ]
 
 
-def test_without_a_tag_every_subscriber_is_refreshed_even_with_a_port(place):
+def test_without_a_tag_every_subscription_matches_even_if_the_registry_has_a_port(place):
     shown = run("explain", place.name, place.repository, "--json").json
     assert [verdict["rule"] for verdict in shown["verdicts"]] == ["no_tag"]
     shown = run("explain", place.name, "localhost:5000/x", "--json").json
@@ -95,19 +95,21 @@ def test_an_unreachable_cluster_exits_with_2_after_the_timeout(demo_cluster, tmp
     kubeconfig = tmp_path / "kubeconfig"
     written = demo_cluster.kubeconfig.read_text()
     kubeconfig.write_text(written.replace(demo_cluster.url, f"http://127.0.0.1:{free_port()}"))
-    done = run_alone("manage.py", "explain", "cluster", "x/y", "--timeout", "0.5", KUBECONFIG=str(kubeconfig))
+    done = run_process(
+        "manage.py", "explain", "cluster", "x/y", "--timeout", "0.5", KUBECONFIG=str(kubeconfig)
+    )
     assert done.code == 2
     assert "The cluster was not read within 0.5 s" in done.err
     assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("content", [None, "not: a kubeconfig"], ids=["missing", "invalid"])
-def test_without_a_usable_kubeconfig_it_fails_at_once(tmp_path, content):
+def test_without_a_usable_kubeconfig_it_fails_immediately(tmp_path, content):
     kubeconfig = tmp_path / "kubeconfig"
     if content is not None:
         kubeconfig.write_text(content)
-    # It would time out, and exit with 2, if it retried.
-    done = run_alone("manage.py", "explain", "cluster", "x/y", KUBECONFIG=str(kubeconfig))
+    # With retries it would time out and exit with 2.
+    done = run_process("manage.py", "explain", "cluster", "x/y", KUBECONFIG=str(kubeconfig))
     assert (done.code, done.out) == (3, "")
     assert done.err.startswith("CommandError: Can't connect to the cluster: ")
     assert done.err.count("\n") == 1

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def run_with_closed_pipe(*arguments: str) -> tuple[int, str]:
-    """Run `manage.py` with a stdout that nobody reads; return the exit code and stderr."""
+    """Run `manage.py` with a stdout whose reader is closed; return the exit code and stderr."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -47,7 +47,7 @@ def test_a_list_exits_quietly(rows):
 
 
 @pytest.mark.parametrize("command", ["show", "follow"])
-def test_one_delivery_exits_quietly(command):
+def test_the_commands_for_one_delivery_exit_quietly(command):
     (row,) = store(delivery(unique_name(), outcome=Outcome.NO_MATCH))
     assert run_with_closed_pipe("deliveries", command, str(row.pk)) == (128 + signal.SIGPIPE, "")
 

@@ -10,7 +10,7 @@ import pytest
 
 from receivers.models import Delivery, Origin, Outcome, new_id
 from tests.clusters import until
-from tests.commands.running import run, run_alone
+from tests.commands.running import run, run_process
 from tests.deliveries.rows import delivery, store, unique_name
 from tests.delivery_rows import deliveries_of, routed_project, wait_for_result
 from tests.product import Product
@@ -29,8 +29,8 @@ print(store(delivery("demo", body=b"{}", outcome="failed"))[0].pk)
 
 
 @contextmanager
-def served(cluster, **environment):
-    """kargoweb with a database of its own."""
+def serving(cluster, **environment):
+    """kargoweb, serving, with a separate database."""
     product = Product(cluster.kubeconfig_for("kargoweb"), **SHORT_DELAYS, **environment)
     product.migrate()
     with product:
@@ -41,19 +41,19 @@ def failed(project, seconds=0.0, **fields):
     return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
 
 
-class TestOne:
-    def test_a_serving_process_starts_it(self, product, world):
-        place = routed_project(product, world, image("example/once-more"))
-        answer = product.post(place.path(), push_body("example/once-more", "1.0.0"))
-        original = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+class TestSingleDelivery:
+    def test_a_serving_process_starts_the_redelivery(self, product, world):
+        place = routed_project(product, world, image("example/redelivered"))
+        response = product.post(place.path(), push_body("example/redelivered", "1.0.0"))
+        original = wait_for_result(response.headers["X-Kargoweb-Delivery"])
         done = run("redeliver", original.pk.hex, "--json")
         assert done.code == 0
         (row,) = done.json["deliveries"]
         assert row["original"]["id"] == str(original.pk)
-        again = wait_for_result(row["delivery"])
-        assert (again.outcome, again.original_id) == (Outcome.REFRESHED, original.pk)
-        assert again.actor.endswith("command line") or again.actor.endswith("(command line)")
-        assert place.token() == again.refreshes.get().token != original.refreshes.get().token
+        redelivery = wait_for_result(row["delivery"])
+        assert (redelivery.outcome, redelivery.original_id) == (Outcome.REFRESHED, original.pk)
+        assert redelivery.actor.endswith("command line") or redelivery.actor.endswith("(command line)")
+        assert place.token() == redelivery.refreshes.get().token != original.refreshes.get().token
 
     def test_a_dry_run_redelivers_nothing(self):
         (row,) = store(failed(unique_name()))
@@ -68,53 +68,55 @@ class TestOne:
         assert (done.code, done.out) == (3, "")
         assert done.err.startswith(f"Can't redeliver {row.pk}: ")
 
-    def test_without_a_serving_process_it_warns_and_stays_pending(self, tmp_path):
-        own = {"DATABASE_URL": f"sqlite:///{tmp_path}/own.sqlite3"}
-        assert run_alone("manage.py", "migrate", "-v0", **own).code == 0
-        pk = run_alone("-c", STORE, **own).out.strip()
-        done = run_alone("manage.py", "redeliver", pk, "--json", **own)
+    def test_without_a_serving_process_the_redelivery_stays_pending_with_a_warning(self, tmp_path):
+        own_database = {"DATABASE_URL": f"sqlite:///{tmp_path}/own_database.sqlite3"}
+        assert run_process("manage.py", "migrate", "-v0", **own_database).code == 0
+        pk = run_process("-c", STORE, **own_database).out.strip()
+        done = run_process("manage.py", "redeliver", pk, "--json", **own_database)
         assert done.code == 2
         assert "No serving process started the redelivery within 10 s" in done.err
-        kept = run_alone("manage.py", "deliveries", "list", "--origin", "redelivery", "--json", **own)
-        (row,) = kept.json["deliveries"]
+        pending = run_process(
+            "manage.py", "deliveries", "list", "--origin", "redelivery", "--json", **own_database
+        )
+        (row,) = pending.json["deliveries"]
         assert (row["original"], row["outcome"]) == (pk, "pending")
         assert row["id"] == json.loads(done.out)["deliveries"][0]["delivery"]
 
 
-def test_a_push_before_its_tag_was_visible_becomes_freight_when_redelivered(kargo, kargo_cluster, tmp_path):
-    # A database of its own: the other servers of the session are in front of other clusters.
-    own = {"DATABASE_URL": f"sqlite:///{tmp_path}/own.sqlite3"}
+def test_a_redelivery_creates_freight_if_the_tag_has_become_visible(kargo, kargo_cluster, tmp_path):
+    # A separate database, because other serving processes of the session use other clusters.
+    own_database = {"DATABASE_URL": f"sqlite:///{tmp_path}/own_database.sqlite3"}
     with (
         World(kargo_cluster.kubeconfig) as world,
-        served(kargo_cluster, **own) as product,
+        serving(kargo_cluster, **own_database) as product,
     ):
         repository = f"{new_id().hex}/app"
         place = world.project(image(repository))
         kargo.registry.put(repository, "1.0.0")
         until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 400)
         body = push_body(repository, "2.0.0", pushed_at=int(time.time()))
-        until("so is its Warehouse", lambda: b"refreshed 1" in product.post(place.path(), body).data)
+        until("the Warehouse is known", lambda: b"refreshed 1" in product.post(place.path(), body).data)
         pk = product.post(place.path(), body).headers["X-Kargoweb-Delivery"]
-        early = run_alone("manage.py", "deliveries", "follow", pk, "--json", **own)
+        early = run_process("manage.py", "deliveries", "follow", pk, "--json", **own_database)
         assert (early.code, early.json_lines[-1]["outcome"]) == (1, "tag_not_visible")
 
         kargo.registry.put(repository, "2.0.0")
-        done = run_alone("manage.py", "redeliver", pk, "--follow", "--json", **own)
+        done = run_process("manage.py", "redeliver", pk, "--follow", "--json", **own_database)
         assert done.code == 0
         assert done.json["deliveries"][0]["outcome"] in {"freight_created", "already_current"}
 
-        again = done.json["deliveries"][0]["delivery"]
-        followed = run_alone("manage.py", "deliveries", "follow", again, "--json", **own)
-        *story, end = followed.json_lines
+        redelivery = done.json["deliveries"][0]["delivery"]
+        followed = run_process("manage.py", "deliveries", "follow", redelivery, "--json", **own_database)
+        *history, end = followed.json_lines
         assert (followed.code, end["timed_out"]) == (0, False)
-        events = [one["event"] for one in story]
+        events = [entry["event"] for entry in history]
         assert (events[0], events[-1].split()[0]) == ("received", end["outcome"].split()[0])
         assert {"requested", "handled"} <= set(events)
-        assert story[-1]["warehouse"] == f"{place.name}/warehouse-0"
+        assert history[-1]["warehouse"] == f"{place.name}/warehouse-0"
 
 
-class TestAllThatFailed:
-    def test_each_is_redelivered_once_at_the_rate_and_followed(self, product, world):
+class TestFailedDeliveries:
+    def test_each_is_redelivered_once_at_the_given_rate_and_followed(self, product, world):
         place = routed_project(product, world)
         for tag in ("1.0.0", "1.0.1"):
             wait_for_result(
@@ -125,29 +127,29 @@ class TestAllThatFailed:
         assert "2 can be redelivered" in run(*options, "--dry-run").out
 
         done = run(*options, "--rate", "20", "--yes", "--follow")
-        # Nobody subscribes to the repository, so they end, and not well.
+        # No Warehouse subscribes to the repository, so they end as failures.
         assert done.code == 1
         assert "2 redelivered, 0 cannot be" in done.out
         assert done.out.count("No match: ") == 2
-        again = deliveries_of(place).filter(origin=Origin.REDELIVERY)
-        assert sorted(again.values_list("tag", flat=True)) == ["1.0.0", "1.0.1"]
+        redeliveries = deliveries_of(place).filter(origin=Origin.REDELIVERY)
+        assert sorted(redeliveries.values_list("tag", flat=True)) == ["1.0.0", "1.0.1"]
         assert "0 redelivered" not in run(*options, "--yes").out
-        assert again.count() == 2
+        assert redeliveries.count() == 2
 
-    def test_without_yes_a_script_gets_the_number_and_nothing_is_redelivered(self):
+    def test_without_yes_a_script_only_shows_the_number_of_deliveries(self):
         project = unique_name()
         store(failed(project), failed(project, 1), failed(project, 2, outcome=Outcome.INVALID_BODY))
-        done = run_alone("manage.py", "redeliver", "--failed-since", "2026-01-01", "--project", project)
+        done = run_process("manage.py", "redeliver", "--failed-since", "2026-01-01", "--project", project)
         assert done.code == 3
         assert "2 deliveries would be redelivered. Confirm with --yes" in done.err
         assert not Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).exists()
 
-    def test_refused_deliveries_are_listed_with_the_problem(self):
+    def test_deliveries_that_cannot_be_redelivered_are_listed_with_the_problem(self):
         project = unique_name()
         store(failed(project), failed(project, 1, body=b""))
         done = run("redeliver", "--failed-since", "2026-01-01", "--project", project, "--dry-run", "--json")
         assert done.code == 1
-        assert [one["delivery"] for one in done.json["deliveries"]] == [None]
+        assert [row["delivery"] for row in done.json["deliveries"]] == [None]
         assert done.json["refused"][0]["problem"].startswith("its body is empty")
 
     @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ OPEN = ("pending", "refreshed", "failed")
 
 
 class Shop:
-    """One Warehouse `main` with Freight of 1.0.0, the first tag, unless its spec prevents Freight."""
+    """A project with a Warehouse `main` and Freight for the tag 1.0.0, unless the spec prevents Freight."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Shop:
         until("the receiver is known", lambda: product.post(self.place.path(), b"[]").status == 400)
         if not spec.get("shard"):
             until("the controller has discovered artifacts", lambda: self.status.get("conditions"))
-            until("the controller is idle", self._rests)
+            until("the controller is idle", self._is_idle)
         until("the Warehouse is known", self._is_known)
 
     def second_warehouse(self, name: str, **spec: Any) -> None:
@@ -61,16 +61,16 @@ class Shop:
         until("the Warehouse is known", lambda: len(self._verdicts()) == 2)
 
     def _verdicts(self) -> list[Any]:
-        answer = self.product.post(self.place.path(), push_body(self.repository, "no-version"))
-        found: list[Any] = self.delivery(answer).verdicts
-        return found
+        response = self.product.post(self.place.path(), push_body(self.repository, "no-version"))
+        verdicts: list[Any] = self.delivery(response).verdicts
+        return verdicts
 
     def _is_known(self) -> bool:
         return bool(self._verdicts())
 
-    def _rests(self) -> bool:
+    def _is_idle(self) -> bool:
         conditions = self.status.get("conditions", [])
-        return not any(one["type"] == "Reconciling" for one in conditions)
+        return not any(condition["type"] == "Reconciling" for condition in conditions)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -79,18 +79,18 @@ class Shop:
 
     def status_of(self, warehouse: str) -> dict[str, Any]:
         """The current status of a Warehouse."""
-        found: dict[str, Any] = (
-            self.world.cluster.get(WAREHOUSES, warehouse, self.project).get("status") or {}
-        )
-        return found
+        raw = self.world.cluster.get(WAREHOUSES, warehouse, self.project)
+        status: dict[str, Any] = raw.get("status") or {}
+        return status
 
     @property
     def freight(self) -> list[dict[str, Any]]:
         """All Freight of the project."""
-        return [one for page in self.world.cluster.list_pages(FREIGHTS, self.project) for one in page.items]
+        pages = self.world.cluster.list_pages(FREIGHTS, self.project)
+        return [freight for page in pages for freight in page.items]
 
     def behave(self, behavior: str | None) -> None:
-        """Make the controller misbehave with this Warehouse; None ends that."""
+        """Make the controller misbehave with this Warehouse; None ends the misbehavior."""
         patch = {"metadata": {"annotations": {BEHAVIOR_ANNOTATION: behavior}}}
         self.world.cluster.patch(WAREHOUSES, "main", self.project, patch)
 
@@ -101,32 +101,32 @@ class Shop:
     def announce(self, tag: str | None, **push_data: Any) -> Delivery:
         """Announce a push as Docker Hub does; return the delivery as it was stored."""
         now = {"pushed_at": int(time.time()), "media_type": IMAGE_INDEX}
-        answer = self.product.post(self.place.path(), push_body(self.repository, tag, **(now | push_data)))
-        assert answer.status == 200, answer.data
-        return self.delivery(answer)
+        response = self.product.post(self.place.path(), push_body(self.repository, tag, **(now | push_data)))
+        assert response.status == 200, response.data
+        return self.delivery(response)
 
     def push(self, tag: str, **options: Any) -> Delivery:
         """Put a tag into the registry and announce it."""
         self.put(tag, **options)
         return self.announce(tag)
 
-    def delivery(self, answer: Any) -> Delivery:
+    def delivery(self, response: Any) -> Delivery:
         """Return the delivery of a response once its outcome is stored."""
         done = Delivery.objects.exclude(outcome="pending")
-        return until("it is stored", lambda: done.filter(pk=answer.headers["X-Kargoweb-Delivery"]).first())
+        return until("it is stored", lambda: done.filter(pk=response.headers["X-Kargoweb-Delivery"]).first())
 
-    def end_of(self, delivery: Delivery) -> Refresh:
-        """Wait until a delivery has ended; return its only refresh, which must agree with it."""
+    def ended_refresh(self, delivery: Delivery) -> Refresh:
+        """Wait until a delivery has ended; return its only refresh, which must have the same outcome."""
         ended = Delivery.objects.filter(pk=delivery.pk).exclude(outcome__in=OPEN)
 
-        def agreeing() -> Refresh | None:
-            # Late Freight may correct both between the two reads; then they are read again.
+        def refresh_with_the_same_outcome() -> Refresh | None:
+            # Late Freight may correct both rows between the two reads; then read them again.
             row = ended.first()
             refresh = row.refreshes.get() if row else None
             same = row and refresh and (row.outcome, row.ended_at) == (refresh.outcome, refresh.ended_at)
             return refresh if same else None
 
-        return until(f"{delivery.tag} has ended, and its refresh with it", agreeing)
+        return until(f"{delivery.tag} has ended, and its refresh with it", refresh_with_the_same_outcome)
 
 
 def events(refresh: Refresh) -> list[str]:

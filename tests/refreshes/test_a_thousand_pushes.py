@@ -1,6 +1,6 @@
-"""A thousand pushes while Kargo, the registry and the API server fail at random: every push gets the right outcome.
+"""A thousand pushes while Kargo, the registry and the API server fail at random: every push gets the correct outcome.
 
-The right outcome is derived afterwards from the cluster and the registry, not from kargoweb.
+The correct outcome is derived from the cluster and the registry at the end, not from kargoweb.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tests.refreshes.shop import OPEN
 from tests.worlds import KargoProject, World, image, push_body
 
 PUSHES = 1_000
-WAREHOUSES_OF_A_KIND = 16  # so that no repository gets as many tags as discoveryLimit keeps
-MISHAPS = ("slow=0.3", "lag=0.8", "fail-discovery-once", "slow=0.2,fail-discovery-once", "dead", None)
-NEVER_PUT = 0.03  # of the tags: announced, and never in the registry
-PATIENCE = {
+WAREHOUSES_PER_KIND = 16  # enough that no repository gets more tags than discoveryLimit
+MISBEHAVIORS = ("slow=0.3", "lag=0.8", "fail-discovery-once", "slow=0.2,fail-discovery-once", "dead", None)
+MISSING_SHARE = 0.03  # of the tags are announced but never put into the registry
+TIMEOUTS = {
     "KARGOWEB_HANDLED_WITHIN": "4",
     "KARGOWEB_FREIGHT_WITHIN": "5",
     "KARGOWEB_DISCOVERY_DELAYS": "0.5,1,2,4,8",
@@ -49,21 +49,21 @@ class Kind:
     name: str
     spec: dict[str, Any] = field(default_factory=dict)
     expected: Outcome | None = None
-    mishaps: bool = True
+    misbehaves: bool = True
 
 
 KINDS = (
     Kind("ordinary"),
     Kind("manual", {"freightCreationPolicy": "Manual"}, Outcome.MANUAL_CREATION_POLICY),
     Kind("picky", {"freightCreationCriteria": {"expression": "false"}}, Outcome.CRITERIA_NOT_MET),
-    Kind("sharded", {"shard": "gone"}, Outcome.NOT_HANDLED, mishaps=False),
+    Kind("sharded", {"shard": "gone"}, Outcome.NOT_HANDLED, misbehaves=False),
 )
-SHARES = (85, 5, 5, 5)  # per cent of the pushes that go to each kind
+SHARES = (85, 5, 5, 5)  # percent of the pushes, by kind
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One Warehouse, in a project of its own."""
+    """A Warehouse in a separate project."""
 
     kind: Kind
     place: KargoProject
@@ -74,27 +74,27 @@ class Chaos:
 
     def __init__(self, world: World, cluster: DemoCluster, targets: list[Target], seed: int) -> None:
         self._world, self._cluster = world, cluster
-        self._targets = [target for target in targets if target.kind.mishaps]
-        self._dice = random.Random(f"{seed} chaos")
-        self._ended = threading.Event()
+        self._targets = [target for target in targets if target.kind.misbehaves]
+        self._rng = random.Random(f"{seed} chaos")
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End all failures."""
-        self._ended.set()
+        self._stopped.set()
         self._thread.join()
         for target in self._targets:
             self._behave(target, None)
         self._cluster.faults(record=REFRESH_ANNOTATION)
 
     def _run(self) -> None:
-        while not self._ended.wait(0.05):
-            dice = self._dice
-            self._behave(dice.choice(self._targets), dice.choice(MISHAPS))
-            refused = {"verb": "patch", "resource": "warehouses", "status": dice.choice((429, 500, 503))}
-            rules = [refused | {"times": 2}] if dice.random() < 0.2 else []
-            self._cluster.faults(*rules, record=REFRESH_ANNOTATION, dropWatches=dice.random() < 0.1)
+        while not self._stopped.wait(0.05):
+            rng = self._rng
+            self._behave(rng.choice(self._targets), rng.choice(MISBEHAVIORS))
+            refused = {"verb": "patch", "resource": "warehouses", "status": rng.choice((429, 500, 503))}
+            rules = [refused | {"times": 2}] if rng.random() < 0.2 else []
+            self._cluster.faults(*rules, record=REFRESH_ANNOTATION, dropWatches=rng.random() < 0.1)
 
     def _behave(self, target: Target, behavior: str | None) -> None:
         patch = {"metadata": {"annotations": {"demo.kargoweb/behavior": behavior}}}
@@ -110,19 +110,19 @@ class Chaos:
 
 @pytest.fixture
 def installation(database, tmp_path) -> Iterator[tuple[Product, World, Kargo, DemoCluster]]:
-    """A cluster, a controller and a serving process of this test's own."""
+    """A cluster, a controller and a serving process for this test only."""
     with DemoCluster(tmp_path / "cluster") as cluster, World(cluster.kubeconfig) as world:
         kargo = Kargo(cluster, tmp_path / "registry.sqlite3")
-        with Product(cluster.kubeconfig_for("kargoweb"), **PATIENCE) as product:
+        with Product(cluster.kubeconfig_for("kargoweb"), **TIMEOUTS) as product:
             yield product, world, kargo, cluster
         kargo.close()
 
 
-def make_targets(product: Product, world: World, kargo: Kargo) -> list[Target]:
+def create_targets(product: Product, world: World, kargo: Kargo) -> list[Target]:
     """Create Warehouses of every kind, each with a receiver, and wait until the product knows them."""
     targets = []
     for kind in KINDS:
-        for _ in range(WAREHOUSES_OF_A_KIND):
+        for _ in range(WAREHOUSES_PER_KIND):
             place = world.bare_project()
             kargo.registry.put(place.repository, "1.0.0")
             subscription = image(place.repository, discoveryLimit=100)
@@ -136,32 +136,32 @@ def make_targets(product: Product, world: World, kargo: Kargo) -> list[Target]:
 
 
 def is_known(product: Product, place: KargoProject) -> bool:
-    """Say whether the product knows the receiver and the Warehouse."""
-    answer = product.post(place.path(), push_body(place.repository, "no-version"))
-    return answer.status == 200 and bool(wait_for_result(answer.headers["X-Kargoweb-Delivery"]).verdicts)
+    """Return whether the product knows the receiver and the Warehouse."""
+    response = product.post(place.path(), push_body(place.repository, "no-version"))
+    return response.status == 200 and bool(wait_for_result(response.headers["X-Kargoweb-Delivery"]).verdicts)
 
 
 @pytest.mark.timeout(600)
-def test_every_push_gets_the_right_outcome(installation, seed) -> None:
+def test_every_push_gets_the_correct_outcome(installation, seed) -> None:
     product, world, kargo, cluster = installation
-    targets = make_targets(product, world, kargo)
+    targets = create_targets(product, world, kargo)
     cluster.faults(record=REFRESH_ANNOTATION)
     chaos = Chaos(world, cluster, targets, seed)
     of_kind = [[target for target in targets if target.kind is kind] for kind in KINDS]
-    never_put: set[tuple[str, str]] = set()
+    missing_tags: set[tuple[str, str]] = set()
 
     def push(number: int) -> None:
-        dice = random.Random(f"{seed} {number}")  # independent of the order in which the threads run
-        target = dice.choice(dice.choices(of_kind, SHARES)[0])
-        tag = f"{dice.randrange(1, 4)}.{number}.{dice.randrange(10)}"
+        rng = random.Random(f"{seed} {number}")  # independent of the order in which the threads run
+        target = rng.choice(rng.choices(of_kind, SHARES)[0])
+        tag = f"{rng.randrange(1, 4)}.{number}.{rng.randrange(10)}"
         pushed_at = int(time.time())
-        if dice.random() < NEVER_PUT:
-            never_put.add((target.place.name, tag))
+        if rng.random() < MISSING_SHARE:
+            missing_tags.add((target.place.name, tag))
         else:
-            kargo.registry.put(target.place.repository, tag, lag=dice.choice((0, 0, 0, 0.5, 2)))
+            kargo.registry.put(target.place.repository, tag, lag=rng.choice((0, 0, 0, 0.5, 2)))
         body = push_body(target.place.repository, tag, media_type=IMAGE_INDEX, pushed_at=pushed_at)
-        answer = product.post(target.place.path(), body)
-        assert answer.status in (200, 500), answer.data  # 500 if the API server refused; it is retried
+        response = product.post(target.place.path(), body)
+        assert response.status in (200, 500), response.data  # 500 if the API server refused; it is retried
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(push, range(PUSHES)))
@@ -169,34 +169,34 @@ def test_every_push_gets_the_right_outcome(installation, seed) -> None:
     names = [target.place.name for target in targets]
     pushed = Delivery.objects.filter(project__in=names).exclude(tag="no-version")
     wait_until_all_have_ended(pushed)
-    wait_until_all_are_right(targets, world, kargo, never_put)
-    sent = sum(1 for one in cluster.fault_log()["patches"] if one["value"] and one["namespace"] in names)
+    wait_until_all_are_correct(targets, world, kargo, missing_tags)
+    patch_count = len(cluster.recorded_patches(*names))
     assert pushed.count() == PUSHES
-    assert sent <= 2 * PUSHES, Counter(pushed.values_list("outcome", flat=True))
+    assert patch_count <= 2 * PUSHES, Counter(pushed.values_list("outcome", flat=True))
 
 
 def wait_until_all_have_ended(pushed: Any) -> None:
-    """Wait as long as there is progress. Those of the shard without a controller take longest."""
-    left, deadline = -1, time.monotonic() + 60
-    while now_left := pushed.filter(outcome__in=OPEN).count():
-        if now_left != left:
-            left, deadline = now_left, time.monotonic() + 60
-        assert time.monotonic() < deadline, f"{left} have not ended"
+    """Wait as long as there is progress. Refreshes of the shard without a controller take longest."""
+    unfinished, deadline = -1, time.monotonic() + 60
+    while count := pushed.filter(outcome__in=OPEN).count():
+        if count != unfinished:
+            unfinished, deadline = count, time.monotonic() + 60
+        assert time.monotonic() < deadline, f"{unfinished} have not ended"
         time.sleep(0.2)
 
 
-def wait_until_all_are_right(
-    targets: list[Target], world: World, kargo: Kargo, never_put: set[tuple[str, str]]
+def wait_until_all_are_correct(
+    targets: list[Target], world: World, kargo: Kargo, missing_tags: set[tuple[str, str]]
 ) -> None:
-    """Wait for late Freight, which corrects outcomes after they ended, on a busy machine after some seconds."""
+    """Wait for late Freight, which corrects outcomes later: on a busy machine, after several seconds."""
     deadline = time.monotonic() + 20
-    while (wrong := wrong_outcomes(targets, world, kargo, never_put)) and time.monotonic() < deadline:
+    while (wrong := wrong_outcomes(targets, world, kargo, missing_tags)) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert wrong == []
 
 
 def wrong_outcomes(
-    targets: list[Target], world: World, kargo: Kargo, never_put: set[tuple[str, str]]
+    targets: list[Target], world: World, kargo: Kargo, missing_tags: set[tuple[str, str]]
 ) -> list[tuple[Any, ...]]:
     """Return the deliveries whose outcome contradicts the cluster and the registry."""
     wrong = []
@@ -209,25 +209,27 @@ def wrong_outcomes(
             for freight in page.items
         }
         for delivery in Delivery.objects.filter(project=place.name).exclude(tag="no-version"):
-            right = right_outcomes(
-                target, delivery.tag, tags, created, never=(place.name, delivery.tag) in never_put
+            correct = correct_outcomes(
+                target, delivery.tag, tags, created, missing=(place.name, delivery.tag) in missing_tags
             )
-            if delivery.outcome not in right:
-                wrong.append((target.kind.name, delivery.tag, delivery.outcome, delivery.reason, right))
+            if delivery.outcome not in correct:
+                wrong.append((target.kind.name, delivery.tag, delivery.outcome, delivery.reason, correct))
     return wrong
 
 
-def right_outcomes(target: Target, tag: str, tags: set[str], created: set[str], *, never: bool) -> set[str]:
-    """Return the right outcomes of a push of `tag`."""
+def correct_outcomes(
+    target: Target, tag: str, tags: set[str], created: set[str], *, missing: bool
+) -> set[str]:
+    """Return the correct outcomes of a push of `tag`."""
     if target.kind.expected is Outcome.NOT_HANDLED:
         return {Outcome.NOT_HANDLED}
-    if never:
+    if missing:
         return {Outcome.TAG_NOT_VISIBLE}
     if target.kind.expected is not None:
         return {target.kind.expected}
     if tag in created:
         return {Outcome.FREIGHT_CREATED}
-    newer = {other for other in tags if rank(other) > rank(tag)}
+    newer = {name for name in tags if rank(name) > rank(tag)}
     return {Outcome.NOT_NEWEST} if newer else set()
 
 

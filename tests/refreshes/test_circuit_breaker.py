@@ -8,7 +8,7 @@ from receivers.cluster.errors import ServerError, TimedOut
 from receivers.refreshes.circuit_breaker import FAILURE_THRESHOLD, OPEN_SECONDS, CircuitBreaker
 from receivers.refreshes.sender import RefreshSender
 
-ONE = ("project", "warehouse")
+WAREHOUSE = ("project", "warehouse")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_after_the_pause_one_timeout_opens_it_again(breaker, clock):
     assert breaker.is_open()
 
 
-class Raises:
+class FailingClient:
     """A Kubernetes client that always raises the same error."""
 
     def __init__(self, error: Exception) -> None:
@@ -56,20 +56,21 @@ class Raises:
         raise self.error
 
 
-def requests_of_ten(error: Exception) -> int:
-    server = Raises(error)
-    sender = RefreshSender(lambda: server, lambda key: None)
+def requests_sent(error: Exception) -> int:
+    """Return how many of ten refreshes reach the client."""
+    client = FailingClient(error)
+    sender = RefreshSender(lambda: client, lambda key: None)
     try:
         for _ in range(10):
-            assert sender.request([ONE], 1)[0].error
-        return server.requests
+            assert sender.request([WAREHOUSE], 1)[0].error
+        return client.requests
     finally:
         sender.stop()
 
 
 def test_no_requests_are_sent_to_a_server_that_times_out():
-    assert requests_of_ten(TimedOut("timed out")) == FAILURE_THRESHOLD
+    assert requests_sent(TimedOut("timed out")) == FAILURE_THRESHOLD
 
 
 def test_requests_are_sent_to_a_server_that_returns_errors():
-    assert requests_of_ten(ServerError("oh")) == 10
+    assert requests_sent(ServerError("failed")) == 10

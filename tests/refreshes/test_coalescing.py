@@ -1,4 +1,4 @@
-"""Concurrent pushes for one Warehouse share a patch, but never one that was sent before they arrived."""
+"""Concurrent pushes for one Warehouse share a patch, but never a patch that was sent before they arrived."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ from tests.worlds import image, push_body
 CALLERS = 32
 
 
-@pytest.fixture(scope="module", autouse=True)
-def alone():
-    """Override the fixture of this room, which stops the shared product: a test here sends pushes to it."""
-
-
 @pytest.fixture
 def place(world):
     return world.project(image("example/app"), warehouses=4)
@@ -28,18 +23,12 @@ def place(world):
 
 @pytest.fixture
 def sender(world, demo_cluster):
-    """A sender in front of the demo's API server, which takes 5 ms for a patch and records each one."""
+    """A sender in front of the demo's API client, which takes 5 ms for a patch and records each one."""
     demo_cluster.faults({"verb": "patch", "latency": 0.005}, record=REFRESH_ANNOTATION)
     sender = RefreshSender(lambda: world.cluster, lambda key: None)
     yield sender
     sender.stop()
     demo_cluster.faults()
-
-
-def patches_of(demo_cluster, place):
-    """Return the patches of a project's Warehouses, in the order of their arrival."""
-    patches = demo_cluster.fault_log()["patches"]
-    return [one for one in patches if one["namespace"] == place.name and one["value"]]
 
 
 def test_no_push_shares_a_patch_that_was_sent_before_it_arrived(sender, place, demo_cluster):
@@ -50,9 +39,9 @@ def test_no_push_shares_a_patch_that_was_sent_before_it_arrived(sender, place, d
     with ThreadPoolExecutor(CALLERS) as pool:
         pushes = list(pool.map(push, range(300)))
     assert all(attempt.requested_at > arrived_at for arrived_at, attempt in pushes)
-    sent = {one["value"] for one in patches_of(demo_cluster, place)}
-    assert {attempt.token for _, attempt in pushes} == sent
-    assert len(sent) < 300 / 4
+    tokens = {patch["value"] for patch in demo_cluster.recorded_patches(place.name)}
+    assert {attempt.token for _, attempt in pushes} == tokens
+    assert len(tokens) < 300 / 4
 
 
 def test_the_tokens_of_a_warehouse_strictly_increase(sender, place, demo_cluster):
@@ -60,16 +49,17 @@ def test_the_tokens_of_a_warehouse_strictly_increase(sender, place, demo_cluster
     with ThreadPoolExecutor(CALLERS) as pool:
         list(pool.map(lambda _: sender.request(keys, 5), range(100)))
     for name in ("warehouse-0", "warehouse-1"):
-        tokens = [one["value"] for one in patches_of(demo_cluster, place) if one["name"] == name]
+        patches = demo_cluster.recorded_patches(place.name)
+        tokens = [patch["value"] for patch in patches if patch["name"] == name]
         assert tokens == sorted(set(tokens))
 
 
 def test_different_warehouses_are_patched_in_parallel(sender, place, demo_cluster):
-    # Long enough that even on a busy machine the last patch arrives before the first one is answered.
+    # Long enough that even on a busy machine the last patch arrives before the first response.
     demo_cluster.faults({"verb": "patch", "latency": 1.5}, record=REFRESH_ANNOTATION)
     sender.request([(place.name, f"warehouse-{number}") for number in range(4)], 5)
-    patches = patches_of(demo_cluster, place)
-    assert max(one["received"] for one in patches) < min(one["answered"] for one in patches)
+    patches = demo_cluster.recorded_patches(place.name)
+    assert max(patch["received"] for patch in patches) < min(patch["answered"] for patch in patches)
 
 
 def test_all_callers_of_a_patch_get_its_error_and_later_patches_are_sent(sender, place, demo_cluster):
@@ -80,7 +70,7 @@ def test_all_callers_of_a_patch_get_its_error_and_later_patches_are_sent(sender,
     assert attempts[-1].requested_at
 
 
-class HangingServer:
+class HangingClient:
     """A Kubernetes client whose patches of one Warehouse hang until they are released."""
 
     def __init__(self, hanging: str) -> None:
@@ -94,24 +84,24 @@ class HangingServer:
 
 
 def test_a_caller_waits_no_longer_than_its_timeout():
-    server = HangingServer("hanging")
-    sender = RefreshSender(lambda: server, lambda key: None)
+    client = HangingClient("hanging")
+    sender = RefreshSender(lambda: client, lambda key: None)
     key = ("shop", "hanging")
     first = threading.Thread(target=sender.request, args=[[key], 30])
     first.start()
     try:
-        # Not before: whoever sends a patch itself also waits for it.
-        assert server.reached.wait(30)
+        # Only now: the caller that sends a patch waits for its response beyond the timeout.
+        assert client.reached.wait(30)
         hanging, other = sender.request([key, ("shop", "other")], 0.1)
         assert "did not respond within 0.1 s" in hanging.error
         assert other.requested_at
     finally:
-        server.released.set()
+        client.released.set()
         first.join()
         sender.stop()
 
 
-def test_a_stopped_sender_lets_no_caller_wait(sender, place):
+def test_no_caller_waits_for_a_stopped_sender(sender, place):
     sender.stop()
     keys = [(place.name, "warehouse-0"), (place.name, "warehouse-1")]
     with ThreadPoolExecutor(8) as pool:
@@ -119,12 +109,14 @@ def test_a_stopped_sender_lets_no_caller_wait(sender, place):
     assert all(len(attempts) == 2 for attempts in results)
 
 
-def test_a_burst_of_pushes_takes_few_patches(product, demo_cluster, world):
+def test_a_burst_of_pushes_needs_few_patches(product, demo_cluster, world):
     place = routed_project(product, world, image("example/burst"))
     demo_cluster.faults({"verb": "patch", "latency": 0.01}, record=REFRESH_ANNOTATION)
     with ThreadPoolExecutor(CALLERS) as pool:
-        answers = list(pool.map(lambda _: product.post(place.path(), push_body("example/burst")), range(200)))
-    assert {answer.status for answer in answers} == {200}
-    tokens = [one["value"] for one in patches_of(demo_cluster, place)]
+        responses = list(
+            pool.map(lambda _: product.post(place.path(), push_body("example/burst")), range(200))
+        )
+    assert {response.status for response in responses} == {200}
+    tokens = [patch["value"] for patch in demo_cluster.recorded_patches(place.name)]
     assert len(tokens) <= 100
     assert tokens == sorted(set(tokens))

@@ -1,4 +1,4 @@
-"""The rows of refreshes: their history, their owners, the end of their delivery, and corrections by late Freight."""
+"""Rows of refreshes: their history, their leases, the outcome of their delivery, and corrections by late Freight."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = ("shop", "main")
 
 
 def refresh_of(row=None, **fields):
-    """Return the refresh of a delivery, requested a minute ago, and not stored."""
+    """Return an unsaved refresh of a delivery, requested a minute ago."""
     at = timezone.now() - timedelta(minutes=1)
     defaults: dict[str, Any] = {"project": "shop", "warehouse": "main", "state": RefreshState.REQUESTED}
     defaults |= {"token": format_token(at), "requested_at": at, "attempts": 1}
@@ -53,10 +53,8 @@ class TestHistory:
         assert len(refresh.refresh.history) == MAX_EVENTS + 1
 
     def test_an_api_server_that_refuses_for_a_day_ends_the_refresh(self):
-        refresh, refused = (
-            tracked(next_attempt_at=timezone.now()),
-            RefreshAttempt(KEY, error="denied by policy"),
-        )
+        refresh = tracked(next_attempt_at=timezone.now())
+        refused = RefreshAttempt(KEY, error="denied by policy")
         row = refresh.refresh
         for _ in range(MAX_REQUESTS - 1):
             record_retry(refresh, refused, timezone.now())
@@ -69,7 +67,7 @@ class TestHistory:
 
 @pytest.mark.usefixtures("database")
 class TestLeases:
-    def test_a_process_whose_own_lease_was_interrupted_takes_nothing_from_others(self):
+    def test_a_process_with_an_interrupted_lease_takes_over_no_refreshes_of_other_processes(self):
         other, own = (ReplicaLease(uuid.uuid4(), "test") for _ in range(2))
         other.renew()
         Replica.objects.filter(pk=other.id).update(seen_at=timezone.now() - timedelta(minutes=1))
@@ -78,7 +76,7 @@ class TestLeases:
         owned.save()
         free.save()
         assert own.renew()
-        taken = [taken.refresh.pk for taken in own.take_over(10_000)]
+        taken = [tracked.refresh.pk for tracked in own.take_over(10_000)]
         assert owned.pk not in taken
         assert free.pk in taken
         assert not own.renew()
@@ -86,12 +84,12 @@ class TestLeases:
         Refresh.objects.filter(owner=own.id).update(owner=None, outcome=RefreshOutcome.NOT_HANDLED)
         Delivery.objects.filter(pk=row.pk).delete()
 
-    def test_a_process_learns_which_refreshes_others_own(self):
-        own, others = ReplicaLease(uuid.uuid4(), "test"), uuid.uuid4()
+    def test_the_refreshes_that_other_processes_own_are_recognized(self):
+        own, other_owner = ReplicaLease(uuid.uuid4(), "test"), uuid.uuid4()
         [row] = store(delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED))
         rows = [
             refresh_of(row, owner=owner, outcome=RefreshOutcome.FREIGHT_CREATED)
-            for owner in (own.id, others, None)
+            for owner in (own.id, other_owner, None)
         ]
         for refresh in rows:
             refresh.save()
@@ -100,7 +98,7 @@ class TestLeases:
 
 @pytest.mark.usefixtures("database")
 class TestRollup:
-    def test_two_processes_that_end_the_two_refreshes_of_a_delivery_end_the_delivery(self):
+    def test_a_delivery_ends_if_two_processes_end_its_refreshes_at_the_same_time(self):
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has one writer")
         [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED))
@@ -132,7 +130,7 @@ class TestRollup:
 
 
 class Clock:
-    """A clock that a test moves: `seconds` since it started."""
+    """A clock that a test sets, in seconds since its start."""
 
     seconds = 0.0
 
@@ -172,7 +170,7 @@ class TestLateFreight:
         artifact = Artifact("image", "example/app", "latest", "sha256:" + "1" * 64)
         return Freight(project, "f00", "brave-bear", "main", timezone.now(), (artifact,))
 
-    def test_freight_of_a_moving_tag_is_the_result_of_its_last_push_only(self, matcher):
+    def test_freight_of_a_mutable_tag_is_attributed_only_to_its_last_push(self, matcher):
         project, last = unique_name(), new_id()
         earlier = self.ended_without_freight(project, new_id(), 0)
         # Two deliveries announce the last push.
@@ -182,8 +180,8 @@ class TestLateFreight:
         assert outcomes[0] == RefreshOutcome.TAG_NOT_VISIBLE
         assert outcomes[1:] == [RefreshOutcome.FREIGHT_CREATED] * 2
 
-    def test_the_last_push_is_the_one_received_last_even_if_its_id_is_lower(self, matcher):
-        """Ids of two processes do not tell which row was created first."""
+    def test_the_last_push_is_the_last_received_even_if_its_id_is_lower(self, matcher):
+        """The ids from two processes do not show which row was created first."""
         project, lower, higher = unique_name(), new_id(), new_id()
         earlier = self.ended_without_freight(project, new_id(), 0, id=higher)
         later = self.ended_without_freight(project, new_id(), 3600, id=lower)
@@ -191,7 +189,9 @@ class TestLateFreight:
         outcomes = [Refresh.objects.get(pk=row.pk).outcome for row in (earlier, later)]
         assert outcomes == [RefreshOutcome.TAG_NOT_VISIBLE, RefreshOutcome.FREIGHT_CREATED]
 
-    def test_an_end_that_is_stored_just_after_its_freight_was_compared_is_corrected(self, clock, matcher):
+    def test_an_outcome_that_is_stored_just_after_the_comparison_with_its_freight_is_corrected(
+        self, clock, matcher
+    ):
         project = unique_name()
         matcher.on_freight(self.freight(project))
         matcher.work()

@@ -19,9 +19,9 @@ pytestmark = pytest.mark.usefixtures("database")
 def test_a_push_becomes_freight(shop):
     main = shop()
     digest = main.put("1.1.0")
-    refresh = main.end_of(main.announce("1.1.0"))
+    refresh = main.ended_refresh(main.announce("1.1.0"))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
-    [freight] = [one for one in main.freight if one["images"][0]["tag"] == "1.1.0"]
+    [freight] = [item for item in main.freight if item["images"][0]["tag"] == "1.1.0"]
     assert (refresh.freight, refresh.freight_alias) == (freight["metadata"]["name"], freight["alias"])
     assert refresh.digest == digest
     assert refresh.state == RefreshState.ENDED
@@ -33,54 +33,59 @@ def test_a_push_becomes_freight(shop):
 def test_a_refresh_is_retried_until_the_registry_lists_the_tag(shop):
     main = shop()
     main.put("1.1.0", lag=0.6)
-    refresh = main.end_of(main.announce("1.1.0"))
+    refresh = main.ended_refresh(main.announce("1.1.0"))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert "retried" in events(refresh)
     assert refresh.attempts > 1
 
 
-def test_a_tag_that_never_appears_ends_as_not_visible(shop):
+def test_a_tag_that_never_appears_in_the_registry_ends_as_not_visible(shop):
     main = shop()
-    refresh = main.end_of(main.announce("1.1.0"))
+    refresh = main.ended_refresh(main.announce("1.1.0"))
     assert refresh.outcome == RefreshOutcome.TAG_NOT_VISIBLE
     assert events(refresh).count("retried") == 3
     assert main.repository in refresh.reason
 
 
-def test_a_discovery_that_failed_once_and_was_swallowed_is_retried(shop):
+def test_a_discovery_whose_error_kargo_discards_is_retried(shop):
     main = shop()
     main.behave("fail-discovery-once")
-    refresh = main.end_of(main.push("1.1.0"))
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
-    [again] = [one for one in refresh.history if one["event"] == "retried"]
-    assert again["cause"] == "rate_limited"
-    assert "TOOMANYREQUESTS" in again["text"]
+    [retry] = [entry for entry in refresh.history if entry["event"] == "retried"]
+    assert retry["cause"] == "rate_limited"
+    assert "TOOMANYREQUESTS" in retry["text"]
 
 
-def test_a_discovery_that_always_fails_ends_with_kargos_message_and_the_subscription(shop):
+def test_a_discovery_that_always_fails_ends_with_the_message_of_kargo_and_the_subscription(shop):
     main = shop()
     main.behave("fail-discovery")
-    refresh = main.end_of(main.push("1.1.0"))
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.DISCOVERY_FAILED
     assert f'"{main.repository}"' in refresh.reason
     assert "TOOMANYREQUESTS" in refresh.reason
 
 
-def test_a_dead_controller_ends_as_not_handled_and_late_freight_corrects_it(impatient_shop):
-    main = impatient_shop()
+def test_without_a_controller_a_refresh_ends_as_not_handled_until_late_freight_corrects_it(
+    short_timeout_shop,
+):
+    main = short_timeout_shop()
     main.behave("dead")
     delivery = main.push("1.1.0")
-    refresh = main.end_of(delivery)
+    refresh = main.ended_refresh(delivery)
     assert refresh.outcome == RefreshOutcome.NOT_HANDLED
     assert refresh.attempts == 3
     main.behave(None)
-    until("it is corrected", lambda: main.end_of(delivery).outcome == RefreshOutcome.FREIGHT_CREATED)
-    assert main.end_of(delivery).freight
+    until(
+        "the outcome is corrected",
+        lambda: main.ended_refresh(delivery).outcome == RefreshOutcome.FREIGHT_CREATED,
+    )
+    assert main.ended_refresh(delivery).freight
 
 
-def test_the_reason_names_a_shard_without_a_controller(impatient_shop):
-    main = impatient_shop(shard="eu-west")
-    refresh = main.end_of(main.push("1.1.0"))
+def test_the_reason_names_a_shard_without_a_controller(short_timeout_shop):
+    main = short_timeout_shop(shard="eu-west")
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.NOT_HANDLED
     assert "eu-west" in refresh.reason
 
@@ -88,52 +93,52 @@ def test_the_reason_names_a_shard_without_a_controller(impatient_shop):
 def test_slow_discovery_is_not_retried(shop):
     main = shop()
     main.behave("slow=2.5")
-    refresh = main.end_of(main.push("1.1.0"))
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.attempts == 1
 
 
-def test_with_the_manual_policy_a_refresh_ends_at_discovery(shop):
+def test_with_the_manual_creation_policy_a_refresh_ends_after_discovery(shop):
     main = shop(freightCreationPolicy="Manual")
-    refresh = main.end_of(main.push("1.1.0"))
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.MANUAL_CREATION_POLICY
     assert refresh.digest
 
 
-def test_criteria_that_are_not_met_are_named(shop):
+def test_criteria_that_are_not_met_are_named_in_the_reason(shop):
     main = shop(freightCreationCriteria={"expression": "false"})
-    refresh = main.end_of(main.push("1.1.0"))
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.CRITERIA_NOT_MET
     assert "false" in refresh.reason
 
 
-def test_criteria_that_cannot_be_evaluated_are_named(shop):
+def test_criteria_that_cannot_be_evaluated_are_named_in_the_reason(shop):
     main = shop(freightCreationCriteria={"expression": "nonsense("})
-    refresh = main.end_of(main.push("1.1.0"))
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.CRITERIA_NOT_MET
     assert "nonsense" in refresh.reason
 
 
-def test_a_tag_beyond_the_discovery_limit_ends_at_once(shop):
+def test_a_tag_beyond_the_discovery_limit_is_not_retried(shop):
     main = shop(tags=("1.0.0", "2.0.0", "3.0.0"), image_fields={"discoveryLimit": 2})
-    refresh = main.end_of(main.push("1.5.0"))
+    refresh = main.ended_refresh(main.push("1.5.0"))
     assert refresh.outcome == RefreshOutcome.BEYOND_DISCOVERY_LIMIT
     assert refresh.attempts == 1
     assert '"2.0.0"' in refresh.reason
 
 
-def test_a_tag_that_is_not_the_newest_names_the_newer_one(shop):
+def test_the_reason_names_the_newer_tag_if_a_tag_is_not_the_newest(shop):
     main = shop(tags=("1.0.0", "3.0.0"))
-    refresh = main.end_of(main.push("1.5.0"))
+    refresh = main.ended_refresh(main.push("1.5.0"))
     assert refresh.outcome == RefreshOutcome.NOT_NEWEST
     assert '"3.0.0"' in refresh.reason
 
 
-def test_content_that_exists_as_freight_names_that_freight(shop):
+def test_a_push_of_existing_content_ends_with_its_existing_freight(shop):
     main = shop()
     [before] = until("there is Freight", lambda: main.freight)
-    time.sleep(MAX_CLOCK_SKEW.total_seconds() + 1)  # so that it cannot result from the next push
-    refresh = main.end_of(main.push("1.0.0", same_content=True))
+    time.sleep(MAX_CLOCK_SKEW.total_seconds() + 1)  # so that it can't be attributed to the next push
+    refresh = main.ended_refresh(main.push("1.0.0", same_content=True))
     assert refresh.outcome == RefreshOutcome.ALREADY_CURRENT
     assert (refresh.freight, refresh.freight_alias) == (before["metadata"]["name"], before["alias"])
     assert refresh.attempts == 2  # the registry might have lagged
@@ -141,7 +146,7 @@ def test_content_that_exists_as_freight_names_that_freight(shop):
 
 def test_a_second_subscription_without_artifacts_prevents_freight(shop):
     main = shop(image("example/nothing-there"))
-    refresh = main.end_of(main.push("1.1.0"))
+    refresh = main.ended_refresh(main.push("1.1.0"))
     assert refresh.outcome == RefreshOutcome.ARTIFACTS_MISSING
     assert "example/nothing-there" in refresh.reason
 
@@ -151,11 +156,11 @@ def test_deleting_the_warehouse_ends_the_refresh(shop):
     main.behave("dead")
     delivery = main.push("1.1.0")
     main.world.cluster.delete(WAREHOUSES, "main", main.project)
-    assert main.end_of(delivery).outcome == RefreshOutcome.WAREHOUSE_DELETED
+    assert main.ended_refresh(delivery).outcome == RefreshOutcome.WAREHOUSE_DELETED
 
 
-def test_a_push_without_a_tag_is_tracked_too(shop):
+def test_a_push_without_a_tag_becomes_freight(shop):
     main = shop()
     main.put("1.1.0")
-    refresh = main.end_of(main.announce(None))
+    refresh = main.ended_refresh(main.announce(None))
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED

@@ -1,4 +1,4 @@
-"""The tracking of a refresh survives the process that tracks it."""
+"""Refreshes are tracked across restarts and outages."""
 
 from __future__ import annotations
 
@@ -17,80 +17,82 @@ from tests.worlds import World
 
 
 @pytest.fixture
-def own(database, kargo, kargo_cluster) -> Iterator[Product]:
-    """A serving process of this test's own, in which no controller times out."""
+def own_product(database, kargo, kargo_cluster) -> Iterator[Product]:
+    """A serving process for one test, in which no controller times out."""
     environment = SHORT_DELAYS | {"KARGOWEB_HANDLED_WITHIN": "60"}
     with Product(kargo_cluster.kubeconfig_for("kargoweb"), **environment) as product:
         yield product
 
 
 @pytest.fixture
-def main(own, kargo, kargo_cluster) -> Iterator[Shop]:
+def main(own_product, kargo, kargo_cluster) -> Iterator[Shop]:
     with World(kargo_cluster.kubeconfig) as world:
-        yield Shop(own, world, kargo)
+        yield Shop(own_product, world, kargo)
 
 
-def requested(delivery) -> Refresh:
+def requested_refresh(delivery) -> Refresh:
     rows = Refresh.objects.filter(delivery=delivery, state=RefreshState.REQUESTED)
-    return until("it is on record", rows.first)
+    return until("the request is stored", rows.first)
 
 
-def test_a_killed_process_resumes_its_refreshes(main: Shop, own: Product):
+def test_a_killed_process_resumes_its_refreshes_after_a_restart(main: Shop, own_product: Product):
     main.behave("dead")
     delivery = main.push("1.1.0")
-    owner = requested(delivery).owner
-    own.kill()
+    owner = requested_refresh(delivery).owner
+    own_product.kill()
     main.behave(None)
     until(
         "Kargo handles it meanwhile",
-        lambda: main.status.get("lastHandledRefresh") == requested(delivery).token,
+        lambda: main.status.get("lastHandledRefresh") == requested_refresh(delivery).token,
     )
-    own.start()
-    refresh = main.end_of(delivery)
+    own_product.start()
+    refresh = main.ended_refresh(delivery)
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.owner == owner
 
 
-def test_freight_created_during_a_downtime_corrects_ended_refreshes(main: Shop, own: Product):
+def test_freight_created_during_a_downtime_corrects_ended_refreshes(main: Shop, own_product: Product):
     main.behave("dead")
     delivery = main.push("1.1.0")
-    refresh = requested(delivery)
-    own.kill()
+    refresh = requested_refresh(delivery)
+    own_product.kill()
     Refresh.objects.filter(pk=refresh.pk).update(
         state=RefreshState.ENDED, outcome=RefreshOutcome.NOT_HANDLED, ended_at=refresh.requested_at
     )
     main.behave(None)
-    until("there is Freight", lambda: any(one["images"][0]["tag"] == "1.1.0" for one in main.freight))
-    own.start()
-    until("it is corrected", lambda: delivery.refreshes.get().outcome == RefreshOutcome.FREIGHT_CREATED)
+    until("there is Freight", lambda: any(item["images"][0]["tag"] == "1.1.0" for item in main.freight))
+    own_product.start()
+    until(
+        "the outcome is corrected", lambda: delivery.refreshes.get().outcome == RefreshOutcome.FREIGHT_CREATED
+    )
 
 
-def test_another_replica_takes_over_when_a_lease_has_expired(
-    main: Shop, own: Product, tracking_product: Product
+def test_another_replica_takes_over_refreshes_whose_lease_has_expired(
+    main: Shop, own_product: Product, tracking_product: Product
 ):
     main.behave("dead")
     delivery = main.push("1.1.0")
-    owner = requested(delivery).owner
-    own.kill()
-    # As after the lease has expired.
+    owner = requested_refresh(delivery).owner
+    own_product.kill()
     assert owner
+    # As if the lease had expired.
     Replica.objects.filter(pk=owner).delete()
     main.behave(None)
-    refresh = main.end_of(delivery)
+    refresh = main.ended_refresh(delivery)
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.owner != owner
-    own.start()  # so that the fixture can stop it
+    own_product.start()  # so that the fixture can stop it
 
 
-def test_a_refresh_ends_even_if_all_watches_are_dropped_and_must_relist(main: Shop, kargo_cluster):
+def test_a_refresh_ends_even_if_all_watches_must_relist(main: Shop, kargo_cluster):
     main.behave("slow=1")
     delivery = main.push("1.1.0")
     kargo_cluster.faults(expireWatches=True)
-    assert main.end_of(delivery).outcome == RefreshOutcome.FREIGHT_CREATED
+    assert main.ended_refresh(delivery).outcome == RefreshOutcome.FREIGHT_CREATED
     kargo_cluster.faults()
 
 
-def test_no_controller_times_out_while_the_api_server_is_unreachable(database, kargo, kargo_cluster):
+def test_a_controller_does_not_time_out_while_the_api_server_is_unreachable(database, kargo, kargo_cluster):
     kubeconfig = kargo_cluster.kubeconfig_for("kargoweb")
     with Product(kubeconfig, **SHORT_TIMEOUTS) as product, World(kargo_cluster.kubeconfig) as world:
         main = Shop(product, world, kargo)
@@ -99,4 +101,4 @@ def test_no_controller_times_out_while_the_api_server_is_unreachable(database, k
         kargo_cluster.stop()
         time.sleep(4)  # longer than all timeouts for the controller together
         kargo_cluster.start()
-        assert main.end_of(delivery).outcome == RefreshOutcome.FREIGHT_CREATED
+        assert main.ended_refresh(delivery).outcome == RefreshOutcome.FREIGHT_CREATED

@@ -1,4 +1,4 @@
-"""When a Warehouse is refreshed again, and how often."""
+"""When a refresh is retried, and how often."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ POLICY = RetryPolicy(
         (RetryCause.NOT_HANDLED, 2, None),
     ],
 )
-def test_every_cause_has_its_delays(cause: RetryCause, times: int, delay: float | None) -> None:
+def test_the_delay_depends_on_the_cause_and_the_retry(
+    cause: RetryCause, times: int, delay: float | None
+) -> None:
     assert POLICY.delay(cause, times, times) == delay
 
 
-def test_the_retries_of_all_causes_together_are_bounded() -> None:
+def test_the_total_number_of_retries_is_limited() -> None:
     assert POLICY.delay(RetryCause.NOT_VISIBLE, 0, MAX_RETRIES) is None
 
 
@@ -47,7 +49,7 @@ def test_the_timeout_doubles_with_every_retry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "wanted"),
+    ("outcomes", "expected"),
     [
         ([], None),
         (["freight_created", ""], None),
@@ -58,14 +60,17 @@ def test_the_timeout_doubles_with_every_retry() -> None:
     ],
 )
 def test_a_delivery_has_the_outcome_of_the_refresh_that_most_needs_action(
-    outcomes: list[str], wanted: Outcome | None
+    outcomes: list[str], expected: Outcome | None
 ) -> None:
-    assert summary(outcomes) == wanted
+    assert summary(outcomes) == expected
 
 
-def test_every_outcome_of_a_refresh_is_one_of_a_delivery_and_has_a_tone() -> None:
-    assert {one.value for one in RefreshOutcome} <= {one.value for one in Outcome}
-    assert {one for one in Outcome if tone(one) is Tone.OPEN} == {Outcome.PENDING, Outcome.REFRESHED}
+def test_every_outcome_of_a_refresh_is_also_an_outcome_of_deliveries_and_has_a_tone() -> None:
+    assert {outcome.value for outcome in RefreshOutcome} <= {outcome.value for outcome in Outcome}
+    assert {outcome for outcome in Outcome if tone(outcome) is Tone.OPEN} == {
+        Outcome.PENDING,
+        Outcome.REFRESHED,
+    }
     assert tone(RefreshOutcome.FREIGHT_CREATED) is Tone.GOOD
     assert tone(Outcome.NOT_HANDLED) is Tone.BAD
     assert tone(Outcome.NO_MATCH) is Tone.PLAIN

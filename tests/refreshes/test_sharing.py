@@ -1,4 +1,4 @@
-"""One refresh serves every push of a Warehouse that waits for one."""
+"""Pushes that wait for the same Warehouse share a refresh."""
 
 from __future__ import annotations
 
@@ -12,17 +12,11 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import REFRESH_ANNOTATION
 from receivers.models import Delivery, Outcome, Refresh
 from tests.clusters import until
-from tests.refreshes.shop import Shop, events
+from tests.refreshes.shop import events
 
 pytestmark = pytest.mark.usefixtures("database")
 
 PUSHES = 40
-
-
-def patches_of(main: Shop, kargo_cluster) -> int:
-    """Return the number of patches of the Warehouse since the recording began."""
-    patches = kargo_cluster.fault_log()["patches"]
-    return sum(1 for one in patches if one["namespace"] == main.project and one["value"])
 
 
 def test_pushes_that_wait_for_a_lagging_registry_share_retries(shop, kargo_cluster):
@@ -31,37 +25,37 @@ def test_pushes_that_wait_for_a_lagging_registry_share_retries(shop, kargo_clust
     tags = [f"1.{number}.0" for number in range(1, PUSHES + 1)]
     for tag in tags:
         main.put(tag, lag=1.0)
-    before = patches_of(main, kargo_cluster)
+    before = len(kargo_cluster.recorded_patches(main.project))
 
     def announce(tag):
         try:
             return main.announce(tag)
         finally:
-            connection.close()  # this thread's own
+            connection.close()  # the connection of this thread
 
     with ThreadPoolExecutor(8) as pool:
         deliveries = list(pool.map(announce, tags))
-    outcomes = [main.end_of(delivery).outcome for delivery in deliveries]
+    outcomes = [main.ended_refresh(delivery).outcome for delivery in deliveries]
     assert set(outcomes) <= {RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.NOT_NEWEST}
     assert outcomes[-1] == RefreshOutcome.FREIGHT_CREATED
-    assert patches_of(main, kargo_cluster) - before <= 2 * PUSHES
-    again = {
-        one["at"]
+    assert len(kargo_cluster.recorded_patches(main.project)) - before <= 2 * PUSHES
+    retry_times = {
+        entry["at"]
         for delivery in deliveries
-        for one in main.end_of(delivery).history
-        if one["event"] == "retried"
+        for entry in main.ended_refresh(delivery).history
+        if entry["event"] == "retried"
     }
-    assert len(again) < PUSHES
+    assert len(retry_times) < PUSHES
 
 
-def test_deliveries_of_one_push_all_end_as_its_freight(shop):
+def test_all_deliveries_of_a_push_end_with_the_same_freight(shop):
     main = shop()
     main.put("1.1.0")
     pushed_at = int(time.time())
     deliveries = [main.announce("1.1.0", pushed_at=pushed_at) for _ in range(6)]
-    ends = [main.end_of(delivery) for delivery in deliveries]
-    assert {one.outcome for one in ends} == {RefreshOutcome.FREIGHT_CREATED}
-    assert len({one.freight for one in ends}) == 1
+    refreshes = [main.ended_refresh(delivery) for delivery in deliveries]
+    assert {refresh.outcome for refresh in refreshes} == {RefreshOutcome.FREIGHT_CREATED}
+    assert len({refresh.freight for refresh in refreshes}) == 1
 
 
 def test_a_delivery_for_two_warehouses_ends_with_the_last_refresh(shop):
@@ -76,12 +70,12 @@ def test_a_delivery_for_two_warehouses_ends_with_the_last_refresh(shop):
     assert list(outcomes) == [RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.MANUAL_CREATION_POLICY]
 
 
-def test_the_refresh_of_a_later_push_serves_an_earlier_one(shop):
+def test_the_refresh_of_a_later_push_also_serves_an_earlier_push(shop):
     main = shop()
     main.behave("slow=1")
     first = main.push("1.1.0")
     second = main.push("1.2.0")
-    assert main.end_of(second).outcome == RefreshOutcome.FREIGHT_CREATED
-    refresh = main.end_of(first)
+    assert main.ended_refresh(second).outcome == RefreshOutcome.FREIGHT_CREATED
+    refresh = main.ended_refresh(first)
     assert refresh.outcome in {RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.NOT_NEWEST}
     assert "retried" not in events(refresh)

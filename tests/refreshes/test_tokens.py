@@ -27,15 +27,15 @@ def test_a_token_is_rfc_3339_in_utc_with_microseconds():
     ["", "soon", "2026-05-05T12:00:00", "9999-12-31T23:59:59-08:00"],
     ids=["empty", "words", "no zone", "out of range"],
 )
-def test_a_token_of_others_need_not_be_a_time(text):
+def test_an_annotation_that_is_not_a_time_has_no_time(text):
     assert parse_time(text) is None
 
 
-def test_kargos_own_tokens_are_times():
+def test_a_token_written_by_kargo_is_a_time():
     assert parse_time("2026-05-05T12:00:00Z") == datetime(2026, 5, 5, 12, tzinfo=UTC)
 
 
-def test_a_token_is_later_than_the_current_one_of_the_warehouse():
+def test_a_token_is_later_than_the_current_token_of_the_warehouse():
     ahead = NOW + timedelta(minutes=5)
     assert tokens_at(NOW).create(format_token(ahead)) == ahead + timedelta(microseconds=1)
 
