@@ -19,34 +19,37 @@ from tests.worlds import World, image, push_body
 
 PUSHES = 200
 WAREHOUSES = 10
-KILL_AFTER = 40  # responses; the other pushes are at various stages then
+KILL_AFTER = 40  # responses, while the other pushes are at various stages
 
 
 @pytest.fixture
-def own(database, demo_cluster):
-    """A serving process of this test's own, to be killed."""
+def own_product(database, demo_cluster):
+    """A serving process for one test, which kills it."""
     with Product(demo_cluster.kubeconfig) as product:
         yield product
     demo_cluster.faults()
 
 
-def test_every_answered_push_is_stored_and_every_stored_push_is_finished(
-    own: Product, demo_cluster, world: World
+def test_every_acknowledged_push_is_stored_and_every_stored_push_is_finished(
+    own_product: Product, demo_cluster, world: World
 ):
-    place = routed_project(own, world)
+    place = routed_project(own_product, world)
     for number in range(WAREHOUSES):
         place.warehouse(f"warehouse-{number}", image(f"example/crash-{number}"))
     last = push_body(f"example/crash-{WAREHOUSES - 1}", "9.9.9")
-    until("all Warehouses are known", lambda: b"refreshed 1" in own.post(place.path(), last).data)
+    until("all Warehouses are known", lambda: b"refreshed 1" in own_product.post(place.path(), last).data)
     demo_cluster.faults({"verb": "patch", "latency": 0.02})
-    answered = _push_until_killed(own, place.path())
-    assert KILL_AFTER <= len(answered) < PUSHES
+    acknowledged = _push_until_killed(own_product, place.path())
+    assert KILL_AFTER <= len(acknowledged) < PUSHES
     demo_cluster.faults()
-    own.start()
+    own_product.start()
 
-    on_record = {str(pk) for pk in deliveries_of(place).values_list("pk", flat=True)}
-    assert set(answered) <= on_record
-    until("everything is finished", lambda: not deliveries_of(place).filter(outcome=Outcome.PENDING).exists())
+    stored = {str(pk) for pk in deliveries_of(place).values_list("pk", flat=True)}
+    assert set(acknowledged) <= stored
+    until(
+        "all deliveries are finished",
+        lambda: not deliveries_of(place).filter(outcome=Outcome.PENDING).exists(),
+    )
     pushes = deliveries_of(place).filter(tag__startswith="1.0.")
     assert {delivery.outcome for delivery in pushes} == {Outcome.REFRESHED}
     for number in range(WAREHOUSES):
@@ -59,44 +62,49 @@ def test_every_answered_push_is_stored_and_every_stored_push_is_finished(
 
 
 def _push_until_killed(product: Product, path: str) -> list[str]:
-    """Send pushes in parallel and kill the process meanwhile; return the ids of those answered 200."""
-    answered: list[str] = []
-    enough = threading.Event()
+    """Send pushes in parallel and kill the process meanwhile; return the ids of those acknowledged with 200."""
+    acknowledged: list[str] = []
+    kill_now = threading.Event()
 
     def push(number: int) -> None:
         try:
-            answer = product.post(path, push_body(f"example/crash-{number % WAREHOUSES}", f"1.0.{number}"))
+            response = product.post(path, push_body(f"example/crash-{number % WAREHOUSES}", f"1.0.{number}"))
         except urllib3.exceptions.HTTPError:
             return
-        if answer.status == 200:
-            answered.append(answer.headers["X-Kargoweb-Delivery"])
-        if len(answered) >= KILL_AFTER:
-            enough.set()
+        if response.status == 200:
+            acknowledged.append(response.headers["X-Kargoweb-Delivery"])
+        if len(acknowledged) >= KILL_AFTER:
+            kill_now.set()
 
     with ThreadPoolExecutor(16) as pool:
         for number in range(PUSHES):
             pool.submit(push, number)
-        assert enough.wait(20)
+        assert kill_now.wait(20)
         product.kill()
-    return answered
+    return acknowledged
 
 
-def test_a_delivery_that_was_stored_but_not_processed_is_finished(product: Product, world: World):
-    place = routed_project(product, world, image("example/left"))
-    left = _stored_earlier(place, push_body("example/left", "3.0.0"))
-    until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.REFRESHED)
-    finished = Delivery.objects.get(pk=left.pk)
+def test_a_stored_delivery_is_processed_later(product: Product, world: World):
+    place = routed_project(product, world, image("example/stored"))
+    delivery = _stored_before(place, push_body("example/stored", "3.0.0"))
+    until(
+        "the delivery is finished", lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.REFRESHED
+    )
+    finished = Delivery.objects.get(pk=delivery.pk)
     assert (finished.tag, finished.status) == ("3.0.0", None)
     assert finished.refreshes.get().token == place.token()
 
 
-def test_a_stored_delivery_with_an_invalid_body_ends_as_invalid(product: Product, world: World):
-    place = routed_project(product, world, image("example/left"))
-    left = _stored_earlier(place, b"garbage")
-    until("it is finished", lambda: Delivery.objects.get(pk=left.pk).outcome == Outcome.INVALID_BODY)
+def test_a_stored_delivery_with_an_invalid_body_ends_as_invalid_body(product: Product, world: World):
+    place = routed_project(product, world, image("example/stored"))
+    delivery = _stored_before(place, b"garbage")
+    until(
+        "the delivery is finished",
+        lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.INVALID_BODY,
+    )
 
 
-def _stored_earlier(place, body: bytes) -> Delivery:
+def _stored_before(place, body: bytes) -> Delivery:
     return Delivery.objects.create(
         received_at=datetime(2026, 1, 1, tzinfo=UTC),
         project=place.name,

@@ -12,7 +12,7 @@ from tests.delivery_rows import routed_project, wait_for_result
 from tests.product import Product
 from tests.worlds import image, push_body
 
-ONE_FAILED = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
+FAILED_RESPONSE = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
 
 
 @pytest.mark.parametrize(
@@ -26,20 +26,20 @@ ONE_FAILED = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
         pytest.param({"reset": True, "times": 2}, id="reset connection"),
     ],
 )
-def test_a_failed_patch_is_answered_500_and_retried_until_it_succeeds(product, demo_cluster, world, fault):
+def test_a_failed_patch_is_reported_as_500_and_retried_until_it_succeeds(product, demo_cluster, world, fault):
     place = routed_project(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, **fault})
-    answer = product.post(place.path(), push_body("example/app"))
-    assert (answer.status, answer.data) == (500, ONE_FAILED)
-    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
-    until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+    response = product.post(place.path(), push_body("example/app"))
+    assert (response.status, response.data) == (500, FAILED_RESPONSE)
+    delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
+    until("the refresh is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
     assert delivery.refreshes.get().token == place.token()
     until(
         "the delivery is refreshed", lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.REFRESHED
     )
 
 
-def test_a_lost_response_to_a_patch_does_no_harm(product, demo_cluster, world):
+def test_a_patch_is_repeated_if_its_response_is_lost(product, demo_cluster, world):
     place = routed_project(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "reset": True, "after": True})
     assert product.post(place.path(), push_body("example/app")).status == 200
@@ -48,8 +48,8 @@ def test_a_lost_response_to_a_patch_does_no_harm(product, demo_cluster, world):
 def test_a_failing_warehouse_does_not_delay_the_others(product, demo_cluster, world):
     place = routed_project(product, world, image("example/app"), warehouses=3)
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "name": "warehouse-1", "status": 500})
-    answer = product.post(place.path(), push_body("example/app"))
-    assert (answer.status, answer.data) == (500, b'{"error":"failed to refresh 1 of 3 warehouses"}\n')
+    response = product.post(place.path(), push_body("example/app"))
+    assert (response.status, response.data) == (500, b'{"error":"failed to refresh 1 of 3 warehouses"}\n')
     assert place.token("warehouse-0")
     assert place.token("warehouse-2")
 
@@ -57,21 +57,23 @@ def test_a_failing_warehouse_does_not_delay_the_others(product, demo_cluster, wo
 def test_retries_end_when_the_warehouse_is_deleted(product, demo_cluster, world):
     place = routed_project(product, world, image("example/app"))
     demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "status": 500})
-    answer = product.post(place.path(), push_body("example/app"))
+    response = product.post(place.path(), push_body("example/app"))
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
-    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     until("the retries end", lambda: delivery.refreshes.get().outcome == RefreshOutcome.WAREHOUSE_DELETED)
     assert "not found" in delivery.refreshes.get().error
 
 
-def test_a_hanging_api_server_is_answered_in_time_and_retried(database, demo_cluster, world):
+def test_if_the_api_server_hangs_the_response_is_in_time_and_the_refresh_is_retried(
+    database, demo_cluster, world
+):
     with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="1") as product:
         place = routed_project(product, world, image("example/app"))
         demo_cluster.faults({"verb": "patch", "namespace": place.name, "silence": 30, "times": 1})
-        answer = product.post(place.path(), push_body("example/app"))
-        assert (answer.status, answer.data) == (500, ONE_FAILED)
-        delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
-        until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+        response = product.post(place.path(), push_body("example/app"))
+        assert (response.status, response.data) == (500, FAILED_RESPONSE)
+        delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
+        until("the refresh is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
         demo_cluster.faults()
 
 
@@ -79,15 +81,16 @@ def test_a_dropped_watch_loses_no_change(product, demo_cluster, world):
     demo_cluster.faults(dropWatches=True)
     place = routed_project(product, world, image("example/dropped"))
     until(
-        "it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/dropped")).data
+        "the push matches",
+        lambda: b"refreshed 1" in product.post(place.path(), push_body("example/dropped")).data,
     )
 
 
-def test_a_compacted_history_is_relisted(product, demo_cluster, world):
+def test_a_watch_that_expired_is_relisted(product, demo_cluster, world):
     demo_cluster.faults(expireWatches=True, compact=True)
     place = routed_project(product, world, image("example/compacted"))
     until(
-        "it matches",
+        "the push matches",
         lambda: b"refreshed 1" in product.post(place.path(), push_body("example/compacted")).data,
     )
 
@@ -96,21 +99,22 @@ def test_events_out_of_order_lead_to_the_same_state(product, demo_cluster, world
     demo_cluster.faults(swapEvents=True)
     place = routed_project(product, world, image("example/swapped"))
     until(
-        "it matches", lambda: b"refreshed 1" in product.post(place.path(), push_body("example/swapped")).data
+        "the push matches",
+        lambda: b"refreshed 1" in product.post(place.path(), push_body("example/swapped")).data,
     )
 
 
-def test_requests_are_retried_when_the_api_server_is_back(product, demo_cluster, world):
+def test_failed_refreshes_are_retried_when_the_api_server_is_back(product, demo_cluster, world):
     place = routed_project(product, world, image("example/app"))
     demo_cluster.kill()
     try:
-        answer = product.post(place.path(), push_body("example/app", "5.0.0"))
-        assert (answer.status, answer.data) == (500, ONE_FAILED)
+        response = product.post(place.path(), push_body("example/app", "5.0.0"))
+        assert (response.status, response.data) == (500, FAILED_RESPONSE)
         assert product.status("/healthz") == 200
     finally:
         demo_cluster.start()
-    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
-    until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+    delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
+    until("the refresh is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
     other = routed_project(product, world, image("example/after"))
     until(
         "changes are observed again",
@@ -120,10 +124,10 @@ def test_requests_are_retried_when_the_api_server_is_back(product, demo_cluster,
 
 def test_a_delivery_ends_if_its_warehouse_has_just_been_deleted(product, demo_cluster, world):
     place = routed_project(product, world, image("example/app"))
-    # The cache does not learn of it in time.
+    # The cache is not informed in time.
     demo_cluster.faults({"verb": "watch", "status": 500}, dropWatches=True)
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
-    answer = product.post(place.path(), push_body("example/app"))
-    assert (answer.status, answer.data) == (500, ONE_FAILED)
-    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    response = product.post(place.path(), push_body("example/app"))
+    assert (response.status, response.data) == (500, FAILED_RESPONSE)
+    delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     assert (delivery.outcome, delivery.ended_at is None) == (Outcome.WAREHOUSE_DELETED, False)
