@@ -22,25 +22,27 @@ from urllib.parse import quote
 
 DEBIAN: Final = Path("/usr/lib/postgresql")
 USER: Final = "kargoweb"
-START_SECONDS: Final = 60
+START_TIMEOUT: Final = 60  # seconds
 # Bytes. A Unix socket path has at most 107; the temporary directory and the socket name take up to 47.
-LONGEST_PARENT: Final = 60
+MAX_PARENT_LENGTH: Final = 60
 # The data is deleted with the server, so durability only costs time.
-FAST: Final = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+SERVER_OPTIONS: Final = (
+    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+)
 
 
 class NoServer(Exception):
-    """No server is available. The message says what to do."""
+    """No server is available. The message is the cause and the fix."""
 
 
 def binaries() -> Path:
     """Return the directory of the newest `initdb` and `pg_ctl`. Raises `NoServer` if there is none."""
     on_path = shutil.which("initdb")
-    found = [Path(on_path).resolve().parent] if on_path else []
-    found += sorted(
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    candidates += sorted(
         (p.parent for p in DEBIAN.glob("*/bin/initdb")), key=lambda p: float(p.parent.name), reverse=True
     )
-    for directory in found:
+    for directory in candidates:
         if (directory / "pg_ctl").exists():
             return directory
     raise NoServer("PostgreSQL is not installed: run apt-get install postgresql, or set DATABASE_URL")
@@ -82,8 +84,8 @@ def server() -> Iterator[str]:
             ],
             user,
         )
-        options = f"-k '{home}' -c listen_addresses='' {FAST}"
-        start = ["-D", data, "-l", log, "-o", options, "-w", "-t", START_SECONDS, "start"]
+        options = f"-k '{home}' -c listen_addresses='' {SERVER_OPTIONS}"
+        start = ["-D", data, "-l", log, "-o", options, "-w", "-t", START_TIMEOUT, "start"]
         try:
             _run([bin_directory / "pg_ctl", *start], user, log)
             yield f"postgresql://{USER}@/postgres?host={quote(str(home), safe='')}"
@@ -97,7 +99,7 @@ def server() -> Iterator[str]:
 def _home(user: dict[str, Any]) -> Path:
     """Create a directory for the server's user, with a path short enough for a Unix socket."""
     parent = tempfile.gettempdir()
-    parent = parent if len(parent) < LONGEST_PARENT else "/tmp"
+    parent = parent if len(parent) < MAX_PARENT_LENGTH else "/tmp"
     home = Path(tempfile.mkdtemp(prefix="kargoweb-pg-", dir=parent))
     if user:
         os.chown(home, user["user"], user["group"])
@@ -109,7 +111,7 @@ def _run(command: Sequence[object], user: dict[str, Any], log: Path | None = Non
     words = [str(word) for word in command]
     # A file, not a pipe: the server started by `pg_ctl` keeps its output open, so a pipe would never end.
     with tempfile.TemporaryFile("w+") as output:
-        done = subprocess.run(
+        completed = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -119,7 +121,7 @@ def _run(command: Sequence[object], user: dict[str, Any], log: Path | None = Non
             check=False,
             **user,
         )
-        if done.returncode:
+        if completed.returncode:
             output.seek(0)
             details = output.read() + (log.read_text() if log and log.exists() else "")
             raise NoServer(f"{words[0]} failed:\n{details.strip()}")
@@ -140,8 +142,8 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) < 2 or arguments[0] != "--":
         print("usage: python tools/postgres.py -- command ...", file=sys.stderr)
         return 2
-    given = os.environ.get("DATABASE_URL", "")
-    if given and not given.startswith("postgres"):
+    url = os.environ.get("DATABASE_URL", "")
+    if url and not url.startswith("postgres"):
         print(
             "DATABASE_URL is not a PostgreSQL address (postgresql://...); unset it to start a private server",
             file=sys.stderr,
@@ -149,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        if given:
+        if url:
             return run(arguments[1:], {})
         with server() as address:
             return run(arguments[1:], {"DATABASE_URL": address})

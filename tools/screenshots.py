@@ -65,8 +65,8 @@ class Demo:
 
     def delivery_of(self, repository: str, tag: str) -> str:
         """Return the id of the newest delivery of a tag to a project's receiver."""
-        printed = self._manage("deliveries", "list", "--repository", repository, "--tag", tag, "--json")
-        ids = re.findall(r'"id": "([0-9a-f-]{36})"', printed)
+        output = self._manage("deliveries", "list", "--repository", repository, "--tag", tag, "--json")
+        ids = re.findall(r'"id": "([0-9a-f-]{36})"', output)
         if not ids:
             raise SystemExit(f"found no delivery of {repository}:{tag}")
         return str(ids[-1])
@@ -139,9 +139,9 @@ def take(browser: Browser, demo: Demo, screenshot: Screenshot) -> None:
     with browser.new_context(**options) as context:
         page = context.new_page()
         sign_in(page, demo)
-        answer = page.goto(demo.url + screenshot.path)
-        if answer is None or answer.status != 200:
-            raise SystemExit(f"{screenshot.path} failed: {answer.status if answer else 'no response'}")
+        response = page.goto(demo.url + screenshot.path)
+        if response is None or response.status != 200:
+            raise SystemExit(f"{screenshot.path} failed: {response.status if response else 'no response'}")
         page.wait_for_timeout(500)  # until live fragments have updated once
         page.screenshot(path=DOCS / f"{screenshot.name}.png")
         print(f"docs/{screenshot.name}.png")

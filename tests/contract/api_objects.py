@@ -42,7 +42,7 @@ class ObjectCollection:
         return f"{self.path}/{name}" + (f"/{subresource}" if subresource else "")
 
     def create(self, name: str, **metadata: Any) -> Json:
-        """Create an object and return it as it is stored."""
+        """Create an object, and return it as stored."""
         return ok(self.api.post(self.path, self.make({"name": name, **metadata})), 201)
 
     def get(self, name: str) -> Json:
@@ -62,18 +62,23 @@ class ObjectCollection:
         return self.patch(name, {"metadata": {"annotations": {"note": value}}})
 
 
-def ok(answer: ApiResponse, status: int = 200) -> Json:
+def default_warehouses(api: ApiClient) -> ObjectCollection:
+    """Return the Warehouses in the namespace `default`."""
+    return ObjectCollection(api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse)
+
+
+def ok(response: ApiResponse, status: int = 200) -> Json:
     """Assert the status of a response and return its body."""
-    assert answer.status == status, answer.data
-    body: Json = answer.body
+    assert response.status == status, response.data
+    body: Json = response.body
     return body
 
 
-def rejected(answer: ApiResponse, code: int, reason: str) -> Json:
+def rejected(response: ApiResponse, code: int, reason: str) -> Json:
     """Assert that a request was rejected with this code and reason; return the Status object."""
-    status: Json = answer.body
-    assert (answer.status, status["kind"], status["status"]) == (code, "Status", "Failure"), answer.data
-    assert (status["code"], status["reason"]) == (code, reason), answer.data
+    status: Json = response.body
+    assert (response.status, status["kind"], status["status"]) == (code, "Status", "Failure"), response.data
+    assert (status["code"], status["reason"]) == (code, reason), response.data
     return status
 
 

@@ -96,13 +96,15 @@ def subscriptions(*repositories: str) -> Json:
     """Return the spec of a Warehouse."""
     return {
         "interval": "5m0s",
-        "subscriptions": [{"image": {"repoURL": each, "strictSemvers": True}} for each in repositories],
+        "subscriptions": [
+            {"image": {"repoURL": repository, "strictSemvers": True}} for repository in repositories
+        ],
     }
 
 
 def receivers(*names: str) -> Json:
     """Return the spec of a ProjectConfig with Docker Hub receivers."""
-    return {"webhookReceivers": [{"name": each, "dockerhub": {"secretRef": {"name": "s"}}} for each in names]}
+    return {"webhookReceivers": [{"name": name, "dockerhub": {"secretRef": {"name": "s"}}} for name in names]}
 
 
 def digest(text: str) -> str:
@@ -113,9 +115,12 @@ def digest(text: str) -> str:
 def cached_versions(cache: ClusterCache) -> dict[str, set[tuple[str, str, str]]]:
     """Return the namespace, name and version of all cached objects, by kind."""
     return {
-        "Project": {("", each.name, each.resource_version) for each in cache.projects()},
-        "Config": {(each.project, each.name, each.resource_version) for each in cache.configs()},
-        "Warehouse": {(each.project, each.name, each.resource_version) for each in cache.warehouses()},
+        "Project": {("", project.name, project.resource_version) for project in cache.projects()},
+        "Config": {(config.project, config.name, config.resource_version) for config in cache.configs()},
+        "Warehouse": {
+            (warehouse.project, warehouse.name, warehouse.resource_version)
+            for warehouse in cache.warehouses()
+        },
     }
 
 
@@ -125,13 +130,14 @@ def listed_versions(client: KubernetesClient) -> dict[str, set[tuple[str, str, s
     for resource in TYPES:
         kind = "Config" if resource.kind.endswith("Config") else resource.kind
         for page in client.list_pages(resource):
-            metadata = [each["metadata"] for each in page.items]
-            versions[kind] |= {
-                (each.get("namespace", ""), each["name"], each["resourceVersion"]) for each in metadata
-            }
+            for raw in page.items:
+                metadata = raw["metadata"]
+                versions[kind].add(
+                    (metadata.get("namespace", ""), metadata["name"], metadata["resourceVersion"])
+                )
     return versions
 
 
 def cached_keys(cache: ClusterCache, names: list[str]) -> dict[str, list[tuple[str, str]]]:
     """Return the keys of the cached Warehouses by repository name, for these names."""
-    return {name: [each.key for each in cache.warehouses_for([name], "")] for name in names}
+    return {name: [warehouse.key for warehouse in cache.warehouses_for([name], "")] for name in names}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterator
 
 import pytest
 
+from receivers.cluster.client import KubernetesClient, connect
 from tests.clusters import Cluster, DemoCluster
 from tests.contract.api_objects import ObjectCollection, lease, secret, warehouse
 from tests.real_cluster import real_cluster, real_cluster_configured
@@ -30,12 +32,19 @@ def demo(tmp_path) -> Iterator[DemoCluster]:
 
 
 @pytest.fixture
+def client(cluster: Cluster) -> Iterator[KubernetesClient]:
+    """A Kubernetes client of the admin."""
+    with contextlib.closing(connect(str(cluster.kubeconfig))) as client:
+        yield client
+
+
+@pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
     """The name of a new namespace, labeled as that of a Kargo Project."""
     name = f"kargoweb-{secrets.token_hex(4)}"
     labels = {"kargo.akuity.io/project": "true"}
-    answer = cluster.api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
-    assert answer.status == 201, answer.data
+    response = cluster.api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    assert response.status == 201, response.data
     yield name
     cluster.api.delete(f"/api/v1/namespaces/{name}")
 

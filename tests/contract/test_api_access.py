@@ -74,11 +74,11 @@ def test_users_can_review_their_own_permissions(cluster, role, verb, resource, s
         "spec": {"resourceAttributes": attributes},
     }
 
-    answer = ok(cluster.client(role).post(REVIEWS, review), 201)
+    response = ok(cluster.client(role).post(REVIEWS, review), 201)
 
-    assert (answer["kind"], answer["status"]["allowed"]) == ("SelfSubjectAccessReview", allowed)
+    assert (response["kind"], response["status"]["allowed"]) == ("SelfSubjectAccessReview", allowed)
 
 
-def test_every_authenticated_user_may_use_discovery(cluster):
+def test_every_authenticated_user_can_use_discovery(cluster):
     for path in ("/version", "/api", "/apis", "/api/v1", "/apis/kargo.akuity.io/v1alpha1"):
         assert ok(cluster.client("nobody").get(path))

@@ -108,10 +108,10 @@ def test_a_namespace_that_does_not_exist_is_not_found(warehouses):
 
 
 def test_a_new_object_must_not_have_a_version(warehouses):
-    answer = warehouses.api.post(warehouses.path, warehouses.make({"name": "one", "resourceVersion": "5"}))
+    response = warehouses.api.post(warehouses.path, warehouses.make({"name": "one", "resourceVersion": "5"}))
 
-    assert answer.status in (400, 500)
-    assert "resourceVersion should not be set on objects to be created" in answer.body["message"]
+    assert response.status in (400, 500)
+    assert "resourceVersion should not be set on objects to be created" in response.body["message"]
 
 
 def test_a_dry_run_returns_the_object_but_does_not_store_it(warehouses):

@@ -38,8 +38,8 @@ def definition(group: str, **version: Any) -> Json:
     }
 
 
-def thing(group: str, **more: Any) -> Json:
-    return {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "one"}, **more}
+def thing(group: str, **content: Any) -> Json:
+    return {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "one"}, **content}
 
 
 def established(cluster: Cluster, group: str) -> bool:

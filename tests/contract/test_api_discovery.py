@@ -83,11 +83,11 @@ def test_a_body_that_is_not_an_object_is_rejected(warehouses, body):
 
 
 def test_a_body_must_be_json(warehouses):
-    answer = warehouses.api.request(
+    response = warehouses.api.request(
         "POST", warehouses.path, b"a=b", content_type="application/x-www-form-urlencoded"
     )
 
-    rejected(answer, 415, "UnsupportedMediaType")
+    rejected(response, 415, "UnsupportedMediaType")
 
 
 def test_a_body_has_a_limit(warehouses):

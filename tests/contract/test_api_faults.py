@@ -6,7 +6,7 @@ import pytest
 import urllib3
 
 from tests.clusters import DemoCluster
-from tests.contract.api_objects import ObjectCollection, names, ok, rejected, version, warehouse
+from tests.contract.api_objects import default_warehouses, names, ok, rejected, version
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,12 @@ def shared(tmp_path_factory):
 def demo(shared):
     yield shared
     shared.faults()
-    shared.api.delete("/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses")
+    shared.api.delete(default_warehouses(shared.api).path)
 
 
 @pytest.fixture
 def objects(demo):
-    objects = ObjectCollection(
-        demo.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse
-    )
+    objects = default_warehouses(demo.api)
     objects.create("one")
     return objects
 
@@ -55,10 +53,10 @@ def test_a_fault_rule_fails_as_often_as_configured(demo, objects, code, reason):
 def test_throttled_responses_have_a_retry_after(demo, objects):
     demo.faults({"status": 429, "retryAfter": 7})
 
-    answer = demo.api.get(objects.path)
+    response = demo.api.get(objects.path)
 
-    assert answer.headers["Retry-After"] == "7"
-    assert answer.body["details"]["retryAfterSeconds"] == 7
+    assert response.headers["Retry-After"] == "7"
+    assert response.body["details"]["retryAfterSeconds"] == 7
 
 
 def test_a_fault_rule_affects_only_what_it_names(demo, objects):
@@ -90,7 +88,7 @@ def test_latency_does_not_change_the_response(demo, objects):
 
 
 def test_an_invalid_fault_rule_is_rejected(demo):
-    rejected(demo.api.put("/faults", {"rules": [{"colour": "red"}]}), 400, "BadRequest")
+    rejected(demo.api.put("/faults", {"rules": [{"color": "red"}]}), 400, "BadRequest")
 
 
 def test_watches_can_be_dropped(demo, objects):
@@ -143,9 +141,7 @@ def test_an_expired_continue_token_allows_an_inconsistent_continuation_or_a_rest
 
 def test_history_is_bounded(tmp_path):
     with DemoCluster(tmp_path / "short", options=("--history", "3")) as cluster:
-        objects = ObjectCollection(
-            cluster.api, "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses", warehouse
-        )
+        objects = default_warehouses(cluster.api)
         start = version(objects.create("one"))
         for note in "abcd":
             objects.annotate("one", note)
@@ -169,10 +165,11 @@ def test_events_of_different_objects_can_be_swapped(demo, objects):
             for event in map(next, [events] * 4)
         ]
 
-    assert [each for _, each in seen] != sorted(each for _, each in seen)
+    versions = [version for _, version in seen]
+    assert versions != sorted(versions)
     for name in ("one", "two"):
-        own = [each for named, each in seen if named == name]
-        assert own == sorted(own), "one object's events keep their order"
+        versions = [version for seen_name, version in seen if seen_name == name]
+        assert versions == sorted(versions), "the events of an object keep their order"
 
 
 def test_requests_are_counted_and_patches_recorded(demo, objects):
@@ -185,7 +182,7 @@ def test_requests_are_counted_and_patches_recorded(demo, objects):
     log = demo.fault_log()
 
     assert log["requests"] == {"patch warehouses": 2, "list warehouses": 1}
-    assert [(each["namespace"], each["name"], each["value"]) for each in log["patches"]] == [
+    assert [(patch["namespace"], patch["name"], patch["value"]) for patch in log["patches"]] == [
         ("default", "one", "first"),
         ("default", "one", "second"),
     ]

@@ -8,36 +8,36 @@ from tests.contract.api_objects import names, rejected, version
 
 
 @pytest.fixture
-def five(warehouses):
+def five_warehouses(warehouses):
     for name in "abcde":
         warehouses.create(name, labels={"letter": name, "vowel": "yes" if name in "ae" else "no"})
     return warehouses
 
 
-def test_a_list_has_its_kind_and_version(five):
-    listed = five.list()
+def test_a_list_has_its_kind_and_version(five_warehouses):
+    listed = five_warehouses.list()
 
     assert (listed["kind"], listed["apiVersion"]) == ("WarehouseList", "kargo.akuity.io/v1alpha1")
     assert names(listed) == list("abcde")
     assert listed["items"][0]["kind"] == "Warehouse"
 
 
-def test_a_list_of_all_namespaces_includes_this_one(five, namespace):
-    listed = five.api.get("/apis/kargo.akuity.io/v1alpha1/warehouses").body
+def test_a_list_of_all_namespaces_includes_this_one(five_warehouses, namespace):
+    listed = five_warehouses.api.get("/apis/kargo.akuity.io/v1alpha1/warehouses").body
 
     assert [
         item["metadata"]["name"] for item in listed["items"] if item["metadata"]["namespace"] == namespace
     ] == list("abcde")
 
 
-def test_pages_give_one_consistent_list(five):
-    first = five.list(limit=2)
-    five.create("bb")
-    five.api.delete(five.at("d"))
-    five.annotate("e", "changed")
+def test_pages_give_one_consistent_list(five_warehouses):
+    first = five_warehouses.list(limit=2)
+    five_warehouses.create("bb")
+    five_warehouses.api.delete(five_warehouses.at("d"))
+    five_warehouses.annotate("e", "changed")
 
-    second = five.list(limit=2, **{"continue": first["metadata"]["continue"]})
-    third = five.list(limit=2, **{"continue": second["metadata"]["continue"]})
+    second = five_warehouses.list(limit=2, **{"continue": first["metadata"]["continue"]})
+    third = five_warehouses.list(limit=2, **{"continue": second["metadata"]["continue"]})
 
     assert [names(page) for page in (first, second, third)] == [["a", "b"], ["c", "d"], ["e"]]
     assert version(first) == version(second) == version(third)
@@ -46,45 +46,53 @@ def test_pages_give_one_consistent_list(five):
     assert not third["metadata"].get("continue")
 
 
-def test_a_page_with_all_objects_is_the_last(five):
-    assert not five.list(limit=5)["metadata"].get("continue")
+def test_a_page_with_all_objects_is_the_last(five_warehouses):
+    assert not five_warehouses.list(limit=5)["metadata"].get("continue")
 
 
-def test_pages_of_a_selection_contain_only_selected_objects(five):
-    first = five.list(limit=1, labelSelector="vowel=yes")
-    second = five.list(limit=1, labelSelector="vowel=yes", **{"continue": first["metadata"]["continue"]})
+def test_pages_of_a_selection_contain_only_selected_objects(five_warehouses):
+    first = five_warehouses.list(limit=1, labelSelector="vowel=yes")
+    second = five_warehouses.list(
+        limit=1, labelSelector="vowel=yes", **{"continue": first["metadata"]["continue"]}
+    )
 
     assert [names(first), names(second)] == [["a"], ["e"]]
     assert "remainingItemCount" not in first["metadata"]
 
 
-def test_an_invalid_continue_token_is_rejected(five):
-    rejected(five.api.get(five.path, limit=1, **{"continue": "nonsense"}), 400, "BadRequest")
+def test_an_invalid_continue_token_is_rejected(five_warehouses):
+    rejected(
+        five_warehouses.api.get(five_warehouses.path, limit=1, **{"continue": "nonsense"}), 400, "BadRequest"
+    )
 
 
 @pytest.mark.parametrize("given", ["0", ""], ids=["any", "most recent"])
-def test_a_list_accepts_version_zero_and_no_version(five, given):
-    assert names(five.list(resourceVersion=given)) == list("abcde")
+def test_a_list_accepts_version_zero_and_no_version(five_warehouses, given):
+    assert names(five_warehouses.list(resourceVersion=given)) == list("abcde")
 
 
-def test_a_list_at_an_exact_version_shows_that_version(five):
-    then = version(five.list())
-    five.api.delete(five.at("a"))
+def test_a_list_at_an_exact_version_shows_that_version(five_warehouses):
+    then = version(five_warehouses.list())
+    five_warehouses.api.delete(five_warehouses.at("a"))
 
-    assert names(five.list(resourceVersion=then, resourceVersionMatch="Exact")) == list("abcde")
-    assert names(five.list()) == list("bcde")
+    assert names(five_warehouses.list(resourceVersion=then, resourceVersionMatch="Exact")) == list("abcde")
+    assert names(five_warehouses.list()) == list("bcde")
 
 
-def test_a_future_version_is_rejected(five):
+def test_a_future_version_is_rejected(five_warehouses):
     status = rejected(
-        five.api.get(five.path, resourceVersion=version(five.list()) + 1_000_000), 504, "Timeout"
+        five_warehouses.api.get(
+            five_warehouses.path, resourceVersion=version(five_warehouses.list()) + 1_000_000
+        ),
+        504,
+        "Timeout",
     )
 
     assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
-def test_a_version_that_is_not_a_number_is_rejected(five):
-    assert five.api.get(five.path, resourceVersion="abc").status in (400, 422)
+def test_a_version_that_is_not_a_number_is_rejected(five_warehouses):
+    assert five_warehouses.api.get(five_warehouses.path, resourceVersion="abc").status in (400, 422)
 
 
 @pytest.mark.parametrize(
@@ -104,23 +112,23 @@ def test_a_version_that_is_not_a_number_is_rejected(five):
         ("letter=", ""),
     ],
 )
-def test_label_selectors_select(five, selector, selected):
-    assert names(five.list(labelSelector=selector)) == list(selected)
+def test_label_selectors_filter_lists(five_warehouses, selector, selected):
+    assert names(five_warehouses.list(labelSelector=selector)) == list(selected)
 
 
 @pytest.mark.parametrize(
     ("selector", "selected"),
     [("metadata.name=c", "c"), ("metadata.name!=c", "abde"), ("metadata.name=none", "")],
 )
-def test_field_selectors_select(five, selector, selected):
-    assert names(five.list(fieldSelector=selector)) == list(selected)
+def test_field_selectors_filter_lists(five_warehouses, selector, selected):
+    assert names(five_warehouses.list(fieldSelector=selector)) == list(selected)
 
 
-def test_field_selectors_select_by_namespace(five, namespace):
+def test_field_selectors_filter_by_namespace(five_warehouses, namespace):
     path = "/apis/kargo.akuity.io/v1alpha1/warehouses"
 
     assert names(
-        five.api.get(path, fieldSelector=f"metadata.namespace={namespace},metadata.name=b").body
+        five_warehouses.api.get(path, fieldSelector=f"metadata.namespace={namespace},metadata.name=b").body
     ) == ["b"]
 
 
@@ -134,8 +142,8 @@ def test_field_selectors_select_by_namespace(five, namespace):
     ],
     ids=["bad set", "no key", "unknown field", "no operator"],
 )
-def test_invalid_selectors_are_rejected(five, query):
-    rejected(five.api.get(five.path, **query), 400, "BadRequest")
+def test_invalid_selectors_are_rejected(five_warehouses, query):
+    rejected(five_warehouses.api.get(five_warehouses.path, **query), 400, "BadRequest")
 
 
 def test_secrets_are_selected_by_type(secrets_):
@@ -146,9 +154,9 @@ def test_secrets_are_selected_by_type(secrets_):
     assert names(secrets_.list(fieldSelector="type=Opaque")) == ["plain"]
 
 
-def test_a_table_has_a_row_for_each_object(five):
+def test_a_table_has_a_row_for_each_object(five_warehouses):
     accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-    table = five.api.request("GET", five.path, headers={"Accept": accept}, limit=2).body
+    table = five_warehouses.api.request("GET", five_warehouses.path, headers={"Accept": accept}, limit=2).body
 
     assert table["kind"] == "Table"
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Shard", "Age"]
@@ -157,7 +165,7 @@ def test_a_table_has_a_row_for_each_object(five):
     assert table["metadata"]["continue"]
 
 
-def test_deleting_a_collection_deletes_the_selected_objects(five):
-    five.api.delete(five.path, labelSelector="vowel=no")
+def test_deleting_a_collection_deletes_the_selected_objects(five_warehouses):
+    five_warehouses.api.delete(five_warehouses.path, labelSelector="vowel=no")
 
-    assert names(five.list()) == ["a", "e"]
+    assert names(five_warehouses.list()) == ["a", "e"]

@@ -100,9 +100,9 @@ def test_custom_resources_do_not_support_strategic_merge_patch(warehouses):
 
 def test_a_patch_requires_the_media_type_of_a_patch(warehouses):
     warehouses.create("one")
-    answer = warehouses.api.request("PATCH", warehouses.at("one"), {}, content_type="application/json")
+    response = warehouses.api.request("PATCH", warehouses.at("one"), {}, content_type="application/json")
 
-    rejected(answer, 415, "UnsupportedMediaType")
+    rejected(response, 415, "UnsupportedMediaType")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"'], ids=["not JSON", "a list", "a string"])

@@ -11,14 +11,14 @@ import pytest
 from demo.apiserver.persistence import DataFileBusyError, FileJournal
 from demo.apiserver.storage import Store
 from tests.clusters import ROOT, DemoCluster
-from tests.contract.api_objects import ObjectCollection, names, ok, version, warehouse
+from tests.contract.api_objects import default_warehouses, names, ok, version
 
 PATH = "/apis/kargo.akuity.io/v1alpha1/namespaces/default/warehouses"
 
 
 @pytest.fixture
 def objects(demo):
-    return ObjectCollection(demo.api, PATH, warehouse)
+    return default_warehouses(demo.api)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -121,22 +121,22 @@ def test_a_journal_reads_what_it_wrote(tmp_path, rewritten):
         store.put("objects", "late", {"metadata": {"name": "late"}})
     journal.close()
 
-    again = loaded(path)
+    reloaded = loaded(path)
 
-    assert again.version == store.version
-    assert again.collection("objects").objects == store.collection("objects").objects
+    assert reloaded.version == store.version
+    assert reloaded.collection("objects").objects == store.collection("objects").objects
 
 
 def test_a_compacted_file_contains_each_object_once(tmp_path):
     path = tmp_path / "state"
     journal, store = filled(path, 10)
-    long = len(path.read_bytes().splitlines())
+    lines_before = len(path.read_bytes().splitlines())
     journal.rewrite(store)
     journal.close()
 
-    assert long == 1 + 30
+    assert lines_before == 1 + 30
     assert len(path.read_bytes().splitlines()) == 2
-    assert path.stat().st_mode & 0o077 == 0, "Secrets are in it"
+    assert path.stat().st_mode & 0o077 == 0, "the file contains Secrets"
 
 
 def test_a_file_belongs_to_one_journal(tmp_path):

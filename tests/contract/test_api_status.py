@@ -33,9 +33,9 @@ def test_a_put_of_the_status_checks_the_version(warehouses):
     stale = warehouses.create("one")
     warehouses.annotate("one", "newer")
 
-    answer = warehouses.api.put(warehouses.at("one", "status"), {**stale, "status": {"lastFreightID": "x"}})
+    response = warehouses.api.put(warehouses.at("one", "status"), {**stale, "status": {"lastFreightID": "x"}})
 
-    assert answer.status == 409
+    assert response.status == 409
 
 
 def test_the_status_survives_a_put_on_the_main_path(warehouses):

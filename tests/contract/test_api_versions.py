@@ -65,12 +65,12 @@ def test_a_patch_that_names_a_version_is_conditional(warehouses, fresh):
         "metadata": {"resourceVersion": str(current if fresh else stale), "annotations": {"note": "mine"}}
     }
 
-    answer = warehouses.api.patch(warehouses.at("one"), body)
+    response = warehouses.api.patch(warehouses.at("one"), body)
 
     if fresh:
-        assert ok(answer)["metadata"]["annotations"] == {"note": "mine"}
+        assert ok(response)["metadata"]["annotations"] == {"note": "mine"}
     else:
-        rejected(answer, 409, "Conflict")
+        rejected(response, 409, "Conflict")
 
 
 def test_a_put_for_another_uid_is_a_conflict(warehouses):

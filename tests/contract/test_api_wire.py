@@ -32,10 +32,10 @@ def exchange(connection: socket.socket, *pieces: bytes) -> bytes:
     """Send the pieces one by one, then read until the other side closes."""
     for piece in pieces:
         connection.sendall(piece)
-    answer = b""
+    response = b""
     while received := connection.recv(65536):
-        answer += received
-    return answer
+        response += received
+    return response
 
 
 def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
@@ -43,33 +43,33 @@ def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-def statuses(answer: bytes) -> list[int]:
-    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
+def statuses(response: bytes) -> list[int]:
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", response)]
 
 
-def test_a_request_may_arrive_byte_by_byte(connection):
+def test_a_request_can_arrive_byte_by_byte(connection):
     whole = request("GET", "/version")
 
     assert statuses(exchange(connection, *(whole[at : at + 1] for at in range(len(whole))))) == [200]
 
 
-def test_requests_may_be_pipelined(connection):
+def test_requests_can_be_pipelined(connection):
     first = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
     assert statuses(exchange(connection, first + first + request("GET", "/nothing"))) == [200, 200, 404]
 
 
-def test_a_body_may_be_chunked(connection):
+def test_a_body_can_be_chunked(connection):
     body = json.dumps(SECRET).encode()
     head = request("POST", PATH, "Content-Type: application/json", "Transfer-Encoding: chunked")
     chunks = b"5;x=y\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:])
 
-    answer = exchange(connection, head, chunks[:9], chunks[9:])
+    response = exchange(connection, head, chunks[:9], chunks[9:])
 
-    assert statuses(answer) == [201]
+    assert statuses(response) == [201]
 
 
-def test_a_client_may_expect_100_continue(connection):
+def test_a_client_can_expect_100_continue(connection):
     head = request(
         "POST",
         PATH,
@@ -112,7 +112,7 @@ def test_the_watch_of_a_disconnected_client_is_removed(open_demo, connection):
     connection.close()
 
     open_demo.faults(dropWatches=True)
-    until("the server still answers", lambda: open_demo.api.get("/version").status == 200)
+    until("the server still responds", lambda: open_demo.api.get("/version").status == 200)
 
 
 @pytest.mark.parametrize(

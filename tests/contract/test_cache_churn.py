@@ -19,13 +19,13 @@ from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import DemoCluster, until
 from tests.contract.caches import Kargo, cached_keys, cached_versions, digest, listed_versions, running_cache
 
-PLACES = ("churn-a", "churn-b")
-HOME = "churn-home"  # the project of the objects that every reader must always find
+CHURNED = ("churn-a", "churn-b")  # projects whose objects the steps change
+STEADY = "churn-steady"  # the project of the objects that readers must always find
 NAMES = ("w0", "w1", "w2", "w3")
 REPOSITORIES = tuple(f"docker.io/churn/{letter}" for letter in "abc")
 DIGESTS = tuple(digest(letter) for letter in "abc")
 
-warehouses = st.tuples(st.sampled_from(PLACES), st.sampled_from(NAMES))
+warehouses = st.tuples(st.sampled_from(CHURNED), st.sampled_from(NAMES))
 some_repositories = st.lists(st.sampled_from(REPOSITORIES), min_size=1, max_size=3, unique=True)
 steps = st.lists(
     st.one_of(
@@ -35,8 +35,8 @@ steps = st.lists(
         st.tuples(st.just("handle"), warehouses),
         st.tuples(st.just("rename"), warehouses, warehouses),
         st.tuples(st.just("delete"), warehouses),
-        st.tuples(st.just("publish"), st.sampled_from(PLACES), st.sampled_from(DIGESTS)),
-        st.tuples(st.just("unpublish"), st.sampled_from(PLACES)),
+        st.tuples(st.just("publish"), st.sampled_from(CHURNED), st.sampled_from(DIGESTS)),
+        st.tuples(st.just("unpublish"), st.sampled_from(CHURNED)),
         st.tuples(
             st.just("fault"), st.sampled_from(["dropWatches", "expireWatches", "compact", "swapEvents"])
         ),
@@ -53,48 +53,48 @@ class ChurnDriver:
     def __init__(self, cluster: DemoCluster, kargo: Kargo) -> None:
         self.cluster = cluster
         self.kargo = kargo
-        self.there: dict[tuple[str, str], list[str]] = {}
+        self.existing: dict[tuple[str, str], list[str]] = {}
         self.published: set[str] = set()
         self.moves = itertools.cycle(REPOSITORIES)
 
     def run(self, step) -> None:
-        """Run a step, and move the mover to its next repository."""
+        """Run a step, and subscribe the mover to its next repository."""
         name, *arguments = step
         getattr(self, name)(*arguments)
-        self.kargo.subscribe(HOME, "mover", next(self.moves))
+        self.kargo.subscribe(STEADY, "mover", next(self.moves))
 
     def create(self, key, repositories):
-        if key in self.there:
+        if key in self.existing:
             return self.subscribe(key, repositories)
         self.kargo.warehouse(*key, *repositories)
-        self.there[key] = repositories
+        self.existing[key] = repositories
 
     def subscribe(self, key, repositories):
-        if key in self.there:
+        if key in self.existing:
             self.kargo.subscribe(*key, *repositories)
-            self.there[key] = repositories
+            self.existing[key] = repositories
 
     def handle(self, key):
-        if key in self.there:
+        if key in self.existing:
             project, name = key
             self.kargo.client.patch_status(
                 WAREHOUSES, name, project, {"status": {"lastHandledRefresh": str(time.time())}}
             )
 
     def rename(self, key, to):
-        if key in self.there and to not in self.there:
-            self.create(to, self.there[key])
+        if key in self.existing and to not in self.existing:
+            self.create(to, self.existing[key])
             self.delete(key)
 
     def delete(self, key):
-        if self.there.pop(key, None):
+        if self.existing.pop(key, None):
             self.kargo.delete_warehouse(*key)
 
-    def publish(self, project, one):
+    def publish(self, project, url_digest):
         if project not in self.published:
             self.kargo.receivers(project, "hook")
             self.published.add(project)
-        self.kargo.publish(project, hook=one)
+        self.kargo.publish(project, hook=url_digest)
 
     def unpublish(self, project):
         if project in self.published:
@@ -110,7 +110,7 @@ class ChurnDriver:
     def clear(self):
         """Delete everything that the steps created."""
         self.cluster.faults()
-        for key in list(self.there):
+        for key in list(self.existing):
             self.delete(key)
         for project in list(self.published):
             self.unpublish(project)
@@ -122,7 +122,7 @@ class Reader:
     def __init__(self, cache, names) -> None:
         self.cache = cache
         self.names = names
-        self.wrong: list[str] = []
+        self.violations: list[str] = []
         self.rounds = 0
         self._versions: dict[str, int] = {}
         self._stop = threading.Event()
@@ -138,36 +138,39 @@ class Reader:
 
     def _run(self):
         while not self._stop.is_set():
-            for name, project in itertools.product(self.names, ("", *PLACES)):
+            for name, project in itertools.product(self.names, ("", *CHURNED)):
                 self._check(name, project)
             self._check_steady()
             self.rounds += 1
 
     def _check(self, name, project):
-        found = self.cache.warehouses_for([name], project)
-        keys = [each.key for each in found]
-        self._expect(keys == sorted(set(keys)), f"{name}: not sorted, or twice: {keys}")
-        for each in found:
-            self._expect(project in ("", each.project), f"{each.key} is not in {project}")
+        warehouses = self.cache.warehouses_for([name], project)
+        keys = [warehouse.key for warehouse in warehouses]
+        self._expect(keys == sorted(set(keys)), f"{name}: unsorted or repeated: {keys}")
+        for warehouse in warehouses:
+            self._expect(project in ("", warehouse.project), f"{warehouse.key} is not in {project}")
             self._expect(
-                name in {one.repository for one in each.subscriptions}, f"{each.key} does not name {name}"
+                name in {subscription.repository for subscription in warehouse.subscriptions},
+                f"{warehouse.key} does not subscribe to {name}",
             )
-            self._check_version(each)
+            self._check_version(warehouse)
 
     def _check_steady(self):
         # The mover subscribes to one of the repositories at any time, so a query for all of them must find it.
-        moving = {each.name for each in self.cache.warehouses_for(self.names, HOME)}
-        self._expect(moving == {"mover"}, f"the mover is missing from {moving}")
-        self._expect(self.cache.warehouse(HOME, "steady") is not None, "steady is missing")
-        self._expect({each.name for each in self.cache.warehouses(HOME)} == {"mover", "steady"}, "not both")
+        found = {warehouse.name for warehouse in self.cache.warehouses_for(self.names, STEADY)}
+        self._expect(found == {"mover"}, f"the mover is missing from {found}")
+        self._expect(self.cache.warehouse(STEADY, "steady") is not None, "steady is missing")
         self._expect(
-            self.cache.route(digest("steady")) == Route(HOME, "hook", "dockerhub"), "no steady route"
+            {warehouse.name for warehouse in self.cache.warehouses(STEADY)} == {"mover", "steady"}, "not both"
         )
-        for each in map(self.cache.route, DIGESTS):
-            if isinstance(each, Collision):
-                self._expect(len(each.routes) > 1, "a collision of one")
-        for each in self.cache.warehouses():
-            self._check_version(each)
+        self._expect(
+            self.cache.route(digest("steady")) == Route(STEADY, "hook", "dockerhub"), "no steady route"
+        )
+        for route in map(self.cache.route, DIGESTS):
+            if isinstance(route, Collision):
+                self._expect(len(route.routes) > 1, "a collision of a single route")
+        for warehouse in self.cache.warehouses():
+            self._check_version(warehouse)
 
     def _check_version(self, warehouse):
         version = int(warehouse.resource_version)
@@ -176,9 +179,9 @@ class Reader:
         )
         self._versions[warehouse.uid] = version
 
-    def _expect(self, right: bool, otherwise: str):
-        if not right:
-            self.wrong.append(otherwise)
+    def _expect(self, holds: bool, violation: str):
+        if not holds:
+            self.violations.append(violation)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -197,18 +200,18 @@ def churn(tmp_path_factory) -> Iterator[ChurnDriver]:
         contextlib.closing(connect(str(cluster.kubeconfig))) as client,
     ):
         kargo = Kargo(client)
-        for place in (*PLACES, HOME):
-            kargo.create(PROJECTS, place)
-        kargo.warehouse(HOME, "steady", "docker.io/churn/steady")
-        kargo.warehouse(HOME, "mover", REPOSITORIES[0])
-        kargo.receivers(HOME, "hook")
-        kargo.publish(HOME, hook=digest("steady"))
+        for project in (*CHURNED, STEADY):
+            kargo.create(PROJECTS, project)
+        kargo.warehouse(STEADY, "steady", "docker.io/churn/steady")
+        kargo.warehouse(STEADY, "mover", REPOSITORIES[0])
+        kargo.receivers(STEADY, "hook")
+        kargo.publish(STEADY, hook=digest("steady"))
         yield ChurnDriver(cluster, kargo)
 
 
 def repository_names(cache) -> list[str]:
     """Return the normalized names of the test's repositories."""
-    steady = cache.warehouse(HOME, "steady").subscriptions[0].repository
+    steady = cache.warehouse(STEADY, "steady").subscriptions[0].repository
     return [steady.replace("steady", letter) for letter in "abc"]
 
 
@@ -233,8 +236,8 @@ def check(churn, steps, cache):
         until(
             "the cache equals a list", lambda: cached_versions(cache) == listed_versions(churn.kargo.client)
         )
-        until("both have read", lambda: first.rounds and second.rounds)
-    assert (first.wrong, second.wrong) == ([], [])
+        until("both readers have read", lambda: first.rounds and second.rounds)
+    assert (first.violations, second.violations) == ([], [])
     with running_cache(churn.cluster.kubeconfig) as fresh_cache:
         assert cached_keys(cache, names) == cached_keys(fresh_cache, names)
         assert [cache.route(each) for each in DIGESTS] == [fresh_cache.route(each) for each in DIGESTS]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
-from receivers.cluster.client import connect
 from receivers.cluster.snapshot import Collision, Route
 from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, WAREHOUSES
 from tests.clusters import until
@@ -14,9 +11,8 @@ from tests.contract.caches import Kargo, cached_versions, digest, listed_version
 
 
 @pytest.fixture
-def kargo(cluster):
-    with contextlib.closing(connect(str(cluster.kubeconfig))) as client:
-        yield Kargo(client)
+def kargo(client):
+    return Kargo(client)
 
 
 @pytest.fixture
@@ -37,14 +33,14 @@ def test_existing_objects_are_cached(cache, kargo, namespace):
     until("the cache equals a list", lambda: cached_versions(cache) == listed_versions(kargo.client))
 
 
-def names_of(cache, warehouse):
+def repository_of(cache, warehouse):
     return cache.warehouse(*warehouse).subscriptions[0].repository
 
 
 def test_a_warehouse_is_found_by_its_repositories(cache, kargo, namespace):
-    name = names_of(cache, (namespace, "w"))
+    name = repository_of(cache, (namespace, "w"))
     kargo.warehouse(namespace, "a", "docker.io/example/app", "docker.io/example/other")
-    until("the new one is known", lambda: cache.warehouse(namespace, "a"))
+    until("the new Warehouse is cached", lambda: cache.warehouse(namespace, "a"))
     assert [each.name for each in cache.warehouses_for([name], namespace)] == ["a", "w"]
     assert {each.name for each in cache.warehouses_for([name], "")} >= {"a", "w"}
     assert cache.warehouses_for([name], "another-project") == ()
@@ -52,50 +48,50 @@ def test_a_warehouse_is_found_by_its_repositories(cache, kargo, namespace):
 
 
 def test_a_warehouse_moves_when_its_subscription_changes(cache, kargo, namespace):
-    before = names_of(cache, (namespace, "w"))
+    before = repository_of(cache, (namespace, "w"))
     kargo.subscribe(namespace, "w", "docker.io/example/new")
-    until("the change is known", lambda: names_of(cache, (namespace, "w")) != before)
-    after = names_of(cache, (namespace, "w"))
+    until("the change is cached", lambda: repository_of(cache, (namespace, "w")) != before)
+    after = repository_of(cache, (namespace, "w"))
     assert cache.warehouses_for([before], namespace) == ()
     assert [each.name for each in cache.warehouses_for([before, after], namespace)] == ["w"]
 
 
-def test_a_near_miss_is_found_by_its_near_key(cache, namespace):
+def test_a_similar_repository_is_found_by_its_near_key(cache, namespace):
     subscription = cache.warehouse(namespace, "w").subscriptions[0]
     assert [each.name for each in cache.near_misses(subscription.near_key, namespace)] == ["w"]
     assert cache.near_misses("no such key", namespace) == ()
 
 
 def test_a_deleted_warehouse_is_removed(cache, kargo, namespace):
-    name = names_of(cache, (namespace, "w"))
+    name = repository_of(cache, (namespace, "w"))
     kargo.delete_warehouse(namespace, "w")
-    until("it is gone", lambda: cache.warehouse(namespace, "w") is None)
+    until("the Warehouse is removed", lambda: cache.warehouse(namespace, "w") is None)
     assert cache.warehouses_for([name], namespace) == cache.warehouses(namespace) == ()
 
 
 def test_a_published_receiver_has_a_route(cache, kargo, namespace):
-    one = digest(namespace)
-    assert cache.route(one) is None
-    kargo.publish(namespace, hook=one)
-    assert until("the route", lambda: cache.route(one)) == Route(namespace, "hook", "dockerhub")
+    url_digest = digest(namespace)
+    assert cache.route(url_digest) is None
+    kargo.publish(namespace, hook=url_digest)
+    assert until("the route", lambda: cache.route(url_digest)) == Route(namespace, "hook", "dockerhub")
 
 
 def test_a_receiver_removed_from_the_spec_has_no_route(cache, kargo, namespace):
-    one = digest(namespace)
-    kargo.publish(namespace, hook=one)
-    until("the route", lambda: cache.route(one))
+    url_digest = digest(namespace)
+    kargo.publish(namespace, hook=url_digest)
+    until("the route", lambda: cache.route(url_digest))
     kargo.client.patch(PROJECT_CONFIGS, namespace, namespace, {"spec": receivers("other")})
-    until("no route", lambda: cache.route(one) is None)
+    until("no route", lambda: cache.route(url_digest) is None)
 
 
 def test_receivers_that_share_a_digest_collide_until_one_changes(cache, kargo, namespace):
-    one = digest(namespace)
+    url_digest = digest(namespace)
     kargo.client.patch(PROJECT_CONFIGS, namespace, namespace, {"spec": receivers("hook", "twin")})
-    kargo.publish(namespace, hook=one, twin=one)
+    kargo.publish(namespace, hook=url_digest, twin=url_digest)
     routes = (Route(namespace, "hook", "dockerhub"), Route(namespace, "twin", "dockerhub"))
-    assert until("the collision", lambda: cache.route(one)) == Collision(routes)
-    kargo.publish(namespace, twin=one, hook=digest("another"))
-    until("the route", lambda: cache.route(one) == routes[1])
+    assert until("the collision", lambda: cache.route(url_digest)) == Collision(routes)
+    kargo.publish(namespace, twin=url_digest, hook=digest("another"))
+    until("the route", lambda: cache.route(url_digest) == routes[1])
 
 
 def test_the_cluster_config_has_routes(cache, kargo, namespace):
@@ -115,8 +111,8 @@ def test_listeners_are_called_in_order_after_each_change_is_visible(cache, kargo
 
     def listen(resource, old, new):
         if resource is WAREHOUSES and (new or old).project == namespace:
-            shown = cache.warehouse(namespace, "l")
-            events.append((old and old.name, new and new.name, shown and shown.resource_version))
+            cached = cache.warehouse(namespace, "l")
+            events.append((old and old.name, new and new.name, cached and cached.resource_version))
 
     cache.add_listener(lambda *_: 1 / 0)
     cache.add_listener(listen)
@@ -124,7 +120,7 @@ def test_listeners_are_called_in_order_after_each_change_is_visible(cache, kargo
     kargo.subscribe(namespace, "l", "docker.io/example/new")
     version = kargo.client.get(WAREHOUSES, "l", namespace)["metadata"]["resourceVersion"]
     kargo.delete_warehouse(namespace, "l")
-    until("all three", lambda: len(events) == 3)
+    until("all three events arrive", lambda: len(events) == 3)
     assert [pair[:2] for pair in events] == [(None, "l"), ("l", "l"), ("l", None)]
     assert (events[1][2], events[2][2]) == (version, None)
 
@@ -138,13 +134,13 @@ def test_the_cache_reports_its_freshness(cache):
 
 
 def test_a_cache_of_namespaces_contains_only_these_projects(cache, cluster, kargo, namespace):
-    with running_cache(cluster.kubeconfig, namespaces=[namespace, "not-there"]) as narrow:
-        assert [each.name for each in narrow.projects()] == sorted([namespace, "not-there"])
-        assert narrow.warehouse(namespace, "w") == cache.warehouse(namespace, "w")
+    with running_cache(cluster.kubeconfig, namespaces=[namespace, "missing"]) as scoped:
+        assert [each.name for each in scoped.projects()] == sorted([namespace, "missing"])
+        assert scoped.warehouse(namespace, "w") == cache.warehouse(namespace, "w")
         kargo.warehouse(namespace, "new", "docker.io/example/app")
-        until("the change", lambda: narrow.warehouse(namespace, "new"))
+        until("the change", lambda: scoped.warehouse(namespace, "new"))
         kargo.delete_warehouse(namespace, "new")
-        assert {each.project for each in narrow.warehouses()} == {namespace}
+        assert {each.project for each in scoped.warehouses()} == {namespace}
 
 
 def test_a_stopped_cache_has_no_running_threads(cluster):

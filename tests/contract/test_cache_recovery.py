@@ -77,11 +77,11 @@ def test_a_slow_relist_does_not_empty_the_cache(demo, kargo):
         steady = cache.warehouse("default", "steady")
         assert steady is not None
 
-        def lists_again():
+        def relist_started():
             demo.faults({"verb": "list", "latency": 0.5}, expireWatches=True)
             return request_count(demo, "list warehouses") > 1
 
-        until("it lists again", lists_again)
+        until("a relist starts", relist_started)
         while freshness_of(cache).relists == 1:
             time.sleep(0.01)
             assert cache.warehouse("default", "steady") is steady
@@ -149,7 +149,7 @@ def test_a_forbidden_type_is_reported_and_listed_once_it_is_permitted(demo, karg
         until(
             "the error is reported", lambda: 'cannot list resource "warehouses"' in freshness_of(cache).error
         )
-        until("the rest is known", lambda: freshness_of(cache, "projects").synced)
+        until("the permitted type is cached", lambda: freshness_of(cache, "projects").synced)
         assert not cache.ready
         demo.grant("kargoweb", ROLES["kargoweb"])
         assert cache.wait_ready(PATIENCE)

@@ -22,12 +22,6 @@ from tests.contract.api_objects import warehouse
 UNKNOWN = Resource("kargo.akuity.io", "v1alpha1", "unicorns", "Unicorn", namespaced=True)
 
 
-@pytest.fixture
-def client(cluster):
-    with contextlib.closing(connect(str(cluster.kubeconfig))) as client:
-        yield client
-
-
 def test_a_created_object_exists(client, namespace):
     made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
     found = client.get(WAREHOUSES, "w", namespace)
@@ -97,12 +91,9 @@ def test_a_list_comes_in_pages_of_one_version(client, namespace):
 
 def test_a_list_of_all_namespaces_includes_each_of_them(client, namespace):
     client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
-    found = [
-        each
-        for page in client.list_pages(WAREHOUSES, item=lambda raw: raw["metadata"])
-        for each in page.items
-    ]
-    assert (namespace, "w") in {(each["namespace"], each["name"]) for each in found}
+    pages = client.list_pages(WAREHOUSES, item=lambda raw: raw["metadata"])
+    keys = {(metadata["namespace"], metadata["name"]) for page in pages for metadata in page.items}
+    assert (namespace, "w") in keys
 
 
 def test_an_empty_list_is_a_page_with_a_version(client, namespace):
@@ -151,8 +142,8 @@ def test_the_server_has_a_version(client):
 
 def test_permissions_can_be_reviewed(cluster, client):
     with contextlib.closing(connect(str(cluster.kubeconfig_for("kargoweb")))) as restricted:
-        answers = [each.can_i("delete", WAREHOUSES) for each in (client, restricted)]
-        assert answers == [True, False]
+        assert client.can_i("delete", WAREHOUSES)
+        assert not restricted.can_i("delete", WAREHOUSES)
         assert restricted.can_i("patch", WAREHOUSES, "default")
 
 

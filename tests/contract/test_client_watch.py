@@ -13,12 +13,6 @@ from receivers.kargo.resources import WAREHOUSES
 from tests.contract.api_objects import warehouse
 
 
-@pytest.fixture
-def client(cluster):
-    with contextlib.closing(connect(str(cluster.kubeconfig))) as client:
-        yield client
-
-
 def version(client, namespace):
     return next(client.list_pages(WAREHOUSES, namespace)).resource_version
 
@@ -30,14 +24,15 @@ def churn(client, namespace):
     client.delete(WAREHOUSES, "w", namespace)
 
 
-def seen(events, count):
-    found = []
-    for kind, each in events:
+def read(watch, count):
+    """Return the type and name of the next `count` events, without bookmarks."""
+    events = []
+    for kind, raw in watch:
         if kind != "BOOKMARK":
-            found.append((kind, each["metadata"]["name"]))
-        if len(found) == count:
+            events.append((kind, raw["metadata"]["name"]))
+        if len(events) == count:
             break
-    return found
+    return events
 
 
 EVENTS = [("ADDED", "w"), ("MODIFIED", "w"), ("MODIFIED", "w"), ("DELETED", "w")]
@@ -47,7 +42,7 @@ def test_events_arrive_in_order(client, namespace):
     with client.watch(WAREHOUSES, namespace, resource_version=version(client, namespace)) as watch:
         writer = threading.Thread(target=churn, args=(client, namespace))
         writer.start()
-        assert seen(watch, 4) == EVENTS
+        assert read(watch, 4) == EVENTS
         writer.join()
 
 
@@ -58,14 +53,14 @@ def test_a_watch_resumes_where_another_ended(client, namespace):
         events = iter(watch)
         _, first = next(events)
     with client.watch(WAREHOUSES, namespace, resource_version=first["metadata"]["resourceVersion"]) as watch:
-        assert seen(watch, 3) == EVENTS[1:]
+        assert read(watch, 3) == EVENTS[1:]
 
 
 def test_a_watch_of_a_namespace_ignores_others(client, namespace):
     start = version(client, namespace)
     churn(client, namespace)
     with client.watch(WAREHOUSES, f"not-{namespace}", resource_version=start, duration=1) as watch:
-        assert seen(watch, 1) == []
+        assert read(watch, 1) == []
 
 
 def test_the_server_ends_a_watch_after_its_duration(client, namespace):

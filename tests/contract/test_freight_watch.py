@@ -52,7 +52,10 @@ def watching(kubeconfig: Path, **options: Any) -> Iterator[FreightRecorder]:
     recorder = FreightRecorder(kubeconfig, **options)
     recorder.watch.start()
     try:
-        until("it has started", lambda: all(reflector.is_watching for reflector in recorder.watch.reflectors))
+        until(
+            "the watch has started",
+            lambda: all(reflector.is_watching for reflector in recorder.watch.reflectors),
+        )
         yield recorder
     finally:
         recorder.watch.stop()
@@ -63,7 +66,7 @@ def test_new_freight_is_reported_and_remembered_by_warehouse(cluster: Cluster, n
     with watching(cluster.kubeconfig) as recorder:
         recorder.make("f1", namespace)
         recorder.make("f2", namespace, "other", tag="2.0.0")
-        until("both are seen", lambda: {"f1", "f2"} <= set(recorder.names()))
+        until("both are reported", lambda: {"f1", "f2"} <= set(recorder.names()))
         [freight] = recorder.watch.of((namespace, "main"))
         assert (freight.alias, freight.artifacts[0].repository, freight.artifacts[0].tag) == (
             "alias-f1",
@@ -78,11 +81,11 @@ def test_existing_freight_is_not_reported(cluster: Cluster, namespace: str) -> N
         recorder.make("old", namespace)
     with watching(cluster.kubeconfig, namespaces=(namespace,)) as recorder:
         recorder.make("new", namespace)
-        until("the new one is seen", lambda: "new" in recorder.names())
+        until("the new Freight is reported", lambda: "new" in recorder.names())
         assert "old" not in recorder.names()
 
 
-def test_the_watch_knows_since_when_it_is_complete(cluster: Cluster, namespace: str) -> None:
+def test_the_watch_is_complete_since_its_start(cluster: Cluster, namespace: str) -> None:
     before = timezone.now()
     with watching(cluster.kubeconfig) as recorder:
         assert not recorder.watch.is_complete_since(namespace, before)
@@ -90,54 +93,61 @@ def test_the_watch_knows_since_when_it_is_complete(cluster: Cluster, namespace: 
 
 
 @pytest.fixture
-def lonely(demo: DemoCluster) -> str:
-    demo.api.post("/api/v1/namespaces", {"metadata": {"name": "lonely"}})
-    return "lonely"
+def isolated_namespace(demo: DemoCluster) -> str:
+    demo.api.post("/api/v1/namespaces", {"metadata": {"name": "isolated"}})
+    return "isolated"
 
 
-def test_a_dropped_watch_resumes(demo: DemoCluster, lonely: str) -> None:
+def test_a_dropped_watch_resumes(demo: DemoCluster, isolated_namespace: str) -> None:
     with watching(demo.kubeconfig) as recorder:
         for number in range(4):
             demo.faults(dropWatches=True)
-            recorder.make(f"f{number}", lonely)
-        until("all are seen", lambda: recorder.names() == [f"f{number}" for number in range(4)])
+            recorder.make(f"f{number}", isolated_namespace)
+        until("all are reported", lambda: recorder.names() == [f"f{number}" for number in range(4)])
         assert recorder.starts == 1
 
 
-def test_an_expired_history_restarts_the_watch(demo: DemoCluster, lonely: str) -> None:
+def test_an_expired_history_restarts_the_watch(demo: DemoCluster, isolated_namespace: str) -> None:
     with watching(demo.kubeconfig) as recorder:
         first = timezone.now() + timedelta(seconds=1)
         demo.faults(expireWatches=True)
-        until("it restarts", lambda: recorder.starts == 2)
-        assert not recorder.watch.is_complete_since(lonely, first - timedelta(minutes=1))
-        until("it watches", lambda: all(reflector.is_watching for reflector in recorder.watch.reflectors))
-        recorder.make("after", lonely)
-        until("it is seen", lambda: "after" in recorder.names())
+        until("the watch restarts", lambda: recorder.starts == 2)
+        assert not recorder.watch.is_complete_since(isolated_namespace, first - timedelta(minutes=1))
+        until(
+            "the watch is running",
+            lambda: all(reflector.is_watching for reflector in recorder.watch.reflectors),
+        )
+        recorder.make("after", isolated_namespace)
+        until("the new Freight is reported", lambda: "after" in recorder.names())
 
 
-def test_a_forbidden_watch_reports_the_error_and_is_never_complete(demo: DemoCluster, lonely: str) -> None:
+def test_a_forbidden_watch_reports_the_error_and_is_never_complete(
+    demo: DemoCluster, isolated_namespace: str
+) -> None:
     recorder = FreightRecorder(demo.kubeconfig_for("nobody"))
     recorder.watch.start()
     try:
         [freshness] = until(
-            "it says so", lambda: [entry for entry in recorder.watch.freshness() if entry.error]
+            "the error is reported", lambda: [entry for entry in recorder.watch.freshness() if entry.error]
         )
         assert "freights" in freshness.error
-        assert not recorder.watch.is_complete_since(lonely, timezone.now() + timedelta(hours=1))
+        assert not recorder.watch.is_complete_since(isolated_namespace, timezone.now() + timedelta(hours=1))
     finally:
         recorder.watch.stop()
         recorder.client.close()
 
 
 def test_the_oldest_freight_is_forgotten(
-    demo: DemoCluster, lonely: str, monkeypatch: pytest.MonkeyPatch
+    demo: DemoCluster, isolated_namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("receivers.cluster.freight_watch.RECENT_LIMIT", 3)
     with watching(demo.kubeconfig) as recorder:
         begun = timezone.now() + OVERLAP
         for number in range(5):
-            recorder.make(f"f{number}", lonely, f"w{number % 2}")
-        until("all are seen", lambda: len(recorder.reported) == 5)
-        remaining = [freight.name for name in ("w0", "w1") for freight in recorder.watch.of((lonely, name))]
+            recorder.make(f"f{number}", isolated_namespace, f"w{number % 2}")
+        until("all are reported", lambda: len(recorder.reported) == 5)
+        remaining = [
+            freight.name for name in ("w0", "w1") for freight in recorder.watch.of((isolated_namespace, name))
+        ]
         assert sorted(remaining) == ["f2", "f3", "f4"]
-        assert not recorder.watch.is_complete_since(lonely, begun - timedelta(seconds=2))
+        assert not recorder.watch.is_complete_since(isolated_namespace, begun - timedelta(seconds=2))

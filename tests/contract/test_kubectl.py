@@ -1,6 +1,6 @@
-"""kubectl on the demo: the commands of Kargo's documentation and those of everyday use.
+"""kubectl works with the demo: the commands of Kargo's documentation, and common commands.
 
-Run with the kubectl on PATH and with those that `KARGOWEB_TEST_KUBECTL` names (separated like PATH).
+Runs with the kubectl on PATH and with those in `KARGOWEB_TEST_KUBECTL` (separated as in PATH).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import pytest
 from tests.clusters import PATIENCE, DemoCluster, until
 from tests.components import require
 
-FOUND = shutil.which("kubectl")
+KUBECTL_ON_PATH = shutil.which("kubectl")
 KUBECTLS: list[Any] = [path for path in os.environ.get("KARGOWEB_TEST_KUBECTL", "").split(os.pathsep) if path]
-KUBECTLS += [FOUND] if FOUND else []
+KUBECTLS += [KUBECTL_ON_PATH] if KUBECTL_ON_PATH else []
 
 Kubectl = Callable[..., str]
 
@@ -30,8 +30,8 @@ kind: Project
 metadata:
   name: kargo-demo
 """
-# Word for word from Kargo's page on the Docker Hub webhook receiver.
-PAGE = """
+# Verbatim from Kargo's page about the Docker Hub webhook receiver.
+RECEIVER = """
 apiVersion: v1
 kind: Secret
 metadata:
@@ -97,7 +97,7 @@ def command(request, server, tmp_path_factory):
 
 @pytest.fixture
 def kubectl(command, server) -> Kubectl:
-    """kubectl with a Project and nothing in it; returns what the command prints, and fails when it fails."""
+    """Run a kubectl command in a new Project, and return its output. `fails` is whether the command must fail."""
     arguments, home = command
     server.api.delete("/apis/kargo.akuity.io/v1alpha1/projects/kargo-demo")
 
@@ -124,15 +124,15 @@ def warehouse(kubectl: Kubectl) -> None:
 
 
 def test_the_commands_of_the_docker_hub_receiver_page_work(kubectl, server):
-    assert kubectl("apply -f -", PAGE) == (
+    assert kubectl("apply -f -", RECEIVER) == (
         "secret/dh-wh-secret created\nprojectconfig.kargo.akuity.io/kargo-demo created\n"
     )
     server.api.patch(f"{BASE}/projectconfigs/kargo-demo/status", {"status": STATUS})
 
-    shown = kubectl("get projectconfigs kargo-demo -n kargo-demo -o=jsonpath={.status.webhookReceivers}")
+    output = kubectl("get projectconfigs kargo-demo -n kargo-demo -o=jsonpath={.status.webhookReceivers}")
 
-    assert json.loads(shown) == STATUS["webhookReceivers"]
-    assert "unchanged" in kubectl("apply -f -", PAGE)
+    assert json.loads(output) == STATUS["webhookReceivers"]
+    assert "unchanged" in kubectl("apply -f -", RECEIVER)
 
 
 def test_applying_again_changes_only_what_changed(kubectl, server):
@@ -146,7 +146,7 @@ def test_applying_again_changes_only_what_changed(kubectl, server):
 
 
 def test_lists_are_tables(kubectl, server, warehouse):
-    kubectl("apply -f -", PAGE)
+    kubectl("apply -f -", RECEIVER)
     server.api.patch(f"{BASE}/projectconfigs/kargo-demo/status", {"status": STATUS})
 
     rows = [line.split() for line in kubectl("get warehouses -A").splitlines()]
@@ -165,7 +165,7 @@ def test_every_output_format_works(kubectl, warehouse):
     assert kubectl("get warehouses -n kargo-demo -o jsonpath={.items[*].spec.shard}") == "east"
 
 
-def test_selectors_select(kubectl, warehouse):
+def test_lists_can_be_filtered_by_selectors(kubectl, warehouse):
     assert kubectl("get warehouses -A -l team=a -o name")
     assert not kubectl("get warehouses -A -l team!=a -o name")
     assert kubectl("get warehouses -A --field-selector metadata.name=app -o name")
@@ -178,7 +178,7 @@ def test_a_watch_prints_changes(kubectl, command, server, warehouse, tmp_path: P
             [*command[0], "get", "warehouses", "-n", "kargo-demo", "-w"], stdout=output
         )
         try:
-            until("the present state is printed", lambda: len(seen.read_text().splitlines()) == 2)
+            until("the current state is printed", lambda: len(seen.read_text().splitlines()) == 2)
             server.api.patch(f"{BASE}/warehouses/app", {"spec": {"shard": "west"}})
             until("the change is printed", lambda: "west" in seen.read_text())
         finally:
@@ -218,7 +218,7 @@ def test_edit_saves_changes(kubectl, server, warehouse):
 
 
 def test_wait_returns_when_the_condition_is_met(kubectl, server):
-    kubectl("apply -f -", PAGE)
+    kubectl("apply -f -", RECEIVER)
     server.api.patch(f"{BASE}/projectconfigs/kargo-demo/status", {"status": STATUS})
 
     assert "condition met" in kubectl(
@@ -254,10 +254,10 @@ def test_describe_shows_spec_and_events(kubectl, server, warehouse):
 
 
 def test_api_resources_are_listed(kubectl):
-    shown = kubectl("api-resources")
+    output = kubectl("api-resources")
 
     for name in ("warehouses", "projectconfigs", "namespaces", "secrets", "leases"):
-        assert name in shown
+        assert name in output
     assert "v1.35" in kubectl("version")
 
 

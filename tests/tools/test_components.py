@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDY = """
+TESTS_NEEDING_KUBECTL = """
 from tests.components import require
 
 def test_one():
@@ -19,9 +19,9 @@ def test_two():
 """
 
 
-def run_needy_tests(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_tests_without_kubectl(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run tests that need kubectl with an empty PATH."""
-    (directory / "test_needy.py").write_text(NEEDY)
+    (directory / "test_kubectl.py").write_text(TESTS_NEEDING_KUBECTL)
     (directory / "pytest.ini").write_text("[pytest]\n")
     plugins = ["-p", "tests.components", "-p", "no:django", "-p", "no:cacheprovider"]
     return subprocess.run(
@@ -35,12 +35,14 @@ def run_needy_tests(directory: Path, **environment: str) -> subprocess.Completed
 
 
 def test_the_summary_names_the_package_to_install(tmp_path: Path) -> None:
-    done = run_needy_tests(tmp_path)
-    assert done.returncode == 0
-    assert "NOT RUN: 2 tests: kubectl is not installed (apt-get install kubernetes-client)" in done.stdout
+    completed = run_tests_without_kubectl(tmp_path)
+    assert completed.returncode == 0
+    assert (
+        "NOT RUN: 2 tests: kubectl is not installed (apt-get install kubernetes-client)" in completed.stdout
+    )
 
 
 def test_a_missing_program_fails_the_tests_in_ci(tmp_path: Path) -> None:
-    done = run_needy_tests(tmp_path, CI="true")
-    assert done.returncode == 1
-    assert "tests must not be skipped in CI: kubectl is not installed" in done.stdout
+    completed = run_tests_without_kubectl(tmp_path, CI="true")
+    assert completed.returncode == 1
+    assert "tests must not be skipped in CI: kubectl is not installed" in completed.stdout
