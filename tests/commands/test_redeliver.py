@@ -11,7 +11,7 @@ import pytest
 from receivers.models import Delivery, Origin, Outcome, new_id
 from tests.clusters import until
 from tests.commands.running import run, run_process
-from tests.deliveries.rows import delivery, store, unique_name
+from tests.deliveries.rows import failed_delivery, store, unique_name
 from tests.delivery_rows import deliveries_of, routed_project, wait_for_result
 from tests.product import Product
 from tests.refreshes.conftest import SHORT_DELAYS
@@ -37,10 +37,6 @@ def serving(cluster, **environment):
         yield product
 
 
-def failed(project, seconds=0.0, **fields):
-    return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
-
-
 class TestSingleDelivery:
     def test_a_serving_process_starts_the_redelivery(self, product, world):
         place = routed_project(product, world, image("example/redelivered"))
@@ -56,14 +52,14 @@ class TestSingleDelivery:
         assert place.token() == redelivery.refreshes.get().token != original.refreshes.get().token
 
     def test_a_dry_run_redelivers_nothing(self):
-        (row,) = store(failed(unique_name()))
+        (row,) = store(failed_delivery(unique_name()))
         done = run("redeliver", str(row.pk), "--dry-run")
         assert done.code == 0
         assert "1 can be redelivered, 0 cannot be" in done.out
         assert not row.redeliveries.exists()
 
     def test_a_delivery_without_a_body_is_an_error_of_one_line(self):
-        (row,) = store(failed(unique_name(), body=b""))
+        (row,) = store(failed_delivery(unique_name(), body=b""))
         done = run("redeliver", str(row.pk))
         assert (done.code, done.out) == (3, "")
         assert done.err.startswith(f"Can't redeliver {row.pk}: ")
@@ -138,7 +134,11 @@ class TestFailedDeliveries:
 
     def test_without_yes_a_script_only_shows_the_number_of_deliveries(self):
         project = unique_name()
-        store(failed(project), failed(project, 1), failed(project, 2, outcome=Outcome.INVALID_BODY))
+        store(
+            failed_delivery(project),
+            failed_delivery(project, 1),
+            failed_delivery(project, 2, outcome=Outcome.INVALID_BODY),
+        )
         done = run_process("manage.py", "redeliver", "--failed-since", "2026-01-01", "--project", project)
         assert done.code == 3
         assert "2 deliveries would be redelivered. Confirm with --yes" in done.err
@@ -146,7 +146,7 @@ class TestFailedDeliveries:
 
     def test_deliveries_that_cannot_be_redelivered_are_listed_with_the_problem(self):
         project = unique_name()
-        store(failed(project), failed(project, 1, body=b""))
+        store(failed_delivery(project), failed_delivery(project, 1, body=b""))
         done = run("redeliver", "--failed-since", "2026-01-01", "--project", project, "--dry-run", "--json")
         assert done.code == 1
         assert [row["delivery"] for row in done.json["deliveries"]] == [None]

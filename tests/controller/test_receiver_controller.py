@@ -31,8 +31,8 @@ def managers(database, own_cluster):
     """Two replicas that both manage receivers."""
     options = {"KARGOWEB_MANAGE_RECEIVERS": "true", "KARGOWEB_BASE_URL": BASE}
     kubeconfig = own_cluster.kubeconfig_for("manager")
-    with Product(kubeconfig, **options) as one, Product(kubeconfig, **options) as two:
-        yield one, two
+    with Product(kubeconfig, **options) as first, Product(kubeconfig, **options) as second:
+        yield first, second
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def manager(managers):
 
 @pytest.fixture
 def world(own_cluster, manager):
-    """The managed cluster, to create objects in."""
+    """Creates objects in the managed cluster."""
     with World(own_cluster.kubeconfig) as world:
         yield world
 
@@ -74,8 +74,9 @@ def configure(place: KargoProject, **receivers: str) -> None:
 
 def status(place: KargoProject) -> dict[str, Any]:
     """Return the status of the ProjectConfig."""
-    found: dict[str, Any] = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name).get("status", {})
-    return found
+    raw = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name)
+    status: dict[str, Any] = raw.get("status", {})
+    return status
 
 
 def condition(place: KargoProject, type_: str) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def test_a_receiver_gets_its_url_and_the_config_becomes_ready(place):
     secret(place, "hooks", b"soylent green is people\n")
     configure(place, hook="hooks")
     expected = url(place, "hook", b"soylent green is people\n")
-    until("it is published", lambda: urls(place) == {"hook": expected})
+    until("the URL is published", lambda: urls(place) == {"hook": expected})
     path = expected.removeprefix("https://hooks.example.com")
     assert status(place)["webhookReceivers"] == [{"name": "hook", "path": path, "url": expected}]
     ready = condition(place, "Ready")
@@ -111,19 +112,23 @@ def test_a_receiver_gets_its_url_and_the_config_becomes_ready(place):
     assert status(place)["observedGeneration"] == 1
 
 
-def test_a_push_to_the_published_url_refreshes(place, manager):
+def test_a_push_to_the_published_url_refreshes_the_warehouse(place, manager):
     secret(place, "hooks", b"s")
     place.warehouse("app", image("example/managed"))
     configure(place, hook="hooks")
-    path = until("it is published", lambda: urls(place).get("hook")).removeprefix("https://hooks.example.com")
-    until("it is accepted", lambda: b"refreshed 1" in manager.post(path, push_body("example/managed")).data)
+    path = until("the URL is published", lambda: urls(place).get("hook")).removeprefix(
+        "https://hooks.example.com"
+    )
+    until(
+        "a push is accepted", lambda: b"refreshed 1" in manager.post(path, push_body("example/managed")).data
+    )
     assert place.token("app")
 
 
 def test_a_missing_secret_is_reported_and_does_not_affect_other_receivers(place):
     secret(place, "hooks", b"s")
     configure(place, good="hooks", bad="nowhere")
-    until("the good one is published", lambda: urls(place) == {"good": url(place, "good", b"s")})
+    until("the good receiver is published", lambda: urls(place) == {"good": url(place, "good", b"s")})
     ready = condition(place, "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "SyncWebhookReceiversFailed")
     assert ready["message"] == (
@@ -132,16 +137,17 @@ def test_a_missing_secret_is_reported_and_does_not_affect_other_receivers(place)
     )
     assert condition(place, "Reconciling")["status"] == "True"
     assert "observedGeneration" not in status(place)
-    secret(place, "nowhere", b"now it is there")
+    secret(place, "nowhere", b"created later")
     until("both are published", lambda: urls(place).keys() == {"good", "bad"})
-    until("it is ready", lambda: condition(place, "Ready")["status"] == "True")
+    until("the config is ready", lambda: condition(place, "Ready")["status"] == "True")
 
 
 def test_a_missing_key_is_reported_in_the_condition(place):
     secret(place, "hooks", b"s", key="token")
     configure(place, hook="hooks")
     until(
-        "it is reported", lambda: 'missing data key "secret"' in condition(place, "Ready").get("message", "")
+        "the problem is reported",
+        lambda: 'missing data key "secret"' in condition(place, "Ready").get("message", ""),
     )
     assert urls(place) == {}
 
@@ -152,24 +158,27 @@ def test_an_unsupported_kind_is_reported_in_the_condition(place):
     body = {"metadata": metadata, "spec": {"webhookReceivers": entries}}
     place.world.create(PROJECT_CONFIGS, body, place.name)
     until(
-        "it is reported", lambda: 'does not support "github"' in condition(place, "Ready").get("message", "")
+        "the problem is reported",
+        lambda: 'does not support "github"' in condition(place, "Ready").get("message", ""),
     )
 
 
-def test_a_rotated_secret_changes_the_url_and_retires_the_old_one(place, manager):
+def test_a_rotated_secret_changes_the_url_and_retires_the_old_url(place, manager):
     secret(place, "hooks", b"old")
     configure(place, hook="hooks")
-    old = until("it is published", lambda: urls(place).get("hook")).removeprefix("https://hooks.example.com")
-    until("it is accepted", lambda: manager.post(old, b"{}").status == 200)
+    old = until("the URL is published", lambda: urls(place).get("hook")).removeprefix(
+        "https://hooks.example.com"
+    )
+    until("a push is accepted", lambda: manager.post(old, b"{}").status == 200)
     secret(place, "hooks", b"new")
     place.world.cluster.patch(
         PROJECT_CONFIGS, place.name, place.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "please"}}}
     )
-    until("the new one is published", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
+    until("the new URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
     assert status(place)["lastHandledRefresh"] == "please"
-    answer = until("the old one is retired", lambda: _if_status(manager.post(old, push_body("a/b")), 404))
-    assert answer.data == b"{}\n"
-    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    response = until("the old URL is retired", lambda: _if_status(manager.post(old, push_body("a/b")), 404))
+    assert response.data == b"{}\n"
+    delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     assert (delivery.project, delivery.receiver, delivery.outcome) == (
         place.name,
         "hook",
@@ -177,39 +186,47 @@ def test_a_rotated_secret_changes_the_url_and_retires_the_old_one(place, manager
     )
 
 
-def test_a_rotation_is_noticed_without_a_refresh(place):
+def test_a_rotated_secret_is_detected_without_a_refresh(place):
     secret(place, "hooks", b"old")
     configure(place, hook="hooks")
     until("the old URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"old")})
     secret(place, "hooks", b"new")
-    until("the new one is", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
+    until("the new URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
 
 
-def _if_status(answer, wanted):
-    return answer if answer.status == wanted else None
+def _if_status(response, expected):
+    return response if response.status == expected else None
 
 
 def test_receivers_that_share_a_digest_are_both_rejected(world):
-    one = world.bare_project("colliding-team")
-    two = world.bare_project("colliding-teama")
-    secret(one, "hooks", b"same")
-    secret(two, "hooks", b"same")
-    configure(one, ab="hooks")
-    configure(two, b="hooks", other="hooks")
-    until("one is reported", lambda: "colliding-teama/b" in condition(one, "Ready").get("message", ""))
-    until("two is reported", lambda: "colliding-team/ab" in condition(two, "Ready").get("message", ""))
-    until("only the other one is left", lambda: not urls(one) and urls(two).keys() == {"other"})
-    secret(two, "hooks", b"another")
-    world.cluster.patch(
-        PROJECT_CONFIGS, two.name, two.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "now"}}}
+    first = world.bare_project("colliding-team")
+    second = world.bare_project("colliding-teama")
+    secret(first, "hooks", b"same")
+    secret(second, "hooks", b"same")
+    configure(first, ab="hooks")
+    configure(second, b="hooks", other="hooks")
+    until(
+        "the first project reports it",
+        lambda: "colliding-teama/b" in condition(first, "Ready").get("message", ""),
     )
-    until("both have URLs again", lambda: urls(one).keys() == {"ab"} and urls(two).keys() == {"b", "other"})
+    until(
+        "the second project reports it",
+        lambda: "colliding-team/ab" in condition(second, "Ready").get("message", ""),
+    )
+    until("only the other one is left", lambda: not urls(first) and urls(second).keys() == {"other"})
+    secret(second, "hooks", b"another")
+    world.cluster.patch(
+        PROJECT_CONFIGS, second.name, second.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "now"}}}
+    )
+    until(
+        "both have URLs again", lambda: urls(first).keys() == {"ab"} and urls(second).keys() == {"b", "other"}
+    )
 
 
 def test_a_config_without_receivers_is_ready(place):
     metadata = {"name": place.name, "namespace": place.name}
     place.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": {}}, place.name)
-    until("it is ready", lambda: condition(place, "Ready").get("status") == "True")
+    until("the config is ready", lambda: condition(place, "Ready").get("status") == "True")
     assert "webhookReceivers" not in status(place)
 
 
@@ -222,25 +239,28 @@ def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(world, mana
     entries = [{"name": "all", "dockerhub": {"secretRef": {"name": "hooks"}}}]
     world.create(CLUSTER_CONFIGS, {"metadata": {"name": "cluster"}, "spec": {"webhookReceivers": entries}})
     path = f"/dockerhub/{hashlib.sha256(b'allcluster').hexdigest()}"
-    answer = until("all match", lambda: _if_two(manager.post(path, push_body("example/everywhere"))))
-    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    response = until(
+        "both Warehouses match",
+        lambda: _if_two_refreshed(manager.post(path, push_body("example/everywhere"))),
+    )
+    delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     assert (delivery.project, delivery.receiver) == ("", "all")
     assert all(place.token("app") for place in places)
     message = until(
-        "it is ready",
+        "the config is ready",
         lambda: world.cluster.get(CLUSTER_CONFIGS, "cluster")["status"]["conditions"][0]["message"],
     )
     assert message == "ClusterConfig is synced and ready for use"
 
 
-def _if_two(answer):
-    return answer if answer.data == b'{"msg":"refreshed 2 warehouse(s)"}\n' else None
+def _if_two_refreshed(response):
+    return response if response.data == b'{"msg":"refreshed 2 warehouse(s)"}\n' else None
 
 
 def test_an_unchanged_status_is_not_written_again(place):
     secret(place, "hooks", b"s")
     configure(place, hook="hooks")
-    until("it is ready", lambda: condition(place, "Ready").get("status") == "True")
+    until("the config is ready", lambda: condition(place, "Ready").get("status") == "True")
     version = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name)["metadata"]["resourceVersion"]
     secret(place, "unrelated", b"s")
     place.world.cluster.patch(

@@ -1,4 +1,4 @@
-"""Rows of the delivery log for tests of its queries, written without a serving process."""
+"""Rows of the delivery log that tests store without a serving process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.models import Delivery, Outcome
 
-# Recent, because the servers of other tests delete old rows.
+# Recent, because serving processes of other tests delete old rows.
 START = timezone.now().replace(microsecond=0) - timedelta(days=1)
-BATCH = 200  # rows of one statement
+BATCH_SIZE = 200  # rows per statement
 _numbers = itertools.count(1)
 
 
 def unique_name() -> str:
     """Return a name that no other test uses."""
-    return f"reading-{uuid.uuid4().hex[:8]}-{next(_numbers)}"
+    return f"project-{uuid.uuid4().hex[:8]}-{next(_numbers)}"
 
 
 def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
@@ -45,8 +45,13 @@ def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
     return Delivery(**(defaults | fields))
 
 
+def failed_delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
+    """Return an unsaved delivery that failed and can be redelivered."""
+    return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
+
+
 def store(*rows: Delivery) -> list[Delivery]:
     """Store and return rows."""
-    for start in range(0, len(rows), BATCH):
-        insert(rows[start : start + BATCH])
+    for start in range(0, len(rows), BATCH_SIZE):
+        insert(rows[start : start + BATCH_SIZE])
     return list(rows)

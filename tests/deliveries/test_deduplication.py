@@ -19,7 +19,7 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = ("demo", "hook", "example/app", "1.0.0")
 
 
-def test_the_id_never_changes_between_versions():
+def test_the_id_is_the_same_in_every_version():
     assert push_id(KEY, AT) == UUID("ebd4485d-405d-578f-a2d9-0cf3ec42cec6")
 
 
@@ -38,11 +38,11 @@ def test_the_time_zone_does_not_matter():
         ('demo", "hook', "example/app", "1.0.0", ""),
     ],
 )
-def test_another_key_is_another_push(key):
+def test_a_different_key_is_a_different_push(key):
     assert push_id(key, AT) != push_id(KEY, AT)
 
 
-def test_another_second_is_another_push():
+def test_a_different_second_is_a_different_push():
     assert push_id(KEY, AT + timedelta(seconds=1)) != push_id(KEY, AT)
 
 
@@ -57,11 +57,11 @@ def test_another_second_is_another_push():
         (AT + WINDOW * 2, True),
     ],
 )
-def test_without_a_time_a_push_lasts_for_one_window(window_start, starts):
+def test_deliveries_without_a_time_are_one_push_within_a_window(window_start, starts):
     assert starts_new_push(window_start, AT) is starts
 
 
-def test_processes_agree_when_the_time_is_known():
+def test_processes_agree_if_the_push_has_a_time():
     assert (
         PushDeduplicator().push_id(KEY, AT, AT)
         == PushDeduplicator().push_id(KEY, AT, AT + WINDOW * 9)

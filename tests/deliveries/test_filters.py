@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("values", "wanted"),
+    ("values", "expected"),
     [
         ({}, DeliveryFilter()),
         ({"project": "", "text": "  ", "page": "7"}, DeliveryFilter()),
@@ -40,8 +40,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ({"seen": "shop"}, DeliveryFilter()),
     ],
 )
-def test_strings_are_parsed_to_a_filter(values, wanted):
-    assert DeliveryFilter.parse(values, NOW) == wanted
+def test_strings_are_parsed_into_a_filter(values, expected):
+    assert DeliveryFilter.parse(values, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_strings_are_parsed_to_a_filter(values, wanted):
         ("text", "a\x00b", "text must have at most 255 characters, and no NUL"),
     ],
 )
-def test_an_invalid_value_is_an_error_with_the_name_of_the_field(field, value, sentence):
+def test_the_error_for_an_invalid_value_names_the_field(field, value, sentence):
     with pytest.raises(InvalidFilter) as caught:
         DeliveryFilter.parse({field: value}, NOW)
     assert str(caught.value).startswith(sentence)
     assert caught.value.field == field
 
 
-def test_a_tone_selects_all_of_its_outcomes():
+def test_a_tone_selects_all_outcomes_with_that_tone():
     assert DeliveryFilter.parse({"outcome": "bad"}).outcomes == {
         outcome for outcome in Outcome if tone(outcome) is Tone.BAD
     }
@@ -90,7 +90,7 @@ def test_a_tone_selects_all_of_its_outcomes():
         ("example/repo", None),
         ("example/repo:", None),
         ("10.0.0.1:80", None),
-        ("read more: a/b:c d", None),
+        ("see also: a/b:c d", None),
         ("", None),
     ],
 )

@@ -19,18 +19,18 @@ def test_ids_strictly_increase_within_one_millisecond():
     assert ids == sorted(set(ids))
 
 
-def test_ids_are_valid_and_carry_the_time_of_their_creation():
+def test_ids_are_valid_and_contain_the_time_of_their_creation():
     before = time.time_ns() // 1_000_000
-    key = new_id()
-    assert (key.version, key.variant) == (7, uuid.RFC_4122)
-    assert before <= key.int >> 80 <= time.time_ns() // 1_000_000 + 1
+    row_id = new_id()
+    assert (row_id.version, row_id.variant) == (7, uuid.RFC_4122)
+    assert before <= row_id.int >> 80 <= time.time_ns() // 1_000_000 + 1
 
 
-def test_every_thread_sees_its_ids_increase_and_no_id_comes_twice():
+def test_the_ids_of_each_thread_increase_and_all_ids_are_unique():
     with ThreadPoolExecutor(4) as pool:
-        lists = list(pool.map(lambda _: [new_id() for _ in range(COUNT)], range(4)))
-    assert all(ids == sorted(ids) for ids in lists)
-    assert len({key for ids in lists for key in ids}) == 4 * COUNT
+        ids_by_thread = list(pool.map(lambda _: [new_id() for _ in range(COUNT)], range(4)))
+    assert all(ids == sorted(ids) for ids in ids_by_thread)
+    assert len({row_id for ids in ids_by_thread for row_id in ids}) == 4 * COUNT
 
 
 def test_ids_increase_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch):
@@ -38,10 +38,10 @@ def test_ids_increase_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000_000_000_000)
     after = [new_id() for _ in range(3)]
     assert [before, *after] == sorted({before, *after})
-    assert all(key.version == 7 for key in after)
+    assert all(row_id.version == 7 for row_id in after)
 
 
-def test_the_first_id_of_a_time_is_a_lower_bound():
+def test_the_first_id_of_a_time_is_a_lower_bound_for_later_ids():
     now = datetime.now(UTC)
-    key = new_id()
-    assert first_id(now) <= key < first_id(now + timedelta(minutes=1))
+    row_id = new_id()
+    assert first_id(now) <= row_id < first_id(now + timedelta(minutes=1))

@@ -23,14 +23,6 @@ from receivers.models import Delivery, Outcome, Refresh, storable
 from tests.clusters import until
 
 
-@pytest.fixture
-def writer(database):
-    writer = LogWriter()
-    writer.start()
-    yield writer
-    writer.stop()
-
-
 def delivery(**fields) -> Delivery:
     return Delivery(received_at=timezone.now(), receiver="hook", kind="dockerhub", **fields)
 
@@ -41,14 +33,14 @@ def test_wait_returns_after_the_commit(writer):
     assert Delivery.objects.get(pk=row.pk).path == "/x"
 
 
-def test_many_threads_can_write_at_once(writer):
+def test_many_threads_can_write_concurrently(writer):
     rows = [delivery() for _ in range(300)]
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda row: writer.submit(Write(inserts=[row])).wait(10), rows))
     assert Delivery.objects.filter(pk__in=[row.pk for row in rows]).count() == 300
 
 
-def test_an_invalid_row_fails_alone(writer):
+def test_an_invalid_row_does_not_affect_other_rows(writer):
     good, bad, other = delivery(), delivery(), delivery()
     bad.received_at = None  # type: ignore[assignment] # makes it invalid
     writes = [writer.submit(Write(inserts=[row])) for row in (good, bad, other)]
@@ -67,18 +59,18 @@ def test_an_update_keeps_the_related_rows(writer):
     assert Delivery.objects.get(pk=row.pk).refreshes.count() == 1
 
 
-def test_perhaps_inserts_missing_rows_and_keeps_existing_ones(writer):
+def test_perhaps_inserts_only_missing_rows(writer):
     row, errors = delivery(path="/first"), list[Exception | None]()
     writer.submit(Write(inserts=[row])).wait(5)
-    again, other = delivery(pk=row.pk, path="/second"), delivery(path="/other")
+    duplicate, other = delivery(pk=row.pk, path="/second"), delivery(path="/other")
     refresh = Refresh(delivery=other, project="p", warehouse="w")
-    writer.submit(Write(perhaps=[again, other], inserts=[refresh], when_done=errors.append)).wait(5)
+    writer.submit(Write(perhaps=[duplicate, other], inserts=[refresh], when_done=errors.append)).wait(5)
     assert Delivery.objects.get(pk=row.pk).path == "/first"
     assert Delivery.objects.get(pk=other.pk).refreshes.count() == 1
     assert errors == [None]
 
 
-def test_when_done_gets_the_error_of_a_refused_row(writer):
+def test_when_done_receives_the_error_of_a_rejected_row(writer):
     row, errors = delivery(), list[Exception | None]()
     writer.submit(Write(inserts=[row])).wait(5)
     with pytest.raises(NotStored):
@@ -87,7 +79,7 @@ def test_when_done_gets_the_error_of_a_refused_row(writer):
     assert not writer.stuck
 
 
-def test_a_full_queue_refuses_writes_at_once(database):
+def test_a_full_queue_rejects_writes_immediately(database):
     writer = LogWriter()
     for _ in range(CAPACITY):
         writer.submit(Write())
@@ -95,7 +87,7 @@ def test_a_full_queue_refuses_writes_at_once(database):
         writer.submit(Write())
 
 
-def test_stop_commits_the_queue(database):
+def test_stop_commits_the_queued_writes(database):
     writer = LogWriter()
     writes = [writer.submit(Write(inserts=[delivery()])) for _ in range(10)]
     writer.start()
@@ -105,42 +97,42 @@ def test_stop_commits_the_queue(database):
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole database")
-def test_while_the_database_is_locked_waits_time_out_and_results_are_kept(writer):
+def test_while_the_database_is_locked_waits_time_out_and_updates_stay_queued(writer):
     row = delivery()
     writer.submit(Write(inserts=[row])).wait(5)
     row.outcome = Outcome.REFRESHED
     lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    end = writer.submit(Write(updates=[row], can_wait=True))
+    update = writer.submit(Write(updates=[row], can_wait=True))
     with pytest.raises(NotStored, match="did not respond within"):
-        end.wait(0.1)
+        update.wait(0.1)
     until("the writer is stuck", lambda: writer.stuck)
     lock.execute("ROLLBACK")
     lock.close()
-    end.wait(30)
+    update.wait(30)
     assert Delivery.objects.get(pk=row.pk).outcome == Outcome.REFRESHED
     assert not writer.stuck
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole database")
 def test_a_write_whose_wait_timed_out_is_stored_unchanged_or_not_at_all(writer):
-    under_way, queued = delivery(), delivery()
+    in_progress, queued = delivery(), delivery()
     lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    for row in (under_way, queued):
+    for row in (in_progress, queued):
         with pytest.raises(NotStored, match="did not respond within"):
             writer.submit(Write(inserts=[row])).wait(0.2)
         row.outcome = Outcome.REFRESHED
     lock.execute("ROLLBACK")
     lock.close()
     writer.submit(Write(inserts=[delivery()])).wait(30)
-    assert [stored.outcome for stored in Delivery.objects.filter(pk__in=[under_way.pk, queued.pk])] == [
+    assert [stored.outcome for stored in Delivery.objects.filter(pk__in=[in_progress.pk, queued.pk])] == [
         Outcome.PENDING
     ]
 
 
 @pytest.mark.parametrize(
-    ("error", "away"),
+    ("error", "unavailable"),
     [
         (OperationalError("database is locked"), True),
         (InterfaceError("connection already closed"), True),
@@ -153,10 +145,10 @@ def test_a_write_whose_wait_timed_out_is_stored_unchanged_or_not_at_all(writer):
     ],
     ids=repr,
 )
-def test_errors_are_blamed_on_the_database_or_on_the_row(error, away):
-    assert is_unavailable(error) == away
+def test_an_error_is_caused_by_the_database_or_by_the_row(error, unavailable):
+    assert is_unavailable(error) == unavailable
 
 
-def test_text_is_cut_and_cleaned_for_the_database():
+def test_text_is_truncated_and_has_no_nul_character():
     assert storable("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
     assert storable("x" * 300, 10) == "x" * 9 + "…"

@@ -34,24 +34,24 @@ def pages(wanted, **options):
     return result
 
 
-def test_pages_follow_each_other_newest_first_without_gaps_or_duplicates():
+def test_pages_are_sorted_newest_first_without_gaps_or_duplicates():
     project = unique_name()
-    # Several have the same time, so their ids decide.
+    # Several have the same time, so they are sorted by id.
     rows = store(*(delivery(project, seconds // 4) for seconds in range(25)))
-    found = pages(DeliveryFilter(project=project), size=7)
-    assert [len(page.rows) for page in found] == [7, 7, 7, 4]
+    result = pages(DeliveryFilter(project=project), size=7)
+    assert [len(page.rows) for page in result] == [7, 7, 7, 4]
     newest_first = sorted(rows, key=lambda row: (row.received_at, row.pk), reverse=True)
-    assert [pk for page in found for pk in ids(page.rows)] == ids(newest_first)
-    assert all(page.looked_to is None for page in found)
+    assert [pk for page in result for pk in ids(page.rows)] == ids(newest_first)
+    assert all(page.looked_to is None for page in result)
 
 
-def test_a_page_that_ends_with_the_last_row_has_no_next():
+def test_a_page_that_ends_with_the_last_row_has_no_next_page():
     project = unique_name()
     store(delivery(project), delivery(project))
     assert delivery_log().page(DeliveryFilter(project=project), size=2).next == ""
 
 
-def test_a_row_that_arrives_between_two_pages_moves_nothing():
+def test_a_new_row_does_not_change_the_next_page():
     project = unique_name()
     rows = store(*(delivery(project, seconds) for seconds in range(4)))
     first = delivery_log().page(DeliveryFilter(project=project), size=2)
@@ -76,7 +76,7 @@ def test_each_push_is_one_row_with_its_newest_delivery_and_a_count():
 
 
 def test_the_newest_delivery_of_a_push_is_the_last_received_even_if_its_id_is_lower():
-    """Two processes give no order to the ids of one millisecond, and their clocks differ by some."""
+    """The ids from two processes are unordered within a millisecond, and their clocks may differ."""
     project, push = unique_name(), uuid.uuid4()
     later_key, earlier_key = (delivery(project, seconds).pk for seconds in (1, 2))
     earlier, later = store(
@@ -89,7 +89,7 @@ def test_the_newest_delivery_of_a_push_is_the_last_received_even_if_its_id_is_lo
     assert ids(delivery_log().of_push(push)) == ids([later, earlier])
 
 
-def test_the_deliveries_of_a_push_are_found_below_any_number_of_newer_ones():
+def test_the_deliveries_of_a_push_are_found_behind_any_number_of_newer_deliveries():
     project, push = unique_name(), uuid.uuid4()
     store(*(delivery(project, -3600 + n, push_id=push) for n in range(3)))
     store(*(delivery(unique_name(), n / 100) for n in range(LOOKED_AT + 1)))
@@ -117,10 +117,10 @@ def test_repeats_are_counted_up_to_a_limit():
 
 
 @pytest.fixture(scope="module")
-def place(database):
-    """A project with one delivery that differs from all others in every field of the filter."""
+def odd(database):
+    """A delivery that differs from all others of its project in every field of the filter."""
     project = unique_name()
-    odd = delivery(
+    row = delivery(
         project,
         500,
         receiver="odd",
@@ -131,10 +131,10 @@ def place(database):
         tag="Odd-Tag",
         pusher="50%_off\\",
     )
-    store(*(delivery(project, seconds, status=200) for seconds in range(20)), odd)
-    Refresh.objects.create(delivery=odd, project=project, warehouse="odd")
-    Refresh.objects.create(delivery=odd, project=unique_name(), warehouse="odd")
-    return odd
+    store(*(delivery(project, seconds, status=200) for seconds in range(20)), row)
+    Refresh.objects.create(delivery=row, project=project, warehouse="odd")
+    Refresh.objects.create(delivery=row, project=unique_name(), warehouse="odd")
+    return row
 
 
 @pytest.mark.parametrize(
@@ -157,24 +157,22 @@ def place(database):
     ],
     ids=str,
 )
-def test_every_filter_finds_the_one_that_differs(place, values):
+def test_every_filter_finds_the_delivery_that_differs(odd, values):
     times = {
-        "then": place.received_at.isoformat(),
-        "before": (place.received_at - timedelta(minutes=5)).isoformat(),
+        "then": odd.received_at.isoformat(),
+        "before": (odd.received_at - timedelta(minutes=5)).isoformat(),
     }
-    wanted = {name: value.format(project=place.project, **times) for name, value in values.items()}
-    page = delivery_log().page(DeliveryFilter.parse({"project": place.project, **wanted}))
-    assert ids(page.rows) == [place.pk]
-    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": place.project, **wanted}))) == [
-        place.pk
-    ]
+    wanted = {name: value.format(project=odd.project, **times) for name, value in values.items()}
+    page = delivery_log().page(DeliveryFilter.parse({"project": odd.project, **wanted}))
+    assert ids(page.rows) == [odd.pk]
+    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": odd.project, **wanted}))) == [odd.pk]
 
 
 @pytest.mark.parametrize(
     "values", [{"status": "208"}, {"tag": "odd-tag"}, {"text": "%Y"}, {"until": "2026-02-01"}]
 )
-def test_a_filter_without_a_match_finds_nothing(place, values):
-    assert not delivery_log().page(DeliveryFilter.parse({"project": place.project, **values})).rows
+def test_a_filter_without_a_match_finds_nothing(odd, values):
+    assert not delivery_log().page(DeliveryFilter.parse({"project": odd.project, **values})).rows
 
 
 def test_the_project_cluster_selects_the_cluster_receivers():
@@ -184,16 +182,16 @@ def test_the_project_cluster_selects_the_cluster_receivers():
     assert ids(page.rows) == [of_cluster.pk]
 
 
-def test_several_outcomes_are_merged_by_time():
+def test_deliveries_with_different_outcomes_are_sorted_by_time():
     receiver = unique_name()
     bad = [outcome for outcome in Outcome if tone(outcome) is Tone.BAD]
     rows = store(*(delivery("", n, receiver=receiver, outcome=bad[n * 5 % len(bad)]) for n in range(30)))
     store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT_CREATED))
-    found = pages(DeliveryFilter(outcomes=frozenset(bad), receiver=receiver), size=8)
-    assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
+    result = pages(DeliveryFilter(outcomes=frozenset(bad), receiver=receiver), size=8)
+    assert [pk for page in result for pk in ids(page.rows)] == ids(reversed(rows))
 
 
-def test_a_page_stops_at_its_bound_and_says_how_far_it_got():
+def test_a_page_stops_at_the_scan_limit_and_reports_its_position():
     project = unique_name()
     store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
     wanted = DeliveryFilter(project=project, tag="needle")
@@ -207,31 +205,31 @@ def test_a_page_stops_at_its_bound_and_says_how_far_it_got():
 
 
 @pytest.mark.parametrize("tag", ["", "1"])
-def test_a_warehouse_shows_the_deliveries_that_refreshed_it_page_by_page(tag):
+def test_the_pages_of_a_warehouse_have_the_deliveries_that_refreshed_it(tag):
     project = unique_name()
     count = PORTIONS[0] + 120
     rows = store(*(delivery("", n / 100, tag=f"{n % 2}") for n in range(count)))
-    # They arrive within some seconds, and their refreshes are in another order, each after its delivery.
+    # The deliveries arrive within seconds. Their refreshes are in another order, each after its delivery.
     seconds = random.Random(1).sample(range(count), count)
-    made = [delivery("", max(n / 100, later / 100)).pk for n, later in enumerate(seconds)]
+    refresh_ids = [delivery("", max(n / 100, later / 100)).pk for n, later in enumerate(seconds)]
     insert(
         [
             Refresh(id=key, delivery=row, project=project, warehouse="w")
-            for key, row in zip(made, rows, strict=True)
+            for key, row in zip(refresh_ids, rows, strict=True)
         ]
     )
     insert([Refresh(delivery=row, project=project, warehouse="other") for row in rows[:3]])
-    found = pages(DeliveryFilter(warehouse=(project, "w"), tag=tag), size=30)
+    result = pages(DeliveryFilter(warehouse=(project, "w"), tag=tag), size=30)
     wanted = [row for row in reversed(rows) if tag in {"", row.tag}]
-    assert [pk for page in found for pk in ids(page.rows)] == ids(wanted)
+    assert [pk for page in result for pk in ids(page.rows)] == ids(wanted)
 
 
-def test_old_refreshes_of_a_warehouse_are_found_by_further_pages():
+def test_later_pages_find_old_refreshes_of_a_warehouse():
     project = unique_name()
     count = REFRESHES_LOOKED_AT + 150
-    old_and_bad = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
-    fields = [old_and_bad if n < 40 else {"outcome": Outcome.FREIGHT_CREATED} for n in range(count)]
-    rows = store(*(delivery(project, n, **more) for n, more in enumerate(fields)))
+    old_failure = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
+    fields = [old_failure if n < 40 else {"outcome": Outcome.FREIGHT_CREATED} for n in range(count)]
+    rows = store(*(delivery(project, n, **row_fields) for n, row_fields in enumerate(fields)))
     keys = [delivery("", n).pk for n in range(count)]
     refreshes = [
         Refresh(id=key, delivery=row, project=project, warehouse="w")
@@ -239,9 +237,9 @@ def test_old_refreshes_of_a_warehouse_are_found_by_further_pages():
     ]
     for start in range(0, count, 500):
         insert(refreshes[start : start + 500])
-    found = pages(DeliveryFilter(warehouse=(project, "w")), size=400)
-    assert [pk for page in found for pk in ids(page.rows)] == ids(reversed(rows))
-    assert any(page.looked_to for page in found)
+    result = pages(DeliveryFilter(warehouse=(project, "w")), size=400)
+    assert [pk for page in result for pk in ids(page.rows)] == ids(reversed(rows))
+    assert any(page.looked_to for page in result)
     bad = pages(DeliveryFilter(warehouse=(project, "w"), outcomes=frozenset({Outcome.NOT_HANDLED})), size=100)
     assert [pk for page in bad for pk in ids(page.rows)] == ids(reversed(rows[:40]))
 
@@ -253,7 +251,7 @@ def test_a_delivery_that_refreshed_a_warehouse_twice_is_shown_once():
     assert ids(delivery_log().page(DeliveryFilter(warehouse=(project, "w"))).rows) == [row.pk]
 
 
-def test_a_list_reads_no_wide_column():
+def test_a_list_reads_no_large_column():
     project = unique_name()
     store(delivery(project, body=b"x" * 1000))
     (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
@@ -270,7 +268,7 @@ def test_a_list_reads_no_wide_column():
         {"repository": "r"},
         {"repository": "r", "tag": "t"},
         {"outcome": "failed"},
-        {"warehouse": "nobody/nothing"},
+        {"warehouse": "unknown/unknown"},
         {"since": "2026-01-01", "until": "2026-04-01", "status": "5xx"},
     ],
     ids=str,
@@ -281,12 +279,12 @@ def test_a_list_reads_no_wide_column():
 def test_no_page_scans_or_sorts_the_whole_log(values):
     statements = []
 
-    def note(execute, sql, params, many, context):
+    def record(execute, sql, params, many, context):
         statements.append((sql, params))
         return execute(sql, params, many, context)
 
     after = delivery_log().page(DeliveryFilter(), size=1).next or "5-" + "0" * 32
-    with connection.execute_wrapper(note):
+    with connection.execute_wrapper(record):
         delivery_log().page(DeliveryFilter.parse(values), after=after)
     assert len(statements) <= 3
     for sql, params in statements:
@@ -306,8 +304,8 @@ class TestIds:
 
     def test_all_ids_with_the_prefix_are_found(self):
         rows = store(*(delivery(unique_name(), 10**8 + 500 + n / 1000) for n in range(3)))
-        found = delivery_log().with_id(rows[0].pk.hex[:9])
-        assert set(ids(rows)) <= set(ids(found))
+        matches = delivery_log().with_id(rows[0].pk.hex[:9])
+        assert set(ids(rows)) <= set(ids(matches))
 
     @pytest.mark.parametrize("prefix", ["", "0123456", "g" * 8, "0" * 33, "0123456\x00"])
     def test_an_invalid_prefix_finds_nothing(self, prefix):
@@ -315,17 +313,19 @@ class TestIds:
 
 
 class TestVisibility:
-    @pytest.mark.parametrize("more", [0, MOST_PROJECTS], ids=["scanned one by one", "checked row by row"])
+    @pytest.mark.parametrize("others", [0, MOST_PROJECTS], ids=["each project scanned", "each row checked"])
     @pytest.mark.parametrize(
         "fields", [{}, {"outcome": "bad"}, {"repository": "example/app"}, {"text": "app"}]
     )
-    def test_a_page_has_the_visible_projects_only(self, more, fields):
-        one, two, other = unique_name(), unique_name(), unique_name()
-        rows = store(*(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((one, two, other))))
-        seen = frozenset({one, two, *(unique_name() for _ in range(more))})
+    def test_a_page_has_only_the_visible_projects(self, others, fields):
+        first, second, hidden = unique_name(), unique_name(), unique_name()
+        rows = store(
+            *(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((first, second, hidden)))
+        )
+        seen = frozenset({first, second, *(unique_name() for _ in range(others))})
         wanted = replace(DeliveryFilter.parse(fields), seen=seen)
-        found = [pk for page in pages(wanted, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
-        assert found == [rows[1].pk, rows[0].pk]
+        visible = [pk for page in pages(wanted, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
+        assert visible == [rows[1].pk, rows[0].pk]
 
     def test_an_invisible_push_is_not_found_by_its_id(self):
         [row] = store(delivery(unique_name(), outcome=Outcome.FAILED))

@@ -1,4 +1,4 @@
-"""Redelivery: to the current Warehouses, by any serving process, linked to the original."""
+"""Redelivery to the current Warehouses, by any serving process, with a link to the original."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.recovery import claim_pending
 from tests.clusters import until
-from tests.deliveries.rows import delivery, store, unique_name
+from tests.deliveries.rows import delivery, failed_delivery, store, unique_name
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
-BAD = {"outcome": "bad"}
+FAILURES = {"outcome": "bad"}
 
 
 def pushed(product, place, body):
-    answer = product.post(place.path(), body)
-    return wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    response = product.post(place.path(), body)
+    return wait_for_result(response.headers["X-Kargoweb-Delivery"])
 
 
-class TestOneDelivery:
-    def test_it_refreshes_the_current_warehouses(self, product, world):
+class TestSingleDelivery:
+    def test_a_redelivery_refreshes_the_current_warehouses(self, product, world):
         place = routed_project(product, world)
-        original = pushed(product, place, push_body("example/again", "1.2.3"))
+        original = pushed(product, place, push_body("example/redelivered", "1.2.3"))
         assert original.outcome == Outcome.NO_MATCH
-        place.warehouse("late", image("example/again"))
+        place.warehouse("late", image("example/redelivered"))
         until(
             "the Warehouse is in the cache",
-            lambda: pushed(product, place, push_body("example/again", "nope")).verdicts,
+            lambda: pushed(product, place, push_body("example/redelivered", "not-a-version")).verdicts,
         )
 
-        again = redeliver(original, "ada")
-        assert again.outcome == Outcome.PENDING
-        done = wait_for_result(str(again.pk))
+        redelivery = redeliver(original, "ada")
+        assert redelivery.outcome == Outcome.PENDING
+        done = wait_for_result(str(redelivery.pk))
         assert (done.outcome, done.origin, done.actor, done.tag) == (
             "refreshed",
             "redelivery",
@@ -51,11 +51,11 @@ class TestOneDelivery:
             "1.2.3",
         )
         assert done.original_id == original.pk
-        assert [redelivery.pk for redelivery in original.redeliveries.all()] == [again.pk]
+        assert list(original.redeliveries.values_list("pk", flat=True)) == [redelivery.pk]
         token = parse_time(place.token("late"))
         assert token is not None
-        assert token > again.received_at
-        assert bytes(done.body) == push_body("example/again", "1.2.3")
+        assert token > redelivery.received_at
+        assert bytes(done.body) == push_body("example/redelivered", "1.2.3")
         assert done.push_id == done.pk
 
     def test_a_delivery_to_an_old_url_can_be_redelivered_after_the_secret_was_rotated(self, product, world):
@@ -70,14 +70,15 @@ class TestOneDelivery:
     def test_a_redelivery_fails_if_the_receiver_is_gone(self, product, world):
         place = routed_project(product, world, image("example/gone"))
         original = pushed(product, place, push_body("example/gone"))
-        before = place.token()
         place.publish("renamed")
+        # Until then, each of these pushes refreshes the Warehouse.
         until("the old URL is retired", lambda: _retired(product, place, "example/gone"))
+        before = place.token()
         done = wait_for_result(str(redeliver(original, "ada").pk))
         assert (done.outcome, done.reason) == (Outcome.RETIRED_URL, "the receiver no longer exists")
         assert place.token() == before
 
-    def test_a_body_that_was_too_large_is_not_stored(self, product, world):
+    def test_a_delivery_whose_body_was_too_large_cannot_be_redelivered(self, product, world):
         place = routed_project(product, world)
         with pytest.raises(NotRedeliverable, match="its body was too large to be stored"):
             redeliver(pushed(product, place, b" " * (MAX_BODY + 1)), "ada")
@@ -94,7 +95,7 @@ class TestOneDelivery:
         ],
         ids=["another kind", "not ended", "no body"],
     )
-    def test_a_refusal_says_why(self, database, fields, sentence):
+    def test_the_error_says_why_a_delivery_cannot_be_redelivered(self, database, fields, sentence):
         # Claimed, so that no serving process recovers it.
         (row,) = store(delivery(unique_name(), claimed_until=timezone.now() + timedelta(days=1), **fields))
         with pytest.raises(NotRedeliverable, match=sentence):
@@ -103,64 +104,66 @@ class TestOneDelivery:
 
 
 def _retired(product, place, repository):
-    answer = product.post(place.path(), push_body(repository, "2.0.0"))
-    if answer.status != 404 or "X-Kargoweb-Delivery" not in answer.headers:
+    response = product.post(place.path(), push_body(repository, "2.0.0"))
+    if response.status != 404 or "X-Kargoweb-Delivery" not in response.headers:
         return None
-    return wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    return wait_for_result(response.headers["X-Kargoweb-Delivery"])
 
 
 @pytest.mark.usefixtures("database")
 class TestManyDeliveries:
-    def failed(self, project, seconds=0.0, **fields):
-        return delivery(project, seconds, **({"outcome": Outcome.FAILED, "body": b"{}"} | fields))
-
-    def test_the_oldest_comes_first_and_each_push_once(self):
+    def test_the_oldest_is_redelivered_first_and_each_push_once(self):
         project, push = unique_name(), uuid.uuid4()
         rows = store(
-            self.failed(project, 1),
-            self.failed(project, 2, push_id=push),
-            self.failed(project, 3, push_id=push),
-            self.failed(project, 4, outcome=Outcome.FREIGHT_CREATED),
-            self.failed(project, 5, outcome=Outcome.NOT_HANDLED),
+            failed_delivery(project, 1),
+            failed_delivery(project, 2, push_id=push),
+            failed_delivery(project, 3, push_id=push),
+            failed_delivery(project, 4, outcome=Outcome.FREIGHT_CREATED),
+            failed_delivery(project, 5, outcome=Outcome.NOT_HANDLED),
         )
-        batch = redeliver_all(DeliveryFilter.parse({"project": project, **BAD}), "ada", rate=2)
-        assert [one.pk for one in batch.originals] == [rows[0].pk, rows[2].pk, rows[4].pk]
-        assert [one.original_id for one in batch.deliveries] == [rows[0].pk, rows[2].pk, rows[4].pk]
+        batch = redeliver_all(DeliveryFilter.parse({"project": project, **FAILURES}), "ada", rate=2)
+        assert [original.pk for original in batch.originals] == [rows[0].pk, rows[2].pk, rows[4].pk]
+        assert [redelivery.original_id for redelivery in batch.deliveries] == [
+            rows[0].pk,
+            rows[2].pk,
+            rows[4].pk,
+        ]
         stored = Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).order_by("claimed_until")
-        assert [one.pk for one in stored] == [one.pk for one in batch.deliveries]
-        first, *others = (one.claimed_until for one in stored if one.claimed_until)
-        assert [one - first for one in others] == [timedelta(seconds=0.5), timedelta(seconds=1)]
+        assert [row.pk for row in stored] == [redelivery.pk for redelivery in batch.deliveries]
+        first, *later = (row.claimed_until for row in stored if row.claimed_until)
+        assert [time - first for time in later] == [timedelta(seconds=0.5), timedelta(seconds=1)]
 
     def test_redeliveries_are_scheduled_at_the_rate(self):
         project = unique_name()
-        store(*(self.failed(project, number) for number in range(3)))
+        store(*(failed_delivery(project, number) for number in range(3)))
         batch = redeliver_all(DeliveryFilter(project=project), "ada", rate=0.1)
         soon = timezone.now() + timedelta(seconds=5)
-        due = [one for one in claim_pending(soon, timedelta(days=9999)) if one.project == project]
-        assert [one.pk for one in due] == [batch.deliveries[0].pk]
+        claimed = claim_pending(soon, timedelta(days=9999))
+        due = [row for row in claimed if row.project == project]
+        assert [row.pk for row in due] == [batch.deliveries[0].pk]
 
     def test_a_redelivered_delivery_is_not_selected_again(self):
         project = unique_name()
-        store(self.failed(project))
-        wanted = DeliveryFilter.parse({"project": project, **BAD})
+        store(failed_delivery(project))
+        wanted = DeliveryFilter.parse({"project": project, **FAILURES})
         assert len(redeliver_all(wanted, "ada").deliveries) == 1
         assert redeliver_all(wanted, "ada").deliveries == ()
 
     def test_a_dry_run_stores_nothing(self):
         project = unique_name()
-        rows = store(self.failed(project, 1), self.failed(project, 2, body=b""))
+        rows = store(failed_delivery(project, 1), failed_delivery(project, 2, body=b""))
         batch = redeliver_all(DeliveryFilter(project=project), "ada", dry_run=True)
-        assert [one.pk for one in batch.originals] == [rows[0].pk]
+        assert [original.pk for original in batch.originals] == [rows[0].pk]
         assert list(batch.refused) == [(rows[1], "its body is empty or incomplete")]
         assert batch.deliveries == ()
         assert Delivery.objects.filter(project=project).count() == 2
 
-    def test_the_next_call_continues_at_the_limit(self):
+    def test_the_number_per_call_is_limited_and_the_next_call_continues(self):
         project = unique_name()
-        store(*(self.failed(project, number) for number in range(MOST_AT_ONCE + 3)))
-        wanted = DeliveryFilter.parse({"project": project, **BAD})
+        store(*(failed_delivery(project, number) for number in range(MOST_AT_ONCE + 3)))
+        wanted = DeliveryFilter.parse({"project": project, **FAILURES})
         first, second = redeliver_all(wanted, "ada"), redeliver_all(wanted, "ada")
-        assert [(len(one.deliveries), one.more) for one in (first, second)] == [
+        assert [(len(batch.deliveries), batch.more) for batch in (first, second)] == [
             (MOST_AT_ONCE, True),
             (3, False),
         ]
@@ -173,19 +176,20 @@ class TestManyDeliveries:
 
 def test_a_double_click_redelivers_each_delivery_once(database):
     project = unique_name()
-    body = {"outcome": Outcome.FAILED, "body": b"{}"}
-    store(*(delivery(project, number, tag=str(number), **body) for number in range(200)))
-    together = threading.Barrier(2)
+    store(*(failed_delivery(project, number, tag=str(number)) for number in range(200)))
+    barrier = threading.Barrier(2)
 
     def click():
-        together.wait(10)
-        batch = redeliver_all(DeliveryFilter.parse({"project": project, **BAD}), "ada")
+        barrier.wait(10)
+        batch = redeliver_all(DeliveryFilter.parse({"project": project, **FAILURES}), "ada")
         connection.close()
         return batch
 
     with ThreadPoolExecutor(2) as pool:
-        batches = [one.result() for one in [pool.submit(click) for _ in range(2)]]
+        batches = list(pool.map(lambda _: click(), range(2)))
     assert Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).count() == 200
     assert sum(len(batch.deliveries) for batch in batches) == 200
     for batch in batches:
-        assert [one.original_id for one in batch.deliveries] == [one.pk for one in batch.originals]
+        assert [redelivery.original_id for redelivery in batch.deliveries] == [
+            original.pk for original in batch.originals
+        ]

@@ -1,4 +1,4 @@
-"""What outcomes mean and what to do: the docs repeat the sentences of the pages."""
+"""The meaning and remedy of each outcome, in the pages and in the docs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sentence(text: str) -> str:
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_the_docs_have_the_sentences_of_the_pages(outcome):
+def test_the_docs_have_the_same_sentences_as_the_pages(outcome):
     means, to_do = sentence(REMEDIES[outcome].means), sentence(REMEDIES[outcome].to_do)
     assert f"| `{outcome}` | {outcome.label} | {means} | {to_do} |".replace("|  |", "| |") in DOCS
 
@@ -31,5 +31,5 @@ def test_an_outcome_that_needs_action_says_what_to_do(outcome):
 
 
 @pytest.mark.parametrize("outcome", list(RefreshOutcome))
-def test_the_outcome_of_a_refresh_has_the_sentences_of_the_delivery(outcome):
+def test_outcomes_of_refreshes_have_the_same_sentences_as_outcomes_of_deliveries(outcome):
     assert remedy(outcome) is REMEDIES[Outcome(outcome.value)]

@@ -13,22 +13,22 @@ from receivers.models import Outcome, Refresh
 from tests.deliveries.rows import START, delivery
 
 
-def event(seconds, name, text="", **more):
+def event(seconds, name, text="", **fields):
     at = (START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
-    return {"at": at, "event": name, "text": text, **more}
+    return {"at": at, "event": name, "text": text, **fields}
 
 
 def refresh(*history, **fields):
     return Refresh(project="shop", warehouse="main", history=list(history), **fields)
 
 
-def shown(steps):
+def as_tuples(steps):
     return [(step.label, step.text, step.after, step.tone) for step in steps]
 
 
-def test_it_begins_with_the_request_and_the_response():
+def test_a_timeline_begins_with_the_request_and_the_response():
     row = delivery("shop", status=500, duration_ms=250, client_address="192.0.2.1")
-    assert shown(timeline.request_timeline(row)) == [
+    assert as_tuples(timeline.request_timeline(row)) == [
         ("received", "from 192.0.2.1", None, Tone.GOOD),
         ("saved", "before processing", None, Tone.GOOD),
         ("answered 500", "", 0.25, Tone.BAD),
@@ -39,33 +39,33 @@ def test_a_redelivery_has_no_response():
     assert [step.label for step in timeline.request_timeline(delivery("shop"))] == ["received", "saved"]
 
 
-def test_every_step_has_its_duration_and_the_last_one_the_result():
+def test_every_step_has_a_duration_and_the_last_step_has_the_result():
     row = refresh(
         event(1, "requested"),
-        event(1.5, "attempt_failed", "it was swallowed"),
-        event(3, "retried", "it was swallowed", cause="discovery_failed"),
+        event(1.5, "attempt_failed", "the request timed out"),
+        event(3, "retried", "the request timed out", cause="discovery_failed"),
         event(4, "discovered", "sha256:1234"),
-        event(6, "freight_created", "Freight x holds it"),
+        event(6, "freight_created", "Freight x contains it"),
         outcome=RefreshOutcome.FREIGHT_CREATED,
         freight="f00",
         freight_alias="brave-bear",
         ended_at=START + timedelta(seconds=6),
     )
     line = timeline.refresh_timeline(row, START)
-    assert shown(line.steps) == [
+    assert as_tuples(line.steps) == [
         ("refresh requested", "", 1.0, Tone.GOOD),
-        ("failed", "it was swallowed", 0.5, Tone.BAD),
+        ("failed", "the request timed out", 0.5, Tone.BAD),
         ("retried", "discovery failed", 1.5, Tone.OPEN),
         ("discovered", "", 1.0, Tone.GOOD),
-        ("Freight brave-bear", "Freight x holds it", 2.0, Tone.GOOD),
+        ("Freight brave-bear", "Freight x contains it", 2.0, Tone.GOOD),
     ]
     assert (line.steps[3].digest, line.seconds) == ("sha256:1234", 6.0)
 
 
-def test_an_open_refresh_says_what_it_waits_for():
+def test_the_last_step_of_an_open_refresh_says_what_it_waits_for():
     row = refresh(event(1, "requested"), reason="the controller has not responded yet")
     line = timeline.refresh_timeline(row, START)
-    assert shown(line.steps)[-1] == ("waiting", "the controller has not responded yet", None, Tone.OPEN)
+    assert as_tuples(line.steps)[-1] == ("waiting", "the controller has not responded yet", None, Tone.OPEN)
     assert line.seconds is None
 
 
@@ -76,7 +76,7 @@ def test_the_reason_of_a_scheduled_retry_is_not_repeated():
         reason="not listed",
         next_attempt_at=START + timedelta(seconds=9),
     )
-    assert shown(timeline.refresh_timeline(row, START).steps)[1:] == [
+    assert as_tuples(timeline.refresh_timeline(row, START).steps)[1:] == [
         ("failed", "not listed", 1.0, Tone.BAD),
         ("next retry", "", None, Tone.OPEN),
     ]
@@ -91,7 +91,7 @@ def test_the_timeline_of_a_row_without_a_history_comes_from_its_times():
         outcome=RefreshOutcome.NOT_NEWEST,
         reason="2 ranks higher",
     )
-    assert shown(timeline.refresh_timeline(row, START).steps) == [
+    assert as_tuples(timeline.refresh_timeline(row, START).steps) == [
         ("refresh requested", "", 1.0, Tone.GOOD),
         ("handled by Kargo", "", 1.0, Tone.GOOD),
         ("not the newest", "2 ranks higher", 1.0, Tone.PLAIN),
@@ -108,6 +108,6 @@ def test_the_timeline_of_a_row_without_a_history_comes_from_its_times():
         (Outcome.FREIGHT_CREATED, ["freight_created", "freight_created"], True),
     ],
 )
-def test_a_delivery_has_ended_when_all_of_its_refreshes_have(outcome, refreshes, ended):
+def test_a_delivery_has_ended_when_all_of_its_refreshes_have_ended(outcome, refreshes, ended):
     rows = [refresh(outcome=code) for code in refreshes]
     assert timeline.has_ended(delivery("shop", outcome=outcome), rows) == ended

@@ -17,7 +17,7 @@ def cluster(tmp_path):
 
 
 def reviewed(cluster: DemoCluster, role: str, *, manages: bool = False, namespaces: tuple[str, ...] = ()):
-    """Return the results of one round of reviews for a role."""
+    """Return the results after all reviews of a role."""
     client = connect(str(cluster.kubeconfig_for(role)))
     required = required_permissions(
         manages=manages,
@@ -48,7 +48,7 @@ def reviewed(cluster: DemoCluster, role: str, *, manages: bool = False, namespac
         ),
     ],
 )
-def test_missing_permissions_of_a_role(cluster, role, manages, missing):
+def test_the_missing_permissions_of_a_role_are_reported(cluster, role, manages, missing):
     results = reviewed(cluster, role, manages=manages)
     assert {permission.resource_name for permission in results.missing} == missing
     assert (results.error, results.version[:1]) == ("", "v")
@@ -72,14 +72,14 @@ def test_a_single_missing_verb_is_reported(cluster):
     assert missing == [("patch", "warehouses")]
 
 
-def test_a_round_stops_at_the_first_error_of_an_unreachable_api_server(cluster):
+def test_an_unreachable_api_server_is_an_error_without_missing_permissions(cluster):
     cluster.stop()
     results = reviewed(cluster, "admin")
     assert results.error
     assert (results.missing, results.version) == ((), "")
 
 
-def test_nothing_is_reviewed_until_results_are_requested(cluster):
+def test_reviews_start_when_results_are_first_requested(cluster):
     client = connect(str(cluster.kubeconfig))
     reviews = AccessReviews(lambda: client, ())
     reviews.work()

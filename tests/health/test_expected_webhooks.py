@@ -1,4 +1,4 @@
-"""Which artifacts of new Freight should have caused a webhook, as pure functions."""
+"""Which artifacts of new Freight should have caused a webhook: pure functions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("artifact", "subscription", "expected"), CASES)
-def test_docker_hub_sends_webhooks_for_repositories_that_are_not_official(artifact, subscription, expected):
+def test_docker_hub_sends_webhooks_only_for_its_own_unofficial_repositories(artifact, subscription, expected):
     assert bool(subscription_with_webhook(artifact, warehouse(subscription))) is expected
 
 
@@ -62,7 +62,7 @@ def test_only_the_digest_strategy_tracks_a_mutable_tag(strategy, expected):
     assert has_mutable_tag(subscription) is expected
 
 
-def test_the_tag_of_a_delivery_contains_no_plus():
+def test_a_plus_in_the_version_of_a_chart_is_an_underscore_in_the_tag():
     names, tags = delivered_as(Artifact("chart", "acme/chart", "1.0.0+build", ""))
     assert {"acme/chart", "docker.io/acme/chart"} <= set(names)
     assert tags == ["1.0.0+build", "1.0.0_build"]

@@ -1,4 +1,4 @@
-"""Findings: their order, and their keys."""
+"""The order of findings, their keys, and checks of the installation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity, Subject, most_urgent_first
 from receivers.health.installation_checks import local_installation, unreadable
 
-ONE = Finding(
+FINDING = Finding(
     Severity.WARNING,
     Check.NO_RECENT_PUSH,
     "shop",
@@ -24,13 +24,13 @@ ONE = Finding(
 
 def test_findings_are_sorted_by_severity_and_then_by_name():
     names = [("b", Severity.NOTE), ("b", Severity.URGENT), ("a", Severity.WARNING), ("a", Severity.URGENT)]
-    findings = [replace(ONE, name=name, severity=severity) for name, severity in names]
+    findings = [replace(FINDING, name=name, severity=severity) for name, severity in names]
     order = [(finding.name, finding.severity) for finding in most_urgent_first(findings)]
     assert order == [("a", "urgent"), ("b", "urgent"), ("a", "warning"), ("b", "note")]
 
 
 def test_the_wording_is_not_part_of_the_key():
-    assert replace(ONE, reason="No push for days.", remedy="Look.").key == ONE.key
+    assert replace(FINDING, reason="No push for days.", remedy="Look.").key == FINDING.key
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_the_wording_is_not_part_of_the_key():
     ids=lambda change: next(iter(change)),
 )
 def test_every_other_field_is_part_of_the_key(change):
-    assert replace(ONE, **change).key != ONE.key
+    assert replace(FINDING, **change).key != FINDING.key
 
 
 def test_fields_are_separated_in_the_key():
-    assert replace(ONE, name="ab", identity="c").key != replace(ONE, name="a", identity="bc").key
+    assert replace(FINDING, name="ab", identity="c").key != replace(FINDING, name="a", identity="bc").key
 
 
 def test_unreadable_objects_are_reported_with_their_namespace():
@@ -70,7 +70,7 @@ def test_unreadable_objects_are_reported_with_their_namespace():
         ("https://box.internal", 3, ""),
     ],
 )
-def test_a_local_installation_is_one_note(base_url, receivers, words):
+def test_a_local_installation_is_a_note(base_url, receivers, words):
     finding = local_installation(base_url, receivers)
     assert (finding.severity if finding else "") == ("note" if words else "")
     assert words in (finding.reason if finding else "")

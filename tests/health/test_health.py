@@ -50,9 +50,9 @@ def health(cache) -> HealthMonitor:
 def place(product, world, cache) -> KargoProject:
     """A project with a Warehouse and a receiver that the product knows."""
     place = routed_project(product, world, image("acme/shop"))
-    until("its URL is recorded", lambda: ReceiverUrl.objects.filter(project=place.name).exists())
+    until("its URL is stored", lambda: ReceiverUrl.objects.filter(project=place.name).exists())
     Delivery.objects.filter(project=place.name).delete()  # the deliveries of `routed_project`
-    until("the cache knows it", lambda: cache.route(place.path().rpartition("/")[2]))
+    until("the cache has the project", lambda: cache.route(place.path().rpartition("/")[2]))
     return place
 
 
@@ -76,24 +76,24 @@ def delivery(place: KargoProject, *, days: float = 0, **fields: Any) -> Delivery
 
 
 class TestReceivers:
-    def test_a_receiver_waits_for_its_first_push(self, product, place, health):
+    def test_a_receiver_without_a_push_is_reported_until_its_first_push(self, product, place, health):
         assert "no_push_yet" in findings_of(health, place)
-        answer = product.post(place.path(), push_body("acme/shop"))
-        wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+        response = product.post(place.path(), push_body("acme/shop"))
+        wait_for_result(response.headers["X-Kargoweb-Delivery"])
         assert set(findings_of(health, place)) == {"url_unreachable"}  # its host is called "hooks"
 
-    def test_a_test_push_does_not_count(self, place, health):
+    def test_a_test_push_does_not_count_as_the_first_push(self, place, health):
         delivery(place, origin=Origin.TEST)
         assert "no_push_yet" in findings_of(health, place)
 
-    def test_an_unusual_gap_between_pushes(self, place, health):
+    def test_an_unusual_gap_between_pushes_is_reported_until_the_next_push(self, place, health):
         for days in (4.5, 5.5, 6.5, 7.5, 8.5):
             delivery(place, days=days)
         assert "for 4 days" in findings_of(health, place)["no_recent_push"].reason
         delivery(place)
         assert "no_recent_push" not in findings_of(health, place)
 
-    def test_a_high_failure_rate(self, place, health):
+    def test_a_high_failure_rate_is_reported(self, place, health):
         for outcome in (Outcome.FREIGHT_CREATED, *3 * [Outcome.NOT_HANDLED]):
             delivery(place, outcome=outcome)
         delivery(place, outcome=Outcome.FAILED, days=2)
@@ -101,29 +101,29 @@ class TestReceivers:
         reason = findings_of(health, place)["high_failure_rate"].reason
         assert reason == '3 of the last 4 deliveries failed: "Not handled".'
 
-    def test_requests_to_an_old_url(self, product, place, health, cache):
+    def test_requests_to_an_old_url_are_reported(self, product, place, health, cache):
         before = place.path()
         place.publish("hook", secret="s3cret2")
         until(
             "the old URL is retired",
             lambda: ReceiverUrl.objects.filter(project=place.name, retired_at__isnull=False),
         )
-        answer = product.post(before, push_body("acme/shop"))
-        assert wait_for_result(answer.headers["X-Kargoweb-Delivery"]).outcome == Outcome.RETIRED_URL
+        response = product.post(before, push_body("acme/shop"))
+        assert wait_for_result(response.headers["X-Kargoweb-Delivery"]).outcome == Outcome.RETIRED_URL
         now = place.path(secret="s3cret2").rpartition("/")[2]
-        until("the cache knows the new URL", lambda: cache.route(now))
+        until("the cache has the new URL", lambda: cache.route(now))
         assert f"…{before[-6:]}): 1 request recently" in findings_of(health, place)["old_url_in_use"].reason
 
-    def test_a_restored_url_is_no_longer_an_old_one(self, place, health):
+    def test_requests_to_a_restored_url_are_not_reported(self, place, health):
         delivery(place, outcome=Outcome.RETIRED_URL, url_suffix=place.path()[-6:])
         assert "old_url_in_use" not in findings_of(health, place)
 
-    def test_requests_to_a_removed_receiver(self, place, health):
+    def test_requests_to_a_removed_receiver_are_reported(self, place, health):
         delivery(place, outcome=Outcome.RETIRED_URL, receiver="removed", url_suffix="abcdef")
         finding = findings_of(health, place)["old_url_in_use"]
         assert (finding.name, finding.severity) == ("removed", "urgent")
 
-    def test_redeliveries_and_refused_tests_do_not_count_as_use_of_an_old_url(self, place, health):
+    def test_redeliveries_and_rejected_test_pushes_do_not_count_as_use_of_an_old_url(self, place, health):
         removed: dict[str, Any] = {
             "outcome": Outcome.RETIRED_URL,
             "receiver": "removed",
@@ -135,49 +135,59 @@ class TestReceivers:
         assert set(findings_of(health, place)) >= {"no_push_yet"}
         assert not {"old_url_in_use", "high_failure_rate"} & set(findings_of(health, place))
 
-    def test_two_receivers_with_one_url(self, world, health, cache):
-        one, other = world.bare_project("twin"), world.bare_project("twina")
-        one.publish("ab", secret="s3cret")
-        other.publish("b", secret="s3cret")
-        until("both are known", lambda: cache.config("twin") and cache.config("twina"))
-        until("both are published", lambda: "url_shared" in findings_of(health, one))
-        for place in (one, other):
+    def test_receivers_that_share_a_url_are_reported(self, world, health, cache):
+        first, second = world.bare_project("twin"), world.bare_project("twina")
+        first.publish("ab", secret="s3cret")
+        second.publish("b", secret="s3cret")
+        until("the cache has both", lambda: cache.config("twin") and cache.config("twina"))
+        until("the collision is reported", lambda: "url_shared" in findings_of(health, first))
+        for place in (first, second):
             assert "with a receiver of another project" in findings_of(health, place)["url_shared"].reason
 
 
 class TestWarehouses:
-    def test_a_warehouse_without_a_receiver_until_there_is_one(self, world, health, cache):
+    def test_a_warehouse_without_a_receiver_is_reported_until_one_is_published(self, world, health, cache):
         place = world.bare_project()
         place.warehouse("app", image("acme/shop"))
-        until("the cache knows it", lambda: cache.warehouse(place.name, "app"))
+        until("the cache has the project", lambda: cache.warehouse(place.name, "app"))
         assert set(findings_of(health, place)) == {"warehouse_without_receiver"}
         place.publish("hook")
-        until("it is covered", lambda: "warehouse_without_receiver" not in findings_of(health, place))
+        until(
+            "the Warehouse is covered", lambda: "warehouse_without_receiver" not in findings_of(health, place)
+        )
 
     def test_a_cluster_receiver_covers_every_project(self, world, health, cache):
         place = world.bare_project()
         place.warehouse("app", image("acme/shop"))
-        until("the cache knows it", lambda: "warehouse_without_receiver" in findings_of(health, place))
+        until("the cache has the project", lambda: "warehouse_without_receiver" in findings_of(health, place))
         spec = {"webhookReceivers": [{"name": "org", "dockerhub": {"secretRef": {"name": "org"}}}]}
         world.create(CLUSTER_CONFIGS, {"metadata": {"name": "cluster"}, "spec": spec})
         try:
             published = {"name": "org", "path": "/dockerhub/" + "f" * 64, "url": ""}
             status = {"status": {"webhookReceivers": [published]}}
             world.cluster.patch_status(CLUSTER_CONFIGS, "cluster", None, status)
-            until("it is covered", lambda: "warehouse_without_receiver" not in findings_of(health, place))
+            until(
+                "the Warehouse is covered",
+                lambda: "warehouse_without_receiver" not in findings_of(health, place),
+            )
         finally:
             world.cluster.delete(CLUSTER_CONFIGS, "cluster")
 
-    def test_a_shard_without_a_controller(self, world, health, cache):
+    def test_a_shard_without_a_controller_is_reported(self, world, health, cache):
         place = world.bare_project()
         place.warehouse("app", image("ghcr.io/acme/shop"))
         world.cluster.patch(WAREHOUSES, "app", place.name, {"spec": {"shard": "eu"}})
-        until("the cache knows its shard", lambda: (one := cache.warehouse(place.name, "app")) and one.shard)
+
+        def shard() -> str | None:
+            warehouse = cache.warehouse(place.name, "app")
+            return warehouse and warehouse.shard
+
+        until("the cache has its shard", shard)
         labels = {"kargo.akuity.io/controller": "eu"}
         spec = {"leaseDurationSeconds": 60, "renewTime": "2026-03-02T12:00:00.000000Z"}
         world.create(LEASES, {"metadata": {"name": "eu", "labels": labels}, "spec": spec}, "kargo")
         try:
-            assert findings_of(health, place) == {}  # the heartbeats aren't read yet
+            assert findings_of(health, place) == {}  # heartbeats have not been read yet
             health._heartbeats.work()
             assert set(findings_of(health, place)) == {"no_controller"}
         finally:
@@ -189,11 +199,18 @@ class TestMissedPushes:
     def missed(self, place) -> MissedPush:
         now = timezone.now()
         return MissedPush.objects.create(
-            project=place.name, warehouse="warehouse-0", repository="acme/shop", tag="1.2.3", freight="f",
-            first_at=now - timedelta(hours=2), last_at=now - timedelta(hours=1),
-        )  # fmt: skip
+            project=place.name,
+            warehouse="warehouse-0",
+            repository="acme/shop",
+            tag="1.2.3",
+            freight="f",
+            first_at=now - timedelta(hours=2),
+            last_at=now - timedelta(hours=1),
+        )
 
-    def test_they_are_reported_until_a_delivery_of_the_repository_arrives(self, place, missed, health):
+    def test_missed_pushes_are_reported_until_a_delivery_of_the_repository_arrives(
+        self, place, missed, health
+    ):
         delivery(place, days=1, repository="acme/shop", tag="1.0.0")
         assert '"1.2.3"' in findings_of(health, place)["missed_pushes"].reason
         delivery(place, repository="acme/shop", tag="1.2.4")
@@ -221,7 +238,7 @@ class TestMissedPushes:
         ],
         ids=str,
     )
-    def test_tests_and_deliveries_of_other_projects_or_repositories_do_not_count(
+    def test_test_pushes_and_deliveries_of_other_projects_or_repositories_do_not_count(
         self, place, missed, health, fields
     ):
         delivery(place, **({"repository": "acme/shop"} | fields))
@@ -236,8 +253,8 @@ class TestCost:
             new_monitor(cache).run_checks()
         assert len(queries) == 5
         place.publish(*[f"hook-{number}" for number in range(20)])
-        until("they are on record", lambda: ReceiverUrl.objects.filter(project=place.name).count() > 20)
-        until("and known", lambda: len(cache.config(place.name).published) == 20)
+        until("the URLs are stored", lambda: ReceiverUrl.objects.filter(project=place.name).count() > 20)
+        until("the cache has the URLs", lambda: len(cache.config(place.name).published) == 20)
         with CaptureQueriesContext(connection) as queries:
             new_monitor(cache).run_checks()
         assert len(queries) == 5
@@ -270,7 +287,7 @@ def run(kubeconfig: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class TestCommand:
-    def test_it_exits_with_1_if_a_finding_is_urgent(self, place, demo_cluster):
+    def test_an_urgent_finding_exits_with_1(self, place, demo_cluster):
         done = run(demo_cluster.kubeconfig, "--project", place.name)
         assert done.returncode == 1, done.stderr
         lines = done.stdout.splitlines()
@@ -278,7 +295,7 @@ class TestCommand:
         assert lines[-1] == "1 urgent, 1 note"
         assert place.path().rpartition("/")[2] not in done.stdout
 
-    def test_it_exits_with_0_if_there_are_no_findings(self, world, demo_cluster):
+    def test_no_findings_exit_with_0(self, world, demo_cluster):
         place = world.bare_project()
         done = run(demo_cluster.kubeconfig, "--project", place.name)
         assert (done.returncode, done.stdout) == (0, "No findings.\n")
@@ -294,7 +311,7 @@ class TestCommand:
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr == 'CommandError: Project "nowhere" doesn\'t exist in this cluster.\n'
 
-    def test_a_missing_kubeconfig_is_an_error_of_one_line_without_a_wait(self, database, tmp_path):
+    def test_a_missing_kubeconfig_is_an_immediate_error_of_one_line(self, database, tmp_path):
         done = run(tmp_path / "kubeconfig", "--timeout", "50")
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.startswith("CommandError: Can't connect to the cluster: ")

@@ -39,7 +39,7 @@ def kargo(cluster, tmp_path_factory) -> Iterator[Kargo]:
 
 
 class Detection:
-    """A cluster in which missed pushes are detected; the process started an hour ago."""
+    """A missed push detector, as in a process that started an hour ago."""
 
     def __init__(self, cache: Any, cluster: DemoCluster) -> None:
         self.ahead = -HOUR
@@ -49,12 +49,12 @@ class Detection:
         self.freight = FreightWatch(cache.cluster, backoff=FAST_BACKOFF)
         self.missed = MissedPushDetector(cache, self.freight, self.clock)
         cache.add_listener(self.missed.on_change)
-        cache.add_listener(self._note)
+        cache.add_listener(self._add_freight_id)
         self.freight.add_listener(self.missed.on_freight)
         self.freight.start()
         until("Freight is watched", lambda: self.freight.is_complete_since("", timezone.now() + HOUR))
 
-    def _note(self, _: Any, __: Any, new: Any) -> None:
+    def _add_freight_id(self, _: Any, __: Any, new: Any) -> None:
         self.created.add(getattr(new, "last_freight_id", ""))
 
     def clock(self) -> datetime:
@@ -66,8 +66,8 @@ class Detection:
         if covered:
             with World(self.cluster.kubeconfig) as world:
                 KargoProject(world, warehouse.project).publish("hook")
-            until("its receiver is known", lambda: self._covers(warehouse))
-        until("it is known", lambda: self._knows(warehouse))
+            until("the cache has its receiver", lambda: self._covers(warehouse))
+        until("the cache has its status", lambda: self._knows(warehouse))
         return warehouse
 
     def _covers(self, warehouse: Warehouse) -> bool:
@@ -75,27 +75,27 @@ class Detection:
         return bool(config and config.published)
 
     def _knows(self, warehouse: Warehouse) -> bool:
-        known = self.cache.warehouse(warehouse.project, "main")
+        cached = self.cache.warehouse(warehouse.project, "main")
         generation: int = warehouse.raw["metadata"]["generation"]
         freight: str = warehouse.status.get("lastFreightID", "")
-        return bool(known) and (known.generation, known.last_freight_id) == (generation, freight)
+        return bool(cached) and (cached.generation, cached.last_freight_id) == (generation, freight)
 
     def find_by_polling(self, warehouse: Warehouse, tag: str) -> Freight:
-        """Make Kargo find a tag of the Warehouse's image now; return the Freight that it creates."""
+        """Push a tag and refresh the Warehouse; return the Freight that Kargo creates."""
         self.ahead = NOW
         before = self.freight.of((warehouse.project, "main"))
         warehouse.push(tag)
         warehouse.refresh()
         freight = self.wait_for(warehouse, tag, before)
-        until("it is known to be Kargo's", lambda: freight.name in self.created)
+        until("the Warehouse names it as its last Freight", lambda: freight.name in self.created)
         return freight
 
     def wait_for(self, warehouse: Warehouse, tag: str, before: Sequence[Freight] = ()) -> Freight:
         """Wait for Freight with a tag that isn't in `before`; return it."""
 
         def matching() -> list[Freight]:
-            new = [each for each in self.freight.of((warehouse.project, "main")) if each not in before]
-            return [each for each in new if tag in {artifact.tag for artifact in each.artifacts}]
+            new = [item for item in self.freight.of((warehouse.project, "main")) if item not in before]
+            return [item for item in new if tag in {artifact.tag for artifact in item.artifacts}]
 
         return until("Freight is seen", matching)[0]
 
@@ -119,17 +119,24 @@ def detection(database, cluster, kargo) -> Iterator[Detection]:
 @pytest.fixture
 def warehouse(detection, kargo) -> Warehouse:
     """A Warehouse with Freight of 1.0.0, whose project has a receiver."""
-    return stocked(detection, kargo)
+    return warehouse_with_freight(detection, kargo)
 
 
-def stocked(
-    detection: Detection, kargo: Kargo, *more: dict[str, Any], covered: bool = True, **fields: Any
+def warehouse_with_freight(
+    detection: Detection,
+    kargo: Kargo,
+    *other_subscriptions: dict[str, Any],
+    covered: bool = True,
+    **fields: Any,
 ) -> Warehouse:
     """Return a Warehouse on `<project>/app` with Freight of the tags 1.0.0 and latest, which exist before it."""
     warehouse = kargo.warehouse(image("not/there"), interval="1h0m0s")
     for tag in ("latest", "1.0.0"):
         warehouse.push(tag)
-    subscriptions = [image(warehouse.repository, strictSemvers=True, discoveryLimit=20, **fields), *more]
+    subscriptions = [
+        image(warehouse.repository, strictSemvers=True, discoveryLimit=20, **fields),
+        *other_subscriptions,
+    ]
     kargo.cluster.patch(WAREHOUSES, "main", warehouse.project, {"spec": {"subscriptions": subscriptions}})
     until("its first Freight exists", lambda: warehouse.freight)
     detection.wait_for(warehouse, "latest" if fields.get("constraint") == "latest" else "1.0.0")
@@ -139,9 +146,15 @@ def stocked(
 def delivery(warehouse: Warehouse, tag: str, *, ago: timedelta = NOW, **fields: Any) -> Delivery:
     """Store a delivery."""
     defaults: dict[str, Any] = {
-        "project": warehouse.project, "receiver": "hook", "kind": "dockerhub", "outcome": Outcome.FREIGHT_CREATED,
-        "repository": warehouse.repository, "tag": tag, "received_at": timezone.now() - ago, "push_id": new_id(),
-    }  # fmt: skip
+        "project": warehouse.project,
+        "receiver": "hook",
+        "kind": "dockerhub",
+        "outcome": Outcome.FREIGHT_CREATED,
+        "repository": warehouse.repository,
+        "tag": tag,
+        "received_at": timezone.now() - ago,
+        "push_id": new_id(),
+    }
     return Delivery.objects.create(**(defaults | fields))
 
 
@@ -152,7 +165,7 @@ def test_a_tag_without_a_webhook_is_recorded(detection, warehouse):
     assert (row.freight, row.first_at, row.last_at) == (freight.name, freight.created_at, freight.created_at)
 
 
-def test_further_tags_are_counted(detection, warehouse):
+def test_missed_tags_of_a_repository_are_counted(detection, warehouse):
     for tag in ("1.1.0", "1.2.0"):
         detection.find_by_polling(warehouse, tag)
     (row,) = detection.after_grace_period(warehouse)
@@ -178,15 +191,15 @@ def test_a_delivery_resets_the_count(detection, warehouse):
     assert (row.tag, row.count) == ("1.3.0", 1)
 
 
-def test_freight_from_before_the_start_is_looked_up(detection, warehouse, cluster):
+def test_freight_from_before_the_start_is_compared(detection, warehouse, cluster):
     with running_cache(cluster.kubeconfig_for("kargoweb")) as cache:
-        again = Detection(cache, cluster)
-        until("it is known", lambda: cache.warehouse(warehouse.project, "main"))
+        later = Detection(cache, cluster)
+        until("the cache has the Warehouse", lambda: cache.warehouse(warehouse.project, "main"))
         time.sleep(1)  # Freight is distinguished by the second in which it was created
-        freight = again.find_by_polling(warehouse, "1.1.0")
-        assert [each.name for each in again.freight.of((warehouse.project, "main"))] == [freight.name]
-        assert len(again.after_grace_period(warehouse)) == 1
-        again.freight.stop()
+        freight = later.find_by_polling(warehouse, "1.1.0")
+        assert [freight.name for freight in later.freight.of((warehouse.project, "main"))] == [freight.name]
+        assert len(later.after_grace_period(warehouse)) == 1
+        later.freight.stop()
 
 
 def test_nothing_is_recorded_within_the_grace_period(detection, warehouse):
@@ -195,7 +208,7 @@ def test_nothing_is_recorded_within_the_grace_period(detection, warehouse):
     assert not MissedPush.objects.filter(project=warehouse.project).exists()
 
 
-ANNOUNCED = {
+DELIVERED = {
     "just before": {"ago": timedelta(seconds=10)},
     "days before, because the tag is immutable": {"ago": timedelta(days=3)},
     "within the grace period": {"ago": timedelta(seconds=-30)},
@@ -205,7 +218,7 @@ ANNOUNCED = {
 }
 
 
-@pytest.mark.parametrize("fields", ANNOUNCED.values(), ids=ANNOUNCED)
+@pytest.mark.parametrize("fields", DELIVERED.values(), ids=DELIVERED)
 def test_a_delivered_push_is_not_recorded(detection, warehouse, fields):
     delivery(warehouse, "1.1.0", **fields)
     detection.find_by_polling(warehouse, "1.1.0")
@@ -213,13 +226,13 @@ def test_a_delivered_push_is_not_recorded(detection, warehouse, fields):
 
 
 @pytest.mark.parametrize("before", ["docker.io/", "index.docker.io/"])
-def test_any_spelling_of_the_repository_counts(detection, warehouse, before):
+def test_a_push_is_delivered_under_any_spelling_of_the_repository(detection, warehouse, before):
     delivery(warehouse, "1.1.0", repository=before + warehouse.repository)
     detection.find_by_polling(warehouse, "1.1.0")
     assert detection.after_grace_period(warehouse) == []
 
 
-OTHERS = {
+UNRELATED = {
     "another tag": {"tag": "1.0.9"},
     "another repository": {"repository": "acme/web"},
     "another project's receiver": {"project": "another"},
@@ -228,53 +241,55 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("fields", OTHERS.values(), ids=OTHERS)
-def test_other_deliveries_do_not_count(detection, warehouse, fields):
+@pytest.mark.parametrize("fields", UNRELATED.values(), ids=UNRELATED)
+def test_unrelated_deliveries_do_not_count(detection, warehouse, fields):
     delivery(warehouse, **({"tag": "1.1.0"} | fields))
     detection.find_by_polling(warehouse, "1.1.0")
     assert len(detection.after_grace_period(warehouse)) == 1
 
 
-@pytest.mark.parametrize(("ago", "noted"), [(2 * HOUR, 1), (HOUR / 2, 0)], ids=["too early", "in time"])
-def test_a_mutable_tag_needs_a_recent_delivery(detection, kargo, ago, noted):
-    warehouse = stocked(detection, kargo, imageSelectionStrategy="Digest", constraint="latest")
+@pytest.mark.parametrize(("ago", "recorded"), [(2 * HOUR, 1), (HOUR / 2, 0)], ids=["too early", "in time"])
+def test_a_mutable_tag_needs_a_recent_delivery(detection, kargo, ago, recorded):
+    warehouse = warehouse_with_freight(detection, kargo, imageSelectionStrategy="Digest", constraint="latest")
     delivery(warehouse, "latest", ago=ago)
     detection.find_by_polling(warehouse, "latest")
-    assert len(detection.after_grace_period(warehouse)) == noted
+    assert len(detection.after_grace_period(warehouse)) == recorded
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RETIRED_URL, Outcome.COLLISION, Outcome.INVALID_BODY])
-def test_unread_deliveries_count_for_any_tag(detection, warehouse, outcome):
+def test_a_delivery_whose_body_was_not_parsed_counts_for_any_tag(detection, warehouse, outcome):
     delivery(warehouse, "", repository="", outcome=outcome)
     detection.find_by_polling(warehouse, "1.1.0")
     assert detection.after_grace_period(warehouse) == []
 
 
-def test_the_first_freight_of_a_warehouse_does_not_count(detection, kargo):
+def test_the_first_freight_of_a_warehouse_is_not_recorded(detection, kargo):
     warehouse = detection.settle(kargo.warehouse(interval="1h0m0s"))
     detection.find_by_polling(warehouse, "1.0.0")
     assert detection.after_grace_period(warehouse) == []
 
 
-def test_manual_freight_does_not_count(detection, warehouse, kargo):
+def test_manually_created_freight_is_not_recorded(detection, warehouse, kargo):
     warehouse.push("0.9.0")
-    made = warehouse.freight[0]
-    old = [made["images"][0] | {"tag": "0.9.0", "digest": "sha256:" + "0" * 64}]
-    body = {"metadata": {"name": "by-hand"}, "origin": made["origin"], "images": old}
+    existing = warehouse.freight[0]
+    old = [existing["images"][0] | {"tag": "0.9.0", "digest": "sha256:" + "0" * 64}]
+    body = {"metadata": {"name": "created-manually"}, "origin": existing["origin"], "images": old}
     detection.ahead = NOW
     kargo.create(FREIGHTS, body, warehouse.project)
     detection.wait_for(warehouse, "0.9.0")
     assert detection.after_grace_period(warehouse) == []
 
 
-def test_only_new_artifacts_of_freight_count(detection, kargo):
+def test_only_the_new_artifacts_of_freight_are_recorded(detection, kargo):
     kargo.registry.put("acme/sidecar", "2.0.0")
-    warehouse = stocked(detection, kargo, image("acme/sidecar", strictSemvers=True, discoveryLimit=20))
+    warehouse = warehouse_with_freight(
+        detection, kargo, image("acme/sidecar", strictSemvers=True, discoveryLimit=20)
+    )
     detection.find_by_polling(warehouse, "1.1.0")
     assert [row.repository for row in detection.after_grace_period(warehouse)] == [warehouse.repository]
 
 
-def test_a_recently_changed_warehouse_may_select_old_tags(detection, warehouse, kargo):
+def test_freight_of_a_recently_changed_warehouse_is_not_recorded(detection, warehouse, kargo):
     detection.ahead = NOW
     changed = [image(warehouse.repository, strictSemvers=True, discoveryLimit=20, constraint=">=1.0.0")]
     kargo.cluster.patch(WAREHOUSES, "main", warehouse.project, {"spec": {"subscriptions": changed}})
@@ -282,14 +297,14 @@ def test_a_recently_changed_warehouse_may_select_old_tags(detection, warehouse, 
     assert detection.after_grace_period(warehouse) == []
 
 
-def test_docker_hub_may_have_called_before_the_start(detection, warehouse):
+def test_nothing_is_recorded_if_the_webhook_may_have_arrived_before_the_start(detection, warehouse):
     detection.missed._started = timezone.now() - timedelta(minutes=10)
     detection.find_by_polling(warehouse, "1.1.0")
     assert detection.after_grace_period(warehouse) == []
 
 
-def test_without_a_receiver_no_webhook_is_expected(detection, kargo):
-    warehouse = stocked(detection, kargo, covered=False)
+def test_nothing_is_recorded_without_a_receiver(detection, kargo):
+    warehouse = warehouse_with_freight(detection, kargo, covered=False)
     detection.find_by_polling(warehouse, "1.1.0")
     assert detection.after_grace_period(warehouse) == []
 
@@ -297,7 +312,9 @@ def test_without_a_receiver_no_webhook_is_expected(detection, kargo):
 @pytest.mark.parametrize("repository", ["official", "ghcr.io/acme/other"])
 def test_official_images_and_other_registries_send_no_webhooks(detection, kargo, repository):
     kargo.registry.put(repository, "1.0.0")
-    warehouse = stocked(detection, kargo, image(repository, strictSemvers=True, discoveryLimit=20))
+    warehouse = warehouse_with_freight(
+        detection, kargo, image(repository, strictSemvers=True, discoveryLimit=20)
+    )
     kargo.registry.put(repository, "1.1.0")
     delivery(warehouse, "1.1.0")
     detection.find_by_polling(warehouse, "1.1.0")

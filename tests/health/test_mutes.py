@@ -1,4 +1,4 @@
-"""Mutes are stored, deleted, and expire once their finding is gone; cached values."""
+"""Mutes are stored, deleted, and expire after their finding has disappeared. Also: cached values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def finding(database) -> Finding:
     )
 
 
-def test_a_later_mute_replaces_an_earlier_one_and_can_be_deleted(finding):
+def test_a_new_mute_replaces_the_previous_one_and_can_be_deleted(finding):
     mutes.mute(finding, "jane", "known")
     mutes.mute(finding, "joe", "still \x00 known")
     muted = mutes.read()[finding.key]
@@ -41,20 +41,20 @@ def test_a_later_mute_replaces_an_earlier_one_and_can_be_deleted(finding):
 
 def test_a_mute_expires_a_day_after_its_finding_was_last_seen(finding):
     mutes.mute(finding, "jane", "")
-    everything, now = set(mutes.read()), timezone.now()
-    others = everything - {finding.key}
+    all_keys, now = set(mutes.read()), timezone.now()
+    other_keys = all_keys - {finding.key}
     later = now + mutes.EXPIRES_AFTER
-    mutes.prune(everything, later)
-    mutes.prune(others, later + timedelta(hours=23))
+    mutes.prune(all_keys, later)
+    mutes.prune(other_keys, later + timedelta(hours=23))
     assert finding.key in mutes.read()
-    mutes.prune(others, later + mutes.EXPIRES_AFTER + timedelta(seconds=1))
+    mutes.prune(other_keys, later + mutes.EXPIRES_AFTER + timedelta(seconds=1))
     assert finding.key not in mutes.read()
-    assert others <= set(mutes.read())
+    assert other_keys <= set(mutes.read())
     Mute.objects.update(seen_at=now)
 
 
 class TestCachedValue:
-    def test_the_value_is_computed_once_until_it_is_too_old(self):
+    def test_the_value_is_computed_again_only_when_it_is_too_old(self):
         computed: list[int] = []
 
         def compute() -> int:
@@ -65,22 +65,22 @@ class TestCachedValue:
         assert (cached.get(), cached.get(), cached.refresh(1000.0)) == (1, 1, 1)
         assert (cached.refresh(-1.0), cached.get()) == (2, 2)
 
-    def test_an_update_changes_only_a_cached_value(self):
+    def test_an_update_has_no_effect_before_a_value_is_cached(self):
         cached = CachedValue(lambda: 1, 1000.0)
         cached.update(lambda value: value + 10)
         assert cached.get() == 1
         cached.update(lambda value: value + 10)
         assert cached.get() == 11
 
-    def test_an_error_is_raised_and_the_next_call_computes_again(self):
-        tries = iter([False, True])
+    def test_an_error_is_raised_and_not_cached(self):
+        results = iter([False, True])
 
         def compute() -> int:
-            if not next(tries):
-                raise OSError("no")
+            if not next(results):
+                raise OSError("failed")
             return 5
 
         cached = CachedValue(compute, 1000.0)
-        with pytest.raises(OSError, match="no"):
+        with pytest.raises(OSError, match="failed"):
             cached.get()
         assert cached.get() == 5

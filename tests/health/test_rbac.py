@@ -1,4 +1,4 @@
-"""The permissions of the service account: as required, as deployed, and as a manifest that grants them."""
+"""The permissions of the service account: required, deployed, and granted by the generated manifest."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.clusters import ROOT
 Granted = set[tuple[str, str, str]]
 
 
-def of_objects(text: str) -> Granted:
-    """Return what the roles in a manifest grant: group, resource, verb."""
-    roles = [each for each in yaml.safe_load_all(text) if each["kind"] in {"Role", "ClusterRole"}]
+def granted_by(text: str) -> Granted:
+    """Return the group, resource and verb of each permission that the roles of a manifest grant."""
+    roles = [item for item in yaml.safe_load_all(text) if item["kind"] in {"Role", "ClusterRole"}]
     return {
         (group, resource, verb)
         for role in roles
@@ -28,7 +28,7 @@ def of_objects(text: str) -> Granted:
 
 
 def deployed(*paths: str) -> Granted:
-    return set().union(*(of_objects((ROOT / "deploy" / path / "rbac.yaml").read_text()) for path in paths))
+    return set().union(*(granted_by((ROOT / "deploy" / path / "rbac.yaml").read_text()) for path in paths))
 
 
 def required(**changes: Any) -> tuple[RequiredPermission, ...]:
@@ -42,7 +42,7 @@ def required(**changes: Any) -> tuple[RequiredPermission, ...]:
 
 
 def granted(permissions: Iterable[RequiredPermission]) -> Granted:
-    return {(each.resource.group, each.resource_name, each.verb) for each in permissions}
+    return {(item.resource.group, item.resource_name, item.verb) for item in permissions}
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,17 @@ def test_the_manifest_grants_exactly_the_missing_permissions(manages, namespaces
     missing = required(manages=manages, namespaces=namespaces)
     objects = list(yaml.safe_load_all(rbac_manifest(missing)))
     for namespace in {permission.namespace for permission in missing}:
-        role, binding = (each for each in objects if each["metadata"].get("namespace", "") == namespace)
+        role, binding = (item for item in objects if item["metadata"].get("namespace", "") == namespace)
         assert role["kind"] == ("Role" if namespace else "ClusterRole")
         assert binding["roleRef"]["name"] == role["metadata"]["name"]
-        assert of_objects(yaml.safe_dump(role)) == granted(
+        assert granted_by(yaml.safe_dump(role)) == granted(
             permission for permission in missing if permission.namespace == namespace
         )
 
 
 def test_resources_with_the_same_verbs_share_a_rule():
     objects = list(yaml.safe_load_all(rbac_manifest(required())))
-    rules = next(each for each in objects if each["kind"] == "ClusterRole")["rules"]
+    rules = next(item for item in objects if item["kind"] == "ClusterRole")["rules"]
     assert [rule["verbs"] for rule in rules] == [["get", "list", "watch"], ["get", "list", "watch", "patch"]]
 
 
@@ -78,10 +78,13 @@ def test_the_manifest_is_empty_if_nothing_is_missing():
     assert rbac_manifest(()) == ""
 
 
-def test_limited_to_namespaces_projects_are_not_listed_and_cluster_receivers_are_optional():
+def test_with_a_list_of_namespaces_projects_are_not_read_and_permissions_for_the_cluster_are_optional():
     permissions = required(namespaces=("shop",), manages=True)
-    assert "projects" not in {each.resource_name for each in permissions}
-    assert {each.namespace for each in permissions if not each.optional} == {"shop"}
-    assert {each.resource_name for each in permissions if each.optional} == {
-        "clusterconfigs", "clusterconfigs/status", "leases", "secrets"
-    }  # fmt: skip
+    assert "projects" not in {permission.resource_name for permission in permissions}
+    assert {permission.namespace for permission in permissions if not permission.optional} == {"shop"}
+    assert {permission.resource_name for permission in permissions if permission.optional} == {
+        "clusterconfigs",
+        "clusterconfigs/status",
+        "leases",
+        "secrets",
+    }

@@ -1,4 +1,4 @@
-"""The checks of receivers, as pure functions."""
+"""The checks of receivers: pure functions."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from receivers.health.secret_checks import SecretState
 from receivers.kargo.resources import decode_config
 
 DIGEST = "5d611cdf067a398156062773bb89d36e45a278388688479861a578e56db0c4c0"
-GOOD = f"https://hooks.example.com/dockerhub/{DIGEST}"
+VALID_URL = f"https://hooks.example.com/dockerhub/{DIGEST}"
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PUSHED = ReceiverFacts(last_push=NOON)
 
 
-def found(
+def findings_for(
     facts: ReceiverFacts = PUSHED,
     *,
-    url: str = GOOD,
+    url: str = VALID_URL,
     kind: str = "dockerhub",
     conditions=(),
     project: str = "shop",
 ) -> dict[str, Finding]:
-    """Return the findings about a receiver by check; an empty `url` means that it has none."""
+    """Return the findings about a receiver by check. An empty `url` means that Kargo has not published it."""
     metadata = {"name": project or "cluster", "namespace": project}
     spec = {"webhookReceivers": [{"name": "hook", kind: {"secretRef": {"name": "hooks"}}}]}
     published = [{"name": "hook", "url": url, "path": f"/dockerhub/{DIGEST}"}] if url else []
@@ -52,7 +52,7 @@ RECONCILING = condition("Reconciling", "True", "SyncingWebhooks", "Syncing Webho
 
 
 def test_a_healthy_receiver_has_no_findings():
-    assert found() == {}
+    assert findings_for() == {}
 
 
 @pytest.mark.parametrize(
@@ -66,30 +66,30 @@ def test_a_healthy_receiver_has_no_findings():
     ],
     ids=["failed and retried", "failed", "syncing", "ready without a URL", "no conditions"],
 )
-def test_a_receiver_without_a_url(conditions, severity, words):
-    (finding,) = found(url="", conditions=conditions).values()
+def test_a_receiver_without_a_url_is_reported_with_the_reason(conditions, severity, words):
+    (finding,) = findings_for(url="", conditions=conditions).values()
     assert (finding.check, finding.severity) == ("receiver_without_url", severity)
     assert words in finding.reason
 
 
 def test_the_remedy_for_a_failed_receiver_names_the_secret_the_key_and_the_command():
-    finding = found(url="", conditions=[FAILED])["receiver_without_url"]
+    finding = findings_for(url="", conditions=[FAILED])["receiver_without_url"]
     assert 'Secret "hooks", which must have the key "secret"' in finding.remedy
     assert finding.command == "kargo refresh projectconfig --project=shop"
 
 
 def test_commands_for_cluster_receivers_use_the_clusterconfig():
-    finding = found(url="", conditions=[FAILED], project="")["receiver_without_url"]
+    finding = findings_for(url="", conditions=[FAILED], project="")["receiver_without_url"]
     assert finding.command == "kargo refresh clusterconfig"
 
 
-def test_a_digest_in_a_message_is_redacted():
+def test_a_digest_in_a_message_of_kargo_is_redacted():
     failed = condition("Ready", "False", "SyncWebhookReceiversFailed", f"cannot serve /dockerhub/{DIGEST}")
-    assert DIGEST not in found(url="", conditions=[failed])["receiver_without_url"].reason
+    assert DIGEST not in findings_for(url="", conditions=[failed])["receiver_without_url"].reason
 
 
 def test_an_unsupported_kind_is_the_only_finding():
-    findings = found(ReceiverFacts(), url="", kind="github", conditions=[FAILED])
+    findings = findings_for(ReceiverFacts(), url="", kind="github", conditions=[FAILED])
     assert [(finding.check, finding.severity) for finding in findings.values()] == [
         ("unsupported_kind", "note")
     ]
@@ -100,15 +100,37 @@ def test_an_unsupported_kind_is_the_only_finding():
     [(SecretState.DIFFERS, True), (SecretState.MATCHES, False), (SecretState.UNKNOWN, False)],
 )
 def test_only_a_secret_that_differs_is_reported(state, expected):
-    assert ("secret_changed" in found(ReceiverFacts(secret=state, last_push=NOON))) is expected
+    assert ("secret_changed" in findings_for(ReceiverFacts(secret=state, last_push=NOON))) is expected
 
 
 UNREACHABLE = [
-    "localhost", "LOCALHOST", "hooks.localhost", "127.0.0.1", "127.8.9.1", "[::1]", "kargo-hooks", "kargo.kargo.svc",
-    "kargo.kargo.svc.cluster.local", "box.local", "box.internal", "host.docker.internal", "nas.home.arpa", "10.1.2.3",
-    "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "100.127.255.254", "0.0.0.0", "[fe80::1]", "[fd00::1]",
-    "[::ffff:10.0.0.1]", "192.0.2.1", "224.0.0.1", "kargo.svc.cluster.local.",
-]  # fmt: skip
+    "localhost",
+    "LOCALHOST",
+    "hooks.localhost",
+    "127.0.0.1",
+    "127.8.9.1",
+    "[::1]",
+    "kargo-hooks",
+    "kargo.kargo.svc",
+    "kargo.kargo.svc.cluster.local",
+    "box.local",
+    "box.internal",
+    "host.docker.internal",
+    "nas.home.arpa",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.1.1",
+    "100.64.0.1",
+    "100.127.255.254",
+    "0.0.0.0",
+    "[fe80::1]",
+    "[fd00::1]",
+    "[::ffff:10.0.0.1]",
+    "192.0.2.1",
+    "224.0.0.1",
+    "kargo.svc.cluster.local.",
+]
 REACHABLE = [
     "hooks.example.com",
     "8.8.8.8",
@@ -121,15 +143,15 @@ REACHABLE = [
 
 
 @pytest.mark.parametrize("host", UNREACHABLE)
-def test_hosts_docker_hub_cannot_reach(host):
-    findings = found(url=f"https://{host}:8443/dockerhub/{DIGEST}")
+def test_a_host_that_docker_hub_cannot_reach_is_urgent(host):
+    findings = findings_for(url=f"https://{host}:8443/dockerhub/{DIGEST}")
     assert list(findings) == ["url_unreachable"]
     assert findings["url_unreachable"].severity == "urgent"
 
 
 @pytest.mark.parametrize("host", REACHABLE)
-def test_hosts_docker_hub_may_reach(host):
-    assert found(url=f"https://{host}/dockerhub/{DIGEST}") == {}
+def test_a_host_that_docker_hub_may_reach_is_not_reported(host):
+    assert findings_for(url=f"https://{host}/dockerhub/{DIGEST}") == {}
 
 
 @pytest.mark.parametrize(
@@ -142,27 +164,27 @@ def test_hosts_docker_hub_may_reach(host):
         (False, "localhost:8000", ["url_unreachable"]),
     ],
 )
-def test_a_local_url_is_reported_unless_kargoweb_is_local_too(served_locally, host, expected):
+def test_a_local_url_is_not_reported_if_kargoweb_is_also_local(served_locally, host, expected):
     facts = ReceiverFacts(last_push=NOON, served_locally=served_locally)
-    assert list(found(facts, url=f"http://{host}/dockerhub/{DIGEST}")) == expected
+    assert list(findings_for(facts, url=f"http://{host}/dockerhub/{DIGEST}")) == expected
 
 
 def test_a_url_without_a_host_is_unreachable():
-    assert list(found(url=f"https:///dockerhub/{DIGEST}")) == ["url_unreachable"]
-    assert list(found(url=f"https://[::1/dockerhub/{DIGEST}")) == ["url_unreachable"]
+    assert list(findings_for(url=f"https:///dockerhub/{DIGEST}")) == ["url_unreachable"]
+    assert list(findings_for(url=f"https://[::1/dockerhub/{DIGEST}")) == ["url_unreachable"]
 
 
 @pytest.mark.parametrize(("length", "expected"), [(255, []), (256, ["url_too_long"])])
-def test_docker_hub_stores_at_most_255_characters(length, expected):
+def test_a_url_longer_than_255_characters_is_reported(length, expected):
     base = "https://hooks.example.com/"
     url = base + "a" * (length - len(base) - len(f"/dockerhub/{DIGEST}")) + f"/dockerhub/{DIGEST}"
     assert len(url) == length
-    assert list(found(url=url)) == expected
+    assert list(findings_for(url=url)) == expected
 
 
-def test_plain_http_is_a_warning_unless_the_url_is_unreachable_anyway():
-    assert found(url=GOOD.replace("https", "http"))["url_without_tls"].severity == "warning"
-    assert list(found(url=f"http://localhost/dockerhub/{DIGEST}")) == ["url_unreachable"]
+def test_plain_http_is_a_warning_unless_the_url_is_unreachable():
+    assert findings_for(url=VALID_URL.replace("https", "http"))["url_without_tls"].severity == "warning"
+    assert list(findings_for(url=f"http://localhost/dockerhub/{DIGEST}")) == ["url_unreachable"]
 
 
 def test_no_finding_contains_the_digest():
@@ -173,8 +195,8 @@ def test_no_finding_contains_the_digest():
         outcomes={"not_handled": 9},
     )
     findings = [
-        *found(facts).values(),
-        *found(facts, url=f"http://h/{'a' * 300}/dockerhub/{DIGEST}").values(),
+        *findings_for(facts).values(),
+        *findings_for(facts, url=f"http://h/{'a' * 300}/dockerhub/{DIGEST}").values(),
     ]
     assert len(findings) >= 10
     assert DIGEST not in repr(findings)
@@ -189,8 +211,8 @@ def test_no_finding_contains_the_digest():
     ],
     ids=["same project", "another project", "both"],
 )
-def test_sharers_of_other_projects_are_only_counted(sharers, named):
-    finding = found(ReceiverFacts(sharers=sharers, last_push=NOON))["url_shared"]
+def test_receivers_of_other_projects_that_share_the_url_are_counted_but_not_named(sharers, named):
+    finding = findings_for(ReceiverFacts(sharers=sharers, last_push=NOON))["url_shared"]
     assert finding.severity == "urgent"
     assert named in finding.reason
 
@@ -198,34 +220,36 @@ def test_sharers_of_other_projects_are_only_counted(sharers, named):
 class TestOldUrls:
     def test_requests_are_counted_and_dated(self):
         facts = ReceiverFacts(last_push=NOON, old_urls=(OldUrlUse("abcdef", 3, NOON),))
-        finding = found(facts)["old_url_in_use"]
+        finding = findings_for(facts)["old_url_in_use"]
         assert "…abcdef" in finding.reason
         assert "3 requests recently, the last on 2026-03-02 12:00 UTC" in finding.reason
         assert "receiver hook from the page of project shop" in finding.remedy
 
-    def test_another_request_to_the_same_url_keeps_the_key(self):
+    def test_the_key_depends_on_the_url_but_not_on_the_number_of_requests(self):
         uses = [
             OldUrlUse("abcdef", 3, NOON),
             OldUrlUse("abcdef", 4, NOON),
             OldUrlUse("012345", 3, NOON),
         ]
-        keys = [found(ReceiverFacts(last_push=NOON, old_urls=(use,)))["old_url_in_use"].key for use in uses]
+        keys = [
+            findings_for(ReceiverFacts(last_push=NOON, old_urls=(use,)))["old_url_in_use"].key for use in uses
+        ]
         assert keys[0] == keys[1] != keys[2]
 
-    def test_receivers_without_a_url_and_removed_receivers_are_reported_too(self):
+    def test_requests_are_also_reported_for_receivers_without_a_url_and_removed_receivers(self):
         old_urls = (OldUrlUse("abcdef", 1, NOON),)
-        assert "old_url_in_use" in found(ReceiverFacts(old_urls=old_urls), url="")
+        assert "old_url_in_use" in findings_for(ReceiverFacts(old_urls=old_urls), url="")
         (finding,) = removed_receiver_findings("shop", "old", old_urls)
         assert (finding.name, finding.check) == ("old", "old_url_in_use")
         assert "no longer exists" in finding.remedy
 
 
 def days(text: str) -> tuple[bool, ...]:
-    """Return days, the newest first, from a text in which `x` is a day with pushes."""
+    """Return whether each day had pushes (`x`), newest first."""
     return tuple(char == "x" for char in text)
 
 
-SILENCES = [
+GAPS = [
     ("xxxxxxxxxx", None),
     ("..xxxxxxxxxx", None),
     ("...xxxxxxxxxx", Silence(3, 1)),
@@ -241,22 +265,22 @@ SILENCES = [
 ]
 
 
-@pytest.mark.parametrize(("pushed", "expected"), SILENCES)
+@pytest.mark.parametrize(("pushed", "expected"), GAPS)
 def test_a_gap_is_unusual_after_twice_the_longest_earlier_gap(pushed, expected):
     assert unusual_silence(days(pushed)) == expected
 
 
-def test_an_unusual_gap_is_one_warning_until_the_next_push():
+def test_an_unusual_gap_is_a_warning_whose_key_is_the_same_until_the_next_push():
     facts = ReceiverFacts(last_push=NOON, pushed_days=days("...xxxxxx"))
-    finding = found(facts)["no_recent_push"]
+    finding = findings_for(facts)["no_recent_push"]
     assert finding.severity == "warning"
     assert "for 3 days. The last one arrived on 2026-03-02 12:00 UTC" in finding.reason
     longer = ReceiverFacts(last_push=NOON, pushed_days=days("....xxxxxx"))
-    assert found(longer)["no_recent_push"].key == finding.key
+    assert findings_for(longer)["no_recent_push"].key == finding.key
 
 
 def test_a_receiver_without_a_push_is_a_note():
-    finding = found(ReceiverFacts())["no_push_yet"]
+    finding = findings_for(ReceiverFacts())["no_push_yet"]
     assert finding.severity == "note"
     assert "Webhooks tab" in finding.remedy
 
@@ -275,12 +299,12 @@ RATES = [
 
 
 @pytest.mark.parametrize(("outcomes", "severity"), RATES)
-def test_the_share_of_failures(outcomes, severity):
-    finding = found(ReceiverFacts(last_push=NOON, outcomes=outcomes)).get("high_failure_rate")
+def test_the_severity_depends_on_the_share_of_failures(outcomes, severity):
+    finding = findings_for(ReceiverFacts(last_push=NOON, outcomes=outcomes)).get("high_failure_rate")
     assert (finding and finding.severity) == severity
 
 
 def test_the_failure_rate_names_the_most_frequent_outcome():
     outcomes = {"freight_created": 2, "discovery_failed": 3, "failed": 1}
-    finding = found(ReceiverFacts(last_push=NOON, outcomes=outcomes))["high_failure_rate"]
+    finding = findings_for(ReceiverFacts(last_push=NOON, outcomes=outcomes))["high_failure_rate"]
     assert finding.reason == '4 of the last 6 deliveries failed: most often "Discovery failed" (3).'

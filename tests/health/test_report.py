@@ -15,14 +15,14 @@ from receivers.health.report import HealthReport, Muted, group_findings
 from tests.clusters import ROOT
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-ONE = Finding(
+URGENT = Finding(
     Severity.URGENT, Check.NO_CONTROLLER, "shop", Subject.WAREHOUSE, "app", "It is down.", "Start it."
 )
-WARNING = replace(ONE, severity=Severity.WARNING, check=Check.WAREHOUSE_WITHOUT_RECEIVER)
-NOTE = replace(ONE, severity=Severity.NOTE, check=Check.OFFICIAL_IMAGE)
-OTHER = replace(ONE, project="blog")
-CLUSTER = replace(ONE, project="", subject=Subject.CLUSTER, check=Check.CLUSTER_UNREADABLE)
-ALL = most_urgent_first([ONE, WARNING, NOTE, OTHER, CLUSTER])
+WARNING = replace(URGENT, severity=Severity.WARNING, check=Check.WAREHOUSE_WITHOUT_RECEIVER)
+NOTE = replace(URGENT, severity=Severity.NOTE, check=Check.OFFICIAL_IMAGE)
+OTHER = replace(URGENT, project="blog")
+CLUSTER = replace(URGENT, project="", subject=Subject.CLUSTER, check=Check.CLUSTER_UNREADABLE)
+ALL = most_urgent_first([URGENT, WARNING, NOTE, OTHER, CLUSTER])
 JANE = Muted("jane", NOON, "known")
 
 
@@ -37,7 +37,7 @@ def report(*muted: Finding) -> HealthReport:
         ([NOTE], {"shop": 2, "blog": 1, "": 1}),
         ([WARNING], {"shop": 1, "blog": 1, "": 1}),
         ([OTHER, CLUSTER], {"shop": 2}),
-        ([replace(ONE, identity="another")], {"shop": 2, "blog": 1, "": 1}),
+        ([replace(URGENT, identity="another")], {"shop": 2, "blog": 1, "": 1}),
     ],
     ids=["nothing muted", "a note", "a warning", "two other findings", "a finding before it changed"],
 )
@@ -47,25 +47,25 @@ def test_unmuted_urgent_findings_and_warnings_are_counted(muted, expected):
 
 @pytest.mark.parametrize(
     ("projects", "seen"),
-    [(None, set(ALL)), ({"blog"}, {OTHER}), ({"shop"}, {ONE, WARNING, NOTE}), (set(), set())],
-    ids=["all", "one project", "another", "none"],
+    [(None, set(ALL)), ({"blog"}, {OTHER}), ({"shop"}, {URGENT, WARNING, NOTE}), (set(), set())],
+    ids=["all projects", "one project", "another project", "no project"],
 )
 def test_only_findings_of_visible_projects_are_returned(projects, seen):
-    open_, muted = report(ONE, OTHER).open_and_muted(projects)
-    assert set(open_) == seen - {ONE, OTHER}
-    assert set(muted) == seen & {ONE, OTHER}
+    open_, muted = report(URGENT, OTHER).open_and_muted(projects)
+    assert set(open_) == seen - {URGENT, OTHER}
+    assert set(muted) == seen & {URGENT, OTHER}
 
 
-def test_new_mutes_do_not_change_the_findings():
+def test_new_mutes_change_only_the_counts():
     before = report()
-    after = before.with_mutes({ONE.key: JANE})
+    after = before.with_mutes({URGENT.key: JANE})
     assert (after.findings, after.at) == (before.findings, before.at)
     assert after.action_counts["shop"] == before.action_counts["shop"] - 1
 
 
 def test_groups_are_sorted_by_severity_and_then_by_size():
-    many = [replace(ONE, name=f"app-{number:04}", check=Check.MISSED_PUSHES) for number in range(1000)]
-    groups = group_findings(most_urgent_first([*ALL, *many]))
+    missed = [replace(URGENT, name=f"app-{number:04}", check=Check.MISSED_PUSHES) for number in range(1000)]
+    groups = group_findings(most_urgent_first([*ALL, *missed]))
     assert [(group.severity, group.check, len(group.findings)) for group in groups] == [
         ("urgent", "missed_pushes", 1000),
         ("urgent", "no_controller", 2),
@@ -76,8 +76,8 @@ def test_groups_are_sorted_by_severity_and_then_by_size():
     assert [finding.name for finding in groups[0].findings[:2]] == ["app-0000", "app-0001"]
 
 
-def test_a_check_of_two_severities_is_two_groups():
-    urgent, warning = ONE, replace(ONE, severity=Severity.WARNING, name="other")
+def test_findings_of_a_check_with_different_severities_are_separate_groups():
+    urgent, warning = URGENT, replace(URGENT, severity=Severity.WARNING, name="other")
     assert [group.severity for group in group_findings([warning, urgent])] == ["urgent", "warning"]
 
 
@@ -96,13 +96,13 @@ def test_every_check_is_used():
     assert used_checks() == set(Check.names)
 
 
-def test_a_title_is_the_label_of_a_check_and_an_unknown_code_is_its_own_title():
+def test_the_title_of_a_check_is_its_label_and_an_unknown_code_is_shown_unchanged():
     assert check_title("secret_changed") == "Changed Secrets"
     assert check_title("nonsense") == "nonsense"
 
 
-def test_muting_a_finding_leaves_the_others_open():
-    for one, other in product(ALL, ALL):
-        if one is not other:
-            open_, _ = report(one).open_and_muted(None)
+def test_muting_a_finding_does_not_mute_other_findings():
+    for muted, other in product(ALL, ALL):
+        if muted is not other:
+            open_, _ = report(muted).open_and_muted(None)
             assert other in open_

@@ -38,8 +38,8 @@ def change_secret(place: KargoProject, value: str) -> None:
     place.world.cluster.patch(SECRETS, "hooks", place.name, {"data": data})
 
 
-def known_to(cache, place: KargoProject) -> str:
-    """Wait until the cache knows the published digest; return it."""
+def published_digest(cache, place: KargoProject) -> str:
+    """Wait until the cache has the digest of the receiver; return it."""
     digest = place.path().rpartition("/")[2]
     until("the receiver is known", lambda: cache.route(digest))
     return digest
@@ -55,7 +55,7 @@ class Checks(SecretChecks):
 
 def state(cache, place: KargoProject) -> SecretState:
     checks = Checks(cache)
-    digest = known_to(cache, place)
+    digest = published_digest(cache, place)
     checks.check(1_000)
     return checks.state(place.name, "hook", digest)
 
@@ -88,7 +88,7 @@ def test_a_secret_is_unknown_until_it_is_checked(cache, place):
 
 def test_a_rotated_secret_differs_at_the_next_check_and_a_new_url_is_unknown(cache, place):
     write_secret(place, "s3cret")
-    checks, digest = Checks(cache), known_to(cache, place)
+    checks, digest = Checks(cache), published_digest(cache, place)
     checks.check(1_000)
     change_secret(place, "rotated")
     checks.check(1_000)
@@ -102,7 +102,7 @@ def test_a_rotated_secret_differs_at_the_next_check_and_a_new_url_is_unknown(cac
 def test_a_new_url_is_checked_immediately(cache, place):
     write_secret(place, "s3cret")
     checks = Checks(cache)
-    known_to(cache, place)
+    published_digest(cache, place)
     checks.check(1_000)
     change_secret(place, "rotated")
     place.publish("hook", secret="rotated")
@@ -119,16 +119,16 @@ def test_a_batch_is_limited_and_starts_with_those_due_the_longest(demo_cluster, 
         for place in places:
             write_secret(place, "s3cret")
             place.publish("hook")
-        digests = {place.name: known_to(cache, place) for place in places}
+        digests = {place.name: published_digest(cache, place) for place in places}
         checks = Checks(cache)
 
         def matching() -> int:
             states = [checks.state(name, "hook", digest) for name, digest in digests.items()]
             return states.count(SecretState.MATCHES)
 
-        all_ = sum(len(config.published) for config in cache.configs())
-        for _ in range(all_ - 1):
+        total = sum(len(config.published) for config in cache.configs())
+        for _ in range(total - 1):
             checks.check(1)
-        assert matching() < 3 or all_ > 3
+        assert matching() < 3 or total > 3
         checks.check(1)
         assert matching() == 3

@@ -1,4 +1,4 @@
-"""The checks of Warehouses, as pure functions."""
+"""The checks of Warehouses: pure functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FACTS = WarehouseFacts(covered=True, now=NOON, min_interval=timedelta(minutes=5)
 RUNNING, DOWN = NOON + timedelta(seconds=30), NOON - timedelta(seconds=1)
 
 
-def found(*subscriptions, facts: WarehouseFacts = FACTS, conditions=(), **spec) -> dict[str, Finding]:
+def findings_for(*subscriptions, facts: WarehouseFacts = FACTS, conditions=(), **spec) -> dict[str, Finding]:
     """Return the findings about a Warehouse by check."""
     raw = {
         "metadata": {"name": "app", "namespace": "shop"},
@@ -30,11 +30,11 @@ def found(*subscriptions, facts: WarehouseFacts = FACTS, conditions=(), **spec) 
 
 
 def test_a_healthy_warehouse_has_no_findings():
-    assert found(interval="5m0s") == {}
+    assert findings_for(interval="5m0s") == {}
 
 
 UNCOVERED = replace(FACTS, covered=False)
-COVERS = [
+SUBSCRIPTIONS = [
     (image("acme/shop"), {"warehouse_without_receiver"}),
     (image("docker.io/acme/shop"), {"warehouse_without_receiver"}),
     ({"chart": {"repoURL": "oci://registry-1.docker.io/acme/chart"}}, {"warehouse_without_receiver"}),
@@ -48,13 +48,19 @@ COVERS = [
 ]
 
 
-@pytest.mark.parametrize(("subscription", "expected"), COVERS, ids=[str(one)[:60] for one, _ in COVERS])
+@pytest.mark.parametrize(
+    ("subscription", "expected"),
+    SUBSCRIPTIONS,
+    ids=[str(subscription)[:60] for subscription, _ in SUBSCRIPTIONS],
+)
 def test_only_repositories_on_docker_hub_need_a_receiver(subscription, expected):
-    assert set(found(subscription, facts=UNCOVERED)) == expected
+    assert set(findings_for(subscription, facts=UNCOVERED)) == expected
 
 
 def test_a_warehouse_without_a_receiver_is_a_warning():
-    finding = found(image("acme/shop"), image("acme/web"), facts=UNCOVERED)["warehouse_without_receiver"]
+    finding = findings_for(image("acme/shop"), image("acme/web"), facts=UNCOVERED)[
+        "warehouse_without_receiver"
+    ]
     assert finding.severity == "warning"
     assert '"acme/shop", "acme/web"' in finding.reason
     assert finding.command == "kubectl edit projectconfig shop -n shop"
@@ -62,7 +68,7 @@ def test_a_warehouse_without_a_receiver_is_a_warning():
 
 def test_an_invalid_subscription_is_reported_with_its_position_and_reason():
     invalid = image("acme/web", allowTagsRegexes=["("])
-    finding = found(image("acme/shop"), invalid)["invalid_subscription"]
+    finding = findings_for(image("acme/shop"), invalid)["invalid_subscription"]
     assert finding.severity == "urgent"
     assert 'Subscription 2 ("acme/web") is invalid' in finding.reason
     assert finding.remedy == "Fix spec.subscriptions[1]."
@@ -81,34 +87,34 @@ INTERVALS = [
 
 
 @pytest.mark.parametrize(("interval", "expected"), INTERVALS)
-def test_an_interval_below_kargos_minimum(interval, expected):
-    assert ("interval_too_short" in found(interval=interval)) is expected
+def test_an_interval_below_the_minimum_of_kargo_is_reported(interval, expected):
+    assert ("interval_too_short" in findings_for(interval=interval)) is expected
 
 
 def test_the_minimum_interval_is_configurable():
-    assert found(interval="1m0s", facts=replace(FACTS, min_interval=timedelta(minutes=1))) == {}
+    assert findings_for(interval="1m0s", facts=replace(FACTS, min_interval=timedelta(minutes=1))) == {}
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("5m0s", 300), ("1h2m3s", 3723), ("1.5h", 5400), ("300ms", 0.3), ("1m", 60), ("0", 0), ("90s", 90)],
 )
-def test_durations_are_parsed_like_in_go(text, seconds):
+def test_durations_are_parsed_as_in_go(text, seconds):
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "-5m", "5 m", "1d", "5m0", "x" * 100, "9" * 60 + "h"])
-def test_invalid_durations(text):
+def test_an_invalid_duration_is_none(text):
     assert parse_duration(text) is None
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(300, "5m0s"), (45, "45s"), (3600, "1h0m0s")])
-def test_durations_are_formatted_like_in_go(seconds, text):
+def test_durations_are_formatted_as_in_go(seconds, text):
     assert format_duration(timedelta(seconds=seconds)) == text
 
 
 SHARDS = [
-    (None, "", False, "unknown"),
+    (None, "", False, "heartbeats unknown"),
     ({}, "", False, "no Lease at all"),
     ({}, "eu", False, "no Lease at all, with a shard"),
     ({"": RUNNING}, "", False, "the default controller runs"),
@@ -125,15 +131,15 @@ SHARDS = [
 @pytest.mark.parametrize(
     ("leases", "shard", "expected"), [row[:3] for row in SHARDS], ids=[row[3] for row in SHARDS]
 )
-def test_a_shard_without_a_running_controller(leases, shard, expected):
+def test_a_shard_is_reported_if_no_controller_of_it_is_running(leases, shard, expected):
     heartbeats = None if leases is None else {name: Heartbeat(name, until) for name, until in leases.items()}
-    findings = found(shard=shard, facts=replace(FACTS, heartbeats=heartbeats))
+    findings = findings_for(shard=shard, facts=replace(FACTS, heartbeats=heartbeats))
     assert ("no_controller" in findings) is expected
 
 
 def test_running_controllers_are_listed():
     heartbeats = {"": Heartbeat("", RUNNING), "eu": Heartbeat("eu", DOWN), "us": Heartbeat("us", RUNNING)}
-    finding = found(shard="eu", facts=replace(FACTS, heartbeats=heartbeats))["no_controller"]
+    finding = findings_for(shard="eu", facts=replace(FACTS, heartbeats=heartbeats))["no_controller"]
     assert finding.severity == "urgent"
     assert 'The controller of shard "eu" has been down since 2026-03-02 11:59 UTC' in finding.reason
     assert 'Running controllers: default, "us".' in finding.reason
@@ -153,25 +159,25 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize(("conditions", "expected"), CONDITIONS)
-def test_discovery_failures(conditions, expected):
-    assert ("discovery_failed" in found(conditions=conditions)) is expected
+def test_a_failed_discovery_is_reported(conditions, expected):
+    assert ("discovery_failed" in findings_for(conditions=conditions)) is expected
 
 
-def test_a_rate_limit_has_a_remedy_and_keeps_its_key():
+def test_a_rate_limit_has_its_own_remedy_and_the_same_key_for_all_requests():
     limited = "GET https://index.docker.io/v2/acme/shop/tags/list: TOOMANYREQUESTS: request {}"
-    one, two = (found(conditions=[failed(limited.format(n))])["discovery_failed"] for n in (1, 2))
-    assert one.key == two.key
-    assert "rate limit" in one.remedy
-    assert found(conditions=[failed("401 Unauthorized")])["discovery_failed"].key != one.key
+    first, second = (findings_for(conditions=[failed(limited.format(n))])["discovery_failed"] for n in (1, 2))
+    assert first.key == second.key
+    assert "rate limit" in first.remedy
+    assert findings_for(conditions=[failed("401 Unauthorized")])["discovery_failed"].key != first.key
 
 
 def test_numbers_in_a_message_are_not_part_of_the_key():
-    keys = {found(conditions=[failed(f"timeout after {n} s")])["discovery_failed"].key for n in (1, 2)}
+    keys = {findings_for(conditions=[failed(f"timeout after {n} s")])["discovery_failed"].key for n in (1, 2)}
     assert len(keys) == 1
 
 
-def test_missed_pushes():
+def test_missed_pushes_are_reported_with_their_number_and_last_tag():
     missed = MissedPushes("acme/shop", "1.2.3", 4, NOON - timedelta(days=1), NOON)
-    finding = found(facts=replace(FACTS, missed=(missed,)))["missed_pushes"]
+    finding = findings_for(facts=replace(FACTS, missed=(missed,)))["missed_pushes"]
     assert 'found 4 tags of acme/shop by polling (last: "1.2.3" on 2026-03-02 12:00 UTC)' in finding.reason
     assert "https://hub.docker.com/r/acme/shop" in finding.remedy

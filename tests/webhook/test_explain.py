@@ -50,7 +50,7 @@ def mixed(world, cache):
     return place
 
 
-def test_the_report_has_every_subscription_in_scope_the_most_relevant_first(cache, mixed):
+def test_the_report_has_every_subscription_in_scope_with_the_most_relevant_first(cache, mixed):
     report = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
     assert report.to_refresh == ((mixed.name, "a"),)
     assert summary(report) == [
@@ -73,28 +73,28 @@ def test_the_verdict_of_another_repository_names_it(cache, mixed):
     )
 
 
-def test_intake_gets_the_verdicts_of_the_repository_and_of_similar_names(cache, mixed):
-    few = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name)
-    everything = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
-    assert few.verdicts == everything.verdicts[:5]
-    assert few.to_refresh == everything.to_refresh
+def test_by_default_the_report_has_only_the_verdicts_of_the_repository_and_of_similar_names(cache, mixed):
+    default = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name)
+    full = explain(cache, Push(mixed.repository, "1.2.3"), mixed.name, everything=True)
+    assert default.verdicts == full.verdicts[:5]
+    assert default.to_refresh == full.to_refresh
 
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_verdicts_beyond_the_limit_are_counted(cache, mixed, everything):
     push = Push(mixed.repository, "1.2.3")
-    whole = explain(cache, push, mixed.name, everything=everything)
-    part = explain(cache, push, mixed.name, everything=everything, most=2)
-    assert part.verdicts == whole.verdicts[:2]
-    assert part.left_out == len(whole.verdicts) - 2
-    assert part.to_refresh == whole.to_refresh
+    full = explain(cache, push, mixed.name, everything=everything)
+    limited = explain(cache, push, mixed.name, everything=everything, most=2)
+    assert limited.verdicts == full.verdicts[:2]
+    assert limited.left_out == len(full.verdicts) - 2
+    assert limited.to_refresh == full.to_refresh
 
 
 def test_a_cluster_receiver_serves_every_project(cache, mixed):
     report = explain(cache, Push(mixed.repository, "1.2.3"), "", everything=True, most=10_000)
     assert report.to_refresh == ((mixed.name, "a"),)
-    everything = sum(len(warehouse.subscriptions) for warehouse in cache.warehouses())
-    assert len(report.verdicts) == everything > 7
+    total = sum(len(warehouse.subscriptions) for warehouse in cache.warehouses())
+    assert len(report.verdicts) == total > 7
 
 
 @pytest.mark.parametrize(
@@ -118,63 +118,63 @@ def test_a_similar_name_gets_a_suggestion(cache, world, written, hint):
 
 class TestOtherProjects:
     def test_the_report_hints_at_a_warehouse_that_would_have_matched(self, cache, world):
-        here, there = world.bare_project(), world.bare_project()
-        there.warehouse("w", image(there.repository), image(there.repository, constraint="^9"))
-        wait_for_warehouses(cache, there, 1)
-        report = explain(cache, Push(there.repository, "1.2.3"), here.name)
+        project, other = world.bare_project(), world.bare_project()
+        other.warehouse("w", image(other.repository), image(other.repository, constraint="^9"))
+        wait_for_warehouses(cache, other, 1)
+        report = explain(cache, Push(other.repository, "1.2.3"), project.name)
         assert summary(report) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out_of_scope")]
         assert report.to_refresh == ()
         assert report.why_no_match == (
-            f'Warehouse "w" in project "{there.name}" subscribes to this repository, '
-            f'but this receiver serves only project "{here.name}"'
+            f'Warehouse "w" in project "{other.name}" subscribes to this repository, '
+            f'but this receiver serves only project "{project.name}"'
         )
 
     def test_there_is_no_hint_at_a_warehouse_that_would_not_have_matched(self, cache, world):
-        here, there = world.bare_project(), world.bare_project()
-        there.warehouse("w", image(there.repository, constraint="^9"))
-        wait_for_warehouses(cache, there, 1)
-        report = explain(cache, Push(there.repository, "1.2.3"), here.name, everything=True)
+        project, other = world.bare_project(), world.bare_project()
+        other.warehouse("w", image(other.repository, constraint="^9"))
+        wait_for_warehouses(cache, other, 1)
+        report = explain(cache, Push(other.repository, "1.2.3"), project.name, everything=True)
         assert report.verdicts == ()
         assert report.why_no_match == "no Warehouse in scope subscribes to this repository"
 
     def test_there_is_no_hint_if_a_warehouse_in_scope_matches(self, cache, world):
-        here, there = world.bare_project(), world.bare_project()
-        for place in (here, there):
-            place.warehouse("w", image(here.repository))
+        project, other = world.bare_project(), world.bare_project()
+        for place in (project, other):
+            place.warehouse("w", image(project.repository))
             wait_for_warehouses(cache, place, 1)
-        report = explain(cache, Push(here.repository, "1.2.3"), here.name)
+        report = explain(cache, Push(project.repository, "1.2.3"), project.name)
         assert [verdict.result for verdict in report.verdicts] == [MatchResult.MATCH]
 
-    def test_hints_are_few_and_not_only_from_the_first_projects(self, cache, world):
-        before, here, after = (world.bare_project() for _ in range(3))
-        here.warehouse("w", image(here.repository, constraint="^9"))
-        wait_for_warehouses(cache, here, 1)
+    def test_the_number_of_hints_is_limited_and_several_projects_are_included(self, cache, world):
+        before, project, after = (world.bare_project() for _ in range(3))
+        project.warehouse("w", image(project.repository, constraint="^9"))
+        wait_for_warehouses(cache, project, 1)
         for place in (before, after):
             for number in range(HINTS * 3 // 4):
-                place.warehouse(f"w-{number}", image(here.repository))
+                place.warehouse(f"w-{number}", image(project.repository))
             wait_for_warehouses(cache, place, HINTS * 3 // 4)
-        report = explain(cache, Push(here.repository, "1.2.3"), here.name)
+        report = explain(cache, Push(project.repository, "1.2.3"), project.name)
         hints = [verdict for verdict in report.verdicts if verdict.result is MatchResult.OUT_OF_SCOPE]
         assert len(hints) == HINTS
         assert {hint.project for hint in hints} == {before.name, after.name}
         assert report.verdicts[0].result is MatchResult.NO_MATCH
 
     def test_the_delivery_has_the_hint_but_its_reason_names_no_other_project(self, product, world):
-        there = routed_project(product, world, image("example/of-another"))
-        here = routed_project(product, world)
-        answer = product.post(here.path(), push_body("example/of-another"))
-        delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+        other = routed_project(product, world, image("example/of-another"))
+        project = routed_project(product, world)
+        response = product.post(project.path(), push_body("example/of-another"))
+        delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
         (hint,) = delivery.verdicts
-        assert (hint["project"], hint["result"]) == (there.name, "out_of_scope")
+        assert (hint["project"], hint["result"]) == (other.name, "out_of_scope")
         # Lists show the reason to users who may not see the other project.
         assert delivery.reason == ELSEWHERE
-        assert there.token() == ""
+        assert other.token() == ""
 
 
-def test_a_large_scope_gives_a_short_report(cache, world):
+def test_the_report_of_a_large_scope_is_short(cache, world):
     place = world.bare_project()
-    many = [image(f"example/number-{number}") for number in range(VERDICTS_SHOWN)]
-    place.warehouse("large", *many)
+    subscriptions = [image(f"example/number-{number}") for number in range(VERDICTS_SHOWN)]
+    place.warehouse("large", *subscriptions)
     place.warehouse("small", image(place.repository), image("example/x"))
     wait_for_warehouses(cache, place, 2)
     report = explain(cache, Push(place.repository, "1.2.3"), place.name, everything=True)

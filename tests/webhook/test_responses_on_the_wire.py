@@ -15,10 +15,10 @@ LIMIT = 2 << 20
 
 def test_a_push_refreshes_the_warehouse_and_is_recorded_with_its_response(product, world):
     place = routed_project(product, world, image("example/first"))
-    answer = product.post(place.path(), push_body("example/first", "1.2.3"))
-    assert (answer.status, answer.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
-    assert answer.headers["Content-Type"] == "application/json"
-    delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    response = product.post(place.path(), push_body("example/first", "1.2.3"))
+    assert (response.status, response.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
+    assert response.headers["Content-Type"] == "application/json"
+    delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     assert (delivery.outcome, delivery.status, delivery.answer) == (
         Outcome.REFRESHED,
         200,
@@ -40,8 +40,8 @@ def test_every_matching_warehouse_is_refreshed_once(product, world):
     place = routed_project(
         product, world, image("example/many"), image("docker.io/example/many"), warehouses=3
     )
-    answer = product.post(place.path(), push_body("example/many"))
-    assert json.loads(answer.data) == {"msg": "refreshed 3 warehouse(s)"}
+    response = product.post(place.path(), push_body("example/many"))
+    assert json.loads(response.data) == {"msg": "refreshed 3 warehouse(s)"}
     assert len({place.token(f"warehouse-{number}") for number in range(3)}) == 3
 
 
@@ -72,26 +72,26 @@ def test_every_matching_warehouse_is_refreshed_once(product, world):
 )
 def test_responses_are_those_of_kargo(product, world, body, status, data):
     place = routed_project(product, world, image("example/app"))
-    answer = product.post(place.path(), body)
-    assert (answer.status, answer.data) == (status, data)
-    assert wait_for_result(answer.headers["X-Kargoweb-Delivery"]).status == status
+    response = product.post(place.path(), body)
+    assert (response.status, response.data) == (status, data)
+    assert wait_for_result(response.headers["X-Kargoweb-Delivery"]).status == status
 
 
-def test_a_chunked_body_that_is_too_large_is_413_too(product, world):
+def test_a_chunked_body_that_is_too_large_is_413(product, world):
     place = routed_project(product, world, image("example/app"))
-    answer = product.post(place.path(), iter([b" " * LIMIT, b"{}"]))
-    assert (answer.status, answer.data) == (413, b'{"error":"content exceeds limit of 2097152 bytes"}\n')
+    response = product.post(place.path(), iter([b" " * LIMIT, b"{}"]))
+    assert (response.status, response.data) == (413, b'{"error":"content exceeds limit of 2097152 bytes"}\n')
 
 
-def test_a_chunked_body_of_exactly_the_limit_is_read(product, world):
+def test_a_chunked_body_at_the_limit_is_accepted(product, world):
     place = routed_project(product, world, image("example/app"))
     body = push_body("example/app")
-    answer = product.post(place.path(), iter([body, b" " * (LIMIT - len(body))]))
-    assert answer.status == 200
+    response = product.post(place.path(), iter([body, b" " * (LIMIT - len(body))]))
+    assert response.status == 200
 
 
 @pytest.mark.parametrize("path", ["{}/", "/any/prefix{}", "/webhooks{}/"], ids=["slash", "prefix", "both"])
-def test_any_prefix_and_one_trailing_slash_are_accepted(product, world, path):
+def test_a_prefix_and_a_trailing_slash_are_accepted(product, world, path):
     place = routed_project(product, world, image("example/app"))
     assert product.post(path.format(place.path()), push_body("example/app")).status == 200
 
@@ -105,8 +105,8 @@ def test_other_paths_are_not_found(product, world, path):
 
 
 def test_an_unknown_digest_is_404_with_an_empty_object(product):
-    answer = product.post("/dockerhub/" + "0" * 64, push_body("example/app"))
-    assert (answer.status, answer.data) == (404, b"{}\n")
+    response = product.post("/dockerhub/" + "0" * 64, push_body("example/app"))
+    assert (response.status, response.data) == (404, b"{}\n")
 
 
 def test_the_digest_of_one_kind_is_unknown_under_another(product, world):
@@ -117,11 +117,11 @@ def test_the_digest_of_one_kind_is_unknown_under_another(product, world):
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
 def test_only_post_is_allowed(product, world, method):
     place = routed_project(product, world, image("example/app"))
-    answer = product.post(place.path(), push_body("example/app"), method=method)
-    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    response = product.post(place.path(), push_body("example/app"), method=method)
+    assert (response.status, response.headers["Allow"]) == (405, "POST")
 
 
 def test_an_accept_header_does_not_change_the_response(product, world):
     place = routed_project(product, world, image("example/app"))
-    answer = product.post(place.path(), push_body("example/app"), headers={"Accept": "text/html"})
-    assert answer.headers["Content-Type"] == "application/json"
+    response = product.post(place.path(), push_body("example/app"), headers={"Accept": "text/html"})
+    assert response.headers["Content-Type"] == "application/json"

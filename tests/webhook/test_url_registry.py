@@ -1,4 +1,4 @@
-"""The registry remembers every URL that was ever valid, even one that was published only briefly."""
+"""The registry keeps every URL that was ever valid, even if it was published only briefly."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def test_a_url_that_was_removed_before_it_was_stored_is_stored_as_retired(databa
     with running_cache(demo_cluster.kubeconfig) as cache:
         url_sync = UrlSync(cache, urls, UnknownUrlCounter())
         url_sync.work()
-        path = f"/dockerhub/{digest('gone at once')}"
+        path = f"/dockerhub/{digest('briefly published')}"
         urls.add(
             decode_config(
                 {
-                    "metadata": {"name": "gone-at-once", "namespace": "gone-at-once"},
+                    "metadata": {"name": "briefly-published", "namespace": "briefly-published"},
                     "spec": {
                         "webhookReceivers": [{"name": "hook", "dockerhub": {"secretRef": {"name": "s"}}}]
                     },
@@ -29,6 +29,6 @@ def test_a_url_that_was_removed_before_it_was_stored_is_stored_as_retired(databa
             )
         )
         url_sync.work()
-    row = ReceiverUrl.objects.get(project="gone-at-once")
+    row = ReceiverUrl.objects.get(project="briefly-published")
     assert (row.receiver, row.url_suffix) == ("hook", digest_suffix(path))
     assert row.retired_at is not None
