@@ -52,7 +52,9 @@ class Status:
     def remove(self, *types: str) -> None:
         """Remove conditions."""
         conditions = self.values.get("conditions", ())
-        self.values["conditions"] = [each for each in conditions if each.get("type") not in types]
+        self.values["conditions"] = [
+            condition for condition in conditions if condition.get("type") not in types
+        ]
 
     def patch(self, *fields: str) -> dict[str, Any]:
         """Return the merge patch that stores these fields, or all of them. It is empty if nothing has changed."""

@@ -26,10 +26,10 @@ def test_secrets_and_leases_have_no_generation(secrets_, leases):
 
 def test_generate_name_makes_unique_names(warehouses):
     body = warehouses.make({"generateName": "some-"})
-    made = {ok(warehouses.api.post(warehouses.path, body), 201)["metadata"]["name"] for _ in range(5)}
+    generated = {ok(warehouses.api.post(warehouses.path, body), 201)["metadata"]["name"] for _ in range(5)}
 
-    assert len(made) == 5
-    assert all(re.fullmatch(r"some-[a-z0-9]{5}", name) for name in made)
+    assert len(generated) == 5
+    assert all(re.fullmatch(r"some-[a-z0-9]{5}", name) for name in generated)
 
 
 def test_a_name_in_use_is_rejected(warehouses):
@@ -115,7 +115,7 @@ def test_a_new_object_must_not_have_a_version(warehouses):
 
 
 def test_a_dry_run_returns_the_object_but_does_not_store_it(warehouses):
-    made = ok(warehouses.api.post(warehouses.path, warehouses.make({"name": "one"}), dryRun="All"), 201)
+    created = ok(warehouses.api.post(warehouses.path, warehouses.make({"name": "one"}), dryRun="All"), 201)
 
-    assert made["metadata"]["uid"]
+    assert created["metadata"]["uid"]
     rejected(warehouses.api.get(warehouses.at("one")), 404, "NotFound")

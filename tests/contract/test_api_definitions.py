@@ -65,10 +65,10 @@ def test_without_a_status_subresource_the_status_is_ordinary_content(cluster, gr
     ok(cluster.api.post(PATH, definition(group)), 201)
     until("the type is served", lambda: cluster.api.get(path).status == 200)
 
-    made = ok(cluster.api.post(path, thing(group, status={"a": "b"})), 201)
+    created = ok(cluster.api.post(path, thing(group, status={"a": "b"})), 201)
     patched = ok(cluster.api.patch(f"{path}/one", {"status": {"a": "c"}}))
 
-    assert made["status"] == {"a": "b"}
+    assert created["status"] == {"a": "b"}
     assert (patched["status"], patched["metadata"]["generation"]) == ({"a": "c"}, 2)
     assert cluster.api.patch(f"{path}/one/status", {"status": {"a": "d"}}).status == 404
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.api_objects import ok, rejected, version
 
-HELD = "example.com/held"
+FINALIZER = "example.com/held"
 
 
 def test_a_deleted_object_is_not_found(warehouses):
@@ -31,22 +31,22 @@ def test_a_recreated_object_has_a_new_uid(warehouses):
 
 
 def test_finalizers_keep_an_object_until_they_are_removed(warehouses):
-    created = warehouses.create("one", finalizers=[HELD])
+    created = warehouses.create("one", finalizers=[FINALIZER])
 
-    held = ok(warehouses.api.delete(warehouses.at("one")))
+    deleting = ok(warehouses.api.delete(warehouses.at("one")))
 
-    assert held["metadata"]["deletionTimestamp"]
-    assert held["metadata"]["generation"] == created["metadata"]["generation"] + 1
+    assert deleting["metadata"]["deletionTimestamp"]
+    assert deleting["metadata"]["generation"] == created["metadata"]["generation"] + 1
     assert warehouses.get("one")["metadata"]["deletionTimestamp"]
-    again = ok(warehouses.api.delete(warehouses.at("one")))
-    assert version(again) == version(held)
+    deleted_twice = ok(warehouses.api.delete(warehouses.at("one")))
+    assert version(deleted_twice) == version(deleting)
 
     warehouses.patch("one", {"metadata": {"finalizers": None}})
     rejected(warehouses.api.get(warehouses.at("one")), 404, "NotFound")
 
 
 def test_a_watch_shows_the_deletion_timestamp_and_the_deletion(warehouses):
-    start = version(warehouses.create("one", finalizers=[HELD]))
+    start = version(warehouses.create("one", finalizers=[FINALIZER]))
     warehouses.api.delete(warehouses.at("one"))
     warehouses.patch("one", {"metadata": {"finalizers": []}})
 
@@ -54,15 +54,15 @@ def test_a_watch_shows_the_deletion_timestamp_and_the_deletion(warehouses):
         marked = next(events)
         end = next(events)
 
-    assert (marked["type"], HELD in marked["object"]["metadata"]["finalizers"]) == ("MODIFIED", True)
+    assert (marked["type"], FINALIZER in marked["object"]["metadata"]["finalizers"]) == ("MODIFIED", True)
     assert end["type"] == "DELETED"
 
 
 def test_no_finalizer_can_be_added_during_deletion(warehouses):
-    warehouses.create("one", finalizers=[HELD])
+    warehouses.create("one", finalizers=[FINALIZER])
     warehouses.api.delete(warehouses.at("one"))
 
-    body = {"metadata": {"finalizers": [HELD, "example.com/late"]}}
+    body = {"metadata": {"finalizers": [FINALIZER, "example.com/late"]}}
 
     rejected(warehouses.api.patch(warehouses.at("one"), body), 422, "Invalid")
     warehouses.patch("one", {"metadata": {"finalizers": None}})

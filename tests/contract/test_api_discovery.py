@@ -15,7 +15,7 @@ def resources(cluster: Cluster, path: str) -> dict[str, Any]:
 
 
 def test_discovery_lists_kargos_types(cluster):
-    found = resources(cluster, "/apis/kargo.akuity.io/v1alpha1")
+    discovered = resources(cluster, "/apis/kargo.akuity.io/v1alpha1")
 
     assert {
         "projects",
@@ -24,23 +24,23 @@ def test_discovery_lists_kargos_types(cluster):
         "warehouses",
         "freights",
         "warehouses/status",
-    } <= set(found)
-    assert [found[name]["namespaced"] for name in ("projects", "clusterconfigs", "warehouses")] == [
+    } <= set(discovered)
+    assert [discovered[name]["namespaced"] for name in ("projects", "clusterconfigs", "warehouses")] == [
         False,
         False,
         True,
     ]
-    assert found["warehouses"]["kind"] == "Warehouse"
+    assert discovered["warehouses"]["kind"] == "Warehouse"
     assert {"get", "list", "watch", "create", "update", "patch", "delete"} <= set(
-        found["warehouses"]["verbs"]
+        discovered["warehouses"]["verbs"]
     )
 
 
 def test_discovery_lists_the_core_types(cluster):
-    found = resources(cluster, "/api/v1")
+    discovered = resources(cluster, "/api/v1")
 
-    assert found["namespaces"]["shortNames"] == ["ns"]
-    assert {"secrets", "events", "serviceaccounts"} <= set(found)
+    assert discovered["namespaces"]["shortNames"] == ["ns"]
+    assert {"secrets", "events", "serviceaccounts"} <= set(discovered)
 
 
 def test_discovery_lists_groups_with_their_version(cluster):

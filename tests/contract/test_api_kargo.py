@@ -71,9 +71,9 @@ def test_subscriptions_get_their_defaults(kargo):
     image, chart, git = (
         {"repoURL": url} for url in ("a/b", "oci://docker.io/a/b", "https://example.com/a.git")
     )
-    given = [{"image": image, "name": "mine"}, {"chart": chart}, {"git": git}, {"other": {}}]
+    subscriptions = [{"image": image, "name": "mine"}, {"chart": chart}, {"git": git}, {"other": {}}]
 
-    spec = ok(warehouse_with(kargo, "defaults", given), 201)["spec"]
+    spec = ok(warehouse_with(kargo, "defaults", subscriptions), 201)["spec"]
 
     assert spec["subscriptions"] == [
         {
@@ -107,7 +107,7 @@ def test_explicit_values_are_kept(kargo):
         "discoveryLimit": 5,
     }
 
-    spec = ok(warehouse_with(kargo, "given", [{"image": image}], interval="1m0s"), 201)["spec"]
+    spec = ok(warehouse_with(kargo, "explicit", [{"image": image}], interval="1m0s"), 201)["spec"]
 
     assert (spec["subscriptions"], spec["interval"]) == ([{"image": image}], "1m0s")
 

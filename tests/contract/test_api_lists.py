@@ -22,7 +22,7 @@ def test_a_list_has_its_kind_and_version(five_warehouses):
     assert listed["items"][0]["kind"] == "Warehouse"
 
 
-def test_a_list_of_all_namespaces_includes_this_one(five_warehouses, namespace):
+def test_a_list_of_all_namespaces_includes_every_namespace(five_warehouses, namespace):
     listed = five_warehouses.api.get("/apis/kargo.akuity.io/v1alpha1/warehouses").body
 
     assert [
@@ -30,7 +30,7 @@ def test_a_list_of_all_namespaces_includes_this_one(five_warehouses, namespace):
     ] == list("abcde")
 
 
-def test_pages_give_one_consistent_list(five_warehouses):
+def test_pages_form_a_consistent_list(five_warehouses):
     first = five_warehouses.list(limit=2)
     five_warehouses.create("bb")
     five_warehouses.api.delete(five_warehouses.at("d"))
@@ -66,9 +66,9 @@ def test_an_invalid_continue_token_is_rejected(five_warehouses):
     )
 
 
-@pytest.mark.parametrize("given", ["0", ""], ids=["any", "most recent"])
-def test_a_list_accepts_version_zero_and_no_version(five_warehouses, given):
-    assert names(five_warehouses.list(resourceVersion=given)) == list("abcde")
+@pytest.mark.parametrize("resource_version", ["0", ""], ids=["any", "most recent"])
+def test_a_list_accepts_version_zero_and_no_version(five_warehouses, resource_version):
+    assert names(five_warehouses.list(resourceVersion=resource_version)) == list("abcde")
 
 
 def test_a_list_at_an_exact_version_shows_that_version(five_warehouses):

@@ -50,7 +50,7 @@ def test_truncated_input_is_an_error(cut):
         decode(SECRET[:cut])
 
 
-def test_other_types_are_supported_as_json_only():
+def test_other_types_require_json():
     with pytest.raises(ProtobufError, match="Pod is supported as JSON only"):
         decode(b"k8s\0" + bytes.fromhex("0a090a02763112") + b"\x03Pod")
 
@@ -59,9 +59,9 @@ def test_a_secret_can_be_created_with_protobuf(cluster, namespace):
     path = f"/api/v1/namespaces/{namespace}/secrets"
     body = SECRET.replace(b"\x1a\x0akargo-demo", b"").replace(b"\x12\x48\x0a\x26", b"\x12\x3c\x0a\x1a")
 
-    made = ok(cluster.api.request("POST", path, body, content_type=MEDIA_TYPE), 201)
+    created = ok(cluster.api.request("POST", path, body, content_type=MEDIA_TYPE), 201)
 
-    assert made["data"] == {"secret": "bXlzdXBlcnNlY3JldHRva2Vu"}
+    assert created["data"] == {"secret": "bXlzdXBlcnNlY3JldHRva2Vu"}
 
 
 def test_invalid_protobuf_is_rejected(cluster, namespace):

@@ -36,7 +36,7 @@ def test_string_data_overrides_data(secrets_):
     assert secret["data"] == {"a": encoded("new"), "b": encoded("kept")}
 
 
-def test_string_data_can_be_patched_in(secrets_):
+def test_a_patch_with_string_data_adds_to_data(secrets_):
     secrets_.create("one")
 
     assert secrets_.patch("one", {"stringData": {"c": "d"}})["data"] == {"a": encoded("b"), "c": encoded("d")}

@@ -7,7 +7,7 @@ import pytest
 from tests.contract.api_objects import ok, rejected, version
 
 
-def test_every_write_gives_a_higher_version(warehouses):
+def test_every_write_increases_the_version(warehouses):
     created = warehouses.create("one")
     changed = warehouses.annotate("one", "1")
     other = warehouses.create("two")

@@ -46,7 +46,7 @@ def test_a_watch_without_a_version_starts_with_existing_objects(warehouses, star
         assert summary(next(events)) == ("MODIFIED", "one")
 
 
-def test_a_patch_that_changes_nothing_is_not_shown(warehouses):
+def test_a_patch_that_changes_nothing_causes_no_event(warehouses):
     warehouses.create("one")
     start = version(warehouses.annotate("one", "same"))
 
@@ -78,15 +78,15 @@ def test_an_object_enters_and_leaves_a_selection(warehouses):
         warehouses.patch("one", {"metadata": {"labels": {"pick": "yes"}}})
         warehouses.annotate("one", "x")
         warehouses.annotate("unseen", "x")
-        left = warehouses.patch("one", {"metadata": {"labels": {"pick": "no"}}})
+        deselected = warehouses.patch("one", {"metadata": {"labels": {"pick": "no"}}})
         seen = [next(events) for _ in range(3)]
 
     assert [summary(event) for event in seen] == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
     assert seen[2]["object"]["metadata"]["labels"] == {"pick": "yes"}, "the last state that was selected"
-    assert version(seen[2]["object"]) == version(left), "with the version of the change that ended it"
+    assert version(seen[2]["object"]) == version(deselected), "with the version of the change that ended it"
 
 
-def test_one_object_can_be_watched_by_a_field_selector(warehouses):
+def test_a_field_selector_limits_a_watch_to_an_object(warehouses):
     start = version(warehouses.create("one"))
     warehouses.create("two")
     warehouses.annotate("one", "x")

@@ -240,5 +240,7 @@ def check(churn, steps, cache):
     assert (first.violations, second.violations) == ([], [])
     with running_cache(churn.cluster.kubeconfig) as fresh_cache:
         assert cached_keys(cache, names) == cached_keys(fresh_cache, names)
-        assert [cache.route(each) for each in DIGESTS] == [fresh_cache.route(each) for each in DIGESTS]
+        assert [cache.route(url_digest) for url_digest in DIGESTS] == [
+            fresh_cache.route(url_digest) for url_digest in DIGESTS
+        ]
         assert cache.configs() == fresh_cache.configs()

@@ -27,7 +27,7 @@ def cache(cluster, kargo, namespace):
 
 
 def test_existing_objects_are_cached(cache, kargo, namespace):
-    assert namespace in {each.name for each in cache.projects()}
+    assert namespace in {project.name for project in cache.projects()}
     assert cache.config(namespace).receivers[0].name == "hook"
     assert cache.warehouse(namespace, "w").subscriptions[0].repo_url == "docker.io/example/app"
     until("the cache equals a list", lambda: cached_versions(cache) == listed_versions(kargo.client))
@@ -41,10 +41,10 @@ def test_a_warehouse_is_found_by_its_repositories(cache, kargo, namespace):
     name = repository_of(cache, (namespace, "w"))
     kargo.warehouse(namespace, "a", "docker.io/example/app", "docker.io/example/other")
     until("the new Warehouse is cached", lambda: cache.warehouse(namespace, "a"))
-    assert [each.name for each in cache.warehouses_for([name], namespace)] == ["a", "w"]
-    assert {each.name for each in cache.warehouses_for([name], "")} >= {"a", "w"}
+    assert [warehouse.name for warehouse in cache.warehouses_for([name], namespace)] == ["a", "w"]
+    assert {warehouse.name for warehouse in cache.warehouses_for([name], "")} >= {"a", "w"}
     assert cache.warehouses_for([name], "another-project") == ()
-    assert [each.name for each in cache.warehouses(namespace)] == ["a", "w"]
+    assert [warehouse.name for warehouse in cache.warehouses(namespace)] == ["a", "w"]
 
 
 def test_a_warehouse_moves_when_its_subscription_changes(cache, kargo, namespace):
@@ -53,12 +53,12 @@ def test_a_warehouse_moves_when_its_subscription_changes(cache, kargo, namespace
     until("the change is cached", lambda: repository_of(cache, (namespace, "w")) != before)
     after = repository_of(cache, (namespace, "w"))
     assert cache.warehouses_for([before], namespace) == ()
-    assert [each.name for each in cache.warehouses_for([before, after], namespace)] == ["w"]
+    assert [warehouse.name for warehouse in cache.warehouses_for([before, after], namespace)] == ["w"]
 
 
 def test_a_similar_repository_is_found_by_its_near_key(cache, namespace):
     subscription = cache.warehouse(namespace, "w").subscriptions[0]
-    assert [each.name for each in cache.near_misses(subscription.near_key, namespace)] == ["w"]
+    assert [warehouse.name for warehouse in cache.near_misses(subscription.near_key, namespace)] == ["w"]
     assert cache.near_misses("no such key", namespace) == ()
 
 
@@ -126,21 +126,21 @@ def test_listeners_are_called_in_order_after_each_change_is_visible(cache, kargo
 
 
 def test_the_cache_reports_its_freshness(cache):
-    for each in cache.freshness():
-        assert (each.synced, each.relists, each.namespace) == (True, 1, "")
-        assert each.contact is not None
-    until("nothing fails", lambda: not any(each.error or each.failing_since for each in cache.freshness()))
-    assert sum(each.objects for each in cache.freshness()) >= 3
+    for entry in cache.freshness():
+        assert (entry.synced, entry.relists, entry.namespace) == (True, 1, "")
+        assert entry.contact is not None
+    until("nothing fails", lambda: not any(entry.error or entry.failing_since for entry in cache.freshness()))
+    assert sum(entry.objects for entry in cache.freshness()) >= 3
 
 
 def test_a_cache_of_namespaces_contains_only_these_projects(cache, cluster, kargo, namespace):
     with running_cache(cluster.kubeconfig, namespaces=[namespace, "missing"]) as scoped:
-        assert [each.name for each in scoped.projects()] == sorted([namespace, "missing"])
+        assert [project.name for project in scoped.projects()] == sorted([namespace, "missing"])
         assert scoped.warehouse(namespace, "w") == cache.warehouse(namespace, "w")
         kargo.warehouse(namespace, "new", "docker.io/example/app")
         until("the change", lambda: scoped.warehouse(namespace, "new"))
         kargo.delete_warehouse(namespace, "new")
-        assert {each.project for each in scoped.warehouses()} == {namespace}
+        assert {warehouse.project for warehouse in scoped.warehouses()} == {namespace}
 
 
 def test_a_stopped_cache_has_no_running_threads(cluster):

@@ -27,7 +27,7 @@ def kargo(demo):
 
 
 def freshness_of(cache, kind="warehouses"):
-    return next(each for each in cache.freshness() if each.resource.plural == kind)
+    return next(entry for entry in cache.freshness() if entry.resource.plural == kind)
 
 
 def request_count(demo, request):
@@ -36,7 +36,7 @@ def request_count(demo, request):
 
 def wait_until_caught_up(cache, kargo):
     until("the cache equals a list", lambda: cached_versions(cache) == listed_versions(kargo.client))
-    until("nothing fails", lambda: not any(each.error for each in cache.freshness()))
+    until("nothing fails", lambda: not any(entry.error for entry in cache.freshness()))
 
 
 def test_a_dropped_watch_resumes_without_a_relist(demo, kargo):
@@ -92,9 +92,9 @@ def test_a_slow_relist_does_not_empty_the_cache(demo, kargo):
 def test_the_cache_recovers_after_an_outage_of_the_server(demo, kargo):
     with running_cache(demo.kubeconfig) as cache:
         demo.kill()
-        failing = until("the error is reported", lambda: [each for each in cache.freshness() if each.error])[
-            0
-        ]
+        failing = until(
+            "the error is reported", lambda: [entry for entry in cache.freshness() if entry.error]
+        )[0]
         assert "cannot reach" in failing.error
         assert failing.failing_since is not None
         assert cache.ready
@@ -123,7 +123,7 @@ def test_the_cache_waits_for_a_server_that_is_down_at_startup(demo, kargo):
     path = demo.kubeconfig
     demo.stop()
     with running_cache(path, ready=False) as cache:
-        until("the error is reported", lambda: all(each.error for each in cache.freshness()))
+        until("the error is reported", lambda: all(entry.error for entry in cache.freshness()))
         assert not cache.ready
         demo.start()
         assert cache.wait_ready(PATIENCE)
@@ -134,7 +134,8 @@ def test_the_cache_waits_for_a_kubeconfig_that_is_missing_at_startup(demo, kargo
     path = tmp_path / "later"
     with running_cache(path, ready=False) as cache:
         until(
-            "the error is reported", lambda: all("does not exist" in each.error for each in cache.freshness())
+            "the error is reported",
+            lambda: all("does not exist" in entry.error for entry in cache.freshness()),
         )
         with pytest.raises(KubeconfigError):
             cache.cluster()
@@ -180,7 +181,8 @@ def test_missing_types_are_reported_and_listed_once_they_are_installed(tmp_path)
         running_cache(bare.kubeconfig, ready=False) as cache,
     ):
         until(
-            "the error is reported", lambda: all("not installed" in each.error for each in cache.freshness())
+            "the error is reported",
+            lambda: all("not installed" in entry.error for entry in cache.freshness()),
         )
         for definition in kargo_definitions():
             assert bare.api.post(DEFINITIONS, definition).status == 201
@@ -249,4 +251,4 @@ def test_a_server_restored_from_a_backup_is_relisted(bookmarking, tmp_path):
         (tmp_path / "state.jsonl").write_bytes(backup)
         cluster.start()
         wait_until_caught_up(cache, kargo)
-        assert [each.name for each in cache.warehouses()] == ["steady"]
+        assert [warehouse.name for warehouse in cache.warehouses()] == ["steady"]

@@ -23,10 +23,10 @@ UNKNOWN = Resource("kargo.akuity.io", "v1alpha1", "unicorns", "Unicorn", namespa
 
 
 def test_a_created_object_exists(client, namespace):
-    made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
-    found = client.get(WAREHOUSES, "w", namespace)
-    assert found["metadata"]["uid"] == made["metadata"]["uid"]
-    assert found["spec"]["subscriptions"][0]["image"]["repoURL"] == "example/app"
+    created = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    stored = client.get(WAREHOUSES, "w", namespace)
+    assert stored["metadata"]["uid"] == created["metadata"]["uid"]
+    assert stored["spec"]["subscriptions"][0]["image"]["repoURL"] == "example/app"
 
 
 def test_a_deleted_object_does_not_exist(client, namespace):
@@ -37,25 +37,25 @@ def test_a_deleted_object_does_not_exist(client, namespace):
 
 
 def test_a_patch_sets_an_annotation_and_changes_nothing_else(client, namespace):
-    made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    created = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
     patch = {"metadata": {"annotations": {"example.com/a": "1"}}}
     metadata = client.patch(WAREHOUSES, "w", namespace, patch)
-    found = client.get(WAREHOUSES, "w", namespace)
+    stored = client.get(WAREHOUSES, "w", namespace)
     assert (
         metadata["resourceVersion"]
-        == found["metadata"]["resourceVersion"]
-        != made["metadata"]["resourceVersion"]
+        == stored["metadata"]["resourceVersion"]
+        != created["metadata"]["resourceVersion"]
     )
-    assert found["metadata"]["annotations"]["example.com/a"] == "1"
-    assert found["spec"] == made["spec"]
+    assert stored["metadata"]["annotations"]["example.com/a"] == "1"
+    assert stored["spec"] == created["spec"]
 
 
 def test_a_patch_of_the_status_changes_nothing_else(client, namespace):
-    made = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
+    created = client.create(WAREHOUSES, warehouse({"name": "w"}), namespace)
     patch = {"status": {"lastHandledRefresh": "t"}, "spec": {"shard": "x"}}
     changed = client.patch_status(WAREHOUSES, "w", namespace, patch)
     assert changed["status"]["lastHandledRefresh"] == "t"
-    assert changed["spec"] == made["spec"]
+    assert changed["spec"] == created["spec"]
     assert changed["metadata"]["generation"] == 1
 
 
@@ -81,7 +81,7 @@ def test_a_list_comes_in_pages_of_one_version(client, namespace):
     for number in range(5):
         client.create(WAREHOUSES, warehouse({"name": f"w{number}"}), namespace)
     pages = list(client.list_pages(WAREHOUSES, namespace, limit=2))
-    assert [[each["metadata"]["name"] for each in page.items] for page in pages] == [
+    assert [[raw["metadata"]["name"] for raw in page.items] for page in pages] == [
         ["w0", "w1"],
         ["w2", "w3"],
         ["w4"],

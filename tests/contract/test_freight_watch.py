@@ -62,7 +62,7 @@ def watching(kubeconfig: Path, **options: Any) -> Iterator[FreightRecorder]:
         recorder.client.close()
 
 
-def test_new_freight_is_reported_and_remembered_by_warehouse(cluster: Cluster, namespace: str) -> None:
+def test_new_freight_is_reported_and_stored_by_warehouse(cluster: Cluster, namespace: str) -> None:
     with watching(cluster.kubeconfig) as recorder:
         recorder.make("f1", namespace)
         recorder.make("f2", namespace, "other", tag="2.0.0")
@@ -137,7 +137,7 @@ def test_a_forbidden_watch_reports_the_error_and_is_never_complete(
         recorder.client.close()
 
 
-def test_the_oldest_freight_is_forgotten(
+def test_the_oldest_freight_is_evicted(
     demo: DemoCluster, isolated_namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("receivers.cluster.freight_watch.RECENT_LIMIT", 3)

@@ -145,7 +145,7 @@ def test_applying_again_changes_only_what_changed(kubectl, server):
     assert spec["interval"] == "5m0s", "defaults stay"
 
 
-def test_lists_are_tables(kubectl, server, warehouse):
+def test_get_prints_tables(kubectl, server, warehouse):
     kubectl("apply -f -", RECEIVER)
     server.api.patch(f"{BASE}/projectconfigs/kargo-demo/status", {"status": STATUS})
 
@@ -204,11 +204,11 @@ def test_a_secret_is_created_patched_and_replaced(kubectl, server):
     kubectl("create secret generic token -n kargo-demo --from-literal=secret=one")
     assert server.api.get(path).body["data"] == {"secret": "b25l"}
 
-    kubectl('patch secret token -n kargo-demo -p {"stringData":{"more":"two"}}')
-    assert server.api.get(path).body["data"] == {"secret": "b25l", "more": "dHdv"}
+    kubectl('patch secret token -n kargo-demo -p {"stringData":{"extra":"two"}}')
+    assert server.api.get(path).body["data"] == {"secret": "b25l", "extra": "dHdv"}
 
     kubectl("replace -f -", kubectl("get secret token -n kargo-demo -o yaml").replace("b25l", "dHdv"))
-    assert server.api.get(path).body["data"] == {"secret": "dHdv", "more": "dHdv"}
+    assert server.api.get(path).body["data"] == {"secret": "dHdv", "extra": "dHdv"}
 
 
 def test_edit_saves_changes(kubectl, server, warehouse):

@@ -106,7 +106,7 @@ class Warehouse:
     def conditions(self) -> dict[str, str]:
         """The conditions by type, each as `status/reason`."""
         conditions = self.status.get("conditions", ())
-        return {each["type"]: f"{each['status']}/{each['reason']}" for each in conditions}
+        return {condition["type"]: f"{condition['status']}/{condition['reason']}" for condition in conditions}
 
     def push(self, tag: str, **options: Any) -> str:
         """Push a tag of the Warehouse's image to the registry. Return its digest."""

@@ -25,7 +25,10 @@ class ConditionRecorder:
         with self._watch as watch:
             for _, raw in watch:
                 conditions: list[dict[str, Any]] = (raw.get("status") or {}).get("conditions", [])
-                self.recorded |= {f"{each['type']}={each['status']}/{each['reason']}" for each in conditions}
+                self.recorded |= {
+                    f"{condition['type']}={condition['status']}/{condition['reason']}"
+                    for condition in conditions
+                }
 
     def wait_for(self, *conditions: str) -> None:
         """Wait until all of these are recorded, and stop recording."""
@@ -86,7 +89,7 @@ def test_a_failure_message_names_the_rate_limit_and_the_image(kargo: Kargo) -> N
 
     def failures() -> list[str]:
         conditions = warehouse.status.get("conditions", ())
-        return [each["message"] for each in conditions if each["reason"] == "DiscoveryFailure"]
+        return [condition["message"] for condition in conditions if condition["reason"] == "DiscoveryFailure"]
 
     [message] = until("it has failed", failures)
     assert message.startswith(
