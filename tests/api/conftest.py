@@ -1,3 +1,3 @@
-"""People who ask the API, as the tests of pages have them."""
+"""The fixtures of the tests of pages."""
 
-from tests.web.conftest import browser, inside, make_user, signed_in  # noqa: F401 - fixtures
+from tests.web.conftest import admin_client, browser, signed_in  # noqa: F401 - fixtures

@@ -1,4 +1,4 @@
-"""What tests of pages in a real browser share: people who are signed in, and what must hold on every page."""
+"""Visitors with a real browser, and assertions that hold on every page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ CHROMIUM_FLAGS: Final = [
     "--disable-component-update",
     "--no-first-run",
 ]
-PASSWORD: Final = "correct horse battery staple"
 PHONE: Final = {"width": 390, "height": 844}
-DESK: Final = {"width": 1280, "height": 800}
+DESKTOP: Final = {"width": 1280, "height": 800}
 Theme = Literal["light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = ("light", "dark")
-# What a page that answers with an error says of itself; it is the answer that was wanted.
-EXPECTED: Final = "Failed to load resource: the server responded with a status of"
+# Chromium reports each response with an error status; tests that open error pages expect it.
+EXPECTED_ERROR: Final = "Failed to load resource: the server responded with a status of"
 
-# Set before any script of the page runs; `Watched.finish` reads it.
+# Runs before the scripts of the page; `MonitoredPage.assert_no_errors` reads the list.
 REPORT_VIOLATIONS: Final = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -33,34 +32,34 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-class Watched:
-    """A page whose console, faults and violations of the policy are kept. `page` is Playwright's."""
+class MonitoredPage:
+    """A page that records console errors, exceptions and policy violations. `page` is Playwright's."""
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.url = url
-        self.said: list[str] = []
+        self.errors: list[str] = []
         context.add_init_script(REPORT_VIOLATIONS)
         self.page = context.new_page()
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("console", self._record)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def open(self, path: str) -> Page:
-        """Go to a path of the product and wait until its scripts have run; return the page."""
+        """Open a path of the product and wait for the load event; return the page."""
         self.page.goto(self.url + path, wait_until="load")
         return self.page
 
-    def finish(self) -> None:
-        """Fail if the page complained about anything."""
+    def assert_no_errors(self) -> None:
+        """Fail if the page recorded an error."""
         violations = self.page.evaluate("window.violations ?? []")
-        assert [*self.said, *violations] == []
+        assert [*self.errors, *violations] == []
 
-    def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not message.text.startswith(EXPECTED):
-            self.said.append(message.text)
+    def _record(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not message.text.startswith(EXPECTED_ERROR):
+            self.errors.append(message.text)
 
 
 class Visitor:
-    """Opens pages as one person, with the cookies of that person."""
+    """Opens pages with the cookies of a user."""
 
     def __init__(self, browser: Browser, url: str, cookies: list[Any]) -> None:
         self._browser = browser
@@ -69,11 +68,11 @@ class Visitor:
 
     @contextmanager
     def page(
-        self, *, viewport: Any = DESK, theme: Theme = "light", javascript: bool = True
-    ) -> Iterator[Watched]:
-        """Give a page in a window of its own; when it is left, it must not have complained.
+        self, *, viewport: Any = DESKTOP, theme: Theme = "light", javascript: bool = True
+    ) -> Iterator[MonitoredPage]:
+        """Yield a page in a new browser context; fail afterwards if it recorded an error.
 
-        `theme` is that of the system.
+        `theme` is the preference of the operating system.
         """
         context = self._browser.new_context(
             viewport=viewport,
@@ -84,21 +83,21 @@ class Visitor:
         try:
             if self._cookies:
                 context.add_cookies(self._cookies)
-            watched = Watched(context, self._url)
-            yield watched
+            monitored = MonitoredPage(context, self._url)
+            yield monitored
             if javascript:
-                watched.finish()
+                monitored.assert_no_errors()
         finally:
             context.close()
 
 
 def assert_accessible(page: Page) -> None:
-    """Fail if axe finds anything at all: no rule is left out, and what it cannot decide alone is not counted."""
+    """Fail if axe finds a violation of any rule. Results that need manual review are ignored."""
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
 
 
 def assert_fits(page: Page) -> None:
-    """Fail if the page can be scrolled sideways."""
-    wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide <= window, f"{page.url} is {wide} px wide in a window of {window} px"
+    """Fail if the page can be scrolled horizontally."""
+    width, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert width <= window, f"{page.url} is {width} px wide in a window of {window} px"

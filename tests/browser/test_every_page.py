@@ -1,6 +1,6 @@
-"""What holds on every page: it can be read by everybody, it fits a phone, it asks for nothing from elsewhere.
+"""Every page is accessible, fits all window sizes, works without JavaScript and reports no errors.
 
-A new page is a line in `PAGES`.
+Add new pages to `PAGES`.
 """
 
 from __future__ import annotations
@@ -11,44 +11,44 @@ import pytest
 
 from receivers.deliveries.redelivery import redeliver
 from receivers.models import Origin, Outcome
-from tests.browser.pages import DESK, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
+from tests.browser.pages import DESKTOP, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.delivery_rows import deliveries_of
 from tests.worlds import KargoProject
 
 PAGES = {
     "projects": "/",
-    "projects, nothing found": "/?q=no+such+project",
+    "projects, no results": "/?q=no+such+project",
     "project": "/projects/{project}",
     "cluster receivers": "/cluster",
-    "test": "/projects/{project}/receivers/hook/test",
+    "send test push": "/projects/{project}/receivers/hook/test",
     "needs action": "/attention",
-    "one check": "/attention?check=url_unreachable",
-    "nothing needs action": "/attention?project=no-such-project",
+    "findings of a check": "/attention?check=url_unreachable",
+    "no findings": "/attention?project=no-such-project",
     "status": "/status",
     "deliveries": "/deliveries?project={project}",
-    "deliveries, nothing found": "/deliveries?repository=nobody/ever&tag=1.2.3&since=2h",
+    "deliveries, no results": "/deliveries?repository=nobody/ever&tag=1.2.3&since=2h",
     "deliveries, bad filter": "/deliveries?since=yesterday&status=teapot",
     "delivery": "/deliveries/{delivery}",
-    "delivery, of nonsense": "/deliveries/{nonsense}",
+    "delivery with an invalid body": "/deliveries/{invalid}",
     "redeliver": "/deliveries/redeliver?project={project}",
-    "redeliver, nothing": "/deliveries/redeliver?project=nowhere",
+    "redeliver, no deliveries": "/deliveries/redeliver?project=nowhere",
     "redelivered": "{redelivered}",
     "audit": "/audit",
     "not found": "/nothing-here",
 }
 
 
-def address(name: str, shop: KargoProject) -> str:
-    """Return the address of a page that has something to show."""
-    newest = deliveries_of(shop).filter(origin=Origin.PUSH).order_by("-id")
-    started = deliveries_of(shop).filter(origin=Origin.REDELIVERY).order_by("id")
+def path_of(name: str, shop: KargoProject) -> str:
+    """Return the path of a page, of a delivery in `shop` where it needs one."""
+    pushes = deliveries_of(shop).filter(origin=Origin.PUSH).order_by("-id")
+    redeliveries = deliveries_of(shop).filter(origin=Origin.REDELIVERY).order_by("id")
     values = {"project": shop.name}
     if "{delivery}" in PAGES[name]:
-        values["delivery"] = str(newest.filter(tag="1.2.3")[0].pk)
-    if "{nonsense}" in PAGES[name]:
-        values["nonsense"] = str(newest.filter(outcome=Outcome.INVALID_BODY)[0].pk)
+        values["delivery"] = str(pushes.filter(tag="1.2.3")[0].pk)
+    if "{invalid}" in PAGES[name]:
+        values["invalid"] = str(pushes.filter(outcome=Outcome.INVALID_BODY)[0].pk)
     if "{redelivered}" in PAGES[name]:
-        first = started.first() or redeliver(newest.filter(tag="2.0.0")[0], "ada")
+        first = redeliveries.first() or redeliver(pushes.filter(tag="2.0.0")[0], "ada")
         at = urlencode({"at": first.received_at.isoformat()})
         values["redelivered"] = f"/deliveries/redelivered?{at}"
     return PAGES[name].format(**values)
@@ -56,23 +56,23 @@ def address(name: str, shop: KargoProject) -> str:
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_barrier_in_either_theme(admin: Visitor, shop: KargoProject, name: str, theme: Theme):
-    with admin.page(theme=theme) as watched:
-        assert_accessible(watched.open(address(name, shop)))
+def test_a_page_is_accessible_in_both_themes(admin: Visitor, shop: KargoProject, name: str, theme: Theme):
+    with admin.page(theme=theme) as monitored:
+        assert_accessible(monitored.open(path_of(name, shop)))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_phone_and_has_no_barrier_there(admin: Visitor, shop: KargoProject, name: str):
-    with admin.page(viewport=PHONE) as watched:
-        page = watched.open(address(name, shop))
+def test_a_page_fits_a_phone_and_is_accessible_there(admin: Visitor, shop: KargoProject, name: str):
+    with admin.page(viewport=PHONE) as monitored:
+        page = monitored.open(path_of(name, shop))
         assert_fits(page)
         assert_accessible(page)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: KargoProject, name: str):
-    with admin.page(viewport=DESK) as watched:
-        page = watched.open(address(name, shop))
+    with admin.page(viewport=DESKTOP) as monitored:
+        page = monitored.open(path_of(name, shop))
         for width in (1920, 1024, 800, 600, 390):
             page.set_viewport_size({"width": width, "height": 800})
             assert_fits(page)
@@ -80,16 +80,16 @@ def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: KargoProject, n
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_can_be_read_without_javascript(admin: Visitor, shop: KargoProject, name: str):
-    with admin.page(javascript=False) as watched:
-        page = watched.open(address(name, shop))
+    with admin.page(javascript=False) as monitored:
+        page = monitored.open(path_of(name, shop))
         assert page.locator("h1").inner_text()
         assert page.get_by_role("link", name="Cluster receivers").first.is_visible()
 
 
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-def test_the_sign_in_page_has_no_barrier(stranger: Visitor, theme: Theme, viewport: dict[str, int]):
-    with stranger.page(theme=theme, viewport=viewport) as watched:
-        page = watched.open("/sign-in")
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_sign_in_page_is_accessible(anonymous: Visitor, theme: Theme, viewport: dict[str, int]):
+    with anonymous.page(theme=theme, viewport=viewport) as monitored:
+        page = monitored.open("/sign-in")
         assert_fits(page)
         assert_accessible(page)

@@ -1,4 +1,4 @@
-"""What is around every page, with a script at work: keyboard, theme, times, menus."""
+"""The layout of every page with JavaScript: shortcuts, theme, times and menus."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.pages import PASSWORD, PHONE, Visitor
+from tests.browser.pages import PHONE, Visitor
 from tests.clusters import until
+from tests.users import PASSWORD, create_user
 from tests.worlds import KargoProject
 
 
-def test_the_theme_is_switched_at_once_and_kept_without_a_flash(viewer: Visitor):
-    with viewer.page(theme="light") as watched:
-        page = watched.open("/")
+def test_the_theme_changes_at_once_and_is_saved(viewer: Visitor):
+    with viewer.page(theme="light") as monitored:
+        page = monitored.open("/")
         page.locator(".menu summary").click()
         page.get_by_role("button", name="Dark").click()
         dark = "getComputedStyle(document.body).backgroundColor"
@@ -23,9 +24,9 @@ def test_the_theme_is_switched_at_once_and_kept_without_a_flash(viewer: Visitor)
         assert page.evaluate(dark) == "rgb(20, 23, 28)"
 
 
-def test_the_keyboard_searches_moves_opens_and_helps(viewer: Visitor, shop: KargoProject):
-    with viewer.page() as watched:
-        page = watched.open("/")
+def test_keyboard_shortcuts_search_select_open_and_show_help(viewer: Visitor, shop: KargoProject):
+    with viewer.page() as monitored:
+        page = monitored.open("/")
         page.keyboard.press("?")
         expect(page.get_by_role("dialog")).to_be_visible()
         page.keyboard.press("Escape")
@@ -42,37 +43,37 @@ def test_the_keyboard_searches_moves_opens_and_helps(viewer: Visitor, shop: Karg
         page.wait_for_url(f"**/projects/{shop.name}")
 
 
-def test_a_letter_that_somebody_types_into_a_field_moves_nothing(viewer: Visitor, shop: KargoProject):
-    with viewer.page() as watched:
-        page = watched.open("/")
+def test_shortcuts_are_inactive_in_input_fields(viewer: Visitor, shop: KargoProject):
+    with viewer.page() as monitored:
+        page = monitored.open("/")
         page.get_by_role("searchbox").press_sequentially("j?k/")
         expect(page.get_by_role("searchbox")).to_have_value("j?k/")
         expect(page.locator("tr.current")).to_have_count(0)
 
 
-def test_times_go_on_by_themselves_in_the_words_of_the_server(viewer: Visitor, shop: KargoProject):
-    with viewer.page() as watched:
-        time = watched.open(f"/projects/{shop.name}").locator("time").first
+def test_relative_times_are_updated_in_the_format_of_the_server(viewer: Visitor, shop: KargoProject):
+    with viewer.page() as monitored:
+        time = monitored.open(f"/projects/{shop.name}").locator("time").first
         before = time.inner_text()
         assert re.fullmatch(r"now|\d+ (s|min|h|d) ago", before)
         if before.endswith("s ago"):
-            until("it goes on", lambda: time.inner_text() != before)
+            until("the time is updated", lambda: time.inner_text() != before)
         assert re.fullmatch(r"[\d-]{10} [\d:]{8} UTC", time.get_attribute("title") or "")
 
 
-def test_the_first_key_leads_past_the_navigation(viewer: Visitor):
-    with viewer.page() as watched:
-        page = watched.open("/")
+def test_the_first_tab_stop_skips_the_navigation(viewer: Visitor):
+    with viewer.page() as monitored:
+        page = monitored.open("/")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.locator("main")).to_be_focused()
 
 
-def test_somebody_signs_in_and_out_on_a_phone(stranger: Visitor, make_person):
-    with stranger.page(viewport=PHONE) as watched:
-        page = watched.open("/")
-        page.get_by_label("Username").fill(make_person("viewer"))
+def test_a_user_signs_in_and_out_on_a_phone(anonymous: Visitor):
+    with anonymous.page(viewport=PHONE) as monitored:
+        page = monitored.open("/")
+        page.get_by_label("Username").fill(create_user("viewer").username)
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text("Incorrect username or password")

@@ -1,4 +1,4 @@
-"""Needs action, as people use it: muted and unmuted by clicks, with a script and without one."""
+"""Needs action in a real browser, with and without JavaScript."""
 
 from __future__ import annotations
 
@@ -13,29 +13,27 @@ from tests.worlds import KargoProject
 TITLE = "URLs Docker Hub can't reach"
 
 
-def opened(page: Page, place: KargoProject) -> Page:
-    """Wait until the receivers of the project have been looked at."""
-    until("it is told", lambda: page.reload() and page.get_by_role("region", name=TITLE).count())
+def with_finding(page: Page) -> Page:
+    """Reload the page until it has the finding; return it."""
+    until("the finding is shown", lambda: page.reload() and page.get_by_role("region", name=TITLE).count())
     return page
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["with a script", "without"])
-def test_an_operator_mutes_a_finding_and_takes_it_back(
-    operator: Visitor, shop: KargoProject, javascript: bool
-):
+@pytest.mark.parametrize("javascript", [True, False], ids=["JavaScript", "no JavaScript"])
+def test_an_operator_mutes_and_unmutes_a_finding(operator: Visitor, shop: KargoProject, javascript: bool):
     path = f"/attention?project={shop.name}&severity=urgent"
-    with operator.page(javascript=javascript) as watched:
-        page = opened(watched.open(path), shop)
+    with operator.page(javascript=javascript) as monitored:
+        page = with_finding(monitored.open(path))
         region = page.get_by_role("region", name=TITLE)
         expect(region).to_contain_text(f"{shop.name} / hook")
         region.get_by_role("link", name=f"Mute {TITLE}, hook").click()
-        page.get_by_label("Reason (optional)").fill("a host of the tests")
+        page.get_by_label("Reason (optional)").fill("a test host")
         page.get_by_role("button", name="Mute until it changes").click()
         expect(page.get_by_role("status")).to_contain_text("Muted until it changes")
-        watched.open(path)
+        monitored.open(path)
         expect(page.get_by_role("region", name=TITLE)).not_to_contain_text(f"{shop.name} / hook")
         page.locator("details.steps summary").click()
-        expect(page.locator("details.steps")).to_contain_text("a host of the tests")
+        expect(page.locator("details.steps")).to_contain_text("a test host")
         assert Mute.objects.filter(project=shop.name).count() == 1
         if javascript:
             assert_accessible(page)
@@ -45,17 +43,17 @@ def test_an_operator_mutes_a_finding_and_takes_it_back(
         assert not Mute.objects.filter(project=shop.name).exists()
 
 
-def test_a_mute_is_seen_by_others_without_a_click(operator: Visitor, viewer: Visitor, shop: KargoProject):
+def test_a_mute_appears_in_open_pages_of_others(operator: Visitor, viewer: Visitor, shop: KargoProject):
     path = f"/attention?project={shop.name}"
-    with viewer.page() as watching, operator.page() as acting:
-        seen = opened(watching.open(path), shop)
+    with viewer.page() as viewer_page, operator.page() as operator_page:
+        seen = with_finding(viewer_page.open(path))
         expect(seen.get_by_role("link", name="Mute", exact=False)).to_have_count(0)
-        page = opened(acting.open(path), shop)
+        page = with_finding(operator_page.open(path))
         page.get_by_role("link", name=f"Mute {TITLE}, hook").click()
         page.get_by_role("button", name="Mute until it changes").click()
         region = seen.get_by_role("region", name=TITLE)
         expect(region.get_by_text(f"{shop.name} / hook")).to_have_count(0, timeout=20_000)
-        acting.open(path)
+        operator_page.open(path)
         page.locator("details.steps summary").click()
         page.get_by_role("link", name=f"Unmute {TITLE}, hook").click()
         page.get_by_role("button", name="Unmute").click()
@@ -63,9 +61,9 @@ def test_a_mute_is_seen_by_others_without_a_click(operator: Visitor, viewer: Vis
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_of_a_finding_has_no_barrier_and_fits_a_phone(operator: Visitor, shop: KargoProject, theme):
-    with operator.page(viewport=PHONE, theme=theme) as watched:
-        page = opened(watched.open(f"/attention?project={shop.name}"), shop)
+def test_the_page_of_a_finding_is_accessible_and_fits_a_phone(operator: Visitor, shop: KargoProject, theme):
+    with operator.page(viewport=PHONE, theme=theme) as monitored:
+        page = with_finding(monitored.open(f"/attention?project={shop.name}"))
         page.get_by_role("link", name=f"Mute {TITLE}, hook").click()
         expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
         assert_accessible(page)

@@ -1,4 +1,4 @@
-"""The page of a project, as people use it."""
+"""The page of a project in a real browser."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from tests.product import Product
 from tests.worlds import KargoProject, World, push_body
 
 
-def test_an_operator_reveals_and_copies_a_url_and_nobody_else_sees_it(
+def test_an_operator_reveals_and_copies_a_url_and_a_viewer_cannot(
     operator: Visitor, viewer: Visitor, shop: KargoProject
 ):
-    with operator.page() as watched:
-        page = watched.open(f"/projects/{shop.name}")
+    with operator.page() as monitored:
+        page = monitored.open(f"/projects/{shop.name}")
         card = page.get_by_role("article", name="Receiver hook")
         card.get_by_role("button", name="Reveal").click()
         expect(card.locator("code.revealed")).to_have_text(f"http://hooks{shop.path()}")
         card.get_by_role("button", name="Copy").click()
         expect(card.get_by_role("button", name="Copied")).to_be_visible()
         assert page.evaluate("navigator.clipboard.readText()") == f"http://hooks{shop.path()}"
-        kept = page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
-        assert shop.path() not in kept
+        storage = page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
+        assert shop.path() not in storage
         card.get_by_role("link", name="Hide").click()
         expect(card.locator("code.revealed")).to_have_count(0)
     assert Audit.objects.filter(project=shop.name, receiver="hook", action="reveal_url").exists()
-    with viewer.page() as watched:
-        page = watched.open(f"/projects/{shop.name}")
+    with viewer.page() as monitored:
+        page = monitored.open(f"/projects/{shop.name}")
         expect(page.get_by_role("button", name="Reveal")).to_have_count(0)
         assert shop.path() not in page.content()
 
 
 def test_a_url_is_revealed_without_javascript(operator: Visitor, shop: KargoProject):
-    with operator.page(javascript=False) as watched:
-        page = watched.open(f"/projects/{shop.name}")
+    with operator.page(javascript=False) as monitored:
+        page = monitored.open(f"/projects/{shop.name}")
         page.get_by_role("article", name="Receiver hook").get_by_role("button", name="Reveal").click()
         expect(page.locator("code.revealed")).to_have_text(f"http://hooks{shop.path()}")
 
 
-def test_waiting_for_the_first_push_turns_into_its_outcome_by_itself(
+def test_the_first_push_appears_on_the_open_page(
     viewer: Visitor, shared_product: Product, demo_cluster: DemoCluster, shop: KargoProject
 ):
     with World(demo_cluster.kubeconfig) as world:
-        place = world.project()
-    with viewer.page() as watched:
-        page = watched.open("/")
-        page.get_by_role("searchbox").fill(place.name)
-        page.get_by_role("link", name=place.name).click()
+        project = world.project()
+    with viewer.page() as monitored:
+        page = monitored.open("/")
+        page.get_by_role("searchbox").fill(project.name)
+        page.get_by_role("link", name=project.name).click()
         card = page.get_by_role("article", name="Receiver hook")
         expect(card).to_contain_text("waiting for the first push")
-        shared_product.post(place.path(), push_body("example/first", "1.0.0"))
+        shared_product.post(project.path(), push_body("example/first", "1.0.0"))
         expect(card).to_contain_text("last push", timeout=15_000)
         expect(page.locator("#recent")).to_contain_text("example/first", timeout=15_000)
 
 
-def test_a_list_that_is_the_same_is_left_alone(viewer: Visitor, shop: KargoProject):
-    with viewer.page() as watched:
-        page = watched.open(f"/projects/{shop.name}")
-        page.evaluate("document.querySelector('#recent tbody tr').dataset.mine = 'yes'")
-        with page.expect_response(lambda answer: answer.status == 204, timeout=15_000):
+def test_an_unchanged_list_is_not_replaced(viewer: Visitor, shop: KargoProject):
+    with viewer.page() as monitored:
+        page = monitored.open(f"/projects/{shop.name}")
+        page.evaluate("document.querySelector('#recent tbody tr').dataset.marker = 'yes'")
+        with page.expect_response(lambda response: response.status == 204, timeout=15_000):
             pass
-        expect(page.locator("#recent tbody tr[data-mine=yes]")).to_have_count(1)
+        expect(page.locator("#recent tbody tr[data-marker=yes]")).to_have_count(1)

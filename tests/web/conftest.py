@@ -1,77 +1,72 @@
-"""People who open pages, and a view of the pages from inside the process that counts queries."""
+"""Browsers for the pages of the product, and a client for pages in the process of the tests."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.test import Client
 
 from receivers.ops import runtime
 from tests.clusters import DemoCluster
-from tests.people import create_session, create_user
+from tests.deliveries.rows import unique_name
 from tests.product import Product
-from tests.web.visiting import PASSWORD, Browser
-
-MakeUser = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def make_user(database: None) -> MakeUser:
-    """Make somebody in these groups who may sign in with `PASSWORD`; return the user name."""
-
-    def make_user(*groups: str, superuser: bool = False) -> str:
-        name = f"person-{uuid.uuid4().hex}"
-        return create_user(name, PASSWORD, *groups, superuser=superuser).username
-
-    return make_user
+from tests.users import BACKEND, PASSWORD, create_session, create_user
+from tests.web.http_browser import HttpBrowser
 
 
 @pytest.fixture
-def browser(product: Product) -> Browser:
-    """A browser with nobody signed in."""
-    return Browser(product)
+def browser(product: Product) -> HttpBrowser:
+    """A browser without a session."""
+    return HttpBrowser(product)
 
 
 @pytest.fixture
-def signed_in(product: Product, make_user: MakeUser) -> Callable[..., Browser]:
-    """Give a browser with somebody signed in who is in these groups."""
+def signed_in(product: Product) -> Callable[..., HttpBrowser]:
+    """Return a browser with a new user in these groups signed in: `signed_in("viewer", "operator:shop")`."""
 
-    def signed_in(*groups: str) -> Browser:
-        browser = Browser(product)
-        browser.resume_session(create_session(User.objects.get(username=make_user(*groups))))
+    def signed_in(*groups: str) -> HttpBrowser:
+        browser = HttpBrowser(product)
+        browser.resume_session(create_session(create_user(*groups)))
         return browser
 
     return signed_in
 
 
 @pytest.fixture
-def inside(
-    database: None, demo_cluster: DemoCluster, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
+def admin_client(
+    database: None, demo_cluster: DemoCluster, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Client]:
-    """An admin's requests to pages in this process, with a cache of the cluster and no background work."""
+    """Django's test client with an admin signed in, and a cluster cache but no background work in this process.
+
+    Use it to count queries and to change constants; otherwise use a browser.
+    """
     monkeypatch.setenv("KUBECONFIG", str(demo_cluster.kubeconfig))
-    here = runtime.Runtime(settings.KARGOWEB)
-    here.cache.start()
-    assert here.cache.wait_ready(20)
-    monkeypatch.setattr(runtime, "_current", here)
+    current = runtime.Runtime(settings.KARGOWEB)
+    current.cache.start()
+    assert current.cache.wait_ready(20)
+    monkeypatch.setattr(runtime, "_current", current)
     client = Client(HTTP_HOST="localhost")
-    client.force_login(
-        User.objects.get(username=make_user("admin")), "django.contrib.auth.backends.ModelBackend"
-    )
+    client.force_login(create_user("admin"), BACKEND)
     yield client
-    here.cache.stop()
+    current.cache.stop()
+
+
+@pytest.fixture
+def project_name(database: None) -> str:
+    """The name of a project that only this test stores deliveries for."""
+    return unique_name()
 
 
 @contextmanager
-def apart(kubeconfig: Path, directory: Path, *, ready: bool = True) -> Iterator[tuple[Product, Browser]]:
-    """Give a product in front of another cluster, with a database of its own, and an admin who is signed in there."""
-    product = Product(kubeconfig, DATABASE_URL=f"sqlite:///{directory}/apart.sqlite3")
+def other_installation(
+    kubeconfig: Path, directory: Path, *, ready: bool = True
+) -> Iterator[tuple[Product, HttpBrowser]]:
+    """Start a product with another cluster and its own database; yield it and a browser with an admin signed in."""
+    product = Product(kubeconfig, DATABASE_URL=f"sqlite:///{directory}/other.sqlite3")
     product.migrate()
     product.manage(
         "createsuperuser",
@@ -83,7 +78,7 @@ def apart(kubeconfig: Path, directory: Path, *, ready: bool = True) -> Iterator[
     )
     product.start(ready=ready)
     try:
-        browser = Browser(product)
+        browser = HttpBrowser(product)
         browser.sign_in("admin")
         yield product, browser
     finally:

@@ -1,4 +1,4 @@
-"""Bodies, whatever they are."""
+"""The preview of JSON, text, binary, large and missing bodies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from receivers.models import Outcome
 from receivers.web.body_preview import BYTES_SHOWN, LONGEST_SHOWN, preview
 
 
-def test_json_is_shown_readably_and_as_it_came():
+def test_json_is_shown_formatted_and_raw():
     body = preview(b'{"a":[1,"\xc3\xa9"]}', Outcome.NO_MATCH)
     assert body.pretty == '{\n  "a": [\n    1,\n    "é"\n  ]\n}'
     assert (body.raw, body.note, body.size) == ('{"a":[1,"é"]}', "", 14)
@@ -23,23 +23,23 @@ def test_json_is_shown_readably_and_as_it_came():
         (b"[" * 50_000, "[" * 50_000, ""),
         (b"", "", "The body was not saved."),
     ],
-    ids=["text", "bytes", "controls", "thousands of brackets", "nothing"],
+    ids=["text", "bytes", "controls", "deep nesting", "empty"],
 )
-def test_what_is_no_json_is_shown_safely(body, raw, note):
-    found = preview(body, Outcome.INVALID_BODY)
-    assert (found.pretty, found.raw, found.note) == ("", raw, note)
+def test_other_content_is_shown_escaped(body, raw, note):
+    shown = preview(body, Outcome.INVALID_BODY)
+    assert (shown.pretty, shown.raw, shown.note) == ("", raw, note)
 
 
-def test_half_a_character_in_json_can_be_sent_to_a_browser():
-    found = preview(b'"\\ud800"', Outcome.INVALID_BODY)
-    assert found.pretty.encode() == b'"\\ud800"'
+def test_a_lone_surrogate_in_json_can_be_encoded():
+    shown = preview(b'"\\ud800"', Outcome.INVALID_BODY)
+    assert shown.pretty.encode() == b'"\\ud800"'
 
 
-def test_what_is_large_is_cut_and_says_so():
-    found = preview("é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
-    assert len(found.raw) == LONGEST_SHOWN // 2
-    assert found.note == "Only the first 64 KiB are shown."
-    assert (found.size, found.pretty) == (2 * LONGEST_SHOWN, "")
+def test_a_large_body_is_truncated_with_a_note():
+    shown = preview("é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
+    assert len(shown.raw) == LONGEST_SHOWN // 2
+    assert shown.note == "Only the first 64 KiB are shown."
+    assert (shown.size, shown.pretty) == (2 * LONGEST_SHOWN, "")
     odd = preview(b"x" + "é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
     assert odd.raw.endswith("é")
     binary = preview(b"\xff" * 1000, Outcome.INVALID_BODY)
@@ -47,5 +47,5 @@ def test_what_is_large_is_cut_and_says_so():
     assert binary.note.endswith(f"first {BYTES_SHOWN} bytes in hexadecimal.")
 
 
-def test_what_was_too_large_to_be_kept_says_so():
+def test_a_body_that_was_too_large_to_save_has_a_note():
     assert preview(b"", Outcome.TOO_LARGE).note == "The body was too large to be saved."

@@ -1,4 +1,4 @@
-"""Roles and users on the command line."""
+"""The commands `grant` and `users`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 
 from receivers.accounts.access import Action, access_of
+from tests.users import create_user
 
 
 def run(*arguments: str) -> str:
+    """Run a command; return its output."""
     output = StringIO()
     call_command(*arguments, stdout=output)
     return output.getvalue()
 
 
-def test_the_groups_of_the_roles_are_there_from_the_start(database):
+def test_migrations_create_the_groups_of_the_roles(database):
     assert Group.objects.filter(name__in=["viewer", "operator", "admin"]).count() == 3
 
 
-def test_a_role_is_given_changed_and_taken_away(make_user):
-    name = make_user()
-    for role, may_fire in (("viewer", False), ("operator", True), ("none", False)):
+def test_grant_assigns_changes_and_removes_a_role(database):
+    name = create_user().username
+    for role, may_test in (("viewer", False), ("operator", True), ("none", False)):
         run("grant", name, role)
-        assert access_of(User.objects.get(username=name)).may(Action.TEST_FIRE, "shop") == may_fire
+        assert access_of(User.objects.get(username=name)).may(Action.TEST_FIRE, "shop") == may_test
     assert access_of(User.objects.get(username=name)).is_empty
 
 
-def test_a_role_in_one_project_leaves_the_others_alone(make_user):
-    name = make_user("viewer")
+def test_a_role_in_one_project_does_not_apply_to_others(database):
+    name = create_user("viewer").username
     run("grant", name, "operator", "--project", "shop")
     allowed = access_of(User.objects.get(username=name))
     assert allowed.may(Action.TEST_FIRE, "shop")
@@ -40,18 +42,18 @@ def test_a_role_in_one_project_leaves_the_others_alone(make_user):
 
 
 @pytest.mark.parametrize("project", ["a:b", "x" * 200])
-def test_what_cannot_be_a_project_is_refused(make_user, project):
+def test_an_invalid_project_name_is_rejected(database, project):
     with pytest.raises(CommandError, match="isn't a valid project name"):
-        run("grant", make_user(), "viewer", "--project", project)
+        run("grant", create_user().username, "viewer", "--project", project)
 
 
-def test_a_user_that_is_not_there_is_said_not_to_be(database):
+def test_an_unknown_user_is_reported(database):
     with pytest.raises(CommandError, match="No user 'nobody-at-all'"):
         run("grant", "nobody-at-all", "viewer")
 
 
-def test_a_user_is_made_with_a_password_that_works(make_user):
-    name = f"{make_user()}-2"
+def test_users_add_creates_a_user_with_a_valid_password(database):
+    name = f"{create_user().username}-2"
     printed, password = run("users", "--add", name).split()
     assert printed == name
     assert User.objects.get(username=name).check_password(password)

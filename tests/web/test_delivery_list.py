@@ -1,4 +1,4 @@
-"""The list of deliveries."""
+"""The delivery list: rows, filters, visibility and live updates."""
 
 from __future__ import annotations
 
@@ -8,38 +8,31 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from receivers.models import Origin, Outcome
 from receivers.ops import runtime
-from tests.deliveries.rows import delivery, store, unique_name
+from tests.deliveries.rows import store, unique_name
+from tests.web.deliveries import successful_delivery
+from tests.web.html import seen_version
+from tests.web.queries import query_count
 
 ROWS = re.compile(r'<tr id="delivery-([0-9a-f-]{36})"')
 
 
-def rows(page: str) -> list[str]:
+def row_ids(page: str) -> list[str]:
+    """Return the ids of the listed deliveries."""
     return ROWS.findall(page)
 
 
-def good(project, seconds=0.0, **fields):
-    return delivery(project, seconds, **({"outcome": Outcome.FREIGHT_CREATED, "status": 200} | fields))
-
-
-@pytest.fixture
-def project(database) -> str:
-    return unique_name()
-
-
 class TestRows:
-    def test_a_row_tells_what_came_from_whom_and_what_came_of_it(self, signed_in, project):
+    def test_a_row_describes_the_delivery_and_its_outcome(self, signed_in, project_name):
         fields = {"origin": Origin.REDELIVERY, "warehouses": 3, "duration_ms": 12.0, "reason": "because so"}
-        [row] = store(good(project, outcome=Outcome.NOT_HANDLED, **fields))
-        page = signed_in("viewer").open(f"/deliveries?project={project}")
+        [row] = store(successful_delivery(project_name, outcome=Outcome.NOT_HANDLED, **fields))
+        page = signed_in("viewer").open(f"/deliveries?project={project_name}")
         cells = page.partition(f'id="delivery-{row.pk}"')[2].partition("</tr>")[0]
         for part in (
             'title="example/app:1.0.0"',
-            f"{project}/hook",
+            f"{project_name}/hook",
             "redelivery",
             ">200<",
             'data-tone="bad"',
@@ -51,43 +44,50 @@ class TestRows:
         ):
             assert part in cells
 
-    def test_the_newest_comes_first_and_the_deliveries_of_one_push_are_one_row(self, signed_in, project):
+    def test_rows_are_newest_first_with_one_row_per_push(self, signed_in, project_name):
         push = uuid.uuid4()
-        alone, *same = store(good(project), *(good(project, n, push_id=push) for n in (1, 2, 3)))
+        single, *repeated = store(
+            successful_delivery(project_name),
+            *(successful_delivery(project_name, n, push_id=push) for n in (1, 2, 3)),
+        )
         browser = signed_in("viewer")
-        page = browser.open(f"/deliveries?project={project}")
-        assert rows(page) == [str(same[-1].pk), str(alone.pk)]
+        page = browser.open(f"/deliveries?project={project_name}")
+        assert row_ids(page) == [str(repeated[-1].pk), str(single.pk)]
         link = re.search(r'href="([^"]+)"\s+title="Docker Hub sent this push 3 times">×3<', page)
         assert link
-        all_of_it = browser.open(unescape(link[1]))
-        assert rows(all_of_it) == [str(one.pk) for one in reversed(same)]
-        every = browser.open(f"/deliveries?project={project}&every=1")
-        assert len(rows(every)) == 4
+        repeats = browser.open(unescape(link[1]))
+        assert row_ids(repeats) == [str(row.pk) for row in reversed(repeated)]
+        ungrouped = browser.open(f"/deliveries?project={project_name}&every=1")
+        assert len(row_ids(ungrouped)) == 4
 
-    def test_pages_follow_one_another_without_gap_or_overlap(self, signed_in, project):
-        stored = store(*(good(project, n) for n in range(70)))
+    def test_pages_have_no_gap_and_no_overlap(self, signed_in, project_name):
+        stored = store(*(successful_delivery(project_name, n) for n in range(70)))
         browser = signed_in("viewer")
-        first = browser.open(f"/deliveries?project={project}")
+        first = browser.open(f"/deliveries?project={project_name}")
         older = re.search(r'href="(/deliveries\?[^"]+)" rel="next"', first)
         assert older
         second = browser.open(unescape(older[1]))
-        assert rows(first) + rows(second) == [str(one.pk) for one in reversed(stored)]
-        assert f'href="/deliveries?project={project}">' in second
+        assert row_ids(first) + row_ids(second) == [str(row.pk) for row in reversed(stored)]
+        assert f'href="/deliveries?project={project_name}">' in second
         assert 'hx-trigger="every' in first
         assert 'hx-trigger="every' not in second
 
     @pytest.mark.parametrize("after", ["x", "0-0", "f" * 16 + "-" + "0" * 32])
-    def test_a_cursor_that_somebody_made_up_leads_to_the_newest(self, signed_in, project, after):
-        [row] = store(good(project))
+    def test_an_invalid_cursor_redirects_to_the_newest_rows(self, signed_in, project_name, after):
+        [row] = store(successful_delivery(project_name))
         browser = signed_in("viewer")
-        assert rows(browser.open(f"/deliveries?project={project}&after={after}")) == [str(row.pk)]
+        assert row_ids(browser.open(f"/deliveries?project={project_name}&after={after}")) == [str(row.pk)]
         assert "after" not in browser.url
 
-    def test_what_strangers_write_stays_text_and_turns_nothing_around(self, signed_in, project):
+    def test_values_from_outside_are_escaped(self, signed_in, project_name):
         hostile = '"><script>alert(1)</script>'
-        store(good(project, repository=hostile, tag="a\u202eb", reason="<b>x\u202e", receiver="'><i>"))
-        page = signed_in("viewer").open(f"/deliveries?project={project}")
-        assert len(rows(page)) == 1
+        store(
+            successful_delivery(
+                project_name, repository=hostile, tag="a\u202eb", reason="<b>x\u202e", receiver="'><i>"
+            )
+        )
+        page = signed_in("viewer").open(f"/deliveries?project={project_name}")
+        assert len(row_ids(page)) == 1
         for bad in ("<script>alert", "<b>x", "'><i>", "\u202e"):
             assert bad not in page
         assert "a\\u202eb" in page
@@ -95,7 +95,7 @@ class TestRows:
 
 class TestFilters:
     @pytest.mark.parametrize(
-        ("query", "found"),
+        ("query", "expected"),
         [
             ("receiver=other", {1}),
             ("origin=test", {2}),
@@ -114,123 +114,133 @@ class TestFilters:
             ("text=nothing-like-it", set()),
         ],
     )
-    def test_every_filter_stands_in_the_address(self, signed_in, project, query, found):
+    def test_filters_are_query_parameters(self, signed_in, project_name, query, expected):
         stored = store(
-            good(project, 0, pusher="somebody"),
-            good(project, 1, receiver="other", repository="example/b"),
-            good(project, 2, origin=Origin.TEST, outcome=Outcome.NO_MATCH, tag="2.0.0"),
-            good(project, 3, outcome=Outcome.RETIRED_URL, status=404),
+            successful_delivery(project_name, 0, pusher="somebody"),
+            successful_delivery(project_name, 1, receiver="other", repository="example/b"),
+            successful_delivery(project_name, 2, origin=Origin.TEST, outcome=Outcome.NO_MATCH, tag="2.0.0"),
+            successful_delivery(project_name, 3, outcome=Outcome.RETIRED_URL, status=404),
         )
-        page = signed_in("viewer").open(f"/deliveries?project={project}&{query}")
-        assert set(rows(page)) == {str(stored[n].pk) for n in found}
+        page = signed_in("viewer").open(f"/deliveries?project={project_name}&{query}")
+        assert set(row_ids(page)) == {str(stored[n].pk) for n in expected}
 
-    def test_an_address_has_only_what_is_filtered_by(self, signed_in, project):
+    def test_empty_filters_are_removed_from_the_url(self, signed_in, project_name):
         browser = signed_in("viewer")
-        browser.open(f"/deliveries?project={project}&tag=&text=++&since=&origin=")
-        assert browser.url.endswith(f"/deliveries?project={project}")
+        browser.open(f"/deliveries?project={project_name}&tag=&text=++&since=&origin=")
+        assert browser.url.endswith(f"/deliveries?project={project_name}")
 
-    def test_a_search_for_an_image_becomes_exact(self, signed_in, database):
+    def test_a_search_for_an_image_becomes_an_exact_filter(self, signed_in, database):
         browser = signed_in("viewer")
         browser.open("/deliveries?text=example/repo:1.2.3")
         assert parse_qs(urlsplit(browser.url).query) == {"repository": ["example/repo"], "tag": ["1.2.3"]}
 
-    def test_what_is_filtered_by_is_told_and_can_be_left_out(self, signed_in, project):
-        store(good(project))
-        page = signed_in("viewer").open(f"/deliveries?project={project}&outcome=good")
+    def test_active_filters_are_shown_and_can_be_removed(self, signed_in, project_name):
+        store(successful_delivery(project_name))
+        page = signed_in("viewer").open(f"/deliveries?project={project_name}&outcome=good")
         chips = page.partition('class="chips"')[2].partition("</ul>")[0]
         assert "Outcome: succeeded" in chips
-        assert f'href="/deliveries?project={project}"' in chips
+        assert f'href="/deliveries?project={project_name}"' in chips
         assert 'href="/deliveries?outcome=good"' in chips
 
-    def test_bad_values_get_a_sentence_each_and_lose_nothing(self, signed_in, project):
-        page = signed_in("viewer").open(f"/deliveries?project={project}&since=yesterday&status=teapot&tag=1")
+    def test_invalid_values_are_kept_and_each_has_an_error(self, signed_in, project_name):
+        page = signed_in("viewer").open(
+            f"/deliveries?project={project_name}&since=yesterday&status=teapot&tag=1"
+        )
         assert "Since must be a time such as" in page
         assert "Code must be a response code such as" in page
-        for name, value in (("project", project), ("since", "yesterday"), ("status", "teapot"), ("tag", "1")):
+        for name, value in (
+            ("project", project_name),
+            ("since", "yesterday"),
+            ("status", "teapot"),
+            ("tag", "1"),
+        ):
             assert re.search(rf'name="{name}"\s+value="{value}"', page)
-        assert rows(page) == []
+        assert row_ids(page) == []
         assert 'hx-trigger="every' not in page
 
     @pytest.mark.parametrize("query", ["outcome=bad,nonsense", "push=x", "text=" + "x" * 300])
-    def test_what_no_form_can_send_gets_a_sentence_as_well(self, signed_in, query):
+    def test_values_that_the_form_cannot_send_have_an_error_too(self, signed_in, query):
         browser = signed_in("viewer")
         page = browser.open(f"/deliveries?{query}")
         assert (browser.status, 'class="error"' in page) == (200, True)
 
 
-class TestNothing:
-    def test_a_push_that_never_came_is_told_as_that_with_where_to_look(self, signed_in, database):
+class TestEmptyList:
+    def test_a_push_that_never_arrived_is_reported_with_the_next_step(self, signed_in, database):
         page = signed_in("viewer").open("/deliveries?text=nobody/ever:1.2.3")
         assert re.search(r"No push of <code[^>]*title=\"nobody/ever:1.2.3\"", page)
         assert "View history" in page
         assert 'href="/deliveries?repository=nobody%2Fever"' in page
 
-    @pytest.mark.parametrize("more", ["outcome=bad", "since=1h", "warehouse=main"])
-    def test_what_more_filters_leave_out_is_not_called_absent(self, signed_in, more):
-        page = signed_in("viewer").open(f"/deliveries?repository=example/came&{more}")
+    @pytest.mark.parametrize("extra_filter", ["outcome=bad", "since=1h", "warehouse=main"])
+    def test_a_push_hidden_by_other_filters_is_not_reported_as_missing(self, signed_in, extra_filter):
+        page = signed_in("viewer").open(f"/deliveries?repository=example/came&{extra_filter}")
         assert "has arrived" not in page
         assert "No deliveries match" in page
         assert 'href="/deliveries?repository=example%2Fcame"' in page
 
-    def test_who_does_not_see_all_is_told_so(self, signed_in):
+    def test_users_with_limited_access_see_a_notice(self, signed_in):
         page = signed_in("viewer:shop").open("/deliveries?repository=example/came")
         assert "has arrived at a receiver in your projects" in page
         assert "Only users with access to all projects can see deliveries to cluster receivers" in page
 
-    def test_there_is_a_way_to_widen(self, signed_in, project):
-        page = signed_in("viewer").open(f"/deliveries?project={project}&since=2h")
+    def test_an_empty_list_links_to_a_wider_filter(self, signed_in, project_name):
+        page = signed_in("viewer").open(f"/deliveries?project={project_name}&since=2h")
         assert "No deliveries match" in page
-        assert f'href="/deliveries?project={project}">Any time' in page
+        assert f'href="/deliveries?project={project_name}">Any time' in page
 
 
-class TestWhoSeesWhat:
-    def test_one_who_sees_one_project_sees_no_other(self, signed_in, project):
+class TestVisibility:
+    def test_a_role_in_one_project_shows_no_deliveries_of_others(self, signed_in, project_name):
         other = unique_name()
-        mine, theirs, clusters = store(good(project), good(other), good("", repository=f"{other}/x"))
-        browser = signed_in(f"viewer:{project}")
-        assert rows(browser.open("/deliveries")) == [str(mine.pk)]
+        own, foreign, cluster = store(
+            successful_delivery(project_name),
+            successful_delivery(other),
+            successful_delivery("", repository=f"{other}/x"),
+        )
+        browser = signed_in(f"viewer:{project_name}")
+        assert row_ids(browser.open("/deliveries")) == [str(own.pk)]
         for query in (f"project={other}", "project=cluster", f"text={other}", f"repository={other}/x"):
-            assert rows(browser.open(f"/deliveries?{query}")) == []
-        everything = signed_in("viewer")
-        assert rows(everything.open(f"/deliveries?project={other}")) == [str(theirs.pk)]
-        assert rows(everything.open(f"/deliveries?repository={other}/x")) == [str(clusters.pk)]
+            assert row_ids(browser.open(f"/deliveries?{query}")) == []
+        viewer = signed_in("viewer")
+        assert row_ids(viewer.open(f"/deliveries?project={other}")) == [str(foreign.pk)]
+        assert row_ids(viewer.open(f"/deliveries?repository={other}/x")) == [str(cluster.pk)]
 
-    def test_only_operators_are_offered_to_redeliver(self, signed_in, project):
-        assert "Redeliver these" in signed_in(f"operator:{project}").open("/deliveries")
+    def test_only_operators_see_the_redeliver_link(self, signed_in, project_name):
+        assert "Redeliver these" in signed_in(f"operator:{project_name}").open("/deliveries")
         assert "Redeliver these" not in signed_in("viewer").open("/deliveries")
 
-    def test_a_stranger_signs_in_first(self, browser):
+    def test_an_anonymous_user_is_redirected_to_the_sign_in_page(self, browser):
         browser.open("/deliveries?outcome=bad")
         assert "/sign-in?next=/deliveries%3Foutcome%3Dbad" in browser.url
 
 
 class TestLive:
-    def test_a_part_that_has_not_changed_is_not_sent(self, signed_in, project):
-        store(good(project))
+    def test_an_unchanged_fragment_is_not_sent(self, signed_in, project_name):
+        store(successful_delivery(project_name))
         browser = signed_in("viewer")
-        path = f"/deliveries?project={project}"
-        seen = re.search(r'name="seen" value="(\w+)"', browser.part(path, "deliveries"))
-        assert seen
-        browser.part(f"{path}&seen={seen[1]}", "deliveries")
+        path = f"/deliveries?project={project_name}"
+        seen = seen_version(browser.fragment(path, "deliveries"))
+        browser.fragment(f"{path}&seen={seen}", "deliveries")
         assert browser.status == 204
-        store(good(project, 5))
-        assert len(rows(browser.part(f"{path}&seen={seen[1]}", "deliveries"))) == 2
+        store(successful_delivery(project_name, 5))
+        assert len(row_ids(browser.fragment(f"{path}&seen={seen}", "deliveries"))) == 2
 
-    def test_how_far_it_looked_is_told(self, signed_in, project, monkeypatch, inside):
+    def test_a_bounded_search_shows_how_far_it_searched(self, admin_client, project_name, monkeypatch):
         monkeypatch.setattr("receivers.deliveries.querysets.LOOKED_AT", 5)
-        store(*(good(project, n, tag=f"{n}") for n in range(20)))
-        page = inside.get(f"/deliveries?project={project}&text=example/none").content.decode()
+        store(*(successful_delivery(project_name, n, tag=f"{n}") for n in range(20)))
+        page = admin_client.get(f"/deliveries?project={project_name}&text=example/none").content.decode()
         assert "Searched back to" in page
         assert re.search(r'rel="next">\s*Search further back', page)
 
 
-def test_more_rows_take_no_more_queries(inside, database):
+def test_the_number_of_queries_does_not_grow_with_rows(admin_client, database):
     def queries(name: str, count: int) -> int:
-        runtime.current().health.report()  # what the navigation counts is asked for now and then
-        with CaptureQueriesContext(connection) as captured:
-            assert len(rows(inside.get(f"/deliveries?project={name}").content.decode())) == count
-        return len(captured)
+        path = f"/deliveries?project={name}"
+        runtime.current().health.report()  # otherwise the page may compute the counts of the navigation
+        assert len(row_ids(admin_client.get(path).content.decode())) == count
+        return query_count(admin_client, path)
 
     few, many = unique_name(), unique_name()
-    store(good(few), *(good(many, n) for n in range(40)))
+    store(successful_delivery(few), *(successful_delivery(many, n) for n in range(40)))
     assert queries(many, 40) == queries(few, 1) <= 8

@@ -1,4 +1,4 @@
-"""Spans of time in words."""
+"""Formatted durations and relative times."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), AGO)
-def test_a_time_is_told_by_how_long_ago_it_was(seconds: float, text: str) -> None:
+def test_a_time_is_shown_relative_to_now(seconds: float, text: str) -> None:
     assert ago(seconds) == text

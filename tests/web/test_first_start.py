@@ -1,4 +1,4 @@
-"""What people see before there is anything to see."""
+"""A new installation, before the first sync and without projects."""
 
 from __future__ import annotations
 
@@ -6,37 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters import DemoCluster, until
+from tests.clusters import DemoCluster
 from tests.product import Product
-from tests.web.visiting import Browser
+from tests.users import create_user
+from tests.web.http_browser import HttpBrowser
 
 NOTE = "Ask the platform team for an account."
 
 
 @pytest.fixture
-def alone(tmp_path: Path, database: None, make_user):
-    """A product whose cluster is away, and comes up, empty, when `start` is called; with a note for who signs in."""
+def new_installation(tmp_path: Path, database: None):
+    """A product with a note on the sign-in page, and its empty cluster, which is stopped."""
     cluster = DemoCluster(tmp_path / "cluster")
     with cluster:
         kubeconfig = cluster.kubeconfig
         cluster.stop()
         product = Product(kubeconfig, KARGOWEB_SIGN_IN_NOTE=NOTE)
         product.start(ready=False)
-        browser = Browser(product)
-        yield cluster, browser, make_user("viewer")
+        yield cluster, HttpBrowser(product)
         product.stop()
 
 
-def test_an_installation_starts_without_a_cluster_and_then_without_projects(alone):
-    cluster, browser, name = alone
+def test_a_new_installation_starts_before_its_cluster_and_without_projects(new_installation):
+    cluster, browser = new_installation
     assert NOTE in browser.open("/sign-in")
-    page = browser.sign_in(name)
+    page = browser.sign_in(create_user("viewer").username)
     assert "The initial cluster sync hasn't finished" in page
     assert "answered with 503" in page
     cluster.start()
-    page = until(
-        "the cluster is read",
-        lambda: "No Kargo projects yet" in (page := browser.open("/")) and page,
-    )
+    page = browser.open_until("/", "No Kargo projects yet")
     assert "webhookReceivers:" in page
     assert "initial cluster sync" not in page

@@ -1,4 +1,4 @@
-"""The page from which tests are fired."""
+"""The page that sends test pushes."""
 
 from __future__ import annotations
 
@@ -6,67 +6,70 @@ import re
 from html import unescape
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.cluster.servers import serving
 from tests.clusters import until
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.ports import free_port
-from tests.product import DIGEST
+from tests.product import DIGEST, Product
+from tests.web.queries import query_count
 from tests.worlds import image, push_body
 
 PUSH = {"repository": "example/fire", "tag": "1.2.3", "media_type": ""}
 
 
 @pytest.fixture
-def place(product, world):
+def project(product, world):
     """A project with a receiver whose URL leads to the product."""
-    place = routed_project(product, world, image("docker.io/example/fire", constraint="^1.0.0"))
-    return published_at(product, place, product.url)
+    project = routed_project(product, world, image("docker.io/example/fire", constraint="^1.0.0"))
+    return published_at(product, project, product.url)
 
 
-def published_at(product, place, base):
-    """Publish the project's URLs with another start, and wait until the product knows."""
-    place.base = base
-    place.publish(place.receiver)
-    return place
+def published_at(product, project, base):
+    """Publish the receiver URL again with another base URL; return the project."""
+    project.base = base
+    project.publish(project.receiver)
+    return project
 
 
-def page_of(place, receiver="hook"):
-    return f"/projects/{place.name}/receivers/{receiver}/test"
+def page_path(project, receiver="hook"):
+    """Return the path of the page for a receiver."""
+    return f"/projects/{project.name}/receivers/{receiver}/test"
 
 
-def fire(browser, place, **fields):
-    """Fire a test and return the page that comes then, once the product calls the URL that was published last."""
-    where = place.base.partition("://")[2]
-    until("the URL is known", lambda: where in browser.open(page_of(place)))
-    return unescape(browser.submit(page_of(place), {**PUSH, "do": "fire", **fields}, on=page_of(place)))
+def send_test(browser, project, **fields):
+    """Send a test push once the product knows the URL that was published last; return the resulting page."""
+    host = project.base.partition("://")[2]
+    until("the URL is known", lambda: host in browser.open(page_path(project)))
+    return unescape(
+        browser.submit(page_path(project), {**PUSH, "do": "fire", **fields}, on=page_path(project))
+    )
 
 
-def fired_at(place):
-    return Delivery.objects.filter(project=place.name, origin=Origin.TEST)
+def deliveries_of_tests(project):
+    """Return the deliveries of test pushes to the project."""
+    return Delivery.objects.filter(project=project.name, origin=Origin.TEST)
 
 
 @pytest.mark.parametrize("way", ["outside", "inside"])
-def test_a_test_takes_the_whole_way_and_is_on_record(signed_in, place, way):
+def test_a_test_push_is_delivered_and_audited(signed_in, project, way):
     browser = signed_in("operator")
-    page = fire(browser, place, way=way)
-    delivery = wait_for_result(str(fired_at(place).get().pk))
+    page = send_test(browser, project, way=way)
+    delivery = wait_for_result(str(deliveries_of_tests(project).get().pk))
     assert browser.status == 200
     assert str(delivery.pk) in browser.url
     assert "example/fire" in page
     user = delivery.actor
-    assert user.startswith("person-")
+    assert user.startswith("user-")
     assert (delivery.pusher, delivery.repository, delivery.tag, delivery.status) == (
         user,
         "example/fire",
         "1.2.3",
         200,
     )
-    assert place.token() == delivery.refreshes.get().token
-    [entry] = Audit.objects.filter(project=place.name)
+    assert project.token() == delivery.refreshes.get().token
+    [entry] = Audit.objects.filter(project=project.name)
     assert (entry.user, entry.action, entry.receiver, entry.delivery) == (
         user,
         "test_fire",
@@ -78,74 +81,77 @@ def test_a_test_takes_the_whole_way_and_is_on_record(signed_in, place, way):
 
 
 @pytest.mark.parametrize("way", ["outside", "inside"])
-def test_a_dry_run_refreshes_nothing(signed_in, place, way):
-    fire(signed_in("operator"), place, way=way, dry_run="on")
-    delivery = fired_at(place).get()
+def test_a_dry_run_refreshes_nothing(signed_in, project, way):
+    send_test(signed_in("operator"), project, way=way, dry_run="on")
+    delivery = deliveries_of_tests(project).get()
     assert (delivery.outcome, delivery.status) == (Outcome.DRY_RUN, 200)
-    assert place.token() == ""
+    assert project.token() == ""
 
 
 @pytest.mark.parametrize(
     ("group", "status"),
     [("viewer", 403), ("viewer:{project}", 403), ("operator:elsewhere", 404), ("operator:{project}", 200)],
 )
-def test_who_may_not_fire_does_not(signed_in, place, group, status):
-    browser = signed_in(group.format(project=place.name))
-    browser.open(page_of(place))
+def test_only_operators_can_send_a_test_push(signed_in, project, group, status):
+    browser = signed_in(group.format(project=project.name))
+    browser.open(page_path(project))
     assert browser.status == status
-    browser.submit(page_of(place), {**PUSH, "do": "fire", "way": "inside"}, on="/")
+    browser.submit(page_path(project), {**PUSH, "do": "fire", "way": "inside"}, on="/")
     assert browser.status == status
-    assert fired_at(place).exists() == (status == 200)
+    assert deliveries_of_tests(project).exists() == (status == 200)
 
 
-def test_a_viewer_is_not_offered_to_fire_and_sees_what_came_of_a_test(signed_in, place):
+def test_a_viewer_sees_results_but_no_link_to_the_page(signed_in, project):
     operator, viewer = signed_in("operator"), signed_in("viewer")
-    fire(operator, place, way="inside")
-    assert page_of(place) in operator.open(f"/projects/{place.name}")
-    assert page_of(place) not in viewer.open(f"/projects/{place.name}")
-    page = viewer.open(operator.url.removeprefix(operator.url.partition("/projects")[0]))
+    send_test(operator, project, way="inside")
+    assert page_path(project) in operator.open(f"/projects/{project.name}")
+    assert page_path(project) not in viewer.open(f"/projects/{project.name}")
+    page = viewer.open(f"/deliveries/{deliveries_of_tests(project).get().pk}")
     assert viewer.status == 200
+    assert "example/fire" in page
     assert "Send test push" not in page
 
 
-def test_the_page_has_no_receiver_url(signed_in, place):
-    page = signed_in("operator").open(page_of(place))
+def test_the_page_masks_the_receiver_url(signed_in, project):
+    page = signed_in("operator").open(page_path(project))
     assert not DIGEST.search(page)
-    assert f"…{place.path()[-6:]}" in page
+    assert f"…{project.path()[-6:]}" in page
 
 
-def test_the_fields_hold_what_would_refresh_something(signed_in, place):
-    page = signed_in("operator").open(page_of(place))
+def test_the_fields_suggest_a_push_for_a_warehouse(signed_in, project):
+    page = signed_in("operator").open(page_path(project))
     assert re.search(r'name="repository"\s+value="example/fire"', page)
     assert re.search(r'name="tag"\s+value="(1\.0\.0|not a version)"', page)
     assert '<option value="example/fire">' in page
 
 
-def preview(browser, place, **fields):
-    return unescape(browser.submit(page_of(place), {**PUSH, "do": "preview", **fields}, on=page_of(place)))
+def preview(browser, project, **fields):
+    return unescape(
+        browser.submit(page_path(project), {**PUSH, "do": "preview", **fields}, on=page_path(project))
+    )
 
 
-def test_the_preview_says_why_and_fires_nothing(signed_in, place):
+def test_the_preview_explains_the_match_and_sends_nothing(signed_in, project):
     browser = signed_in("operator")
-    place.warehouse("other", image("example/other"))
-    until("it is known", lambda: "example/other" in browser.open(page_of(place)))
-    page = preview(browser, place, tag="2.0.0")
+    project.warehouse("other", image("example/other"))
+    browser.open_until(page_path(project), "example/other")
+    page = preview(browser, project, tag="2.0.0")
     assert "does not satisfy ^1.0.0" in page
     assert "refreshes nothing" in page
     assert "Other repository" in page
-    page = preview(browser, place, tag="1.5.0")
+    page = preview(browser, project, tag="1.5.0")
     assert "refreshes 1 Warehouse." in page
     assert page.index("satisfies ^1.0.0") < page.index("Other repository")
-    assert not fired_at(place).exists()
-    assert not Audit.objects.filter(project=place.name).exists()
+    assert not deliveries_of_tests(project).exists()
+    assert not Audit.objects.filter(project=project.name).exists()
 
 
-def test_a_warehouse_of_a_project_that_one_may_not_see_is_not_told_of(signed_in, product, world, place):
+def test_the_preview_does_not_name_hidden_projects(signed_in, product, world, project):
     elsewhere = routed_project(product, world, image("example/elsewhere"))
-    told = f'Warehouse "warehouse-0" in project "{elsewhere.name}"'
+    hint = f'Warehouse "warehouse-0" in project "{elsewhere.name}"'
     push = {"repository": "example/elsewhere", "tag": "1.0.0"}
-    assert told in preview(signed_in("operator"), place, **push)
-    assert elsewhere.name not in preview(signed_in(f"operator:{place.name}"), place, **push)
+    assert hint in preview(signed_in("operator"), project, **push)
+    assert elsewhere.name not in preview(signed_in(f"operator:{project.name}"), project, **push)
 
 
 @pytest.mark.parametrize(
@@ -157,32 +163,32 @@ def test_a_warehouse_of_a_project_that_one_may_not_see_is_not_told_of(signed_in,
         ({"repository": "a\x1bb"}, "all of them printable"),
     ],
 )
-def test_what_makes_no_sense_is_not_fired(signed_in, place, fields, problem):
+def test_invalid_fields_are_rejected(signed_in, project, fields, problem):
     browser = signed_in("operator")
-    assert problem in fire(browser, place, way="inside", **fields)
-    assert not fired_at(place).exists()
+    assert problem in send_test(browser, project, way="inside", **fields)
+    assert not deliveries_of_tests(project).exists()
 
 
 @pytest.mark.parametrize(
-    ("base", "told"),
+    ("base", "error"),
     [
         pytest.param("http://nobody.invalid", "nobody.invalid doesn't resolve (DNS)", id="DNS"),
         pytest.param(f"http://127.0.0.1:{free_port()}", "connection refused at 127.0.0.1", id="connect"),
     ],
 )
-def test_a_url_that_cannot_be_reached_is_told_of_by_the_step(signed_in, product, place, base, told):
-    published_at(product, place, base)
+def test_an_unreachable_url_is_reported_with_the_failed_step(signed_in, product, project, base, error):
+    published_at(product, project, base)
     browser = signed_in("operator")
-    page = fire(browser, place, way="outside")
-    assert told in page
+    page = send_test(browser, project, way="outside")
+    assert error in page
     assert not DIGEST.search(page)
-    assert not fired_at(place).exists()
-    [entry] = Audit.objects.filter(project=place.name)
+    assert not deliveries_of_tests(project).exists()
+    [entry] = Audit.objects.filter(project=project.name)
     assert "did not arrive" in entry.detail
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("response", "description"),
     [
         (
             b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 7\r\n\r\n404 nix",
@@ -199,60 +205,56 @@ def test_a_url_that_cannot_be_reached_is_told_of_by_the_step(signed_in, product,
     ],
     ids=["the Ingress", "a redirect", "Kargo"],
 )
-def test_something_else_that_answers_is_named(signed_in, product, place, answer, told):
-    with serving(lambda server: server.answer(answer)) as server:
-        published_at(product, place, f"http://127.0.0.1:{server.port}")
-        page = fire(signed_in("operator"), place, way="outside")
-    assert told.replace("“", '"').replace("”", '"') in page
-    assert not fired_at(place).exists()
+def test_another_responder_is_described(signed_in, product, project, response, description):
+    with serving(lambda server: server.respond(response)) as server:
+        published_at(product, project, f"http://127.0.0.1:{server.port}")
+        page = send_test(signed_in("operator"), project, way="outside")
+    assert description.replace("“", '"').replace("”", '"') in page
+    assert not deliveries_of_tests(project).exists()
 
 
-def test_a_kargoweb_with_another_key_says_that_it_does_not_know_us(signed_in, product, demo_cluster, place):
-    with type(product)(demo_cluster.kubeconfig, KARGOWEB_SECRET_KEY="another-" * 8) as other:
-        published_at(product, place, other.url)
-        until("it knows the receiver", lambda: other.post(place.path(), b"[]").status == 400)
-        page = fire(signed_in("operator"), place, way="outside")
+def test_an_installation_with_another_secret_key_refuses_the_test(signed_in, product, demo_cluster, project):
+    with Product(demo_cluster.kubeconfig, KARGOWEB_SECRET_KEY="another-" * 8) as other:
+        published_at(product, project, other.url)
+        until("the receiver is known", lambda: other.post(project.path(), b"[]").status == 400)
+        page = send_test(signed_in("operator"), project, way="outside")
     assert "with a different secret key" in page
-    assert not fired_at(place).exists()
-    refused = Delivery.objects.get(project=place.name, outcome=Outcome.TEST_REFUSED)
+    assert not deliveries_of_tests(project).exists()
+    refused = Delivery.objects.get(project=project.name, outcome=Outcome.TEST_REFUSED)
     assert str(refused.pk) in page
 
 
-def test_a_test_that_another_replica_takes_is_ours(signed_in, product, demo_cluster, place):
-    with type(product)(demo_cluster.kubeconfig) as replica:
-        published_at(product, place, replica.url)
-        until("it knows the receiver", lambda: replica.post(place.path(), b"[]").status == 400)
-        page = fire(signed_in("operator"), place, way="outside", dry_run="on")
+def test_another_replica_accepts_the_test(signed_in, product, demo_cluster, project):
+    with Product(demo_cluster.kubeconfig) as replica:
+        published_at(product, project, replica.url)
+        until("the receiver is known", lambda: replica.post(project.path(), b"[]").status == 400)
+        page = send_test(signed_in("operator"), project, way="outside", dry_run="on")
     assert "dry run" in page
-    assert fired_at(place).get().outcome == Outcome.DRY_RUN
+    assert deliveries_of_tests(project).get().outcome == Outcome.DRY_RUN
 
 
-def test_a_receiver_without_a_url_says_so(signed_in, product, world):
-    place = routed_project(product, world)
-    place.publish("hook", kind="github")
+def test_an_unsupported_receiver_is_reported_and_an_unknown_one_is_404(signed_in, product, world):
+    project = routed_project(product, world)
+    project.publish("hook", kind="github")
     browser = signed_in("operator")
-    until("it is known", lambda: "does not support github" in browser.open(page_of(place)))
-    browser.open(page_of(place, "nobody"))
+    browser.open_until(page_path(project), "does not support github")
+    browser.open(page_path(project, "unknown"))
     assert browser.status == 404
 
 
-def test_it_leads_to_the_delivery_which_says_what_a_dry_run_would_have_done(signed_in, product, place):
+def test_a_dry_run_redirects_to_its_delivery(signed_in, product, project):
     browser = signed_in("operator")
-    page = fire(browser, place, way="inside", dry_run="on", tag="1.2.4")
+    page = send_test(browser, project, way="inside", dry_run="on", tag="1.2.4")
     assert browser.url.removeprefix(product.url).startswith("/deliveries/")
     assert "1 Warehouse would have been refreshed" in page
 
 
-def test_the_number_of_queries_does_not_grow_with_the_log(inside, product, world):
-    place = routed_project(product, world, image("example/counted"))
+def test_the_number_of_queries_does_not_grow_with_deliveries(admin_client, product, world):
+    project = routed_project(product, world, image("example/counted"))
     counts = []
     for _ in range(2):
-        until("it is known here", lambda: inside.get(page_of(place)).status_code == 200)
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
-            assert inside.get(page_of(place)).status_code == 200
-        counts.append(len(queries))
+        until("the cache has the project", lambda: admin_client.get(page_path(project)).status_code == 200)
+        counts.append(query_count(admin_client, page_path(project)))
         for number in range(15):
-            product.post(place.path(), push_body("example/counted", f"1.0.{number}"))
+            product.post(project.path(), push_body("example/counted", f"1.0.{number}"))
     assert counts[0] == counts[1] <= 9

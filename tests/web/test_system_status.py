@@ -1,4 +1,4 @@
-"""Status: what is told, and to whom."""
+"""The status page: sync, versions, configuration, permissions and who can see them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import pytest
 import yaml
 from django.conf import settings
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from tests.clusters import DemoCluster, until
-from tests.web.conftest import apart
-from tests.web.visiting import Browser
+from tests.web.conftest import other_installation
+from tests.web.http_browser import HttpBrowser
+from tests.web.queries import query_count
 
 
-def asked(browser: Browser) -> str:
-    """Return the page once the permissions have been asked for."""
-    until("they are known", lambda: "Checking permissions" not in browser.open("/status"))
+def status_page(browser: HttpBrowser) -> str:
+    """Return the page once the permissions have been checked."""
+    until("the permissions are known", lambda: "Checking permissions" not in browser.open("/status"))
     return unescape(browser.open("/status"))
 
 
-def test_every_kind_is_told_with_its_last_contact_and_the_versions_are(signed_in, product):
-    page = asked(signed_in("viewer"))
+def test_the_sync_state_of_each_kind_and_the_versions_are_shown(signed_in, product):
+    page = status_page(signed_in("viewer"))
     table = page.partition('aria-label="Cluster sync"')[2].partition("</table>")[0]
     for kind in ("Project", "ProjectConfig", "ClusterConfig", "Warehouse", "Freight"):
         row = re.search(rf">{kind}</td>.*?</tr>", table, re.S)
@@ -40,18 +40,18 @@ def test_every_kind_is_told_with_its_last_contact_and_the_versions_are(signed_in
 def test_only_an_admin_sees_configuration_and_addresses(signed_in, product):
     product.post("/dockerhub/" + "ab" * 32)
     admin = signed_in("admin")
-    until("the call is counted", lambda: "…ababab" in asked(admin))
-    page = asked(admin)
+    until("the request is counted", lambda: "…ababab" in status_page(admin))
+    page = status_page(admin)
     assert "127.0.0.1" in page.partition("Requests to unknown URLs")[2]
     for setting in settings.KARGOWEB.settings:
         assert f"<code>{setting.name}</code>" in page
-    viewer = asked(signed_in("viewer"))
+    viewer = status_page(signed_in("viewer"))
     for hidden in ("…ababab", "127.0.0.1", "KARGOWEB_", "DATABASE_URL"):
         assert hidden not in viewer
 
 
-def test_no_secret_is_shown_to_anybody(signed_in, product):
-    page = asked(signed_in("admin"))
+def test_no_secret_is_shown_even_to_an_admin(signed_in, product):
+    page = status_page(signed_in("admin"))
     row = re.search(r"<code>KARGOWEB_SECRET_KEY</code>.*?</tr>", page, re.S)
     assert row
     assert "hidden" in row[0]
@@ -59,46 +59,41 @@ def test_no_secret_is_shown_to_anybody(signed_in, product):
 
 
 @pytest.mark.parametrize(("group", "status"), [("viewer:shop", 404), ("admin:shop", 404), ("viewer", 200)])
-def test_who_has_a_role_in_one_project_does_not_see_it(signed_in, product, group, status):
+def test_a_role_in_one_project_does_not_suffice(signed_in, product, group, status):
     browser = signed_in(group)
     browser.open("/status")
     assert browser.status == status
 
 
-def test_it_costs_a_fixed_number_of_queries(inside):
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            assert inside.get("/status").status_code == 200
-        return len(captured)
-
-    inside.get("/")  # the first page after a silence has everything looked at
-    assert queries() == queries() <= 13
+def test_the_number_of_queries_is_constant(admin_client):
+    admin_client.get("/")  # the first page after a while runs the health checks
+    assert query_count(admin_client, "/status") == query_count(admin_client, "/status") <= 13
 
 
 @pytest.fixture
-def confined(tmp_path):
-    """A product whose service account may do nothing, and an admin who looks at it."""
+def restricted_installation(tmp_path):
+    """A product whose service account has no permissions: its cluster, and a browser with an admin signed in."""
     with DemoCluster(tmp_path / "cluster") as cluster:
         kubeconfig = cluster.kubeconfig_for("nobody")
-        with apart(kubeconfig, tmp_path, ready=False) as (_, browser):
+        with other_installation(kubeconfig, tmp_path, ready=False) as (_, browser):
             yield cluster, browser
 
 
-def test_what_the_service_account_lacks_is_told_with_the_objects_to_paste(confined):
-    _, browser = confined
-    page = asked(browser)
-    pasted = re.search(r"<pre>(.*?)</pre>", page, re.S)
-    assert pasted
-    kinds = [one["kind"] for one in yaml.safe_load_all(pasted[1])]
+def test_missing_permissions_are_shown_with_objects_that_grant_them(restricted_installation):
+    _, browser = restricted_installation
+    page = status_page(browser)
+    manifests = re.search(r"<pre>(.*?)</pre>", page, re.S)
+    assert manifests
+    kinds = [manifest["kind"] for manifest in yaml.safe_load_all(manifests[1])]
     assert kinds == ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
     assert "failing" in page
     assert "can't detect a shard without a controller" in page
 
 
-def test_an_api_server_that_is_away_leaves_a_page_that_says_so(confined):
-    cluster, browser = confined
+def test_an_unreachable_api_server_is_reported(restricted_installation):
+    cluster, browser = restricted_installation
     cluster.stop()
-    until("it is told", lambda: "Some permissions couldn't be checked" in asked(browser))
-    page = asked(browser)
+    until("the failed check is shown", lambda: "Some permissions couldn't be checked" in status_page(browser))
+    page = status_page(browser)
     assert "The initial cluster sync hasn't finished" in page
     assert "unknown" in page

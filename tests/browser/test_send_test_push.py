@@ -1,4 +1,4 @@
-"""Test-fire, as people use it."""
+"""The page that sends test pushes in a real browser."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tests.worlds import KargoProject, World, image
 
 
 @pytest.fixture(scope="module")
-def range_(shared_product: Product, demo_cluster: DemoCluster) -> KargoProject:
+def project(shared_product: Product, demo_cluster: DemoCluster) -> KargoProject:
     """A project whose receiver URL leads to the product."""
     with World(demo_cluster.kubeconfig) as world:
-        place = routed_project(
-            shared_product, world, image("example/range", constraint="^1.0.0"), warehouses=2
+        project = routed_project(
+            shared_product, world, image("example/tested", constraint="^1.0.0"), warehouses=2
         )
-        place.base = shared_product.url
-        place.publish(place.receiver)
-    return place
+        project.base = shared_product.url
+        project.publish(project.receiver)
+    return project
 
 
-def path(place: KargoProject) -> str:
-    return f"/projects/{place.name}/receivers/hook/test"
+def path(project: KargoProject) -> str:
+    return f"/projects/{project.name}/receivers/hook/test"
 
 
-def test_the_preview_changes_as_one_types_and_a_click_fires(operator: Visitor, range_: KargoProject):
-    with operator.page() as watched:
-        page = watched.open(f"/projects/{range_.name}")
+def test_the_preview_follows_the_input_and_a_click_sends_the_push(operator: Visitor, project: KargoProject):
+    with operator.page() as monitored:
+        page = monitored.open(f"/projects/{project.name}")
         page.get_by_role("link", name="Test-fire hook").click()
         expect(page.get_by_role("button", name="Preview")).to_be_hidden()
-        page.get_by_label("Repository").fill("example/range")
+        page.get_by_label("Repository").fill("example/tested")
         tag = page.get_by_role("combobox", name="Tag")
         tag.fill("")
         tag.press_sequentially("2.0.0")
@@ -49,14 +49,14 @@ def test_the_preview_changes_as_one_types_and_a_click_fires(operator: Visitor, r
         expect(preview).to_contain_text("refreshes 2 Warehouses.")
         page.get_by_role("button", name="Send test push").click()
         expect(page.locator("#main")).to_contain_text("warehouse-1")
-    delivery = Delivery.objects.get(project=range_.name, origin=Origin.TEST, tag="1.2.3")
+    delivery = Delivery.objects.get(project=project.name, origin=Origin.TEST, tag="1.2.3")
     assert (delivery.status, delivery.warehouses) == (200, 2)
 
 
-def test_a_test_is_fired_without_javascript(operator: Visitor, range_: KargoProject):
-    with operator.page(javascript=False) as watched:
-        page = watched.open(path(range_))
-        page.locator("#repository").fill("example/range")
+def test_a_test_push_is_sent_without_javascript(operator: Visitor, project: KargoProject):
+    with operator.page(javascript=False) as monitored:
+        page = monitored.open(path(project))
+        page.locator("#repository").fill("example/tested")
         page.locator("#tag").fill("3.0.0")
         page.get_by_role("button", name="Preview").click()
         expect(page.locator("#preview")).to_contain_text("refreshes nothing")
@@ -67,12 +67,12 @@ def test_a_test_is_fired_without_javascript(operator: Visitor, range_: KargoProj
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_what_came_of_a_test_has_no_barrier(operator: Visitor, range_: KargoProject, theme: Theme):
-    with operator.page(theme=theme) as watched:
-        page = watched.open(path(range_))
+def test_the_result_of_a_test_push_is_accessible(operator: Visitor, project: KargoProject, theme: Theme):
+    with operator.page(theme=theme) as monitored:
+        page = monitored.open(path(project))
         page.get_by_label("Internal").check()
         page.get_by_role("button", name="Send test push").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("example/range")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("example/tested")
         assert_accessible(page)
         page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         assert_fits(page)

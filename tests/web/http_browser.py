@@ -1,23 +1,21 @@
-"""A browser without a screen for the pages: keeps cookies, follows redirects, fills in forms."""
+"""A browser without JavaScript and without rendering: keeps cookies, follows redirects, submits forms."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from http.cookiejar import Cookie, CookieJar
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
+from tests.clusters import until
 from tests.product import Product
-
-PASSWORD = "correct horse battery staple"
-CSRF_FIELD = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
-SEEN_FIELD = re.compile(r'name="seen" value="(\w+)"')
+from tests.users import PASSWORD
+from tests.web.html import csrf_token
 
 
-class Browser:
-    """Keeps cookies and follows redirects. `url` is where it is, `status` and `headers` are of the last answer."""
+class HttpBrowser:
+    """Opens pages of a product. `url`, `status` and `headers` are those of the last response."""
 
     def __init__(self, product: Product) -> None:
         self._root = product.url
@@ -27,25 +25,32 @@ class Browser:
     def open(
         self, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> str:
-        """GET `path`, or POST `form` to it; return the text."""
+        """GET `path`, or POST `form` to it; return the body as text."""
         data = urlencode(form).encode() if form else None
         try:
-            answer = self._opener.open(Request(self._root + path, data, dict(headers or {})), timeout=30)
+            response = self._opener.open(Request(self._root + path, data, dict(headers or {})), timeout=30)
         except HTTPError as error:
-            answer = error
-        with answer:
-            self.url, self.status, self.headers = answer.url, answer.status, answer.headers
-            return str(answer.read().decode())
+            response = error
+        with response:
+            self.url, self.status, self.headers = response.url, response.status, response.headers
+            return str(response.read().decode())
 
-    def part(self, path: str, target: str) -> str:
-        """GET a part of a page as HTMX does, without having seen it before."""
+    def open_until(self, path: str, text: str) -> str:
+        """GET `path` until the page contains `text`; return the page."""
+        return until(f"{path} contains {text!r}", lambda: page if text in (page := self.open(path)) else None)
+
+    def fragment(self, path: str, target: str) -> str:
+        """GET a fragment of a page as HTMX does; `target` is the id of the element."""
         return self.open(path, headers={"HX-Request": "true", "HX-Target": target})
 
     def submit(self, path: str, form: Mapping[str, str] | None = None, *, on: str = "/") -> str:
-        """POST a form with the token that the page `on` has; return what comes then."""
-        field = CSRF_FIELD.search(self.open(on))
-        assert field, f"{on} has no form"
-        return self.open(path, {**(form or {}), "csrfmiddlewaretoken": field[1]})
+        """POST a form with the CSRF token of the page `on`; return the resulting page."""
+        token = csrf_token(self.open(on))
+        return self.open(path, {**(form or {}), "csrfmiddlewaretoken": token})
+
+    def cookie(self, name: str) -> str:
+        """Return the value of a cookie."""
+        return next(cookie.value or "" for cookie in self._cookies if cookie.name == name)
 
     def resume_session(self, session_key: str) -> None:
         """Set the session cookie."""
@@ -71,5 +76,5 @@ class Browser:
         )
 
     def sign_in(self, name: str, password: str = PASSWORD) -> str:
-        """Fill in the form of the sign-in page; return what comes then."""
+        """Submit the sign-in form; return the resulting page."""
         return self.submit("/sign-in", {"username": name, "password": password}, on="/sign-in")
