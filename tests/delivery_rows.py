@@ -1,4 +1,4 @@
-"""Queries of the delivery log that tests share."""
+"""Deliveries of a serving process: queries of the delivery log that tests share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def wait_for_result(delivery_id: str) -> Delivery:
 def routed_project(
     product: Product, world: World, *subscriptions: dict[str, Any], warehouses: int = 1
 ) -> KargoProject:
-    """Create a project with Warehouses, and wait until the product knows its receiver and all Warehouses."""
+    """Create a project with Warehouses, and wait until the product has its receiver and all Warehouses."""
     place = world.project(*subscriptions, warehouses=warehouses)
     until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 400)
     names = [subscription["image"]["repoURL"] for subscription in subscriptions]
@@ -34,8 +34,8 @@ def routed_project(
 
 def verdict_count(product: Product, place: KargoProject, repository: str) -> int:
     """Return the number of verdicts for a push of the repository, with a tag that no subscription selects."""
-    answer = product.post(place.path(), push_body(repository.removeprefix("docker.io/"), "not a version"))
-    return len(wait_for_result(answer.headers["X-Kargoweb-Delivery"]).verdicts)
+    response = product.post(place.path(), push_body(repository.removeprefix("docker.io/"), "not a version"))
+    return len(wait_for_result(response.headers["X-Kargoweb-Delivery"]).verdicts)
 
 
 def deliveries_of(place: KargoProject) -> QuerySet[Delivery]:

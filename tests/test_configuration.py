@@ -88,7 +88,7 @@ INVALID = [
 
 
 @pytest.mark.parametrize(("name", "value", "sentence"), INVALID, ids=[f"{n}={v[:40]}" for n, v, _ in INVALID])
-def test_an_error_names_the_variable_its_value_and_what_it_must_be(
+def test_an_error_names_the_variable_its_value_and_the_valid_values(
     read: Any, name: str, value: str, sentence: str
 ) -> None:
     text = error_of(read, **{name: value})
@@ -131,7 +131,7 @@ VALID = [
 @pytest.mark.parametrize(
     ("name", "value", "field", "expected"), VALID, ids=[f"{n}={v}" for n, v, _, _ in VALID]
 )
-def test_values_may_be_written_in_several_ways(
+def test_equivalent_spellings_of_a_value_are_accepted(
     read: Any, name: str, value: str, field: str, expected: object
 ) -> None:
     assert getattr(read(**{name: value}), field) == expected
@@ -187,16 +187,20 @@ class TestFiles:
 
 
 class TestSecretKey:
-    def test_it_is_generated_once_and_only_the_owner_can_read_it(self, read: Any, tmp_path: Path) -> None:
+    def test_the_key_is_generated_once_and_only_its_owner_can_read_it(
+        self, read: Any, tmp_path: Path
+    ) -> None:
         key = read().secret_key
         assert len(key) >= 50
         assert read().secret_key == key
         assert stat.S_IMODE((tmp_path / "data" / "secret-key").stat().st_mode) == 0o600
         assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret-key"]
 
-    def test_processes_that_start_together_share_one_key(self, read: Any) -> None:
+    def test_processes_that_start_at_the_same_time_share_a_key(self, read: Any) -> None:
         with ThreadPoolExecutor(8) as pool:
-            assert len({made.secret_key for made in pool.map(lambda _: read(), range(8))}) == 1
+            assert (
+                len({configuration.secret_key for configuration in pool.map(lambda _: read(), range(8))}) == 1
+            )
 
     def test_with_a_key_and_postgresql_no_directory_is_created(self, read: Any, tmp_path: Path) -> None:
         read(KARGOWEB_SECRET_KEY="k", DATABASE_URL="postgresql://db/kargoweb")
@@ -212,15 +216,15 @@ class TestSecretKey:
 
 
 class TestDatabase:
-    def test_sqlite_by_path(self, read: Any, tmp_path: Path) -> None:
+    def test_a_sqlite_url_may_have_an_absolute_path(self, read: Any, tmp_path: Path) -> None:
         assert read(DATABASE_URL=f"sqlite:///{tmp_path}/a%20b").database["NAME"] == f"{tmp_path}/a b"
 
-    def test_sqlite_relative_to_the_working_directory(self, read: Any) -> None:
-        assert read(DATABASE_URL="sqlite:///some.sqlite3").database["NAME"] == str(
-            Path("some.sqlite3").absolute()
+    def test_a_sqlite_url_may_have_a_path_relative_to_the_working_directory(self, read: Any) -> None:
+        assert read(DATABASE_URL="sqlite:///relative.sqlite3").database["NAME"] == str(
+            Path("relative.sqlite3").absolute()
         )
 
-    def test_postgresql_with_all_parts(self, read: Any) -> None:
+    def test_a_postgresql_url_may_have_all_parts(self, read: Any) -> None:
         database = read(
             DATABASE_URL="postgres://me:p%40ss@db:5433/name?sslmode=require&connect_timeout=7"
         ).database
@@ -232,12 +236,12 @@ class TestDatabase:
         ("url", "host", "port"),
         [
             ("postgresql:///name?host=/run/postgresql", "/run/postgresql", ""),
-            ("postgresql://one:1,two:2/name", "one,two", "1,2"),
+            ("postgresql://db1:1,db2:2/name", "db1,db2", "1,2"),
             ("postgresql://[::1]:5432/name", "::1", "5432"),
         ],
         ids=["socket", "two hosts", "ipv6"],
     )
-    def test_urls_are_parsed_as_psql_does(self, read: Any, url: str, host: str, port: str) -> None:
+    def test_a_url_has_the_same_meaning_as_for_psql(self, read: Any, url: str, host: str, port: str) -> None:
         database = read(DATABASE_URL=url).database
         assert (database["HOST"], database["PORT"], database["NAME"]) == (host, port, "name")
 

@@ -1,4 +1,4 @@
-"""The documentation matches the code: what it names exists, and what exists is named."""
+"""The documentation matches the code: it names everything that exists, and nothing else."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def duplicates(names: Iterable[str]) -> list[str]:
 
 
 class TestReadme:
-    def test_it_is_short(self) -> None:
+    def test_the_readme_is_short(self) -> None:
         assert (ROOT / "README.md").stat().st_size <= README_BYTES
 
-    def test_it_has_one_picture(self) -> None:
+    def test_the_readme_has_one_picture(self) -> None:
         text = (ROOT / "README.md").read_text()
         assert len(re.findall(r"!\[|<img|```mermaid", text)) == 1
 
-    def test_it_links_to_every_page_of_the_docs(self) -> None:
+    def test_the_readme_links_to_every_page_of_the_docs(self) -> None:
         linked = set(re.findall(r"\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text()))
         assert linked == {path.name for path in DOCS}
 
@@ -90,13 +90,13 @@ def test_links_resolve(document: Path) -> None:
 
 
 @each_document
-def test_make_targets_exist(document: Path) -> None:
+def test_documented_make_targets_exist(document: Path) -> None:
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", document.read_text(), re.M))
     assert named <= set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
 
 
 @each_document
-def test_files_and_folders_exist(document: Path) -> None:
+def test_documented_files_and_folders_exist(document: Path) -> None:
     paths = re.findall(
         r"`((?:receivers|kargoweb|demo|deploy|templates|static|tests|docs|bench)/[\w./-]*)`",
         document.read_text(),
@@ -111,21 +111,21 @@ class TestSettings:
         assert set(documented) == settings_read()
 
     @each_document
-    def test_named_settings_exist(self, document: Path) -> None:
+    def test_documented_settings_exist(self, document: Path) -> None:
         named = set(re.findall(r"\bKARGOWEB_[A-Z_]+\b", document.read_text()))
         assert named <= settings_read() | TEST_SETTINGS
 
 
 class TestCommands:
     @each_document
-    def test_named_commands_exist(self, document: Path) -> None:
+    def test_documented_commands_exist(self, document: Path) -> None:
         named = set(re.findall(r"manage\.py ([a-z_]+)", document.read_text()))
         assert named <= get_commands().keys()
 
-    def test_every_command_is_named(self) -> None:
-        own = {name for name, app in get_commands().items() if app in {"receivers", "demo"}}
-        assert own
-        assert own <= set(re.findall(r"manage\.py ([a-z_]+)", docs_text()))
+    def test_every_command_is_documented(self) -> None:
+        project_commands = {name for name, app in get_commands().items() if app in {"receivers", "demo"}}
+        assert project_commands
+        assert project_commands <= set(re.findall(r"manage\.py ([a-z_]+)", docs_text()))
 
 
 class TestAddresses:
@@ -141,15 +141,15 @@ class TestAddresses:
         return plain | {"/dockerhub/<64 hexadecimal characters>", "/api/"}
 
     @staticmethod
-    def named() -> set[str]:
+    def documented() -> set[str]:
         spans = re.findall(r"`(?:GET |POST )?(?:<any prefix>)?(/[^`?]*)(?:\?[^`]*)?`", docs_text())
         return set(spans)
 
-    def test_named_addresses_exist(self) -> None:
-        assert self.named() <= self.existing()
+    def test_documented_addresses_exist(self) -> None:
+        assert self.documented() <= self.existing()
 
-    def test_every_address_is_named(self) -> None:
-        assert self.existing() <= self.named()
+    def test_every_address_is_documented(self) -> None:
+        assert self.existing() <= self.documented()
 
 
 def test_the_table_has_each_metric_once() -> None:
@@ -167,7 +167,7 @@ def test_the_tables_have_each_outcome_once_with_its_label() -> None:
     assert sorted(rows) == sorted((outcome.value, str(outcome.label)) for outcome in Outcome)
 
 
-def test_every_group_of_outcomes_is_named() -> None:
+def test_every_group_of_outcomes_is_documented() -> None:
     text = (ROOT / "docs" / "outcomes.md").read_text()
     assert [tone.value for tone in Tone if f"`{tone.value}` (" not in text] == []
 
@@ -178,10 +178,10 @@ def test_the_tables_have_each_health_check_once() -> None:
     assert set(codes) == set(Check.values)
 
 
-def test_the_architecture_has_every_room_and_periodic_task() -> None:
+def test_the_architecture_names_every_package_and_thread() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
-    rooms = {path.parent.name for path in (ROOT / "receivers").glob("*/__init__.py")} - {"migrations"}
-    assert {room for room in rooms if f"`{room}`" not in text} == set()
+    packages = {path.parent.name for path in (ROOT / "receivers").glob("*/__init__.py")} - {"migrations"}
+    assert {package for package in packages if f"`{package}`" not in text} == set()
     tasks = re.findall(
         r'PeriodicTask\(\s*"([\w-]+)"', (ROOT / "receivers" / "ops" / "runtime.py").read_text()
     )

@@ -1,4 +1,4 @@
-"""The log has faults, but not each 4xx or 5xx response to a machine."""
+"""Faults are logged, but not every 4xx or 5xx response to pushes and probes."""
 
 from __future__ import annotations
 

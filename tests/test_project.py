@@ -1,4 +1,4 @@
-"""Checks of the whole project: its files are consistent and reveal nothing about the machines they were written on."""
+"""Checks of the whole project: its files are consistent and reveal nothing about developer machines."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestLockFiles:
         assert not re.search(r"--(extra-)?index-url|--find-links", text)
 
     @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
-    def test_they_contain_the_dependencies_of_the_project(self, lock: str) -> None:
+    def test_a_lock_file_contains_the_dependencies_of_the_project(self, lock: str) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         required = list(project["project"]["dependencies"])
         if lock == "requirements-dev.lock":
@@ -70,7 +70,7 @@ class TestLockFiles:
         for requirement in map(Requirement, required):
             assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
 
-    def test_the_development_lock_only_adds_packages(self) -> None:
+    def test_the_development_lock_file_only_adds_packages(self) -> None:
         assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
 
 
@@ -79,10 +79,10 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert project["version"] == VERSION
 
 
-def test_no_file_reveals_the_machine_it_was_written_on() -> None:
+def test_no_file_reveals_a_developer_machine() -> None:
     traces = []
-    as_published = {"payloads", "vectors"}  # published by others, so they may name other machines
-    for path in (path for path in project_files() if path.parent.name not in as_published):
+    third_party = {"payloads", "vectors"}  # they may name other machines
+    for path in (path for path in project_files() if path.parent.name not in third_party):
         text = path.read_bytes().decode(errors="replace")
         traces += [f"{path.relative_to(ROOT)}: {match[0]}" for match in TRACES.finditer(text)]
     assert not traces
@@ -106,7 +106,7 @@ class TestCommandLine:
         assert "PORT is 'eighty'; it must be an integer from 1 to 65535" in done.stderr
         assert "hunter2" not in done.stderr
 
-    def test_the_files_in_the_image_are_sufficient(self, tmp_path: Path) -> None:
+    def test_the_files_in_the_image_are_sufficient_for_commands(self, tmp_path: Path) -> None:
         for source, target in re.findall(
             r"^COPY ([a-z]+)/ ([a-z]+)/$", (ROOT / "Dockerfile").read_text(), re.M
         ):
@@ -123,7 +123,7 @@ class TestMake:
     @pytest.mark.parametrize(
         "python", ["no-such-python", "false"], ids=["a missing interpreter", "an interpreter that is too old"]
     )
-    def test_it_says_which_python_it_needs(self, tmp_path: Path, python: str) -> None:
+    def test_the_error_says_which_python_is_required(self, tmp_path: Path, python: str) -> None:
         for name in ("Makefile", "requirements.lock"):
             shutil.copy(ROOT / name, tmp_path)
         done = subprocess.run(
@@ -148,7 +148,7 @@ class TestManifests:
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [manifest for _, manifest in self.objects() if manifest["kind"] == kind]
 
-    def test_the_files_they_refer_to_exist(self) -> None:
+    def test_files_that_manifests_refer_to_exist(self) -> None:
         for path, manifest in self.objects():
             for name in (
                 [*manifest.get("resources", []), *manifest.get("components", [])]
@@ -157,7 +157,7 @@ class TestManifests:
             ):
                 assert (path.parent / name).exists(), f"{path}: {name}"
 
-    def test_their_variables_are_settings(self) -> None:
+    def test_variables_in_manifests_are_settings(self) -> None:
         text = "".join(path.read_text() for path, _ in self.objects())
         named = set(re.findall(r"\b(?:KARGOWEB_[A-Z_]+|DATABASE_URL)\b", text))
         assert named <= settings_read()
@@ -171,7 +171,7 @@ class TestManifests:
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert not context["allowPrivilegeEscalation"]
 
-    def test_only_the_component_may_get_secrets_and_nothing_may_list_them(self) -> None:
+    def test_only_the_component_grants_access_to_secrets_and_only_to_single_ones(self) -> None:
         rules = {role["metadata"]["name"]: role["rules"] for role in self.of_kind("ClusterRole")}
         on_secrets = {
             (name, verb)

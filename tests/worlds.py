@@ -16,7 +16,7 @@ _numbers = itertools.count(1)
 
 
 def push_body(repository: str, tag: str | None = "1.0.0", **push_data: Any) -> bytes:
-    """Return a body as Docker Hub sends it, with the fields that kargoweb reads."""
+    """Return the body of a Docker Hub webhook, with the fields that kargoweb reads."""
     data = {"pushed_at": 1_700_000_000, "pusher": "octocat", **push_data}
     if tag is not None:
         data["tag"] = tag
@@ -30,13 +30,13 @@ def push_body(repository: str, tag: str | None = "1.0.0", **push_data: Any) -> b
 
 
 def image(repo_url: str, **fields: Any) -> dict[str, Any]:
-    """Return an image subscription as Kargo's admission webhook would have stored it."""
+    """Return an image subscription with the defaults of Kargo's admission webhook."""
     defaults = {"imageSelectionStrategy": "SemVer", "strictSemvers": True, "discoveryLimit": 20}
     return {"image": {"repoURL": repo_url, **defaults, **fields}}
 
 
 class World:
-    """Creates objects with unique names."""
+    """Creates objects in a cluster, with unique project names."""
 
     def __init__(self, kubeconfig: str | Path) -> None:
         self.cluster = connect(str(kubeconfig))
@@ -65,14 +65,14 @@ class World:
     def create(
         self, resource: Resource, body: dict[str, Any], namespace: str | None = None
     ) -> dict[str, Any]:
-        """Create an object; adds its kind and version."""
+        """Create an object; its kind and version are added."""
         return self.cluster.create(
             resource, {"apiVersion": resource.api_version, "kind": resource.kind, **body}, namespace
         )
 
 
 class KargoProject:
-    """One project of a test."""
+    """A project that a test has created."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -95,7 +95,7 @@ class KargoProject:
         self.publish_as(dict.fromkeys(receivers, secret), kind)
 
     def publish_as(self, secrets: dict[str, str], kind: str = "dockerhub") -> None:
-        """Do the same for receivers with different secrets."""
+        """Do the same for receivers with different secrets, given by name."""
         spec = {
             "webhookReceivers": [{"name": name, kind: {"secretRef": {"name": "hooks"}}} for name in secrets]
         }
@@ -118,7 +118,7 @@ class KargoProject:
         )
 
     def forget(self, receiver: str) -> None:
-        """Remove a receiver from the spec but not its URL from the status, as before Kargo's next reconciliation."""
+        """Remove a receiver from the spec but not from the status, as before the next reconciliation."""
         raw = self.world.cluster.get(PROJECT_CONFIGS, self.name, self.name)
         remaining = [entry for entry in raw["spec"]["webhookReceivers"] if entry["name"] != receiver]
         self.world.cluster.patch(

@@ -1,4 +1,4 @@
-"""A scripted server on a loopback socket."""
+"""A server on a loopback socket whose behavior the tests script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from demo.apiserver.kubeconfig import write_kubeconfig
 from receivers.cluster.client import KubernetesClient, connect
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\n{"metadata":{"resourceVersion":"000042"}}'
-PATIENCE = 10.0
+TIMEOUT = 10.0  # seconds
 
 Behavior = Callable[[socket.socket], None]
 Script = Callable[["LoopbackServer"], Behavior]
@@ -22,13 +22,13 @@ Script = Callable[["LoopbackServer"], Behavior]
 
 @dataclass
 class LoopbackServer:
-    """Runs one behavior for each connection in order, and the last one for all further connections."""
+    """Uses one behavior per connection, in order, and the last one for all further connections."""
 
     port: int
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
 
-    def answer(self, data: bytes = OK, times: int = 1_000_000) -> Behavior:
+    def respond(self, data: bytes = OK, times: int = 1_000_000) -> Behavior:
         """Send `data` in response to `times` requests of a connection, then close it."""
 
         def behave(sock: socket.socket) -> None:
@@ -40,7 +40,7 @@ class LoopbackServer:
         return behave
 
     def silent(self, data: bytes = b"") -> Behavior:
-        """Send `data` after the request, then nothing until the client closes."""
+        """Send `data` after the request, then nothing until the client closes the connection."""
 
         def behave(sock: socket.socket) -> None:
             self.receive(sock)
@@ -51,7 +51,7 @@ class LoopbackServer:
         return behave
 
     def receive(self, sock: socket.socket) -> bytes:
-        """Read a request, which fits into one read."""
+        """Receive a request that fits into a single read."""
         data = sock.recv(65_536)
         if data:
             self.requests.append(data)
@@ -68,7 +68,7 @@ def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Loo
 
     def handle(sock: socket.socket, behave: Behavior) -> None:
         with contextlib.suppress(OSError), sock:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT)
             with tls.wrap_socket(sock, server_side=True) if tls else sock as wrapped:
                 behave(wrapped)
 

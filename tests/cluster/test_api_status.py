@@ -10,8 +10,8 @@ from receivers.cluster import errors
 from receivers.cluster.api_status import MESSAGE_LIMIT, error_of
 
 
-def status(message: str = "", **more) -> bytes:
-    return json.dumps({"kind": "Status", "message": message, **more}).encode()
+def status(message: str = "", **fields) -> bytes:
+    return json.dumps({"kind": "Status", "message": message, **fields}).encode()
 
 
 ANONYMOUS = 'warehouses is forbidden: User "system:anonymous" cannot list resource'
@@ -57,12 +57,10 @@ def test_each_status_code_has_its_error(code, body, kind, transient):
     [
         pytest.param("7", status(), 7.0, id="from the header"),
         pytest.param(None, status(details={"retryAfterSeconds": 3}), 3.0, id="from the status"),
-        pytest.param(
-            "Wed, 21 Oct 2026 07:28:00 GMT", status(), None, id="a date is not what API servers send"
-        ),
+        pytest.param("Wed, 21 Oct 2026 07:28:00 GMT", status(), None, id="date"),
         pytest.param("-1", status(), None, id="negative"),
-        pytest.param("nan", status(), None, id="no number"),
-        pytest.param(None, b"", None, id="nothing"),
+        pytest.param("nan", status(), None, id="not a number"),
+        pytest.param(None, b"", None, id="missing"),
     ],
 )
 def test_retry_after_comes_from_the_header_or_the_status(header, body, seconds):

@@ -1,4 +1,4 @@
-"""Connections are reused, replaced when dead, and closed."""
+"""Connections are reused, replaced when broken, and closed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def annotate(cluster, body=ANNOTATION):
 
 
 def test_a_connection_is_reused(tmp_path):
-    with connected_client(tmp_path, LoopbackServer.answer) as (server, cluster):
+    with connected_client(tmp_path, LoopbackServer.respond) as (server, cluster):
         for _ in range(5):
             assert annotate(cluster) == {"resourceVersion": "000042"}
         assert (server.connections, len(server.requests)) == (1, 5)
 
 
-def test_a_request_is_what_an_api_server_expects(tmp_path):
-    with connected_client(tmp_path, LoopbackServer.answer) as (server, cluster):
+def test_a_request_has_the_path_headers_and_body_that_an_api_server_expects(tmp_path):
+    with connected_client(tmp_path, LoopbackServer.respond) as (server, cluster):
         annotate(cluster)
         head, _, body = server.requests[0].partition(b"\r\n\r\n")
-        first, *headers = head.decode().split("\r\n")
-        assert first == "PATCH /apis/kargo.akuity.io/v1alpha1/namespaces/p/warehouses/w HTTP/1.1"
+        request_line, *headers = head.decode().split("\r\n")
+        assert request_line == "PATCH /apis/kargo.akuity.io/v1alpha1/namespaces/p/warehouses/w HTTP/1.1"
         assert {
             f"Host: 127.0.0.1:{server.port}",
             "Authorization: Bearer t0ken",
@@ -40,12 +40,12 @@ def test_a_request_is_what_an_api_server_expects(tmp_path):
         assert body == b'{"metadata":{"annotations":{"a":"b"}}}'
 
 
-def closing_after_one(server):
-    return server.answer(times=1)
+def closing_after_a_request(server):
+    return server.respond(times=1)
 
 
-def test_a_patch_survives_a_connection_that_the_server_has_closed(tmp_path):
-    with connected_client(tmp_path, closing_after_one) as (server, cluster):
+def test_a_patch_is_sent_although_the_server_has_closed_the_connection(tmp_path):
+    with connected_client(tmp_path, closing_after_a_request) as (server, cluster):
         for _ in range(3):
             assert annotate(cluster)
         assert server.connections == 3
@@ -53,7 +53,7 @@ def test_a_patch_survives_a_connection_that_the_server_has_closed(tmp_path):
 
 def closing_at_the_second_request(server):
     def behave(sock):
-        server.answer(times=1)(sock)
+        server.respond(times=1)(sock)
         server.receive(sock)
 
     return behave
@@ -76,7 +76,7 @@ def test_a_patch_is_resent_if_a_reused_connection_breaks(tmp_path):
         ),
     ],
 )
-def test_requests_that_are_not_repeatable_are_sent_once(tmp_path, send):
+def test_a_request_that_is_not_repeatable_is_sent_once(tmp_path, send):
     with connected_client(tmp_path, closing_at_the_second_request) as (server, cluster):
         annotate(cluster)
         with pytest.raises(Unreachable, match="closed the connection"):
@@ -84,10 +84,10 @@ def test_requests_that_are_not_repeatable_are_sent_once(tmp_path, send):
         assert len(server.requests) == 2
 
 
-def test_requests_that_are_not_repeatable_do_not_use_a_closed_connection(tmp_path):
-    with connected_client(tmp_path, closing_after_one) as (_server, cluster):
+def test_a_request_that_is_not_repeatable_uses_no_closed_connection(tmp_path):
+    with connected_client(tmp_path, closing_after_a_request) as (_server, cluster):
         annotate(cluster)
-        time.sleep(0.05)  # for the end of the connection to arrive
+        time.sleep(0.05)  # until the client sees the end of the connection
         assert cluster.create(NAMESPACES, {"metadata": {"name": "x"}})
 
 
@@ -102,7 +102,7 @@ def test_a_server_that_closes_every_connection_is_unreachable(tmp_path):
 
 def test_a_truncated_response_is_an_error(tmp_path):
     with (
-        connected_client(tmp_path, lambda server: server.answer(OK[:-10], times=1)) as (_, cluster),
+        connected_client(tmp_path, lambda server: server.respond(OK[:-10], times=1)) as (_, cluster),
         pytest.raises(Unreachable),
     ):
         annotate(cluster)
@@ -110,9 +110,9 @@ def test_a_truncated_response_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]"])
 def test_a_response_that_is_not_an_object_is_a_server_error(tmp_path, body):
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     with (
-        connected_client(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
+        connected_client(tmp_path, lambda server: server.respond(response)) as (_, cluster),
         pytest.raises(ServerError, match="not"),
     ):
         annotate(cluster)
@@ -126,17 +126,17 @@ def test_a_silent_watch_times_out(tmp_path):
             list(watch)
 
 
-@pytest.mark.parametrize("began", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"])
-def test_closing_ends_a_request_in_progress(tmp_path, began):
-    with connected_client(tmp_path, lambda server: server.silent(began)) as (server, cluster):
+@pytest.mark.parametrize("started", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"])
+def test_closing_the_client_ends_a_request_in_progress(tmp_path, started):
+    with connected_client(tmp_path, lambda server: server.silent(started)) as (server, cluster):
         ended = threading.Event()
 
-        def ask():
+        def request_version():
             with pytest.raises(Unreachable):
                 cluster.version()
             ended.set()
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=request_version)
         thread.start()
         while not server.requests:
             time.sleep(0.005)
@@ -147,8 +147,8 @@ def test_closing_ends_a_request_in_progress(tmp_path, began):
             cluster.version()
 
 
-def test_there_are_no_more_connections_than_threads(tmp_path):
-    with connected_client(tmp_path, LoopbackServer.answer) as (server, cluster):
+def test_there_are_at_most_as_many_connections_as_threads(tmp_path):
+    with connected_client(tmp_path, LoopbackServer.respond) as (server, cluster):
         threads = [threading.Thread(target=lambda: [annotate(cluster) for _ in range(20)]) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -159,9 +159,9 @@ def test_there_are_no_more_connections_than_threads(tmp_path):
 
 
 def test_a_conditional_patch_of_a_changed_object_is_a_conflict(tmp_path):
-    answer = b"HTTP/1.1 409 Conflict\r\nContent-Length: 21\r\n\r\n" + b'{"message":"changed"}'
+    response = b"HTTP/1.1 409 Conflict\r\nContent-Length: 21\r\n\r\n" + b'{"message":"changed"}'
     with (
-        connected_client(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
+        connected_client(tmp_path, lambda server: server.respond(response)) as (_, cluster),
         pytest.raises(Conflict, match="could not patch Warehouse w: changed"),
     ):
         annotate(cluster)

@@ -17,16 +17,18 @@ from tests.cluster.servers import LoopbackServer, serving
 
 
 class Clock:
+    """A clock that a test sets."""
+
     now = 1_000.0
 
     def __call__(self) -> float:
         return self.now
 
-    def pass_by(self) -> None:
+    def expire(self) -> None:
         self.now += FRESH_FOR + 0.1
 
 
-def credentials(hook):
+def clocked_credentials(hook):
     configuration = Configuration()
     configuration.refresh_api_key_hook = hook
     clock = Clock()
@@ -34,65 +36,65 @@ def credentials(hook):
 
 
 def tokens(*values):
-    """A hook that gives these tokens one after the other, and then raises."""
-    left = iter(values)
+    """Return a hook that provides these tokens in order and then raises an error."""
+    remaining = iter(values)
 
     def hook(configuration):
-        configuration.api_key["BearerToken"] = f"Bearer {next(left)}"
+        configuration.api_key["BearerToken"] = f"Bearer {next(remaining)}"
 
     return hook
 
 
-def test_a_new_token_is_used_after_a_moment():
-    found, clock = credentials(tokens("one", "two"))
-    assert [found.header(), found.header()] == ["Bearer one", "Bearer one"]
-    clock.pass_by()
-    assert found.header() == "Bearer two"
+def test_the_token_is_read_again_after_a_while():
+    credentials, clock = clocked_credentials(tokens("first", "second"))
+    assert [credentials.header(), credentials.header()] == ["Bearer first", "Bearer first"]
+    clock.expire()
+    assert credentials.header() == "Bearer second"
 
 
-def test_the_last_token_is_used_if_refreshing_fails():
-    found, clock = credentials(tokens("one"))
-    found.header()
-    clock.pass_by()
-    assert found.header() == "Bearer one"
+def test_the_last_token_is_used_if_a_refresh_fails():
+    credentials, clock = clocked_credentials(tokens("first"))
+    credentials.header()
+    clock.expire()
+    assert credentials.header() == "Bearer first"
 
 
-def test_a_token_that_never_loaded_is_an_error():
-    found, _ = credentials(tokens())
+def test_a_token_that_was_never_loaded_is_an_error():
+    credentials, _ = clocked_credentials(tokens())
     with pytest.raises(KubeconfigError, match="cannot be read"):
-        found.header()
+        credentials.header()
 
 
 def test_the_line_break_at_the_end_of_a_token_file_is_stripped():
-    found, _ = credentials(tokens("one\n"))
-    assert found.header() == "Bearer one"
+    credentials, _ = clocked_credentials(tokens("first\n"))
+    assert credentials.header() == "Bearer first"
 
 
 def test_a_token_with_a_line_break_is_rejected_and_not_revealed():
-    found, _ = credentials(tokens("one\r\nX-Header: two"))
+    credentials, _ = clocked_credentials(tokens("first\r\nX-Header: second"))
     with pytest.raises(KubeconfigError, match="line break") as problem:
-        found.header()
-    assert "two" not in str(problem.value)
+        credentials.header()
+    assert "second" not in str(problem.value)
 
 
 def test_requests_do_not_wait_for_a_slow_refresh():
-    slow = threading.Event()
-    given = tokens("one", "two")
+    released = threading.Event()
+    next_token = tokens("first", "second")
 
     def hook(configuration):
-        given(configuration)
-        if configuration.api_key["BearerToken"] == "Bearer two":
-            slow.wait(10)
+        next_token(configuration)
+        if configuration.api_key["BearerToken"] == "Bearer second":
+            released.wait(10)
 
-    found, clock = credentials(hook)
-    found.header()
-    clock.pass_by()
-    refreshing = threading.Thread(target=found.header)
-    refreshing.start()
-    assert found.header() == "Bearer one"
-    slow.set()
-    refreshing.join()
-    assert found.header() == "Bearer two"
+    credentials, clock = clocked_credentials(hook)
+    credentials.header()
+    clock.expire()
+    refresher = threading.Thread(target=credentials.header)
+    refresher.start()
+    assert credentials.header() == "Bearer first"
+    released.set()
+    refresher.join()
+    assert credentials.header() == "Bearer second"
 
 
 PLUGIN = """
@@ -105,7 +107,7 @@ print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exec
 def test_an_exec_plugin_provides_the_token(tmp_path):
     (tmp_path / "plugin.py").write_text(PLUGIN)
     command = {"command": sys.executable, "args": [str(tmp_path / "plugin.py")], "interactiveMode": "Never"}
-    with serving(LoopbackServer.answer) as server:
+    with serving(LoopbackServer.respond) as server:
         content = kubeconfig(f"http://127.0.0.1:{server.port}")
         content["users"][0]["user"]["exec"] = {"apiVersion": "client.authentication.k8s.io/v1", **command}
         (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))

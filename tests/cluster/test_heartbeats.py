@@ -57,7 +57,7 @@ def test_a_heartbeat_has_the_shard_and_expiry_of_its_lease():
 @pytest.mark.parametrize(
     "raw",
     [lease(None), lease("eu", renewed=None), lease("eu", renewed="soon"), lease("eu", seconds=None), {}],
-    ids=["not of a controller", "never renewed", "no time", "no duration", "nothing"],
+    ids=["not of a controller", "never renewed", "invalid time", "no duration", "empty"],
 )
 def test_other_leases_are_ignored(raw):
     assert decode_heartbeat(raw) is None
@@ -70,13 +70,13 @@ def test_only_the_leases_of_controllers_are_read(client):
 
 
 def test_the_heartbeat_of_the_demo_controller_is_read(client):
-    stopping = threading.Event()
-    beating = threading.Thread(target=DemoHeartbeat(client).run, args=[stopping])
-    beating.start()
-    alive = until("it has written its Lease", lambda: latest(client)).get("")
-    stopping.set()
-    beating.join()
-    assert datetime.now(UTC) < alive.until <= datetime.now(UTC) + timedelta(seconds=LEASE_DURATION)
+    stopped = threading.Event()
+    thread = threading.Thread(target=DemoHeartbeat(client).run, args=[stopped])
+    thread.start()
+    heartbeat = until("the controller has written its Lease", lambda: latest(client)).get("")
+    stopped.set()
+    thread.join()
+    assert datetime.now(UTC) < heartbeat.until <= datetime.now(UTC) + timedelta(seconds=LEASE_DURATION)
 
 
 def test_without_leases_there_are_no_heartbeats(client):
@@ -84,9 +84,9 @@ def test_without_leases_there_are_no_heartbeats(client):
 
 
 def test_without_permission_heartbeats_are_unknown(cluster):
-    stranger = connect(str(cluster.kubeconfig_for("nobody")))
-    assert latest(stranger) is None
-    stranger.close()
+    client = connect(str(cluster.kubeconfig_for("nobody")))
+    assert latest(client) is None
+    client.close()
 
 
 def test_a_failed_read_discards_earlier_heartbeats(cluster, client):

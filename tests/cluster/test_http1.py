@@ -18,25 +18,26 @@ CHUNKED = (
 
 
 @contextlib.contextmanager
-def answered(data: bytes, piece: int = 65_536, *, close: bool = True) -> Iterator[HttpAnswer]:
-    ours, theirs = socket.socketpair()
+def responding(data: bytes, piece: int = 65_536, *, close: bool = True) -> Iterator[HttpAnswer]:
+    """Yield the response of a server that sends `data` in pieces."""
+    client, server = socket.socketpair()
 
     def write():
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for at in range(0, len(data), piece):
-                theirs.sendall(data[at : at + piece])
+                server.sendall(data[at : at + piece])
         if close:
-            theirs.close()
+            server.close()
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        with ours:
-            ours.settimeout(5 if close else 0.2)
-            yield HttpAnswer(ours)
+        with client:
+            client.settimeout(5 if close else 0.2)
+            yield HttpAnswer(client)
     finally:
         writer.join()
-        theirs.close()
+        server.close()
 
 
 @pytest.mark.parametrize("piece", [1, 7, 65_536])
@@ -51,7 +52,7 @@ def answered(data: bytes, piece: int = 65_536, *, close: bool = True) -> Iterato
             b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 2\r\n\r\nhi",
             b"hi",
             False,
-            id="last one",
+            id="connection close",
         ),
         pytest.param(
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
@@ -62,31 +63,31 @@ def answered(data: bytes, piece: int = 65_536, *, close: bool = True) -> Iterato
     ],
 )
 def test_a_body_is_read_completely(data, body, reusable, piece):
-    with answered(data, piece) as answer:
-        assert (answer.status, answer.read(), answer.reusable) == (200, body, reusable)
+    with responding(data, piece) as response:
+        assert (response.status, response.read(), response.reusable) == (200, body, reusable)
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Le", id="half a head"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", id="half a body"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello", id="a length that is none"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Le", id="a truncated head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", id="a truncated body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello", id="an invalid length"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", id="a negative length"),
-        pytest.param(CHUNKED[:-20], id="half a chunk"),
+        pytest.param(CHUNKED[:-20], id="a truncated chunk"),
         pytest.param(CHUNKED.replace(b"hello", b"hello!"), id="a chunk that is too long"),
         pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", id="another protocol"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (HEAD_LIMIT + 70_000), id="a head without end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (HEAD_LIMIT + 70_000), id="an endless head"),
     ],
 )
 def test_incomplete_or_invalid_responses_are_rejected(data):
-    with pytest.raises(BadAnswer), answered(data) as answer:
-        answer.read()
+    with pytest.raises(BadAnswer), responding(data) as response:
+        response.read()
 
 
 def test_data_is_returned_as_it_arrives():
-    with answered(CHUNKED[:60], close=False) as answer:
-        assert answer.read_some() == b"hello"
+    with responding(CHUNKED[:60], close=False) as response:
+        assert response.read_some() == b"hello"
         with pytest.raises(TimeoutError):
-            answer.read_some()
+            response.read_some()

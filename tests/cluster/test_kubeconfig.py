@@ -1,4 +1,4 @@
-"""The configuration is loaded as the official client does; errors are one sentence without secrets."""
+"""The configuration is loaded as by the official client. Errors are a sentence without secrets."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ from receivers.cluster.errors import KubeconfigError, Unreachable
 from receivers.cluster.kubeconfig import load_configuration
 
 TOKEN = "very-secret-token"
-GOOD = kubeconfig("http://127.0.0.1:9", token=TOKEN)
+VALID = kubeconfig("http://127.0.0.1:9", token=TOKEN)
 
 
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch, tmp_path):
+def clean_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
-def written(path, content) -> str:
+def write(path, content) -> str:
+    """Write a kubeconfig file; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return str(path)
 
 
 def test_the_kubeconfig_in_the_home_directory_is_used(tmp_path):
-    written(tmp_path / ".kube" / "config", GOOD)
+    write(tmp_path / ".kube" / "config", VALID)
     assert load_configuration().host == "http://127.0.0.1:9"
 
 
 def test_the_variable_takes_precedence_and_may_name_several_files(monkeypatch, tmp_path):
-    written(tmp_path / ".kube" / "config", kubeconfig("http://127.0.0.1:1"))
-    path = written(tmp_path / "second", GOOD)
+    write(tmp_path / ".kube" / "config", kubeconfig("http://127.0.0.1:1"))
+    path = write(tmp_path / "second", VALID)
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{path}")
     assert load_configuration().host == "http://127.0.0.1:9"
 
 
 def test_a_context_can_be_selected(tmp_path):
     other = {"name": "other", "context": {"cluster": "demo", "user": "nobody"}}
-    path = written(tmp_path / "config", {**GOOD, "contexts": [*GOOD["contexts"], other]})
+    path = write(tmp_path / "config", {**VALID, "contexts": [*VALID["contexts"], other]})
     assert load_configuration(path, "other").get_api_key_with_prefix("BearerToken") is None
     assert load_configuration(path).get_api_key_with_prefix("BearerToken") == f"Bearer {TOKEN}"
 
 
 def broken(**changes: Any) -> dict[str, Any]:
-    return {**GOOD, **changes}
+    return {**VALID, **changes}
 
 
 @pytest.mark.parametrize(
@@ -69,11 +70,11 @@ def broken(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_the_error_for_a_broken_kubeconfig_does_not_reveal_the_token(tmp_path, content):
-    path = written(tmp_path / "config", content)
-    with pytest.raises(KubeconfigError) as problem:
+    path = write(tmp_path / "config", content)
+    with pytest.raises(KubeconfigError) as error:
         connect(path)
-    assert str(problem.value)
-    assert TOKEN not in "".join(traceback.format_exception(problem.value))
+    assert str(error.value)
+    assert TOKEN not in "".join(traceback.format_exception(error.value))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_the_error_for_a_missing_service_account_names_it(monkeypatch):
 
 
 def test_the_error_for_an_unreachable_server_does_not_reveal_the_token(tmp_path):
-    cluster = connect(written(tmp_path / "config", GOOD))
+    cluster = connect(write(tmp_path / "config", VALID))
     with pytest.raises(
         Unreachable, match=r"cannot reach the Kubernetes API at http://127.0.0.1:9: Connection refused"
     ) as error:

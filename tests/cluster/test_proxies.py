@@ -54,9 +54,11 @@ def through_proxy(directory, script):
         ({"HTTP_PROXY": "http://127.0.0.1:1"}, ProxiedTransport),
         ({"HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "api.test"}, DirectTransport),
     ],
-    ids=["none", "proxy", "but not for this host"],
+    ids=["no proxy", "proxy", "excluded host"],
 )
-def test_proxy_variables_work_as_in_the_official_client(tmp_path, monkeypatch, environment, kind):
+def test_proxy_variables_have_the_same_meaning_as_for_the_official_client(
+    tmp_path, monkeypatch, environment, kind
+):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     transport = transport_for(load_configuration(kubeconfig_file(tmp_path)))
@@ -65,7 +67,7 @@ def test_proxy_variables_work_as_in_the_official_client(tmp_path, monkeypatch, e
 
 
 def test_a_patch_uses_the_proxy_of_the_kubeconfig(tmp_path):
-    with through_proxy(tmp_path, LoopbackServer.answer) as (proxy, cluster):
+    with through_proxy(tmp_path, LoopbackServer.respond) as (proxy, cluster):
         assert cluster.patch(WAREHOUSES, "w", "p", {"metadata": {}}) == {"resourceVersion": "000042"}
         request = b"".join(proxy.requests)
         assert request.startswith(
@@ -94,9 +96,9 @@ def test_a_silent_watch_through_a_proxy_times_out(tmp_path):
 
 
 def test_a_rejected_watch_through_a_proxy_raises_its_error(tmp_path):
-    answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    response = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     with (
-        through_proxy(tmp_path, lambda server: server.answer(answer)) as (_, cluster),
+        through_proxy(tmp_path, lambda server: server.respond(response)) as (_, cluster),
         pytest.raises(NotInstalled),
     ):
         cluster.watch(WAREHOUSES, resource_version="1")

@@ -15,7 +15,7 @@ from receivers.cluster.client import connect
 from receivers.cluster.errors import ClusterError, Untrusted
 from tests.cluster.servers import LoopbackServer, serving
 
-# Made for these tests alone, valid for a century; the authority's key is gone.
+# Created for these tests only, and valid for a century. The key of the authority was deleted.
 CERTIFICATES = Path(__file__).parent / "certificates"
 CA, SERVER, CLIENT = (CERTIFICATES / f"{name}.pem" for name in ("ca", "server", "client"))
 
@@ -27,7 +27,7 @@ def tls_client(directory, *, user=None, client_certificate=False, host="127.0.0.
     if client_certificate:
         tls.load_verify_locations(CA)
         tls.verify_mode = ssl.CERT_REQUIRED
-    with serving(LoopbackServer.answer, tls=tls) as server:
+    with serving(LoopbackServer.respond, tls=tls) as server:
         content = kubeconfig(f"https://{host}:{server.port}", token="t0ken")
         content["clusters"][0]["cluster"].update(cluster)
         content["users"][0]["user"].update(user or {})
@@ -38,12 +38,12 @@ def tls_client(directory, *, user=None, client_certificate=False, host="127.0.0.
 
 
 TRUSTED = [
-    pytest.param({"certificate-authority": str(CA)}, id="the authority's file"),
+    pytest.param({"certificate-authority": str(CA)}, id="file of the authority"),
     pytest.param(
-        {"certificate-authority-data": base64.b64encode(CA.read_bytes()).decode()}, id="its content"
+        {"certificate-authority-data": base64.b64encode(CA.read_bytes()).decode()}, id="data of the authority"
     ),
     pytest.param({"certificate-authority": str(CA), "tls-server-name": "api.test"}, id="another server name"),
-    pytest.param({"insecure-skip-tls-verify": True}, id="no check"),
+    pytest.param({"insecure-skip-tls-verify": True}, id="no verification"),
     pytest.param(
         {"certificate-authority": str(CA), "host": "localhost", "tls-server-name": "127.0.0.1"}, id="by IP"
     ),
@@ -66,7 +66,7 @@ def test_a_trusted_server_is_accepted(tmp_path, cluster):
         pytest.param(
             {"certificate-authority": str(CA), "tls-server-name": "other.test"},
             "Hostname mismatch",
-            id="a configured name",
+            id="another configured name",
         ),
     ],
 )

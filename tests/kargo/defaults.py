@@ -9,15 +9,17 @@ _DEFAULTS = {
 
 
 def with_admission_defaults(subscription):
-    """Return a subscription as stored after admission; field names match in any case, as everywhere in Kargo."""
+    """Return a subscription as stored after admission; field names are case-insensitive, as everywhere in Kargo."""
     return {kind: _defaulted(fields, _DEFAULTS.get(kind, {})) for kind, fields in subscription.items()}
 
 
 def _defaulted(fields, defaults):
     if not isinstance(fields, dict):
         return fields
-    written = {key.lower(): value for key, value in fields.items()}
-    return fields | {name: value for name, value in defaults.items() if _is_unset(written.get(name.lower()))}
+    lowercase = {key.lower(): value for key, value in fields.items()}
+    return fields | {
+        name: value for name, value in defaults.items() if _is_unset(lowercase.get(name.lower()))
+    }
 
 
 def _is_unset(value):

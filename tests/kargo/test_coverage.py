@@ -1,4 +1,4 @@
-"""Which receivers cover a subscription, and which subscriptions need one."""
+"""Which receivers cover a subscription."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config(project: str, *receivers: str, published: tuple[str, ...] | None = No
 IMAGE = {"image": {"repoURL": "example/app"}}
 OWN, CLUSTER = config("shop", "hook"), config("", "org")
 
-TABLE: list[tuple[dict[str, Any], list[ReceiverConfig], list[tuple[str, str]]]] = [
+CASES: list[tuple[dict[str, Any], list[ReceiverConfig], list[tuple[str, str]]]] = [
     (IMAGE, [OWN, CLUSTER], [("shop", "hook"), ("", "org")]),
     (IMAGE, [CLUSTER], [("", "org")]),
     (IMAGE, [], []),
@@ -43,7 +43,7 @@ TABLE: list[tuple[dict[str, Any], list[ReceiverConfig], list[tuple[str, str]]]] 
 ]
 
 
-@pytest.mark.parametrize(("raw", "configs", "expected"), TABLE)
+@pytest.mark.parametrize(("raw", "configs", "expected"), CASES)
 def test_a_subscription_is_covered_by_the_receivers_that_docker_hub_can_call(
     raw: dict[str, Any], configs: list[ReceiverConfig], expected: list[tuple[str, str]]
 ) -> None:

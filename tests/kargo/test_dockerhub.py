@@ -1,4 +1,4 @@
-"""Docker Hub's bodies: every known shape is parsed, invalid ones say what is wrong, and nothing else raises."""
+"""Docker Hub's bodies: every known shape is parsed, and the errors of invalid bodies say what is wrong."""
 
 import json
 from datetime import UTC, datetime
@@ -18,39 +18,39 @@ PAYLOADS = sorted((Path(__file__).parents[1] / "payloads").glob("*.json"))
 @pytest.mark.parametrize("path", PAYLOADS, ids=lambda path: path.stem)
 def test_every_recorded_body_is_parsed(path):
     body = json.loads(path.read_bytes())
-    pushed, repository = body["push_data"], body["repository"]
-    seconds = pushed.get("pushed_at")
+    push_data, repository = body["push_data"], body["repository"]
+    seconds = push_data.get("pushed_at")
     assert parse(path.read_bytes()) == Push(
         repository=repository.get("repo_name", ""),
-        tag=pushed.get("tag", ""),
-        media_type=pushed.get("media_type") or "",
-        pusher=pushed.get("pusher", ""),
+        tag=push_data.get("tag", ""),
+        media_type=push_data.get("media_type") or "",
+        pusher=push_data.get("pusher", ""),
         pushed_at=None if seconds is None else datetime.fromtimestamp(seconds, UTC),
     )
 
 
-def test_there_are_recorded_bodies():
+def test_there_are_at_least_25_recorded_bodies():
     assert len(PAYLOADS) >= 25
 
 
-def test_a_composed_body_equals_the_one_that_docker_hub_sends():
-    seen = json.loads((PAYLOADS[0].parent / "2022-12-capture-media-type-manifest-list.json").read_bytes())
-    pushed = seen["push_data"]
+def test_a_composed_body_equals_the_body_that_docker_hub_sends():
+    recorded = json.loads((PAYLOADS[0].parent / "2022-12-capture-media-type-manifest-list.json").read_bytes())
+    push_data = recorded["push_data"]
     body = compose(
         "bluebrown/busybox",
-        pushed["tag"],
-        media_type=pushed["media_type"],
-        pusher=pushed["pusher"],
-        pushed_at=pushed["pushed_at"],
+        push_data["tag"],
+        media_type=push_data["media_type"],
+        pusher=push_data["pusher"],
+        pushed_at=push_data["pushed_at"],
     )
     composed = json.loads(body)
-    for made_up in ("callback_url", "date_created"):
-        for part in (composed, composed["repository"], seen, seen["repository"]):
-            part.pop(made_up, None)
-    assert composed == seen
+    for generated in ("callback_url", "date_created"):
+        for part in (composed, composed["repository"], recorded, recorded["repository"]):
+            part.pop(generated, None)
+    assert composed == recorded
 
 
-def test_a_composed_body_is_parsed_to_the_same_push():
+def test_a_composed_body_is_parsed_into_the_same_push():
     body = compose("example/repo", "1.2.3", media_type="application/x", pusher="jo", pushed_at=1_700_000_000)
     pushed_at = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert parse(body) == Push("example/repo", "1.2.3", "application/x", "jo", pushed_at)
@@ -78,7 +78,7 @@ INVALID = {
 
 
 @pytest.mark.parametrize(("body", "reason"), INVALID.items(), ids=[repr(body)[2:] for body in INVALID])
-def test_an_invalid_body_says_what_is_wrong_and_where(body, reason):
+def test_the_error_for_an_invalid_body_says_what_is_wrong_and_where(body, reason):
     with pytest.raises(InvalidBody) as caught:
         parse(body)
     assert str(caught.value) == reason
@@ -100,7 +100,7 @@ def parses_or_is_invalid(body):
 
 
 @given(st.binary(max_size=200))
-def test_random_bytes_raise_nothing_but_invalid_body(body):
+def test_random_bytes_raise_only_invalid_body(body):
     parses_or_is_invalid(body)
 
 
@@ -114,7 +114,7 @@ DOCUMENTS = st.recursive(
 
 
 @given(DOCUMENTS, st.integers(0, 100), st.binary(max_size=2))
-def test_damaged_documents_raise_nothing_but_invalid_body(document, position, damage):
+def test_damaged_documents_raise_only_invalid_body(document, position, damage):
     body = json.dumps(document).encode()
     parses_or_is_invalid(body)
     parses_or_is_invalid(body[:position] + damage + body[position:])

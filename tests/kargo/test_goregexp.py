@@ -1,4 +1,4 @@
-"""Expressions have the same meaning as in Go, even where RE2 differs from it."""
+"""Regular expressions have the same meaning as in Go, even where the RE2 library differs."""
 
 import pytest
 
@@ -18,7 +18,7 @@ REJECTED = [
     "\\",
 ]
 
-MEANING = [
+ACCEPTED = [
     (r"\p{greek}", "α", "a"),
     (r"\p{Upper case-letter}", "A", "a"),
     (r"\pl", "a", "1"),
@@ -52,8 +52,10 @@ def test_expressions_that_go_rejects_are_rejected(expression):
     assert 0 < len(str(caught.value)) <= 120
 
 
-@pytest.mark.parametrize(("expression", "matching", "other"), MEANING, ids=[row[0][:30] for row in MEANING])
-def test_expressions_that_go_accepts_mean_the_same(expression, matching, other):
+@pytest.mark.parametrize(
+    ("expression", "matching", "not_matching"), ACCEPTED, ids=[row[0][:30] for row in ACCEPTED]
+)
+def test_expressions_that_go_accepts_have_the_same_meaning(expression, matching, not_matching):
     compiled = compile_regex(expression)
     assert compiled.search(matching)
-    assert not compiled.search(other)
+    assert not compiled.search(not_matching)

@@ -11,8 +11,8 @@ from receivers.kargo.matching import verdicts
 from receivers.kargo.resources import decode_warehouse
 from receivers.kargo.responses import MAX_BODY
 
-# Bytes that may be allocated besides the text. A quarter of it, because threads of other tests allocate meanwhile.
-SMALL = MAX_BODY // 4
+# Bytes that may be allocated in addition to the text: a quarter of it, because other threads may allocate memory.
+ALLOWANCE = MAX_BODY // 4
 
 
 def filled(start, piece, end=b""):
@@ -22,8 +22,8 @@ def filled(start, piece, end=b""):
 
 ACCEPTED = {
     "numbers": filled(b'{"x":[', b"1,", b"1]}"),
-    "one number": filled(b'{"x":', b"1", b"}"),
-    "one number as the time": filled(b'{"push_data":{"pushed_at":', b"1", b"}}"),
+    "long number": filled(b'{"x":', b"1", b"}"),
+    "long number as the time": filled(b'{"push_data":{"pushed_at":', b"1", b"}}"),
     "containers": filled(b'{"x":[', b"[[]],{},", b"1]}"),
     "members": filled(b"{", b'"":1,', b'"":1}'),
     "members of a known object": filled(b'{"push_data":{', b'"":1,', b'"":1}}'),
@@ -35,18 +35,18 @@ REJECTED = {
     "open lists": filled(b"", b"["),
     "open lists in an object": filled(b'{"x":', b"["),
     "open objects": filled(b"", b'{"a":'),
-    "open text": filled(b'{"x":"', b"a"),
+    "open string": filled(b'{"x":"', b"a"),
     "open escapes": filled(b'{"x":"', rb"\""),
     "spaces": filled(b"", b" "),
-    "no UTF-8": filled(b"", b"\xff"),
+    "not UTF-8": filled(b"", b"\xff"),
     "commas": filled(b'{"x":[', b","),
 }
 
 
 def peak_memory(function):
-    """Return the most bytes that a call allocates: the smallest of three measurements.
+    """Return the peak memory of a call in bytes: the smallest of three measurements.
 
-    Other threads of the process may allocate meanwhile, which only adds to a measurement.
+    Other threads of the process may allocate memory at the same time, which only increases a measurement.
     """
     peaks = []
     for _ in range(3):
@@ -60,19 +60,19 @@ def peak_memory(function):
 
 
 @pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
-def test_long_bodies_are_read(body):
+def test_valid_bodies_of_the_maximum_length_are_parsed(body):
     assert parse(body).repository == ""
 
 
 @pytest.mark.parametrize("body", REJECTED.values(), ids=REJECTED)
-def test_long_bodies_are_rejected(body):
+def test_invalid_bodies_of_the_maximum_length_are_rejected(body):
     with pytest.raises(InvalidBody):
         parse(body)
 
 
-@pytest.mark.parametrize("name", ["numbers", "escapes", "one number as the time"])
-def test_nothing_is_allocated_for_unknown_fields(name):
-    assert peak_memory(lambda: parse(ACCEPTED[name])) < 3 * MAX_BODY + SMALL
+@pytest.mark.parametrize("name", ["numbers", "escapes", "long number as the time"])
+def test_no_memory_is_allocated_for_unknown_fields(name):
+    assert peak_memory(lambda: parse(ACCEPTED[name])) < 3 * MAX_BODY + ALLOWANCE
 
 
 def test_a_long_tag_is_not_truncated():
@@ -81,7 +81,7 @@ def test_a_long_tag_is_not_truncated():
 
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
-def test_the_nesting_limit_is_the_one_of_go(opening, closing):
+def test_the_nesting_limit_is_the_same_as_in_go(opening, closing):
     def nested(levels):
         return b'{"x":' + opening * (levels - 1) + b"1" + closing * (levels - 1) + b"}"
 
@@ -98,12 +98,12 @@ def test_a_long_repository_name_is_compared_but_not_cached(piece):
     warehouse = decode_warehouse({"spec": {"subscriptions": [{"image": {"repoURL": "example/repo"}}]}})
     push = parse(filled(b'{"repository":{"repo_name":"x', piece.encode(), b'"}}'))
     assert verdicts(push, [warehouse]) == ()
-    # A single measurement: a cache would allocate at the first access only.
+    # A single measurement, because a cache would allocate only at the first access.
     tracemalloc.start()
     try:
         push.names  # noqa: B018 - computed on every access
         push.near_key  # noqa: B018
-        kept = tracemalloc.get_traced_memory()[0]
+        retained = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert kept < SMALL
+    assert retained < ALLOWANCE

@@ -12,6 +12,6 @@ def test_kinds_are_keyed_by_name():
     assert all(kind.name == name for name, kind in KINDS.items())
 
 
-def test_every_supported_kind_is_a_kargo_kind():
+def test_every_supported_kind_is_a_kind_of_kargo():
     assert set(KINDS) <= set(KARGO_KINDS)
     assert len(set(KARGO_KINDS)) == 10

@@ -27,7 +27,7 @@ def summary(push, *warehouses):
 V1 = Push("example/repo", "1.0.0")
 
 
-def test_every_subscription_to_the_repository_gets_a_verdict_in_order():
+def test_every_subscription_to_the_repository_has_a_verdict_in_order():
     results = summary(
         V1,
         warehouse("b", image("other/repo"), image(constraint="^1"), image(constraint="^2")),
@@ -76,11 +76,11 @@ def test_a_warehouse_is_refreshed_once_and_only_for_a_match():
     assert to_refresh(results) == (("demo", "c"), ("z", "b"))
 
 
-def test_a_broken_subscription_does_not_block_its_own_warehouse():
+def test_an_invalid_subscription_does_not_prevent_a_refresh_of_its_warehouse():
     assert to_refresh(verdicts(V1, [warehouse("a", image(constraint="("), image())])) == (("demo", "a"),)
 
 
-def test_a_verdict_is_plain_json_with_the_values_as_written():
+def test_a_verdict_is_json_with_the_values_of_the_subscription():
     (verdict,) = verdicts(V1, [warehouse("a", {"name": "app", **image("docker.io/Example/Repo")})])
     assert isinstance(verdict, Verdict)
     assert json.loads(json.dumps(verdict.as_dict())) == {

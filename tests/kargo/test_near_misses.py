@@ -1,4 +1,4 @@
-"""Similar repository names share one key, and a near miss says what to use instead."""
+"""Similar repository names share one key, and the reason of a near miss says what to use instead."""
 
 import pytest
 
@@ -9,20 +9,41 @@ from receivers.kargo.push import Push
 from receivers.kargo.repository_names import near_key
 from receivers.kargo.resources import decode_warehouse
 
-NEAR = {
+SIMILAR = {
     "x/y": [
-        "x/y", "X/Y", "x/y/", "/x/y", "x/y:1.2", "docker.io/x/y", "docker.io:443/x/y", "index.docker.io/x/y",
-        "registry-1.docker.io/x/y", "https://docker.io/x/y", "oci://docker.io/x/y", "hub.docker.com/x/y",
-        "hub.docker.com/r/x/y", "https://hub.docker.com/r/x/y/", "https://hub.docker.com/r/x/y/tags?page=1",
-        "https://hub.docker.com/repository/docker/x/y/general", "registry.hub.docker.com/x/y",
-        "https://registry.hub.docker.com/u/x/y/", "ghcr.io/x/y", "localhost:5000/x/y@sha256:" + "0" * 64,
+        "x/y",
+        "X/Y",
+        "x/y/",
+        "/x/y",
+        "x/y:1.2",
+        "docker.io/x/y",
+        "docker.io:443/x/y",
+        "index.docker.io/x/y",
+        "registry-1.docker.io/x/y",
+        "https://docker.io/x/y",
+        "oci://docker.io/x/y",
+        "hub.docker.com/x/y",
+        "hub.docker.com/r/x/y",
+        "https://hub.docker.com/r/x/y/",
+        "https://hub.docker.com/r/x/y/tags?page=1",
+        "https://hub.docker.com/repository/docker/x/y/general",
+        "registry.hub.docker.com/x/y",
+        "https://registry.hub.docker.com/u/x/y/",
+        "ghcr.io/x/y",
+        "localhost:5000/x/y@sha256:" + "0" * 64,
     ],
-    "nginx": ["nginx", "library/nginx", "_/nginx", "docker.io/library/nginx", "https://hub.docker.com/_/nginx"],
+    "nginx": [
+        "nginx",
+        "library/nginx",
+        "_/nginx",
+        "docker.io/library/nginx",
+        "https://hub.docker.com/_/nginx",
+    ],
     "": ["", "  ", "/"],
-}  # fmt: skip
+}
 
 
-@pytest.mark.parametrize(("key", "name"), [(key, name) for key, names in NEAR.items() for name in names])
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key, names in SIMILAR.items() for name in names])
 def test_similar_names_share_a_key(key, name):
     assert near_key(name) == key
 
@@ -62,7 +83,7 @@ def test_different_names_have_different_keys(name):
         ),
     ],
 )
-def test_a_near_miss_says_what_to_use_instead(pushed, kind, repo_url, hint):
+def test_the_reason_of_a_near_miss_says_what_to_use_instead(pushed, kind, repo_url, hint):
     assert explain_near_miss(pushed, kind, repo_url) == hint
 
 
@@ -85,10 +106,10 @@ def test_a_near_miss_does_not_match():
     ],
     ids=["Git", "classic chart repository", "another kind"],
 )
-def test_repositories_that_docker_hub_never_serves_are_no_near_misses(subscription):
+def test_repositories_outside_docker_hub_are_not_near_misses(subscription):
     assert results("x/y", subscription) == []
 
 
-def test_an_empty_name_is_similar_to_nothing():
+def test_an_empty_name_has_no_near_misses():
     warehouse = decode_warehouse({"spec": {"subscriptions": [{"image": {"repoURL": ""}}, {"image": {}}]}})
     assert verdicts(Push("", "1.0.0"), [warehouse]) == ()

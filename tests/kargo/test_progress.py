@@ -1,4 +1,4 @@
-"""The state of a refresh, from what is observed in the cluster."""
+"""The state of a refresh, derived from the observed objects."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ PUSHED_AT = REQUESTED_AT - timedelta(seconds=3)
 PUSH = Push("example/repo", "1.2.3", pushed_at=PUSHED_AT)
 
 
-def conditions(*given: str) -> list[dict[str, str]]:
-    """Return conditions from texts such as `Ready=False/DiscoveryFailure: message`."""
-    found = []
-    for text in given:
+def conditions(*texts: str) -> list[dict[str, str]]:
+    """Parse conditions such as `Ready=False/DiscoveryFailure: message`."""
+    parsed = []
+    for text in texts:
         head, _, message = text.partition(": ")
         type_, _, rest = head.partition("=")
         status, _, reason = rest.partition("/")
-        found.append({"type": type_, "status": status, "reason": reason, "message": message})
-    return found
+        parsed.append({"type": type_, "status": status, "reason": reason, "message": message})
+    return parsed
 
 
 def warehouse(
-    *given: str,
+    *condition_texts: str,
     handled: str = TOKEN,
     discovered: str = LATER,
     tags: tuple[str, ...] = (),
@@ -75,7 +75,7 @@ def warehouse(
                 "discoveredAt": discovered,
                 "images": [{"repoURL": "docker.io/example/repo", "references": references}],
             },
-            "conditions": conditions(*given),
+            "conditions": conditions(*condition_texts),
         },
     }
     return decode_warehouse(raw), decode_discovered(raw)
@@ -106,10 +106,10 @@ OLD = freight("old", created_at=REQUESTED_AT - timedelta(days=1))
         ("2026-05-05T12:00:10.500001Z", True),
         ("2026-05-05T12:00:10Z", False),
         ("2026-05-05T14:00:11+02:00", True),
-        ("some other text", False),
+        ("not a time", False),
     ],
 )
-def test_a_token_is_handled_once_it_or_a_later_one_is_handled(last: str, handled: bool) -> None:
+def test_a_token_is_handled_if_it_or_a_later_token_was_handled(last: str, handled: bool) -> None:
     assert is_handled(request(), warehouse(handled=last)[0]) is handled
 
 
@@ -123,26 +123,26 @@ def test_a_token_is_handled_once_it_or_a_later_one_is_handled(last: str, handled
         (SAME, SAME, None, None),
         (EARLIER, EARLIER, False, False),
         (SAME, SAME, False, None),
-        (EARLIER, SAME, True, True),  # Kargo's clock is slow; an observer of the change needs no clock
+        (EARLIER, SAME, True, True),  # Kargo's clock is slow, but the change itself was observed
     ],
 )
 def test_a_discovery_counts_if_it_is_newer_than_the_request(
     discovered: str, before: str, witnessed: bool | None, fresh: bool | None
 ) -> None:
-    made = request(discovered_before=before, witnessed=witnessed)
-    assert is_newly_discovered(made, warehouse(discovered=discovered)[0]) is fresh
+    refresh_request = request(discovered_before=before, witnessed=witnessed)
+    assert is_newly_discovered(refresh_request, warehouse(discovered=discovered)[0]) is fresh
 
 
-def test_until_it_is_handled_a_refresh_waits_for_the_controller_of_the_shard() -> None:
+def test_a_refresh_waits_for_the_controller_of_the_shard_until_it_is_handled() -> None:
     state = assess(request(), Observation(warehouse(handled="", shard="eu")[0])).state
     assert isinstance(state, Waiting)
     assert state.phase is RefreshPhase.HANDLING
     assert '"eu"' in state.reason
 
 
-def test_a_running_discovery_is_a_phase_of_its_own() -> None:
-    busy, _ = warehouse("Reconciling=True/ScheduledDiscovery", handled="")
-    state = assess(request(), Observation(busy)).state
+def test_a_running_discovery_is_a_separate_phase() -> None:
+    discovering, _ = warehouse("Reconciling=True/ScheduledDiscovery", handled="")
+    state = assess(request(), Observation(discovering)).state
     assert isinstance(state, Waiting)
     assert state.phase is RefreshPhase.DISCOVERY
 
@@ -151,7 +151,7 @@ RATE_LIMIT = 'failed "docker.io/example/repo": TOOMANYREQUESTS: You have reached
 
 
 @pytest.mark.parametrize(
-    ("given", "failure", "cause", "said"),
+    ("condition_texts", "failure", "cause", "words"),
     [
         ((), "", RetryCause.DISCOVERY_FAILED, "keeps no reason"),
         (("Healthy=False/DiscoveryFailed: git 401",), "", RetryCause.DISCOVERY_FAILED, "git 401"),
@@ -171,15 +171,17 @@ RATE_LIMIT = 'failed "docker.io/example/repo": TOOMANYREQUESTS: You have reached
     ],
 )
 def test_a_refresh_handled_without_discovery_needs_a_retry(
-    given: tuple[str, ...], failure: str, cause: RetryCause, said: str
+    condition_texts: tuple[str, ...], failure: str, cause: RetryCause, words: str
 ) -> None:
-    retry = assess(request(failure=failure), Observation(warehouse(*given, discovered=EARLIER)[0])).state
+    retry = assess(
+        request(failure=failure), Observation(warehouse(*condition_texts, discovered=EARLIER)[0])
+    ).state
     assert isinstance(retry, RetryNeeded)
     assert (retry.cause, retry.outcome) == (cause, RefreshOutcome.DISCOVERY_FAILED)
-    assert said in retry.reason
+    assert words in retry.reason
 
 
-def test_freight_that_holds_the_push_ends_the_refresh_without_a_lookup() -> None:
+def test_freight_that_contains_the_push_ends_the_refresh_without_a_lookup() -> None:
     progress = assess(request(), Observation(warehouse(CREATED, last_freight="f1")[0], (OLD, freight())))
     assert progress.state == Ended(
         RefreshOutcome.FREIGHT_CREATED, "Freight alias-f1 contains example/repo:1.2.3", freight()
@@ -188,23 +190,27 @@ def test_freight_that_holds_the_push_ends_the_refresh_without_a_lookup() -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "there"),
+    ("condition_texts", "freight_known"),
     [
         (CREATED, ()),
         (CREATED, (OLD,)),
         (CREATED, (freight(tag="1.2.4"),)),
         (EXISTS, (freight(),)),
     ],
-    ids=["none known", "another one", "another tag", "nothing new"],
+    ids=["no Freight", "other Freight", "another tag", "condition without new Freight"],
 )
-def test_without_such_freight_the_artifacts_are_looked_up(given: str, there: tuple[Freight, ...]) -> None:
-    main, _ = warehouse(given, last_freight="f1")
-    assert assess(request(), Observation(main, there)).state == LookupNeeded(Lookup.ARTIFACTS)
+def test_without_such_freight_the_artifacts_are_looked_up(
+    condition_texts: str, freight_known: tuple[Freight, ...]
+) -> None:
+    main, _ = warehouse(condition_texts, last_freight="f1")
+    assert assess(request(), Observation(main, freight_known)).state == LookupNeeded(Lookup.ARTIFACTS)
 
 
 def test_freight_with_the_pushed_digest_counts_despite_clock_skew() -> None:
-    a_moment_before = freight(created_at=PUSHED_AT - timedelta(seconds=2))
-    assert state_after((EXISTS,), ("1.2.3",), (a_moment_before,)).outcome == RefreshOutcome.FREIGHT_CREATED
+    created_just_before = freight(created_at=PUSHED_AT - timedelta(seconds=2))
+    assert (
+        state_after((EXISTS,), ("1.2.3",), (created_just_before,)).outcome == RefreshOutcome.FREIGHT_CREATED
+    )
 
 
 def test_freight_does_not_count_before_the_refresh_is_handled() -> None:
@@ -213,16 +219,23 @@ def test_freight_does_not_count_before_the_refresh_is_handled() -> None:
 
 
 def state_after(
-    given: tuple[str, ...], tags: tuple[str, ...], there: tuple[Freight, ...] = (), **more: Any
+    condition_texts: tuple[str, ...],
+    tags: tuple[str, ...],
+    freight_known: tuple[Freight, ...] = (),
+    **fields: Any,
 ) -> Any:
-    seen_only = {name: more.pop(name) for name in ("all_freight", "last_freight_gone") if name in more}
-    made = request(**more.pop("request", {}))
-    main, results = warehouse(*given, tags=tags, **more)
-    return assess(made, Observation(main, there, results, **seen_only)).state
+    """Return the state after the artifacts were looked up.
+
+    `fields` belong to the Warehouse, the observation or the request.
+    """
+    observed = {name: fields.pop(name) for name in ("all_freight", "last_freight_gone") if name in fields}
+    refresh_request = request(**fields.pop("request", {}))
+    main, results = warehouse(*condition_texts, tags=tags, **fields)
+    return assess(refresh_request, Observation(main, freight_known, results, **observed)).state
 
 
 @pytest.mark.parametrize(
-    ("given", "tags", "more", "outcome", "said"),
+    ("condition_texts", "tags", "fields", "outcome", "words"),
     [
         (
             (),
@@ -272,16 +285,20 @@ def state_after(
     ],
 )
 def test_a_discovered_push_without_freight_ends_with_the_reason_of_the_warehouse(
-    given: tuple[str, ...], tags: tuple[str, ...], more: dict[str, Any], outcome: RefreshOutcome, said: str
+    condition_texts: tuple[str, ...],
+    tags: tuple[str, ...],
+    fields: dict[str, Any],
+    outcome: RefreshOutcome,
+    words: str,
 ) -> None:
-    state = state_after(given, tags, **more)
+    state = state_after(condition_texts, tags, **fields)
     assert isinstance(state, Ended)
     assert state.outcome == outcome
-    assert said in state.reason
+    assert words in state.reason
 
 
 @pytest.mark.parametrize(
-    ("tags", "image", "said"),
+    ("tags", "image", "words"),
     [
         ((), {}, "does not list it yet"),
         (("1.1.0",), {}, "does not list it yet"),
@@ -290,35 +307,38 @@ def test_a_discovered_push_without_freight_ends_with_the_reason_of_the_warehouse
     ],
 )
 def test_a_missing_tag_needs_a_retry_and_names_the_likely_cause(
-    tags: tuple[str, ...], image: dict[str, Any], said: str
+    tags: tuple[str, ...], image: dict[str, Any], words: str
 ) -> None:
     state = state_after((), tags, image=image)
     assert isinstance(state, RetryNeeded)
     assert state.cause is RetryCause.NOT_VISIBLE
-    assert said in state.reason
+    assert words in state.reason
 
 
 @pytest.mark.parametrize(
-    ("given", "there", "more", "need"),
+    ("condition_texts", "freight_known", "fields", "lookup"),
     [
         ((EXISTS,), (), {}, Lookup.ALL_FREIGHT),
         ((CREATED,), (OLD,), {"last_freight": "f1"}, Lookup.LAST_FREIGHT),
     ],
 )
 def test_unknown_freight_is_looked_up(
-    given: tuple[str, ...], there: tuple[Freight, ...], more: dict[str, Any], need: Lookup
+    condition_texts: tuple[str, ...],
+    freight_known: tuple[Freight, ...],
+    fields: dict[str, Any],
+    lookup: Lookup,
 ) -> None:
-    assert state_after(given, ("1.2.3",), there, **more) == LookupNeeded(need)
+    assert state_after(condition_texts, ("1.2.3",), freight_known, **fields) == LookupNeeded(lookup)
 
 
-def test_during_the_next_discovery_the_conditions_do_not_count() -> None:
+def test_conditions_do_not_count_during_the_next_discovery() -> None:
     state = state_after(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), all_freight=True)
     assert isinstance(state, Waiting)
     assert isinstance(state.on_timeout, Ended)
     assert state.on_timeout.outcome == RefreshOutcome.NOT_NEWEST
 
 
-def test_new_freight_counts_whatever_the_clocks_say() -> None:
+def test_new_freight_counts_despite_any_clock_skew() -> None:
     state = state_after((CREATED,), ("1.2.3",), (OLD,), last_freight="old")
     assert (state.outcome, state.freight) == (RefreshOutcome.FREIGHT_CREATED, OLD)
 
@@ -338,8 +358,8 @@ def test_a_push_without_a_tag_accepts_existing_freight() -> None:
     assert (state.outcome, state.freight) == (RefreshOutcome.ALREADY_CURRENT, OLD)
 
 
-def test_when_retries_end_freight_created_meanwhile_counts() -> None:
-    retry = RetryNeeded(RetryCause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, "no answer")
+def test_freight_created_during_the_retries_counts_when_they_end() -> None:
+    retry = RetryNeeded(RetryCause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, "no response")
     assert final_state(request(), retry, (freight(),)).outcome == RefreshOutcome.FREIGHT_CREATED
 
 
@@ -356,5 +376,5 @@ def test_when_retries_end_freight_created_meanwhile_counts() -> None:
 def test_freight_counts_from_the_time_of_the_push_if_it_is_plausible(
     pushed_at: datetime | None, since: datetime
 ) -> None:
-    made = request(push=replace(PUSH, pushed_at=pushed_at))
-    assert made.since == since.replace(microsecond=0)
+    refresh_request = request(push=replace(PUSH, pushed_at=pushed_at))
+    assert refresh_request.since == since.replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""The sentence that a subscription gives for a tag, as application developers read it."""
+"""The reasons that subscriptions give for a tag, as shown to users."""
 
 import pytest
 
@@ -81,7 +81,7 @@ REJECTED = [
     ({"acme": {}}, "v1", 'webhooks do not refresh subscriptions of kind "acme"'),
 ]
 
-BROKEN = [
+INVALID = [
     (
         lexical(allowTagsRegexes=["(?!x)"]),
         'allowTagsRegexes "(?!x)" isn\'t a valid regular expression (RE2): '
@@ -127,26 +127,26 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("subscription", "tag", "reason"), SELECTED, ids=lambda value: str(value)[:60])
-def test_a_selected_tag_names_the_rule_that_selected_it(subscription, tag, reason):
+def test_the_reason_for_a_selected_tag_names_the_rule(subscription, tag, reason):
     decision = decode_subscription(subscription).selector.evaluate(tag)
     assert (decision.matches, decision.reason) == (True, reason)
 
 
 @pytest.mark.parametrize(("subscription", "tag", "reason"), REJECTED, ids=lambda value: str(value)[:60])
-def test_a_rejected_tag_names_the_rule_that_rejected_it(subscription, tag, reason):
+def test_the_reason_for_a_rejected_tag_names_the_rule(subscription, tag, reason):
     decision = decode_subscription(subscription).selector.evaluate(tag)
     assert (decision.matches, decision.reason) == (False, reason)
 
 
-@pytest.mark.parametrize(("subscription", "reason"), BROKEN, ids=lambda value: str(value)[:60])
-def test_a_broken_subscription_says_what_is_wrong_for_every_tag(subscription, reason):
+@pytest.mark.parametrize(("subscription", "reason"), INVALID, ids=lambda value: str(value)[:60])
+def test_the_reason_for_an_invalid_subscription_is_the_same_for_every_tag(subscription, reason):
     selector = decode_subscription(subscription).selector
     for tag in ("1.0.0", "refs/tags/x"):
         decision = selector.evaluate(tag)
         assert (decision.matches, decision.reason) == (None, reason)
 
 
-def test_a_long_tag_is_truncated_in_the_sentence():
+def test_a_long_tag_is_truncated_in_the_reason():
     tag = "v\n" + "1" * 100_000
     decision = decode_subscription(lexical(ignoreTagsRegexes=["^v"])).selector.evaluate(tag)
     assert len(decision.reason) < 200

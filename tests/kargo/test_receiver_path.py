@@ -1,11 +1,11 @@
-"""Digests, paths and URLs of receivers are those that Kargo computes."""
+"""Digests, paths and URLs of receivers are the same as in Kargo."""
 
 import pytest
 
 from receivers.kargo.receiver_path import base_path, digest, receiver_path, receiver_url
 
 TOKEN = b"mysupersecrettoken"
-KNOWN = {
+DIGESTS = {
     "5d611cdf067a398156062773bb89d36e45a278388688479861a578e56db0c4c0": (
         "kargo-demo",
         "dh-wh-receiver",
@@ -27,8 +27,8 @@ KNOWN = {
 HASH = digest("p", "r", b"s")
 
 
-@pytest.mark.parametrize(("expected", "parts"), KNOWN.items())
-def test_digests_are_those_of_kargo(expected, parts):
+@pytest.mark.parametrize(("expected", "parts"), DIGESTS.items())
+def test_a_digest_is_the_same_as_in_kargo(expected, parts):
     assert digest(*parts) == expected
 
 
@@ -47,7 +47,7 @@ def test_parts_are_joined_without_separators_so_receivers_can_collide():
         ("http://localhost/a%20b", f"http://localhost/a%2520b/dockerhub/{HASH}"),
     ],
 )
-def test_urls_are_below_the_base_url(base, url):
+def test_a_url_consists_of_the_base_url_and_the_path(base, url):
     assert receiver_url(base, "dockerhub", "p", "r", b"s") == url
 
 
@@ -58,6 +58,6 @@ def test_a_url_ends_in_the_path_below_its_base_path(base):
 
 
 @pytest.mark.parametrize("base", ["http://[::1", "http://host:port/", "http://a b/", "%zz", ":x"])
-def test_an_invalid_base_url_raises(base):
+def test_an_invalid_base_url_is_an_error(base):
     with pytest.raises(ValueError, match=r"^its? "):
         receiver_url(base, "dockerhub", "p", "r", b"s")

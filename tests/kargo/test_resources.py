@@ -1,4 +1,4 @@
-"""Decoding Kargo's objects: the fields that are kept, and nothing that an API server can hold raises."""
+"""Decoding Kargo's objects: the decoded fields, and no errors for any object of an API server."""
 
 import pytest
 from hypothesis import given
@@ -49,7 +49,7 @@ def test_a_project_config_is_decoded():
     assert config.conditions == (Condition("Ready", "True", "Synced", "fine"),)
 
 
-def test_a_published_url_does_not_show_its_digest():
+def test_the_repr_of_a_published_url_does_not_contain_its_digest():
     assert "dockerhub" not in repr(PublishedUrl("hub", "/dockerhub/x", "http://h/dockerhub/x"))
 
 
@@ -119,7 +119,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(KEYS, JSON))
-def test_any_object_is_decoded(raw):
+def test_any_object_is_decoded_without_an_error(raw):
     hash(decode_project(raw))
     hash(decode_config(raw))
     decode_warehouse(raw)

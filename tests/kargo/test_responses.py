@@ -1,4 +1,4 @@
-"""The responses, byte for byte."""
+"""The responses of receiver URLs, byte for byte."""
 
 import pytest
 
@@ -20,9 +20,9 @@ from receivers.kargo import responses
     ],
     ids=lambda value: value.decode() if isinstance(value, bytes) else "",
 )
-def test_responses_are_one_line_of_json(response, status, body):
+def test_a_response_is_one_line_of_json(response, status, body):
     assert (response.status, response.body) == (status, body)
 
 
-def test_the_body_limit_is_the_one_of_kargo():
+def test_the_body_limit_is_the_same_as_in_kargo():
     assert responses.MAX_BODY == 2_097_152

@@ -1,4 +1,4 @@
-"""Decoding subscriptions: equal ones share memory, repositories are indexed as in Kargo, and nothing raises."""
+"""Decoding subscriptions: shared memory, the indexed repository, and no errors for any JSON."""
 
 import pytest
 from hypothesis import given
@@ -22,10 +22,10 @@ def image(**fields):
     ids=["versions", "expressions", "chart"],
 )
 def test_equal_subscriptions_share_their_selector_and_texts(raw):
-    one, other = decode_subscription(raw), decode_subscription(raw)
-    assert one.selector is other.selector
-    assert one.repo_url is other.repo_url
-    assert one.repository is other.repository
+    first, second = decode_subscription(raw), decode_subscription(raw)
+    assert first.selector is second.selector
+    assert first.repo_url is second.repo_url
+    assert first.repository is second.repository
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_equal_subscriptions_share_their_selector_and_texts(raw):
     ],
     ids=str,
 )
-def test_a_subscription_is_indexed_as_kargo_does(raw, repository):
+def test_a_subscription_is_indexed_under_the_same_repository_as_in_kargo(raw, repository):
     assert decode_subscription(raw).repository == repository
 
 
-def test_the_name_is_a_sibling_of_the_kind():
+def test_the_name_is_next_to_the_kind():
     decoded = decode_subscription({"name": "app", **image()})
     assert (decoded.kind, decoded.name, decoded.repo_url) == ("image", "app", "example/repo")
 
@@ -65,7 +65,7 @@ SUBSCRIPTIONS = VALUES | st.dictionaries(
 
 
 @given(SUBSCRIPTIONS, st.text(min_size=1, max_size=10))
-def test_any_json_is_decoded_and_evaluates_tags(raw, tag):
+def test_any_json_is_decoded_and_can_evaluate_tags(raw, tag):
     decision = decode_subscription(raw).selector.evaluate(tag)
     assert decision.rule
     assert decision.reason

@@ -1,6 +1,6 @@
-"""Runs every conformance vector through the functions that the product uses.
+"""Run every conformance vector through the functions that the product uses.
 
-`KARGOWEB_VECTORS` names another directory with files of the same names; every entry in them is run.
+`KARGOWEB_VECTORS` selects another directory with files of the same names. All of their entries are run.
 """
 
 import base64
@@ -38,7 +38,7 @@ def expectations(vector):
 
 
 @vectors("receiver_paths")
-def test_receiver_paths(vector):
+def test_a_receiver_path_is_the_same_as_in_kargo(vector):
     secrets = [value.encode() for value in vector["secretValues"]]
     secrets += map(base64.b64decode, vector.get("secretValuesBase64", []))
     arguments = (
@@ -56,28 +56,28 @@ def test_receiver_paths(vector):
 
 
 @vectors("normalize_image")
-def test_image_names(vector):
+def test_the_name_of_an_image_is_the_same_as_in_kargo(vector):
     assert normalize_image(vector["input"]) == vector["expect"]
 
 
 @vectors("normalize_chart")
-def test_chart_names(vector):
+def test_the_name_of_a_chart_is_the_same_as_in_kargo(vector):
     assert normalize_chart(vector["input"]) == vector["expect"]
 
 
 @vectors("normalized_repo_urls")
-def test_names_of_a_push(vector):
+def test_the_names_of_a_push_are_the_same_as_in_kargo(vector):
     assert list(names_of_push(vector["repoURL"], vector["mediaType"])) == vector["expect"]
 
 
 @vectors("semver_parse")
-def test_versions(vector):
+def test_versions_are_parsed_as_in_kargo(vector):
     version = parse_tag(vector["tag"], strict=vector["strict"])
     assert (version and str(version)) == vector["expect"]
 
 
 @vectors("semver_constraints")
-def test_constraints(vector):
+def test_constraints_are_evaluated_as_in_kargo(vector):
     try:
         constraint = parse_constraint(vector["constraint"])
     except InvalidConstraint:
@@ -99,24 +99,24 @@ def evaluated(kind, subscription, tag, *, defaulted):
 
 
 @vectors("image_match")
-def test_image_subscriptions(vector):
+def test_an_image_subscription_selects_the_same_tags_as_in_kargo(vector):
     for defaulted, expected in expectations(vector):
         assert evaluated("image", vector["subscription"], vector["tag"], defaulted=defaulted) == expected
 
 
 @vectors("chart_match")
-def test_chart_subscriptions(vector):
+def test_a_chart_subscription_selects_the_same_versions_as_in_kargo(vector):
     for defaulted, expected in expectations(vector):
         assert evaluated("chart", vector["subscription"], vector["version"], defaulted=defaulted) == expected
 
 
 @vectors("dockerhub_events")
-def test_dockerhub_events(vector):
+def test_a_dockerhub_event_has_the_same_response_and_refreshes_as_in_kargo(vector):
     body = base64.b64decode(vector["bodyBase64"]) if "bodyBase64" in vector else vector["body"].encode()
     for defaulted, expected in expectations(vector):
         response, matched = receive(vector, body, defaulted=defaulted)
         if expected["status"] == 500:
-            assert_only_the_broken_are_left_out(vector, body, defaulted=defaulted)
+            assert_only_invalid_subscriptions_are_ignored(vector, body, defaulted=defaulted)
         else:
             assert response.status == expected["status"]
             assert json.loads(response.body) == expected["body"]
@@ -139,8 +139,8 @@ def warehouses(vector, *, defaulted, without):
         project, name = entry["namespace"], entry["name"]
         if vector["project"] in {"", project}:
             subscriptions = [
-                with_admission_defaults(one) if defaulted else one
-                for position, one in enumerate(entry["subscriptions"])
+                with_admission_defaults(subscription) if defaulted else subscription
+                for position, subscription in enumerate(entry["subscriptions"])
                 if (project, name, position) not in without
             ]
             metadata = {"namespace": project, "name": name}
@@ -151,17 +151,17 @@ def refreshed(matched: tuple[Verdict, ...]) -> list[str]:
     return [f"{project}/{name}" for project, name in to_refresh(matched)]
 
 
-def assert_only_the_broken_are_left_out(vector, body, *, defaulted):
-    """Check the intended difference: Kargo responds 500 and refreshes nothing, kargoweb refreshes what matches."""
+def assert_only_invalid_subscriptions_are_ignored(vector, body, *, defaulted):
+    """Check the intended difference: Kargo responds 500 without a refresh, kargoweb refreshes what matches."""
     response, matched = receive(vector, body, defaulted=defaulted)
-    broken = [verdict for verdict in matched if verdict.result is MatchResult.NOT_EVALUABLE]
-    assert broken
-    assert all(verdict.rule and verdict.reason for verdict in broken)
-    places = {(verdict.project, verdict.warehouse, verdict.position) for verdict in broken}
-    sound_response, sound = receive(vector, body, defaulted=defaulted, without=places)
-    assert MatchResult.NOT_EVALUABLE not in {verdict.result for verdict in sound}
+    invalid = [verdict for verdict in matched if verdict.result is MatchResult.NOT_EVALUABLE]
+    assert invalid
+    assert all(verdict.rule and verdict.reason for verdict in invalid)
+    invalid_subscriptions = {(verdict.project, verdict.warehouse, verdict.position) for verdict in invalid}
+    valid_response, valid = receive(vector, body, defaulted=defaulted, without=invalid_subscriptions)
+    assert MatchResult.NOT_EVALUABLE not in {verdict.result for verdict in valid}
     assert (response.status, response.body, refreshed(matched)) == (
         200,
-        sound_response.body,
-        refreshed(sound),
+        valid_response.body,
+        refreshed(valid),
     )

@@ -52,10 +52,10 @@ def test_refreshes_are_counted_by_outcome(metered, world):
     metered.post(place.path(), push_body("example/ends", "1.0.0"))
     until("the refresh is tracked", lambda: samples(metered)["kargoweb_refreshes_followed", ""] > 0)
     world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
-    until("its end is counted", lambda: samples(metered)[name] == before + 1)
+    until("the outcome is counted", lambda: samples(metered)[name] == before + 1)
 
 
-def test_cache_metrics_contain_no_names(metered, world):
+def test_metrics_contain_no_names_of_objects(metered, world):
     place = routed_project(metered, world, image("example/nameless"))
     metered.post(place.path(), push_body("example/nameless", "1.0.0"))
     gauges = samples(metered)

@@ -13,7 +13,7 @@ from tests.worlds import World, image, push_body
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process is running; a zombie isn't."""
+    """Return whether a process is running. A zombie is not."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
@@ -22,26 +22,26 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def own(database, demo_cluster):
+def own_product(database, demo_cluster):
     """A serving process for one test."""
     with Product(demo_cluster.kubeconfig) as product:
         yield product
 
 
-def test_sigterm_stops_it_with_exit_code_0_and_no_traceback(own: Product):
-    pids = own.pids
-    assert own.stop() == 0
+def test_sigterm_stops_the_process_with_exit_code_0_and_no_traceback(own_product: Product):
+    pids = own_product.pids
+    assert own_product.stop() == 0
     assert not any(map(alive, pids))
-    assert "Traceback" not in own.log()
+    assert "Traceback" not in own_product.log()
 
 
-def test_workers_end_with_their_parent(own: Product):
-    parent, *workers = own.pids
+def test_workers_end_when_their_parent_is_killed(own_product: Product):
+    parent, *workers = own_product.pids
     os.kill(parent, signal.SIGKILL)
     until("the workers end", lambda: not any(map(alive, workers)))
 
 
-def test_without_a_cluster_it_starts_but_is_not_ready(database, tmp_path):
+def test_without_a_cluster_the_process_starts_but_is_not_ready(database, tmp_path):
     product = Product(tmp_path / "no-kubeconfig")
     product.start(ready=False)
     try:
@@ -51,8 +51,8 @@ def test_without_a_cluster_it_starts_but_is_not_ready(database, tmp_path):
         assert readiness.json()["mirror"] == dict.fromkeys(readiness.json()["mirror"], False)
         assert "no-kubeconfig" not in readiness.data.decode()
         assert "no-kubeconfig does not exist" in product.log()
-        answer = product.post("/dockerhub/" + "0" * 64, push_body("example/app"))
-        assert (answer.status, answer.data) == (
+        response = product.post("/dockerhub/" + "0" * 64, push_body("example/app"))
+        assert (response.status, response.data) == (
             503,
             b'{"error":"not ready to take this push; please send it again"}\n',
         )
@@ -60,7 +60,7 @@ def test_without_a_cluster_it_starts_but_is_not_ready(database, tmp_path):
         product.stop()
 
 
-def test_it_recovers_when_the_cluster_starts(database, tmp_path):
+def test_the_process_becomes_ready_when_the_cluster_starts(database, tmp_path):
     cluster = DemoCluster(tmp_path / "cluster")
     with cluster:
         kubeconfig = cluster.kubeconfig
@@ -72,7 +72,7 @@ def test_it_recovers_when_the_cluster_starts(database, tmp_path):
             cluster.start()
             with World(kubeconfig) as world:
                 place = world.project(image("example/late"))
-            until("ready", lambda: product.status("/readyz") == 200)
+            until("the process is ready", lambda: product.status("/readyz") == 200)
             until(
                 "the push is accepted",
                 lambda: product.post(place.path(), push_body("example/late")).status == 200,
