@@ -34,7 +34,7 @@ def failed(url: str, timeout: float = 5.0) -> ProbeError:
 
 
 def test_a_probe_is_a_post_with_the_body_and_the_headers():
-    with serving(lambda server: server.answer(reply("Server: shop", "X-Kargoweb-Delivery: abc"))) as server:
+    with serving(lambda server: server.respond(reply("Server: shop", "X-Kargoweb-Delivery: abc"))) as server:
         response = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
     assert (response.status, response.body, response.delivery, response.server) == (200, "{}", "abc", "shop")
     request = b"".join(server.requests)  # head and body may arrive separately
@@ -91,7 +91,7 @@ def test_an_invalid_certificate(monkeypatch, host, trusted, reason):
     tls.load_cert_chain(SERVER)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(CA))
-    with serving(lambda server: server.answer(reply()), tls=tls) as server:
+    with serving(lambda server: server.respond(reply()), tls=tls) as server:
         error = failed(f"https://{host}:{server.port}{SECRET}")
     assert error.step is ProbeStep.TLS
     assert str(error).startswith(reason)
@@ -102,12 +102,12 @@ def test_a_certificate_of_a_trusted_authority(monkeypatch):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(SERVER)
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
-    with serving(lambda server: server.answer(reply()), tls=tls) as server:
+    with serving(lambda server: server.respond(reply()), tls=tls) as server:
         assert post(f"https://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 
 
 def test_plain_http_instead_of_tls():
-    with serving(lambda server: server.answer(reply(status="400 Bad Request"))) as server:
+    with serving(lambda server: server.respond(reply(status="400 Bad Request"))) as server:
         error = failed(f"https://127.0.0.1:{server.port}{SECRET}")
     assert (error.step, str(error)) == (ProbeStep.TLS, "the server doesn't respond with TLS")
 
@@ -120,7 +120,7 @@ def test_plain_http_instead_of_tls():
     ],
 )
 def test_a_response_that_is_not_http(data, reason):
-    with serving(lambda server: server.answer(data, times=1)) as server:
+    with serving(lambda server: server.respond(data, times=1)) as server:
         error = failed(f"http://127.0.0.1:{server.port}{SECRET}")
     assert error.step is ProbeStep.HTTP
     assert reason in str(error)
@@ -151,14 +151,14 @@ def test_a_response_that_trickles_in_times_out():
 
 def test_a_redirect_is_not_followed():
     data = reply("Location: https://elsewhere.example/", status="301 Moved Permanently")
-    with serving(lambda server: server.answer(data)) as server:
+    with serving(lambda server: server.respond(data)) as server:
         response = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
     assert (response.status, response.location) == (301, "https://elsewhere.example/")
     assert server.connections == 1
 
 
 def test_only_the_beginning_of_a_long_response_is_read():
-    with serving(lambda server: server.answer(reply(body=b"x" * 1_000_000))) as server:
+    with serving(lambda server: server.respond(reply(body=b"x" * 1_000_000))) as server:
         response = post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
     assert response.body == "x" * MAX_BODY
 
@@ -166,7 +166,7 @@ def test_only_the_beginning_of_a_long_response_is_read():
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
 def test_a_proxy_in_the_environment_is_not_used(monkeypatch, variable):
     monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}")
-    with serving(lambda server: server.answer(reply())) as server:
+    with serving(lambda server: server.respond(reply())) as server:
         assert post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 
 
@@ -182,7 +182,7 @@ def test_concurrent_probes_are_limited():
         for thread in threads:
             thread.join()
     until("they have ended", lambda: not _probes())
-    with serving(lambda server: server.answer(reply())) as server:
+    with serving(lambda server: server.respond(reply())) as server:
         assert post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 
 
