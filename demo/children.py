@@ -1,4 +1,4 @@
-"""Start, watch and stop the demo's child processes."""
+"""Start, monitor and stop the demo's child processes, and write their output to log files."""
 
 from __future__ import annotations
 

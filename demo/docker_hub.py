@@ -1,4 +1,7 @@
-"""Simulate Docker Hub: find the webhooks that users would register for a repository, and call them."""
+"""Simulate Docker Hub: find the webhooks that users would register for a repository, and call them.
+
+These are the Docker Hub receivers of all projects with a Warehouse that subscribes to it, and of the cluster.
+"""
 
 from __future__ import annotations
 

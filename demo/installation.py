@@ -1,4 +1,7 @@
-"""Run the API server, the controller and kargoweb as child processes, with example data."""
+"""Run the API server, the controller and kargoweb as child processes, with example data.
+
+All data is in `<data directory>/demo`, so that the next start continues with it. A lock prevents a second demo there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Create the demo's example objects from `manifests/` and its tags. Existing ones are not changed."""
+"""Create the demo's example data: objects from `manifests/`, and tags. Existing data is not changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decode the bodies and options of write requests."""
+"""Decode the bodies of write requests, in JSON or protobuf, and their `dryRun` option."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""API discovery: serve the documents with the versions, groups and resources of the API, and OpenAPI."""
+"""API discovery: serve the documents that describe the API.
+
+Clients such as kubectl read them first: the version of the server, the API groups and resources, and OpenAPI.
+"""
 
 from __future__ import annotations
 

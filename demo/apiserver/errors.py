@@ -25,7 +25,7 @@ GENERIC: Final = {
     ),
     410: ("Expired", "The resourceVersion for the provided watch is too old."),
     429: ("TooManyRequests", "Too many requests, please try again later."),
-    500: ("InternalError", "Internal error occurred: a fault rule said so"),
+    500: ("InternalError", "Internal error occurred: injected by a fault rule"),
     503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
     504: ("Timeout", "the request could not be completed within the allowed time"),
 }

@@ -1,4 +1,4 @@
-"""Create and write kubeconfigs for the demo's API server."""
+"""Write kubeconfigs, with which kubectl and kargoweb connect to the demo's API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse HTTP/1.1 requests, and write the heads of responses."""
+"""Parse HTTP/1.1 requests, and encode the heads of responses. `wire` reads and writes the sockets."""
 
 from __future__ import annotations
 

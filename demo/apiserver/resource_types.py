@@ -1,4 +1,7 @@
-"""The resource types that the server has: built-in types, and those from CustomResourceDefinitions."""
+"""The resource types that the server has: built-in types, and those from CustomResourceDefinitions.
+
+The `Catalog` has the types that are currently served. It changes when definitions are created or deleted.
+"""
 
 from __future__ import annotations
 

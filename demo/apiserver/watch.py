@@ -1,4 +1,7 @@
-"""Watches: filter the changes of a collection, and write them as events to a stream in order."""
+"""A watch: filter the changes of a collection, and write them to a stream as events, in order.
+
+`queries.Watches` starts watches, keeps them open, and sends bookmarks.
+"""
 
 from __future__ import annotations
 

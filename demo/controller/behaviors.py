@@ -1,6 +1,6 @@
 """Failures that users can inject with the annotation `demo.kargoweb/behavior` of a Warehouse.
 
-The value is a comma-separated list of words; some take a number after `=`:
+The value is a comma-separated list of words. Some of them accept a number after `=`:
 
     slow=5                discovery takes this many seconds (default: 5)
     lag=30                the registry lists a tag to this Warehouse this many seconds after its push (default: 30)
@@ -9,8 +9,8 @@ The value is a comma-separated list of words; some take a number after `=`:
     dead                  the Warehouse is never reconciled, as if its shard had no controller
 
 For example: `kubectl annotate warehouse app demo.kargoweb/behavior=slow=10,fail-discovery-once`. Other
-outcomes need no word: `freightCreationPolicy: Manual`, unmet criteria, a shard without a controller, a tag beyond
-the discovery limit, a push of the same content (`manage.py push --same`).
+outcomes need no annotation: `freightCreationPolicy: Manual`, unsatisfied criteria, a shard without a controller, a tag
+beyond the discovery limit, or a push of the same content (`manage.py push --same`).
 """
 
 from __future__ import annotations

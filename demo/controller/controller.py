@@ -1,4 +1,7 @@
-"""The controller: watch Warehouses, and reconcile each of them when it changes, is refreshed or is due."""
+"""The controller: watch Warehouses, and reconcile each of them when it changes, is refreshed or is due.
+
+The watch adds Warehouses to a `WorkQueue`, and worker threads pass them to the `Reconciler`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ State = tuple[str, int, str | None, bool]
 
 
 class Controller:
-    """Watches in one thread and reconciles in several."""
+    """A watch thread, worker threads and a heartbeat thread."""
 
     def __init__(
         self, cluster: KubernetesClient, registry: Registry, *, minimum_interval: float = MINIMUM_INTERVAL

@@ -1,4 +1,4 @@
-"""Create Freight in the cluster, with an alias and an event."""
+"""Create Freight in the cluster, with an alias and an event. `freight` builds the objects."""
 
 from __future__ import annotations
 

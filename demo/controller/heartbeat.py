@@ -1,4 +1,4 @@
-"""Renew the Lease that shows that the controller is running, as Kargo's controllers do (`pkg/heartbeat`)."""
+"""The controller's heartbeat: renew a Lease while it is running, as Kargo's controllers do (`pkg/heartbeat`)."""
 
 from __future__ import annotations
 

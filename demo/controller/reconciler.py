@@ -108,7 +108,7 @@ class Reconciler:
 
 
 class _Reconciliation:
-    """One reconciliation of one Warehouse."""
+    """A reconciliation of a Warehouse."""
 
     def __init__(self, reconciler: Reconciler, raw: Mapping[str, Any], behavior: Behavior) -> None:
         self._reconciler = reconciler

@@ -78,7 +78,7 @@ class WorkQueue(Generic[K]):
             self._changed.notify_all()
 
     def _promote(self) -> float | None:
-        """Move delayed keys that are due; return the seconds until the next one is due, or None."""
+        """Move delayed keys that are due. Return the seconds until the next key is due, or None."""
         now = time.monotonic()
         for key in [key for key, at in self._later.items() if at <= now]:
             del self._later[key]
