@@ -199,7 +199,7 @@ def tracking(large: Bench) -> Iterator[Row]:
     quiet = large.pushes(4).percentile(0.99)
     large.push_to_all()
     kargo = large.start_kargo(3 * SECONDS)
-    time.sleep(SECONDS)  # until it has listed everything
+    time.sleep(SECONDS)  # until it has listed all Warehouses
     busy = large.pushes(4).percentile(0.99)
     kargo.communicate()
     yield Row("4 connections: p99 during status changes / p99 without", busy / quiet, 1.5)
@@ -234,7 +234,7 @@ def relist_latency(large: Bench) -> float:
 
 
 def main() -> int:
-    """Run everything; return the exit code."""
+    """Run all benchmarks; return the exit code."""
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     )

@@ -1,4 +1,4 @@
-"""Clusters that tests run against: the demo's API server here, real ones in `real_cluster`.
+"""Clusters for tests: the demo's API server. Real clusters are in `real_cluster`.
 
 with DemoCluster(tmp_path) as cluster:
     cluster.api.post("/api/v1/namespaces", {"metadata": {"name": "x"}})
@@ -116,7 +116,7 @@ class DemoCluster:
         self._tokens = {role: secrets.token_urlsafe(16) for role in ROLES}
         self._port = free_port()
         flags = {"--faults": faults, "--anonymous-admin": anonymous_admin, "--no-kargo": not kargo}
-        self._options = [*(flag for flag, wanted in flags.items() if wanted), *options]
+        self._options = [*(flag for flag, enabled in flags.items() if enabled), *options]
         self._process: subprocess.Popen[str] | None = None
         self._clients: dict[str, ApiClient] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import urllib3
 from django.db.models import QuerySet
 
 from receivers.models import Delivery, Outcome
@@ -36,6 +37,18 @@ def verdict_count(product: Product, place: KargoProject, repository: str) -> int
     """Return the number of verdicts for a push of the repository, with a tag that no subscription selects."""
     response = product.post(place.path(), push_body(repository.removeprefix("docker.io/"), "not a version"))
     return len(wait_for_result(response.headers["X-Kargoweb-Delivery"]).verdicts)
+
+
+def rejected_delivery(product: Product, path: str, body: bytes) -> Delivery:
+    """POST to a URL until the product responds with 404 and records the request; return the delivery."""
+
+    def rejection() -> urllib3.BaseHTTPResponse | None:
+        response = product.post(path, body)
+        return response if response.status == 404 and "X-Kargoweb-Delivery" in response.headers else None
+
+    response = until("the request is rejected", rejection)
+    assert response.data == b"{}\n"
+    return wait_for_result(response.headers["X-Kargoweb-Delivery"])
 
 
 def deliveries_of(place: KargoProject) -> QuerySet[Delivery]:

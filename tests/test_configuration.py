@@ -280,20 +280,20 @@ class TestSettings:
     """The settings on the status page."""
 
     def test_each_variable_has_its_value_and_whether_it_was_set(self, read: Any) -> None:
-        shown = {
+        settings = {
             setting.name: (setting.value, setting.given)
             for setting in read(KARGOWEB_NAMESPACES="b, a", KARGOWEB_DEBUG="Yes").settings
         }
-        assert shown["KARGOWEB_NAMESPACES"] == ("b,a", True)
-        assert shown["KARGOWEB_DEBUG"] == ("true", True)
-        assert shown["KARGOWEB_LAG_DELAYS"] == ("10,60,300", False)
-        assert shown["PORT"] == ("8000", False)
+        assert settings["KARGOWEB_NAMESPACES"] == ("b,a", True)
+        assert settings["KARGOWEB_DEBUG"] == ("true", True)
+        assert settings["KARGOWEB_LAG_DELAYS"] == ("10,60,300", False)
+        assert settings["PORT"] == ("8000", False)
 
     def test_a_secret_has_no_value(self, read: Any, tmp_path: Path) -> None:
         (tmp_path / "key").write_text("hunter2hunter2")
-        shown = read(
+        settings = read(
             DATABASE_URL="postgresql://me:hunter2@db/log", KARGOWEB_SECRET_KEY_FILE=str(tmp_path / "key")
         ).settings
-        assert "hunter2" not in repr(shown)
-        secret = {setting.name: (setting.value, setting.given) for setting in shown if setting.secret}
+        assert "hunter2" not in repr(settings)
+        secret = {setting.name: (setting.value, setting.given) for setting in settings if setting.secret}
         assert secret == {"DATABASE_URL": ("", True), "KARGOWEB_SECRET_KEY": ("", True)}

@@ -7,7 +7,6 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from kargoweb import VERSION
+from tests.commands.running import run_process
 from tests.test_docs import settings_read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,18 +37,6 @@ def project_files() -> Iterator[Path]:
 
 def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.M))
-
-
-def manage(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=cwd,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "kargoweb.settings"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 class TestLockFiles:
@@ -95,16 +83,20 @@ def test_the_ci_script_is_executable() -> None:
 
 class TestCommandLine:
     def test_an_invalid_configuration_is_an_error_of_one_line_per_variable(self) -> None:
-        done = manage(
-            "check", PORT="eighty", KARGOWEB_DEBUG="perhaps", DATABASE_URL="postgresql://me:hunter2@db"
+        done = run_process(
+            "manage.py",
+            "check",
+            PORT="eighty",
+            KARGOWEB_DEBUG="perhaps",
+            DATABASE_URL="postgresql://me:hunter2@db",
         )
-        assert done.returncode == 3
-        assert done.stdout == ""
-        assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
+        assert done.code == 3
+        assert done.out == ""
+        assert [line.split(": ")[:2] for line in done.err.splitlines()] == [
             ["kargoweb", "configuration error"] for _ in range(3)
         ]
-        assert "PORT is 'eighty'; it must be an integer from 1 to 65535" in done.stderr
-        assert "hunter2" not in done.stderr
+        assert "PORT is 'eighty'; it must be an integer from 1 to 65535" in done.err
+        assert "hunter2" not in done.err
 
     def test_the_files_in_the_image_are_sufficient_for_commands(self, tmp_path: Path) -> None:
         for source, target in re.findall(
@@ -114,8 +106,10 @@ class TestCommandLine:
         shutil.copy(ROOT / "manage.py", tmp_path)
         (tmp_path / "staticfiles").mkdir()
         for command in (["collectstatic", "--noinput"], ["check", "--fail-level", "WARNING"]):
-            done = manage(*command, cwd=tmp_path, KARGOWEB_DATA_DIR=str(tmp_path / "data"), DATABASE_URL="")
-            assert done.returncode == 0, done.stderr
+            done = run_process(
+                "manage.py", *command, cwd=tmp_path, KARGOWEB_DATA_DIR=str(tmp_path / "data"), DATABASE_URL=""
+            )
+            assert done.code == 0, done.err
         assert list((tmp_path / "staticfiles").glob("kargoweb.*.css.gz"))
 
 

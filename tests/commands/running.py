@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
@@ -46,11 +47,11 @@ def run(*arguments: str) -> Completed:
     return Completed(code, out.getvalue(), err.getvalue())
 
 
-def run_process(*arguments: str, **environment: str) -> Completed:
+def run_process(*arguments: str, cwd: Path = ROOT, **environment: str) -> Completed:
     """Run Python with these arguments in a separate process."""
     done = subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "kargoweb.settings"} | environment,
         capture_output=True,
         text=True,

@@ -65,15 +65,15 @@ class TestShow:
         response = product.post(place.path(), body)
         pk = response.headers["X-Kargoweb-Delivery"]
         wait_for_result(pk)
-        shown = run("deliveries", "show", pk, "--json").json
-        assert (shown["id"], shown["status"], shown["answer"]) == (
+        output = run("deliveries", "show", pk, "--json").json
+        assert (output["id"], output["status"], output["answer"]) == (
             pk,
             200,
             '{"msg":"refreshed 1 warehouse(s)"}',
         )
-        assert shown["request"]["body"] == body.decode()
-        assert [verdict["rule"] for verdict in shown["verdicts"]] == ["semver.any"]
-        (refresh,) = shown["refreshes"]
+        assert output["request"]["body"] == body.decode()
+        assert [verdict["rule"] for verdict in output["verdicts"]] == ["semver.any"]
+        (refresh,) = output["refreshes"]
         assert (refresh["warehouse"], refresh["token"]) == ("warehouse-0", place.token())
         assert refresh["seconds"]["requested"] >= 0
 

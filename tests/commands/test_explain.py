@@ -50,18 +50,18 @@ def test_the_scope_of_a_cluster_receiver_is_every_project(place):
 
 
 def test_json_has_everything_the_table_has(place):
-    shown = run("explain", place.name, f"{place.repository}:1.2.3", "--all", "--limit", "1", "--json").json
-    assert (shown["repository"], shown["tag"], shown["left_out"]) == (place.repository, "1.2.3", 1)
-    assert [(verdict["warehouse"], verdict["result"], verdict["rule"]) for verdict in shown["verdicts"]] == [
+    output = run("explain", place.name, f"{place.repository}:1.2.3", "--all", "--limit", "1", "--json").json
+    assert (output["repository"], output["tag"], output["left_out"]) == (place.repository, "1.2.3", 1)
+    assert [(verdict["warehouse"], verdict["result"], verdict["rule"]) for verdict in output["verdicts"]] == [
         ("main", "match", "semver.satisfied")
     ]
 
 
 def test_without_a_tag_every_subscription_matches_even_if_the_registry_has_a_port(place):
-    shown = run("explain", place.name, place.repository, "--json").json
-    assert [verdict["rule"] for verdict in shown["verdicts"]] == ["no_tag"]
-    shown = run("explain", place.name, "localhost:5000/x", "--json").json
-    assert (shown["repository"], shown["tag"]) == ("localhost:5000/x", "")
+    output = run("explain", place.name, place.repository, "--json").json
+    assert [verdict["rule"] for verdict in output["verdicts"]] == ["no_tag"]
+    output = run("explain", place.name, "localhost:5000/x", "--json").json
+    assert (output["repository"], output["tag"]) == ("localhost:5000/x", "")
 
 
 def test_verdicts_beyond_the_limit_are_counted(place):

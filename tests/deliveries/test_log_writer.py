@@ -41,9 +41,9 @@ def test_many_threads_can_write_concurrently(writer):
 
 
 def test_an_invalid_row_does_not_affect_other_rows(writer):
-    good, bad, other = delivery(), delivery(), delivery()
-    bad.received_at = None  # type: ignore[assignment] # makes it invalid
-    writes = [writer.submit(Write(inserts=[row])) for row in (good, bad, other)]
+    first, invalid, last = delivery(), delivery(), delivery()
+    invalid.received_at = None  # type: ignore[assignment]
+    writes = [writer.submit(Write(inserts=[row])) for row in (first, invalid, last)]
     writes[0].wait(5)
     writes[2].wait(5)
     with pytest.raises(NotStored, match="refused the row"):

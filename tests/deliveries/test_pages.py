@@ -26,11 +26,11 @@ def ids(rows):
     return [row.pk for row in rows]
 
 
-def pages(wanted, **options):
+def pages(criteria, **options):
     """Return every page."""
-    result = [delivery_log().page(wanted, **options)]
+    result = [delivery_log().page(criteria, **options)]
     while result[-1].next:
-        result.append(delivery_log().page(wanted, after=result[-1].next, **options))
+        result.append(delivery_log().page(criteria, after=result[-1].next, **options))
     return result
 
 
@@ -162,10 +162,12 @@ def test_every_filter_finds_the_delivery_that_differs(odd, values):
         "then": odd.received_at.isoformat(),
         "before": (odd.received_at - timedelta(minutes=5)).isoformat(),
     }
-    wanted = {name: value.format(project=odd.project, **times) for name, value in values.items()}
-    page = delivery_log().page(DeliveryFilter.parse({"project": odd.project, **wanted}))
+    parameters = {name: value.format(project=odd.project, **times) for name, value in values.items()}
+    page = delivery_log().page(DeliveryFilter.parse({"project": odd.project, **parameters}))
     assert ids(page.rows) == [odd.pk]
-    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": odd.project, **wanted}))) == [odd.pk]
+    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": odd.project, **parameters}))) == [
+        odd.pk
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,22 +186,24 @@ def test_the_project_cluster_selects_the_cluster_receivers():
 
 def test_deliveries_with_different_outcomes_are_sorted_by_time():
     receiver = unique_name()
-    bad = [outcome for outcome in Outcome if tone(outcome) is Tone.BAD]
-    rows = store(*(delivery("", n, receiver=receiver, outcome=bad[n * 5 % len(bad)]) for n in range(30)))
+    failures = [outcome for outcome in Outcome if tone(outcome) is Tone.BAD]
+    rows = store(
+        *(delivery("", n, receiver=receiver, outcome=failures[n * 5 % len(failures)]) for n in range(30))
+    )
     store(delivery("", 31, receiver=receiver, outcome=Outcome.FREIGHT_CREATED))
-    result = pages(DeliveryFilter(outcomes=frozenset(bad), receiver=receiver), size=8)
+    result = pages(DeliveryFilter(outcomes=frozenset(failures), receiver=receiver), size=8)
     assert [pk for page in result for pk in ids(page.rows)] == ids(reversed(rows))
 
 
 def test_a_page_stops_at_the_scan_limit_and_reports_its_position():
     project = unique_name()
     store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
-    wanted = DeliveryFilter(project=project, tag="needle")
-    first = delivery_log().page(wanted)
+    criteria = DeliveryFilter(project=project, tag="needle")
+    first = delivery_log().page(criteria)
     assert not first.rows
     assert first.looked_to is not None
     assert first.looked_to > START
-    second = delivery_log().page(wanted, after=first.next)
+    second = delivery_log().page(criteria, after=first.next)
     assert [row.tag for row in second.rows] == ["needle"]
     assert second.looked_to is None
 
@@ -220,8 +224,8 @@ def test_the_pages_of_a_warehouse_have_the_deliveries_that_refreshed_it(tag):
     )
     insert([Refresh(delivery=row, project=project, warehouse="other") for row in rows[:3]])
     result = pages(DeliveryFilter(warehouse=(project, "w"), tag=tag), size=30)
-    wanted = [row for row in reversed(rows) if tag in {"", row.tag}]
-    assert [pk for page in result for pk in ids(page.rows)] == ids(wanted)
+    expected = [row for row in reversed(rows) if tag in {"", row.tag}]
+    assert [pk for page in result for pk in ids(page.rows)] == ids(expected)
 
 
 def test_later_pages_find_old_refreshes_of_a_warehouse():
@@ -240,8 +244,10 @@ def test_later_pages_find_old_refreshes_of_a_warehouse():
     result = pages(DeliveryFilter(warehouse=(project, "w")), size=400)
     assert [pk for page in result for pk in ids(page.rows)] == ids(reversed(rows))
     assert any(page.looked_to for page in result)
-    bad = pages(DeliveryFilter(warehouse=(project, "w"), outcomes=frozenset({Outcome.NOT_HANDLED})), size=100)
-    assert [pk for page in bad for pk in ids(page.rows)] == ids(reversed(rows[:40]))
+    failures = pages(
+        DeliveryFilter(warehouse=(project, "w"), outcomes=frozenset({Outcome.NOT_HANDLED})), size=100
+    )
+    assert [pk for page in failures for pk in ids(page.rows)] == ids(reversed(rows[:40]))
 
 
 def test_a_delivery_that_refreshed_a_warehouse_twice_is_shown_once():
@@ -323,12 +329,12 @@ class TestVisibility:
             *(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((first, second, hidden)))
         )
         seen = frozenset({first, second, *(unique_name() for _ in range(others))})
-        wanted = replace(DeliveryFilter.parse(fields), seen=seen)
-        visible = [pk for page in pages(wanted, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
+        criteria = replace(DeliveryFilter.parse(fields), seen=seen)
+        visible = [pk for page in pages(criteria, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
         assert visible == [rows[1].pk, rows[0].pk]
 
     def test_an_invisible_push_is_not_found_by_its_id(self):
         [row] = store(delivery(unique_name(), outcome=Outcome.FAILED))
-        wanted = DeliveryFilter(repository=row.repository, tag=row.tag, push=row.push_id)
-        assert [pk for page in pages(wanted) for pk in ids(page.rows)] == [row.pk]
-        assert not any(page.rows for page in pages(replace(wanted, seen=frozenset({"elsewhere"}))))
+        criteria = DeliveryFilter(repository=row.repository, tag=row.tag, push=row.push_id)
+        assert [pk for page in pages(criteria) for pk in ids(page.rows)] == [row.pk]
+        assert not any(page.rows for page in pages(replace(criteria, seen=frozenset({"elsewhere"}))))

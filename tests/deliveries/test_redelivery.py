@@ -19,7 +19,7 @@ from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.recovery import claim_pending
 from tests.clusters import until
 from tests.deliveries.rows import delivery, failed_delivery, store, unique_name
-from tests.delivery_rows import routed_project, wait_for_result
+from tests.delivery_rows import rejected_delivery, routed_project, wait_for_result
 from tests.worlds import image, push_body
 
 FAILURES = {"outcome": "bad"}
@@ -61,7 +61,7 @@ class TestSingleDelivery:
     def test_a_delivery_to_an_old_url_can_be_redelivered_after_the_secret_was_rotated(self, product, world):
         place = routed_project(product, world, image("example/rotated"))
         place.publish("hook", secret="another")
-        old = until("the old URL is retired", lambda: _retired(product, place, "example/rotated"))
+        old = rejected_delivery(product, place.path(), push_body("example/rotated", "2.0.0"))
         assert (old.repository, old.tag) == ("example/rotated", "2.0.0")
         done = wait_for_result(str(redeliver(old, "ada").pk))
         assert done.outcome == Outcome.REFRESHED
@@ -71,8 +71,8 @@ class TestSingleDelivery:
         place = routed_project(product, world, image("example/gone"))
         original = pushed(product, place, push_body("example/gone"))
         place.publish("renamed")
-        # Until then, each of these pushes refreshes the Warehouse.
-        until("the old URL is retired", lambda: _retired(product, place, "example/gone"))
+        # Until the URL is rejected, each of these pushes refreshes the Warehouse.
+        rejected_delivery(product, place.path(), push_body("example/gone", "2.0.0"))
         before = place.token()
         done = wait_for_result(str(redeliver(original, "ada").pk))
         assert (done.outcome, done.reason) == (Outcome.RETIRED_URL, "the receiver no longer exists")
@@ -101,13 +101,6 @@ class TestSingleDelivery:
         with pytest.raises(NotRedeliverable, match=sentence):
             redeliver(row, "ada")
         assert not row.redeliveries.exists()
-
-
-def _retired(product, place, repository):
-    response = product.post(place.path(), push_body(repository, "2.0.0"))
-    if response.status != 404 or "X-Kargoweb-Delivery" not in response.headers:
-        return None
-    return wait_for_result(response.headers["X-Kargoweb-Delivery"])
 
 
 @pytest.mark.usefixtures("database")
@@ -145,9 +138,9 @@ class TestManyDeliveries:
     def test_a_redelivered_delivery_is_not_selected_again(self):
         project = unique_name()
         store(failed_delivery(project))
-        wanted = DeliveryFilter.parse({"project": project, **FAILURES})
-        assert len(redeliver_all(wanted, "ada").deliveries) == 1
-        assert redeliver_all(wanted, "ada").deliveries == ()
+        failures = DeliveryFilter.parse({"project": project, **FAILURES})
+        assert len(redeliver_all(failures, "ada").deliveries) == 1
+        assert redeliver_all(failures, "ada").deliveries == ()
 
     def test_a_dry_run_stores_nothing(self):
         project = unique_name()
@@ -161,8 +154,8 @@ class TestManyDeliveries:
     def test_the_number_per_call_is_limited_and_the_next_call_continues(self):
         project = unique_name()
         store(*(failed_delivery(project, number) for number in range(MOST_AT_ONCE + 3)))
-        wanted = DeliveryFilter.parse({"project": project, **FAILURES})
-        first, second = redeliver_all(wanted, "ada"), redeliver_all(wanted, "ada")
+        failures = DeliveryFilter.parse({"project": project, **FAILURES})
+        first, second = redeliver_all(failures, "ada"), redeliver_all(failures, "ada")
         assert [(len(batch.deliveries), batch.more) for batch in (first, second)] == [
             (MOST_AT_ONCE, True),
             (3, False),

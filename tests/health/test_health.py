@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +17,8 @@ from receivers.health.monitor import HealthMonitor
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
 from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, new_id
-from tests.clusters import ROOT, until
+from tests.clusters import until
+from tests.commands.running import Completed, run_process
 from tests.contract.caches import running_cache
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import KargoProject, image, push_body
@@ -272,47 +270,38 @@ def test_the_background_tasks_of_a_serving_process_run_without_errors(product, p
     assert "is tried again" not in product.log()
 
 
-def run(kubeconfig: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(kubeconfig: Path, *arguments: str) -> Completed:
     """Run `manage.py health`."""
-    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "kargoweb.settings", "KUBECONFIG": str(kubeconfig)}
-    return subprocess.run(
-        [sys.executable, "manage.py", "health", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_process("manage.py", "health", *arguments, KUBECONFIG=str(kubeconfig))
 
 
 class TestCommand:
     def test_an_urgent_finding_exits_with_1(self, place, demo_cluster):
         done = run(demo_cluster.kubeconfig, "--project", place.name)
-        assert done.returncode == 1, done.stderr
-        lines = done.stdout.splitlines()
+        assert done.code == 1, done.err
+        lines = done.out.splitlines()
         assert lines[0].startswith(f"URGENT  receiver {place.name}/hook: Docker Hub can't reach the URL")
         assert lines[-1] == "1 urgent, 1 note"
-        assert place.path().rpartition("/")[2] not in done.stdout
+        assert place.path().rpartition("/")[2] not in done.out
 
     def test_no_findings_exit_with_0(self, world, demo_cluster):
         place = world.bare_project()
         done = run(demo_cluster.kubeconfig, "--project", place.name)
-        assert (done.returncode, done.stdout) == (0, "No findings.\n")
+        assert (done.code, done.out) == (0, "No findings.\n")
 
     def test_json_has_the_same_findings(self, place, demo_cluster, health):
         done = run(demo_cluster.kubeconfig, "--project", place.name, "--json")
-        assert done.returncode == 1
+        assert done.code == 1
         expected = [finding.as_dict() for finding in health.findings(place.name)]
-        assert json.loads(done.stdout) == expected
+        assert done.json == expected
 
     def test_an_unknown_project_is_an_error(self, world, demo_cluster):
         done = run(demo_cluster.kubeconfig, "--project", "nowhere")
-        assert (done.returncode, done.stdout) == (3, "")
-        assert done.stderr == 'CommandError: Project "nowhere" doesn\'t exist in this cluster.\n'
+        assert (done.code, done.out) == (3, "")
+        assert done.err == 'CommandError: Project "nowhere" doesn\'t exist in this cluster.\n'
 
     def test_a_missing_kubeconfig_is_an_immediate_error_of_one_line(self, database, tmp_path):
         done = run(tmp_path / "kubeconfig", "--timeout", "50")
-        assert (done.returncode, done.stdout) == (3, "")
-        assert done.stderr.startswith("CommandError: Can't connect to the cluster: ")
-        assert len(done.stderr.splitlines()) == 1
+        assert (done.code, done.out) == (3, "")
+        assert done.err.startswith("CommandError: Can't connect to the cluster: ")
+        assert len(done.err.splitlines()) == 1

@@ -97,7 +97,7 @@ class Detection:
             new = [item for item in self.freight.of((warehouse.project, "main")) if item not in before]
             return [item for item in new if tag in {artifact.tag for artifact in item.artifacts}]
 
-        return until("Freight is seen", matching)[0]
+        return until("Freight is observed", matching)[0]
 
     def after_grace_period(self, warehouse: Warehouse) -> list[MissedPush]:
         """Return the missed pushes of a Warehouse after the grace period."""
@@ -130,7 +130,7 @@ def warehouse_with_freight(
     **fields: Any,
 ) -> Warehouse:
     """Return a Warehouse on `<project>/app` with Freight of the tags 1.0.0 and latest, which exist before it."""
-    warehouse = kargo.warehouse(image("not/there"), interval="1h0m0s")
+    warehouse = kargo.warehouse(image("example/missing"), interval="1h0m0s")
     for tag in ("latest", "1.0.0"):
         warehouse.push(tag)
     subscriptions = [

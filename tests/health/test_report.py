@@ -46,14 +46,14 @@ def test_unmuted_urgent_findings_and_warnings_are_counted(muted, expected):
 
 
 @pytest.mark.parametrize(
-    ("projects", "seen"),
+    ("projects", "visible"),
     [(None, set(ALL)), ({"blog"}, {OTHER}), ({"shop"}, {URGENT, WARNING, NOTE}), (set(), set())],
     ids=["all projects", "one project", "another project", "no project"],
 )
-def test_only_findings_of_visible_projects_are_returned(projects, seen):
+def test_only_findings_of_visible_projects_are_returned(projects, visible):
     open_, muted = report(URGENT, OTHER).open_and_muted(projects)
-    assert set(open_) == seen - {URGENT, OTHER}
-    assert set(muted) == seen & {URGENT, OTHER}
+    assert set(open_) == visible - {URGENT, OTHER}
+    assert set(muted) == visible & {URGENT, OTHER}
 
 
 def test_new_mutes_change_only_the_counts():

@@ -1,4 +1,4 @@
-"""A project whose images are pushed: its registry, Warehouse and receiver, and the results of its deliveries."""
+"""A project with a registry, a Warehouse and a receiver, and the results of its deliveries."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def place(world):
 
 @pytest.fixture
 def sender(world, demo_cluster):
-    """A sender in front of the demo's API client, which takes 5 ms for a patch and records each one."""
+    """A sender in front of the demo's API server, which takes 5 ms for a patch and records all patches."""
     demo_cluster.faults({"verb": "patch", "latency": 0.005}, record=REFRESH_ANNOTATION)
     sender = RefreshSender(lambda: world.cluster, lambda key: None)
     yield sender

@@ -42,7 +42,7 @@ def test_a_killed_process_resumes_its_refreshes_after_a_restart(main: Shop, own_
     own_product.kill()
     main.behave(None)
     until(
-        "Kargo handles it meanwhile",
+        "Kargo has handled the refresh",
         lambda: main.status.get("lastHandledRefresh") == requested_refresh(delivery).token,
     )
     own_product.start()

@@ -62,7 +62,7 @@ def test_every_acknowledged_push_is_stored_and_every_stored_push_is_finished(
 
 
 def _push_until_killed(product: Product, path: str) -> list[str]:
-    """Send pushes in parallel and kill the process meanwhile; return the ids of those acknowledged with 200."""
+    """Send pushes in parallel until the process is killed; return the ids of those acknowledged with 200."""
     acknowledged: list[str] = []
     kill_now = threading.Event()
 

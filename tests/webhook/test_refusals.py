@@ -5,22 +5,10 @@ from __future__ import annotations
 import pytest
 
 from receivers.models import Outcome
-from tests.clusters import until
-from tests.delivery_rows import routed_project, wait_for_result
+from tests.delivery_rows import rejected_delivery, routed_project
 from tests.worlds import image, push_body
 
-
-def rejected_delivery(product, path):
-    """Post to a URL until it is rejected; return the delivery."""
-    response = until(
-        "the request is rejected", lambda: _if_recorded(product.post(path, push_body("example/app")))
-    )
-    assert (response.status, response.data) == (404, b"{}\n")
-    return wait_for_result(response.headers["X-Kargoweb-Delivery"])
-
-
-def _if_recorded(response):
-    return response if response.status == 404 and "X-Kargoweb-Delivery" in response.headers else None
+PUSH = push_body("example/app")
 
 
 @pytest.fixture
@@ -31,13 +19,13 @@ def place(product, world):
 
 def test_renaming_a_receiver_retires_its_url(product, place):
     place.publish("renamed")
-    delivery = rejected_delivery(product, place.path("hook"))
+    delivery = rejected_delivery(product, place.path("hook"), PUSH)
     assert (delivery.receiver, delivery.outcome, delivery.status) == ("hook", Outcome.RETIRED_URL, 404)
 
 
 def test_an_unsupported_kind_is_recorded(product, place):
     place.publish("hook", kind="github")
-    delivery = rejected_delivery(product, place.path("hook", kind="github"))
+    delivery = rejected_delivery(product, place.path("hook", kind="github"), PUSH)
     assert delivery.outcome == Outcome.UNSUPPORTED_KIND
     assert "github" in delivery.reason
 
@@ -45,13 +33,13 @@ def test_an_unsupported_kind_is_recorded(product, place):
 def test_a_collision_names_both_receivers(product, place):
     # Kargo joins name and secret without a separator: hook + "2s" and hook2 + "s" have the same digest.
     place.publish_as({"hook": "2s", "hook2": "s"})
-    delivery = rejected_delivery(product, place.path("hook", secret="2s"))
+    delivery = rejected_delivery(product, place.path("hook", secret="2s"), PUSH)
     assert delivery.outcome == Outcome.COLLISION
     assert f"{place.name}/hook, {place.name}/hook2" in delivery.reason
 
 
 def test_a_published_url_without_a_receiver_in_the_spec_is_rejected(product, place):
     place.forget("hook")
-    delivery = rejected_delivery(product, place.path("hook"))
+    delivery = rejected_delivery(product, place.path("hook"), PUSH)
     assert delivery.outcome == Outcome.RETIRED_URL
     assert not delivery.refreshes.exists()
