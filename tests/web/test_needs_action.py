@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 
 import pytest
@@ -14,25 +15,53 @@ from receivers.models import Audit, Mute
 from receivers.ops import runtime
 from tests.clusters import DemoCluster, until
 from tests.delivery_rows import routed_project
+from tests.product import Product
+from tests.users import create_session, create_user
 from tests.web.conftest import other_installation
 from tests.web.html import seen_version
-from tests.worlds import image
+from tests.web.http_browser import HttpBrowser
+from tests.worlds import KargoProject, World, image
 
 FINDING = re.compile(r'href="/attention/([0-9a-f]{32})"')
 
 
-def open_findings(browser, project, query: str = "") -> str:
+CHECK = "URLs Docker Hub can't reach"  # every project of these tests has this finding
+
+
+@pytest.fixture(scope="module")
+def listed_projects(shared_product: Product, demo_cluster: DemoCluster) -> Iterator[Iterator[KargoProject]]:
+    """Yield projects with a finding that is already listed, one for each test.
+
+    The product runs its checks every few seconds. Otherwise each test would wait for the next time.
+    """
+    browser = HttpBrowser(shared_product)
+    browser.resume_session(create_session(create_user("viewer")))
+    with World(demo_cluster.kubeconfig) as world:
+        projects = [routed_project(shared_product, world) for _ in range(16)]
+        for project in projects:
+            open_findings(browser, project)
+        yield iter(projects)
+
+
+@pytest.fixture
+def project(listed_projects: Iterator[KargoProject], product: Product) -> KargoProject:
+    """A project with a finding that is listed."""
+    return next(listed_projects)
+
+
+def open_findings(browser: HttpBrowser, project: KargoProject, query: str = "") -> str:
     """Return the page with a project's findings once there are any; `query` has more parameters."""
-    path = f"/attention?project={project.name}{query}"
-    return unescape(
-        until("the project has findings", lambda: FINDING.search(page := browser.open(path)) and page)
-    )
+
+    def page() -> str:
+        text = unescape(browser.open(f"/attention?project={project.name}{query}"))
+        return text if CHECK in text and FINDING.search(text) else ""
+
+    return until("the project has findings", page)
 
 
-def test_a_finding_has_a_reason_a_remedy_and_a_link_to_its_object(signed_in, product, world):
-    project = routed_project(product, world)
+def test_a_finding_has_a_reason_a_remedy_and_a_link_to_its_object(signed_in, project):
     page = open_findings(signed_in("viewer"), project)
-    assert "URLs Docker Hub can't reach" in page
+    assert CHECK in page
     assert 'the host "hooks" is a name without a domain' in page
     assert "Use a public host name" in page
     assert f'href="/projects/{project.name}#receiver-hook"' in page
@@ -47,7 +76,8 @@ def test_a_remedy_includes_a_command(signed_in, world):
     )
     browser = signed_in("viewer")
     line = f"<code>kubectl describe projectconfig {project.name} -n {project.name}</code>"
-    until("the command is shown", lambda: line in open_findings(browser, project))
+    path = f"/attention?project={project.name}"
+    until("the command is shown", lambda: line in unescape(browser.open(path)))
 
 
 @pytest.mark.parametrize(
@@ -55,17 +85,16 @@ def test_a_remedy_includes_a_command(signed_in, world):
     [("&severity=urgent", True), ("&severity=warning", False), ("&check=url_unreachable", True),
      ("&check=nonsense", False)],
 )  # fmt: skip
-def test_filters_are_query_parameters(signed_in, product, world, query, expected):
-    project = routed_project(product, world)
+def test_filters_are_query_parameters(signed_in, project, query, expected):
     browser = signed_in("viewer")
     open_findings(browser, project)
     page = unescape(browser.open(f"/attention?project={project.name}{query}"))
-    assert ("URLs Docker Hub can't reach" in page.partition('id="attention"')[2]) == expected
+    assert (CHECK in page.partition('id="attention"')[2]) == expected
     assert ("No finding matches this filter" in page) == (not expected)
 
 
-def test_a_role_in_one_project_shows_no_findings_of_others_or_the_cluster(signed_in, product, world):
-    own, other = routed_project(product, world), routed_project(product, world)
+def test_a_role_in_one_project_shows_no_findings_of_others_or_the_cluster(signed_in, listed_projects):
+    own, other = next(listed_projects), next(listed_projects)
     open_findings(signed_in("viewer"), other)
     page = signed_in(f"viewer:{own.name}").open("/attention")
     assert own.name in page
@@ -80,8 +109,7 @@ def urgent_finding(browser, project) -> str:
     return link[1]
 
 
-def test_an_operator_can_mute_and_unmute_and_is_audited(signed_in, product, world):
-    project = routed_project(product, world)
+def test_an_operator_can_mute_and_unmute_and_is_audited(signed_in, project):
     browser = signed_in(f"operator:{project.name}")
     key = urgent_finding(browser, project)
     path = f"/attention/{key}"
@@ -115,8 +143,7 @@ def test_an_operator_can_mute_and_unmute_and_is_audited(signed_in, product, worl
         ("admin", 200),
     ],
 )
-def test_only_operators_can_mute(signed_in, product, world, group, status):
-    project = routed_project(product, world)
+def test_only_operators_can_mute(signed_in, project, group, status):
     key = urgent_finding(signed_in("viewer"), project)
     browser = signed_in(group.format(project=project.name))
     browser.submit(f"/attention/{key}", {"note": ""}, on="/")
@@ -124,8 +151,7 @@ def test_only_operators_can_mute(signed_in, product, world, group, status):
     assert Mute.objects.filter(key=key).exists() == (status == 200)
 
 
-def test_a_request_without_a_csrf_token_mutes_nothing(signed_in, product, world):
-    project = routed_project(product, world)
+def test_a_request_without_a_csrf_token_mutes_nothing(signed_in, project):
     browser = signed_in("operator")
     key = urgent_finding(browser, project)
     browser.open(f"/attention/{key}", {"note": "forged"})
@@ -140,8 +166,7 @@ def test_a_resolved_finding_is_404_with_a_link_to_the_list(signed_in, product, k
     assert (browser.status, "Resolved" in page, 'href="/attention"' in page) == (404, True, True)
 
 
-def test_an_unchanged_list_is_not_sent(signed_in, product, world):
-    project = routed_project(product, world)
+def test_an_unchanged_list_is_not_sent(signed_in, project):
     browser = signed_in("viewer")
     open_findings(browser, project)
 
