@@ -9,7 +9,8 @@ from django.conf import settings
 
 from receivers.accounts.client_address import client_address, ip_address
 
-TABLE = [
+CASES = [
+    # X-Forwarded-For, number of trusted proxies, client address
     ("", 0, "10.0.0.1"),
     ("203.0.113.7", 0, "10.0.0.1"),
     ("203.0.113.7", 1, "203.0.113.7"),
@@ -20,8 +21,8 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("forwarded", "hops", "expected"), TABLE)
-def test_only_trusted_proxies_are_believed(forwarded: str, hops: int, expected: str) -> None:
+@pytest.mark.parametrize(("forwarded", "hops", "expected"), CASES)
+def test_only_addresses_from_trusted_proxies_are_used(forwarded: str, hops: int, expected: str) -> None:
     environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": forwarded}
     assert client_address(environ, hops) == expected
 

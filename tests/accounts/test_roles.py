@@ -1,4 +1,4 @@
-"""Groups grant access by their names."""
+"""Roles granted by the names of groups."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import pytest
 
 from receivers.accounts.roles import Access, Action, Role, access_from_groups, group_name
 
-EVERYTHING = set(Action)
-VIEWING = {Action.SEE}
-OPERATING = EVERYTHING - {Action.READ_AUDIT_LOG, Action.READ_CONFIGURATION}
+ALL_ACTIONS = set(Action)
+VIEWER_ACTIONS = {Action.SEE}
+OPERATOR_ACTIONS = ALL_ACTIONS - {Action.READ_AUDIT_LOG, Action.READ_CONFIGURATION}
 
-TABLE = [
+CASES = [
     # groups, project, permitted actions
     ([], "shop", set()),
-    (["viewer"], "shop", VIEWING),
-    (["viewer"], "", VIEWING),
-    (["viewer"], None, VIEWING),
-    (["operator"], "shop", OPERATING),
-    (["admin"], "shop", EVERYTHING),
-    (["admin"], None, EVERYTHING),
-    (["operator:shop"], "shop", OPERATING),
+    (["viewer"], "shop", VIEWER_ACTIONS),
+    (["viewer"], "", VIEWER_ACTIONS),
+    (["viewer"], None, VIEWER_ACTIONS),
+    (["operator"], "shop", OPERATOR_ACTIONS),
+    (["admin"], "shop", ALL_ACTIONS),
+    (["admin"], None, ALL_ACTIONS),
+    (["operator:shop"], "shop", OPERATOR_ACTIONS),
     (["operator:shop"], "other", set()),
     (["operator:shop"], "", set()),
     (["operator:shop"], None, set()),
-    (["viewer", "operator:shop"], "shop", OPERATING),
-    (["viewer", "operator:shop"], "other", VIEWING),
-    (["operator", "viewer:shop"], "shop", OPERATING),
-    (["viewer:shop", "admin:shop", "operator:shop"], "shop", EVERYTHING),
-    (["viewer", "operator"], "shop", OPERATING),
+    (["viewer", "operator:shop"], "shop", OPERATOR_ACTIONS),
+    (["viewer", "operator:shop"], "other", VIEWER_ACTIONS),
+    (["operator", "viewer:shop"], "shop", OPERATOR_ACTIONS),
+    (["viewer:shop", "admin:shop", "operator:shop"], "shop", ALL_ACTIONS),
+    (["viewer", "operator"], "shop", OPERATOR_ACTIONS),
     (["Admin"], "shop", set()),
     (["administrator", "admin-shop", "viewers"], "shop", set()),
     (["admin:"], "shop", set()),
@@ -36,24 +36,24 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("groups", "project", "actions"), TABLE)
-def test_groups_grant_the_roles_in_their_names(
+@pytest.mark.parametrize(("groups", "project", "actions"), CASES)
+def test_a_group_grants_the_role_in_its_name(
     groups: list[str], project: str | None, actions: set[Action]
 ) -> None:
-    granted = access_from_groups(groups)
-    assert {action for action in Action if granted.may(action, project)} == actions
+    access = access_from_groups(groups)
+    assert {action for action in Action if access.may(action, project)} == actions
 
 
 @pytest.mark.parametrize("project", ["shop", "", None])
-def test_a_superuser_may_do_everything_everywhere(project: str | None) -> None:
+def test_a_superuser_has_every_permission_everywhere(project: str | None) -> None:
     assert all(access_from_groups([], superuser=True).may(action, project) for action in Action)
 
 
 @pytest.mark.parametrize(
     ("groups", "projects"),
-    [(["viewer"], None), (["viewer:a", "operator:b"], {"a", "b"}), (["else"], set())],
+    [(["viewer"], None), (["viewer:a", "operator:b"], {"a", "b"}), (["unrelated"], set())],
 )
-def test_projects_are_those_that_the_user_may_see(groups: list[str], projects: set[str] | None) -> None:
+def test_projects_are_those_the_user_can_see(groups: list[str], projects: set[str] | None) -> None:
     assert access_from_groups(groups).projects == projects
     assert access_from_groups(groups).is_empty == (projects == set())
 
@@ -66,7 +66,7 @@ def test_a_group_name_grants_the_role_it_was_made_from(role: Role, project: str)
 
 
 @pytest.mark.parametrize(
-    ("groups", "sees", "redelivers"),
+    ("groups", "visible", "redeliverable"),
     [
         (["operator"], None, None),
         (["viewer"], None, frozenset()),
@@ -75,7 +75,7 @@ def test_a_group_name_grants_the_role_it_was_made_from(role: Role, project: str)
         ([], frozenset(), frozenset()),
     ],
 )
-def test_projects_with_lists_the_projects_that_permit_an_action(groups, sees, redelivers):
-    granted = access_from_groups(groups)
-    assert granted.projects_with(Action.SEE) == granted.projects == sees
-    assert granted.projects_with(Action.REDELIVER) == redelivers
+def test_projects_with_returns_the_projects_where_an_action_is_permitted(groups, visible, redeliverable):
+    access = access_from_groups(groups)
+    assert access.projects_with(Action.SEE) == access.projects == visible
+    assert access.projects_with(Action.REDELIVER) == redeliverable

@@ -20,7 +20,7 @@ from tests.worlds import World, image, push_body
 
 LIMIT = 2 << 20
 DEEP = 100_000
-FINE = {200, 400, 404, 405, 413, 431}
+ACCEPTABLE = {200, 400, 404, 405, 413, 431}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def no_traceback(shared_product):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(body=st.binary(max_size=300))
-def test_random_bytes(shared_product, path, body):
+def test_random_bytes_cause_no_server_error(shared_product, path, body):
     assert shared_product.post(path, body).status in {200, 400}
 
 
@@ -60,7 +60,9 @@ json_values = st.recursive(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(tag=json_values, name=json_values, pushed_at=json_values, pusher=json_values, media_type=json_values)
-def test_right_fields_with_wrong_values(shared_product, path, tag, name, pushed_at, pusher, media_type):
+def test_fields_of_the_wrong_type_cause_no_server_error(
+    shared_product, path, tag, name, pushed_at, pusher, media_type
+):
     push_data = {"tag": tag, "pushed_at": pushed_at, "pusher": pusher, "media_type": media_type}
     body = json.dumps({"push_data": push_data, "repository": {"repo_name": name}})
     assert shared_product.post(path, body.encode()).status in {200, 400}
@@ -83,11 +85,11 @@ def test_right_fields_with_wrong_values(shared_product, path, tag, name, pushed_
         pytest.param(b"\xff\xfe{\x00}\x00", 400, id="UTF-16"),
     ],
 )
-def test_bodies_that_hurt_parsers(shared_product, path, body, status):
+def test_bodies_that_are_expensive_to_parse_cause_no_server_error(shared_product, path, body, status):
     assert shared_product.post(path, body).status == status
 
 
-def raw(product: Product, *pieces: bytes) -> bytes:
+def send_raw(product: Product, *pieces: bytes) -> bytes:
     """Send bytes on a new connection, piece by piece; return the start of the response."""
     with socket.create_connection(("127.0.0.1", product.port), timeout=20) as connection:
         # The server may close the connection before it has everything.
@@ -100,14 +102,14 @@ def raw(product: Product, *pieces: bytes) -> bytes:
     return b""
 
 
-def head(path: str, *headers: str) -> bytes:
+def request_head(path: str, *headers: str) -> bytes:
     """Return the request line and headers of a POST."""
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode("latin-1")
 
 
-def test_an_incomplete_body_does_no_harm(shared_product, path):
+def test_an_incomplete_body_does_not_stop_the_server(shared_product, path):
     body = push_body("example/garbage")
-    raw(shared_product, head(path, f"Content-Length: {len(body) + 10}"), body)
+    send_raw(shared_product, request_head(path, f"Content-Length: {len(body) + 10}"), body)
     assert shared_product.status("/healthz") == 200
 
 
@@ -126,18 +128,18 @@ def test_an_incomplete_body_does_no_harm(shared_product, path):
     ],
     ids=lambda headers: headers[0][:30],
 )
-def test_odd_headers(shared_product, path, headers):
-    answer = raw(shared_product, head(path, *headers), b"hello")
-    assert not answer.startswith(b"HTTP/1.1 5")
+def test_invalid_headers_cause_no_server_error(shared_product, path, headers):
+    response = send_raw(shared_product, request_head(path, *headers), b"hello")
+    assert not response.startswith(b"HTTP/1.1 5")
     assert shared_product.status("/healthz") == 200
 
 
-def test_slow_bodies_do_not_block_others(shared_product, path):
+def test_slow_requests_do_not_block_others(shared_product, path):
     body = push_body("example/garbage")
     slow = [socket.create_connection(("127.0.0.1", shared_product.port)) for _ in range(20)]
     try:
         for connection in slow:
-            connection.sendall(head(path, f"Content-Length: {len(body)}") + body[:20])
+            connection.sendall(request_head(path, f"Content-Length: {len(body)}") + body[:20])
         assert shared_product.post(path, body).status == 200
         for connection in slow:
             connection.sendall(body[20:])
@@ -148,7 +150,7 @@ def test_slow_bodies_do_not_block_others(shared_product, path):
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "invalid_path",
     [
         "/",
         "/dockerhub",
@@ -159,13 +161,13 @@ def test_slow_bodies_do_not_block_others(shared_product, path):
         "/?" + "a" * 9000,
     ],
 )
-def test_odd_paths(shared_product, odd):
+def test_invalid_paths_cause_no_server_error(shared_product, invalid_path):
     # The server may close the connection without reading the body; the next request on it would fail.
-    answer = shared_product.post(odd, b"{}", {"Connection": "close"})
-    assert answer.status in FINE | {302, 403, 414}
+    response = shared_product.post(invalid_path, b"{}", {"Connection": "close"})
+    assert response.status in ACCEPTABLE | {302, 403, 414}
 
 
-def resident(pid: int) -> int:
+def resident_memory(pid: int) -> int:
     """Return the resident memory of a process in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -175,17 +177,17 @@ def resident(pid: int) -> int:
 
 def test_memory_does_not_grow_with_rejected_requests(shared_product, path, seed):
     worker = shared_product.pids[-1]
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     too_large = b"x" * (LIMIT + 1)
     # The server closes a connection with an unread body, so it can't be reused.
-    once = {"Connection": "close"}
+    close = {"Connection": "close"}
 
     def flood() -> int:
         for _ in range(60):
-            shared_product.post(path, iter([too_large]), once)
-            shared_product.post(f"/dockerhub/{dice.randbytes(32).hex()}", b"{}", once)
-            shared_product.post(path, dice.randbytes(2000), once)
-        return resident(worker)
+            shared_product.post(path, iter([too_large]), close)
+            shared_product.post(f"/dockerhub/{generator.randbytes(32).hex()}", b"{}", close)
+            shared_product.post(path, generator.randbytes(2000), close)
+        return resident_memory(worker)
 
     for _ in range(3):
         flood()
@@ -193,7 +195,7 @@ def test_memory_does_not_grow_with_rejected_requests(shared_product, path, seed)
     assert min(flood() for _ in range(4)) <= before + 30
 
 
-def test_unknown_urls_are_counted_by_source_and_bounded(shared_product):
+def test_requests_to_unknown_urls_are_counted(shared_product):
     for _ in range(3):
         shared_product.post(
             "/dockerhub/" + "ab" * 32, push_body("example/app"), headers={"User-Agent": "old hook"}

@@ -21,7 +21,7 @@ DIGEST = "0123456789abcdef" * 4
     ("text", "redacted"),
     [
         (f"POST /dockerhub/{DIGEST} HTTP/1.1", "POST /dockerhub/[redacted]abcdef HTTP/1.1"),
-        (f"{DIGEST}", "[redacted]abcdef"),
+        (DIGEST, "[redacted]abcdef"),
         (f"/a/{DIGEST}/?x={DIGEST}", "/a/[redacted]abcdef/?x=[redacted]abcdef"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer [redacted]"),
         ("Basic dXNlcjpwYXNz", "Basic [redacted]"),
@@ -65,7 +65,7 @@ def test_log_records_are_redacted_including_arguments_and_tracebacks(caplog):
     assert "ValueError: [redacted]abcdef" in formatter.format(record)
 
 
-def everything_stored() -> str:
+def stored_values() -> str:
     """Return all values in all tables of the product as text."""
     parts: list[str] = []
     for model in apps.get_app_config("receivers").get_models():
@@ -76,31 +76,31 @@ def everything_stored() -> str:
     return "\n".join(parts)
 
 
-def test_no_response_and_no_row_contains_a_digest_or_a_secret(product, world):
-    place = routed_project(product, world, image("example/app"))
-    digest = place.path().rpartition("/")[2]
+def test_no_response_and_no_row_contains_a_digest_or_a_secret_value(product, world):
+    project = routed_project(product, world, image("example/app"))
+    digest = project.path().rpartition("/")[2]
     headers = {
         "Authorization": "Bearer very-secret-token",
         "Cookie": "sessionid=very-secret-token",
-        "X-Forwarded-Uri": place.path(),
-        "Referer": f"https://hooks.example.com{place.path()}",
+        "X-Forwarded-Uri": project.path(),
+        "Referer": f"https://hooks.example.com{project.path()}",
     }
-    answers = [
-        product.post(place.path(), push_body("example/app"), headers=headers),
-        product.post(f"/prefix{place.path()}/?again={digest}", b"garbage", headers=headers),
-        product.post(place.path() + "x", b"garbage", headers=headers),
-        product.post(place.path(), b"", headers=headers, method="GET"),
+    responses = [
+        product.post(project.path(), push_body("example/app"), headers=headers),
+        product.post(f"/prefix{project.path()}/?again={digest}", b"garbage", headers=headers),
+        product.post(project.path() + "x", b"garbage", headers=headers),
+        product.post(project.path(), b"", headers=headers, method="GET"),
         product.get("/sign-in"),
         product.get("/no/such/page/" + digest + "x"),
         product.get("/readyz"),
     ]
-    for answer in answers:
-        assert digest not in answer.data.decode()
-        assert digest not in str(answer.headers)
-    for answer in answers[:2]:
-        delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
+    for response in responses:
+        assert digest not in response.data.decode()
+        assert digest not in str(response.headers)
+    for response in responses[:2]:
+        delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
         assert delivery.path.count("[redacted]") == len(delivery.path.split(digest[-6:])) - 1 > 0
-    stored = everything_stored()
+    stored = stored_values()
     for secret in (digest, "very-secret-token", "s3cret"):
         assert secret not in stored
         assert secret.encode().hex() not in stored

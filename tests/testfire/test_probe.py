@@ -21,11 +21,13 @@ SECRET = "/dockerhub/" + "a1" * 32
 
 
 def reply(*headers: str, status: str = "200 OK", body: bytes = b"{}") -> bytes:
+    """Return an HTTP response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
-def failed(url: str, timeout: float = 5.0) -> ProbeError:
+def failed_probe(url: str, timeout: float = 5.0) -> ProbeError:
+    """Probe a URL and return the error, which must not contain the receiver URL."""
     with pytest.raises(ProbeError) as caught:
         post(url, BODY, HEADERS, timeout)
     assert SECRET not in str(caught.value)
@@ -45,26 +47,26 @@ def test_a_probe_is_a_post_with_the_body_and_the_headers():
 
 
 @pytest.mark.parametrize("name", ["nobody.invalid", "a" * 64 + ".example", "a..b"])
-def test_a_name_that_does_not_resolve(name):
-    error = failed(f"http://{name}{SECRET}")
+def test_a_name_that_does_not_resolve_fails_at_dns(name):
+    error = failed_probe(f"http://{name}{SECRET}")
     assert error.step is ProbeStep.DNS
     assert str(error)
 
 
 @pytest.mark.parametrize("url", [SECRET, f"ftp://localhost{SECRET}", f"http://{SECRET}", ""])
-def test_an_invalid_url(url):
-    error = failed(url)
+def test_an_invalid_url_fails_at_dns(url):
+    error = failed_probe(url)
     assert (error.step, str(error)) == (ProbeStep.DNS, "the published URL is not a valid HTTP URL")
 
 
-def test_a_refused_connection():
+def test_a_refused_connection_fails_at_connect():
     port = free_port()
-    error = failed(f"http://127.0.0.1:{port}{SECRET}")
+    error = failed_probe(f"http://127.0.0.1:{port}{SECRET}")
     assert error.step is ProbeStep.CONNECT
     assert str(error) == f"connection refused at 127.0.0.1, port {port}"
 
 
-def test_a_connection_that_is_never_accepted():
+def test_a_connection_that_is_never_accepted_fails_at_connect():
     """A full backlog drops new connections, like a firewall does."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
@@ -74,7 +76,7 @@ def test_a_connection_that_is_never_accepted():
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        error = failed(f"http://127.0.0.1:{listener.getsockname()[1]}{SECRET}", timeout=0.5)
+        error = failed_probe(f"http://127.0.0.1:{listener.getsockname()[1]}{SECRET}", timeout=0.5)
     assert error.step is ProbeStep.CONNECT
     assert "connection timed out" in str(error) or "no connection was established" in str(error)
 
@@ -86,19 +88,19 @@ def test_a_connection_that_is_never_accepted():
         pytest.param("localhost", True, "the certificate is for a different host name", id="name"),
     ],
 )
-def test_an_invalid_certificate(monkeypatch, host, trusted, reason):
+def test_an_invalid_certificate_fails_at_tls(monkeypatch, host, trusted, reason):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(SERVER)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     with serving(lambda server: server.respond(reply()), tls=tls) as server:
-        error = failed(f"https://{host}:{server.port}{SECRET}")
+        error = failed_probe(f"https://{host}:{server.port}{SECRET}")
     assert error.step is ProbeStep.TLS
     assert str(error).startswith(reason)
     assert server.requests == []
 
 
-def test_a_certificate_of_a_trusted_authority(monkeypatch):
+def test_a_certificate_of_a_trusted_authority_is_accepted(monkeypatch):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(SERVER)
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
@@ -106,9 +108,9 @@ def test_a_certificate_of_a_trusted_authority(monkeypatch):
         assert post(f"https://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 
 
-def test_plain_http_instead_of_tls():
+def test_plain_http_instead_of_tls_fails_at_tls():
     with serving(lambda server: server.respond(reply(status="400 Bad Request"))) as server:
-        error = failed(f"https://127.0.0.1:{server.port}{SECRET}")
+        error = failed_probe(f"https://127.0.0.1:{server.port}{SECRET}")
     assert (error.step, str(error)) == (ProbeStep.TLS, "the server doesn't respond with TLS")
 
 
@@ -119,23 +121,23 @@ def test_plain_http_instead_of_tls():
         pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n", "the server doesn't respond with HTTP", id="SSH"),
     ],
 )
-def test_a_response_that_is_not_http(data, reason):
+def test_a_response_that_is_not_http_fails_at_http(data, reason):
     with serving(lambda server: server.respond(data, times=1)) as server:
-        error = failed(f"http://127.0.0.1:{server.port}{SECRET}")
+        error = failed_probe(f"http://127.0.0.1:{server.port}{SECRET}")
     assert error.step is ProbeStep.HTTP
     assert reason in str(error)
 
 
-def test_a_response_that_never_arrives():
+def test_a_response_that_never_arrives_fails_at_http():
     with serving(lambda server: server.silent()) as server:
-        error = failed(f"http://127.0.0.1:{server.port}{SECRET}", timeout=0.5)
+        error = failed_probe(f"http://127.0.0.1:{server.port}{SECRET}", timeout=0.5)
     assert (error.step, str(error)) == (
         ProbeStep.HTTP,
         "the server accepted the connection but did not respond within 0.5 s",
     )
 
 
-def test_a_response_that_trickles_in_times_out():
+def test_a_response_that_arrives_too_slowly_fails_at_http():
     def trickle(sock: socket.socket) -> None:
         sock.recv(65_536)
         with contextlib.suppress(OSError):
@@ -144,9 +146,9 @@ def test_a_response_that_trickles_in_times_out():
                 threading.Event().wait(0.05)
 
     with serving(lambda server: trickle) as server:
-        error = failed(f"http://127.0.0.1:{server.port}{SECRET}", timeout=0.5)
+        error = failed_probe(f"http://127.0.0.1:{server.port}{SECRET}", timeout=0.5)
     assert error.step is ProbeStep.HTTP
-    until("its thread has ended", lambda: not _probes())
+    until("the probe has ended", lambda: not _probes())
 
 
 def test_a_redirect_is_not_followed():
@@ -173,15 +175,15 @@ def test_a_proxy_in_the_environment_is_not_used(monkeypatch, variable):
 def test_concurrent_probes_are_limited():
     with serving(lambda server: server.silent()) as server:
         url = f"http://127.0.0.1:{server.port}{SECRET}"
-        threads = [threading.Thread(target=failed, args=(url, 2.0)) for _ in range(MAX_CONCURRENT)]
+        threads = [threading.Thread(target=failed_probe, args=(url, 2.0)) for _ in range(MAX_CONCURRENT)]
         for thread in threads:
             thread.start()
-        until("they are in progress", lambda: len(_probes()) == MAX_CONCURRENT)
+        until("all probes are in progress", lambda: len(_probes()) == MAX_CONCURRENT)
         with pytest.raises(TooManyProbes):
             post(url, BODY, HEADERS)
         for thread in threads:
             thread.join()
-    until("they have ended", lambda: not _probes())
+    until("all probes have ended", lambda: not _probes())
     with serving(lambda server: server.respond(reply())) as server:
         assert post(f"http://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
 

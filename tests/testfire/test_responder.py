@@ -1,4 +1,4 @@
-"""The server that responded to a test is identified by its response alone."""
+"""The server that responded to a test push is identified by its response alone."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("answer", "words"), CASES.values(), ids=CASES)
-def test_another_responder_is_described(answer, words):
-    status, body, delivery, server, location = answer
+@pytest.mark.parametrize(("response", "words"), CASES.values(), ids=CASES)
+def test_another_responder_is_described(response, words):
+    status, body, delivery, server, location = response
     sentence = describe_other_responder(
         status, body, delivery=delivery, expected=OURS, server=server, location=location
     )

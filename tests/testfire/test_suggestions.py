@@ -1,4 +1,4 @@
-"""Suggested tags would be selected."""
+"""Suggestions for the repository and tag of a test push."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_number_of_suggested_repositories_is_limited():
         ({"constraint": "no constraint"}, ""),
     ],
 )
-def test_the_subscription_selects_the_suggested_tag(fields, tag):
+def test_the_suggested_tag_is_selected_by_the_subscription(fields, tag):
     assert tags("x/app", [warehouse(image("docker.io/x/app", **fields), image("x/other"))]) == (
         (tag,) if tag else ()
     )
