@@ -29,7 +29,7 @@ class ApiResponse:
 
 
 class ApiClient:
-    """A client for raw HTTP requests to an API server."""
+    """A client for raw HTTP requests to an API server; `certificate` is the client's certificate and key file."""
 
     def __init__(
         self,
@@ -43,6 +43,8 @@ class ApiClient:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._pool = urllib3.PoolManager(
             ca_certs=ca_file,
+            cert_file=certificate[0] if certificate else None,
+            key_file=certificate[1] if certificate else None,
             retries=False,
             maxsize=16,
             timeout=urllib3.Timeout(connect=TIMEOUT, read=TIMEOUT),
@@ -60,13 +62,13 @@ class ApiClient:
     ) -> ApiResponse:
         """Send a request; `body` is JSON unless it is bytes already. Never raises for a status."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        sent = {**self._headers, "Accept": "application/json", **(headers or {})}
+        all_headers = {**self._headers, "Accept": "application/json", **(headers or {})}
         if data is not None:
-            sent["Content-Type"] = content_type
-        response = self._pool.request(method, self._full(path, query), body=data, headers=sent)
+            all_headers["Content-Type"] = content_type
+        response = self._pool.request(method, self._url_of(path, query), body=data, headers=all_headers)
         return ApiResponse(response.status, response.headers, response.data)
 
-    def _full(self, path: str, query: Mapping[str, Any]) -> str:
+    def _url_of(self, path: str, query: Mapping[str, Any]) -> str:
         return f"{self._url}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def get(self, path: str, **query: Any) -> ApiResponse:
@@ -95,7 +97,7 @@ class ApiClient:
         query = {"watch": "true", "timeoutSeconds": seconds, **query}
         response = self._pool.request(
             "GET",
-            self._full(path, query),
+            self._url_of(path, query),
             headers=self._headers,
             preload_content=False,
             timeout=urllib3.Timeout(connect=TIMEOUT, read=seconds + TIMEOUT),
@@ -113,7 +115,7 @@ class ApiClient:
 def _events(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
     if response.status != 200:
         raise AssertionError(f"the watch failed: {response.status} {response.data!r}")
-    rest = b""
+    buffer = b""
     for chunk in response.stream(None):
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, buffer = (buffer + chunk).split(b"\n")
         yield from map(json.loads, lines)
