@@ -59,7 +59,7 @@ def test_no_secret_is_shown_even_to_an_admin(signed_in, product):
 
 
 @pytest.mark.parametrize(("group", "status"), [("viewer:shop", 404), ("admin:shop", 404), ("viewer", 200)])
-def test_a_role_in_one_project_does_not_suffice(signed_in, product, group, status):
+def test_a_role_in_one_project_does_not_open_the_page(signed_in, product, group, status):
     browser = signed_in(group)
     browser.open("/status")
     assert browser.status == status
