@@ -18,10 +18,22 @@ from tests.web.conftest import other_installation
 from tests.web.deliveries import send_push
 from tests.worlds import World, image, push_body
 
+ERROR_PAGES = ["400", "403", "403_csrf", "404", "500", "503"]
+# Statements that set a short lock timeout, and the default of the product.
+LOCK_TIMEOUTS = {
+    "sqlite": ("PRAGMA busy_timeout = 100", "PRAGMA busy_timeout = 20000"),
+    "postgresql": ("SET lock_timeout = '100ms'", "SET lock_timeout = 0"),
+}
 
-@pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "500", "503"])
+
+@pytest.mark.parametrize("name", ERROR_PAGES)
 def test_an_error_page_renders_without_context(name):
     assert re.search(r"<h1>\s*\w[^<]+</h1>\s+<p>\s*\w[^<]+</p>", render_to_string(f"{name}.html"))
+
+
+@pytest.mark.parametrize("name", ERROR_PAGES)
+def test_an_error_page_links_to_the_start_page(name):
+    assert 'href="/"' in render_to_string(f"{name}.html").partition("<main")[2]
 
 
 def test_an_unknown_url_shows_the_404_page(browser):
@@ -63,11 +75,6 @@ def test_the_history_is_available_while_the_cluster_is_unreachable(signed_in, pr
     assert 'title="example/history:1.0.0"' in page
 
 
-@pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "500", "503"])
-def test_an_error_page_links_to_the_start_page(name):
-    assert 'href="/"' in render_to_string(f"{name}.html").partition("<main")[2]
-
-
 def test_every_page_is_available_while_the_api_server_is_down(tmp_path):
     with (
         DemoCluster(tmp_path / "cluster") as cluster,
@@ -91,13 +98,7 @@ def test_every_page_is_available_while_the_api_server_is_down(tmp_path):
 @contextmanager
 def mutes_locked() -> Iterator[None]:
     """Lock the table of mutes in another connection, and give our connection a short lock timeout."""
-    short_timeout = {
-        "sqlite": "PRAGMA busy_timeout = 100",
-        "postgresql": "SET lock_timeout = '100ms'",
-    }[connection.vendor]
-    default_timeout = {"sqlite": "PRAGMA busy_timeout = 20000", "postgresql": "SET lock_timeout = 0"}[
-        connection.vendor
-    ]
+    short_timeout, default_timeout = LOCK_TIMEOUTS[connection.vendor]
     other = connection.copy()
     try:
         with other.cursor() as cursor, connection.cursor() as ours:
