@@ -133,7 +133,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def database(django_db_blocker) -> Iterator[None]:
     """The worker's two databases, migrated. `pytest_runtest_setup` chooses one of them for each test."""
     chosen = SERVED if connection.settings_dict["NAME"] == SERVED.name else UNSERVED
-    with django_db_blocker.unblock(), SERVED.created(), UNSERVED.created():
+    with django_db_blocker.unblock(), SERVED.created(), UNSERVED.copied_from(SERVED):
         chosen.use()
         yield
 
