@@ -23,10 +23,10 @@ PUSH = {"repository": "example/fire", "tag": "1.2.3", "media_type": ""}
 def project(product, world):
     """A project with a receiver whose URL leads to the product."""
     project = routed_project(product, world, image("docker.io/example/fire", constraint="^1.0.0"))
-    return published_at(product, project, product.url)
+    return publish_at(project, product.url)
 
 
-def published_at(product, project, base):
+def publish_at(project, base):
     """Publish the receiver URL again with another base URL; return the project."""
     project.base = base
     project.publish(project.receiver)
@@ -126,6 +126,7 @@ def test_the_fields_suggest_a_push_for_a_warehouse(signed_in, project):
 
 
 def preview(browser, project, **fields):
+    """Submit the form for a preview; return the resulting page."""
     return unescape(
         browser.submit(page_path(project), {**PUSH, "do": "preview", **fields}, on=page_path(project))
     )
@@ -176,8 +177,8 @@ def test_invalid_fields_are_rejected(signed_in, project, fields, problem):
         pytest.param(f"http://127.0.0.1:{free_port()}", "connection refused at 127.0.0.1", id="connect"),
     ],
 )
-def test_an_unreachable_url_is_reported_with_the_failed_step(signed_in, product, project, base, error):
-    published_at(product, project, base)
+def test_an_unreachable_url_is_reported_with_the_failed_step(signed_in, project, base, error):
+    publish_at(project, base)
     browser = signed_in("operator")
     page = send_test(browser, project, way="outside")
     assert error in page
@@ -192,7 +193,7 @@ def test_an_unreachable_url_is_reported_with_the_failed_step(signed_in, product,
     [
         (
             b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 7\r\n\r\n404 nix",
-            "Another server (“nginx”) responded",
+            'Another server ("nginx") responded',
         ),
         (
             b"HTTP/1.1 302 Found\r\nLocation: https://else.example/\r\nContent-Length: 0\r\n\r\n",
@@ -205,17 +206,17 @@ def test_an_unreachable_url_is_reported_with_the_failed_step(signed_in, product,
     ],
     ids=["the Ingress", "a redirect", "Kargo"],
 )
-def test_another_responder_is_described(signed_in, product, project, response, description):
+def test_another_responder_is_described(signed_in, project, response, description):
     with serving(lambda server: server.respond(response)) as server:
-        published_at(product, project, f"http://127.0.0.1:{server.port}")
+        publish_at(project, f"http://127.0.0.1:{server.port}")
         page = send_test(signed_in("operator"), project, way="outside")
-    assert description.replace("“", '"').replace("”", '"') in page
+    assert description in page
     assert not deliveries_of_tests(project).exists()
 
 
-def test_an_installation_with_another_secret_key_refuses_the_test(signed_in, product, demo_cluster, project):
+def test_an_installation_with_another_secret_key_refuses_the_test(signed_in, demo_cluster, project):
     with Product(demo_cluster.kubeconfig, KARGOWEB_SECRET_KEY="another-" * 8) as other:
-        published_at(product, project, other.url)
+        publish_at(project, other.url)
         until("the receiver is known", lambda: other.post(project.path(), b"[]").status == 400)
         page = send_test(signed_in("operator"), project, way="outside")
     assert "with a different secret key" in page
@@ -224,9 +225,9 @@ def test_an_installation_with_another_secret_key_refuses_the_test(signed_in, pro
     assert str(refused.pk) in page
 
 
-def test_another_replica_accepts_the_test(signed_in, product, demo_cluster, project):
+def test_another_replica_accepts_the_test(signed_in, demo_cluster, project):
     with Product(demo_cluster.kubeconfig) as replica:
-        published_at(product, project, replica.url)
+        publish_at(project, replica.url)
         until("the receiver is known", lambda: replica.post(project.path(), b"[]").status == 400)
         page = send_test(signed_in("operator"), project, way="outside", dry_run="on")
     assert "dry run" in page
