@@ -23,19 +23,19 @@ def routed_project(
     product: Product, world: World, *subscriptions: dict[str, Any], warehouses: int = 1
 ) -> KargoProject:
     """Create a project with Warehouses, and wait until the product has its receiver and all Warehouses."""
-    place = world.project(*subscriptions, warehouses=warehouses)
-    until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 400)
+    project = world.project(*subscriptions, warehouses=warehouses)
+    until("the receiver is known", lambda: product.post(project.path(), b"[]").status == 400)
     names = [subscription["image"]["repoURL"] for subscription in subscriptions]
     until(
         "its Warehouses are known",
-        lambda: all(verdict_count(product, place, name) >= warehouses for name in names),
+        lambda: all(verdict_count(product, project, name) >= warehouses for name in names),
     )
-    return place
+    return project
 
 
-def verdict_count(product: Product, place: KargoProject, repository: str) -> int:
+def verdict_count(product: Product, project: KargoProject, repository: str) -> int:
     """Return the number of verdicts for a push of the repository, with a tag that no subscription selects."""
-    response = product.post(place.path(), push_body(repository.removeprefix("docker.io/"), "not a version"))
+    response = product.post(project.path(), push_body(repository.removeprefix("docker.io/"), "not a version"))
     return len(wait_for_result(response.headers["X-Kargoweb-Delivery"]).verdicts)
 
 
@@ -51,6 +51,6 @@ def rejected_delivery(product: Product, path: str, body: bytes) -> Delivery:
     return wait_for_result(response.headers["X-Kargoweb-Delivery"])
 
 
-def deliveries_of(place: KargoProject) -> QuerySet[Delivery]:
+def deliveries_of(project: KargoProject) -> QuerySet[Delivery]:
     """Return the deliveries of one project's receivers, oldest first."""
-    return Delivery.objects.filter(project=place.name).order_by("received_at")
+    return Delivery.objects.filter(project=project.name).order_by("received_at")

@@ -165,7 +165,7 @@ class TestManifests:
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert not context["allowPrivilegeEscalation"]
 
-    def test_only_the_component_grants_access_to_secrets_and_only_to_single_ones(self) -> None:
+    def test_only_the_component_grants_access_to_secrets_and_only_the_verb_get(self) -> None:
         rules = {role["metadata"]["name"]: role["rules"] for role in self.of_kind("ClusterRole")}
         on_secrets = {
             (name, verb)

@@ -49,12 +49,12 @@ class World:
 
     def project(self, *subscriptions: dict[str, Any], warehouses: int = 1) -> KargoProject:
         """Create a project with a Docker Hub receiver and `warehouses` Warehouses with these subscriptions."""
-        place = self.bare_project()
+        project = self.bare_project()
         if subscriptions:
             for number in range(warehouses):
-                place.warehouse(f"warehouse-{number}", *subscriptions)
-        place.publish(place.receiver)
-        return place
+                project.warehouse(f"warehouse-{number}", *subscriptions)
+        project.publish(project.receiver)
+        return project
 
     def bare_project(self, name: str = "") -> KargoProject:
         """Create an empty project."""

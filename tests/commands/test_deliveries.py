@@ -60,9 +60,9 @@ class TestList:
 
 class TestShow:
     def test_every_field_is_shown(self, product, world):
-        place = routed_project(product, world, image("example/shown"))
+        project = routed_project(product, world, image("example/shown"))
         body = push_body("example/shown", "1.2.3")
-        response = product.post(place.path(), body)
+        response = product.post(project.path(), body)
         pk = response.headers["X-Kargoweb-Delivery"]
         wait_for_result(pk)
         output = run("deliveries", "show", pk, "--json").json
@@ -74,24 +74,24 @@ class TestShow:
         assert output["request"]["body"] == body.decode()
         assert [verdict["rule"] for verdict in output["verdicts"]] == ["semver.any"]
         (refresh,) = output["refreshes"]
-        assert (refresh["warehouse"], refresh["token"]) == ("warehouse-0", place.token())
+        assert (refresh["warehouse"], refresh["token"]) == ("warehouse-0", project.token())
         assert refresh["seconds"]["requested"] >= 0
 
         lines = run("deliveries", "show", pk).out.splitlines()
-        assert f"receiver    {place.name}/hook (dockerhub)" in lines
+        assert f"receiver    {project.name}/hook (dockerhub)" in lines
         assert "push        example/shown:1.2.3" in lines
         assert {"Refreshes", "Matching", "Request"} <= set(lines)
         assert any(line.strip().startswith("requested") for line in lines)
 
     def test_untrusted_text_cannot_control_the_terminal(self, product, world):
-        place = routed_project(product, world)
-        response = product.post(place.path(), push_body("example/\x1b[31m", "1\x1b[2J\r\x9b"))
+        project = routed_project(product, world)
+        response = product.post(project.path(), push_body("example/\x1b[31m", "1\x1b[2J\r\x9b"))
         pk = response.headers["X-Kargoweb-Delivery"]
         wait_for_result(pk)
         for command in (
             ["show", pk],
             ["show", pk, "--json"],
-            ["list", "--project", place.name],
+            ["list", "--project", project.name],
             ["follow", pk],
         ):
             out = run("deliveries", *command).out

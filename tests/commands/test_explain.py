@@ -15,64 +15,66 @@ def cluster(demo_cluster, monkeypatch):
 
 
 @pytest.fixture
-def place(world):
-    place = world.bare_project()
-    place.warehouse("main", image(place.repository, constraint="^1"), image("example/other"))
-    return place
+def project(world):
+    project = world.bare_project()
+    project.warehouse("main", image(project.repository, constraint="^1"), image("example/other"))
+    return project
 
 
-def test_the_verdict_rule_and_reason_are_shown_and_nothing_is_refreshed(place):
-    done = run("explain", place.name, f"{place.repository}:1.2.3")
+def test_the_verdict_rule_and_reason_are_shown_and_nothing_is_refreshed(project):
+    done = run("explain", project.name, f"{project.repository}:1.2.3")
     headers, row, result = done.out.splitlines()
     assert headers.split() == ["WAREHOUSE", "SUBSCRIPTION", "VERDICT", "RULE", "REASON"]
-    assert row.split()[:6] == ["main", "0", "image", place.repository, "match", "semver.satisfied"]
+    assert row.split()[:6] == ["main", "0", "image", project.repository, "match", "semver.satisfied"]
     assert result == "Refreshes 1 Warehouse"
     assert done.code == 0
-    assert place.token("main") == ""
+    assert project.token("main") == ""
 
 
-def test_all_includes_subscriptions_to_other_repositories(place):
-    done = run("explain", place.name, f"{place.repository}:1.2.3", "--all")
+def test_all_includes_subscriptions_to_other_repositories(project):
+    done = run("explain", project.name, f"{project.repository}:1.2.3", "--all")
     row = done.out.splitlines()[2].split()
     assert row[:5] == ["main", "1", "image", "example/other", "other_repository"]
 
 
-def test_without_a_match_the_reason_is_shown_and_the_exit_code_is_1(place):
-    done = run("explain", place.name, f"{place.repository}:9.0.0")
+def test_without_a_match_the_reason_is_shown_and_the_exit_code_is_1(project):
+    done = run("explain", project.name, f"{project.repository}:9.0.0")
     assert done.code == 1
     assert done.out.splitlines()[-1].startswith('Refreshes nothing: tag "9.0.0"')
 
 
-def test_the_scope_of_a_cluster_receiver_is_every_project(place):
-    done = run("explain", "cluster", f"{place.repository}:1.2.3", "--json")
-    assert done.json["to_refresh"] == [{"project": place.name, "warehouse": "main"}]
+def test_the_scope_of_a_cluster_receiver_is_every_project(project):
+    done = run("explain", "cluster", f"{project.repository}:1.2.3", "--json")
+    assert done.json["to_refresh"] == [{"project": project.name, "warehouse": "main"}]
     assert done.json["project"] == "cluster"
 
 
-def test_json_has_everything_the_table_has(place):
-    output = run("explain", place.name, f"{place.repository}:1.2.3", "--all", "--limit", "1", "--json").json
-    assert (output["repository"], output["tag"], output["left_out"]) == (place.repository, "1.2.3", 1)
+def test_json_has_everything_the_table_has(project):
+    output = run(
+        "explain", project.name, f"{project.repository}:1.2.3", "--all", "--limit", "1", "--json"
+    ).json
+    assert (output["repository"], output["tag"], output["left_out"]) == (project.repository, "1.2.3", 1)
     assert [(verdict["warehouse"], verdict["result"], verdict["rule"]) for verdict in output["verdicts"]] == [
         ("main", "match", "semver.satisfied")
     ]
 
 
-def test_without_a_tag_every_subscription_matches_even_if_the_registry_has_a_port(place):
-    output = run("explain", place.name, place.repository, "--json").json
+def test_without_a_tag_every_subscription_matches_even_if_the_registry_has_a_port(project):
+    output = run("explain", project.name, project.repository, "--json").json
     assert [verdict["rule"] for verdict in output["verdicts"]] == ["no_tag"]
-    output = run("explain", place.name, "localhost:5000/x", "--json").json
+    output = run("explain", project.name, "localhost:5000/x", "--json").json
     assert (output["repository"], output["tag"]) == ("localhost:5000/x", "")
 
 
-def test_verdicts_beyond_the_limit_are_counted(place):
-    out = run("explain", place.name, f"{place.repository}:1.2.3", "--all", "--limit", "1").out
+def test_verdicts_beyond_the_limit_are_counted(project):
+    out = run("explain", project.name, f"{project.repository}:1.2.3", "--all", "--limit", "1").out
     assert "... and 1 more; raise --limit to see them" in out
 
 
 def test_control_characters_in_names_are_escaped(world):
-    place = world.bare_project()
-    place.warehouse("main", image("\x1b[2J\x9b1mexample/\u202eother\n"))
-    done = run("explain", place.name, "example/app\x1b]0;x\x07:1.0.0", "--all")
+    project = world.bare_project()
+    project.warehouse("main", image("\x1b[2J\x9b1mexample/\u202eother\n"))
+    done = run("explain", project.name, "example/app\x1b]0;x\x07:1.0.0", "--all")
     assert set("\x1b\x07\x9b\u202e").isdisjoint(done.out)
     assert r"\x1b[2J\x9b1mexample/\u202eother\n" in done.out
 

@@ -39,8 +39,8 @@ def serving(cluster, **environment):
 
 class TestSingleDelivery:
     def test_a_serving_process_starts_the_redelivery(self, product, world):
-        place = routed_project(product, world, image("example/redelivered"))
-        response = product.post(place.path(), push_body("example/redelivered", "1.0.0"))
+        project = routed_project(product, world, image("example/redelivered"))
+        response = product.post(project.path(), push_body("example/redelivered", "1.0.0"))
         original = wait_for_result(response.headers["X-Kargoweb-Delivery"])
         done = run("redeliver", original.pk.hex, "--json")
         assert done.code == 0
@@ -49,7 +49,7 @@ class TestSingleDelivery:
         redelivery = wait_for_result(row["delivery"])
         assert (redelivery.outcome, redelivery.original_id) == (Outcome.REFRESHED, original.pk)
         assert redelivery.actor.endswith("command line") or redelivery.actor.endswith("(command line)")
-        assert place.token() == redelivery.refreshes.get().token != original.refreshes.get().token
+        assert project.token() == redelivery.refreshes.get().token != original.refreshes.get().token
 
     def test_a_dry_run_redelivers_nothing(self):
         (row,) = store(failed_delivery(unique_name()))
@@ -87,12 +87,12 @@ def test_a_redelivery_creates_freight_if_the_tag_has_become_visible(kargo, kargo
         serving(kargo_cluster, **own_database) as product,
     ):
         repository = f"{new_id().hex}/app"
-        place = world.project(image(repository))
+        project = world.project(image(repository))
         kargo.registry.put(repository, "1.0.0")
-        until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 400)
+        until("the receiver is known", lambda: product.post(project.path(), b"[]").status == 400)
         body = push_body(repository, "2.0.0", pushed_at=int(time.time()))
-        until("the Warehouse is known", lambda: b"refreshed 1" in product.post(place.path(), body).data)
-        pk = product.post(place.path(), body).headers["X-Kargoweb-Delivery"]
+        until("the Warehouse is known", lambda: b"refreshed 1" in product.post(project.path(), body).data)
+        pk = product.post(project.path(), body).headers["X-Kargoweb-Delivery"]
         early = run_process("manage.py", "deliveries", "follow", pk, "--json", **own_database)
         assert (early.code, early.json_lines[-1]["outcome"]) == (1, "tag_not_visible")
 
@@ -108,18 +108,18 @@ def test_a_redelivery_creates_freight_if_the_tag_has_become_visible(kargo, kargo
         events = [entry["event"] for entry in history]
         assert (events[0], events[-1].split()[0]) == ("received", end["outcome"].split()[0])
         assert {"requested", "handled"} <= set(events)
-        assert history[-1]["warehouse"] == f"{place.name}/warehouse-0"
+        assert history[-1]["warehouse"] == f"{project.name}/warehouse-0"
 
 
 class TestFailedDeliveries:
     def test_each_is_redelivered_once_at_the_given_rate_and_followed(self, product, world):
-        place = routed_project(product, world)
+        project = routed_project(product, world)
         for tag in ("1.0.0", "1.0.1"):
             wait_for_result(
-                product.post(place.path(), push_body("example/failed", tag)).headers["X-Kargoweb-Delivery"]
+                product.post(project.path(), push_body("example/failed", tag)).headers["X-Kargoweb-Delivery"]
             )
-        deliveries_of(place).filter(tag__in=["1.0.0", "1.0.1"]).update(outcome=Outcome.NOT_HANDLED)
-        options = ["redeliver", "--failed-since", "1h", "--project", place.name]
+        deliveries_of(project).filter(tag__in=["1.0.0", "1.0.1"]).update(outcome=Outcome.NOT_HANDLED)
+        options = ["redeliver", "--failed-since", "1h", "--project", project.name]
         assert "2 can be redelivered" in run(*options, "--dry-run").out
 
         done = run(*options, "--rate", "20", "--yes", "--follow")
@@ -127,7 +127,7 @@ class TestFailedDeliveries:
         assert done.code == 1
         assert "2 redelivered, 0 cannot be" in done.out
         assert done.out.count("No match: ") == 2
-        redeliveries = deliveries_of(place).filter(origin=Origin.REDELIVERY)
+        redeliveries = deliveries_of(project).filter(origin=Origin.REDELIVERY)
         assert sorted(redeliveries.values_list("tag", flat=True)) == ["1.0.0", "1.0.1"]
         assert "0 redelivered" not in run(*options, "--yes").out
         assert redeliveries.count() == 2

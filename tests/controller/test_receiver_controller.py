@@ -48,150 +48,153 @@ def world(own_cluster, manager):
 
 
 @pytest.fixture
-def place(world):
+def project(world):
     """A project without a ProjectConfig."""
     return world.bare_project()
 
 
-def secret(place: KargoProject, name: str, value: bytes, key: str = "secret") -> None:
+def secret(project: KargoProject, name: str, value: bytes, key: str = "secret") -> None:
     """Create or update a Secret."""
     data = {key: base64.b64encode(value).decode()}
-    cluster = place.world.cluster
+    cluster = project.world.cluster
     try:
-        cluster.patch(SECRETS, name, place.name, {"data": data})
+        cluster.patch(SECRETS, name, project.name, {"data": data})
     except NotFound:
-        place.world.create(SECRETS, {"metadata": {"name": name}, "data": data}, place.name)
+        project.world.create(SECRETS, {"metadata": {"name": name}, "data": data}, project.name)
 
 
-def configure(place: KargoProject, **receivers: str) -> None:
+def configure(project: KargoProject, **receivers: str) -> None:
     """Create the ProjectConfig with Docker Hub receivers, given as name=Secret."""
     entries = [{"name": name, "dockerhub": {"secretRef": {"name": ref}}} for name, ref in receivers.items()]
-    metadata = {"name": place.name, "namespace": place.name}
-    place.world.create(
-        PROJECT_CONFIGS, {"metadata": metadata, "spec": {"webhookReceivers": entries}}, place.name
+    metadata = {"name": project.name, "namespace": project.name}
+    project.world.create(
+        PROJECT_CONFIGS, {"metadata": metadata, "spec": {"webhookReceivers": entries}}, project.name
     )
 
 
-def status(place: KargoProject) -> dict[str, Any]:
+def status(project: KargoProject) -> dict[str, Any]:
     """Return the status of the ProjectConfig."""
-    raw = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name)
+    raw = project.world.cluster.get(PROJECT_CONFIGS, project.name, project.name)
     status: dict[str, Any] = raw.get("status", {})
     return status
 
 
-def condition(place: KargoProject, type_: str) -> dict[str, Any]:
+def condition(project: KargoProject, type_: str) -> dict[str, Any]:
     """Return a condition of the ProjectConfig, or an empty dict."""
-    return next((item for item in status(place).get("conditions", []) if item["type"] == type_), {})
+    return next((item for item in status(project).get("conditions", []) if item["type"] == type_), {})
 
 
-def urls(place: KargoProject) -> dict[str, str]:
+def urls(project: KargoProject) -> dict[str, str]:
     """Return the published URLs by receiver name."""
-    return {item["name"]: item["url"] for item in status(place).get("webhookReceivers", [])}
+    return {item["name"]: item["url"] for item in status(project).get("webhookReceivers", [])}
 
 
-def url(place: KargoProject, receiver: str, value: bytes) -> str:
+def url(project: KargoProject, receiver: str, value: bytes) -> str:
     """Return the URL that Kargo computes."""
-    digest = hashlib.sha256(place.name.encode() + receiver.encode() + value).hexdigest()
+    digest = hashlib.sha256(project.name.encode() + receiver.encode() + value).hexdigest()
     return f"{BASE}/dockerhub/{digest}"
 
 
-def test_a_receiver_gets_its_url_and_the_config_becomes_ready(place):
-    secret(place, "hooks", b"soylent green is people\n")
-    configure(place, hook="hooks")
-    expected = url(place, "hook", b"soylent green is people\n")
-    until("the URL is published", lambda: urls(place) == {"hook": expected})
+def test_a_receiver_gets_its_url_and_the_config_becomes_ready(project):
+    secret(project, "hooks", b"soylent green is people\n")
+    configure(project, hook="hooks")
+    expected = url(project, "hook", b"soylent green is people\n")
+    until("the URL is published", lambda: urls(project) == {"hook": expected})
     path = expected.removeprefix("https://hooks.example.com")
-    assert status(place)["webhookReceivers"] == [{"name": "hook", "path": path, "url": expected}]
-    ready = condition(place, "Ready")
+    assert status(project)["webhookReceivers"] == [{"name": "hook", "path": path, "url": expected}]
+    ready = condition(project, "Ready")
     assert (ready["status"], ready["reason"], ready["message"]) == (
         "True",
         "Synced",
         "ProjectConfig is synced and ready for use",
     )
-    assert not condition(place, "Reconciling")
-    assert status(place)["observedGeneration"] == 1
+    assert not condition(project, "Reconciling")
+    assert status(project)["observedGeneration"] == 1
 
 
-def test_a_push_to_the_published_url_refreshes_the_warehouse(place, manager):
-    secret(place, "hooks", b"s")
-    place.warehouse("app", image("example/managed"))
-    configure(place, hook="hooks")
-    path = until("the URL is published", lambda: urls(place).get("hook")).removeprefix(
+def test_a_push_to_the_published_url_refreshes_the_warehouse(project, manager):
+    secret(project, "hooks", b"s")
+    project.warehouse("app", image("example/managed"))
+    configure(project, hook="hooks")
+    path = until("the URL is published", lambda: urls(project).get("hook")).removeprefix(
         "https://hooks.example.com"
     )
     until(
         "a push is accepted", lambda: b"refreshed 1" in manager.post(path, push_body("example/managed")).data
     )
-    assert place.token("app")
+    assert project.token("app")
 
 
-def test_a_missing_secret_is_reported_and_does_not_affect_other_receivers(place):
-    secret(place, "hooks", b"s")
-    configure(place, good="hooks", bad="nowhere")
-    until("the good receiver is published", lambda: urls(place) == {"good": url(place, "good", b"s")})
-    ready = condition(place, "Ready")
+def test_a_missing_secret_is_reported_and_does_not_affect_other_receivers(project):
+    secret(project, "hooks", b"s")
+    configure(project, good="hooks", bad="nowhere")
+    until("the good receiver is published", lambda: urls(project) == {"good": url(project, "good", b"s")})
+    ready = condition(project, "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "SyncWebhookReceiversFailed")
     assert ready["message"] == (
         'Failed to sync WebhookReceivers: error syncing WebhookReceiver "bad": error getting Secret "nowhere" '
-        f'in namespace "{place.name}": secrets "nowhere" not found'
+        f'in namespace "{project.name}": secrets "nowhere" not found'
     )
-    assert condition(place, "Reconciling")["status"] == "True"
-    assert "observedGeneration" not in status(place)
-    secret(place, "nowhere", b"created later")
-    until("both are published", lambda: urls(place).keys() == {"good", "bad"})
-    until("the config is ready", lambda: condition(place, "Ready")["status"] == "True")
+    assert condition(project, "Reconciling")["status"] == "True"
+    assert "observedGeneration" not in status(project)
+    secret(project, "nowhere", b"created later")
+    until("both receivers are published", lambda: urls(project).keys() == {"good", "bad"})
+    until("the config is ready", lambda: condition(project, "Ready")["status"] == "True")
 
 
-def test_a_missing_key_is_reported_in_the_condition(place):
-    secret(place, "hooks", b"s", key="token")
-    configure(place, hook="hooks")
+def test_a_missing_key_is_reported_in_the_condition(project):
+    secret(project, "hooks", b"s", key="token")
+    configure(project, hook="hooks")
     until(
         "the problem is reported",
-        lambda: 'missing data key "secret"' in condition(place, "Ready").get("message", ""),
+        lambda: 'missing data key "secret"' in condition(project, "Ready").get("message", ""),
     )
-    assert urls(place) == {}
+    assert urls(project) == {}
 
 
-def test_an_unsupported_kind_is_reported_in_the_condition(place):
+def test_an_unsupported_kind_is_reported_in_the_condition(project):
     entries = [{"name": "gh", "github": {"secretRef": {"name": "hooks"}}}]
-    metadata = {"name": place.name, "namespace": place.name}
+    metadata = {"name": project.name, "namespace": project.name}
     body = {"metadata": metadata, "spec": {"webhookReceivers": entries}}
-    place.world.create(PROJECT_CONFIGS, body, place.name)
+    project.world.create(PROJECT_CONFIGS, body, project.name)
     until(
         "the problem is reported",
-        lambda: 'does not support "github"' in condition(place, "Ready").get("message", ""),
+        lambda: 'does not support "github"' in condition(project, "Ready").get("message", ""),
     )
 
 
-def test_a_rotated_secret_changes_the_url_and_retires_the_old_url(place, manager):
-    secret(place, "hooks", b"old")
-    configure(place, hook="hooks")
-    old = until("the URL is published", lambda: urls(place).get("hook")).removeprefix(
+def test_a_rotated_secret_changes_the_url_and_retires_the_old_url(project, manager):
+    secret(project, "hooks", b"old")
+    configure(project, hook="hooks")
+    old = until("the URL is published", lambda: urls(project).get("hook")).removeprefix(
         "https://hooks.example.com"
     )
     until("a push is accepted", lambda: manager.post(old, b"{}").status == 200)
-    secret(place, "hooks", b"new")
-    place.world.cluster.patch(
-        PROJECT_CONFIGS, place.name, place.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "please"}}}
+    secret(project, "hooks", b"new")
+    project.world.cluster.patch(
+        PROJECT_CONFIGS,
+        project.name,
+        project.name,
+        {"metadata": {"annotations": {REFRESH_ANNOTATION: "please"}}},
     )
-    until("the new URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
-    assert status(place)["lastHandledRefresh"] == "please"
+    until("the new URL is published", lambda: urls(project) == {"hook": url(project, "hook", b"new")})
+    assert status(project)["lastHandledRefresh"] == "please"
     response = until("the old URL is retired", lambda: _if_status(manager.post(old, push_body("a/b")), 404))
     assert response.data == b"{}\n"
     delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     assert (delivery.project, delivery.receiver, delivery.outcome) == (
-        place.name,
+        project.name,
         "hook",
         Outcome.RETIRED_URL,
     )
 
 
-def test_a_rotated_secret_is_detected_without_a_refresh(place):
-    secret(place, "hooks", b"old")
-    configure(place, hook="hooks")
-    until("the old URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"old")})
-    secret(place, "hooks", b"new")
-    until("the new URL is published", lambda: urls(place) == {"hook": url(place, "hook", b"new")})
+def test_a_rotated_secret_is_detected_without_a_refresh(project):
+    secret(project, "hooks", b"old")
+    configure(project, hook="hooks")
+    until("the old URL is published", lambda: urls(project) == {"hook": url(project, "hook", b"old")})
+    secret(project, "hooks", b"new")
+    until("the new URL is published", lambda: urls(project) == {"hook": url(project, "hook", b"new")})
 
 
 def _if_status(response, expected):
@@ -213,7 +216,10 @@ def test_receivers_that_share_a_digest_are_both_rejected(world):
         "the second project reports it",
         lambda: "colliding-team/ab" in condition(second, "Ready").get("message", ""),
     )
-    until("only the other one is left", lambda: not urls(first) and urls(second).keys() == {"other"})
+    until(
+        "only the receiver with a unique digest is left",
+        lambda: not urls(first) and urls(second).keys() == {"other"},
+    )
     secret(second, "hooks", b"another")
     world.cluster.patch(
         PROJECT_CONFIGS, second.name, second.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "now"}}}
@@ -223,17 +229,17 @@ def test_receivers_that_share_a_digest_are_both_rejected(world):
     )
 
 
-def test_a_config_without_receivers_is_ready(place):
-    metadata = {"name": place.name, "namespace": place.name}
-    place.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": {}}, place.name)
-    until("the config is ready", lambda: condition(place, "Ready").get("status") == "True")
-    assert "webhookReceivers" not in status(place)
+def test_a_config_without_receivers_is_ready(project):
+    metadata = {"name": project.name, "namespace": project.name}
+    project.world.create(PROJECT_CONFIGS, {"metadata": metadata, "spec": {}}, project.name)
+    until("the config is ready", lambda: condition(project, "Ready").get("status") == "True")
+    assert "webhookReceivers" not in status(project)
 
 
 def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(world, manager):
-    places = [world.bare_project() for _ in range(2)]
-    for place in places:
-        place.warehouse("app", image("example/everywhere"))
+    projects = [world.bare_project() for _ in range(2)]
+    for project in projects:
+        project.warehouse("app", image("example/everywhere"))
     data = {"secret": base64.b64encode(b"cluster").decode()}
     world.create(SECRETS, {"metadata": {"name": "hooks"}, "data": data}, "kargo-system-resources")
     entries = [{"name": "all", "dockerhub": {"secretRef": {"name": "hooks"}}}]
@@ -245,7 +251,7 @@ def test_a_cluster_receiver_refreshes_the_warehouses_of_all_projects(world, mana
     )
     delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     assert (delivery.project, delivery.receiver) == ("", "all")
-    assert all(place.token("app") for place in places)
+    assert all(project.token("app") for project in projects)
     message = until(
         "the config is ready",
         lambda: world.cluster.get(CLUSTER_CONFIGS, "cluster")["status"]["conditions"][0]["message"],
@@ -257,16 +263,20 @@ def _if_two_refreshed(response):
     return response if response.data == b'{"msg":"refreshed 2 warehouse(s)"}\n' else None
 
 
-def test_an_unchanged_status_is_not_written_again(place):
-    secret(place, "hooks", b"s")
-    configure(place, hook="hooks")
-    until("the config is ready", lambda: condition(place, "Ready").get("status") == "True")
-    version = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name)["metadata"]["resourceVersion"]
-    secret(place, "unrelated", b"s")
-    place.world.cluster.patch(
-        PROJECT_CONFIGS, place.name, place.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "x"}}}
+def test_an_unchanged_status_is_not_written_again(project):
+    secret(project, "hooks", b"s")
+    configure(project, hook="hooks")
+    until("the config is ready", lambda: condition(project, "Ready").get("status") == "True")
+    version = project.world.cluster.get(PROJECT_CONFIGS, project.name, project.name)["metadata"][
+        "resourceVersion"
+    ]
+    secret(project, "unrelated", b"s")
+    project.world.cluster.patch(
+        PROJECT_CONFIGS, project.name, project.name, {"metadata": {"annotations": {REFRESH_ANNOTATION: "x"}}}
     )
-    until("the refresh is handled", lambda: status(place).get("lastHandledRefresh") == "x")
-    after = place.world.cluster.get(PROJECT_CONFIGS, place.name, place.name)["metadata"]["resourceVersion"]
+    until("the refresh is handled", lambda: status(project).get("lastHandledRefresh") == "x")
+    after = project.world.cluster.get(PROJECT_CONFIGS, project.name, project.name)["metadata"][
+        "resourceVersion"
+    ]
     assert int(after) > int(version)
-    assert Delivery.objects.filter(project=place.name).count() == 0
+    assert Delivery.objects.filter(project=project.name).count() == 0

@@ -25,20 +25,20 @@ from tests.worlds import image, push_body
 FAILURES = {"outcome": "bad"}
 
 
-def pushed(product, place, body):
-    response = product.post(place.path(), body)
+def pushed(product, project, body):
+    response = product.post(project.path(), body)
     return wait_for_result(response.headers["X-Kargoweb-Delivery"])
 
 
 class TestSingleDelivery:
     def test_a_redelivery_refreshes_the_current_warehouses(self, product, world):
-        place = routed_project(product, world)
-        original = pushed(product, place, push_body("example/redelivered", "1.2.3"))
+        project = routed_project(product, world)
+        original = pushed(product, project, push_body("example/redelivered", "1.2.3"))
         assert original.outcome == Outcome.NO_MATCH
-        place.warehouse("late", image("example/redelivered"))
+        project.warehouse("late", image("example/redelivered"))
         until(
             "the Warehouse is in the cache",
-            lambda: pushed(product, place, push_body("example/redelivered", "not-a-version")).verdicts,
+            lambda: pushed(product, project, push_body("example/redelivered", "not-a-version")).verdicts,
         )
 
         redelivery = redeliver(original, "ada")
@@ -52,36 +52,36 @@ class TestSingleDelivery:
         )
         assert done.original_id == original.pk
         assert list(original.redeliveries.values_list("pk", flat=True)) == [redelivery.pk]
-        token = parse_time(place.token("late"))
+        token = parse_time(project.token("late"))
         assert token is not None
         assert token > redelivery.received_at
         assert bytes(done.body) == push_body("example/redelivered", "1.2.3")
         assert done.push_id == done.pk
 
     def test_a_delivery_to_an_old_url_can_be_redelivered_after_the_secret_was_rotated(self, product, world):
-        place = routed_project(product, world, image("example/rotated"))
-        place.publish("hook", secret="another")
-        old = rejected_delivery(product, place.path(), push_body("example/rotated", "2.0.0"))
+        project = routed_project(product, world, image("example/rotated"))
+        project.publish("hook", secret="another")
+        old = rejected_delivery(product, project.path(), push_body("example/rotated", "2.0.0"))
         assert (old.repository, old.tag) == ("example/rotated", "2.0.0")
         done = wait_for_result(str(redeliver(old, "ada").pk))
         assert done.outcome == Outcome.REFRESHED
-        assert place.token() == done.refreshes.get().token
+        assert project.token() == done.refreshes.get().token
 
-    def test_a_redelivery_fails_if_the_receiver_is_gone(self, product, world):
-        place = routed_project(product, world, image("example/gone"))
-        original = pushed(product, place, push_body("example/gone"))
-        place.publish("renamed")
+    def test_a_redelivery_fails_if_the_receiver_no_longer_exists(self, product, world):
+        project = routed_project(product, world, image("example/gone"))
+        original = pushed(product, project, push_body("example/gone"))
+        project.publish("renamed")
         # Until the URL is rejected, each of these pushes refreshes the Warehouse.
-        rejected_delivery(product, place.path(), push_body("example/gone", "2.0.0"))
-        before = place.token()
+        rejected_delivery(product, project.path(), push_body("example/gone", "2.0.0"))
+        before = project.token()
         done = wait_for_result(str(redeliver(original, "ada").pk))
         assert (done.outcome, done.reason) == (Outcome.RETIRED_URL, "the receiver no longer exists")
-        assert place.token() == before
+        assert project.token() == before
 
     def test_a_delivery_whose_body_was_too_large_cannot_be_redelivered(self, product, world):
-        place = routed_project(product, world)
+        project = routed_project(product, world)
         with pytest.raises(NotRedeliverable, match="its body was too large to be stored"):
-            redeliver(pushed(product, place, b" " * (MAX_BODY + 1)), "ada")
+            redeliver(pushed(product, project, b" " * (MAX_BODY + 1)), "ada")
 
     @pytest.mark.parametrize(
         ("fields", "sentence"),

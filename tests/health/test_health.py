@@ -45,27 +45,27 @@ def health(cache) -> HealthMonitor:
 
 
 @pytest.fixture
-def place(product, world, cache) -> KargoProject:
+def project(product, world, cache) -> KargoProject:
     """A project with a Warehouse and a receiver that the product knows."""
-    place = routed_project(product, world, image("acme/shop"))
-    until("its URL is stored", lambda: ReceiverUrl.objects.filter(project=place.name).exists())
-    Delivery.objects.filter(project=place.name).delete()  # the deliveries of `routed_project`
-    until("the cache has the project", lambda: cache.route(place.path().rpartition("/")[2]))
-    return place
+    project = routed_project(product, world, image("acme/shop"))
+    until("its URL is stored", lambda: ReceiverUrl.objects.filter(project=project.name).exists())
+    Delivery.objects.filter(project=project.name).delete()  # the deliveries of `routed_project`
+    until("the cache has the project", lambda: cache.route(project.path().rpartition("/")[2]))
+    return project
 
 
-def findings_of(health: HealthMonitor, place: KargoProject) -> dict[str, Finding]:
+def findings_of(health: HealthMonitor, project: KargoProject) -> dict[str, Finding]:
     """Return the current findings of a project by check."""
-    return {finding.check: finding for finding in health.run_checks() if finding.project == place.name}
+    return {finding.check: finding for finding in health.run_checks() if finding.project == project.name}
 
 
-def delivery(place: KargoProject, *, days: float = 0, **fields: Any) -> Delivery:
+def delivery(project: KargoProject, /, *, days: float = 0, **fields: Any) -> Delivery:
     """Store a delivery that arrived `days` days ago."""
     defaults = {
         "receiver": "hook",
         "kind": "dockerhub",
         "outcome": Outcome.FREIGHT_CREATED,
-        "project": place.name,
+        "project": project.name,
     }
     at = timezone.now() - timedelta(days=days)
     if fields.get("repository"):
@@ -74,64 +74,64 @@ def delivery(place: KargoProject, *, days: float = 0, **fields: Any) -> Delivery
 
 
 class TestReceivers:
-    def test_a_receiver_without_a_push_is_reported_until_its_first_push(self, product, place, health):
-        assert "no_push_yet" in findings_of(health, place)
-        response = product.post(place.path(), push_body("acme/shop"))
+    def test_a_receiver_without_a_push_is_reported_until_its_first_push(self, product, project, health):
+        assert "no_push_yet" in findings_of(health, project)
+        response = product.post(project.path(), push_body("acme/shop"))
         wait_for_result(response.headers["X-Kargoweb-Delivery"])
-        assert set(findings_of(health, place)) == {"url_unreachable"}  # its host is called "hooks"
+        assert set(findings_of(health, project)) == {"url_unreachable"}  # its host is called "hooks"
 
-    def test_a_test_push_does_not_count_as_the_first_push(self, place, health):
-        delivery(place, origin=Origin.TEST)
-        assert "no_push_yet" in findings_of(health, place)
+    def test_a_test_push_does_not_count_as_the_first_push(self, project, health):
+        delivery(project, origin=Origin.TEST)
+        assert "no_push_yet" in findings_of(health, project)
 
-    def test_an_unusual_gap_between_pushes_is_reported_until_the_next_push(self, place, health):
+    def test_an_unusual_gap_between_pushes_is_reported_until_the_next_push(self, project, health):
         for days in (4.5, 5.5, 6.5, 7.5, 8.5):
-            delivery(place, days=days)
-        assert "for 4 days" in findings_of(health, place)["no_recent_push"].reason
-        delivery(place)
-        assert "no_recent_push" not in findings_of(health, place)
+            delivery(project, days=days)
+        assert "for 4 days" in findings_of(health, project)["no_recent_push"].reason
+        delivery(project)
+        assert "no_recent_push" not in findings_of(health, project)
 
-    def test_a_high_failure_rate_is_reported(self, place, health):
+    def test_a_high_failure_rate_is_reported(self, project, health):
         for outcome in (Outcome.FREIGHT_CREATED, *3 * [Outcome.NOT_HANDLED]):
-            delivery(place, outcome=outcome)
-        delivery(place, outcome=Outcome.FAILED, days=2)
-        delivery(place, outcome=Outcome.FAILED, origin=Origin.TEST)
-        reason = findings_of(health, place)["high_failure_rate"].reason
+            delivery(project, outcome=outcome)
+        delivery(project, outcome=Outcome.FAILED, days=2)
+        delivery(project, outcome=Outcome.FAILED, origin=Origin.TEST)
+        reason = findings_of(health, project)["high_failure_rate"].reason
         assert reason == '3 of the last 4 deliveries failed: "Not handled".'
 
-    def test_requests_to_an_old_url_are_reported(self, product, place, health, cache):
-        before = place.path()
-        place.publish("hook", secret="s3cret2")
+    def test_requests_to_an_old_url_are_reported(self, product, project, health, cache):
+        before = project.path()
+        project.publish("hook", secret="s3cret2")
         until(
             "the old URL is retired",
-            lambda: ReceiverUrl.objects.filter(project=place.name, retired_at__isnull=False),
+            lambda: ReceiverUrl.objects.filter(project=project.name, retired_at__isnull=False),
         )
         response = product.post(before, push_body("acme/shop"))
         assert wait_for_result(response.headers["X-Kargoweb-Delivery"]).outcome == Outcome.RETIRED_URL
-        now = place.path(secret="s3cret2").rpartition("/")[2]
+        now = project.path(secret="s3cret2").rpartition("/")[2]
         until("the cache has the new URL", lambda: cache.route(now))
-        assert f"…{before[-6:]}): 1 request recently" in findings_of(health, place)["old_url_in_use"].reason
+        assert f"…{before[-6:]}): 1 request recently" in findings_of(health, project)["old_url_in_use"].reason
 
-    def test_requests_to_a_restored_url_are_not_reported(self, place, health):
-        delivery(place, outcome=Outcome.RETIRED_URL, url_suffix=place.path()[-6:])
-        assert "old_url_in_use" not in findings_of(health, place)
+    def test_requests_to_a_restored_url_are_not_reported(self, project, health):
+        delivery(project, outcome=Outcome.RETIRED_URL, url_suffix=project.path()[-6:])
+        assert "old_url_in_use" not in findings_of(health, project)
 
-    def test_requests_to_a_removed_receiver_are_reported(self, place, health):
-        delivery(place, outcome=Outcome.RETIRED_URL, receiver="removed", url_suffix="abcdef")
-        finding = findings_of(health, place)["old_url_in_use"]
+    def test_requests_to_a_removed_receiver_are_reported(self, project, health):
+        delivery(project, outcome=Outcome.RETIRED_URL, receiver="removed", url_suffix="abcdef")
+        finding = findings_of(health, project)["old_url_in_use"]
         assert (finding.name, finding.severity) == ("removed", "urgent")
 
-    def test_redeliveries_and_rejected_test_pushes_do_not_count_as_use_of_an_old_url(self, place, health):
+    def test_redeliveries_and_rejected_test_pushes_do_not_count_as_use_of_an_old_url(self, project, health):
         removed: dict[str, Any] = {
             "outcome": Outcome.RETIRED_URL,
             "receiver": "removed",
             "url_suffix": "abcdef",
         }
-        delivery(place, origin=Origin.REDELIVERY, **removed)
+        delivery(project, origin=Origin.REDELIVERY, **removed)
         for _ in range(3):
-            delivery(place, outcome=Outcome.TEST_REFUSED)
-        assert set(findings_of(health, place)) >= {"no_push_yet"}
-        assert not {"old_url_in_use", "high_failure_rate"} & set(findings_of(health, place))
+            delivery(project, outcome=Outcome.TEST_REFUSED)
+        assert set(findings_of(health, project)) >= {"no_push_yet"}
+        assert not {"old_url_in_use", "high_failure_rate"} & set(findings_of(health, project))
 
     def test_receivers_that_share_a_url_are_reported(self, world, health, cache):
         first, second = world.bare_project("twin"), world.bare_project("twina")
@@ -139,25 +139,28 @@ class TestReceivers:
         second.publish("b", secret="s3cret")
         until("the cache has both", lambda: cache.config("twin") and cache.config("twina"))
         until("the collision is reported", lambda: "url_shared" in findings_of(health, first))
-        for place in (first, second):
-            assert "with a receiver of another project" in findings_of(health, place)["url_shared"].reason
+        for project in (first, second):
+            assert "with a receiver of another project" in findings_of(health, project)["url_shared"].reason
 
 
 class TestWarehouses:
     def test_a_warehouse_without_a_receiver_is_reported_until_one_is_published(self, world, health, cache):
-        place = world.bare_project()
-        place.warehouse("app", image("acme/shop"))
-        until("the cache has the project", lambda: cache.warehouse(place.name, "app"))
-        assert set(findings_of(health, place)) == {"warehouse_without_receiver"}
-        place.publish("hook")
+        project = world.bare_project()
+        project.warehouse("app", image("acme/shop"))
+        until("the cache has the project", lambda: cache.warehouse(project.name, "app"))
+        assert set(findings_of(health, project)) == {"warehouse_without_receiver"}
+        project.publish("hook")
         until(
-            "the Warehouse is covered", lambda: "warehouse_without_receiver" not in findings_of(health, place)
+            "the Warehouse is covered",
+            lambda: "warehouse_without_receiver" not in findings_of(health, project),
         )
 
     def test_a_cluster_receiver_covers_every_project(self, world, health, cache):
-        place = world.bare_project()
-        place.warehouse("app", image("acme/shop"))
-        until("the cache has the project", lambda: "warehouse_without_receiver" in findings_of(health, place))
+        project = world.bare_project()
+        project.warehouse("app", image("acme/shop"))
+        until(
+            "the cache has the project", lambda: "warehouse_without_receiver" in findings_of(health, project)
+        )
         spec = {"webhookReceivers": [{"name": "org", "dockerhub": {"secretRef": {"name": "org"}}}]}
         world.create(CLUSTER_CONFIGS, {"metadata": {"name": "cluster"}, "spec": spec})
         try:
@@ -166,18 +169,18 @@ class TestWarehouses:
             world.cluster.patch_status(CLUSTER_CONFIGS, "cluster", None, status)
             until(
                 "the Warehouse is covered",
-                lambda: "warehouse_without_receiver" not in findings_of(health, place),
+                lambda: "warehouse_without_receiver" not in findings_of(health, project),
             )
         finally:
             world.cluster.delete(CLUSTER_CONFIGS, "cluster")
 
     def test_a_shard_without_a_controller_is_reported(self, world, health, cache):
-        place = world.bare_project()
-        place.warehouse("app", image("ghcr.io/acme/shop"))
-        world.cluster.patch(WAREHOUSES, "app", place.name, {"spec": {"shard": "eu"}})
+        project = world.bare_project()
+        project.warehouse("app", image("ghcr.io/acme/shop"))
+        world.cluster.patch(WAREHOUSES, "app", project.name, {"spec": {"shard": "eu"}})
 
         def shard() -> str | None:
-            warehouse = cache.warehouse(place.name, "app")
+            warehouse = cache.warehouse(project.name, "app")
             return warehouse and warehouse.shard
 
         until("the cache has its shard", shard)
@@ -185,19 +188,19 @@ class TestWarehouses:
         spec = {"leaseDurationSeconds": 60, "renewTime": "2026-03-02T12:00:00.000000Z"}
         world.create(LEASES, {"metadata": {"name": "eu", "labels": labels}, "spec": spec}, "kargo")
         try:
-            assert findings_of(health, place) == {}  # heartbeats have not been read yet
+            assert findings_of(health, project) == {}  # heartbeats have not been read yet
             health._heartbeats.work()
-            assert set(findings_of(health, place)) == {"no_controller"}
+            assert set(findings_of(health, project)) == {"no_controller"}
         finally:
             world.cluster.delete(LEASES, "eu", "kargo")
 
 
 class TestMissedPushes:
     @pytest.fixture
-    def missed(self, place) -> MissedPush:
+    def missed(self, project) -> MissedPush:
         now = timezone.now()
         return MissedPush.objects.create(
-            project=place.name,
+            project=project.name,
             warehouse="warehouse-0",
             repository="acme/shop",
             tag="1.2.3",
@@ -207,24 +210,24 @@ class TestMissedPushes:
         )
 
     def test_missed_pushes_are_reported_until_a_delivery_of_the_repository_arrives(
-        self, place, missed, health
+        self, project, missed, health
     ):
-        delivery(place, days=1, repository="acme/shop", tag="1.0.0")
-        assert '"1.2.3"' in findings_of(health, place)["missed_pushes"].reason
-        delivery(place, repository="acme/shop", tag="1.2.4")
-        assert "missed_pushes" not in findings_of(health, place)
+        delivery(project, days=1, repository="acme/shop", tag="1.0.0")
+        assert '"1.2.3"' in findings_of(health, project)["missed_pushes"].reason
+        delivery(project, repository="acme/shop", tag="1.2.4")
+        assert "missed_pushes" not in findings_of(health, project)
 
     @pytest.mark.parametrize("name", ["library/nginx", "_/nginx", "docker.io/library/nginx", "nginx"])
-    def test_any_spelling_of_the_repository_counts(self, place, missed, health, name):
+    def test_any_spelling_of_the_repository_counts(self, project, missed, health, name):
         MissedPush.objects.filter(pk=missed.pk).update(repository="nginx")
-        delivery(place, repository=name)
-        assert "missed_pushes" not in findings_of(health, place)
+        delivery(project, repository=name)
+        assert "missed_pushes" not in findings_of(health, project)
 
-    def test_an_earlier_delivery_of_the_tag_counts_if_stored_late(self, place, missed, health):
-        delivery(place, days=1.2 / 24, repository="acme/shop", tag="1.2.2")
-        assert "missed_pushes" in findings_of(health, place)
-        delivery(place, days=1.1 / 24, repository="acme/shop", tag="1.2.3")
-        assert "missed_pushes" not in findings_of(health, place)
+    def test_an_earlier_delivery_of_the_tag_counts_if_stored_late(self, project, missed, health):
+        delivery(project, days=1.2 / 24, repository="acme/shop", tag="1.2.2")
+        assert "missed_pushes" in findings_of(health, project)
+        delivery(project, days=1.1 / 24, repository="acme/shop", tag="1.2.3")
+        assert "missed_pushes" not in findings_of(health, project)
 
     @pytest.mark.parametrize(
         "fields",
@@ -237,36 +240,36 @@ class TestMissedPushes:
         ids=str,
     )
     def test_test_pushes_and_deliveries_of_other_projects_or_repositories_do_not_count(
-        self, place, missed, health, fields
+        self, project, missed, health, fields
     ):
-        delivery(place, **({"repository": "acme/shop"} | fields))
-        assert "missed_pushes" in findings_of(health, place)
+        delivery(project, **({"repository": "acme/shop"} | fields))
+        assert "missed_pushes" in findings_of(health, project)
 
 
 class TestCost:
-    def test_the_checks_take_five_queries_for_any_number_of_receivers(self, place, cache):
+    def test_the_checks_take_five_queries_for_any_number_of_receivers(self, project, cache):
         for number in range(20):
-            delivery(place, days=number)
+            delivery(project, days=number)
         with CaptureQueriesContext(connection) as queries:
             new_monitor(cache).run_checks()
         assert len(queries) == 5
-        place.publish(*[f"hook-{number}" for number in range(20)])
-        until("the URLs are stored", lambda: ReceiverUrl.objects.filter(project=place.name).count() > 20)
-        until("the cache has the URLs", lambda: len(cache.config(place.name).published) == 20)
+        project.publish(*[f"hook-{number}" for number in range(20)])
+        until("the URLs are stored", lambda: ReceiverUrl.objects.filter(project=project.name).count() > 20)
+        until("the cache has the URLs", lambda: len(cache.config(project.name).published) == 20)
         with CaptureQueriesContext(connection) as queries:
             new_monitor(cache).run_checks()
         assert len(queries) == 5
 
-    def test_a_report_is_cached(self, place, health):
+    def test_a_report_is_cached(self, project, health):
         before = health.findings()
-        delivery(place)
+        delivery(project)
         with CaptureQueriesContext(connection) as queries:
             assert health.findings() is before
-            assert {finding.project for finding in health.findings(place.name)} == {place.name}
+            assert {finding.project for finding in health.findings(project.name)} == {project.name}
         assert len(queries) == 0
 
 
-def test_the_background_tasks_of_a_serving_process_run_without_errors(product, place):
+def test_the_background_tasks_of_a_serving_process_run_without_errors(product, project):
     assert "is tried again" not in product.log()
 
 
@@ -276,23 +279,23 @@ def run(kubeconfig: Path, *arguments: str) -> Completed:
 
 
 class TestCommand:
-    def test_an_urgent_finding_exits_with_1(self, place, demo_cluster):
-        done = run(demo_cluster.kubeconfig, "--project", place.name)
+    def test_an_urgent_finding_exits_with_1(self, project, demo_cluster):
+        done = run(demo_cluster.kubeconfig, "--project", project.name)
         assert done.code == 1, done.err
         lines = done.out.splitlines()
-        assert lines[0].startswith(f"URGENT  receiver {place.name}/hook: Docker Hub can't reach the URL")
+        assert lines[0].startswith(f"URGENT  receiver {project.name}/hook: Docker Hub can't reach the URL")
         assert lines[-1] == "1 urgent, 1 note"
-        assert place.path().rpartition("/")[2] not in done.out
+        assert project.path().rpartition("/")[2] not in done.out
 
     def test_no_findings_exit_with_0(self, world, demo_cluster):
-        place = world.bare_project()
-        done = run(demo_cluster.kubeconfig, "--project", place.name)
+        project = world.bare_project()
+        done = run(demo_cluster.kubeconfig, "--project", project.name)
         assert (done.code, done.out) == (0, "No findings.\n")
 
-    def test_json_has_the_same_findings(self, place, demo_cluster, health):
-        done = run(demo_cluster.kubeconfig, "--project", place.name, "--json")
+    def test_json_has_the_same_findings(self, project, demo_cluster, health):
+        done = run(demo_cluster.kubeconfig, "--project", project.name, "--json")
         assert done.code == 1
-        expected = [finding.as_dict() for finding in health.findings(place.name)]
+        expected = [finding.as_dict() for finding in health.findings(project.name)]
         assert done.json == expected
 
     def test_an_unknown_project_is_an_error(self, world, demo_cluster):

@@ -34,10 +34,10 @@ def test_metrics_are_off_by_default(product):
 
 
 def test_responses_are_counted_by_code(metered, world):
-    place = routed_project(metered, world, image("example/counted"))
+    project = routed_project(metered, world, image("example/counted"))
     before = samples(metered)
-    metered.post(place.path(), push_body("example/counted", "1.0.0"))
-    metered.post(place.path(), b"[]")
+    metered.post(project.path(), push_body("example/counted", "1.0.0"))
+    metered.post(project.path(), b"[]")
     metered.post("/dockerhub/" + "0" * 64, b"{}")
     after = samples(metered)
     for code in ("200", "400", "404"):
@@ -46,23 +46,23 @@ def test_responses_are_counted_by_code(metered, world):
 
 
 def test_refreshes_are_counted_by_outcome(metered, world):
-    place = routed_project(metered, world, image("example/ends"))
+    project = routed_project(metered, world, image("example/ends"))
     name = ("kargoweb_refreshes_ended_total", "warehouse_deleted")
     before = samples(metered)[name]
-    metered.post(place.path(), push_body("example/ends", "1.0.0"))
+    metered.post(project.path(), push_body("example/ends", "1.0.0"))
     until("the refresh is tracked", lambda: samples(metered)["kargoweb_refreshes_followed", ""] > 0)
-    world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
+    world.cluster.delete(WAREHOUSES, "warehouse-0", project.name)
     until("the outcome is counted", lambda: samples(metered)[name] == before + 1)
 
 
 def test_metrics_contain_no_names_of_objects(metered, world):
-    place = routed_project(metered, world, image("example/nameless"))
-    metered.post(place.path(), push_body("example/nameless", "1.0.0"))
+    project = routed_project(metered, world, image("example/nameless"))
+    metered.post(project.path(), push_body("example/nameless", "1.0.0"))
     gauges = samples(metered)
     assert gauges["kargoweb_ready", ""] == 1
     assert gauges["kargoweb_cache_synced", "Warehouse"] == 1
     assert gauges["kargoweb_cache_age_seconds", "Freight"] >= 0
     assert gauges["kargoweb_spool_deliveries", ""] == 0
     text = metered.get("/metrics").data.decode()
-    assert place.name not in text
+    assert project.name not in text
     assert "nameless" not in text

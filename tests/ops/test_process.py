@@ -71,11 +71,11 @@ def test_the_process_becomes_ready_when_the_cluster_starts(database, tmp_path):
             assert product.status("/readyz") == 503
             cluster.start()
             with World(kubeconfig) as world:
-                place = world.project(image("example/late"))
+                project = world.project(image("example/late"))
             until("the process is ready", lambda: product.status("/readyz") == 200)
             until(
                 "the push is accepted",
-                lambda: product.post(place.path(), push_body("example/late")).status == 200,
+                lambda: product.post(project.path(), push_body("example/late")).status == 200,
             )
         finally:
             product.stop()

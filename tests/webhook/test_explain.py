@@ -22,9 +22,9 @@ def cache(demo_cluster) -> Iterator[ClusterCache]:
         yield cache
 
 
-def wait_for_warehouses(cache, place, count):
+def wait_for_warehouses(cache, project, count):
     """Wait until the cache has `count` Warehouses of the project."""
-    until("the Warehouses are in the cache", lambda: len(cache.warehouses(place.name)) == count)
+    until("the Warehouses are in the cache", lambda: len(cache.warehouses(project.name)) == count)
 
 
 def summary(report):
@@ -36,18 +36,18 @@ def summary(report):
 @pytest.fixture
 def mixed(world, cache):
     """A project whose Warehouses have subscriptions with every result."""
-    place = world.bare_project()
-    place.warehouse(
+    project = world.bare_project()
+    project.warehouse(
         "a",
-        image(place.repository, constraint="^1"),
+        image(project.repository, constraint="^1"),
         {"git": {"repoURL": "https://example.com/x.git"}},
-        image(f"hub.docker.com/r/{place.repository}"),
+        image(f"hub.docker.com/r/{project.repository}"),
         image("example/another"),
     )
-    place.warehouse("b", image(place.repository, constraint="^2"), image(f"ghcr.io/{place.repository}"))
-    place.warehouse("c", image(place.repository, allowTags="x"))
-    wait_for_warehouses(cache, place, 3)
-    return place
+    project.warehouse("b", image(project.repository, constraint="^2"), image(f"ghcr.io/{project.repository}"))
+    project.warehouse("c", image(project.repository, allowTags="x"))
+    wait_for_warehouses(cache, project, 3)
+    return project
 
 
 def test_the_report_has_every_subscription_in_scope_with_the_most_relevant_first(cache, mixed):
@@ -108,10 +108,10 @@ def test_a_cluster_receiver_serves_every_project(cache, mixed):
     ],
 )
 def test_a_similar_name_gets_a_suggestion(cache, world, written, hint):
-    place = world.bare_project()
-    place.warehouse("w", image(written.format(place.repository)))
-    wait_for_warehouses(cache, place, 1)
-    report = explain(cache, Push(place.repository, "1.2.3"), place.name)
+    project = world.bare_project()
+    project.warehouse("w", image(written.format(project.repository)))
+    wait_for_warehouses(cache, project, 1)
+    report = explain(cache, Push(project.repository, "1.2.3"), project.name)
     assert [verdict.result for verdict in report.verdicts] == [MatchResult.NEAR_MISS]
     assert hint in report.why_no_match
 
@@ -139,9 +139,9 @@ class TestOtherProjects:
 
     def test_there_is_no_hint_if_a_warehouse_in_scope_matches(self, cache, world):
         project, other = world.bare_project(), world.bare_project()
-        for place in (project, other):
-            place.warehouse("w", image(project.repository))
-            wait_for_warehouses(cache, place, 1)
+        for each in (project, other):
+            each.warehouse("w", image(project.repository))
+            wait_for_warehouses(cache, each, 1)
         report = explain(cache, Push(project.repository, "1.2.3"), project.name)
         assert [verdict.result for verdict in report.verdicts] == [MatchResult.MATCH]
 
@@ -149,10 +149,10 @@ class TestOtherProjects:
         before, project, after = (world.bare_project() for _ in range(3))
         project.warehouse("w", image(project.repository, constraint="^9"))
         wait_for_warehouses(cache, project, 1)
-        for place in (before, after):
+        for other in (before, after):
             for number in range(HINTS * 3 // 4):
-                place.warehouse(f"w-{number}", image(project.repository))
-            wait_for_warehouses(cache, place, HINTS * 3 // 4)
+                other.warehouse(f"w-{number}", image(project.repository))
+            wait_for_warehouses(cache, other, HINTS * 3 // 4)
         report = explain(cache, Push(project.repository, "1.2.3"), project.name)
         hints = [verdict for verdict in report.verdicts if verdict.result is MatchResult.OUT_OF_SCOPE]
         assert len(hints) == HINTS
@@ -172,12 +172,12 @@ class TestOtherProjects:
 
 
 def test_the_report_of_a_large_scope_is_short(cache, world):
-    place = world.bare_project()
+    project = world.bare_project()
     subscriptions = [image(f"example/number-{number}") for number in range(VERDICTS_SHOWN)]
-    place.warehouse("large", *subscriptions)
-    place.warehouse("small", image(place.repository), image("example/x"))
-    wait_for_warehouses(cache, place, 2)
-    report = explain(cache, Push(place.repository, "1.2.3"), place.name, everything=True)
+    project.warehouse("large", *subscriptions)
+    project.warehouse("small", image(project.repository), image("example/x"))
+    wait_for_warehouses(cache, project, 2)
+    report = explain(cache, Push(project.repository, "1.2.3"), project.name, everything=True)
     assert len(report.verdicts) == VERDICTS_SHOWN
     assert report.left_out == 2
     assert report.verdicts[0].result is MatchResult.MATCH

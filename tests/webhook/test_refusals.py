@@ -12,34 +12,34 @@ PUSH = push_body("example/app")
 
 
 @pytest.fixture
-def place(product, world):
+def project(product, world):
     """A project with a Warehouse that the rejected requests do not refresh."""
     return routed_project(product, world, image("example/app"))
 
 
-def test_renaming_a_receiver_retires_its_url(product, place):
-    place.publish("renamed")
-    delivery = rejected_delivery(product, place.path("hook"), PUSH)
+def test_renaming_a_receiver_retires_its_url(product, project):
+    project.publish("renamed")
+    delivery = rejected_delivery(product, project.path("hook"), PUSH)
     assert (delivery.receiver, delivery.outcome, delivery.status) == ("hook", Outcome.RETIRED_URL, 404)
 
 
-def test_an_unsupported_kind_is_recorded(product, place):
-    place.publish("hook", kind="github")
-    delivery = rejected_delivery(product, place.path("hook", kind="github"), PUSH)
+def test_an_unsupported_kind_is_recorded(product, project):
+    project.publish("hook", kind="github")
+    delivery = rejected_delivery(product, project.path("hook", kind="github"), PUSH)
     assert delivery.outcome == Outcome.UNSUPPORTED_KIND
     assert "github" in delivery.reason
 
 
-def test_a_collision_names_both_receivers(product, place):
+def test_a_collision_names_both_receivers(product, project):
     # Kargo joins name and secret without a separator: hook + "2s" and hook2 + "s" have the same digest.
-    place.publish_as({"hook": "2s", "hook2": "s"})
-    delivery = rejected_delivery(product, place.path("hook", secret="2s"), PUSH)
+    project.publish_as({"hook": "2s", "hook2": "s"})
+    delivery = rejected_delivery(product, project.path("hook", secret="2s"), PUSH)
     assert delivery.outcome == Outcome.COLLISION
-    assert f"{place.name}/hook, {place.name}/hook2" in delivery.reason
+    assert f"{project.name}/hook, {project.name}/hook2" in delivery.reason
 
 
-def test_a_published_url_without_a_receiver_in_the_spec_is_rejected(product, place):
-    place.forget("hook")
-    delivery = rejected_delivery(product, place.path("hook"), PUSH)
+def test_a_published_url_without_a_receiver_in_the_spec_is_rejected(product, project):
+    project.forget("hook")
+    delivery = rejected_delivery(product, project.path("hook"), PUSH)
     assert delivery.outcome == Outcome.RETIRED_URL
     assert not delivery.refreshes.exists()

@@ -14,8 +14,8 @@ LIMIT = 2 << 20
 
 
 def test_a_push_refreshes_the_warehouse_and_is_recorded_with_its_response(product, world):
-    place = routed_project(product, world, image("example/first"))
-    response = product.post(place.path(), push_body("example/first", "1.2.3"))
+    project = routed_project(product, world, image("example/first"))
+    response = product.post(project.path(), push_body("example/first", "1.2.3"))
     assert (response.status, response.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
     assert response.headers["Content-Type"] == "application/json"
     delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
@@ -25,24 +25,24 @@ def test_a_push_refreshes_the_warehouse_and_is_recorded_with_its_response(produc
         '{"msg":"refreshed 1 warehouse(s)"}',
     )
     assert (delivery.project, delivery.receiver, delivery.repository, delivery.tag) == (
-        place.name,
+        project.name,
         "hook",
         "example/first",
         "1.2.3",
     )
     refresh = delivery.refreshes.get()
-    assert refresh.token == place.token() != ""
+    assert refresh.token == project.token() != ""
     assert refresh.requested_at
     assert delivery.received_at <= refresh.requested_at
 
 
 def test_every_matching_warehouse_is_refreshed_once(product, world):
-    place = routed_project(
+    project = routed_project(
         product, world, image("example/many"), image("docker.io/example/many"), warehouses=3
     )
-    response = product.post(place.path(), push_body("example/many"))
+    response = product.post(project.path(), push_body("example/many"))
     assert json.loads(response.data) == {"msg": "refreshed 3 warehouse(s)"}
-    assert len({place.token(f"warehouse-{number}") for number in range(3)}) == 3
+    assert len({project.token(f"warehouse-{number}") for number in range(3)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -70,38 +70,38 @@ def test_every_matching_warehouse_is_refreshed_once(product, world):
         ),
     ],
 )
-def test_responses_are_those_of_kargo(product, world, body, status, data):
-    place = routed_project(product, world, image("example/app"))
-    response = product.post(place.path(), body)
+def test_responses_are_the_same_as_in_kargo(product, world, body, status, data):
+    project = routed_project(product, world, image("example/app"))
+    response = product.post(project.path(), body)
     assert (response.status, response.data) == (status, data)
     assert wait_for_result(response.headers["X-Kargoweb-Delivery"]).status == status
 
 
 def test_a_chunked_body_that_is_too_large_is_413(product, world):
-    place = routed_project(product, world, image("example/app"))
-    response = product.post(place.path(), iter([b" " * LIMIT, b"{}"]))
+    project = routed_project(product, world, image("example/app"))
+    response = product.post(project.path(), iter([b" " * LIMIT, b"{}"]))
     assert (response.status, response.data) == (413, b'{"error":"content exceeds limit of 2097152 bytes"}\n')
 
 
 def test_a_chunked_body_at_the_limit_is_accepted(product, world):
-    place = routed_project(product, world, image("example/app"))
+    project = routed_project(product, world, image("example/app"))
     body = push_body("example/app")
-    response = product.post(place.path(), iter([body, b" " * (LIMIT - len(body))]))
+    response = product.post(project.path(), iter([body, b" " * (LIMIT - len(body))]))
     assert response.status == 200
 
 
 @pytest.mark.parametrize("path", ["{}/", "/any/prefix{}", "/webhooks{}/"], ids=["slash", "prefix", "both"])
 def test_a_prefix_and_a_trailing_slash_are_accepted(product, world, path):
-    place = routed_project(product, world, image("example/app"))
-    assert product.post(path.format(place.path()), push_body("example/app")).status == 200
+    project = routed_project(product, world, image("example/app"))
+    assert product.post(path.format(project.path()), push_body("example/app")).status == 200
 
 
 @pytest.mark.parametrize(
     "path", ["{}//", "{}/more", "{}x"], ids=["two slashes", "more segments", "longer digest"]
 )
 def test_other_paths_are_not_found(product, world, path):
-    place = routed_project(product, world, image("example/app"))
-    assert product.post(path.format(place.path()), push_body("example/app")).status == 404
+    project = routed_project(product, world, image("example/app"))
+    assert product.post(path.format(project.path()), push_body("example/app")).status == 404
 
 
 def test_an_unknown_digest_is_404_with_an_empty_object(product):
@@ -109,19 +109,19 @@ def test_an_unknown_digest_is_404_with_an_empty_object(product):
     assert (response.status, response.data) == (404, b"{}\n")
 
 
-def test_the_digest_of_one_kind_is_unknown_under_another(product, world):
-    place = routed_project(product, world, image("example/app"))
-    assert product.post(place.path().replace("dockerhub", "quay"), push_body("example/app")).status == 404
+def test_the_digest_of_a_receiver_is_unknown_under_another_kind(product, world):
+    project = routed_project(product, world, image("example/app"))
+    assert product.post(project.path().replace("dockerhub", "quay"), push_body("example/app")).status == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
 def test_only_post_is_allowed(product, world, method):
-    place = routed_project(product, world, image("example/app"))
-    response = product.post(place.path(), push_body("example/app"), method=method)
+    project = routed_project(product, world, image("example/app"))
+    response = product.post(project.path(), push_body("example/app"), method=method)
     assert (response.status, response.headers["Allow"]) == (405, "POST")
 
 
 def test_an_accept_header_does_not_change_the_response(product, world):
-    place = routed_project(product, world, image("example/app"))
-    response = product.post(place.path(), push_body("example/app"), headers={"Accept": "text/html"})
+    project = routed_project(product, world, image("example/app"))
+    response = product.post(project.path(), push_body("example/app"), headers={"Accept": "text/html"})
     assert response.headers["Content-Type"] == "application/json"
