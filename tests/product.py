@@ -23,6 +23,9 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 TOKEN = re.compile(r"token: (\S+)")
 ROOT = Path(__file__).resolve().parent.parent
 
+FAST_RECOVERY = {"KARGOWEB_FINISH_AFTER": "2"}
+"""For tests that kill a process: another one finishes its deliveries soon."""
+
 
 class Product:
     """A serving process on a free port, with the database of the test session unless `environment` has another."""
@@ -37,7 +40,9 @@ class Product:
             "DJANGO_SETTINGS_MODULE": "kargoweb.settings",
             "KUBECONFIG": str(kubeconfig),
             "PORT": str(self.port),
-            "KARGOWEB_FINISH_AFTER": "2",
+            # On a busy machine a push may take longer than anyone would wait for it in production.
+            "KARGOWEB_ANSWER_TIMEOUT": "30",
+            "KARGOWEB_FINISH_AFTER": "60",
         }
         self._environment = os.environ | defaults | environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,7 +79,7 @@ class Product:
         """Stop the process with SIGTERM and return its exit code."""
         assert self._process
         self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(20)
+        code = self._process.wait(60)
         self.kill()
         self._assert_no_credentials()
         return code
@@ -92,7 +97,7 @@ class Product:
         assert self._process
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(30)
 
     @property
     def pids(self) -> list[int]:

@@ -10,6 +10,7 @@ import pytest
 from receivers.cluster.errors import Conflict, ServerError, TimedOut, Unreachable
 from receivers.kargo.resources import NAMESPACES, WAREHOUSES
 from tests.cluster.servers import OK, LoopbackServer, connected_client
+from tests.clusters import PATIENCE
 
 ANNOTATION = {"metadata": {"annotations": {"a": "b"}}}
 
@@ -141,7 +142,7 @@ def test_closing_the_client_ends_a_request_in_progress(tmp_path, started):
         while not server.requests:
             time.sleep(0.005)
         cluster.close()
-        assert ended.wait(5)
+        assert ended.wait(PATIENCE)
         thread.join()
         with pytest.raises(Unreachable, match="closed its connections"):
             cluster.version()

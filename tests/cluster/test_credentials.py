@@ -14,6 +14,7 @@ from receivers.cluster.client import connect
 from receivers.cluster.credentials import FRESH_FOR, Credentials
 from receivers.cluster.errors import KubeconfigError
 from tests.cluster.servers import LoopbackServer, serving
+from tests.clusters import PATIENCE
 
 
 class Clock:
@@ -84,7 +85,7 @@ def test_requests_do_not_wait_for_a_slow_refresh():
     def hook(configuration):
         next_token(configuration)
         if configuration.api_key["BearerToken"] == "Bearer second":
-            released.wait(10)
+            released.wait(PATIENCE)
 
     credentials, clock = clocked_credentials(hook)
     credentials.header()

@@ -10,6 +10,7 @@ import pytest
 from receivers.cluster.client import connect
 from receivers.cluster.errors import Gone
 from receivers.kargo.resources import WAREHOUSES
+from tests.clusters import PATIENCE
 from tests.contract.api_objects import warehouse
 
 
@@ -76,7 +77,7 @@ def test_closing_a_watch_wakes_its_reader(client, namespace):
         reader = threading.Thread(target=lambda: events.extend(watch))
         reader.start()
         watch.close()
-        reader.join(5)
+        reader.join(PATIENCE)
         assert not reader.is_alive()
         assert events == []
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write, is_unavailable
 from receivers.models import Delivery, Outcome, Refresh, storable
-from tests.clusters import until
+from tests.clusters import PATIENCE, until
 
 
 def delivery(**fields) -> Delivery:
@@ -29,14 +29,14 @@ def delivery(**fields) -> Delivery:
 
 def test_wait_returns_after_the_commit(writer):
     row = delivery(path="/x")
-    writer.submit(Write(inserts=[row])).wait(5)
+    writer.submit(Write(inserts=[row])).wait(PATIENCE)
     assert Delivery.objects.get(pk=row.pk).path == "/x"
 
 
 def test_many_threads_can_write_concurrently(writer):
     rows = [delivery() for _ in range(300)]
     with ThreadPoolExecutor(32) as pool:
-        list(pool.map(lambda row: writer.submit(Write(inserts=[row])).wait(10), rows))
+        list(pool.map(lambda row: writer.submit(Write(inserts=[row])).wait(PATIENCE), rows))
     assert Delivery.objects.filter(pk__in=[row.pk for row in rows]).count() == 300
 
 
@@ -44,27 +44,29 @@ def test_an_invalid_row_does_not_affect_other_rows(writer):
     first, invalid, last = delivery(), delivery(), delivery()
     invalid.received_at = None  # type: ignore[assignment]
     writes = [writer.submit(Write(inserts=[row])) for row in (first, invalid, last)]
-    writes[0].wait(5)
-    writes[2].wait(5)
+    writes[0].wait(PATIENCE)
+    writes[2].wait(PATIENCE)
     with pytest.raises(NotStored, match="refused the row"):
-        writes[1].wait(5)
+        writes[1].wait(PATIENCE)
 
 
 def test_an_update_keeps_the_related_rows(writer):
     row = delivery()
-    writer.submit(Write(inserts=[row, Refresh(delivery=row, project="p", warehouse="w")])).wait(5)
+    writer.submit(Write(inserts=[row, Refresh(delivery=row, project="p", warehouse="w")])).wait(PATIENCE)
     row.outcome = Outcome.NO_MATCH
-    writer.submit(Write(updates=[row])).wait(5)
+    writer.submit(Write(updates=[row])).wait(PATIENCE)
     assert Delivery.objects.get(pk=row.pk).outcome == Outcome.NO_MATCH
     assert Delivery.objects.get(pk=row.pk).refreshes.count() == 1
 
 
 def test_perhaps_inserts_only_missing_rows(writer):
     row, errors = delivery(path="/first"), list[Exception | None]()
-    writer.submit(Write(inserts=[row])).wait(5)
+    writer.submit(Write(inserts=[row])).wait(PATIENCE)
     duplicate, other = delivery(pk=row.pk, path="/second"), delivery(path="/other")
     refresh = Refresh(delivery=other, project="p", warehouse="w")
-    writer.submit(Write(perhaps=[duplicate, other], inserts=[refresh], when_done=errors.append)).wait(5)
+    writer.submit(Write(perhaps=[duplicate, other], inserts=[refresh], when_done=errors.append)).wait(
+        PATIENCE
+    )
     assert Delivery.objects.get(pk=row.pk).path == "/first"
     assert Delivery.objects.get(pk=other.pk).refreshes.count() == 1
     assert errors == [None]
@@ -72,9 +74,9 @@ def test_perhaps_inserts_only_missing_rows(writer):
 
 def test_when_done_receives_the_error_of_a_rejected_row(writer):
     row, errors = delivery(), list[Exception | None]()
-    writer.submit(Write(inserts=[row])).wait(5)
+    writer.submit(Write(inserts=[row])).wait(PATIENCE)
     with pytest.raises(NotStored):
-        writer.submit(Write(inserts=[delivery(pk=row.pk)], when_done=errors.append)).wait(5)
+        writer.submit(Write(inserts=[delivery(pk=row.pk)], when_done=errors.append)).wait(PATIENCE)
     assert isinstance(errors[0], IntegrityError)
     assert not writer.stuck
 
@@ -99,7 +101,7 @@ def test_stop_commits_the_queued_writes(database):
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole database")
 def test_while_the_database_is_locked_waits_time_out_and_updates_stay_queued(writer):
     row = delivery()
-    writer.submit(Write(inserts=[row])).wait(5)
+    writer.submit(Write(inserts=[row])).wait(PATIENCE)
     row.outcome = Outcome.REFRESHED
     lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")

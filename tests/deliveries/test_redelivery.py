@@ -17,7 +17,7 @@ from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.recovery import claim_pending
-from tests.clusters import until
+from tests.clusters import PATIENCE, until
 from tests.deliveries.rows import delivery, failed_delivery, store, unique_name
 from tests.delivery_rows import rejected_delivery, routed_project, wait_for_result
 from tests.worlds import image, push_body
@@ -173,7 +173,7 @@ def test_a_double_click_redelivers_each_delivery_once(database):
     barrier = threading.Barrier(2)
 
     def click():
-        barrier.wait(10)
+        barrier.wait(PATIENCE)
         batch = redeliver_all(DeliveryFilter.parse({"project": project, **FAILURES}), "ada")
         connection.close()
         return batch

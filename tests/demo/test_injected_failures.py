@@ -7,7 +7,7 @@ from typing import Any
 
 from demo.controller.behaviors import BEHAVIOR_ANNOTATION
 from receivers.kargo.resources import WAREHOUSES
-from tests.clusters import until
+from tests.clusters import PATIENCE, until
 from tests.demo.kargo import Kargo, Warehouse
 
 
@@ -36,7 +36,7 @@ class ConditionRecorder:
             until(f"{conditions} are recorded", lambda: self.recorded.issuperset(conditions))
         finally:
             self._watch.close()
-            self._thread.join(10)
+            self._thread.join(PATIENCE)
 
 
 def warehouse_with_new_tag(kargo: Kargo, **spec: Any) -> Warehouse:

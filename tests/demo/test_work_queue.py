@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from demo.controller.work_queue import WorkQueue
+from tests.clusters import PATIENCE
 
 
 def test_a_key_added_twice_is_processed_once() -> None:
@@ -45,5 +46,5 @@ def test_closing_wakes_waiting_threads() -> None:
     thread = threading.Thread(target=queue.get)
     thread.start()
     queue.close()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()

@@ -12,9 +12,9 @@ import urllib3
 from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Outcome, Refresh
-from tests.clusters import until
+from tests.clusters import PATIENCE, until
 from tests.delivery_rows import deliveries_of, routed_project
-from tests.product import Product
+from tests.product import FAST_RECOVERY, Product
 from tests.worlds import World, image, push_body
 
 PUSHES = 200
@@ -25,7 +25,7 @@ KILL_AFTER = 40  # responses, while the other pushes are at various stages
 @pytest.fixture
 def own_product(database, demo_cluster):
     """A serving process for one test, which kills it."""
-    with Product(demo_cluster.kubeconfig) as product:
+    with Product(demo_cluster.kubeconfig, **FAST_RECOVERY) as product:
         yield product
     demo_cluster.faults()
 
@@ -33,32 +33,32 @@ def own_product(database, demo_cluster):
 def test_every_acknowledged_push_is_stored_and_every_stored_push_is_finished(
     own_product: Product, demo_cluster, world: World
 ):
-    place = routed_project(own_product, world)
+    project = routed_project(own_product, world)
     for number in range(WAREHOUSES):
-        place.warehouse(f"warehouse-{number}", image(f"example/crash-{number}"))
+        project.warehouse(f"warehouse-{number}", image(f"example/crash-{number}"))
     last = push_body(f"example/crash-{WAREHOUSES - 1}", "9.9.9")
-    until("all Warehouses are known", lambda: b"refreshed 1" in own_product.post(place.path(), last).data)
+    until("all Warehouses are known", lambda: b"refreshed 1" in own_product.post(project.path(), last).data)
     demo_cluster.faults({"verb": "patch", "latency": 0.02})
-    acknowledged = _push_until_killed(own_product, place.path())
+    acknowledged = _push_until_killed(own_product, project.path())
     assert KILL_AFTER <= len(acknowledged) < PUSHES
     demo_cluster.faults()
     own_product.start()
 
-    stored = {str(pk) for pk in deliveries_of(place).values_list("pk", flat=True)}
+    stored = {str(pk) for pk in deliveries_of(project).values_list("pk", flat=True)}
     assert set(acknowledged) <= stored
     until(
         "all deliveries are finished",
-        lambda: not deliveries_of(place).filter(outcome=Outcome.PENDING).exists(),
+        lambda: not deliveries_of(project).filter(outcome=Outcome.PENDING).exists(),
     )
-    pushes = deliveries_of(place).filter(tag__startswith="1.0.")
+    pushes = deliveries_of(project).filter(tag__startswith="1.0.")
     assert {delivery.outcome for delivery in pushes} == {Outcome.REFRESHED}
     for number in range(WAREHOUSES):
         newest = pushes.filter(repository=f"example/crash-{number}").last()
-        refreshed_at = parse_time(place.token(f"warehouse-{number}"))
+        refreshed_at = parse_time(project.token(f"warehouse-{number}"))
         assert newest is not None
         assert refreshed_at is not None
         assert refreshed_at >= newest.received_at
-    assert not Refresh.objects.filter(project=place.name).exclude(state=RefreshState.REQUESTED).exists()
+    assert not Refresh.objects.filter(project=project.name).exclude(state=RefreshState.REQUESTED).exists()
 
 
 def _push_until_killed(product: Product, path: str) -> list[str]:
@@ -79,35 +79,35 @@ def _push_until_killed(product: Product, path: str) -> list[str]:
     with ThreadPoolExecutor(16) as pool:
         for number in range(PUSHES):
             pool.submit(push, number)
-        assert kill_now.wait(20)
+        assert kill_now.wait(PATIENCE)
         product.kill()
     return acknowledged
 
 
 def test_a_stored_delivery_is_processed_later(product: Product, world: World):
-    place = routed_project(product, world, image("example/stored"))
-    delivery = _stored_before(place, push_body("example/stored", "3.0.0"))
+    project = routed_project(product, world, image("example/stored"))
+    delivery = _stored_before(project, push_body("example/stored", "3.0.0"))
     until(
         "the delivery is finished", lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.REFRESHED
     )
     finished = Delivery.objects.get(pk=delivery.pk)
     assert (finished.tag, finished.status) == ("3.0.0", None)
-    assert finished.refreshes.get().token == place.token()
+    assert finished.refreshes.get().token == project.token()
 
 
 def test_a_stored_delivery_with_an_invalid_body_ends_as_invalid_body(product: Product, world: World):
-    place = routed_project(product, world, image("example/stored"))
-    delivery = _stored_before(place, b"garbage")
+    project = routed_project(product, world, image("example/stored"))
+    delivery = _stored_before(project, b"garbage")
     until(
         "the delivery is finished",
         lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.INVALID_BODY,
     )
 
 
-def _stored_before(place, body: bytes) -> Delivery:
+def _stored_before(project, body: bytes) -> Delivery:
     return Delivery.objects.create(
         received_at=datetime(2026, 1, 1, tzinfo=UTC),
-        project=place.name,
+        project=project.name,
         receiver="hook",
         kind="dockerhub",
         body=body,

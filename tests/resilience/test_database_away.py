@@ -11,7 +11,7 @@ from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import Delivery, Outcome, new_id
 from tests.clusters import until
 from tests.delivery_rows import deliveries_of, routed_project
-from tests.product import Product
+from tests.product import FAST_RECOVERY, Product
 from tests.resilience.outages import DatabaseProxy, database_url, locked
 from tests.worlds import image, push_body
 
@@ -23,7 +23,7 @@ def spooling_product(cluster, data_dir, **variables):
         "DATABASE_URL": database_url(),
         "KARGOWEB_ANSWER_TIMEOUT": "3",
     }
-    return Product(cluster.kubeconfig, **(environment | variables))
+    return Product(cluster.kubeconfig, **(environment | FAST_RECOVERY | variables))
 
 
 @pytest.fixture
@@ -48,26 +48,28 @@ def logged(key: str) -> Delivery | None:
 
 
 def test_a_push_is_processed_while_the_database_is_locked_and_stored_afterward(own_product, world, spool):
-    place = routed_project(own_product, world, image("example/locked"))
+    project = routed_project(own_product, world, image("example/locked"))
     with locked():
-        response = own_product.post(place.path(), push_body("example/locked", "6.0.0"))
+        response = own_product.post(project.path(), push_body("example/locked", "6.0.0"))
         assert (response.status, response.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
-        token = place.token()
+        token = project.token()
         assert token
         assert spooled_count(spool) == 1
     delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.tag, delivery.status, delivery.warehouses) == ("6.0.0", 200, 1)
     assert bytes(delivery.body) == push_body("example/locked", "6.0.0")
-    assert delivery.refreshes.get().token == token == place.token()
+    assert delivery.refreshes.get().token == token == project.token()
     until("the spooled file is removed", lambda: spooled_count(spool) == 0)
-    assert own_product.post(place.path(), push_body("example/locked", "6.0.1")).status == 200
+    assert own_product.post(project.path(), push_body("example/locked", "6.0.1")).status == 200
     assert spooled_count(spool) == 0
 
 
 def test_many_pushes_wait_for_a_locked_database_only_once(own_product, world, spool):
-    place = routed_project(own_product, world, image("example/many"))
+    project = routed_project(own_product, world, image("example/many"))
     with locked():
-        responses = [own_product.post(place.path(), push_body("example/many", f"7.0.{n}")) for n in range(20)]
+        responses = [
+            own_product.post(project.path(), push_body("example/many", f"7.0.{n}")) for n in range(20)
+        ]
         assert {response.status for response in responses} == {200}
         assert spooled_count(spool) == 20
     keys = [response.headers["X-Kargoweb-Delivery"] for response in responses]
@@ -76,9 +78,9 @@ def test_many_pushes_wait_for_a_locked_database_only_once(own_product, world, sp
 
 
 def test_a_rejected_request_is_stored_afterward_with_its_response(own_product, world, spool):
-    place = routed_project(own_product, world, image("example/bad"))
+    project = routed_project(own_product, world, image("example/bad"))
     with locked():
-        response = own_product.post(place.path(), b"[]")
+        response = own_product.post(project.path(), b"[]")
         assert response.status == 400
     delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.outcome, delivery.status) == (Outcome.INVALID_BODY, 400)
@@ -88,11 +90,11 @@ def test_a_rejected_request_is_stored_afterward_with_its_response(own_product, w
 def test_without_database_and_cluster_a_push_gets_503_and_is_processed_when_both_are_back(
     own_product, demo_cluster, world, spool
 ):
-    place = routed_project(own_product, world, image("example/both"))
+    project = routed_project(own_product, world, image("example/both"))
     with locked():
         demo_cluster.kill()
         try:
-            response = own_product.post(place.path(), push_body("example/both", "8.0.0"))
+            response = own_product.post(project.path(), push_body("example/both", "8.0.0"))
         finally:
             demo_cluster.start()
         assert response.status == 503
@@ -104,13 +106,13 @@ def test_without_database_and_cluster_a_push_gets_503_and_is_processed_when_both
 
 
 def test_a_process_killed_while_the_database_is_locked_loses_nothing(own_product, world, spool):
-    place = routed_project(own_product, world, image("example/killed"))
+    project = routed_project(own_product, world, image("example/killed"))
     with locked():
-        response = own_product.post(place.path(), push_body("example/killed", "9.0.0"))
+        response = own_product.post(project.path(), push_body("example/killed", "9.0.0"))
         assert response.status == 200
         own_product.kill()
         assert spooled_count(spool) == 1
-    assert not deliveries_of(place).filter(tag="9.0.0").exists()
+    assert not deliveries_of(project).filter(tag="9.0.0").exists()
     own_product.start()
     delivery = until("it is processed", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.outcome, delivery.tag) == (Outcome.REFRESHED, "9.0.0")
@@ -121,14 +123,14 @@ def test_a_delivery_is_stored_once_if_the_database_is_unlocked_after_it_was_spoo
     own_product, world, spool
 ):
     """The write of the first push waits for the lock and gets it only after the response."""
-    place = routed_project(own_product, world, image("example/slow"))
-    before = deliveries_of(place).count()
+    project = routed_project(own_product, world, image("example/slow"))
+    before = deliveries_of(project).count()
     with locked():
-        own_product.post(place.path(), push_body("example/slow", "1.0.0"))
+        own_product.post(project.path(), push_body("example/slow", "1.0.0"))
         time.sleep(0.5)
     until("the spooled file is removed", lambda: spooled_count(spool) == 0)
-    delivery = deliveries_of(place).get(tag="1.0.0")
-    assert deliveries_of(place).count() == before + 1
+    delivery = deliveries_of(project).get(tag="1.0.0")
+    assert deliveries_of(project).count() == before + 1
     assert delivery.refreshes.count() == 1
 
 
@@ -140,10 +142,10 @@ def test_pushes_get_503_if_neither_the_spool_nor_the_database_is_usable(
     (data_dir / "spool").write_text("not a directory")
     with spooling_product(demo_cluster, data_dir) as product:
         assert "spool is unusable" in product.log()
-        place = routed_project(product, world, image("example/nowhere"))
+        project = routed_project(product, world, image("example/nowhere"))
         with locked():
-            assert product.post(place.path(), push_body("example/nowhere", "1.2.3")).status == 503
-            assert place.token() == ""
+            assert product.post(project.path(), push_body("example/nowhere", "1.2.3")).status == 503
+            assert project.token() == ""
             until("the loss is logged", lambda: "lost a delivery" in product.log())
 
 
@@ -167,10 +169,10 @@ def test_a_process_is_not_ready_before_it_has_used_the_database(demo_cluster, wo
         assert readiness.status == 503
         assert readiness.json()["database"] == "away"
         until("the reason is logged", lambda: "no such table" in product.log())
-        place = world.project(image("example/refused"))
-        until("the receiver is known", lambda: product.post(place.path(), b"[]").status == 400)
+        project = world.project(image("example/refused"))
+        until("the receiver is known", lambda: product.post(project.path(), b"[]").status == 400)
         # Kubernetes sends no requests to a process that is not ready, but if one arrives it is not lost.
-        assert product.post(place.path(), push_body("example/refused")).status == 200
+        assert product.post(project.path(), push_body("example/refused")).status == 200
         assert spooled_count(tmp_path / "spool") >= 2
     finally:
         product.stop()
@@ -183,11 +185,11 @@ def test_pushes_are_accepted_while_the_database_server_is_unreachable(
         pytest.skip("SQLite has no server")
     proxy = DatabaseProxy(database_url())
     with spooling_product(demo_cluster, tmp_path, DATABASE_URL=proxy.url) as product:
-        place = routed_project(product, world, image("example/away"))
+        project = routed_project(product, world, image("example/away"))
         proxy.close()
         until("the outage is noticed", lambda: product.get("/readyz").json()["database"] != "ok")
         assert product.get("/readyz").status == 200
-        response = product.post(place.path(), push_body("example/away", "3.0.0"))
+        response = product.post(project.path(), push_body("example/away", "3.0.0"))
         assert response.status == 200
         assert product.get("/readyz").json()["spool"] == {"deliveries": 1, "room": True}
         assert product.status("/sign-in") in {200, 503}

@@ -27,38 +27,40 @@ FAILED_RESPONSE = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
     ],
 )
 def test_a_failed_patch_is_reported_as_500_and_retried_until_it_succeeds(product, demo_cluster, world, fault):
-    place = routed_project(product, world, image("example/app"))
-    demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, **fault})
-    response = product.post(place.path(), push_body("example/app"))
+    project = routed_project(product, world, image("example/app"))
+    demo_cluster.faults({"verb": "patch", "namespace": project.name, "times": 1, **fault})
+    response = product.post(project.path(), push_body("example/app"))
     assert (response.status, response.data) == (500, FAILED_RESPONSE)
     delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     until("the refresh is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
-    assert delivery.refreshes.get().token == place.token()
+    assert delivery.refreshes.get().token == project.token()
     until(
         "the delivery is refreshed", lambda: Delivery.objects.get(pk=delivery.pk).outcome == Outcome.REFRESHED
     )
 
 
 def test_a_patch_is_repeated_if_its_response_is_lost(product, demo_cluster, world):
-    place = routed_project(product, world, image("example/app"))
-    demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "reset": True, "after": True})
-    assert product.post(place.path(), push_body("example/app")).status == 200
+    project = routed_project(product, world, image("example/app"))
+    demo_cluster.faults(
+        {"verb": "patch", "namespace": project.name, "times": 1, "reset": True, "after": True}
+    )
+    assert product.post(project.path(), push_body("example/app")).status == 200
 
 
 def test_a_failing_warehouse_does_not_delay_the_others(product, demo_cluster, world):
-    place = routed_project(product, world, image("example/app"), warehouses=3)
-    demo_cluster.faults({"verb": "patch", "namespace": place.name, "name": "warehouse-1", "status": 500})
-    response = product.post(place.path(), push_body("example/app"))
+    project = routed_project(product, world, image("example/app"), warehouses=3)
+    demo_cluster.faults({"verb": "patch", "namespace": project.name, "name": "warehouse-1", "status": 500})
+    response = product.post(project.path(), push_body("example/app"))
     assert (response.status, response.data) == (500, b'{"error":"failed to refresh 1 of 3 warehouses"}\n')
-    assert place.token("warehouse-0")
-    assert place.token("warehouse-2")
+    assert project.token("warehouse-0")
+    assert project.token("warehouse-2")
 
 
 def test_retries_end_when_the_warehouse_is_deleted(product, demo_cluster, world):
-    place = routed_project(product, world, image("example/app"))
-    demo_cluster.faults({"verb": "patch", "namespace": place.name, "times": 1, "status": 500})
-    response = product.post(place.path(), push_body("example/app"))
-    world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
+    project = routed_project(product, world, image("example/app"))
+    demo_cluster.faults({"verb": "patch", "namespace": project.name, "times": 1, "status": 500})
+    response = product.post(project.path(), push_body("example/app"))
+    world.cluster.delete(WAREHOUSES, "warehouse-0", project.name)
     delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     until("the retries end", lambda: delivery.refreshes.get().outcome == RefreshOutcome.WAREHOUSE_DELETED)
     assert "not found" in delivery.refreshes.get().error
@@ -67,10 +69,10 @@ def test_retries_end_when_the_warehouse_is_deleted(product, demo_cluster, world)
 def test_if_the_api_server_hangs_the_response_is_in_time_and_the_refresh_is_retried(
     database, demo_cluster, world
 ):
-    with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="1") as product:
-        place = routed_project(product, world, image("example/app"))
-        demo_cluster.faults({"verb": "patch", "namespace": place.name, "silence": 30, "times": 1})
-        response = product.post(place.path(), push_body("example/app"))
+    with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="5") as product:
+        project = routed_project(product, world, image("example/app"))
+        demo_cluster.faults({"verb": "patch", "namespace": project.name, "silence": 30, "times": 1})
+        response = product.post(project.path(), push_body("example/app"))
         assert (response.status, response.data) == (500, FAILED_RESPONSE)
         delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
         until("the refresh is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
@@ -79,36 +81,36 @@ def test_if_the_api_server_hangs_the_response_is_in_time_and_the_refresh_is_retr
 
 def test_a_dropped_watch_loses_no_change(product, demo_cluster, world):
     demo_cluster.faults(dropWatches=True)
-    place = routed_project(product, world, image("example/dropped"))
+    project = routed_project(product, world, image("example/dropped"))
     until(
         "the push matches",
-        lambda: b"refreshed 1" in product.post(place.path(), push_body("example/dropped")).data,
+        lambda: b"refreshed 1" in product.post(project.path(), push_body("example/dropped")).data,
     )
 
 
 def test_a_watch_that_expired_is_relisted(product, demo_cluster, world):
     demo_cluster.faults(expireWatches=True, compact=True)
-    place = routed_project(product, world, image("example/compacted"))
+    project = routed_project(product, world, image("example/compacted"))
     until(
         "the push matches",
-        lambda: b"refreshed 1" in product.post(place.path(), push_body("example/compacted")).data,
+        lambda: b"refreshed 1" in product.post(project.path(), push_body("example/compacted")).data,
     )
 
 
-def test_events_out_of_order_lead_to_the_same_state(product, demo_cluster, world):
+def test_events_out_of_order_result_in_the_same_state(product, demo_cluster, world):
     demo_cluster.faults(swapEvents=True)
-    place = routed_project(product, world, image("example/swapped"))
+    project = routed_project(product, world, image("example/swapped"))
     until(
         "the push matches",
-        lambda: b"refreshed 1" in product.post(place.path(), push_body("example/swapped")).data,
+        lambda: b"refreshed 1" in product.post(project.path(), push_body("example/swapped")).data,
     )
 
 
 def test_failed_refreshes_are_retried_when_the_api_server_is_back(product, demo_cluster, world):
-    place = routed_project(product, world, image("example/app"))
+    project = routed_project(product, world, image("example/app"))
     demo_cluster.kill()
     try:
-        response = product.post(place.path(), push_body("example/app", "5.0.0"))
+        response = product.post(project.path(), push_body("example/app", "5.0.0"))
         assert (response.status, response.data) == (500, FAILED_RESPONSE)
         assert product.status("/healthz") == 200
     finally:
@@ -123,11 +125,11 @@ def test_failed_refreshes_are_retried_when_the_api_server_is_back(product, demo_
 
 
 def test_a_delivery_ends_if_its_warehouse_has_just_been_deleted(product, demo_cluster, world):
-    place = routed_project(product, world, image("example/app"))
+    project = routed_project(product, world, image("example/app"))
     # The cache is not informed in time.
     demo_cluster.faults({"verb": "watch", "status": 500}, dropWatches=True)
-    world.cluster.delete(WAREHOUSES, "warehouse-0", place.name)
-    response = product.post(place.path(), push_body("example/app"))
+    world.cluster.delete(WAREHOUSES, "warehouse-0", project.name)
+    response = product.post(project.path(), push_body("example/app"))
     assert (response.status, response.data) == (500, FAILED_RESPONSE)
     delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
     assert (delivery.outcome, delivery.ended_at is None) == (Outcome.WAREHOUSE_DELETED, False)

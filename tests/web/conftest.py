@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 
 from receivers.ops import runtime
-from tests.clusters import DemoCluster
+from tests.clusters import PATIENCE, DemoCluster
 from tests.deliveries.rows import unique_name
 from tests.product import Product
 from tests.users import BACKEND, PASSWORD, create_session, create_user
@@ -47,7 +47,7 @@ def admin_client(
     monkeypatch.setenv("KUBECONFIG", str(demo_cluster.kubeconfig))
     current = runtime.Runtime(settings.KARGOWEB)
     current.cache.start()
-    assert current.cache.wait_ready(20)
+    assert current.cache.wait_ready(PATIENCE)
     monkeypatch.setattr(runtime, "_current", current)
     client = Client(HTTP_HOST="localhost")
     client.force_login(create_user("admin"), BACKEND)
