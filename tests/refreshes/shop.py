@@ -31,8 +31,8 @@ class Shop:
         **spec: Any,
     ) -> None:
         self.product, self.world, self.kargo = product, world, kargo
-        self.place = world.bare_project()
-        self.project, self.repository = self.place.name, self.place.repository
+        self.kargo_project = world.bare_project()
+        self.project, self.repository = self.kargo_project.name, self.kargo_project.repository
         for tag in tags:
             kargo.registry.put(self.repository, tag)
         subscription = image(self.repository, **(image_fields or {}))
@@ -41,8 +41,8 @@ class Shop:
             "spec": {"subscriptions": [subscription, *subscriptions], **spec},
         }
         world.create(WAREHOUSES, body, self.project)
-        self.place.publish("hook")
-        until("the receiver is known", lambda: product.post(self.place.path(), b"[]").status == 400)
+        self.kargo_project.publish("hook")
+        until("the receiver is known", lambda: product.post(self.kargo_project.path(), b"[]").status == 400)
         if not spec.get("shard"):
             until("the controller has discovered artifacts", lambda: self.status.get("conditions"))
             until("the controller is idle", self._is_idle)
@@ -61,7 +61,7 @@ class Shop:
         until("the Warehouse is known", lambda: len(self._verdicts()) == 2)
 
     def _verdicts(self) -> list[Any]:
-        response = self.product.post(self.place.path(), push_body(self.repository, "no-version"))
+        response = self.product.post(self.kargo_project.path(), push_body(self.repository, "no-version"))
         verdicts: list[Any] = self.delivery(response).verdicts
         return verdicts
 
@@ -101,7 +101,9 @@ class Shop:
     def announce(self, tag: str | None, **push_data: Any) -> Delivery:
         """Announce a push as Docker Hub does; return the delivery as it was stored."""
         now = {"pushed_at": int(time.time()), "media_type": IMAGE_INDEX}
-        response = self.product.post(self.place.path(), push_body(self.repository, tag, **(now | push_data)))
+        response = self.product.post(
+            self.kargo_project.path(), push_body(self.repository, tag, **(now | push_data))
+        )
         assert response.status == 200, response.data
         return self.delivery(response)
 
@@ -113,7 +115,9 @@ class Shop:
     def delivery(self, response: Any) -> Delivery:
         """Return the delivery of a response once its outcome is stored."""
         done = Delivery.objects.exclude(outcome="pending")
-        return until("it is stored", lambda: done.filter(pk=response.headers["X-Kargoweb-Delivery"]).first())
+        return until(
+            "the outcome is stored", lambda: done.filter(pk=response.headers["X-Kargoweb-Delivery"]).first()
+        )
 
     def ended_refresh(self, delivery: Delivery) -> Refresh:
         """Wait until a delivery has ended; return its only refresh, which must have the same outcome."""

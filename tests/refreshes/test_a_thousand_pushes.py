@@ -66,7 +66,7 @@ class Target:
     """A Warehouse in a separate project."""
 
     kind: Kind
-    place: KargoProject
+    project: KargoProject
 
 
 class Chaos:
@@ -98,11 +98,11 @@ class Chaos:
 
     def _behave(self, target: Target, behavior: str | None) -> None:
         patch = {"metadata": {"annotations": {"demo.kargoweb/behavior": behavior}}}
-        until("it is annotated", lambda: self._annotated(target, patch))
+        until("the Warehouse is annotated", lambda: self._annotated(target, patch))
 
     def _annotated(self, target: Target, patch: dict[str, Any]) -> bool:
         try:
-            self._world.cluster.patch(WAREHOUSES, "main", target.place.name, patch)
+            self._world.cluster.patch(WAREHOUSES, "main", target.project.name, patch)
         except ClusterError:  # one of the faults above
             return False
         return True
@@ -123,21 +123,21 @@ def create_targets(product: Product, world: World, kargo: Kargo) -> list[Target]
     targets = []
     for kind in KINDS:
         for _ in range(WAREHOUSES_PER_KIND):
-            place = world.bare_project()
-            kargo.registry.put(place.repository, "1.0.0")
-            subscription = image(place.repository, discoveryLimit=100)
+            project = world.bare_project()
+            kargo.registry.put(project.repository, "1.0.0")
+            subscription = image(project.repository, discoveryLimit=100)
             body = {"metadata": {"name": "main"}, "spec": {"subscriptions": [subscription], **kind.spec}}
-            world.create(WAREHOUSES, body, place.name)
-            place.publish("hook")
-            targets.append(Target(kind, place))
+            world.create(WAREHOUSES, body, project.name)
+            project.publish("hook")
+            targets.append(Target(kind, project))
     for target in targets:
-        until("the Warehouse is known", partial(is_known, product, target.place))
+        until("the Warehouse is known", partial(is_known, product, target.project))
     return targets
 
 
-def is_known(product: Product, place: KargoProject) -> bool:
+def is_known(product: Product, project: KargoProject) -> bool:
     """Return whether the product knows the receiver and the Warehouse."""
-    response = product.post(place.path(), push_body(place.repository, "no-version"))
+    response = product.post(project.path(), push_body(project.repository, "no-version"))
     return response.status == 200 and bool(wait_for_result(response.headers["X-Kargoweb-Delivery"]).verdicts)
 
 
@@ -156,17 +156,17 @@ def test_every_push_gets_the_correct_outcome(installation, seed) -> None:
         tag = f"{rng.randrange(1, 4)}.{number}.{rng.randrange(10)}"
         pushed_at = int(time.time())
         if rng.random() < MISSING_SHARE:
-            missing_tags.add((target.place.name, tag))
+            missing_tags.add((target.project.name, tag))
         else:
-            kargo.registry.put(target.place.repository, tag, lag=rng.choice((0, 0, 0, 0.5, 2)))
-        body = push_body(target.place.repository, tag, media_type=IMAGE_INDEX, pushed_at=pushed_at)
-        response = product.post(target.place.path(), body)
+            kargo.registry.put(target.project.repository, tag, lag=rng.choice((0, 0, 0, 0.5, 2)))
+        body = push_body(target.project.repository, tag, media_type=IMAGE_INDEX, pushed_at=pushed_at)
+        response = product.post(target.project.path(), body)
         assert response.status in (200, 500), response.data  # 500 if the API server refused; it is retried
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(push, range(PUSHES)))
     chaos.stop()
-    names = [target.place.name for target in targets]
+    names = [target.project.name for target in targets]
     pushed = Delivery.objects.filter(project__in=names).exclude(tag="no-version")
     wait_until_all_have_ended(pushed)
     wait_until_all_are_correct(targets, world, kargo, missing_tags)
@@ -201,16 +201,16 @@ def wrong_outcomes(
     """Return the deliveries whose outcome contradicts the cluster and the registry."""
     wrong = []
     for target in targets:
-        place = target.place
-        tags = {tag.name for tag in kargo.registry.tags(place.repository)}
+        project = target.project
+        tags = {tag.name for tag in kargo.registry.tags(project.repository)}
         created = {
             freight["images"][0]["tag"]
-            for page in world.cluster.list_pages(FREIGHTS, place.name)
+            for page in world.cluster.list_pages(FREIGHTS, project.name)
             for freight in page.items
         }
-        for delivery in Delivery.objects.filter(project=place.name).exclude(tag="no-version"):
+        for delivery in Delivery.objects.filter(project=project.name).exclude(tag="no-version"):
             correct = correct_outcomes(
-                target, delivery.tag, tags, created, missing=(place.name, delivery.tag) in missing_tags
+                target, delivery.tag, tags, created, missing=(project.name, delivery.tag) in missing_tags
             )
             if delivery.outcome not in correct:
                 wrong.append((target.kind.name, delivery.tag, delivery.outcome, delivery.reason, correct))

@@ -21,7 +21,7 @@ def breaker(clock):
     return CircuitBreaker(lambda: clock[0])
 
 
-def test_it_opens_after_consecutive_timeouts(breaker):
+def test_the_breaker_opens_after_consecutive_timeouts(breaker):
     for _ in range(FAILURE_THRESHOLD):
         assert not breaker.is_open()
         breaker.record(timed_out=True)
@@ -35,7 +35,7 @@ def test_a_response_resets_the_count(breaker):
     assert not breaker.is_open()
 
 
-def test_after_the_pause_one_timeout_opens_it_again(breaker, clock):
+def test_after_the_pause_a_single_timeout_opens_the_breaker_again(breaker, clock):
     for _ in range(FAILURE_THRESHOLD):
         breaker.record(timed_out=True)
     clock[0] += OPEN_SECONDS

@@ -17,7 +17,7 @@ CALLERS = 32
 
 
 @pytest.fixture
-def place(world):
+def project(world):
     return world.project(image("example/app"), warehouses=4)
 
 
@@ -31,41 +31,41 @@ def sender(world, demo_cluster):
     demo_cluster.faults()
 
 
-def test_no_push_shares_a_patch_that_was_sent_before_it_arrived(sender, place, demo_cluster):
+def test_no_push_shares_a_patch_that_was_sent_before_it_arrived(sender, project, demo_cluster):
     def push(_: int):
         arrived_at = timezone.now()
-        return arrived_at, sender.request([(place.name, "warehouse-0")], 5)[0]
+        return arrived_at, sender.request([(project.name, "warehouse-0")], 5)[0]
 
     with ThreadPoolExecutor(CALLERS) as pool:
         pushes = list(pool.map(push, range(300)))
     assert all(attempt.requested_at > arrived_at for arrived_at, attempt in pushes)
-    tokens = {patch["value"] for patch in demo_cluster.recorded_patches(place.name)}
+    tokens = {patch["value"] for patch in demo_cluster.recorded_patches(project.name)}
     assert {attempt.token for _, attempt in pushes} == tokens
     assert len(tokens) < 300 / 4
 
 
-def test_the_tokens_of_a_warehouse_strictly_increase(sender, place, demo_cluster):
-    keys = [(place.name, "warehouse-0"), (place.name, "warehouse-1")]
+def test_the_tokens_of_a_warehouse_strictly_increase(sender, project, demo_cluster):
+    keys = [(project.name, "warehouse-0"), (project.name, "warehouse-1")]
     with ThreadPoolExecutor(CALLERS) as pool:
         list(pool.map(lambda _: sender.request(keys, 5), range(100)))
     for name in ("warehouse-0", "warehouse-1"):
-        patches = demo_cluster.recorded_patches(place.name)
+        patches = demo_cluster.recorded_patches(project.name)
         tokens = [patch["value"] for patch in patches if patch["name"] == name]
         assert tokens == sorted(set(tokens))
 
 
-def test_different_warehouses_are_patched_in_parallel(sender, place, demo_cluster):
+def test_different_warehouses_are_patched_in_parallel(sender, project, demo_cluster):
     # Long enough that even on a busy machine the last patch arrives before the first response.
     demo_cluster.faults({"verb": "patch", "latency": 1.5}, record=REFRESH_ANNOTATION)
-    sender.request([(place.name, f"warehouse-{number}") for number in range(4)], 5)
-    patches = demo_cluster.recorded_patches(place.name)
+    sender.request([(project.name, f"warehouse-{number}") for number in range(4)], 5)
+    patches = demo_cluster.recorded_patches(project.name)
     assert max(patch["received"] for patch in patches) < min(patch["answered"] for patch in patches)
 
 
-def test_all_callers_of_a_patch_get_its_error_and_later_patches_are_sent(sender, place, demo_cluster):
+def test_all_callers_of_a_patch_get_its_error_and_later_patches_are_sent(sender, project, demo_cluster):
     demo_cluster.faults({"verb": "patch", "latency": 0.01, "status": 500, "times": 2})
     with ThreadPoolExecutor(CALLERS) as pool:
-        attempts = list(pool.map(lambda _: sender.request([(place.name, "warehouse-0")], 5)[0], range(200)))
+        attempts = list(pool.map(lambda _: sender.request([(project.name, "warehouse-0")], 5)[0], range(200)))
     assert any(attempt.error for attempt in attempts)
     assert attempts[-1].requested_at
 
@@ -101,22 +101,22 @@ def test_a_caller_waits_no_longer_than_its_timeout():
         sender.stop()
 
 
-def test_no_caller_waits_for_a_stopped_sender(sender, place):
+def test_no_caller_waits_for_a_stopped_sender(sender, project):
     sender.stop()
-    keys = [(place.name, "warehouse-0"), (place.name, "warehouse-1")]
+    keys = [(project.name, "warehouse-0"), (project.name, "warehouse-1")]
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: sender.request(keys, 5), range(8)))
     assert all(len(attempts) == 2 for attempts in results)
 
 
 def test_a_burst_of_pushes_needs_few_patches(product, demo_cluster, world):
-    place = routed_project(product, world, image("example/burst"))
+    project = routed_project(product, world, image("example/burst"))
     demo_cluster.faults({"verb": "patch", "latency": 0.01}, record=REFRESH_ANNOTATION)
     with ThreadPoolExecutor(CALLERS) as pool:
         responses = list(
-            pool.map(lambda _: product.post(place.path(), push_body("example/burst")), range(200))
+            pool.map(lambda _: product.post(project.path(), push_body("example/burst")), range(200))
         )
     assert {response.status for response in responses} == {200}
-    tokens = [patch["value"] for patch in demo_cluster.recorded_patches(place.name)]
+    tokens = [patch["value"] for patch in demo_cluster.recorded_patches(project.name)]
     assert len(tokens) <= 100
     assert tokens == sorted(set(tokens))

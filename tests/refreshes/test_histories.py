@@ -24,6 +24,7 @@ from receivers.refreshes.retry_policy import MAX_REQUESTS
 from receivers.refreshes.rollup import update_deliveries
 from receivers.refreshes.sender import RefreshAttempt
 from receivers.refreshes.tokens import format_token
+from tests.clusters import PATIENCE
 from tests.deliveries.rows import delivery, store, unique_name
 
 KEY = ("shop", "main")
@@ -52,7 +53,7 @@ class TestHistory:
         assert refresh.retries(RetryCause.SAME_CONTENT) == 1
         assert len(refresh.refresh.history) == MAX_EVENTS + 1
 
-    def test_an_api_server_that_refuses_for_a_day_ends_the_refresh(self):
+    def test_a_refresh_ends_if_the_api_server_rejects_it_for_a_day(self):
         refresh = tracked(next_attempt_at=timezone.now())
         refused = RefreshAttempt(KEY, error="denied by policy")
         row = refresh.refresh
@@ -115,7 +116,7 @@ class TestRollup:
                     "ended_at": timezone.now(),
                 }
                 Refresh.objects.filter(pk=refresh.pk).update(**ended)
-                written.wait(10)
+                written.wait(PATIENCE)
                 update_deliveries({row.pk})
             connection.close()
 
@@ -123,7 +124,7 @@ class TestRollup:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE)
         row.refresh_from_db()
         assert row.outcome == Outcome.FREIGHT_CREATED
         assert row.ended_at is not None
