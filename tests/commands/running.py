@@ -47,7 +47,7 @@ def run(*arguments: str) -> Completed:
     return Completed(code, out.getvalue(), err.getvalue())
 
 
-def run_process(*arguments: str, cwd: Path = ROOT, **environment: str) -> Completed:
+def run_process(*arguments: str, cwd: Path | str = ROOT, **environment: str) -> Completed:
     """Run Python with these arguments in a separate process."""
     done = subprocess.run(
         [sys.executable, *arguments],

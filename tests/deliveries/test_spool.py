@@ -51,7 +51,7 @@ def test_the_next_process_stores_the_remaining_deliveries(spool, tmp_path, write
 
 def test_an_unusable_file_does_not_block_other_files(spool, tmp_path, writer):
     deleted, invalid, rejected, good = (delivery("shop") for _ in range(4))
-    rejected.received_at = None  # no database accepts it
+    rejected.received_at = None  # type: ignore[assignment]  # no database accepts it
     for row in (deleted, invalid, rejected, good):
         spool.keep(row)
         spool.settle(row.pk, OSError("away"))

@@ -179,11 +179,11 @@ class TestWarehouses:
         project.warehouse("app", image("ghcr.io/acme/shop"))
         world.cluster.patch(WAREHOUSES, "app", project.name, {"spec": {"shard": "eu"}})
 
-        def shard() -> str | None:
+        def in_shard() -> bool:
             warehouse = cache.warehouse(project.name, "app")
-            return warehouse and warehouse.shard
+            return warehouse is not None and warehouse.shard == "eu"
 
-        until("the cache has its shard", shard)
+        until("the cache has its shard", in_shard)
         labels = {"kargo.akuity.io/controller": "eu"}
         spec = {"leaseDurationSeconds": 60, "renewTime": "2026-03-02T12:00:00.000000Z"}
         world.create(LEASES, {"metadata": {"name": "eu", "labels": labels}, "spec": spec}, "kargo")
