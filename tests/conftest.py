@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 
 from tests import components
 from tests.clusters import DemoCluster
-from tests.databases import SERVED, UNSERVED
+from tests.databases import SERVED, UNSERVED, created_databases
 from tests.product import Product
 from tests.real_cluster import NOT_CONFIGURED, given_cluster_configured, real_cluster_configured
 from tests.worlds import World
@@ -133,7 +133,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def database(django_db_blocker) -> Iterator[None]:
     """The worker's two databases, migrated. `pytest_runtest_setup` chooses one of them for each test."""
     chosen = SERVED if connection.settings_dict["NAME"] == SERVED.name else UNSERVED
-    with django_db_blocker.unblock(), SERVED.created(), UNSERVED.copied_from(SERVED):
+    with django_db_blocker.unblock(), created_databases():
         chosen.use()
         yield
 

@@ -56,15 +56,6 @@ class Product:
         self.http.clear()
         shutil.rmtree(self.log_path.parent)
 
-    def migrate(self) -> None:
-        """Migrate the database of the process."""
-        self.manage("migrate", "-v0")
-
-    def manage(self, *arguments: str, **environment: str) -> None:
-        """Run a `manage.py` command in the environment of the process."""
-        command = [sys.executable, "manage.py", *arguments]
-        subprocess.run(command, cwd=ROOT, env=self._environment | environment, check=True)
-
     def start(self, *, ready: bool = True) -> None:
         """Start the process and wait until it serves requests, or with `ready` until it accepts pushes."""
         command = [sys.executable, "manage.py", "serve", "--no-migrate"]

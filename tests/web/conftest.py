@@ -12,9 +12,10 @@ from django.test import Client
 
 from receivers.ops import runtime
 from tests.clusters import PATIENCE, DemoCluster
+from tests.databases import temporary_database
 from tests.deliveries.rows import unique_name
 from tests.product import Product
-from tests.users import BACKEND, PASSWORD, create_session, create_user
+from tests.users import BACKEND, create_session, create_user
 from tests.web.http_browser import HttpBrowser
 
 
@@ -62,24 +63,15 @@ def project_name(database: None) -> str:
 
 
 @contextmanager
-def other_installation(
-    kubeconfig: Path, directory: Path, *, ready: bool = True
-) -> Iterator[tuple[Product, HttpBrowser]]:
+def other_installation(kubeconfig: Path, *, ready: bool = True) -> Iterator[tuple[Product, HttpBrowser]]:
     """Start a product with another cluster and its own database; yield it and a browser with an admin signed in."""
-    product = Product(kubeconfig, DATABASE_URL=f"sqlite:///{directory}/other.sqlite3")
-    product.migrate()
-    product.manage(
-        "createsuperuser",
-        "--noinput",
-        "-v0",
-        DJANGO_SUPERUSER_USERNAME="admin",
-        DJANGO_SUPERUSER_EMAIL="admin@example.com",
-        DJANGO_SUPERUSER_PASSWORD=PASSWORD,
-    )
-    product.start(ready=ready)
-    try:
-        browser = HttpBrowser(product)
-        browser.sign_in("admin")
-        yield product, browser
-    finally:
-        product.stop()
+    with temporary_database():
+        session = create_session(create_user("admin"))
+        product = Product(kubeconfig)
+        product.start(ready=ready)
+        try:
+            browser = HttpBrowser(product)
+            browser.resume_session(session)
+            yield product, browser
+        finally:
+            product.stop()

@@ -75,11 +75,11 @@ def test_the_history_is_available_while_the_cluster_is_unreachable(signed_in, pr
     assert 'title="example/history:1.0.0"' in page
 
 
-def test_every_page_is_available_while_the_api_server_is_down(tmp_path):
+def test_every_page_is_available_while_the_api_server_is_down(database, tmp_path):
     with (
         DemoCluster(tmp_path / "cluster") as cluster,
         World(cluster.kubeconfig) as world,
-        other_installation(cluster.kubeconfig, tmp_path) as (product, browser),
+        other_installation(cluster.kubeconfig) as (product, browser),
     ):
         project = world.project()
         until("the receiver is known", lambda: product.post(project.path(), b"[]").status == 400)

@@ -234,10 +234,10 @@ def test_the_count_in_the_navigation_costs_no_queries(admin_client, world):
     assert not [sql for sql in queries() if "receivers_mute" in sql or "receivers_delivery" in sql]
 
 
-def test_without_findings_the_page_shows_the_time_of_the_check(tmp_path):
+def test_without_findings_the_page_shows_the_time_of_the_check(database, tmp_path):
     with (
         DemoCluster(tmp_path / "cluster") as cluster,
-        other_installation(cluster.kubeconfig, tmp_path) as (_, browser),
+        other_installation(cluster.kubeconfig) as (_, browser),
     ):
         page = browser.open_until("/attention", "Nothing needs action")
         assert re.search(r"were checked <time ", page)

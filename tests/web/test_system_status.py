@@ -71,11 +71,11 @@ def test_the_number_of_queries_is_constant(admin_client):
 
 
 @pytest.fixture
-def restricted_installation(tmp_path):
+def restricted_installation(database, tmp_path):
     """A product whose service account has no permissions: its cluster, and a browser with an admin signed in."""
     with DemoCluster(tmp_path / "cluster") as cluster:
         kubeconfig = cluster.kubeconfig_for("nobody")
-        with other_installation(kubeconfig, tmp_path, ready=False) as (_, browser):
+        with other_installation(kubeconfig, ready=False) as (_, browser):
             yield cluster, browser
 
 
