@@ -56,6 +56,12 @@ class Product:
         self.http.clear()
         shutil.rmtree(self.log_path.parent)
 
+    def migrate(self) -> None:
+        """Migrate the database of the process."""
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self._environment, check=True
+        )
+
     def start(self, *, ready: bool = True) -> None:
         """Start the process and wait until it serves requests, or with `ready` until it accepts pushes."""
         command = [sys.executable, "manage.py", "serve", "--no-migrate"]
