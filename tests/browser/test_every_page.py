@@ -5,9 +5,11 @@ Add new pages to `PAGES`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import Page
 
 from receivers.deliveries.redelivery import redeliver
 from receivers.models import Origin, Outcome
@@ -54,28 +56,31 @@ def path_of(name: str, shop: KargoProject) -> str:
     return PAGES[name].format(**values)
 
 
+@pytest.fixture(scope="module", params=PAGES)
+def page(request: pytest.FixtureRequest, admin: Visitor, shop: KargoProject) -> Iterator[Page]:
+    """Each page in turn. It is opened once for all tests of it, because a new browser context takes long."""
+    with admin.page() as monitored:
+        yield monitored.open(path_of(request.param, shop))
+
+
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_accessible_in_both_themes(admin: Visitor, shop: KargoProject, name: str, theme: Theme):
-    with admin.page(theme=theme) as monitored:
-        assert_accessible(monitored.open(path_of(name, shop)))
+def test_a_page_is_accessible_in_both_themes(page: Page, theme: Theme):
+    page.set_viewport_size(DESKTOP)
+    # Without motion, because colors that fade from one theme to the other have too little contrast meanwhile.
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    assert_accessible(page)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_phone_and_is_accessible_there(admin: Visitor, shop: KargoProject, name: str):
-    with admin.page(viewport=PHONE) as monitored:
-        page = monitored.open(path_of(name, shop))
+def test_a_page_fits_a_phone_and_is_accessible_there(page: Page):
+    page.set_viewport_size(PHONE)
+    assert_fits(page)
+    assert_accessible(page)
+
+
+def test_a_page_fits_windows_of_all_widths(page: Page):
+    for width in (1920, 1024, 800, 600, 390):
+        page.set_viewport_size({"width": width, "height": 800})
         assert_fits(page)
-        assert_accessible(page)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_windows_of_all_widths(admin: Visitor, shop: KargoProject, name: str):
-    with admin.page(viewport=DESKTOP) as monitored:
-        page = monitored.open(path_of(name, shop))
-        for width in (1920, 1024, 800, 600, 390):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert_fits(page)
 
 
 @pytest.mark.parametrize("name", PAGES)
