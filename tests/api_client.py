@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-TIMEOUT = 20.0  # seconds for a connection or a response
+TIMEOUT = 60.0  # seconds for a connection or a response
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,11 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect
+
+from tests.clusters import PATIENCE
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 CHROMIUM_FLAGS: Final = [
     "--no-sandbox",  # tests may run as root
@@ -40,6 +44,7 @@ class MonitoredPage:
         self.errors: list[str] = []
         context.add_init_script(REPORT_VIOLATIONS)
         self.page = context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
         self.page.on("console", self._record)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 

@@ -16,8 +16,6 @@ from tests.product import Product
 from tests.web.deliveries import send_push
 from tests.worlds import KargoProject, push_body
 
-LIVE_TIMEOUT = 15_000  # milliseconds to wait for a live update
-
 
 def push_tag(product: Product, shop: KargoProject, tag: str) -> Delivery:
     """Send a push of this tag; return its delivery."""
@@ -45,7 +43,7 @@ class TestLive:
             pages = [monitored.open(f"/deliveries?project={shop.name}") for monitored in (first, second)]
             new = push_tag(shared_product, shop, "1.7.0")
             for page in pages:
-                expect(row(page, new)).to_be_visible(timeout=LIVE_TIMEOUT)
+                expect(row(page, new)).to_be_visible()
                 expect(page.locator("tbody tr").first).to_have_id(f"delivery-{new.pk}")
 
     def test_while_paused_new_deliveries_are_counted_and_shown_on_request(
@@ -59,7 +57,7 @@ class TestLive:
             before = page.locator("tbody tr").first.get_attribute("id")
             new = [push_tag(shared_product, shop, tag) for tag in ("1.7.1", "1.7.2")]
             show = page.get_by_role("link", name="Show 2 new")
-            expect(show).to_be_visible(timeout=LIVE_TIMEOUT)
+            expect(show).to_be_visible()
             assert_accessible(page)
             assert page.locator("tbody tr").first.get_attribute("id") == before
             show.click()
@@ -67,7 +65,7 @@ class TestLive:
             expect(show).to_be_hidden()
             expect(pause).to_have_attribute("aria-pressed", "true")
             pause.click()
-            expect(row(page, push_tag(shared_product, shop, "1.7.3"))).to_be_visible(timeout=LIVE_TIMEOUT)
+            expect(row(page, push_tag(shared_product, shop, "1.7.3"))).to_be_visible()
 
     def test_new_deliveries_do_not_move_rows_of_a_scrolled_list(self, viewer: Visitor, history: str):
         with viewer.page() as monitored:
@@ -78,7 +76,7 @@ class TestLive:
             position = visible_row.bounding_box()
             [new] = store(delivery(history, 3600, outcome=Outcome.FAILED))
             show = page.get_by_role("link", name="Show 1 new")
-            expect(show).to_be_in_viewport(timeout=LIVE_TIMEOUT)
+            expect(show).to_be_in_viewport()
             assert visible_row.bounding_box() == position
             show.click()
             expect(row(page, new)).to_be_in_viewport()
@@ -90,7 +88,7 @@ class TestLive:
             shown = Delivery.objects.filter(project=history).order_by("-received_at")[3]
             store(delivery(history, 3600, outcome=Outcome.FAILED))
             Delivery.objects.filter(pk=shown.pk).update(outcome=Outcome.FREIGHT_CREATED)
-            expect(row(page, shown)).to_contain_text("Freight", timeout=LIVE_TIMEOUT)
+            expect(row(page, shown)).to_contain_text("Freight")
             expect(page.locator("tbody tr")).to_have_count(45)
 
     def test_a_row_that_no_longer_matches_stays_while_the_list_has_the_focus(self, viewer: Visitor, database):
@@ -107,7 +105,7 @@ class TestLive:
             expect(row(page, first)).to_be_visible()
             expect(focused).to_be_focused()
             page.evaluate("document.activeElement.blur()")
-            expect(row(page, first)).to_have_count(0, timeout=LIVE_TIMEOUT)
+            expect(row(page, first)).to_have_count(0)
 
     def test_older_pages_are_not_live(self, viewer: Visitor, database):
         project = unique_name()
@@ -209,7 +207,7 @@ class TestRedeliver:
             new = deliveries_of(shop).filter(origin=Origin.REDELIVERY, original=first).get()
             assert str(new.pk) in page.url
             if javascript:
-                expect(page.locator("#story")).to_contain_text("refresh requested", timeout=LIVE_TIMEOUT)
+                expect(page.locator("#story")).to_contain_text("refresh requested")
             page.get_by_role("link", name="an earlier delivery").click()
             page.wait_for_url(f"**/deliveries/{first.pk}")
             expect(page.get_by_role("heading", name="Redeliveries")).to_be_visible()
@@ -231,7 +229,7 @@ class TestRedeliver:
             page.get_by_role("button", name="Redeliver 3").click()
             page.wait_for_url("**/deliveries/redelivered?at=*")
             if javascript:
-                expect(page.locator("#progress strong")).to_have_text("3 of 3", timeout=LIVE_TIMEOUT)
+                expect(page.locator("#progress strong")).to_have_text("3 of 3")
             else:
                 until("all redeliveries have ended", lambda: _reloaded(page, "3 of 3"))
             expect(page.get_by_text("No match")).to_be_visible()
@@ -247,7 +245,7 @@ class TestTimeline:
             page = monitored.open(f"/deliveries/{pending.pk}")
             expect(page.locator("#story")).to_contain_text("being processed")
             result = {"outcome": Outcome.NO_MATCH, "reason": "no match", "ended_at": pending.received_at}
-            with page.expect_response(lambda response: response.status == 286, timeout=LIVE_TIMEOUT):
+            with page.expect_response(lambda response: response.status == 286):
                 Delivery.objects.filter(pk=pending.pk).update(**result)
             expect(page.locator("#story")).to_contain_text("No match.")
             requests: list[str] = []

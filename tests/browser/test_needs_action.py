@@ -52,12 +52,12 @@ def test_a_mute_appears_in_open_pages_of_others(operator: Visitor, viewer: Visit
         page.get_by_role("link", name=f"Mute {TITLE}, hook").click()
         page.get_by_role("button", name="Mute until it changes").click()
         region = seen.get_by_role("region", name=TITLE)
-        expect(region.get_by_text(f"{shop.name} / hook")).to_have_count(0, timeout=20_000)
+        expect(region.get_by_text(f"{shop.name} / hook")).to_have_count(0)
         operator_page.open(path)
         page.locator("details.steps summary").click()
         page.get_by_role("link", name=f"Unmute {TITLE}, hook").click()
         page.get_by_role("button", name="Unmute").click()
-        expect(region.get_by_text(f"{shop.name} / hook")).to_have_count(1, timeout=20_000)
+        expect(region.get_by_text(f"{shop.name} / hook")).to_have_count(1)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -52,14 +52,14 @@ def test_the_first_push_appears_on_the_open_page(
         card = page.get_by_role("article", name="Receiver hook")
         expect(card).to_contain_text("waiting for the first push")
         shared_product.post(project.path(), push_body("example/first", "1.0.0"))
-        expect(card).to_contain_text("last push", timeout=15_000)
-        expect(page.locator("#recent")).to_contain_text("example/first", timeout=15_000)
+        expect(card).to_contain_text("last push")
+        expect(page.locator("#recent")).to_contain_text("example/first")
 
 
 def test_an_unchanged_list_is_not_replaced(viewer: Visitor, shop: KargoProject):
     with viewer.page() as monitored:
         page = monitored.open(f"/projects/{shop.name}")
         page.evaluate("document.querySelector('#recent tbody tr').dataset.marker = 'yes'")
-        with page.expect_response(lambda response: response.status == 204, timeout=15_000):
+        with page.expect_response(lambda response: response.status == 204):
             pass
         expect(page.locator("#recent tbody tr[data-marker=yes]")).to_have_count(1)

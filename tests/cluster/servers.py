@@ -12,9 +12,9 @@ from pathlib import Path
 
 from demo.apiserver.kubeconfig import write_kubeconfig
 from receivers.cluster.client import KubernetesClient, connect
+from tests.clusters import PATIENCE
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\n{"metadata":{"resourceVersion":"000042"}}'
-TIMEOUT = 10.0  # seconds
 
 Behavior = Callable[[socket.socket], None]
 Script = Callable[["LoopbackServer"], Behavior]
@@ -27,6 +27,7 @@ class LoopbackServer:
     port: int
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    closed: int = 0
 
     def respond(self, data: bytes = OK, times: int = 1_000_000) -> Behavior:
         """Send `data` in response to `times` requests of a connection, then close it."""
@@ -68,9 +69,10 @@ def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Loo
 
     def handle(sock: socket.socket, behave: Behavior) -> None:
         with contextlib.suppress(OSError), sock:
-            sock.settimeout(TIMEOUT)
+            sock.settimeout(PATIENCE)
             with tls.wrap_socket(sock, server_side=True) if tls else sock as wrapped:
                 behave(wrapped)
+        server.closed += 1
 
     def accept() -> None:
         with contextlib.suppress(OSError):

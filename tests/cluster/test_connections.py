@@ -10,7 +10,7 @@ import pytest
 from receivers.cluster.errors import Conflict, ServerError, TimedOut, Unreachable
 from receivers.kargo.resources import NAMESPACES, WAREHOUSES
 from tests.cluster.servers import OK, LoopbackServer, connected_client
-from tests.clusters import PATIENCE
+from tests.clusters import PATIENCE, until
 
 ANNOTATION = {"metadata": {"annotations": {"a": "b"}}}
 
@@ -86,9 +86,9 @@ def test_a_request_that_is_not_repeatable_is_sent_once(tmp_path, send):
 
 
 def test_a_request_that_is_not_repeatable_uses_no_closed_connection(tmp_path):
-    with connected_client(tmp_path, closing_after_a_request) as (_server, cluster):
+    with connected_client(tmp_path, closing_after_a_request) as (server, cluster):
         annotate(cluster)
-        time.sleep(0.05)  # until the client sees the end of the connection
+        until("the server has closed the connection", lambda: server.closed)
         assert cluster.create(NAMESPACES, {"metadata": {"name": "x"}})
 
 
@@ -122,7 +122,7 @@ def test_a_response_that_is_not_an_object_is_a_server_error(tmp_path, body):
 def test_a_silent_watch_times_out(tmp_path):
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connected_client(tmp_path, lambda server: server.silent(head)) as (_, cluster):
-        watch = cluster.watch(WAREHOUSES, resource_version="1", silence=0.1)
+        watch = cluster.watch(WAREHOUSES, resource_version="1", silence=1.0)
         with watch, pytest.raises(TimedOut):
             list(watch)
 

@@ -90,7 +90,7 @@ def test_a_watch_through_a_proxy_yields_events_and_can_be_closed(tmp_path):
 
 def test_a_silent_watch_through_a_proxy_times_out(tmp_path):
     with through_proxy(tmp_path, lambda server: server.silent(WATCHED)) as (_, cluster):
-        watch = cluster.watch(WAREHOUSES, resource_version="1", silence=0.1)
+        watch = cluster.watch(WAREHOUSES, resource_version="1", silence=1.0)
         with watch, pytest.raises(TimedOut):
             list(watch)
 

@@ -203,7 +203,7 @@ def test_an_expired_token_is_reloaded(demo, kargo):
 
 
 def test_a_silent_watch_is_reopened_without_an_error(demo, kargo):
-    backoff = Backoff(first=0.01, longest=0.1, healthy=0.1, silence=0.2)
+    backoff = Backoff(first=0.01, longest=0.1, healthy=0.1, silence=1.0)
     with running_cache(demo.kubeconfig, backoff=backoff) as cache:
         until("several watches", lambda: request_count(demo, "watch warehouses") > 2)
         assert (freshness_of(cache).error, freshness_of(cache).relists) == ("", 1)
