@@ -17,7 +17,7 @@ from typing import Self
 from tests.clusters import PATIENCE, ROOT
 from tests.ports import free_port
 
-START_TIMEOUT = 60.0  # seconds; on a busy machine the five processes take half of it
+START_TIMEOUT = 200.0  # seconds; more than the demo gives itself before it says what it waits for
 LAST_LINE = "Press Ctrl-C to stop"
 # Settings of the test session for its own servers.
 EXCLUDED_VARIABLES = {"DATABASE_URL", "KARGOWEB_SECRET_KEY", "KUBECONFIG", "DJANGO_SETTINGS_MODULE"}
@@ -38,14 +38,16 @@ class Demo:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self._end()
 
     def start(self, *arguments: str) -> None:
         """Start the demo, and wait for its last line of output."""
         self.process = self.popen("demo", *arguments)
-        self.output = self._read_until(LAST_LINE)
+        try:
+            self.output = self._read_until(LAST_LINE)
+        except BaseException:
+            self._end()
+            raise
 
     def popen(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `manage.py` with these arguments."""
@@ -88,6 +90,11 @@ class Demo:
         self.process.send_signal(signal.SIGINT)
         output, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, output.decode()
+
+    def _end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
 
     def _read_until(self, end: str) -> str:
         assert self.process.stdout is not None
