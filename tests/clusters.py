@@ -21,7 +21,7 @@ from tests.api_client import ApiClient
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60.0  # seconds until a test that waits for anything fails; no test measures this time
+PATIENCE = 120.0  # seconds until a test that waits for anything fails; no test measures this time
 
 READ = ["get", "list", "watch"]
 KARGO = ["projects", "projectconfigs", "clusterconfigs", "warehouses", "freights"]
