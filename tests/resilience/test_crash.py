@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import timedelta
 
 import pytest
 import urllib3
+from django.utils import timezone
 
 from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.kargo.times import parse_time
@@ -105,8 +106,9 @@ def test_a_stored_delivery_with_an_invalid_body_ends_as_invalid_body(product: Pr
 
 
 def _stored_before(project, body: bytes) -> Delivery:
+    """Store a delivery as a process leaves it that is killed before the refresh, a minute ago."""
     return Delivery.objects.create(
-        received_at=datetime(2026, 1, 1, tzinfo=UTC),
+        received_at=timezone.now() - timedelta(minutes=1),
         project=project.name,
         receiver="hook",
         kind="dockerhub",
