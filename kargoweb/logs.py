@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
-# Names of views for machines. Their 4xx and 5xx responses are routine, and are stored or counted elsewhere.
-MACHINE_VIEWS: Final = frozenset({"webhook", "readiness", "health", "metrics"})
+from kargoweb.middleware import MACHINE_VIEWS
 
 
 class FaultsOnly(logging.Filter):
     """Drop the records of `django.request` about error responses of machine views, unless they have an exception.
 
-    Django logs every 4xx and 5xx response, for example an unknown receiver URL or a pod that is not ready.
+    Django logs every 4xx and 5xx response, for example an unknown receiver URL or a pod that is not ready. Those of
+    machine views are routine, and are stored or counted elsewhere.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

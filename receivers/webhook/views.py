@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from receivers.accounts.client_address import client_address
@@ -29,30 +29,43 @@ READ_SIZE: Final = 64 << 10  # bytes of one read from the socket
 # Bytes read beyond the limit, as Go does: a sender that is cut off in the middle of its body may miss the response.
 DRAINED: Final = 256 << 10
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
-MACHINE_PATH: Final = re.compile(r"^/(healthz|readyz|metrics)$|/[a-z0-9]+/[0-9a-f]{64}/?$")
 TEST_HEADER: Final = "HTTP_X_KARGOWEB_TEST"
 # granian adds the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
 # A test token is a credential while it is valid, so it isn't recorded, either.
 NOT_HEADERS: Final = frozenset(name for name in os.environ if name.startswith("HTTP_")) | {TEST_HEADER}
 
 
-def is_machine_path(path: str) -> bool:
-    """Say whether only machines call `path`: a probe, metrics, or a receiver URL under any prefix."""
-    return MACHINE_PATH.search(path) is not None
-
-
 class AnyAccept(BaseContentNegotiation):
-    """Accepts every Accept header: the response is JSON, as Kargo's is."""
+    """Accepts every Accept header: there is one format of responses, as in Kargo."""
 
-    def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         """Return None: the body is read as bytes."""
         return None
 
     def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """Return JSON, whatever the client accepts."""
-        return JSONRenderer(), responses.CONTENT_TYPE
+        """Return the first renderer, whatever the client accepts."""
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
+
+
+class BytesRenderer(BaseRenderer):
+    """Sends the bytes of a response as they are: they are JSON already, byte for byte that of Kargo."""
+
+    media_type = responses.CONTENT_TYPE
+    format = "json"
+    charset = None
+    render_style = "binary"
+
+    def render(
+        self,
+        data: bytes,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Return `data`."""
+        return data
 
 
 class Webhook(APIView):
@@ -62,39 +75,43 @@ class Webhook(APIView):
     permission_classes = ()
     throttle_classes = ()
     parser_classes = ()
+    renderer_classes = (BytesRenderer,)
     content_negotiation_class = AnyAccept
     http_method_names = ("post",)
 
     take: Callable[[IncomingRequest], Reply] | None = None
     """Processes a request. The URLconf passes it in, because this room doesn't know what the process runs."""
 
-    def post(self, request: Request, kind: str, digest: str) -> HttpResponse:
+    def post(self, request: Request, kind: str, digest: str) -> Response:
         """Process a push."""
         if self.take is None:
             raise ImproperlyConfigured("pass `take` to Webhook.as_view() in the URLconf")
-        return _respond(self.take(_incoming(request._request, kind, digest)))
+        return _respond(self.take(_incoming(request, kind, digest)))
 
-    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        """Reject everything but POST. Kargo accepts any method, but opening the URL in a browser is no push."""
+    def get_exception_handler(self) -> Callable[[Exception, Mapping[str, Any]], Response]:
+        """Return the handler whose responses look like Kargo's, instead of that of the API."""
+        return respond_to_exception
+
+
+def respond_to_exception(exc: Exception, context: Mapping[str, Any]) -> Response:
+    """Return 405 for any method but POST. Log any other exception and return 500 without details, as Kargo does.
+
+    Kargo accepts any method, but opening the URL in a browser is no push.
+    """
+    if isinstance(exc, MethodNotAllowed):
         return _respond(Reply(responses.METHOD_NOT_ALLOWED))
-
-    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
-        """Log an unexpected error and respond as Kargo does: 500, without details."""
-        log.error("failed to process a push", exc_info=exc)
-        return _respond(Reply(WebhookResponse(500, responses.NOT_FOUND.body)))
+    log.error("failed to process a push", exc_info=exc)
+    return _respond(Reply(WebhookResponse(500, responses.NOT_FOUND.body)))
 
 
-def _respond(reply: Reply) -> HttpResponse:
-    response = HttpResponse(
-        reply.answer.body, status=reply.answer.status, content_type=responses.CONTENT_TYPE
-    )
-    response["Content-Length"] = str(len(reply.answer.body))
+def _respond(reply: Reply) -> Response:
+    headers = {"Content-Length": str(len(reply.answer.body))}
     if reply.delivery is not None:
-        response[DELIVERY_HEADER] = str(reply.delivery)
-    return response
+        headers[DELIVERY_HEADER] = str(reply.delivery)
+    return Response(reply.answer.body, reply.answer.status, headers=headers)
 
 
-def _incoming(request: HttpRequest, kind: str, digest: str) -> IncomingRequest:
+def _incoming(request: Request, kind: str, digest: str) -> IncomingRequest:
     environ = request.META
     return IncomingRequest(
         kind=kind,
@@ -103,6 +120,7 @@ def _incoming(request: HttpRequest, kind: str, digest: str) -> IncomingRequest:
         headers=_headers(environ),
         client_address=client_address(environ, settings.KARGOWEB.forwarded_hops),
         user_agent=environ.get("HTTP_USER_AGENT", ""),
+        # The stream of WSGI, because DRF and Django take a chunked body, which has no length, for an empty one.
         read_body=lambda: read_body(environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")),
         test_token=environ.get(TEST_HEADER, ""),
     )
