@@ -149,12 +149,18 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # no HTTPS redirects: Docker Hub may not follow them; the Ingress can redirect browsers
 ]
 
-# Defaults for signed-in users; the webhook endpoint overrides them.
+# The JSON API: for signed-in users with a role, as the pages. The webhook endpoint has its own classes.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "receivers.api.permissions.HasRole",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    # No request needs a body, but a form may contain the CSRF token.
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
+    "EXCEPTION_HANDLER": "receivers.api.errors.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,  # there is one format
 }
 
 LOGGING = {

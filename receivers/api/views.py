@@ -1,149 +1,102 @@
-"""The JSON API: the same reads and actions as the pages, with the same permissions."""
+"""The views of the JSON API: the same reads and actions as the pages, with the same permissions."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
 from rest_framework import status
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import APIException, NotAuthenticated
-from rest_framework.parsers import FormParser, JSONParser
-from rest_framework.permissions import IsAuthenticated
-from rest_framework.renderers import JSONRenderer
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import GenericAPIView
+from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from receivers.accounts import audit
-from receivers.accounts.access import Access, Action, access_of, require_permission
-from receivers.deliveries import serializers, visibility
-from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
-from receivers.deliveries.pagination import InvalidCursor
-from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
+from receivers.accounts.access import Action, access_of, require_permission
+from receivers.api.errors import Conflict, Unavailable
+from receivers.api.pagination import DeliveryFilterBackend, DeliveryPagination
+from receivers.api.serializers import PushQuery
+from receivers.deliveries import visibility
+from receivers.deliveries.querysets import DeliveryQuerySet, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
-from receivers.kargo.push import Push
-from receivers.kargo.scopes import parse_scope, scope_name
-from receivers.models import TEXT_LENGTH, Delivery
+from receivers.deliveries.serializers import DeliveryDetailsSerializer, DeliverySerializer
+from receivers.kargo.scopes import scope_name
+from receivers.models import Delivery
 from receivers.ops import runtime
 from receivers.webhook.explain import explain
 
-PAGE_SIZE: Final = 50  # rows by default; `size` changes it
-MESSAGES: Final = {404: "not found", 403: "permission denied"}
+not_stored = method_decorator(cache_control(no_store=True), name="dispatch")
+"""Forbids caches to store the responses of a view."""
 
 
-class ApiError(Exception):
-    """An error response: a status code and a message."""
+@not_stored
+class DeliveryView(GenericAPIView[Delivery]):
+    """A view of deliveries. `REST_FRAMEWORK` in the settings has what all views share: users, roles and errors."""
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    serializer_class = DeliverySerializer
 
-
-class ApiView(APIView):
-    """The base view: requires a session cookie, and for POST Django's CSRF token as well."""
-
-    authentication_classes = (SessionAuthentication,)
-    permission_classes = (IsAuthenticated,)
-    renderer_classes = (JSONRenderer,)
-    parser_classes = (JSONParser, FormParser)  # bodies are not read, but a form may contain the CSRF token
-
-    def access(self, request: Request) -> Access:
-        """Return the access of the user. Raise `ApiError` if they have no role."""
-        access = access_of(request.user)
-        if access.is_empty:
-            raise ApiError(status.HTTP_403_FORBIDDEN, "you need a role first")
-        return access
-
-    def delivery(self, request: Request, pk: UUID) -> Delivery:
-        """Return a visible delivery. Raise `Http404` if there is none with this id."""
-        found = visibility.find(self.access(request), pk)
-        if found is None:
-            raise Http404
-        return found
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """Return errors as `{"error": "..."}`. Unexpected exceptions go to Django, which logs them."""
-        if isinstance(exc, ApiError):
-            return Response({"error": str(exc)}, exc.code)
-        if isinstance(exc, Http404 | PermissionDenied):
-            code = 404 if isinstance(exc, Http404) else 403
-            return Response({"error": MESSAGES[code]}, code)
-        if isinstance(exc, NotAuthenticated):  # 401 requires a WWW-Authenticate challenge (RFC 9110)
-            return Response({"error": "sign in first"}, status.HTTP_403_FORBIDDEN)
-        if isinstance(exc, APIException):
-            return Response({"error": str(exc.detail)}, exc.status_code)
-        raise exc
-
-    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Forbid caches to store the response."""
-        response["Cache-Control"] = "no-store"
-        return super().finalize_response(request, response, *args, **kwargs)
+    def get_queryset(self) -> DeliveryQuerySet:
+        """Return the delivery log. `HasRole` checks a single delivery, and the filter limits a list."""
+        return delivery_log()
 
 
-class DeliveryListView(ApiView):
+class DeliveryListView(ListModelMixin, DeliveryView):
     """`GET /api/deliveries`: takes the filters of the page, `size`, `every`, and `after` (the `next` of a response)."""
+
+    filter_backends = (DeliveryFilterBackend,)
+    pagination_class = DeliveryPagination
 
     def get(self, request: Request) -> Response:
         """Return a page of deliveries, newest first."""
-        access, given = self.access(request), request.query_params
-        try:
-            wanted = visibility.limited(DeliveryFilter.parse(given), access)
-            found = delivery_log().page(
-                wanted,
-                after=given.get("after", ""),
-                size=_size(given.get("size", "")),
-                each_push_once="every" not in given and wanted.push is None,
-            )
-        except (InvalidFilter, InvalidCursor) as error:
-            raise ApiError(status.HTTP_400_BAD_REQUEST, str(error)) from None
-        rows = [serializers.delivery_summary(row) for row in found.rows]
-        return Response(
-            {"deliveries": rows, "next": found.next, "looked_to": serializers.isoformat(found.looked_to)}
-        )
+        return self.list(request)
 
 
-class DeliveryDetailView(ApiView):
+class DeliveryDetailView(DeliveryView):
     """`GET /api/deliveries/<id>`."""
 
     def get(self, request: Request, pk: UUID) -> Response:
         """Return all data of a delivery."""
-        details = visibility.details(self.access(request), self.delivery(request, pk))
-        everything = serializers.delivery_details(details.delivery, details.refreshes, details.redeliveries)
-        return Response({**everything, "verdicts": details.verdicts})
+        details = visibility.details(access_of(request.user), self.get_object())
+        return Response(DeliveryDetailsSerializer(details).data)
 
 
-class RedeliveryView(ApiView):
+class RedeliveryView(DeliveryView):
     """`POST /api/deliveries/<id>/redeliver`."""
+
+    required_action = Action.REDELIVER
 
     def post(self, request: Request, pk: UUID) -> Response:
         """Redeliver a delivery and return the new one, which is pending."""
-        found = self.delivery(request, pk)
-        require_permission(request, Action.REDELIVER, found.project)
+        original = self.get_object()
         try:
-            new = redeliver(found, request.user.get_username())
+            new = redeliver(original, request.user.get_username())
         except NotRedeliverable as error:
-            raise ApiError(status.HTTP_409_CONFLICT, f"this delivery can't be redelivered: {error}") from None
-        audit.record_about(request, Action.REDELIVER, found, f"as {new.pk}")
-        return Response(serializers.delivery_summary(new), status.HTTP_201_CREATED)
+            raise Conflict(f"This delivery can't be redelivered: {error}.") from None
+        audit.record_about(request, Action.REDELIVER, original, f"as {new.pk}")
+        return Response(self.get_serializer(new).data, status.HTTP_201_CREATED)
 
 
-class ExplainView(ApiView):
+@not_stored
+class ExplainView(APIView):
     """`GET /api/explain?project=&repository=&tag=&media_type=`; `project` is `cluster` for a cluster receiver."""
 
     def get(self, request: Request) -> Response:
         """Return the verdict of every Warehouse in scope on a push. Refreshes nothing."""
-        access = self.access(request)
-        project, push = _read_push(request.query_params)
+        query = PushQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        project, push = query.validated_data["project"], query.push
         require_permission(request, Action.SEE, project)
         cache = runtime.current().cache
         if not cache.ready:
-            raise ApiError(status.HTTP_503_SERVICE_UNAVAILABLE, "the initial cluster sync hasn't finished")
+            raise Unavailable("The initial cluster sync hasn't finished.")
         report = explain(cache, push, project)
-        verdicts = visibility.verdicts_of([verdict.as_dict() for verdict in report.verdicts], access)
-        hidden = len(verdicts) < len(report.verdicts)
+        all_verdicts = [verdict.as_dict() for verdict in report.verdicts]
+        verdicts = visibility.verdicts_of(all_verdicts, access_of(request.user))
+        hidden = len(verdicts) < len(all_verdicts)
         return Response(
             {
                 "project": scope_name(project),
@@ -158,31 +111,11 @@ class ExplainView(ApiView):
         )
 
 
-class NotFoundView(ApiView):
+@not_stored
+class NotFoundView(APIView):
     """Every other path under `/api/`."""
 
-    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        """Raise `Http404` once the user is authenticated."""
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise `NotFound` once the user is authenticated and has a role."""
         super().initial(request, *args, **kwargs)
-        raise Http404
-
-
-def _size(text: str) -> int:
-    if not text:
-        return PAGE_SIZE
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= MAX_PAGE_SIZE):
-        raise ApiError(status.HTTP_400_BAD_REQUEST, f"size must be a number from 1 to {MAX_PAGE_SIZE}")
-    return int(text[:6])
-
-
-def _read_push(given: Any) -> tuple[str, Push]:
-    """Return the project and the push in a query. Raise `ApiError` if one is missing or too long."""
-    values = {name: given.get(name, "").strip() for name in ("project", "repository", "tag", "media_type")}
-    for name, value in values.items():
-        if len(value) > TEXT_LENGTH:
-            raise ApiError(status.HTTP_400_BAD_REQUEST, f"{name} can have at most {TEXT_LENGTH} characters")
-    for name in ("project", "repository"):
-        if not values[name]:
-            raise ApiError(status.HTTP_400_BAD_REQUEST, f"{name} is missing")
-    project = parse_scope(values["project"])
-    return project, Push(values["repository"], values["tag"], values["media_type"])
+        raise NotFound

@@ -24,11 +24,12 @@ _STATUS: Final = re.compile(r"([1-5])(\d\d|xx)")
 
 
 class InvalidFilter(ValueError):
-    """A value that a field of the filter doesn't accept. `field` is its name, the text a message for people."""
+    """A value that a field of the filter doesn't accept: the name of the field, and a message that follows it."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field} {problem}")
         self.field = field
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

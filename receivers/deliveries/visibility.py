@@ -29,7 +29,7 @@ class DeliveryDetails:
     refreshes: Sequence[Refresh]
     verdicts: Sequence[Mapping[str, Any]]
     redeliveries: Sequence[Delivery]
-    alike: Sequence[Delivery]
+    alike: Sequence[Delivery] = ()
 
 
 def limited(wanted: DeliveryFilter, access: Access, action: Action = Action.SEE) -> DeliveryFilter:

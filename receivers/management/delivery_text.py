@@ -16,7 +16,7 @@ MAX_BODY_SHOWN: Final = (
 
 
 def as_text(delivery: dict[str, Any]) -> list[str]:
-    """Return the lines for what `serializers.everything` returns, without escaping control characters."""
+    """Return the lines for what `DeliveryDetailsSerializer` returns, without escaping control characters."""
     return [
         *_facts(delivery),
         *_section("Refreshes", (line for refresh in delivery["refreshes"] for line in _refresh(refresh))),

@@ -11,10 +11,10 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access, page_view
-from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.pagination import Position
 from receivers.deliveries.querysets import MAX_PAGE_SIZE
+from receivers.deliveries.serializers import DeliverySerializer, isoformat
 from receivers.web.delivery_list import listed
 from receivers.web.filter_form import FilterForm, read_form
 
@@ -27,11 +27,7 @@ MOST_LOOKED_AT: Final = MOST_PAGES * LOOKED_AT
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """Characters with which spreadsheets start a formula. Source: OWASP, CSV Injection."""
 
-COLUMNS: Final = (
-    "id", "received_at", "origin", "project", "receiver", "kind", "repository", "tag", "media_type", "pusher",
-    "pushed_at", "outcome", "tone", "reason", "ended_at", "status", "duration_ms", "warehouses", "push_id",
-    "repeats", "original", "actor",
-)  # fmt: skip
+COLUMNS: Final = DeliverySerializer.Meta.fields
 TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
@@ -63,8 +59,7 @@ class _ExportRows:
         for _ in range(MOST_PAGES):
             size = min(MAX_PAGE_SIZE, MOST_ROWS - count)
             page = listed(self._form, self._access, self.next, size)
-            for row in page.rows:
-                yield serializers.delivery_summary(row)
+            yield from DeliverySerializer(page.rows, many=True).data
             count += len(page.rows)
             self.next = page.next
             if not self.next or count >= MOST_ROWS:
@@ -75,7 +70,7 @@ class _ExportRows:
         """Return a sentence about the rows left out, empty if none were."""
         if not self.next:
             return ""
-        until = serializers.isoformat(Position.read(self.next).received_at)
+        until = isoformat(Position.read(self.next).received_at)
         limits = f"{MOST_ROWS} rows per file, found in at most {MOST_LOOKED_AT:,} deliveries"
         return f"This file is incomplete ({limits}). To export older deliveries, set until={until}"
 

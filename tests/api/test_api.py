@@ -7,13 +7,16 @@ import uuid
 
 import pytest
 
-from receivers.deliveries import serializers
 from receivers.deliveries.querysets import delivery_log
+from receivers.deliveries.serializers import DeliverySerializer
 from receivers.models import Audit, Origin, Outcome
+from receivers.ops import runtime
 from tests.clusters import until
 from tests.deliveries.rows import store, unique_name
 from tests.delivery_rows import deliveries_of, routed_project, wait_for_result
+from tests.web.conftest import other_installation
 from tests.web.deliveries import failed_delivery, send_push
+from tests.web.locks import locked_table
 from tests.web.queries import query_count
 from tests.worlds import image, push_body
 
@@ -25,6 +28,14 @@ def get(browser, path, status=200):
     assert browser.headers["Content-Type"] == "application/json"
     assert browser.headers["Cache-Control"] == "no-store"
     return json.loads(text)
+
+
+def error(code, detail, fields=None):
+    """Return the JSON of an error."""
+    return {"code": code, "detail": detail, "fields": fields or {}}
+
+
+NOT_FOUND = error("not_found", "Not found.")
 
 
 def redeliver(browser, delivery_id, *, csrf_token=True):
@@ -47,7 +58,7 @@ class TestList:
         assert set(first) == {"deliveries", "next", "looked_to"}
         stored = delivery_log().narrow().get(pk=rows[2].pk)
         stored.repeats = 1
-        assert first["deliveries"][0] == serializers.delivery_summary(stored)
+        assert first["deliveries"][0] == DeliverySerializer(stored).data
         path = f"/api/deliveries?project={project}&outcome=bad&size=2&after={first['next']}"
         second = get(browser, path)
         assert [row["id"] for row in second["deliveries"]] == [str(rows[0].pk)]
@@ -65,16 +76,32 @@ class TestList:
     @pytest.mark.parametrize(
         ("query", "message"),
         [
-            ("since=yesterday", "since must be a time such as"),
-            ("outcome=x", "outcome must be one or more of these"),
+            ("since=yesterday", "must be a time such as"),
+            ("outcome=x", "must be one or more of these"),
+            ("text=%00", "must have at most 255 characters, and no NUL"),
             ("after=x", "this isn't a cursor"),
-            ("size=0", "size must be a number from 1 to 500"),
-            ("size=501", "size must be a number from 1 to 500"),
-            ("size=" + "9" * 5000, "size must be a number"),
+            ("size=0", "Ensure this value is greater than or equal to 1."),
+            ("size=501", "Ensure this value is less than or equal to 500."),
+            ("size=x", "A valid integer is required."),
+            ("size=" + "9" * 5000, "String value too large."),
         ],
     )
-    def test_an_invalid_query_is_400_with_a_message(self, signed_in, query, message):
-        assert get(signed_in("viewer"), f"/api/deliveries?{query}", 400)["error"].startswith(message)
+    def test_an_invalid_query_is_400_and_names_the_field(self, signed_in, query, message):
+        error = get(signed_in("viewer"), f"/api/deliveries?{query}", 400)
+        field = query.partition("=")[0]
+        assert error["fields"].keys() == {field}
+        assert error["fields"][field][0].startswith(message)
+        assert (error["code"], error["detail"].startswith(f"{field}: {message}")) == ("invalid", True)
+
+    def test_every_invalid_parameter_of_the_page_is_named(self, signed_in):
+        error = get(signed_in("viewer"), "/api/deliveries?size=x&after=%00", 400)
+        assert error["fields"].keys() == {"size", "after"}
+
+    def test_blank_parameters_are_ignored(self, signed_in, database):
+        project = unique_name()
+        store(failed_delivery(project))
+        path = f"/api/deliveries?project={project}&size=&after=&since=&tag="
+        assert len(get(signed_in("viewer"), path)["deliveries"]) == 1
 
     def test_hidden_deliveries_are_neither_listed_nor_shown(self, signed_in, database):
         own, other, cluster = store(
@@ -84,7 +111,7 @@ class TestList:
         [listed] = get(browser, "/api/deliveries")["deliveries"]
         assert listed["id"] == str(own.pk)
         for pk in (other.pk, cluster.pk, uuid.uuid4()):
-            assert get(browser, f"/api/deliveries/{pk}", 404) == {"error": "not found"}
+            assert get(browser, f"/api/deliveries/{pk}", 404) == NOT_FOUND
 
     def test_the_number_of_queries_does_not_grow_with_rows(self, admin_client, database):
         few, many = unique_name(), unique_name()
@@ -121,7 +148,7 @@ class TestRedeliver:
     def test_a_request_without_a_csrf_token_redelivers_nothing(self, signed_in, database):
         [row] = store(failed_delivery(unique_name()))
         browser = signed_in("operator")
-        assert "CSRF" in redeliver(browser, row.pk, csrf_token=False)["error"]
+        assert "CSRF" in redeliver(browser, row.pk, csrf_token=False)["detail"]
         assert browser.status == 403
         assert not row.redeliveries.exists()
 
@@ -129,7 +156,10 @@ class TestRedeliver:
         [row] = store(failed_delivery(unique_name()))
         browser = signed_in(f"viewer:{row.project}", f"operator:{unique_name()}")
         response = redeliver(browser, row.pk)
-        assert (browser.status, response) == (403, {"error": "permission denied"})
+        assert (browser.status, response) == (
+            403,
+            error("permission_denied", "You do not have permission to perform this action."),
+        )
         assert not row.redeliveries.exists()
 
     def test_a_delivery_that_cannot_be_redelivered_is_409_with_a_message(self, signed_in, database):
@@ -137,7 +167,15 @@ class TestRedeliver:
         browser = signed_in("operator")
         response = redeliver(browser, row.pk)
         assert browser.status == 409
-        assert response["error"].endswith("its body was too large to be stored")
+        problem = "This delivery can't be redelivered: its body was too large to be stored."
+        assert response == error("conflict", problem)
+
+    def test_a_hidden_delivery_cannot_be_redelivered(self, signed_in, database):
+        [row] = store(failed_delivery(unique_name()))
+        browser = signed_in(f"operator:{unique_name()}")
+        assert redeliver(browser, row.pk) == NOT_FOUND
+        assert browser.status == 404
+        assert not row.redeliveries.exists()
 
 
 class TestExplain:
@@ -165,25 +203,79 @@ class TestExplain:
         )
 
     @pytest.mark.parametrize(
-        ("query", "status", "message"),
+        ("query", "field", "message"),
         [
-            ("repository=a/b", 400, "project is missing"),
-            ("project=x", 400, "repository is missing"),
-            ("project=x&repository=" + "y" * 256, 400, "repository can have at most 255 characters"),
-            ("project=elsewhere&repository=a/b", 404, "not found"),
-            ("project=cluster&repository=a/b", 404, "not found"),
+            ("repository=a/b", "project", "This field is required."),
+            ("project=x", "repository", "This field is required."),
+            ("project=x&repository=", "repository", "This field may not be blank."),
+            ("project=x&repository=a/b&tag=%00", "tag", "Null characters are not allowed."),
+            (
+                "project=x&repository=" + "y" * 256,
+                "repository",
+                "Ensure this field has no more than 255 characters.",
+            ),
         ],
     )
-    def test_an_invalid_query_is_rejected_with_a_message(self, signed_in, query, status, message):
-        assert get(signed_in("viewer:x"), f"/api/explain?{query}", status)["error"] == message
+    def test_an_invalid_query_is_400_and_names_the_field(self, signed_in, query, field, message):
+        response = get(signed_in("viewer:x"), f"/api/explain?{query}", 400)
+        assert response == error("invalid", f"{field}: {message}", {field: [message]})
+
+    @pytest.mark.parametrize("project", ["elsewhere", "cluster"])
+    def test_a_hidden_project_is_404(self, signed_in, project):
+        path = f"/api/explain?project={project}&repository=a/b"
+        assert get(signed_in("viewer:x"), path, 404) == NOT_FOUND
+
+    def test_before_the_initial_sync_it_is_503(self, database, tmp_path):
+        with other_installation(tmp_path / "no-kubeconfig", ready=False) as (_, browser):
+            response = get(browser, "/api/explain?project=x&repository=a/b", 503)
+        assert response == error("unavailable", "The initial cluster sync hasn't finished.")
+        assert browser.headers["Retry-After"] == "5"
 
 
 @pytest.mark.parametrize("path", ["/api/deliveries", "/api/explain", "/api/nothing"])
 def test_a_user_needs_a_session_and_a_role(browser, signed_in, path):
-    assert get(browser, path, 403) == {"error": "sign in first"}
-    if path != "/api/nothing":
-        assert get(signed_in(), path, 403) == {"error": "you need a role first"}
+    assert get(browser, path, 403) == error(
+        "not_authenticated", "Authentication credentials were not provided."
+    )
+    assert get(signed_in(), path, 403) == error("no_role", "You need a role before you can see anything.")
 
 
 def test_an_unknown_path_is_404_in_json(signed_in):
-    assert get(signed_in("viewer"), "/api/nothing", 404) == {"error": "not found"}
+    assert get(signed_in("viewer"), "/api/nothing", 404) == NOT_FOUND
+
+
+def test_another_method_is_405_in_json(signed_in):
+    browser = signed_in("operator")
+    response = get(browser, f"/api/deliveries/{uuid.uuid4()}/redeliver", 405)
+    assert response == error("method_not_allowed", 'Method "GET" not allowed.')
+    assert browser.headers["Allow"] == "POST, OPTIONS"
+
+
+def test_a_request_for_another_format_is_406_in_json(signed_in):
+    browser = signed_in("viewer")
+    response = json.loads(browser.open("/api/deliveries", headers={"Accept": "text/csv"}))
+    assert response == error("not_acceptable", "Could not satisfy the request Accept header.")
+    assert browser.status == 406
+
+
+def test_the_options_of_an_action_can_be_read(product, signed_in, database):
+    cookie = f"sessionid={signed_in('viewer').cookie('sessionid')}"
+    path = f"/api/deliveries/{uuid.uuid4()}/redeliver"
+    response = product.post(path, None, {"Cookie": cookie}, method="OPTIONS")
+    assert (response.status, response.json()["name"]) == (200, "Redelivery")
+
+
+def test_an_unexpected_error_is_500_in_json_and_is_logged(admin_client, monkeypatch, caplog):
+    monkeypatch.setattr(runtime, "_current", None)
+    response = admin_client.get("/api/explain?project=x&repository=a/b")
+    assert (response.status_code, response.json()) == (500, error("error", "A server error occurred."))
+    assert any(isinstance((record.exc_info or (0, 0))[1], RuntimeError) for record in caplog.records)
+
+
+def test_a_locked_database_is_503_in_json(admin_client, database):
+    [row] = store(failed_delivery(unique_name()))
+    with locked_table("receivers_delivery"):
+        response = admin_client.post(f"/api/deliveries/{row.pk}/redeliver")
+    assert response.json() == error("unavailable", "The database is locked or unreachable.")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert not row.redeliveries.exists()

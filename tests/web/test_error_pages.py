@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from django.db import connection
 from django.template.loader import render_to_string
 
 from receivers.ops import runtime
@@ -16,14 +13,10 @@ from tests.delivery_rows import routed_project
 from tests.users import create_user
 from tests.web.conftest import other_installation
 from tests.web.deliveries import send_push
+from tests.web.locks import locked_table
 from tests.worlds import World, image, push_body
 
 ERROR_PAGES = ["400", "403", "403_csrf", "404", "500", "503"]
-# Statements that set a short lock timeout, and the default of the product.
-LOCK_TIMEOUTS = {
-    "sqlite": ("PRAGMA busy_timeout = 100", "PRAGMA busy_timeout = 20000"),
-    "postgresql": ("SET lock_timeout = '100ms'", "SET lock_timeout = 0"),
-}
 
 
 @pytest.mark.parametrize("name", ERROR_PAGES)
@@ -95,24 +88,6 @@ def test_every_page_is_available_while_the_api_server_is_down(database, tmp_path
         until("the cluster is reachable", lambda: "API is unreachable" not in browser.open("/"))
 
 
-@contextmanager
-def mutes_locked() -> Iterator[None]:
-    """Lock the table of mutes in another connection, and give our connection a short lock timeout."""
-    short_timeout, default_timeout = LOCK_TIMEOUTS[connection.vendor]
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor, connection.cursor() as ours:
-            ours.execute(short_timeout)
-            cursor.execute("BEGIN IMMEDIATE" if connection.vendor == "sqlite" else "BEGIN")
-            if connection.vendor == "postgresql":
-                cursor.execute("LOCK TABLE receivers_mute IN ACCESS EXCLUSIVE MODE")
-            yield
-            cursor.execute("ROLLBACK")
-            ours.execute(default_timeout)
-    finally:
-        other.close()
-
-
 def test_a_locked_database_is_reported_and_nothing_is_muted(admin_client, world):
     project = world.bare_project()
     project.warehouse("app", image("nginx", constraint="nonsense >"))
@@ -125,7 +100,7 @@ def test_a_locked_database_is_reported_and_nothing_is_muted(admin_client, world)
     ]
     current.health._report.refresh(0.0)
     admin_client.raise_request_exception = False
-    with mutes_locked():
+    with locked_table("receivers_mute"):
         response = admin_client.post(f"/attention/{finding.key}", {"note": "later"})
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert "Database unavailable" in response.content.decode()

@@ -6,13 +6,13 @@ import sys
 from argparse import ArgumentParser
 from typing import Any, Final
 
-from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
 from receivers.deliveries.outcomes import label
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
-from receivers.deliveries.visibility import refreshes_of
+from receivers.deliveries.serializers import DeliveryDetailsSerializer, DeliverySerializer, isoformat
+from receivers.deliveries.visibility import DeliveryDetails, refreshes_of
 from receivers.management.console import (
     ConsoleCommand,
     ExitCode,
@@ -95,9 +95,8 @@ class Command(ConsoleCommand):
         except (InvalidFilter, InvalidCursor) as error:
             fail(f"--{error}" if isinstance(error, InvalidFilter) else str(error))
         if options["json"]:
-            rows = [serializers.delivery_summary(row) for row in page.rows]
-            looked_to = serializers.isoformat(page.looked_to)
-            self.print_json({"deliveries": rows, "next": page.next, "looked_to": looked_to})
+            rows = DeliverySerializer(page.rows, many=True).data
+            self.print_json({"deliveries": rows, "next": page.next, "looked_to": isoformat(page.looked_to)})
             return
         self.print(*table(HEADERS, [_row(row) for row in page.rows]))
         if page.looked_to:
@@ -107,11 +106,11 @@ class Command(ConsoleCommand):
 
     def _show(self, options: dict[str, Any]) -> None:
         delivery = find_delivery(options["id"])
-        refreshes = refreshes_of(delivery)
         redeliveries = list(
             delivery_log().narrow().filter(original=delivery).order_by(*NEWEST_FIRST)[:MAX_REDELIVERIES_SHOWN]
         )
-        everything = serializers.delivery_details(delivery, refreshes, redeliveries)
+        details = DeliveryDetails(delivery, refreshes_of(delivery), delivery.verdicts, redeliveries)
+        everything = DeliveryDetailsSerializer(details).data
         if options["json"]:
             self.print_json(everything)
         else:
@@ -124,7 +123,7 @@ class Command(ConsoleCommand):
         )
         if options["json"]:
             self.print_json(
-                {**serializers.delivery_summary(delivery), "timed_out": code == ExitCode.TIMEOUT}, indent=None
+                {**DeliverySerializer(delivery).data, "timed_out": code == ExitCode.TIMEOUT}, indent=None
             )
         elif code == ExitCode.TIMEOUT:
             self.stderr.write(f"The delivery has not ended within {options['timeout']:g} s.")
@@ -139,7 +138,7 @@ class Command(ConsoleCommand):
     def _print_event_json(self, event: ProgressEvent) -> None:
         """Print an event as JSON on one line."""
         value = {
-            "at": serializers.isoformat(event.at),
+            "at": isoformat(event.at),
             "warehouse": event.warehouse,
             "event": event.event,
             "text": event.text,

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from receivers.deliveries import serializers
 from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
 from receivers.deliveries.outcomes import label
 from receivers.deliveries.redelivery import (
@@ -21,6 +20,7 @@ from receivers.deliveries.redelivery import (
     redeliver_all,
     refusal,
 )
+from receivers.deliveries.serializers import DeliverySerializer
 from receivers.management.console import (
     ConsoleCommand,
     ExitCode,
@@ -164,7 +164,7 @@ def _as_json(batch: RedeliveryBatch, ended: Sequence[Delivery]) -> dict[str, Any
         _redelivery_json(original, redeliveries.get(original.pk), results) for original in batch.originals
     ]
     refused = [
-        {"original": serializers.delivery_summary(original), "problem": problem}
+        {"original": DeliverySerializer(original).data, "problem": problem}
         for original, problem in batch.refused
     ]
     return {"deliveries": rows, "refused": refused, "more": batch.more}
@@ -175,7 +175,7 @@ def _redelivery_json(
 ) -> dict[str, Any]:
     result = results.get(redelivery.pk) if redelivery else None
     return {
-        "original": serializers.delivery_summary(original),
+        "original": DeliverySerializer(original).data,
         "delivery": str(redelivery.pk) if redelivery else None,
         "outcome": result.outcome if result else None,
         "reason": result.reason if result else None,

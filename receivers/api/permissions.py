@@ -1,0 +1,32 @@
+"""Who may use the API: users with a role, within the projects of their roles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from receivers.accounts.access import Action, access_of, require_permission
+
+if TYPE_CHECKING:  # `rest_framework.views` imports this module, which the settings name
+    from rest_framework.views import APIView
+
+
+class HasRole(BasePermission):
+    """Permits what the roles of the user permit, as the pages do.
+
+    An object with a `project` requires the view's `required_action` (`Action.SEE` by default) in that project.
+    """
+
+    message = "You need a role before you can see anything."
+    code = "no_role"
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Return whether the user has any role."""
+        return not access_of(request.user).is_empty
+
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
+        """Return True. Raise `PermissionDenied`, or `Http404` if the user may not even see the object."""
+        require_permission(request, getattr(view, "required_action", Action.SEE), obj.project)
+        return True
