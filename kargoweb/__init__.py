@@ -1,4 +1,4 @@
-"""The Django project: settings, URLs and the WSGI application. No behavior."""
+"""The Django project: settings, URLs, middleware and the WSGI application."""
 
 from typing import Final
 

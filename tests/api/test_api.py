@@ -258,6 +258,14 @@ def test_a_request_for_another_format_is_406_in_json(signed_in):
     assert browser.status == 406
 
 
+def test_a_body_of_another_type_is_415_in_json(signed_in):
+    browser = signed_in("operator")
+    browser.open("/deliveries/redeliver")  # sets the cookie with the token
+    headers = {"Content-Type": "text/plain", "X-CSRFToken": browser.cookie("csrftoken")}
+    response = json.loads(browser.open(f"/api/deliveries/{uuid.uuid4()}/redeliver", {"a": "b"}, headers))
+    assert (browser.status, response["code"]) == (415, "unsupported_media_type")
+
+
 def test_the_options_of_an_action_can_be_read(product, signed_in, database):
     cookie = f"sessionid={signed_in('viewer').cookie('sessionid')}"
     path = f"/api/deliveries/{uuid.uuid4()}/redeliver"
