@@ -65,7 +65,6 @@ class Configuration:
     manage_receivers: bool
     forwarded_hops: int
     answer_timeout: float
-    finish_after: float
     handled_within: float
     discovered_within: float
     freight_within: float
@@ -108,7 +107,6 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, boolean),
         forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, integer(0, 10)),
         answer_timeout=env.read("KARGOWEB_ANSWER_TIMEOUT", 8.0, seconds(0.5, 60)),
-        finish_after=env.read("KARGOWEB_FINISH_AFTER", 30.0, seconds(1, 3600)),
         handled_within=env.read("KARGOWEB_HANDLED_WITHIN", 120.0, seconds(0.1, HOUR)),
         discovered_within=env.read("KARGOWEB_DISCOVERED_WITHIN", 900.0, seconds(0.1, 24 * HOUR)),
         freight_within=env.read("KARGOWEB_FREIGHT_WITHIN", 120.0, seconds(0.1, HOUR)),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from receivers.kargo.receiver_path import SUFFIX_LENGTH
-from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
 from receivers.kargo.scopes import scope_name
 
 NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
@@ -142,7 +142,8 @@ class Delivery(models.Model):
     is none; a delivery with an outcome but no status was finished after a restart, when the connection was closed.
     `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends several for a
     multi-platform image. `original` is the delivery that this one repeats, and `actor` the user who sent it, for tests
-    and redeliveries. `ended_at` is when the delivery and all of its refreshes had an outcome.
+    and redeliveries. `ended_at` is when the delivery and all of its refreshes had an outcome. `held_by` is the
+    `Replica` that processes it. Without one, any replica may take it up from `due_at` on, or at once if that is None.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -169,7 +170,8 @@ class Delivery(models.Model):
     answer = models.CharField(max_length=TEXT_LENGTH, blank=True)
     duration_ms = models.FloatField(null=True, blank=True)
     warehouses = models.PositiveIntegerField(default=0)
-    claimed_until = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    held_by = models.UUIDField(null=True, blank=True)
     client_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
     user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
     path = models.CharField(max_length=PATH_LENGTH, blank=True)
@@ -229,12 +231,16 @@ class Delivery(models.Model):
 class Refresh(models.Model):
     """The refresh of one Warehouse, requested for one delivery, and its outcome.
 
-    `requested_at` is the time of the first attempt, `token` the value of the last one; `attempts` counts all patches,
-    `next_attempt_at` is the time of the next one. `handled_at`, `discovered_at` and `ended_at` are when kargoweb
-    observed it. `reason` is a sentence about the current state or the end. `digest` is that of the pushed tag,
-    `freight` and `freight_alias` name the Freight that holds it. `history` is a list of {"at", "event", "text"}, the
-    oldest first; `deliveries.events.HistoryEvent` and `RefreshOutcome` have the codes. `owner` is the `Replica` that
-    tracks it.
+    `requested_at` is the time of the first attempt and `token` the value of the last one, which may be shared with
+    refreshes for other deliveries; `attempts` counts all patches, `failed_requests` those in a row that the API server
+    did not accept. `handled_at`, `discovered_at` and `ended_at` are when kargoweb observed it. `rediscovered` and
+    `failure` are what it observed of the last attempt; `RefreshRequest` explains them.
+
+    `next_attempt_at` is the time of the next attempt and `retry_cause` the reason for it, as long as it is planned.
+    `retries` has the number of retries by `RetryCause`. `reason` is a sentence about the current state or the end.
+    `digest` is that of the pushed tag, `freight` and `freight_alias` name the Freight that holds it. `history` is a
+    list of {"at", "event", "text"} for people, the oldest first; `deliveries.events.HistoryEvent` and `RefreshOutcome`
+    have the codes. `held_by` is the `Replica` that tracks it; without one, any replica may take it up.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -254,6 +260,8 @@ class Refresh(models.Model):
     reason = models.CharField(max_length=REASON_LENGTH, blank=True)
     token = models.CharField(max_length=40, blank=True)
     discovered_before = models.CharField(max_length=40, blank=True)
+    rediscovered = models.BooleanField(null=True, blank=True)
+    failure = models.CharField(max_length=REASON_LENGTH, blank=True)
     requested_at = models.DateTimeField(null=True, blank=True)
     handled_at = models.DateTimeField(null=True, blank=True)
     discovered_at = models.DateTimeField(null=True, blank=True)
@@ -262,25 +270,26 @@ class Refresh(models.Model):
     freight = models.CharField(max_length=NAME_LENGTH, blank=True)
     freight_alias = models.CharField(max_length=TEXT_LENGTH, blank=True)
     attempts = models.PositiveIntegerField(default=0)
+    failed_requests = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
+    retry_cause = models.CharField(
+        max_length=OUTCOME_LENGTH, choices=[(code.value, code.value) for code in RetryCause], blank=True
+    )
+    retries: models.JSONField[Any, Any] = models.JSONField(default=dict)
     error = models.CharField(max_length=TEXT_LENGTH, blank=True)
-    owner = models.UUIDField(null=True, blank=True)
+    held_by = models.UUIDField(null=True, blank=True)
     history: models.JSONField[Any, Any] = models.JSONField(default=list)
 
     CHANGING: ClassVar = (
-        "state", "outcome", "reason", "token", "discovered_before", "requested_at", "handled_at", "discovered_at",
-        "ended_at", "digest", "freight", "freight_alias", "attempts", "next_attempt_at", "error", "owner", "history",
+        "state", "outcome", "reason", "token", "discovered_before", "rediscovered", "failure",
+        "requested_at", "handled_at", "discovered_at", "ended_at", "digest", "freight", "freight_alias",
+        "attempts", "failed_requests", "next_attempt_at", "retry_cause", "retries", "error", "held_by", "history",
     )  # fmt: skip
 
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["project", "warehouse", "-id"], name="refresh_by_warehouse"),
-            models.Index(
-                fields=["next_attempt_at"],
-                name="refresh_waiting",
-                condition=models.Q(state=RefreshState.WAITING),
-            ),
-            models.Index(fields=["owner"], name="refresh_open", condition=models.Q(outcome="")),
+            models.Index(fields=["held_by"], name="refresh_open", condition=models.Q(outcome="")),
             models.Index(
                 fields=["project", "-ended_at"],
                 name="refresh_freight",
@@ -293,7 +302,7 @@ class Refresh(models.Model):
 
 
 class Replica(models.Model):
-    """A serving process. If it isn't seen for a while, other replicas take over the refreshes that it tracked."""
+    """A serving process. If it isn't seen for a while, others take over the deliveries and refreshes that it held."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     host = models.CharField(max_length=TEXT_LENGTH)

@@ -23,9 +23,6 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 TOKEN = re.compile(r"token: (\S+)")
 ROOT = Path(__file__).resolve().parent.parent
 
-FAST_RECOVERY = {"KARGOWEB_FINISH_AFTER": "2"}
-"""For tests that kill a process: another one finishes its deliveries soon."""
-
 
 class Product:
     """A serving process on a free port, with the database of the test session unless `environment` has another."""
@@ -42,7 +39,6 @@ class Product:
             "PORT": str(self.port),
             # On a busy machine a push may take longer than anyone would wait for it in production.
             "KARGOWEB_ANSWER_TIMEOUT": "30",
-            "KARGOWEB_FINISH_AFTER": "60",
         }
         self._environment = os.environ | defaults | environment
         self._process: subprocess.Popen[bytes] | None = None

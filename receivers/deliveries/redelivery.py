@@ -143,7 +143,6 @@ def _body_sizes(rows: Sequence[Delivery]) -> dict[UUID, int]:
 def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Delivery, ...]:
     """Store a redelivery of each original, scheduled at `rate` per second."""
     now = timezone.now()
-    # Recovery leaves a claimed delivery alone until the claim expires, so a claim is a schedule.
     due = [now + timedelta(seconds=number / rate) for number in range(len(originals))]
     deliveries: list[Delivery] = []
     for start in range(0, len(originals), BATCH):
@@ -152,7 +151,7 @@ def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Deli
             whole = _lock_remaining(ids)
             rows = [_copy(whole[pk], actor, now) for pk in ids if pk in whole]
             for row, at in zip(rows, due[start:], strict=False):
-                row.claimed_until = at
+                row.due_at = at
             insert(rows)
         deliveries += rows
     return tuple(deliveries)

@@ -25,3 +25,8 @@ def discovery_failure(warehouse: Warehouse) -> str:
     if healthy is None or healthy.status != "False" or healthy.reason != "DiscoveryFailed":
         return ""
     return healthy.message.removeprefix("Unable to discover artifacts: ")
+
+
+def is_discovering(warehouse: Warehouse) -> bool:
+    """Say whether Kargo is discovering artifacts for the Warehouse now."""
+    return has_condition(warehouse, "Reconciling", "True", "ScheduledDiscovery")

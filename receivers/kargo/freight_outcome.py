@@ -20,13 +20,12 @@ from receivers.kargo.progress_states import (
     ProgressState,
     RefreshPhase,
     RefreshRequest,
-    RetryCause,
     RetryNeeded,
     Waiting,
 )
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
-from receivers.kargo.refresh_outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.kargo.resources import Warehouse
 
 # Between Docker Hub's clock, the cluster's and ours.

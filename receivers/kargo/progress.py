@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from receivers.kargo.artifacts import DiscoveryResult
-from receivers.kargo.conditions import discovery_failure, has_condition
+from receivers.kargo.conditions import discovery_failure, is_discovering
 from receivers.kargo.discovery import (
     best_position,
     explain_beyond_limit,
@@ -32,12 +32,11 @@ from receivers.kargo.progress_states import (
     ProgressState,
     RefreshPhase,
     RefreshRequest,
-    RetryCause,
     RetryNeeded,
     Waiting,
 )
 from receivers.kargo.quoting import quoted
-from receivers.kargo.refresh_outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.times import parse_time, whole_second
 
@@ -45,7 +44,7 @@ from receivers.kargo.times import parse_time, whole_second
 def assess(request: RefreshRequest, observed: Observation) -> Progress:
     """Return how far the refresh is."""
     warehouse = observed.warehouse
-    if not is_handled(request, warehouse):
+    if not request.handled and not is_handled(request.token, warehouse):
         return Progress(_before_handling(warehouse))
     newer = is_newly_discovered(request, warehouse)
     if newer is False:
@@ -59,13 +58,11 @@ def assess(request: RefreshRequest, observed: Observation) -> Progress:
     return _after_discovery(request, observed, observed.discovered, certain=newer is True)
 
 
-def is_handled(request: RefreshRequest, warehouse: Warehouse) -> bool:
-    """Say whether Kargo has handled our token, or a later one."""
+def is_handled(token: str, warehouse: Warehouse) -> bool:
+    """Say whether the last token that Kargo has handled is this one, or a later one."""
     last = warehouse.last_handled_refresh
-    ours, theirs = parse_time(request.token), parse_time(last)
-    return bool(last) and (
-        last == request.token or (ours is not None and theirs is not None and theirs > ours)
-    )
+    ours, theirs = parse_time(token), parse_time(last)
+    return bool(last) and (last == token or (ours is not None and theirs is not None and theirs > ours))
 
 
 def is_newly_discovered(request: RefreshRequest, warehouse: Warehouse) -> bool | None:
@@ -78,16 +75,16 @@ def is_newly_discovered(request: RefreshRequest, warehouse: Warehouse) -> bool |
     if discovered_at is None:
         return False
     same_second = requested_at is not None and discovered_at == whole_second(requested_at)
-    if request.witnessed is None:
+    if request.rediscovered is None:
         if not same_second:
             return requested_at is not None and discovered_at > requested_at
         return True if warehouse.discovered_at != request.discovered_before else None
-    return True if request.witnessed else (None if same_second else False)
+    return True if request.rediscovered else (None if same_second else False)
 
 
 def _before_handling(warehouse: Warehouse) -> ProgressState:
     controller = f"the controller of shard {quoted(warehouse.shard)}" if warehouse.shard else "the controller"
-    if has_condition(warehouse, "Reconciling", "True", "ScheduledDiscovery"):
+    if is_discovering(warehouse):
         phase, text = RefreshPhase.DISCOVERY, "Kargo is discovering artifacts"
         timeout = f"{controller} never finished discovering artifacts"
     else:

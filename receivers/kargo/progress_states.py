@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Final, TypeAlias
 
 from receivers.kargo.artifacts import DiscoveryResult, Freight
 from receivers.kargo.push import Push
-from receivers.kargo.refresh_outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.times import whole_second
 
 # A `pushed_at` further in the past than this is no delayed delivery: the sender's clock or the body is wrong.
 MAX_PLAUSIBLE_DELAY: Final = timedelta(hours=1)
-
-
-class RetryCause(StrEnum):
-    """Why a Warehouse must be refreshed again."""
-
-    NOT_HANDLED = "not_handled"
-    DISCOVERY_FAILED = "discovery_failed"
-    RATE_LIMITED = "rate_limited"
-    NOT_VISIBLE = "tag_not_visible"
-    SAME_CONTENT = "same_content"
 
 
 class Lookup(Enum):
@@ -51,16 +41,18 @@ class RefreshPhase(Enum):
 class RefreshRequest:
     """A refresh requested from a Warehouse: the push, when it was received, and the token of the last attempt.
 
-    `discovered_before` is the Warehouse's `discoveredAt` at the time of the request. `witnessed` says whether
-    `discoveredAt` changed together with the handling of the token; None if that moment was not observed. `failure` is
-    Kargo's message of a failed discovery since the request, because Kargo does not keep it.
+    `discovered_before` is the Warehouse's `discoveredAt` at the time of the request. The rest is what was observed
+    since, because Kargo does not keep it: `handled`, whether Kargo has handled the token or a later one;
+    `rediscovered`, whether `discoveredAt` has changed together with that or after it, None if that moment was not
+    observed; `failure`, Kargo's message of a failed discovery.
     """
 
     push: Push
     received_at: datetime
     token: str
     discovered_before: str = ""
-    witnessed: bool | None = None
+    handled: bool = False
+    rediscovered: bool | None = None
     failure: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""How far the refresh of a Warehouse is, and where it ended: codes for the log, the pages, the API and metrics."""
+"""How far the refresh of a Warehouse is, why it is retried, and where it ended, as codes."""
 
 from __future__ import annotations
 
@@ -68,3 +68,13 @@ class RefreshOutcome(StrEnum):
 
     FREIGHT_CREATED = "freight_created"
     """Freight holds the pushed artifact."""
+
+
+class RetryCause(StrEnum):
+    """Why a Warehouse must be refreshed again."""
+
+    NOT_HANDLED = "not_handled"
+    DISCOVERY_FAILED = "discovery_failed"
+    RATE_LIMITED = "rate_limited"
+    NOT_VISIBLE = "tag_not_visible"
+    SAME_CONTENT = "same_content"

@@ -71,9 +71,7 @@ def follow(pk: UUID, timeout: float, report: Callable[[ProgressEvent], None]) ->
 
 def wait_until_started(delivery: Delivery, timeout: float) -> bool:
     """Wait until a serving process has started a redelivery; return False after `timeout` seconds without one."""
-    unstarted = Delivery.objects.filter(
-        pk=delivery.pk, outcome=Outcome.PENDING, claimed_until=delivery.claimed_until
-    )
+    unstarted = Delivery.objects.filter(pk=delivery.pk, outcome=Outcome.PENDING, held_by=None)
     deadline = time.monotonic() + timeout
     while unstarted.exists():
         if time.monotonic() >= deadline:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
-
-from django.db import close_old_connections
 
 from kargoweb import VERSION
 from kargoweb.configuration import Configuration
@@ -26,14 +22,16 @@ from receivers.health.missed_pushes import MissedPushDetector
 from receivers.health.monitor import HealthMonitor
 from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
-from receivers.kargo.resources import ReceiverConfig
+from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
 from receivers.ops.metrics import Gauges, Metrics
+from receivers.ops.scheduler import PeriodicTask, Scheduler
 from receivers.refreshes.late_freight import LateFreightMatcher
-from receivers.refreshes.leases import ReplicaLease, Takeover, replica_id
-from receivers.refreshes.retries import RetryWorker
+from receivers.refreshes.leases import ReplicaLease, replica_id
 from receivers.refreshes.retry_policy import RetryPolicy
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
+from receivers.refreshes.takeover import Takeover
 from receivers.refreshes.tracker import Tracker
+from receivers.refreshes.work_queue import WorkQueue
 from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.recording import IncomingRequest
 from receivers.webhook.recovery import Recovery
@@ -43,54 +41,10 @@ from receivers.webhook.url_sync import UrlSync
 
 log = logging.getLogger(__name__)
 
-FAULT_PAUSE: Final = 5.0  # seconds until a task that raised runs again
 STOP_SECONDS: Final = 5.0  # for running tasks to finish when the process stops
+# Of the tasks that run now and then. Two may wait for a slow API server or database without delaying the others.
+PERIODIC_THREADS: Final = 3
 SILENT_SECONDS: Final = 12.0  # until a database that is written to every two seconds counts as unavailable
-
-
-class PeriodicTask:
-    """A thread that calls `work` every `pause` seconds, or at once if the last call returned True.
-
-    `fault` is the error of the last call, empty if it succeeded. `done_at` is when a call last succeeded, in
-    `time.monotonic` seconds.
-    """
-
-    def __init__(self, name: str, work: Callable[[], bool], pause: float) -> None:
-        self._work = work
-        self._pause = pause
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.fault = ""
-        self.done_at: float | None = None
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Don't call `work` again."""
-        self._stop.set()
-
-    def join(self, seconds: float) -> None:
-        """Wait up to `seconds` for the thread to end."""
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._stop.wait(self._once())
-        close_old_connections()
-
-    def _once(self) -> float:
-        """Call `work`; return the seconds until the next call."""
-        close_old_connections()
-        try:
-            more = self._work()
-        except Exception as error:
-            self.fault = str(error).strip() or type(error).__name__
-            log.exception("%s failed; retrying in %g s", self._thread.name, FAULT_PAUSE)
-            return FAULT_PAUSE
-        self.fault, self.done_at = "", time.monotonic()
-        return 0.0 if more else self._pause
 
 
 class Runtime:
@@ -103,16 +57,18 @@ class Runtime:
         self.spool = Spool(configuration.data_dir / "spool")
         # A patch must succeed or fail before the response to the push is due.
         patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
-        self.sender = RefreshSender(self.cache.cluster, lambda key: self.cache.warehouse(*key), patch_timeout)
+        queue = WorkQueue(self._warehouse)
+        self.sender = RefreshSender(self.cache.cluster, self._warehouse, queue, patch_timeout)
         self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
         self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
         self.tracker = Tracker(
             cache=self.cache,
             freight=self.freight,
+            queue=queue,
             sender=self.sender,
             writer=self.writer,
             policy=_retry_policy(configuration),
-            owner=self.lease.id,
+            replica=self.lease.id,
         )
         self.metrics = Metrics()
         self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
@@ -130,12 +86,19 @@ class Runtime:
             unknown=self.unknown,
             tracker=self.tracker,
             answer_timeout=configuration.answer_timeout,
-            finish_after=configuration.finish_after,
+            replica=self.lease.id,
         )
         secrets = self._create_checks(configuration)
         # This task writes to the database, so its faults tell whether the database is available.
         self._lease_task = PeriodicTask("lease", Takeover(self.lease, self.tracker).work, pause=2.0)
-        self._tasks = self._create_tasks(configuration, urls, secrets)
+        recovery = PeriodicTask("recovery", Recovery(self.intake, self.lease).work, pause=1.0)
+        # What pushes wait for has a thread of its own, so that nothing slow delays it.
+        self._schedulers = [
+            Scheduler("tracker", [PeriodicTask("tracker", self.tracker.work, pause=0.0)]),
+            Scheduler("lease", [self._lease_task]),
+            Scheduler("recovery", [recovery]),
+            Scheduler("periodic", self._create_tasks(configuration, urls, secrets), threads=PERIODIC_THREADS),
+        ]
 
     def _create_checks(self, configuration: Configuration) -> SecretChecks:
         """Create the health checks; return the one that compares Secrets."""
@@ -152,13 +115,9 @@ class Runtime:
     def _create_tasks(
         self, configuration: Configuration, urls: UrlRegistry, secrets: SecretChecks
     ) -> list[PeriodicTask]:
-        """Return the periodic tasks, which each have a thread of their own."""
+        """Return what runs now and then."""
         tasks = [
-            PeriodicTask("retries", RetryWorker(self.sender, self.writer).work, pause=0.5),
-            PeriodicTask("tracker", self.tracker.work, pause=0.0),
-            self._lease_task,
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
-            PeriodicTask("recovery", Recovery(self.intake, configuration.finish_after).work, pause=1.0),
             PeriodicTask("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
@@ -176,26 +135,29 @@ class Runtime:
             tasks.append(PeriodicTask("receiver-controller", controller.work, pause=0.5))
         return tasks
 
+    def _warehouse(self, key: WarehouseKey) -> Warehouse | None:
+        return self.cache.warehouse(*key)
+
     def start(self) -> None:
         """Start all threads and return; `cache.ready` says when pushes are accepted."""
         self.spool.open()
         self.writer.start()
         self.cache.start()
         self.freight.start()
-        for task in self._tasks:
-            task.start()
+        for scheduler in self._schedulers:
+            scheduler.start()
 
     def stop(self) -> None:
         """End all threads and commit the queued writes."""
-        for task in self._tasks:
-            task.stop()
+        for scheduler in self._schedulers:
+            scheduler.stop()
         self.sender.stop()
         self.tracker.stop()
         self.freight.stop()
         self.cache.stop()
         deadline = time.monotonic() + STOP_SECONDS
-        for task in self._tasks:
-            task.join(max(0.0, deadline - time.monotonic()))
+        for scheduler in self._schedulers:
+            scheduler.join(max(0.0, deadline - time.monotonic()))
         self.writer.stop(STOP_SECONDS)
 
     @property

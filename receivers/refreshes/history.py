@@ -1,86 +1,25 @@
-"""A refresh that is tracked: its row, its history, and how both are brought up to date."""
+"""The row of a refresh and its history: what happened, what is planned, and where it ended."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from receivers.deliveries.events import HistoryEvent
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.freight_outcome import final_state
-from receivers.kargo.progress_states import (
-    Ended,
-    Progress,
-    RefreshPhase,
-    RefreshRequest,
-    RetryCause,
-    RetryNeeded,
-    Waiting,
-)
-from receivers.kargo.push import Push
+from receivers.kargo.progress_states import Ended, Progress, RetryNeeded
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
-from receivers.kargo.times import parse_time
-from receivers.models import REASON_LENGTH, Delivery, Origin, Refresh, storable
+from receivers.models import REASON_LENGTH, Refresh, storable
+from receivers.refreshes.attempts import Attempt, TrackedRefresh, WarehouseAttempts, refresh_request
 from receivers.refreshes.retry_policy import RetryPolicy, seconds_to_next_request
-from receivers.refreshes.sender import RefreshAttempt
+from receivers.refreshes.sender import RequestResult
 
-# A longer history drops failed attempts. All other events are bounded, and retries are counted by them.
-MAX_EVENTS: Final = 60
-JITTER: Final = (
-    0.25  # of a delay, added at random, so that refreshes that begin together do not retry together
-)
+MAX_EVENTS: Final = 60  # A longer history drops failed attempts. All other events are bounded.
+# Of a delay, added at random, so that refreshes that begin together do not retry together.
+JITTER: Final = 0.25
 TOKEN_LENGTH: Final = 40
-
-
-@dataclass(slots=True, eq=False)
-class TrackedRefresh:
-    """A refresh that is tracked, without the delivery's body and headers.
-
-    `may_retry` is false for a test, because its tag need not exist. `witnessed` and `failure` are those of
-    `RefreshRequest`; `cause` is that of the scheduled retry, empty if there is none or it is not known any more.
-    """
-
-    refresh: Refresh
-    push: Push
-    received_at: datetime
-    may_retry: bool
-    witnessed: bool | None = None
-    failure: str = ""
-    cause: str = ""
-
-    @classmethod
-    def from_row(cls, refresh: Refresh, delivery: Delivery) -> TrackedRefresh:
-        """Return a row and what its delivery says about the push."""
-        push = Push(
-            delivery.repository, delivery.tag, delivery.media_type, delivery.pusher, delivery.pushed_at
-        )
-        return cls(refresh, push, delivery.received_at, may_retry=delivery.origin != Origin.TEST)
-
-    @property
-    def request(self) -> RefreshRequest:
-        """Return the request that is assessed."""
-        return RefreshRequest(
-            push=self.push,
-            received_at=self.received_at,
-            token=self.refresh.token,
-            discovered_before=self.refresh.discovered_before,
-            witnessed=self.witnessed,
-            failure=self.failure,
-        )
-
-    def retries(self, cause: str = "") -> int:
-        """Return the number of retries for a cause, or (empty) for any."""
-        retried = (entry for entry in self.refresh.history if entry["event"] == HistoryEvent.RETRIED)
-        return sum(1 for entry in retried if cause in ("", entry.get("cause")))
-
-    def deadline(self, waiting: Waiting, policy: RetryPolicy) -> datetime | None:
-        """Return when the phase times out; None if its start is unknown."""
-        refresh, phase = self.refresh, waiting.phase
-        since = refresh.discovered_at if phase is RefreshPhase.FREIGHT else parse_time(refresh.token)
-        retries = self.retries(RetryCause.NOT_HANDLED) if phase is RefreshPhase.HANDLING else 0
-        return since and since + timedelta(seconds=policy.timeout(phase, retries))
 
 
 def append_event(refresh: Refresh, at: datetime, event: str, text: str = "", **fields: str) -> None:
@@ -94,6 +33,22 @@ def append_event(refresh: Refresh, at: datetime, event: str, text: str = "", **f
     }
     # A new list, because a write that is under way may still hold the old one.
     refresh.history = [*refresh.history, entry | fields]
+
+
+def record_answer(tracked: TrackedRefresh, attempt: Attempt, attempts: WarehouseAttempts) -> bool:
+    """Write into the row what Kargo was seen to do about the last attempt; return whether the row changed."""
+    refresh = tracked.refresh
+    if attempt.handled_at is None:
+        return False
+    changed = False
+    if refresh.handled_at is None:
+        refresh.handled_at, refresh.state, changed = attempt.handled_at, RefreshState.HANDLED, True
+        append_event(refresh, attempt.handled_at, HistoryEvent.HANDLED)
+    rediscovered = attempts.rediscovered(attempt)
+    failure = storable(attempts.failure(attempt), REASON_LENGTH)
+    changed |= (refresh.rediscovered, refresh.failure) != (rediscovered, failure)
+    refresh.rediscovered, refresh.failure = rediscovered, failure
+    return changed
 
 
 def record_progress(tracked: TrackedRefresh, progress: Progress, now: datetime) -> bool:
@@ -125,19 +80,18 @@ def record_retry_needed(
     policy: RetryPolicy,
     now: datetime,
 ) -> bool:
-    """Schedule the next retry, or end the refresh if there is none; return whether the row changed."""
+    """Plan the next retry, or end the refresh if there is none; return whether the row changed."""
     refresh = tracked.refresh
-    # After a restart the cause of a scheduled retry is unknown: it may be this one, and keeps its time.
-    if refresh.next_attempt_at is not None and tracked.cause in ("", needed.cause):
+    if refresh.next_attempt_at is not None and refresh.retry_cause == needed.cause:
         return False
-    retries, total = tracked.retries(needed.cause), tracked.retries()
+    retries, total = refresh.retries.get(needed.cause, 0), sum(refresh.retries.values())
     delay = policy.delay(needed.cause, retries, total) if tracked.may_retry else None
     if delay is None:
-        record_end(tracked, final_state(tracked.request, needed, freight), now)
+        record_end(tracked, final_state(refresh_request(tracked), needed, freight), now)
         return True
     seconds = delay * random.uniform(1.0, 1.0 + JITTER)  # noqa: S311 - nothing secret
     refresh.next_attempt_at = now + timedelta(seconds=seconds)
-    refresh.reason, tracked.cause = storable(needed.reason, REASON_LENGTH), needed.cause
+    refresh.reason, refresh.retry_cause = storable(needed.reason, REASON_LENGTH), needed.cause
     append_event(refresh, now, HistoryEvent.ATTEMPT_FAILED, needed.reason)
     return True
 
@@ -158,52 +112,41 @@ def end_refresh(
     append_event(refresh, now, outcome, reason)
 
 
-def record_first_attempt(refresh: Refresh, attempt: RefreshAttempt, now: datetime) -> None:
-    """Write the result of an attempt into a row that was not requested before: requested, to be retried, or ended."""
+def record_request(refresh: Refresh, result: RequestResult, now: datetime) -> None:
+    """Write the result of a request into a row: requested, for the first time or again; to be retried; or ended."""
     refresh.attempts += 1
-    refresh.error = storable(attempt.error)
-    if attempt.requested_at is not None:
-        _note_token(refresh, attempt)
+    refresh.error = storable(result.error)
+    if result.attempt is not None:
+        _record_attempt(refresh, result.attempt, now)
+    elif result.gone:
+        end_refresh(refresh, RefreshOutcome.WAREHOUSE_DELETED, result.error, None, now)
+    else:
+        _record_failed_request(refresh, result, now)
+
+
+def _record_attempt(refresh: Refresh, attempt: Attempt, now: datetime) -> None:
+    if refresh.requested_at is None:
         refresh.requested_at = attempt.requested_at
         append_event(refresh, attempt.requested_at, HistoryEvent.REQUESTED)
-        return
-    if attempt.gone:
-        end_refresh(refresh, RefreshOutcome.WAREHOUSE_DELETED, attempt.error, None, now)
-        return
-    seconds = seconds_to_next_request(refresh.attempts, attempt.retry_after)
+    else:
+        cause = refresh.retry_cause
+        # A new mapping, because a write that is under way may still hold the old one.
+        refresh.retries = refresh.retries | {cause: refresh.retries.get(cause, 0) + 1}
+        append_event(refresh, now, HistoryEvent.RETRIED, refresh.reason, cause=cause)
+    refresh.state, refresh.token = RefreshState.REQUESTED, attempt.token
+    refresh.discovered_before = storable(attempt.discovered_before, TOKEN_LENGTH)
+    refresh.next_attempt_at, refresh.retry_cause, refresh.failed_requests = None, "", 0
+    # What was observed so far belongs to the attempt before.
+    refresh.handled_at = refresh.discovered_at = refresh.rediscovered = None
+    refresh.failure = ""
+
+
+def _record_failed_request(refresh: Refresh, result: RequestResult, now: datetime) -> None:
+    """Plan the next request, or end the refresh if there is none."""
+    refresh.failed_requests += 1
+    seconds = seconds_to_next_request(refresh.failed_requests, result.retry_after)
     if seconds is None:
-        end_refresh(refresh, RefreshOutcome.NOT_REQUESTED, attempt.error, None, now)
-        return
-    refresh.next_attempt_at = now + timedelta(seconds=seconds)
-    append_event(refresh, now, HistoryEvent.REQUEST_FAILED, attempt.error)
-
-
-def record_retry(tracked: TrackedRefresh, attempt: RefreshAttempt, now: datetime) -> None:
-    """Write the result of a retry into the row: requested again, or to be requested later."""
-    refresh = tracked.refresh
-    refresh.attempts += 1
-    refresh.error = storable(attempt.error)
-    if attempt.requested_at is None:
-        _record_failed_request(refresh, attempt, now)
-        return
-    append_event(refresh, now, HistoryEvent.RETRIED, refresh.reason, cause=tracked.cause)
-    _note_token(refresh, attempt)
-    # Everything observed so far belongs to the old token.
-    refresh.handled_at = refresh.discovered_at = None
-    tracked.witnessed, tracked.failure, tracked.cause = None, "", ""
-
-
-def _record_failed_request(refresh: Refresh, attempt: RefreshAttempt, now: datetime) -> None:
-    """Schedule the next request, or end the refresh if there is none."""
-    append_event(refresh, now, HistoryEvent.REQUEST_FAILED, attempt.error)
-    failed = sum(1 for entry in refresh.history if entry["event"] == HistoryEvent.REQUEST_FAILED)
-    seconds = seconds_to_next_request(failed, attempt.retry_after)
-    if seconds is None:
-        end_refresh(refresh, RefreshOutcome.NOT_REQUESTED, attempt.error, None, now)
+        end_refresh(refresh, RefreshOutcome.NOT_REQUESTED, result.error, None, now)
     else:
         refresh.next_attempt_at = now + timedelta(seconds=seconds)
-
-
-def _note_token(refresh: Refresh, attempt: RefreshAttempt) -> None:
-    refresh.state, refresh.token, refresh.next_attempt_at = RefreshState.REQUESTED, attempt.token, None
-    refresh.discovered_before = storable(attempt.discovered_before, TOKEN_LENGTH)
+        append_event(refresh, now, HistoryEvent.REQUEST_FAILED, result.error)

@@ -22,7 +22,8 @@ from receivers.kargo.artifacts import Freight, decode_freight
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS, WarehouseKey
 from receivers.models import Refresh, first_id
-from receivers.refreshes.history import TrackedRefresh, end_refresh
+from receivers.refreshes.attempts import refresh_request, tracked_refresh
+from receivers.refreshes.history import end_refresh
 from receivers.refreshes.rollup import update_deliveries
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ def _ended_without_freight(freight: Mapping[WarehouseKey, Sequence[Freight]], no
 
 def _led_to(row: Refresh, freight: Freight) -> bool:
     """Say whether the Freight holds what was pushed, was created since, and cannot be the result of a later push."""
-    request = TrackedRefresh.from_row(row, row.delivery).request
+    request = refresh_request(tracked_refresh(row, row.delivery))
     if freight.created_at is None or freight.created_at < request.since:
         return False
     if freight.holds(request.push, row.digest) is None:

@@ -1,58 +1,57 @@
-"""Decides which process tracks which refresh: each holds a lease, and refreshes of expired ones are taken over."""
+"""Decides which process works on what: each holds deliveries and refreshes, and those of expired leases are free."""
 
 from __future__ import annotations
 
 import platform
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from receivers.kargo.refresh_outcomes import RefreshState
-from receivers.models import Refresh, Replica, storable
-from receivers.refreshes.history import TrackedRefresh
-from receivers.refreshes.tracker import Tracker
+from receivers.models import Delivery, Refresh, Replica, storable
 
 LEASE_DURATION: Final = timedelta(seconds=15)  # seven times the interval at which it is renewed
 REPLICA_KEPT: Final = timedelta(days=1)  # since its last renewal; then the row is deleted
-BATCH: Final = 500  # refreshes taken over at once
+BATCH: Final = 500  # ids in one query
 NAMESPACE: Final = UUID("6b617267-6f77-4562-8072-65706c696361")
 
-_REFRESH_FIELDS: Final = tuple(field.name for field in Refresh._meta.concrete_fields)
-_DELIVERY_FIELDS: Final = tuple(
-    f"delivery__{name}"
-    for name in ("repository", "tag", "media_type", "pusher", "pushed_at", "received_at", "origin")
-)
+Row = TypeVar("Row", Delivery, Refresh)
 
 
 def replica_id(port: int) -> UUID:
-    """Return the id of this process: the same after a restart, so that the process resumes its refreshes at once."""
+    """Return the id of this process: the same after a restart, so that the process resumes its work at once."""
     return uuid.uuid5(NAMESPACE, f"{platform.node()}:{port}")
 
 
 class ReplicaLease:
-    """The lease of this process among all serving processes."""
+    """The lease of this process among all serving processes.
+
+    A delivery or a refresh that is not finished is held by one process (`held_by`). It is free for others to claim if
+    none holds it, or if the lease of the one that does has expired. Like the lease of a Kubernetes node, it is one row
+    to renew, however much the process holds.
+    """
 
     def __init__(self, own_id: UUID, version: str) -> None:
         self.id = own_id
         self._version = version
         self._started_at = timezone.now()
-        self._resumed = False
         self._held_since: float | None = None
         self._renewed_at = 0.0
 
     def renew(self) -> bool:
-        """Renew the lease; return whether there was none or it may have expired, so that others may own our refreshes.
+        """Renew the lease; return whether there was none or it may have expired, so that others may hold our work.
 
         The time is the database's, because the clocks of several machines differ.
         """
+        if self._held_since is None:
+            self._free_refreshes_of_previous_run()
         values = {
             "host": storable(platform.node()),
             "version": self._version,
@@ -68,6 +67,39 @@ class ReplicaLease:
             self._held_since = now
         return interrupted
 
+    def held_by_others(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Return which of these refreshes other processes hold."""
+        held: set[UUID] = set()
+        for start in range(0, len(ids), BATCH):
+            rows = Refresh.objects.filter(pk__in=ids[start : start + BATCH]).exclude(held_by=None)
+            held.update(rows.exclude(held_by=self.id).values_list("pk", flat=True))
+        return held
+
+    def claim(
+        self, rows: models.QuerySet[Row], limit: int, *, busy: Collection[UUID] | None = None, **changes: Any
+    ) -> list[Row]:
+        """Claim at most `limit` of these rows that are free, in their order, set `changes` in them, and return them.
+
+        With `busy`, the ids of what this process works on now, the others that it holds are free, too: it gave them up.
+        """
+        free = Q(held_by=None)
+        if busy is not None:
+            free |= Q(held_by=self.id) & ~Q(pk__in=list(busy))
+        if self._trusts_expiry:
+            free |= ~Q(held_by__in=[*_alive(), self.id])
+        with transaction.atomic():
+            available = rows.filter(free)
+            if connection.features.has_select_for_update_skip_locked:
+                # Processes that claim at the same time get different rows instead of waiting for each other.
+                available = available.select_for_update(skip_locked=True, of=("self",))
+            claimed = list(available[:limit])
+            if claimed:
+                ids = [row.pk for row in claimed]
+                rows.model.objects.filter(pk__in=ids).update(held_by=self.id, **changes)
+        for row in claimed:
+            row.held_by = self.id
+        return claimed
+
     @property
     def _trusts_expiry(self) -> bool:
         """Say whether this process has held its lease long enough to take other leases for expired.
@@ -77,52 +109,11 @@ class ReplicaLease:
         since = self._held_since
         return since is not None and self._renewed_at - since >= LEASE_DURATION.total_seconds()
 
-    def owned_by_others(self, ids: Sequence[UUID]) -> set[UUID]:
-        """Return which of these refreshes other processes own."""
-        found: set[UUID] = set()
-        for start in range(0, len(ids), BATCH):
-            rows = Refresh.objects.filter(pk__in=ids[start : start + BATCH]).exclude(owner=None)
-            found.update(rows.exclude(owner=self.id).values_list("pk", flat=True))
-        return found
-
-    def take_over(self, limit: int) -> list[TrackedRefresh]:
-        """Take over at most `limit` open refreshes without an owner, or whose owner's lease expired, and return them.
-
-        The first call also returns those that this process owned before a restart, and perhaps some that it has
-        requested since.
-        """
-        if not self._resumed:
-            Refresh.objects.filter(owner=self.id, outcome="").update(owner=None)
-            self._resumed = True
-        free = Q(owner=None)
-        if self._trusts_expiry:
-            alive = Replica.objects.filter(seen_at__gte=Now() - LEASE_DURATION).values_list("pk", flat=True)
-            free |= ~Q(owner__in=[*alive, self.id])
-        with transaction.atomic():
-            rows = Refresh.objects.filter(free, outcome="").exclude(state=RefreshState.WAITING).order_by("pk")
-            if connection.features.has_select_for_update_skip_locked:
-                rows = rows.select_for_update(skip_locked=True, of=("self",))
-            rows = rows.select_related("delivery").only(*_REFRESH_FIELDS, *_DELIVERY_FIELDS)
-            taken = list(rows[: min(limit, BATCH)])
-            if taken:
-                Refresh.objects.filter(pk__in=[row.pk for row in taken]).update(owner=self.id)
-        for row in taken:
-            row.owner = self.id
-        return [TrackedRefresh.from_row(row, row.delivery) for row in taken]
+    def _free_refreshes_of_previous_run(self) -> None:
+        """Free the refreshes that this process held before a restart, so that it claims them now."""
+        Refresh.objects.filter(held_by=self.id, outcome="").update(held_by=None)
 
 
-class Takeover:
-    """Takes over refreshes for a tracker that has room. One thread calls `work`, every few seconds."""
-
-    def __init__(self, lease: ReplicaLease, tracker: Tracker) -> None:
-        self._lease = lease
-        self._tracker = tracker
-
-    def work(self) -> bool:
-        """Renew the lease and take over refreshes; return whether there may be more."""
-        if self._lease.renew():
-            self._tracker.release(self._lease.owned_by_others(self._tracker.tracked_ids()))
-        room = self._tracker.room
-        taken = self._lease.take_over(room) if room else []
-        self._tracker.track(taken)
-        return len(taken) == BATCH
+def _alive() -> list[UUID]:
+    """Return the ids of the processes whose lease has not expired."""
+    return list(Replica.objects.filter(seen_at__gte=Now() - LEASE_DURATION).values_list("pk", flat=True))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from receivers.kargo.progress_states import RefreshPhase, RetryCause
+from receivers.kargo.progress_states import RefreshPhase
+from receivers.kargo.refresh_outcomes import RetryCause
 
 # Across all causes. Causes can alternate, so limits per cause alone would not end the retries of a push.
 MAX_RETRIES: Final = 12

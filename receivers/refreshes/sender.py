@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 from django.utils import timezone
 
 from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
 from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse, WarehouseKey
+from receivers.refreshes.attempts import Attempt
 from receivers.refreshes.circuit_breaker import CircuitBreaker
 from receivers.refreshes.tokens import Tokens, format_token
+from receivers.refreshes.work_queue import WorkQueue
 
-MAX_PATCHES: Final = 32  # in parallel, beside those that request threads send themselves
+MAX_PATCHES: Final = 16  # in parallel, beside those that request threads send themselves
 PATCH_TIMEOUT: Final = 5.0  # seconds without a response
 
 CIRCUIT_OPEN: Final = "the Kubernetes API server is not responding; the request will be retried"
@@ -37,18 +38,15 @@ class Patcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshAttempt:
+class RequestResult:
     """The result of one request to refresh a Warehouse.
 
-    `requested_at` is the time of the patch, None if the API server did not accept it; `error` then says why. `token`
-    is the value of the annotation. `discovered_before` is the Warehouse's `discoveredAt` at that time, as far as the
-    cache knows. `retry_after` is how many seconds the API server asked to wait. `gone`: the Warehouse does not exist.
+    `attempt` is the accepted patch; None if the API server did not accept it, and `error` then says why. `retry_after`
+    is how many seconds the API server asked to wait. `gone`: the Warehouse does not exist.
     """
 
     key: WarehouseKey
-    requested_at: datetime | None = None
-    token: str = ""
-    discovered_before: str = ""
+    attempt: Attempt | None = None
     error: str = ""
     retry_after: float = 0.0
     gone: bool = False
@@ -59,7 +57,7 @@ class _SingleFlightCall:
     """One patch of one Warehouse, and the result for all who wait for it."""
 
     key: WarehouseKey
-    result: Future[RefreshAttempt] = field(default_factory=Future)
+    result: Future[RequestResult] = field(default_factory=Future)
 
 
 @dataclass(slots=True)
@@ -74,17 +72,20 @@ class RefreshSender:
     """Requests refreshes. Safe to call from any thread.
 
     `cluster` returns the Kubernetes client (and may raise `ClusterError` while there is none); `known` returns a
-    Warehouse from the cache; `patch_timeout` is how many seconds a patch may take.
+    Warehouse from the cache; `queue` learns of every attempt before Kargo can, so that it misses no answer;
+    `patch_timeout` is how many seconds a patch may take.
     """
 
     def __init__(
         self,
         cluster: Callable[[], Patcher],
         known: Callable[[WarehouseKey], Warehouse | None],
+        queue: WorkQueue,
         patch_timeout: float = PATCH_TIMEOUT,
     ) -> None:
         self._cluster = cluster
         self._known = known
+        self._queue = queue
         self._patch_timeout = patch_timeout
         self._tokens = Tokens()
         self._lock = threading.Lock()
@@ -101,13 +102,13 @@ class RefreshSender:
         """Say whether the circuit is open because the API server does not respond."""
         return self._breaker.is_open()
 
-    def request(self, keys: Sequence[WarehouseKey], seconds: float) -> tuple[RefreshAttempt, ...]:
+    def request(self, keys: Sequence[WarehouseKey], seconds: float) -> tuple[RequestResult, ...]:
         """Refresh each of these Warehouses by a patch that is sent after this call began; wait at most `seconds`.
 
-        Returns one `RefreshAttempt` for each key, in order. Never raises: errors are part of the result.
+        Returns one result for each key, in order. Never raises: errors are part of the result.
         """
         if self.paused:
-            return tuple(RefreshAttempt(key, error=CIRCUIT_OPEN) for key in keys)
+            return tuple(RequestResult(key, error=CIRCUIT_OPEN) for key in keys)
         deadline = time.monotonic() + seconds
         joined = [self._join(key) for key in keys]
         to_send = [call for call, is_ours in joined if is_ours]
@@ -139,10 +140,10 @@ class RefreshSender:
             self._pool.submit(self._send, call)
         except RuntimeError:  # the pool is shut down
             error = "kargoweb is shutting down; the request will be retried"
-            call.result.set_result(RefreshAttempt(call.key, error=error))
+            call.result.set_result(RequestResult(call.key, error=error))
 
     def _send(self, call: _SingleFlightCall) -> None:
-        attempt = self._patch(call.key)
+        result = self._request(call.key)
         with self._lock:
             following = self._calls[call.key].next
             if following is None:
@@ -152,31 +153,46 @@ class RefreshSender:
         # Before the result is published: those who wait for the next patch should not wait for this thread's callers.
         if following is not None:
             self._send_in_pool(following)
-        call.result.set_result(attempt)
+        call.result.set_result(result)
 
-    def _patch(self, key: WarehouseKey) -> RefreshAttempt:
+    def _request(self, key: WarehouseKey) -> RequestResult:
         if self.paused:  # the circuit opened while this patch waited for its turn
-            return RefreshAttempt(key, error=CIRCUIT_OPEN)
-        project, name = key
+            return RequestResult(key, error=CIRCUIT_OPEN)
+        attempt = None
         try:
-            warehouse = self._known(key)
-            requested_at = timezone.now()
-            token = format_token(self._tokens.create(warehouse.refresh_token if warehouse else ""))
-            body = {"metadata": {"annotations": {REFRESH_ANNOTATION: token}}}
-            self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
-        except ClusterError as error:
-            self._breaker.record(timed_out=isinstance(error, TimedOut))
-            retry_after = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
-            gone = isinstance(error, NotFound) and not isinstance(error, NotInstalled)
-            return RefreshAttempt(key, error=str(error), retry_after=retry_after, gone=gone)
+            attempt = self._new_attempt(key)
+            self._queue.begin(attempt)
+            self._patch(attempt)
         except Exception as error:  # noqa: BLE001 - all who wait for this call must get a result
-            return RefreshAttempt(key, error=f"{type(error).__name__}: {error}")
+            if attempt is not None:
+                self._queue.discard(attempt)
+            return self._failure(key, error)
         self._breaker.record(timed_out=False)
-        return RefreshAttempt(key, requested_at, token, warehouse.discovered_at if warehouse else "")
+        return RequestResult(key, attempt)
+
+    def _failure(self, key: WarehouseKey, error: Exception) -> RequestResult:
+        if not isinstance(error, ClusterError):
+            return RequestResult(key, error=f"{type(error).__name__}: {error}")
+        self._breaker.record(timed_out=isinstance(error, TimedOut))
+        retry_after = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
+        gone = isinstance(error, NotFound) and not isinstance(error, NotInstalled)
+        return RequestResult(key, error=str(error), retry_after=retry_after, gone=gone)
+
+    def _new_attempt(self, key: WarehouseKey) -> Attempt:
+        warehouse = self._known(key)
+        requested_at = timezone.now()
+        token_time = self._tokens.create(warehouse.refresh_token if warehouse else "")
+        discovered_before = warehouse.discovered_at if warehouse else ""
+        return Attempt(key, format_token(token_time), token_time, requested_at, discovered_before)
+
+    def _patch(self, attempt: Attempt) -> None:
+        project, name = attempt.key
+        body = {"metadata": {"annotations": {REFRESH_ANNOTATION: attempt.token}}}
+        self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
 
 
-def _result(call: _SingleFlightCall, seconds: float) -> RefreshAttempt:
+def _result(call: _SingleFlightCall, seconds: float) -> RequestResult:
     if call.result.done():
         return call.result.result()
     error = f"the Kubernetes API server did not respond within {seconds:g} s"
-    return RefreshAttempt(call.key, error=error)
+    return RequestResult(call.key, error=error)

@@ -1,4 +1,4 @@
-"""Tracks refreshes: assesses a Warehouse when the watch reports a change of it, or when a phase times out."""
+"""Tracks refreshes: assesses those that a change in the cluster concerns, and those whose time has come."""
 
 from __future__ import annotations
 
@@ -17,45 +17,62 @@ from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_unavailable
 from receivers.kargo.artifacts import Freight
-from receivers.kargo.progress import assess, is_handled
-from receivers.kargo.progress_states import Ended, Lookup, LookupNeeded, Progress, RetryNeeded, Waiting
-from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.progress import assess
+from receivers.kargo.progress_states import (
+    Ended,
+    Lookup,
+    LookupNeeded,
+    Progress,
+    RefreshPhase,
+    RetryNeeded,
+    Waiting,
+)
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
 from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse, WarehouseKey
+from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Refresh
+from receivers.refreshes.attempts import Attempt, TrackedRefresh, refresh_request, tracked_refresh
 from receivers.refreshes.history import (
-    TrackedRefresh,
+    record_answer,
     record_end,
     record_progress,
-    record_retry,
+    record_request,
     record_retry_needed,
     record_waiting,
 )
 from receivers.refreshes.lookups import ClusterLookups, LookupResult
 from receivers.refreshes.retry_policy import RetryPolicy
 from receivers.refreshes.rollup import update_deliveries
-from receivers.refreshes.sender import RefreshSender
-from receivers.refreshes.work_queue import NEVER, SETTLE_SECONDS, WarehouseQueue, WorkQueue
+from receivers.refreshes.sender import RefreshSender, RequestResult
+from receivers.refreshes.work_queue import SETTLE_SECONDS, DueWarehouse, WorkQueue
 
 log = logging.getLogger(__name__)
 
 BATCH: Final = 200  # Warehouses in one round
 MAX_ASSESSMENTS: Final = 4  # of one Warehouse in one round; each may need one more lookup
 IDLE_SECONDS: Final = 0.25  # to wait for due work; short, so that the process can stop
-RETRY_SECONDS: Final = (
-    10.0  # for the patches of one round; the next assessment sees the result of slower ones
-)
+# For the patches of one round; the next assessment sees the result of slower ones.
+REQUEST_SECONDS: Final = 10.0
 POSTPONE_SECONDS: Final = 5.0  # until the next assessment if the cluster does not respond
 ROWS_PER_WRITE: Final = 500
 SHARED_WITHIN: Final = timedelta(seconds=30)  # a retry also serves refreshes that are due this soon
 
 
 @dataclass(slots=True)
+class _Assessment:
+    """The assessment of one Warehouse in one round, and what was read for it."""
+
+    due: DueWarehouse
+    result: LookupResult = field(default_factory=LookupResult)
+
+
+@dataclass(slots=True)
 class _Round:
-    """The results of one round: rows to store, and Warehouses to refresh again."""
+    """The results of one round: rows to store, and Warehouses to request a refresh of."""
 
     now: datetime
-    changed: dict[UUID, TrackedRefresh] = field(default_factory=dict)
-    retries: set[WarehouseKey] = field(default_factory=set)
+    changed: dict[UUID, Refresh] = field(default_factory=dict)
+    requests: set[WarehouseKey] = field(default_factory=set)
 
 
 class Tracker:
@@ -66,17 +83,18 @@ class Tracker:
         *,
         cache: ClusterCache,
         freight: FreightWatch,
+        queue: WorkQueue,
         sender: RefreshSender,
         writer: LogWriter,
         policy: RetryPolicy,
-        owner: UUID,
+        replica: UUID,
     ) -> None:
         self._cache = cache
+        self._queue = queue
         self._sender = sender
         self._writer = writer
         self._policy = policy
-        self._owner = owner
-        self._queue = WorkQueue()
+        self._replica = replica
         self._lookups = ClusterLookups(cache.cluster, freight)
         self._end_listeners: list[Callable[[Refresh], None]] = []
         self._not_stored: dict[UUID, Refresh] = {}
@@ -91,44 +109,56 @@ class Tracker:
         """Return the number of tracked refreshes."""
         return len(self._queue)
 
-    def track_new(self, delivery: Delivery, refreshes: Iterable[Refresh]) -> None:
-        """Track the refreshes that were just requested for a delivery, as far as there is room, and own them.
+    def track_new(self, delivery: Delivery, results: Iterable[RequestResult], now: datetime) -> list[Refresh]:
+        """Return the unsaved refreshes for the results of a delivery's requests, which came at `now`.
 
-        The others have no owner, and a process that has room takes them over.
+        Tracks and holds those that are open, as far as there is room. A process that has room takes over the others.
         """
-        for refresh in refreshes:
-            if refresh.state == RefreshState.REQUESTED and self._queue.room:
-                refresh.owner = self._owner
-                self.track([TrackedRefresh.from_row(refresh, delivery)])
+        refreshes: list[Refresh] = []
+        for result in results:
+            project, warehouse = result.key
+            # By id: the queue keeps the refresh in memory, and it must not keep the body with it.
+            refresh = Refresh(delivery_id=delivery.pk, project=project, warehouse=warehouse)
+            record_request(refresh, result, now)
+            refreshes.append(refresh)
+            if not refresh.outcome and self._queue.room:
+                refresh.held_by = self._replica
+                tracked = tracked_refresh(refresh, delivery, result.attempt)
+                self._queue.add(tracked, self._seconds_to_assessment(tracked, now))
+        return refreshes
 
-    def track(self, refreshes: Iterable[TrackedRefresh]) -> None:
-        """Track refreshes. Those that are tracked already stay as they are."""
-        for tracked in refreshes:
-            key = (tracked.refresh.project, tracked.refresh.warehouse)
-            self._queue.add(key, [tracked], self._policy.handled_within)
-            # If Kargo was faster than this process, no further change will trigger an assessment. The check has to come
-            # after `add`: every change from then on does trigger one, so none falls into a gap.
-            warehouse = self._cache.warehouse(*key)
-            if warehouse is None or is_handled(tracked.request, warehouse):
-                self._queue.schedule(key, SETTLE_SECONDS)
+    def resume(self, rows: Iterable[Refresh]) -> None:
+        """Track refreshes that this process has taken over, with their deliveries."""
+        now = timezone.now()
+        attempts: dict[tuple[WarehouseKey, str], Attempt] = {}
+        for row in rows:
+            tracked = tracked_refresh(row, row.delivery)
+            if row.token:
+                attempt = attempts.get((tracked.key, row.token))
+                if attempt is None:
+                    attempt = attempts[tracked.key, row.token] = _attempt_of(row)
+                    self._queue.restore(attempt)
+                tracked.attempt = attempt
+            self._queue.add(tracked, self._seconds_to_assessment(tracked, now))
 
     def on_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
-        """Schedule an assessment after a change in the cluster cache that matters to a refresh."""
+        """Note a change in the cluster cache, if it matters to refreshes."""
         if resource is WAREHOUSES and _is_relevant(old, new):
             warehouse = new or old
             if warehouse is not None:
                 self._queue.add_change(warehouse.key, old, new)
 
     def on_freight(self, freight: Freight) -> None:
-        """Schedule an assessment of the Warehouse of new Freight."""
-        self._queue.schedule((freight.project, freight.warehouse), SETTLE_SECONDS)
+        """Note new Freight."""
+        tags = {artifact.tag for artifact in freight.artifacts}
+        self._queue.add_freight((freight.project, freight.warehouse), tags)
 
     def tracked_ids(self) -> list[UUID]:
         """Return the ids of all tracked refreshes."""
         return self._queue.ids()
 
     def release(self, ids: Collection[UUID]) -> None:
-        """Stop tracking these refreshes and do not store them: another process owns them."""
+        """Stop tracking these refreshes and do not store them: another process holds them."""
         self._queue.remove_ids(ids)
         with self._lock:
             for pk in ids:
@@ -153,144 +183,177 @@ class Tracker:
             self._store(rows)
         return True
 
-    def _run_round(self, due: Sequence[tuple[WarehouseKey, WarehouseQueue]]) -> None:
+    def _run_round(self, due: Sequence[DueWarehouse]) -> None:
         if not self._cache.ready:
-            self._postpone(key for key, _ in due)
+            self._postpone(due)
             return
         round_ = _Round(timezone.now())
         try:
             self._assess_all(round_, due)
-            self._retry(round_)
+            self._request(round_)
         finally:
             # What was recorded before an error is true and must not be lost.
-            self._store([tracked.refresh for tracked in round_.changed.values()])
+            self._store(list(round_.changed.values()))
 
-    def _assess_all(self, round_: _Round, due: Sequence[tuple[WarehouseKey, WarehouseQueue]]) -> None:
+    def _assess_all(self, round_: _Round, due: Sequence[DueWarehouse]) -> None:
         """Assess these Warehouses, and again those that needed a lookup."""
-        queues = dict(due)
-        results = {key: LookupResult() for key, _ in due}
+        open_ = [_Assessment(each) for each in due]
         for _ in range(MAX_ASSESSMENTS):
-            lookups = {
-                key: self._assess_safely(round_, key, queues[key], result) for key, result in results.items()
+            needed = {
+                assessment.due.key: (assessment, lookup)
+                for assessment in open_
+                if (lookup := self._assess_safely(round_, assessment)) is not None
             }
-            needed = {key: (results[key], lookup) for key, lookup in lookups.items() if lookup is not None}
             if not needed:
                 return
-            failed = self._lookups.look_up(needed)
-            self._postpone(failed)
-            results = {key: result for key, (result, _) in needed.items() if key not in failed}
-        self._postpone(results)  # these Warehouses change faster than they can be assessed
+            failed = self._lookups.look_up(
+                {key: (assessment.result, lookup) for key, (assessment, lookup) in needed.items()}
+            )
+            self._postpone(needed[key][0].due for key in failed)
+            open_ = [assessment for key, (assessment, _) in needed.items() if key not in failed]
+        self._postpone(each.due for each in open_)  # these Warehouses change faster than they can be assessed
 
-    def _assess_safely(
-        self, round_: _Round, key: WarehouseKey, queue: WarehouseQueue, result: LookupResult
-    ) -> Lookup | None:
+    def _assess_safely(self, round_: _Round, assessment: _Assessment) -> Lookup | None:
         """Assess one Warehouse; an unexpected error must not affect the others."""
         try:
-            return self._assess(round_, key, queue, result)
+            return self._assess(round_, assessment)
         except Exception:
-            log.exception("failed to assess the refreshes of Warehouse %s/%s", *key)
-            self._postpone([key])
+            log.exception("failed to assess the refreshes of Warehouse %s/%s", *assessment.due.key)
+            self._postpone([assessment.due])
             return None
 
-    def _assess(
-        self, round_: _Round, key: WarehouseKey, queue: WarehouseQueue, result: LookupResult
-    ) -> Lookup | None:
-        """Bring all refreshes of a Warehouse up to date; return the lookup that is needed first, None if none is."""
-        refreshes = self._queue.refreshes_to_assess(queue)
-        warehouse = result.warehouse or (None if result.gone else self._cache.warehouse(*key))
+    def _assess(self, round_: _Round, assessment: _Assessment) -> Lookup | None:
+        """Bring the due refreshes of a Warehouse up to date; return the lookup that is needed first, if any.
+
+        Afterwards those that need a lookup are left in `assessment.due`.
+        """
+        due, result = assessment.due, assessment.result
+        warehouse = result.warehouse or (None if result.gone else self._cache.warehouse(*due.key))
         lookups: set[Lookup] = set()
-        next_due = NEVER
-        for tracked in refreshes:
-            if warehouse is None:
-                progress = Progress(Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted"))
-            else:
-                observed = self._lookups.observe(warehouse, result, tracked.request)
-                progress = assess(tracked.request, observed)
-            if isinstance(progress.state, LookupNeeded):
-                lookups.add(progress.state.lookup)
-                continue
-            next_due = min(next_due, self._record(round_, tracked, progress, result))
-        self._remove_ended(key, refreshes)
-        if next_due < NEVER:
-            self._queue.schedule(key, next_due)
+        if due.tags_changed and not self._add_planned(due, warehouse, result):
+            lookups.add(Lookup.ARTIFACTS)
+        left: list[TrackedRefresh] = []
+        for tracked in due.refreshes:
+            lookup = self._assess_one(round_, tracked, assessment, warehouse)
+            if lookup is not None:
+                lookups.add(lookup)
+                left.append(tracked)
+        due.refreshes = left
         # One lookup at a time, the cheapest first: its result may make the others unnecessary.
         return min(lookups, key=list(Lookup).index, default=None)
+
+    def _add_planned(self, due: DueWarehouse, warehouse: Warehouse | None, result: LookupResult) -> bool:
+        """Add the refreshes with a planned attempt whose tag has appeared; return False if a lookup has to show it."""
+        if warehouse is not None and result.discovered is None:
+            return False
+        tags = {artifact.tag for each in result.discovered or () for artifact in each.artifacts}
+        known = {tracked.refresh.pk for tracked in due.refreshes}
+        planned = self._queue.planned(due.key, tags)
+        due.refreshes += [tracked for tracked in planned if tracked.refresh.pk not in known]
+        due.tags_changed = False
+        return True
+
+    def _assess_one(
+        self, round_: _Round, tracked: TrackedRefresh, assessment: _Assessment, warehouse: Warehouse | None
+    ) -> Lookup | None:
+        """Bring one refresh up to date; return the lookup that is needed first, if any."""
+        refresh = tracked.refresh
+        if refresh.outcome:
+            return None
+        if tracked.attempt is None:
+            seconds = _seconds_until(refresh.next_attempt_at, round_.now)
+        else:
+            if record_answer(tracked, tracked.attempt, assessment.due.attempts):
+                round_.changed[refresh.pk] = refresh
+            progress = self._progress(tracked, assessment.result, warehouse)
+            if isinstance(progress.state, LookupNeeded):
+                return progress.state.lookup
+            seconds = self._record(round_, tracked, progress, assessment.result)
+        if refresh.state == RefreshState.ENDED:
+            self._end(tracked)
+            return None
+        if refresh.next_attempt_at is not None and seconds <= 0:
+            round_.requests.add(tracked.key)
+            seconds = POSTPONE_SECONDS  # in case that `_request` can't send it
+        self._queue.settle(tracked, seconds)
+        return None
+
+    def _progress(
+        self, tracked: TrackedRefresh, result: LookupResult, warehouse: Warehouse | None
+    ) -> Progress:
+        if warehouse is None:
+            return Progress(Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted"))
+        request = refresh_request(tracked)
+        return assess(request, self._lookups.observe(warehouse, result, request))
 
     def _record(
         self, round_: _Round, tracked: TrackedRefresh, progress: Progress, result: LookupResult
     ) -> float:
         """Write the progress into the row; return the seconds until this refresh must be assessed again."""
-        now, state = round_.now, progress.state
+        refresh, now, state = tracked.refresh, round_.now, progress.state
         changed = record_progress(tracked, progress, now)
-        if isinstance(state, Waiting):
-            seconds = self._seconds_to_timeout(tracked, state, now)
-            if seconds > 0:
-                changed = record_waiting(tracked, state.reason) or changed
-                self._mark(round_, tracked, changed=changed)
-                return seconds
+        seconds = self._seconds_to_timeout(tracked, state.phase, now) if isinstance(state, Waiting) else 0.0
+        if isinstance(state, Waiting) and seconds <= 0:
             state = state.on_timeout
-        if isinstance(state, Ended):
+        if isinstance(state, Waiting):
+            changed |= record_waiting(tracked, state.reason)
+        elif isinstance(state, Ended):
             record_end(tracked, state, now)
             changed = True
         elif isinstance(state, RetryNeeded):
-            freight = self._lookups.freight_of(tracked.refresh, result)
-            changed = record_retry_needed(tracked, state, freight, self._policy, now) or changed
-        self._mark(round_, tracked, changed=changed)
-        return self._seconds_to_retry(round_, tracked.refresh)
+            freight = self._lookups.freight_of(refresh, result)
+            changed |= record_retry_needed(tracked, state, freight, self._policy, now)
+            seconds = _seconds_until(refresh.next_attempt_at, now)
+        if changed:
+            round_.changed[refresh.pk] = refresh
+        return seconds
 
-    def _remove_ended(self, key: WarehouseKey, refreshes: Iterable[TrackedRefresh]) -> None:
-        """Stop tracking the refreshes that have ended, and notify the listeners."""
-        ended = [tracked for tracked in refreshes if tracked.refresh.state == RefreshState.ENDED]
-        self._queue.remove(key, ended)
-        for tracked in ended:
-            for listener in self._end_listeners:
-                listener(tracked.refresh)
+    def _end(self, tracked: TrackedRefresh) -> None:
+        """Stop tracking a refresh that has ended, and notify the listeners."""
+        self._queue.remove([tracked])
+        for listener in self._end_listeners:
+            listener(tracked.refresh)
 
-    def _seconds_to_retry(self, round_: _Round, refresh: Refresh) -> float:
-        """Return the seconds until the next retry, `NEVER` if there is none; add one that is due to the round."""
-        if refresh.next_attempt_at is None:
-            return NEVER
-        seconds = (refresh.next_attempt_at - round_.now).total_seconds()
-        if seconds > 0:
-            return seconds
-        round_.retries.add((refresh.project, refresh.warehouse))
-        return NEVER  # `_retry` schedules the Warehouse
+    def _seconds_to_assessment(self, tracked: TrackedRefresh, now: datetime) -> float:
+        """Return the seconds until a refresh must be assessed that was just requested or taken over."""
+        refresh = tracked.refresh
+        if refresh.next_attempt_at is not None:
+            return _seconds_until(refresh.next_attempt_at, now)
+        if refresh.handled_at is not None or self._cache.warehouse(*tracked.key) is None:
+            return SETTLE_SECONDS
+        return max(SETTLE_SECONDS, self._seconds_to_timeout(tracked, RefreshPhase.HANDLING, now))
 
-    def _seconds_to_timeout(self, tracked: TrackedRefresh, waiting: Waiting, now: datetime) -> float:
-        deadline = tracked.deadline(waiting, self._policy)
-        left = (deadline - now).total_seconds() if deadline else 0.0
+    def _seconds_to_timeout(self, tracked: TrackedRefresh, phase: RefreshPhase, now: datetime) -> float:
+        refresh = tracked.refresh
+        since = refresh.discovered_at if phase is RefreshPhase.FREIGHT else parse_time(refresh.token)
+        retries = refresh.retries.get(RetryCause.NOT_HANDLED, 0) if phase is RefreshPhase.HANDLING else 0
+        timeout = self._policy.timeout(phase, retries)
+        left = timeout - (now - since).total_seconds() if since else 0.0
         # While the watch is down, Kargo may have responded without this process knowing: then nothing times out.
         return left if left > 0 or self._cache.is_current else POSTPONE_SECONDS
 
-    def _mark(self, round_: _Round, tracked: TrackedRefresh, *, changed: bool) -> None:
-        if changed:
-            round_.changed[tracked.refresh.pk] = tracked
-
-    def _retry(self, round_: _Round) -> None:
-        """Refresh Warehouses again, each once for all of its refreshes whose retry is due now or soon."""
-        if not round_.retries or self._sender.paused:
-            self._postpone(round_.retries)
+    def _request(self, round_: _Round) -> None:
+        """Request refreshes of Warehouses, each once for all whose next attempt is due now or soon."""
+        if not round_.requests or self._sender.paused:
             return
-        for attempt in self._sender.request(sorted(round_.retries), RETRY_SECONDS):
+        for result in self._sender.request(sorted(round_.requests), REQUEST_SECONDS):
             # The patch may have taken seconds, so the time is that of the result and not of the round.
             now = timezone.now()
-            refreshes = [
-                tracked for tracked in self._queue.of(attempt.key) if _shares_retry(tracked.refresh, now)
-            ]
-            for tracked in refreshes:
-                record_retry(tracked, attempt, now)
-                round_.changed[tracked.refresh.pk] = tracked
-            self._remove_ended(attempt.key, refreshes)
-            # If the Warehouse is gone, the next assessment ends its refreshes.
-            soon = SETTLE_SECONDS if attempt.gone else self._policy.handled_within
-            responded = attempt.requested_at or attempt.gone
-            self._queue.schedule(attempt.key, soon if responded else POSTPONE_SECONDS)
+            for tracked in self._queue.planned_until(result.key, now + SHARED_WITHIN):
+                record_request(tracked.refresh, result, now)
+                round_.changed[tracked.refresh.pk] = tracked.refresh
+                if tracked.refresh.outcome:
+                    self._end(tracked)
+                    continue
+                tracked.attempt = result.attempt or tracked.attempt
+                self._queue.settle(tracked, self._seconds_to_assessment(tracked, now))
 
     def _store(self, rows: Sequence[Refresh]) -> None:
         for start in range(0, len(rows), ROWS_PER_WRITE):
             batch = rows[start : start + ROWS_PER_WRITE]
-            ended = {row.delivery_id for row in batch if row.outcome}
-            then = (partial(update_deliveries, ended),) if ended else ()
+            # A delivery changes when a refresh ends, or when one is requested whose first request had failed.
+            settled = {row.delivery_id for row in batch if row.outcome or row.state == RefreshState.REQUESTED}
+            then = (partial(update_deliveries, settled),) if settled else ()
             on_done = partial(self._keep_unstored, batch)
             try:
                 self._writer.submit(Write(updates=batch, then=then, can_wait=True, when_done=on_done))
@@ -304,14 +367,28 @@ class Tracker:
             with self._lock:
                 self._not_stored.update((row.pk, row) for row in rows)
 
-    def _postpone(self, keys: Iterable[WarehouseKey]) -> None:
-        for key in keys:
-            self._queue.schedule(key, POSTPONE_SECONDS)
+    def _postpone(self, due: Iterable[DueWarehouse]) -> None:
+        for each in due:
+            self._queue.postpone(each, POSTPONE_SECONDS)
 
 
-def _shares_retry(refresh: Refresh, now: datetime) -> bool:
-    """Say whether a retry made now also serves this refresh. One that is planned for much later keeps its own."""
-    return refresh.next_attempt_at is not None and refresh.next_attempt_at <= now + SHARED_WITHIN
+def _seconds_until(at: datetime | None, now: datetime) -> float:
+    return (at - now).total_seconds() if at is not None else 0.0
+
+
+def _attempt_of(row: Refresh) -> Attempt:
+    """Return the last attempt of a stored refresh."""
+    at = parse_time(row.token) or row.requested_at or timezone.now()
+    return Attempt(
+        key=(row.project, row.warehouse),
+        token=row.token,
+        token_time=at,
+        requested_at=row.requested_at or at,
+        discovered_before=row.discovered_before,
+        handled_at=row.handled_at,
+        rediscovered=row.rediscovered,
+        failure=row.failure,
+    )
 
 
 def _is_relevant(old: Warehouse | None, new: Warehouse | None) -> bool:

@@ -71,7 +71,7 @@ def redelivered(request: Any) -> HttpResponse:
     rows = Delivery.objects.filter(received_at=at, origin=Origin.REDELIVERY)
     if request.access.projects is not None:
         rows = rows.filter(project__in=request.access.projects)
-    counted = rows.values("outcome").annotate(n=Count("pk"), last=Max("claimed_until")).order_by("outcome")
+    counted = rows.values("outcome").annotate(n=Count("pk"), last=Max("due_at")).order_by("outcome")
     context = _progress(list(counted), at)
     if not context["total"]:
         raise Http404

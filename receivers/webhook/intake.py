@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -37,7 +36,6 @@ from receivers.webhook.recording import (
     IntakeResult,
     Target,
     new_delivery,
-    new_refresh,
     parse_push,
     read_body,
     receivers_of,
@@ -80,9 +78,11 @@ class Intake:
     tracker: Tracker
     answer_timeout: float
     """Seconds until the response is due. Requests that haven't finished by then continue in the background."""
-    finish_after: float
-    """Seconds for which this process has a new delivery to itself; after that, any process may recover it."""
+    replica: UUID
+    """The process that holds the deliveries it works on."""
     deduplicator: PushDeduplicator = field(default_factory=PushDeduplicator)
+    in_progress: set[UUID] = field(default_factory=set)
+    """The deliveries that a thread of this process works on, or whose result is queued for the log."""
 
     def take(self, request: IncomingRequest) -> Reply:
         """Process a request and return the reply. Never raises for anything that a sender can do."""
@@ -102,11 +102,13 @@ class Intake:
         except NotStored as error:
             # Tests are never spooled: only the database can tell whether their token was used before.
             if error.refused or request.test_token or not self._keep(delivery, error):
+                self.in_progress.discard(delivery.pk)
                 return Reply(responses.UNAVAILABLE)
             spooled = True
         try:
             return Reply(self._respond(delivery, result, started, spooled=spooled), delivery.pk)
         except Exception as error:
+            self.in_progress.discard(delivery.pk)
             if spooled:
                 self.spool.settle(delivery.pk, error)  # the spool's reader will retry it
             raise
@@ -128,6 +130,7 @@ class Intake:
 
     def finish(self, delivery: Delivery) -> None:
         """Process a pending delivery whose sender no longer waits for a response."""
+        self.in_progress.add(delivery.pk)
         result = self._process(delivery, bytes(delivery.body), time.monotonic() + self.answer_timeout)
         self._write_result(delivery, result)
 
@@ -167,7 +170,8 @@ class Intake:
             record_result(delivery, result)
             self._set_push_id(delivery, result.push)
         else:
-            delivery.claimed_until = timezone.now() + timedelta(seconds=self.finish_after)
+            delivery.held_by = self.replica
+            self.in_progress.add(delivery.pk)
         if self.writer.stuck:
             raise NotStored("the database is locked or unavailable")
         try:
@@ -182,6 +186,7 @@ class Intake:
 
     def _keep(self, delivery: Delivery, error: NotStored) -> bool:
         """Spool a delivery that could not be stored. Return False if that fails, too."""
+        delivery.held_by = None
         try:
             self.spool.keep(delivery)
         except NotKept as spool_error:
@@ -218,14 +223,14 @@ class Intake:
         if not report.to_refresh:
             reason = report.why_no_match_for_all
             return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), reason, push, report.verdicts)
-        attempts = self.sender.request(report.to_refresh, max(0.0, deadline - time.monotonic()))
-        failures = [attempt for attempt in attempts if attempt.requested_at is None]
+        requests = self.sender.request(report.to_refresh, max(0.0, deadline - time.monotonic()))
+        failures = [request for request in requests if request.attempt is None]
         if failures:
-            response = responses.failed(len(failures), len(attempts))
+            response = responses.failed(len(failures), len(requests))
             reason = failures[0].error
-            return IntakeResult(Outcome.FAILED, response, reason, push, report.verdicts, attempts)
-        response = responses.refreshed(len(attempts))
-        return IntakeResult(Outcome.REFRESHED, response, "", push, report.verdicts, attempts)
+            return IntakeResult(Outcome.FAILED, response, reason, push, report.verdicts, requests)
+        response = responses.refreshed(len(requests))
+        return IntakeResult(Outcome.REFRESHED, response, "", push, report.verdicts, requests)
 
     def _receiver_exists(self, delivery: Delivery) -> bool:
         """Say whether the receiver of a redelivery still exists; there is no URL that would tell."""
@@ -239,9 +244,7 @@ class Intake:
         """Queue the result for the log. No one waits for the write, which is retried until the database takes it."""
         record_result(delivery, result)
         self._set_push_id(delivery, result.push)
-        now = timezone.now()
-        refreshes = [new_refresh(delivery, attempt, now) for attempt in result.attempts]
-        self.tracker.track_new(delivery, refreshes)
+        refreshes = self.tracker.track_new(delivery, result.requests, timezone.now())
         # A spooled delivery may be in the log after all, if the database was only slow.
         late = (delivery,) if spooled else ()
         # The refresh of a Warehouse that was just deleted has ended, and may have been the last open one.
@@ -251,15 +254,18 @@ class Intake:
         self._submit_result(write, delivery, spooled=spooled)
 
     def _submit_result(self, write: Write, delivery: Delivery, *, spooled: bool) -> None:
-        if spooled:
-            write.when_done = partial(self.spool.settle, delivery.pk)
+        def done(error: Exception | None) -> None:
+            self.in_progress.discard(delivery.pk)
+            if spooled:
+                self.spool.settle(delivery.pk, error)
+
+        write.when_done = done
         try:
             self.writer.submit(write)
         except NotStored as error:
             # The delivery stays pending; recovery finishes it when the database is back.
             log.warning("the result of delivery %s is not stored yet: %s", delivery.pk, error)
-            if spooled:
-                self.spool.settle(delivery.pk, error)
+            done(error)
 
     def _set_push_id(self, delivery: Delivery, push: Push | None) -> None:
         """Set the id that deliveries of one push share. Tests and redeliveries are pushes of their own."""

@@ -1,11 +1,10 @@
-"""What the log records of a request: the delivery, its result, and the refreshes it requested."""
+"""What the log records of a request: the delivery and its result."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -19,9 +18,8 @@ from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
 from receivers.kargo.scopes import ReceiverKey, scope_name
-from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Outcome, Refresh, storable
-from receivers.refreshes.history import record_first_attempt
-from receivers.refreshes.sender import RefreshAttempt
+from receivers.models import ADDRESS_LENGTH, PATH_LENGTH, Delivery, Outcome, storable
+from receivers.refreshes.sender import RequestResult
 from receivers.webhook.url_registry import RetiredReceiver
 
 Target = Route | Collision | RetiredReceiver
@@ -56,19 +54,19 @@ class IncomingRequest:
 
 @dataclass(slots=True)
 class IntakeResult:
-    """The result of a delivery, before it is recorded. `attempts` has one entry for each matching Warehouse."""
+    """The result of a delivery, before it is recorded. `requests` has one entry for each matching Warehouse."""
 
     outcome: Outcome
     response: WebhookResponse
     reason: str = ""
     push: Push | None = None
     verdicts: Sequence[Verdict] = ()
-    attempts: Sequence[RefreshAttempt] = ()
+    requests: Sequence[RequestResult] = ()
 
     @property
     def all_failed(self) -> bool:
         """Say whether Warehouses matched and the request to refresh failed for every one of them."""
-        return bool(self.attempts) and all(attempt.requested_at is None for attempt in self.attempts)
+        return bool(self.requests) and all(request.attempt is None for request in self.requests)
 
 
 def new_delivery(request: IncomingRequest, target: Target) -> Delivery:
@@ -166,8 +164,8 @@ def record_response(delivery: Delivery, result: IntakeResult, started: float) ->
 def record_result(delivery: Delivery, result: IntakeResult) -> None:
     """Set the outcome of a delivery, and its end if it requested no refresh."""
     delivery.outcome, delivery.reason = result.outcome, storable(result.reason)
-    delivery.warehouses = len(result.attempts)
-    if not result.attempts:
+    delivery.warehouses = len(result.requests)
+    if not result.requests:
         delivery.ended_at = timezone.now()
     delivery.verdicts = [_storable_verdict(verdict) for verdict in result.verdicts]
     if result.push is not None:
@@ -179,15 +177,6 @@ def record_push(delivery: Delivery, push: Push) -> None:
     delivery.repository, delivery.tag = storable(push.repository), storable(push.tag)
     delivery.media_type, delivery.pusher = storable(push.media_type), storable(push.pusher)
     delivery.pushed_at = push.pushed_at
-
-
-def new_refresh(delivery: Delivery, attempt: RefreshAttempt, now: datetime) -> Refresh:
-    """Return the unsaved refresh of a Warehouse after its first attempt, made at `now`."""
-    project, warehouse = attempt.key
-    # By id: the tracker keeps the refresh in memory, and it must not keep the body with it.
-    refresh = Refresh(delivery_id=delivery.pk, project=project, warehouse=warehouse)
-    record_first_attempt(refresh, attempt, now)
-    return refresh
 
 
 def _storable_verdict(verdict: Verdict) -> dict[str, Any]:

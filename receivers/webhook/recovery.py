@@ -1,4 +1,4 @@
-"""Finish deliveries that are stored without an outcome.
+"""Finish deliveries that are stored without an outcome and that no process works on.
 
 These are redeliveries, whichever process stored them, and deliveries whose process died or that arrived while the
 database was unavailable.
@@ -10,31 +10,34 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from receivers.models import Delivery, Origin, Outcome
+from receivers.refreshes.leases import ReplicaLease
 from receivers.webhook.intake import Intake
 
 log = logging.getLogger(__name__)
 
-CLAIMED: Final = 50  # deliveries claimed by one transaction
-CLAIM_SECONDS: Final = 120  # until another process may claim them
+CLAIMED: Final = 50  # deliveries claimed at once
+RETRY_AFTER: Final = timedelta(minutes=2)  # until a delivery that could not be finished is due again
 
 
 class Recovery:
     """Finishes pending deliveries. Any number of processes may do so on one database."""
 
-    def __init__(self, intake: Intake, after_seconds: float) -> None:
+    def __init__(self, intake: Intake, lease: ReplicaLease) -> None:
         self._intake = intake
-        self._after = timedelta(seconds=after_seconds)
+        self._lease = lease
 
     def work(self) -> bool:
-        """Finish pending deliveries that are due. Return True if there may be more at once."""
+        """Finish pending deliveries that are due, the oldest first. Return True if there may be more at once."""
         if not self._intake.cache.ready:
             return False
-        claimed = claim_pending(timezone.now(), self._after)
+        now = timezone.now()
+        busy = self._intake.in_progress.copy()
+        claimed = self._lease.claim(due_deliveries(now), CLAIMED, busy=busy, due_at=now + RETRY_AFTER)
         for delivery in claimed:
             if delivery.origin != Origin.REDELIVERY:
                 log.warning("resuming delivery %s, which was stored but not finished", delivery.pk)
@@ -45,22 +48,7 @@ class Recovery:
         return len(claimed) == CLAIMED
 
 
-def claim_pending(now: datetime, after: timedelta) -> list[Delivery]:
-    """Claim pending deliveries that are due, oldest first, for `CLAIM_SECONDS`.
-
-    A redelivery is due at once, or at the time it was scheduled for. Any other delivery is due when it is older than
-    `after`: until then the process that received it is still at work.
-    """
-    with transaction.atomic():
-        unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=now)
-        due = Q(received_at__lte=now - after) | Q(origin=Origin.REDELIVERY)
-        pending = Delivery.objects.filter(unclaimed, due, outcome=Outcome.PENDING)
-        pending = pending.order_by("received_at")
-        if connection.features.has_select_for_update_skip_locked:
-            # Processes that claim at the same time get different rows instead of waiting for each other.
-            pending = pending.select_for_update(skip_locked=True)
-        claimed = list(pending[:CLAIMED])
-        Delivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(
-            claimed_until=now + timedelta(seconds=CLAIM_SECONDS)
-        )
-    return claimed
+def due_deliveries(now: datetime) -> models.QuerySet[Delivery]:
+    """Return the pending deliveries that may be processed at `now`, whoever holds them, the oldest first."""
+    due = Q(due_at=None) | Q(due_at__lte=now)
+    return Delivery.objects.filter(due, outcome=Outcome.PENDING).order_by("received_at")

@@ -240,7 +240,7 @@ class TestRedeliver:
 class TestTimeline:
     def test_the_page_polls_until_the_delivery_has_ended(self, viewer: Visitor, database):
         claimed = delivery(unique_name()).received_at.replace(year=2100)
-        [pending] = store(delivery(unique_name(), claimed_until=claimed))
+        [pending] = store(delivery(unique_name(), due_at=claimed))
         with viewer.page() as monitored:
             page = monitored.open(f"/deliveries/{pending.pk}")
             expect(page.locator("#story")).to_contain_text("being processed")

@@ -134,9 +134,7 @@ class TestFollow:
 
     @pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED])
     def test_a_delivery_that_does_not_end_before_the_timeout_exits_with_2(self, outcome):
-        (row,) = store(
-            delivery(unique_name(), outcome=outcome, claimed_until=timezone.now() + timedelta(days=1))
-        )
+        (row,) = store(delivery(unique_name(), outcome=outcome, due_at=timezone.now() + timedelta(days=1)))
         Refresh.objects.create(delivery=row, project="p", warehouse="w")
         done = run("deliveries", "follow", str(row.pk), "--timeout", "0.1")
         assert done.code == 2

@@ -40,7 +40,7 @@ def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:
         "push_id": uuid.UUID(digits),
         "ended_at": None if outcome in MAY_BE_OPEN else at,
         # So that no serving process of another test resumes it.
-        "claimed_until": START + timedelta(days=9) if outcome == Outcome.PENDING else None,
+        "due_at": START + timedelta(days=9) if outcome == Outcome.PENDING else None,
     }
     return Delivery(**(defaults | fields))
 

@@ -16,7 +16,7 @@ from receivers.deliveries.redelivery import MOST_AT_ONCE, NotRedeliverable, rede
 from receivers.kargo.responses import MAX_BODY
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin, Outcome
-from receivers.webhook.recovery import claim_pending
+from receivers.webhook.recovery import due_deliveries
 from tests.clusters import PATIENCE, until
 from tests.deliveries.rows import delivery, failed_delivery, store, unique_name
 from tests.delivery_rows import rejected_delivery, routed_project, wait_for_result
@@ -97,7 +97,7 @@ class TestSingleDelivery:
     )
     def test_the_error_says_why_a_delivery_cannot_be_redelivered(self, database, fields, sentence):
         # Claimed, so that no serving process recovers it.
-        (row,) = store(delivery(unique_name(), claimed_until=timezone.now() + timedelta(days=1), **fields))
+        (row,) = store(delivery(unique_name(), due_at=timezone.now() + timedelta(days=1), **fields))
         with pytest.raises(NotRedeliverable, match=sentence):
             redeliver(row, "ada")
         assert not row.redeliveries.exists()
@@ -121,9 +121,9 @@ class TestManyDeliveries:
             rows[2].pk,
             rows[4].pk,
         ]
-        stored = Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).order_by("claimed_until")
+        stored = Delivery.objects.filter(project=project, origin=Origin.REDELIVERY).order_by("due_at")
         assert [row.pk for row in stored] == [redelivery.pk for redelivery in batch.deliveries]
-        first, *later = (row.claimed_until for row in stored if row.claimed_until)
+        first, *later = (row.due_at for row in stored if row.due_at)
         assert [time - first for time in later] == [timedelta(seconds=0.5), timedelta(seconds=1)]
 
     def test_redeliveries_are_scheduled_at_the_rate(self):
@@ -131,8 +131,7 @@ class TestManyDeliveries:
         store(*(failed_delivery(project, number) for number in range(3)))
         batch = redeliver_all(DeliveryFilter(project=project), "ada", rate=0.1)
         soon = timezone.now() + timedelta(seconds=5)
-        claimed = claim_pending(soon, timedelta(days=9999))
-        due = [row for row in claimed if row.project == project]
+        due = due_deliveries(soon).filter(project=project)
         assert [row.pk for row in due] == [batch.deliveries[0].pk]
 
     def test_a_redelivered_delivery_is_not_selected_again(self):

@@ -18,12 +18,11 @@ from receivers.kargo.progress_states import (
     Observation,
     RefreshPhase,
     RefreshRequest,
-    RetryCause,
     RetryNeeded,
     Waiting,
 )
 from receivers.kargo.push import Push
-from receivers.kargo.refresh_outcomes import RefreshOutcome
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.kargo.resources import Warehouse, decode_warehouse
 
 REQUESTED_AT = datetime(2026, 5, 5, 12, 0, 10, 500_000, tzinfo=UTC)
@@ -110,11 +109,11 @@ OLD = freight("old", created_at=REQUESTED_AT - timedelta(days=1))
     ],
 )
 def test_a_token_is_handled_if_it_or_a_later_token_was_handled(last: str, handled: bool) -> None:
-    assert is_handled(request(), warehouse(handled=last)[0]) is handled
+    assert is_handled(TOKEN, warehouse(handled=last)[0]) is handled
 
 
 @pytest.mark.parametrize(
-    ("discovered", "before", "witnessed", "fresh"),
+    ("discovered", "before", "rediscovered", "fresh"),
     [
         ("", "", None, False),
         (EARLIER, EARLIER, None, False),
@@ -127,9 +126,9 @@ def test_a_token_is_handled_if_it_or_a_later_token_was_handled(last: str, handle
     ],
 )
 def test_a_discovery_counts_if_it_is_newer_than_the_request(
-    discovered: str, before: str, witnessed: bool | None, fresh: bool | None
+    discovered: str, before: str, rediscovered: bool | None, fresh: bool | None
 ) -> None:
-    refresh_request = request(discovered_before=before, witnessed=witnessed)
+    refresh_request = request(discovered_before=before, rediscovered=rediscovered)
     assert is_newly_discovered(refresh_request, warehouse(discovered=discovered)[0]) is fresh
 
 

@@ -7,6 +7,7 @@ import pytest
 from receivers.cluster.errors import ServerError, TimedOut
 from receivers.refreshes.circuit_breaker import FAILURE_THRESHOLD, OPEN_SECONDS, CircuitBreaker
 from receivers.refreshes.sender import RefreshSender
+from receivers.refreshes.work_queue import WorkQueue
 
 WAREHOUSE = ("project", "warehouse")
 
@@ -59,7 +60,7 @@ class FailingClient:
 def requests_sent(error: Exception) -> int:
     """Return how many of ten refreshes reach the client."""
     client = FailingClient(error)
-    sender = RefreshSender(lambda: client, lambda key: None)
+    sender = RefreshSender(lambda: client, lambda key: None, WorkQueue(lambda key: None))
     try:
         for _ in range(10):
             assert sender.request([WAREHOUSE], 1)[0].error

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from receivers.kargo.resources import REFRESH_ANNOTATION
 from receivers.refreshes.sender import RefreshSender
+from receivers.refreshes.work_queue import WorkQueue
 from tests.delivery_rows import routed_project
 from tests.worlds import image, push_body
 
@@ -25,7 +26,7 @@ def project(world):
 def sender(world, demo_cluster):
     """A sender in front of the demo's API server, which takes 5 ms for a patch and records all patches."""
     demo_cluster.faults({"verb": "patch", "latency": 0.005}, record=REFRESH_ANNOTATION)
-    sender = RefreshSender(lambda: world.cluster, lambda key: None)
+    sender = RefreshSender(lambda: world.cluster, lambda key: None, WorkQueue(lambda key: None))
     yield sender
     sender.stop()
     demo_cluster.faults()
@@ -38,9 +39,9 @@ def test_no_push_shares_a_patch_that_was_sent_before_it_arrived(sender, project,
 
     with ThreadPoolExecutor(CALLERS) as pool:
         pushes = list(pool.map(push, range(300)))
-    assert all(attempt.requested_at > arrived_at for arrived_at, attempt in pushes)
+    assert all(result.attempt.requested_at > arrived_at for arrived_at, result in pushes)
     tokens = {patch["value"] for patch in demo_cluster.recorded_patches(project.name)}
-    assert {attempt.token for _, attempt in pushes} == tokens
+    assert {result.attempt.token for _, result in pushes} == tokens
     assert len(tokens) < 300 / 4
 
 
@@ -65,9 +66,9 @@ def test_different_warehouses_are_patched_in_parallel(sender, project, demo_clus
 def test_all_callers_of_a_patch_get_its_error_and_later_patches_are_sent(sender, project, demo_cluster):
     demo_cluster.faults({"verb": "patch", "latency": 0.01, "status": 500, "times": 2})
     with ThreadPoolExecutor(CALLERS) as pool:
-        attempts = list(pool.map(lambda _: sender.request([(project.name, "warehouse-0")], 5)[0], range(200)))
-    assert any(attempt.error for attempt in attempts)
-    assert attempts[-1].requested_at
+        results = list(pool.map(lambda _: sender.request([(project.name, "warehouse-0")], 5)[0], range(200)))
+    assert any(result.error for result in results)
+    assert results[-1].attempt
 
 
 class HangingClient:
@@ -85,7 +86,7 @@ class HangingClient:
 
 def test_a_caller_waits_no_longer_than_its_timeout():
     client = HangingClient("hanging")
-    sender = RefreshSender(lambda: client, lambda key: None)
+    sender = RefreshSender(lambda: client, lambda key: None, WorkQueue(lambda key: None))
     key = ("shop", "hanging")
     first = threading.Thread(target=sender.request, args=[[key], 30])
     first.start()
@@ -94,7 +95,7 @@ def test_a_caller_waits_no_longer_than_its_timeout():
         assert client.reached.wait(30)
         hanging, other = sender.request([key, ("shop", "other")], 0.1)
         assert "did not respond within 0.1 s" in hanging.error
-        assert other.requested_at
+        assert other.attempt
     finally:
         client.released.set()
         first.join()
@@ -106,7 +107,7 @@ def test_no_caller_waits_for_a_stopped_sender(sender, project):
     keys = [(project.name, "warehouse-0"), (project.name, "warehouse-1")]
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: sender.request(keys, 5), range(8)))
-    assert all(len(attempts) == 2 for attempts in results)
+    assert all(len(of_call) == 2 for of_call in results)
 
 
 def test_a_burst_of_pushes_needs_few_patches(product, demo_cluster, world):

@@ -14,15 +14,15 @@ from django.utils import timezone
 from receivers.deliveries.events import HistoryEvent
 from receivers.deliveries.log_writer import LogWriter
 from receivers.kargo.artifacts import Artifact, Freight
-from receivers.kargo.progress_states import RetryCause
-from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
 from receivers.models import Delivery, Outcome, Refresh, Replica, new_id
-from receivers.refreshes.history import MAX_EVENTS, TrackedRefresh, append_event, record_retry
+from receivers.refreshes.attempts import Attempt
+from receivers.refreshes.history import MAX_EVENTS, append_event, record_request
 from receivers.refreshes.late_freight import COMPARE_AGAIN_SECONDS, LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease
 from receivers.refreshes.retry_policy import MAX_REQUESTS
 from receivers.refreshes.rollup import update_deliveries
-from receivers.refreshes.sender import RefreshAttempt
+from receivers.refreshes.sender import RequestResult
 from receivers.refreshes.tokens import format_token
 from tests.clusters import PATIENCE
 from tests.deliveries.rows import delivery, store, unique_name
@@ -38,29 +38,23 @@ def refresh_of(row=None, **fields):
     return Refresh(delivery=row or delivery("shop"), **(defaults | fields))
 
 
-def tracked(**fields):
-    row = delivery("shop")
-    return TrackedRefresh.from_row(refresh_of(row, **fields), row)
-
-
 class TestHistory:
-    def test_a_full_history_drops_failed_attempts_but_still_counts_retries(self):
-        refresh = tracked(next_attempt_at=timezone.now())
-        refresh.cause = RetryCause.SAME_CONTENT
+    def test_a_full_history_drops_failed_attempts(self):
+        now = timezone.now()
+        row = refresh_of(next_attempt_at=now, retry_cause=RetryCause.SAME_CONTENT)
         for _ in range(2 * MAX_EVENTS):
-            append_event(refresh.refresh, timezone.now(), HistoryEvent.ATTEMPT_FAILED, "nothing new")
-        record_retry(refresh, RefreshAttempt(KEY, timezone.now(), "token"), timezone.now())
-        assert refresh.retries(RetryCause.SAME_CONTENT) == 1
-        assert len(refresh.refresh.history) == MAX_EVENTS + 1
+            append_event(row, now, HistoryEvent.ATTEMPT_FAILED, "nothing new")
+        record_request(row, RequestResult(KEY, Attempt(KEY, format_token(now), now, now)), now)
+        assert row.retries == {RetryCause.SAME_CONTENT: 1}
+        assert len(row.history) == MAX_EVENTS + 1
 
     def test_a_refresh_ends_if_the_api_server_rejects_it_for_a_day(self):
-        refresh = tracked(next_attempt_at=timezone.now())
-        refused = RefreshAttempt(KEY, error="denied by policy")
-        row = refresh.refresh
+        row = refresh_of(next_attempt_at=timezone.now())
+        refused = RequestResult(KEY, error="denied by policy")
         for _ in range(MAX_REQUESTS - 1):
-            record_retry(refresh, refused, timezone.now())
+            record_request(row, refused, timezone.now())
             assert row.next_attempt_at is not None
-        record_retry(refresh, refused, timezone.now())
+        record_request(row, refused, timezone.now())
         assert row.outcome == RefreshOutcome.NOT_REQUESTED
         assert (row.reason, row.next_attempt_at) == ("denied by policy", None)
         assert [entry["event"] for entry in row.history[:2]] == [HistoryEvent.REQUEST_FAILED] * 2
@@ -73,28 +67,28 @@ class TestLeases:
         other.renew()
         Replica.objects.filter(pk=other.id).update(seen_at=timezone.now() - timedelta(minutes=1))
         [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED))
-        owned, free = (refresh_of(row, owner=owner) for owner in (other.id, None))
+        owned, free = (refresh_of(row, held_by=holder) for holder in (other.id, None))
         owned.save()
         free.save()
         assert own.renew()
-        taken = [tracked.refresh.pk for tracked in own.take_over(10_000)]
+        taken = [row.pk for row in own.claim(Refresh.objects.filter(outcome=""), 10_000)]
         assert owned.pk not in taken
         assert free.pk in taken
         assert not own.renew()
         Replica.objects.filter(pk__in=[other.id, own.id]).delete()
-        Refresh.objects.filter(owner=own.id).update(owner=None, outcome=RefreshOutcome.NOT_HANDLED)
+        Refresh.objects.filter(held_by=own.id).update(held_by=None, outcome=RefreshOutcome.NOT_HANDLED)
         Delivery.objects.filter(pk=row.pk).delete()
 
-    def test_the_refreshes_that_other_processes_own_are_recognized(self):
-        own, other_owner = ReplicaLease(uuid.uuid4(), "test"), uuid.uuid4()
+    def test_the_refreshes_that_other_processes_hold_are_recognized(self):
+        own, other = ReplicaLease(uuid.uuid4(), "test"), uuid.uuid4()
         [row] = store(delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED))
         rows = [
-            refresh_of(row, owner=owner, outcome=RefreshOutcome.FREIGHT_CREATED)
-            for owner in (own.id, other_owner, None)
+            refresh_of(row, held_by=holder, outcome=RefreshOutcome.FREIGHT_CREATED)
+            for holder in (own.id, other, None)
         ]
         for refresh in rows:
             refresh.save()
-        assert own.owned_by_others([refresh.pk for refresh in rows]) == {rows[1].pk}
+        assert own.held_by_others([refresh.pk for refresh in rows]) == {rows[1].pk}
 
 
 @pytest.mark.usefixtures("database")

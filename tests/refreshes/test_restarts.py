@@ -38,7 +38,7 @@ def requested_refresh(delivery) -> Refresh:
 def test_a_killed_process_resumes_its_refreshes_after_a_restart(main: Shop, own_product: Product):
     main.behave("dead")
     delivery = main.push("1.1.0")
-    owner = requested_refresh(delivery).owner
+    owner = requested_refresh(delivery).held_by
     own_product.kill()
     main.behave(None)
     until(
@@ -48,7 +48,7 @@ def test_a_killed_process_resumes_its_refreshes_after_a_restart(main: Shop, own_
     own_product.start()
     refresh = main.ended_refresh(delivery)
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
-    assert refresh.owner == owner
+    assert refresh.held_by == owner
 
 
 def test_freight_created_during_a_downtime_corrects_ended_refreshes(main: Shop, own_product: Product):
@@ -72,7 +72,7 @@ def test_another_replica_takes_over_refreshes_whose_lease_has_expired(
 ):
     main.behave("dead")
     delivery = main.push("1.1.0")
-    owner = requested_refresh(delivery).owner
+    owner = requested_refresh(delivery).held_by
     own_product.kill()
     assert owner
     # As if the lease had expired.
@@ -80,7 +80,7 @@ def test_another_replica_takes_over_refreshes_whose_lease_has_expired(
     main.behave(None)
     refresh = main.ended_refresh(delivery)
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
-    assert refresh.owner != owner
+    assert refresh.held_by != owner
     own_product.start()  # so that the fixture can stop it
 
 

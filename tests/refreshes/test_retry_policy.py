@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from receivers.deliveries.outcomes import Tone, summary, tone
-from receivers.kargo.progress_states import RefreshPhase, RetryCause
-from receivers.kargo.refresh_outcomes import RefreshOutcome
+from receivers.kargo.progress_states import RefreshPhase
+from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.models import Outcome
 from receivers.refreshes.retry_policy import MAX_RETRIES, RetryPolicy
 

@@ -15,7 +15,7 @@ from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Outcome, Refresh
 from tests.clusters import PATIENCE, until
 from tests.delivery_rows import deliveries_of, routed_project
-from tests.product import FAST_RECOVERY, Product
+from tests.product import Product
 from tests.worlds import World, image, push_body
 
 PUSHES = 200
@@ -26,7 +26,7 @@ KILL_AFTER = 40  # responses, while the other pushes are at various stages
 @pytest.fixture
 def own_product(database, demo_cluster):
     """A serving process for one test, which kills it."""
-    with Product(demo_cluster.kubeconfig, **FAST_RECOVERY) as product:
+    with Product(demo_cluster.kubeconfig) as product:
         yield product
     demo_cluster.faults()
 

@@ -11,7 +11,7 @@ from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import Delivery, Outcome, new_id
 from tests.clusters import until
 from tests.delivery_rows import deliveries_of, routed_project
-from tests.product import FAST_RECOVERY, Product
+from tests.product import Product
 from tests.resilience.outages import DatabaseProxy, database_url, locked
 from tests.worlds import image, push_body
 
@@ -23,7 +23,7 @@ def spooling_product(cluster, data_dir, **variables):
         "DATABASE_URL": database_url(),
         "KARGOWEB_ANSWER_TIMEOUT": "3",
     }
-    return Product(cluster.kubeconfig, **(environment | FAST_RECOVERY | variables))
+    return Product(cluster.kubeconfig, **(environment | variables))
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ class TestVisibility:
 class TestLive:
     def test_the_page_polls_until_the_delivery_has_ended(self, signed_in, database):
         later = START + timedelta(days=9)  # claimed, so that no serving process resumes it
-        [row] = store(delivery(unique_name(), claimed_until=later))
+        [row] = store(delivery(unique_name(), due_at=later))
         browser = signed_in("viewer")
         path = f"/deliveries/{row.pk}"
         assert 'hx-trigger="every' in browser.open(path)
