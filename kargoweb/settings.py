@@ -27,6 +27,7 @@ HTTPS = BASE.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [f"https://{BASE.netloc}"] if HTTPS else []
 
 INSTALLED_APPS = [
+    "django.contrib.admin.apps.SimpleAdminConfig",  # receivers/admin.py has a site of its own
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -61,7 +62,7 @@ TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": False,
+        "APP_DIRS": True,  # the templates of the admin
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",

@@ -32,6 +32,9 @@ class Migration(migrations.Migration):
                 ('note', models.CharField(blank=True, max_length=255)),
                 ('seen_at', models.DateTimeField()),
             ],
+            options={
+                'verbose_name': 'muted finding',
+            },
         ),
         migrations.CreateModel(
             name='Replica',
@@ -49,7 +52,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField()),
                 ('user', models.CharField(max_length=255)),
-                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding')], max_length=32)),
+                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('change_users', 'Changed users')], max_length=32)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('receiver', models.CharField(blank=True, max_length=253)),
                 ('delivery', models.UUIDField(blank=True, null=True)),
@@ -57,6 +60,8 @@ class Migration(migrations.Migration):
                 ('address', models.CharField(blank=True, max_length=64)),
             ],
             options={
+                'verbose_name': 'audit log entry',
+                'verbose_name_plural': 'audit log',
                 'indexes': [models.Index(fields=['-at', '-id'], name='audit_newest'), models.Index(fields=['address', 'action', '-at'], name='audit_by_address')],
             },
         ),
@@ -93,6 +98,9 @@ class Migration(migrations.Migration):
                 ('body', models.BinaryField(default=bytes)),
                 ('original', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='redeliveries', to='receivers.delivery')),
             ],
+            options={
+                'verbose_name_plural': 'deliveries',
+            },
         ),
         migrations.CreateModel(
             name='MissedPush',
@@ -108,6 +116,7 @@ class Migration(migrations.Migration):
                 ('last_at', models.DateTimeField(db_index=True)),
             ],
             options={
+                'verbose_name_plural': 'missed pushes',
                 'constraints': [models.UniqueConstraint(fields=('project', 'warehouse', 'repository'), name='missed_push_once')],
             },
         ),
@@ -124,6 +133,7 @@ class Migration(migrations.Migration):
                 ('retired_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
+                'verbose_name': 'receiver URL',
                 'indexes': [models.Index(fields=['project', 'receiver'], name='receiver_url_by_receiver')],
             },
         ),
@@ -152,6 +162,9 @@ class Migration(migrations.Migration):
                 ('history', models.JSONField(default=list)),
                 ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refreshes', to='receivers.delivery')),
             ],
+            options={
+                'verbose_name_plural': 'refreshes',
+            },
         ),
         migrations.CreateModel(
             name='UnknownCall',
@@ -166,6 +179,8 @@ class Migration(migrations.Migration):
                 ('last_at', models.DateTimeField(db_index=True)),
             ],
             options={
+                'verbose_name': 'source of requests to unknown URLs',
+                'verbose_name_plural': 'requests to unknown URLs',
                 'constraints': [models.UniqueConstraint(fields=('kind', 'url_suffix', 'client_address'), name='unknown_call_once')],
             },
         ),
