@@ -18,9 +18,8 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.functional import cached_property
-from django.views.generic import RedirectView
 
 from receivers.accounts import audit
 from receivers.deliveries.predicates import of_outcome
@@ -45,7 +44,16 @@ if TYPE_CHECKING:
 else:  # Django's classes are generic for type checkers only
     AnyModelAdmin, AnyUserAdmin, AnyPaginator = admin.ModelAdmin, auth_admin.UserAdmin, Paginator
 
-ROWS_LISTED: Final = 1_000  # by a list or a search; whoever looks further back needs a search, not page 21
+ROWS_LISTED: Final = 1_000  # twenty pages; older rows are found by a search
+
+ROLES_OF_GROUPS: Final = (
+    "Groups grant roles by their names. Members of <b>viewer</b> see everything except receiver URLs. "
+    "Members of <b>operator</b> also reveal URLs, send test pushes, redeliver and mute findings. "
+    "Members of <b>admin</b> also see the audit log and the configuration. "
+    "With the name of a project, as in <b>operator:storefront</b>, the role applies in this project only. "
+    "Groups with other names grant nothing. Superusers have the role admin everywhere, without a group."
+)
+"""HTML that explains which groups mean what; see `accounts.roles`."""
 
 
 class KargowebAdminSite(admin.AdminSite):
@@ -71,10 +79,9 @@ class KargowebAdminSite(admin.AdminSite):
             raise PermissionDenied
         return redirect("admin:index")
 
-    def get_urls(self) -> list[Any]:
-        """Return the URLs of the admin, with a redirect to kargoweb's own page to change the password."""
-        to_password = RedirectView.as_view(pattern_name="password")
-        return [path("password_change/", to_password, name="password_change"), *super().get_urls()]
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Redirect to the page on which users change their own password."""
+        return redirect("password")
 
 
 site: Final = KargowebAdminSite()
@@ -119,7 +126,7 @@ class UserAdmin(AuditedAdmin, AnyUserAdmin):
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Personal info", {"fields": ("first_name", "last_name", "email")}),
-        ("Access", {"fields": ("is_active", "is_superuser", "groups")}),
+        ("Access", {"fields": ("is_active", "is_superuser", "groups"), "description": ROLES_OF_GROUPS}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     list_display = ("username", "email", "is_active", "is_superuser", "last_login")
@@ -129,9 +136,9 @@ class UserAdmin(AuditedAdmin, AnyUserAdmin):
 
 @admin.register(Group, site=site)
 class GroupAdmin(AuditedAdmin, auth_admin.GroupAdmin):
-    """Groups. Their names grant roles; see `accounts.roles`."""
+    """Groups. Their names grant roles, so permissions of models are left out."""
 
-    fields = ("name",)
+    fieldsets = ((None, {"fields": ("name",), "description": ROLES_OF_GROUPS}),)
 
 
 class BoundedPaginator(AnyPaginator):
@@ -236,10 +243,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Return the deliveries of a repository, or of one of its tags; False, because none appears twice."""
+        if not search_term:
+            return queryset, False
         repository, _, tag = search_term.strip().partition(":")
-        if repository:
-            queryset = queryset.filter(UNDERSTOOD, repository=repository)
-        return queryset.filter(UNDERSTOOD, tag=tag) if tag else queryset, False
+        found = queryset.filter(UNDERSTOOD, repository=repository)
+        return found.filter(UNDERSTOOD, tag=tag) if tag else found, False
 
     def view_on_site(self, obj: Delivery) -> str:
         """Return the address of the page of the delivery."""

@@ -338,7 +338,7 @@ class UnknownCall(models.Model):
     last_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        verbose_name = "source of requests to unknown URLs"
+        verbose_name = "request to an unknown URL"
         verbose_name_plural = "requests to unknown URLs"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["kind", "url_suffix", "client_address"], name="unknown_call_once")

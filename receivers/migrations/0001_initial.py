@@ -179,7 +179,7 @@ class Migration(migrations.Migration):
                 ('last_at', models.DateTimeField(db_index=True)),
             ],
             options={
-                'verbose_name': 'source of requests to unknown URLs',
+                'verbose_name': 'request to an unknown URL',
                 'verbose_name_plural': 'requests to unknown URLs',
                 'constraints': [models.UniqueConstraint(fields=('kind', 'url_suffix', 'client_address'), name='unknown_call_once')],
             },
