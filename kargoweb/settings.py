@@ -107,6 +107,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+DATETIME_FORMAT = "Y-m-d H:i:s e"  # of the admin; other pages use the tag `when`
 
 # The container image has collected static files: compressed, with hashed names, cached forever. A checkout has none and
 # serves the source files.

@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from receivers import admin
+from receivers.accounts.roles import Role
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.models import (
     Audit,
@@ -51,6 +52,7 @@ LISTS: Final = {
     "unknown URLs": "unknowncall/",
     "missed pushes": "missedpush/",
 }
+PATHS: Final = ("/admin/", "/admin/auth/user/", "/admin/receivers/audit/", "/admin/no-such-page")
 GROWING: Final = [path for path in LISTS.values() if path.startswith(("delivery", "refresh", "audit"))]
 
 each_model = pytest.mark.parametrize("model", READ_ONLY, ids=lambda model: model.__name__)
@@ -133,12 +135,23 @@ class TestAccess:
         browser.open("/admin/")
         assert "/sign-in" in browser.url
 
-    @pytest.mark.parametrize("path", ["/admin/", "/admin/auth/user/", "/admin/receivers/audit/", "/admin/x"])
-    def test_admins_who_are_no_superusers_are_rejected(self, signed_in, path):
-        browser = signed_in("admin")
+    @pytest.mark.parametrize("path", PATHS)
+    def test_anonymous_users_are_redirected_to_the_sign_in_page(self, browser, product, path):
         browser.open(path)
-        assert browser.status == 403
+        assert browser.url == f"{product.url}/sign-in?next={path}"
+
+    @pytest.mark.parametrize("groups", [(), *((role.value,) for role in Role)], ids=["no role", *Role])
+    def test_users_who_are_no_superusers_are_rejected(self, signed_in, groups):
+        browser = signed_in(*groups)
+        for path in PATHS:
+            browser.open(path)
+            assert browser.status == 403, path
         assert 'href="/admin/"' not in browser.open("/")
+
+    @pytest.mark.parametrize("path", PATHS[:-1])
+    def test_superusers_are_admitted(self, superuser, path):
+        superuser.open(path)
+        assert superuser.status == 200
 
     def test_staff_who_are_no_superusers_are_rejected(self, browser):
         user = create_user("admin")
@@ -202,6 +215,13 @@ class TestUsersAndGroups:
         expected = [f"group {name}: Added.", f"group {name}: Deleted."]
         assert list(details.values_list("detail", flat=True)) == expected
 
+    @pytest.mark.parametrize("path", ["/admin/auth/user/{}/change/", "/admin/auth/group/add/"])
+    def test_the_pages_explain_which_groups_grant_which_role(self, superuser, path):
+        page = superuser.open(path.format(create_user().pk))
+        for role in Role:
+            assert f"<b>{role}</b>" in page
+        assert "<b>operator:storefront</b>" in page
+
     def test_the_page_of_a_user_shows_no_password_hash(self, superuser):
         user = create_user("viewer")
         page = superuser.open(f"/admin/auth/user/{user.pk}/change/")
@@ -251,7 +271,7 @@ class TestTablesOfKargoweb:
     def test_a_search_finds_a_repository_and_its_tag(self, client):
         name = unique_name()
         store(*(delivery(name, repository=f"a/{name}", tag=tag) for tag in ("1.0.0", "2.0.0")))
-        for term, count in ((f"a/{name}", 2), (f"a/{name}:2.0.0", 1), (f"{name}:2.0.0", 0)):
+        for term, count in ((f"a/{name}", 2), (f"a/{name}:2.0.0", 1), (f"{name}:2.0.0", 0), (":2.0.0", 0)):
             page = client.get(list_path(Delivery), {"q": term}).content.decode()
             assert len(re.findall(r"<td class=\"field-tag\">", page)) == count
 
