@@ -55,7 +55,6 @@ ADMIN_LISTS = {
     "a tag of it": f"delivery/?q={BUSY}/app-0:1.5.0",
     "an outcome": "delivery/?outcome=not_handled",
     "an open outcome": "delivery/?outcome=failed",
-    "a repository and an outcome": f"delivery/?q={BUSY}/app-0&outcome=not_handled",
     "refreshes": "refresh/",
     "refreshes of a Warehouse": f"refresh/?q={BUSY}/main-0",
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.views import redirect_to_login
@@ -79,7 +79,9 @@ class KargowebAdminSite(admin.AdminSite):
             raise PermissionDenied
         return redirect("admin:index")
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Redirect to the page on which users change their own password."""
         return redirect("password")
 
@@ -204,14 +206,14 @@ class ReadOnlyAdmin(AnyModelAdmin):
 
 
 class OutcomeFilter(admin.SimpleListFilter):
-    """Deliveries of one outcome."""
+    """Deliveries of one outcome, unless the list is searched: no index has both repositories and outcomes."""
 
     title = "outcome"
     parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Return the outcomes and their labels."""
-        return list(Outcome.choices)
+        """Return the outcomes and their labels; none during a search, when Django leaves the filter out."""
+        return [] if request.GET.get(SEARCH_VAR) else list(Outcome.choices)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         """Return the deliveries of the chosen outcome, through its index."""
@@ -237,7 +239,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = (OutcomeFilter,)
     ordering = ("-received_at",)  # without the id, which the indexes of open outcomes don't have
     search_fields = ("repository", "tag")
-    search_help_text = "A repository as Docker Hub sends it, with or without a tag: example/app:1.2.3"
+    search_help_text = "A repository, with or without a tag: example/app:1.2.3. A search finds all outcomes."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
