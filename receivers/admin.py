@@ -79,7 +79,7 @@ class KargowebAdminSite(admin.AdminSite):
             raise PermissionDenied
         return redirect("admin:index")
 
-    def password_change(
+    def password_change(  # type: ignore[override]  # the stubs rule out Django's own redirect, too
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Redirect to the page on which users change their own password."""
