@@ -113,12 +113,15 @@ class AuditedAdmin(AnyModelAdmin):
 
 
 def _described(obj: User | Group) -> str:
-    """Return the name of a group, or of a user and what gives the user permissions at the moment."""
+    """Return the name of a group, or of a user with the groups and the status that decide about access."""
     if isinstance(obj, Group):
         return f"group {obj.name}"
-    groups = obj.groups.order_by("name").values_list("name", flat=True)
-    roles = ["superuser"] * obj.is_superuser + ["inactive"] * (not obj.is_active) + list(groups)
-    return f"user {obj.username} ({', '.join(roles) or 'no role'})"
+    access = list(obj.groups.order_by("name").values_list("name", flat=True))
+    if not obj.is_active:
+        access.insert(0, "inactive")
+    if obj.is_superuser:
+        access.insert(0, "superuser")
+    return f"user {obj.username} ({', '.join(access) or 'no role'})"
 
 
 @admin.register(User, site=site)

@@ -209,6 +209,19 @@ class TestUsersAndGroups:
         detail = Audit.objects.get(action="change_users", detail__contains=user.username).detail
         assert detail == f"user {user.username} (viewer): Changed password."
 
+    def test_a_new_superuser_is_recorded_as_such(self, superuser):
+        user = create_user("viewer")
+        path = f"/admin/auth/user/{user.pk}/change/"
+        change = {
+            "username": user.username,
+            "is_superuser": "on",
+            "date_joined_0": "2026-01-01",
+            "date_joined_1": "00:00:00",
+        }
+        superuser.submit(path, change, on=path)
+        detail = Audit.objects.get(action="change_users", detail__contains=user.username).detail
+        assert detail.startswith(f"user {user.username} (superuser, inactive): Changed ")
+
     def test_groups_can_be_added_and_deleted_as_an_action_of_the_list(self, superuser):
         name = f"operator:{unique_name()}"
         superuser.submit("/admin/auth/group/add/", {"name": name}, on="/admin/auth/group/add/")
