@@ -27,6 +27,7 @@ HTTPS = BASE.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [f"https://{BASE.netloc}"] if HTTPS else []
 
 INSTALLED_APPS = [
+    "django.contrib.admin.apps.SimpleAdminConfig",  # receivers/admin.py has a site of its own
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -62,7 +63,7 @@ TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": False,
+        "APP_DIRS": True,  # the templates of the admin
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
@@ -107,6 +108,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+DATETIME_FORMAT = "Y-m-d H:i:s e"  # of the admin; other pages use the tag `when`
 
 # The container image has collected static files: compressed, with hashed names, cached forever. A checkout has none and
 # serves the source files.

@@ -7,6 +7,7 @@ class ReceiversConfig(AppConfig):
     """Receives, records and follows Docker Hub pushes."""
 
     name = "receivers"
+    verbose_name = "kargoweb"
 
     def ready(self) -> None:
         """Have what people do recorded."""

@@ -189,6 +189,7 @@ class Delivery(models.Model):
     """How many deliveries announce the same push; only rows of a `DeliveryPage` have it."""
 
     class Meta:
+        verbose_name_plural = "deliveries"
         indexes: ClassVar = [
             models.Index(fields=["-received_at", "-id"], name="delivery_newest"),
             models.Index(fields=["project", "receiver", "-received_at"], name="delivery_by_receiver"),
@@ -287,6 +288,7 @@ class Refresh(models.Model):
     )  # fmt: skip
 
     class Meta:
+        verbose_name_plural = "refreshes"
         indexes: ClassVar = [
             models.Index(fields=["project", "warehouse", "-id"], name="refresh_by_warehouse"),
             models.Index(fields=["held_by"], name="refresh_open", condition=models.Q(outcome="")),
@@ -326,6 +328,7 @@ class ReceiverUrl(models.Model):
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "receiver URL"
         indexes: ClassVar = [models.Index(fields=["project", "receiver"], name="receiver_url_by_receiver")]
 
     def __str__(self) -> str:
@@ -344,6 +347,8 @@ class UnknownCall(models.Model):
     last_at = models.DateTimeField(db_index=True)
 
     class Meta:
+        verbose_name = "request to an unknown URL"
+        verbose_name_plural = "requests to unknown URLs"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["kind", "url_suffix", "client_address"], name="unknown_call_once")
         ]
@@ -369,6 +374,7 @@ class MissedPush(models.Model):
     last_at = models.DateTimeField(db_index=True)
 
     class Meta:
+        verbose_name_plural = "missed pushes"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["project", "warehouse", "repository"], name="missed_push_once")
         ]
@@ -388,6 +394,8 @@ class AuditAction(models.TextChoices):
     REDELIVER = "redeliver", "Redelivered"
     MUTE = "mute", "Muted a finding"
     UNMUTE = "unmute", "Unmuted a finding"
+    CHANGE_PASSWORD = "change_password", "Changed their password"
+    CHANGE_USERS = "change_users", "Changed users"
 
 
 class Audit(models.Model):
@@ -407,6 +415,8 @@ class Audit(models.Model):
     address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
 
     class Meta:
+        verbose_name = "audit log entry"
+        verbose_name_plural = "audit log"
         indexes: ClassVar = [
             models.Index(fields=["-at", "-id"], name="audit_newest"),
             models.Index(fields=["address", "action", "-at"], name="audit_by_address"),
@@ -428,6 +438,9 @@ class Mute(models.Model):
     at = models.DateTimeField()
     note = models.CharField(max_length=TEXT_LENGTH, blank=True)
     seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "muted finding"
 
     def __str__(self) -> str:
         return f"{self.key} by {self.user}"

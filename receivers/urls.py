@@ -3,6 +3,7 @@
 from django.contrib.auth import views as auth_views
 from django.urls import path, re_path
 
+from receivers import admin
 from receivers.api.views import (
     DeliveryDetailView,
     DeliveryListView,
@@ -18,6 +19,7 @@ from receivers.web import (
     delivery_list,
     export,
     needs_action,
+    password,
     project_detail,
     project_list,
     send_test_push,
@@ -62,5 +64,7 @@ urlpatterns = [
     path("audit", audit_log.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),
+    path("password", password.PasswordChange.as_view(), name="password"),
     path("theme", theme.choose, name="theme"),
+    path("admin/", admin.site.urls),
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.management import get_commands
-from django.urls import URLPattern
+from django.urls import URLPattern, URLResolver
 
 from receivers import urls
 from receivers.deliveries.outcomes import Tone
@@ -138,7 +138,8 @@ class TestAddresses:
         assert routes.pop("webhook").startswith("^")
         assert routes.pop("api-nothing") == "^api/"
         plain = {"/" + re.sub(r"<\w+:(\w+)>", r"<\1>", route) for route in routes.values()}
-        return plain | {"/dockerhub/<64 hexadecimal characters>", "/api/"}
+        included = {f"/{each.pattern}" for each in urls.urlpatterns if isinstance(each, URLResolver)}
+        return plain | included | {"/dockerhub/<64 hexadecimal characters>", "/api/"}
 
     @staticmethod
     def documented() -> set[str]:

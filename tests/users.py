@@ -28,6 +28,14 @@ def create_user(*groups: str) -> User:
     return user
 
 
+def create_superuser() -> User:
+    """Create a superuser with a unique name and the password `PASSWORD`, in no group."""
+    user = create_user()
+    user.is_superuser = True
+    user.save()
+    return user
+
+
 def create_session(user: User) -> str:
     """Sign a user in without the sign-in page; return the value of the session cookie."""
     session = SessionStore()

@@ -24,6 +24,9 @@ class Migration(migrations.Migration):
                 ('note', models.CharField(blank=True, max_length=255)),
                 ('seen_at', models.DateTimeField()),
             ],
+            options={
+                'verbose_name': 'muted finding',
+            },
         ),
         migrations.CreateModel(
             name='Replica',
@@ -41,7 +44,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField()),
                 ('user', models.CharField(max_length=255)),
-                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding')], max_length=32)),
+                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('change_users', 'Changed users')], max_length=32)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('receiver', models.CharField(blank=True, max_length=253)),
                 ('delivery', models.UUIDField(blank=True, null=True)),
@@ -49,6 +52,8 @@ class Migration(migrations.Migration):
                 ('address', models.CharField(blank=True, max_length=64)),
             ],
             options={
+                'verbose_name': 'audit log entry',
+                'verbose_name_plural': 'audit log',
                 'indexes': [models.Index(fields=['-at', '-id'], name='audit_newest'), models.Index(fields=['address', 'action', '-at'], name='audit_by_address')],
             },
         ),
@@ -86,6 +91,9 @@ class Migration(migrations.Migration):
                 ('body', models.BinaryField(default=bytes)),
                 ('original', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='redeliveries', to='receivers.delivery')),
             ],
+            options={
+                'verbose_name_plural': 'deliveries',
+            },
         ),
         migrations.CreateModel(
             name='MissedPush',
@@ -101,6 +109,7 @@ class Migration(migrations.Migration):
                 ('last_at', models.DateTimeField(db_index=True)),
             ],
             options={
+                'verbose_name_plural': 'missed pushes',
                 'constraints': [models.UniqueConstraint(fields=('project', 'warehouse', 'repository'), name='missed_push_once')],
             },
         ),
@@ -117,6 +126,7 @@ class Migration(migrations.Migration):
                 ('retired_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
+                'verbose_name': 'receiver URL',
                 'indexes': [models.Index(fields=['project', 'receiver'], name='receiver_url_by_receiver')],
             },
         ),
@@ -150,6 +160,9 @@ class Migration(migrations.Migration):
                 ('history', models.JSONField(default=list)),
                 ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refreshes', to='receivers.delivery')),
             ],
+            options={
+                'verbose_name_plural': 'refreshes',
+            },
         ),
         migrations.CreateModel(
             name='UnknownCall',
@@ -164,6 +177,8 @@ class Migration(migrations.Migration):
                 ('last_at', models.DateTimeField(db_index=True)),
             ],
             options={
+                'verbose_name': 'request to an unknown URL',
+                'verbose_name_plural': 'requests to unknown URLs',
                 'constraints': [models.UniqueConstraint(fields=('kind', 'url_suffix', 'client_address'), name='unknown_call_once')],
             },
         ),

@@ -18,7 +18,7 @@ from tests.clusters import DemoCluster
 from tests.components import require
 from tests.delivery_rows import routed_project
 from tests.product import Product
-from tests.users import create_session, create_user
+from tests.users import create_session, create_superuser, create_user
 from tests.web.deliveries import send_push
 from tests.worlds import KargoProject, World, image, push_body
 
@@ -62,6 +62,13 @@ def signed_in(chromium: Browser, shared_product: Product) -> Callable[..., Visit
 def session_cookie(product: Product, user: User) -> dict[str, str]:
     """Sign a user in without the form; return the session cookie in Playwright's format."""
     return {"name": "sessionid", "value": create_session(user), "url": product.url}
+
+
+@pytest.fixture(scope="session")
+def superuser(chromium: Browser, shared_product: Product) -> Visitor:
+    """A visitor who can also use the Django admin."""
+    cookie = session_cookie(shared_product, create_superuser())
+    return Visitor(chromium, shared_product.url, [cookie])
 
 
 @pytest.fixture(scope="session")

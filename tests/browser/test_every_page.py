@@ -36,6 +36,7 @@ PAGES = {
     "redeliver, no deliveries": "/deliveries/redeliver?project=nowhere",
     "redelivered": "{redelivered}",
     "audit": "/audit",
+    "change password": "/password",
     "not found": "/nothing-here",
 }
 

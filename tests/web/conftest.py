@@ -15,7 +15,7 @@ from tests.clusters import PATIENCE, DemoCluster
 from tests.databases import temporary_database
 from tests.deliveries.rows import unique_name
 from tests.product import Product
-from tests.users import BACKEND, create_session, create_user
+from tests.users import BACKEND, create_session, create_superuser, create_user
 from tests.web.http_browser import HttpBrowser
 
 
@@ -35,6 +35,14 @@ def signed_in(product: Product) -> Callable[..., HttpBrowser]:
         return browser
 
     return signed_in
+
+
+@pytest.fixture
+def superuser(product: Product) -> HttpBrowser:
+    """A browser with a new superuser signed in."""
+    browser = HttpBrowser(product)
+    browser.resume_session(create_session(create_superuser()))
+    return browser
 
 
 @pytest.fixture
