@@ -20,7 +20,8 @@ from receivers.cluster.heartbeats import Heartbeats
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
-from receivers.deliveries.spool import Spool, SpoolReader
+from receivers.deliveries.spool import Spool
+from receivers.deliveries.store import DeliveryStore
 from receivers.health.access_reviews import AccessReviews
 from receivers.health.missed_pushes import MissedPushDetector
 from receivers.health.monitor import HealthMonitor
@@ -34,8 +35,8 @@ from receivers.refreshes.retries import RetryWorker
 from receivers.refreshes.retry_policy import RetryPolicy
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.tracker import Tracker
+from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake, Reply
-from receivers.webhook.recording import IncomingRequest
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 
 FAULT_PAUSE: Final = 5.0  # seconds until a task that raised runs again
 STOP_SECONDS: Final = 5.0  # for running tasks to finish when the process stops
+# Share of the response timeout for the database: the rest is for the Warehouses, whether or not the database responds.
+STORAGE_SHARE: Final = 0.4
 SILENT_SECONDS: Final = 12.0  # until a database that is written to every two seconds counts as unavailable
 
 
@@ -101,8 +104,10 @@ class Runtime:
         self.cache = ClusterCache(lambda: connect(context=context), configuration.namespaces)
         self.writer = LogWriter()
         self.spool = Spool(configuration.data_dir / "spool")
+        storage_timeout = configuration.answer_timeout * STORAGE_SHARE
+        self.store = DeliveryStore(self.writer, self.spool, storage_timeout)
         # A patch must succeed or fail before the response to the push is due.
-        patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
+        patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout - storage_timeout)
         self.sender = RefreshSender(self.cache.cluster, lambda key: self.cache.warehouse(*key), patch_timeout)
         self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
         self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
@@ -123,8 +128,7 @@ class Runtime:
         self.cache.add_listener(lambda _, __, new: urls.add(new) if isinstance(new, ReceiverConfig) else None)
         self.intake = Intake(
             cache=self.cache,
-            writer=self.writer,
-            spool=self.spool,
+            store=self.store,
             sender=self.sender,
             urls=urls,
             unknown=self.unknown,
@@ -159,7 +163,7 @@ class Runtime:
             self._lease_task,
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
             PeriodicTask("recovery", Recovery(self.intake, configuration.finish_after).work, pause=1.0),
-            PeriodicTask("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
+            PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
