@@ -1,7 +1,6 @@
-"""The spool: deliveries on local disk while the database is unavailable.
+"""The spool: a directory of deliveries that the database could not take, a file for each.
 
-Each delivery has a file, synced before the push is processed and answered. The file is deleted when the delivery is in
-the log. The next process stores what a process leaves behind when it ends.
+The next process finds what a process leaves behind when it ends. `DeliveryStore` decides what is spooled, and how long.
 """
 
 from __future__ import annotations
@@ -19,14 +18,12 @@ from django.core import serializers
 from django.core.serializers.base import DeserializationError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.models import Delivery
 
 log = logging.getLogger(__name__)
 
 MOST_DELIVERIES: Final = 5_000
 MOST_BYTES: Final = 256 * 1024 * 1024
-STORE_TIMEOUT: Final = 30.0  # seconds; the next call retries
 PARTIAL: Final = ".new"
 PARTIAL_SECONDS: Final = 60.0  # after which no process can still be writing the file
 UNUSABLE: Final = ".unusable"  # kept for inspection, and never retried
@@ -34,6 +31,10 @@ UNUSABLE: Final = ".unusable"  # kept for inspection, and never retried
 
 class NotKept(Exception):
     """The spool is full or not writable; the text says which."""
+
+
+class InvalidFile(Exception):
+    """A file does not contain a delivery; the text says why."""
 
 
 class _ExactTimes(DjangoJSONEncoder):
@@ -44,16 +45,12 @@ class _ExactTimes(DjangoJSONEncoder):
 
 
 class Spool:
-    """A directory of deliveries, at most `MOST_DELIVERIES` and `MOST_BYTES`. Thread-safe.
-
-    A delivery is in use by its request from `keep` to `settle`; the `SpoolReader` stores all others in the log.
-    """
+    """A directory of deliveries, at most `MOST_DELIVERIES` and `MOST_BYTES`. Thread-safe."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
         self._sizes: dict[UUID, int] = {}
-        self._in_use: set[UUID] = set()
         self.problem = ""
         self._failed = False
 
@@ -89,57 +86,56 @@ class Spool:
             )
 
     def keep(self, delivery: Delivery) -> None:
-        """Write a delivery, in use from now on. Return when it is synced to disk. Raises `NotKept`."""
+        """Write a delivery, and return when it is synced to disk. Raises `NotKept`."""
         data = serializers.serialize("json", [delivery], cls=_ExactTimes).encode()
         with self._lock:
             if self.problem or not self._fits():
                 raise NotKept(self.problem or f"the spool is full ({len(self)} deliveries)")
             self._sizes[delivery.pk] = len(data)
-            self._in_use.add(delivery.pk)
         try:
             self._write(self._path(delivery.pk), data)
         except OSError as error:
             with self._lock:
                 self._failed = True
                 self._sizes.pop(delivery.pk)
-                self._in_use.discard(delivery.pk)
             raise NotKept(f"{self._directory} is not writable: {error}") from error
         self._failed = False
 
-    def settle(self, delivery: UUID, error: Exception | None) -> None:
-        """End the use of a delivery, and delete its file unless `error` says that it isn't in the log. Never raises."""
-        if error is None:
-            self.forget(delivery)
+    def ids(self) -> list[UUID]:
+        """Return the ids of the spooled deliveries, oldest first."""
         with self._lock:
-            self._in_use.discard(delivery)
-
-    def unused(self) -> list[UUID]:
-        """Return the deliveries that are not in use, oldest first."""
-        with self._lock:
-            return sorted(self._sizes.keys() - self._in_use)
+            return sorted(self._sizes)
 
     def read(self, delivery: UUID) -> Delivery:
-        """Return a delivery as it was kept. Raises OSError, or `NotStored` if its file is invalid."""
+        """Return a delivery as it was kept. Raises OSError, or `InvalidFile`."""
         data = self._path(delivery).read_bytes()
         try:
             # Another version of kargoweb may have written the file, with fields that no longer exist.
             [item] = serializers.deserialize("json", data, ignorenonexistent=True)
         except (DeserializationError, ValueError) as error:
-            raise NotStored(f"its file is invalid: {error}", refused=True) from error
+            raise InvalidFile(str(error)) from error
         if not isinstance(item.object, Delivery):
-            raise NotStored("its file holds another type of object", refused=True)
+            raise InvalidFile("it contains another type of object")
         return item.object
 
-    def forget(self, delivery: UUID, suffix: str = "") -> None:
-        """Delete a file, or rename it to another suffix. Never raises: the next start finds what is left."""
+    def remove(self, delivery: UUID) -> None:
+        """Delete the file of a delivery. Never raises: the next start finds what is left."""
+        try:
+            self._path(delivery).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("failed to delete delivery %s from the spool: %s", delivery, error)
+        self._forget(delivery)
+
+    def set_aside(self, delivery: UUID) -> None:
+        """Rename a file that is of no use, so that it is kept for inspection and not read again. Never raises."""
         path = self._path(delivery)
         try:
-            if suffix:
-                path.rename(path.with_suffix(suffix))
-            else:
-                path.unlink(missing_ok=True)
+            path.rename(path.with_suffix(UNUSABLE))
         except OSError as error:
-            log.warning("failed to delete %s: %s", path, error)
+            log.warning("failed to rename %s: %s", path, error)
+        self._forget(delivery)
+
+    def _forget(self, delivery: UUID) -> None:
         with self._lock:
             self._sizes.pop(delivery, None)
 
@@ -161,38 +157,6 @@ class Spool:
             new.unlink(missing_ok=True)
             raise
         _sync_directory(self._directory)
-
-
-class SpoolReader:
-    """Moves deliveries from the spool to the log, where recovery finishes them."""
-
-    def __init__(self, spool: Spool, writer: LogWriter) -> None:
-        self._spool = spool
-        self._writer = writer
-
-    def work(self) -> bool:
-        """Move all deliveries that are not in use. Return False: there is never more to do at once."""
-        for key in self._spool.unused():
-            if self._writer.stuck:
-                break
-            self._store(key)
-        return False
-
-    def _store(self, key: UUID) -> None:
-        try:
-            delivery = self._spool.read(key)
-            self._writer.submit(Write(perhaps=(delivery,))).wait(STORE_TIMEOUT)
-        except FileNotFoundError:
-            self._spool.forget(key)  # another process on this directory was faster
-        except NotStored as error:
-            log.warning("delivery %s stays in the spool: %s", key, error)
-            if error.refused:
-                self._spool.forget(key, UNUSABLE)
-        except OSError as error:
-            log.warning("delivery %s can't be read from the spool: %s", key, error)
-        else:
-            self._spool.forget(key)
-            log.info("stored delivery %s from the spool", key)
 
 
 def _stat(path: Path) -> os.stat_result | None:

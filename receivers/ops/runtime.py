@@ -16,7 +16,8 @@ from receivers.cluster.heartbeats import Heartbeats
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
-from receivers.deliveries.spool import Spool, SpoolReader
+from receivers.deliveries.spool import Spool
+from receivers.deliveries.store import DeliveryStore
 from receivers.health.access_reviews import AccessReviews
 from receivers.health.missed_pushes import MissedPushDetector
 from receivers.health.monitor import HealthMonitor
@@ -32,8 +33,8 @@ from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.takeover import Takeover
 from receivers.refreshes.tracker import Tracker
 from receivers.refreshes.work_queue import WorkQueue
+from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake, Reply
-from receivers.webhook.recording import IncomingRequest
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 STOP_SECONDS: Final = 5.0  # for running tasks to finish when the process stops
 # Of the tasks that run now and then. Two may wait for a slow API server or database without delaying the others.
 PERIODIC_THREADS: Final = 3
+# Share of the response timeout for the database: the rest is for the Warehouses, whether or not the database responds.
+STORAGE_SHARE: Final = 0.4
 SILENT_SECONDS: Final = 12.0  # until a database that is written to every two seconds counts as unavailable
 
 
@@ -53,13 +56,15 @@ class Runtime:
     def __init__(self, configuration: Configuration) -> None:
         context = configuration.kube_context
         self.cache = ClusterCache(lambda: connect(context=context), configuration.namespaces)
+        self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
         self.writer = LogWriter()
         self.spool = Spool(configuration.data_dir / "spool")
+        storage_timeout = configuration.answer_timeout * STORAGE_SHARE
+        self.store = DeliveryStore(self.writer, self.spool, storage_timeout, self.lease.id)
         # A patch must succeed or fail before the response to the push is due.
-        patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout * 0.6)
+        patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout - storage_timeout)
         queue = WorkQueue(self._warehouse)
         self.sender = RefreshSender(self.cache.cluster, self._warehouse, queue, patch_timeout)
-        self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
         self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
         self.tracker = Tracker(
             cache=self.cache,
@@ -79,14 +84,12 @@ class Runtime:
         self.cache.add_listener(lambda _, __, new: urls.add(new) if isinstance(new, ReceiverConfig) else None)
         self.intake = Intake(
             cache=self.cache,
-            writer=self.writer,
-            spool=self.spool,
+            store=self.store,
             sender=self.sender,
             urls=urls,
             unknown=self.unknown,
             tracker=self.tracker,
             answer_timeout=configuration.answer_timeout,
-            replica=self.lease.id,
         )
         secrets = self._create_checks(configuration)
         # This task writes to the database, so its faults tell whether the database is available.
@@ -118,7 +121,7 @@ class Runtime:
         """Return what runs now and then."""
         tasks = [
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
-            PeriodicTask("spool", SpoolReader(self.spool, self.writer).work, pause=1.0),
+            PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),

@@ -21,8 +21,8 @@ from receivers.models import Delivery, new_id
 from receivers.testfire import probe
 from receivers.testfire.probe import ProbeError, ProbeResponse, ProbeStep, TooManyProbes
 from receivers.testfire.responder import describe_other_responder
+from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake
-from receivers.webhook.recording import IncomingRequest
 from receivers.webhook.signed_test_tokens import TestToken, issue
 
 HEADERS: Final = {

@@ -36,8 +36,8 @@ class Recovery:
         if not self._intake.cache.ready:
             return False
         now = timezone.now()
-        busy = self._intake.in_progress.copy()
-        claimed = self._lease.claim(due_deliveries(now), CLAIMED, busy=busy, due_at=now + RETRY_AFTER)
+        in_progress = self._intake.store.in_progress()
+        claimed = self._lease.claim(due_deliveries(now), CLAIMED, busy=in_progress, due_at=now + RETRY_AFTER)
         for delivery in claimed:
             if delivery.origin != Origin.REDELIVERY:
                 log.warning("resuming delivery %s, which was stored but not finished", delivery.pk)

@@ -20,8 +20,8 @@ from rest_framework.views import APIView
 from receivers.accounts.client_address import client_address
 from receivers.kargo import responses
 from receivers.kargo.responses import WebhookResponse
+from receivers.webhook.incoming import BodyIncomplete, BodyTooLarge, IncomingRequest
 from receivers.webhook.intake import Reply
-from receivers.webhook.recording import BodyIncomplete, BodyTooLarge, IncomingRequest
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.deliveries.spool import NotKept, Spool, SpoolReader
+from receivers.deliveries import spool as spool_module
+from receivers.deliveries.spool import InvalidFile, NotKept, Spool
 from receivers.models import Delivery, Outcome, new_id
 from tests.deliveries.rows import delivery
 
@@ -29,47 +30,38 @@ def test_a_delivery_is_read_as_it_was_written(spool):
         assert (bytes(value) if field.name == "body" else value) == original, field.name
 
 
-def test_a_delivery_is_in_use_until_it_is_settled(spool):
-    first, second = delivery("shop"), delivery("shop")
-    spool.keep(first)
-    spool.keep(second)
-    assert (len(spool), spool.unused()) == (2, [])
-    spool.settle(first.pk, None)
-    spool.settle(second.pk, OSError("away"))
-    assert (len(spool), spool.unused()) == (1, [second.pk])
+def test_the_next_process_finds_what_is_left_oldest_first(spool, tmp_path):
+    second, first, third = delivery("shop", 2), delivery("shop", 1), delivery("shop", 3)
+    for row in (second, first, third):
+        spool.keep(row)
+    spool.remove(third.pk)
+    next_spool = opened_spool(tmp_path)
+    assert (len(next_spool), next_spool.ids()) == (2, [first.pk, second.pk])
 
 
-def test_the_next_process_stores_the_remaining_deliveries(spool, tmp_path, writer):
+def test_an_invalid_file_is_set_aside(spool, tmp_path):
     row = delivery("shop")
     spool.keep(row)
-    next_spool = opened_spool(tmp_path)
-    assert next_spool.unused() == [row.pk]
-    SpoolReader(next_spool, writer).work()
-    assert Delivery.objects.get(pk=row.pk).outcome == Outcome.PENDING
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unusable_file_does_not_block_other_files(spool, tmp_path, writer):
-    deleted, invalid, rejected, good = (delivery("shop") for _ in range(4))
-    rejected.received_at = None  # type: ignore[assignment]  # no database accepts it
-    for row in (deleted, invalid, rejected, good):
-        spool.keep(row)
-        spool.settle(row.pk, OSError("away"))
-    (tmp_path / f"{deleted.pk}.json").unlink()
-    (tmp_path / f"{invalid.pk}.json").write_text("truncat")
-    SpoolReader(spool, writer).work()
-    assert Delivery.objects.filter(pk=good.pk).exists()
-    assert len(spool) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {
-        f"{invalid.pk}.unusable",
-        f"{rejected.pk}.unusable",
-    }
+    (tmp_path / f"{row.pk}.json").write_text("truncat")
+    with pytest.raises(InvalidFile):
+        spool.read(row.pk)
+    spool.set_aside(row.pk)
+    assert (len(spool), [path.name for path in tmp_path.iterdir()]) == (0, [f"{row.pk}.unusable"])
 
 
 def test_other_files_are_ignored(tmp_path):
     (tmp_path / "notes.json").write_text("{}")
     spool = opened_spool(tmp_path)
-    assert (spool.problem, spool.unused()) == ("", [])
+    assert (spool.problem, spool.ids()) == ("", [])
+
+
+def test_a_full_spool_has_no_room(spool, monkeypatch):
+    monkeypatch.setattr(spool_module, "MOST_DELIVERIES", 1)
+    spool.keep(delivery("shop"))
+    assert not spool.has_room
+    with pytest.raises(NotKept, match=r"the spool is full \(1 deliveries\)"):
+        spool.keep(delivery("shop"))
+    assert len(spool) == 1
 
 
 def test_a_directory_that_is_not_writable_has_no_room(tmp_path):

@@ -9,6 +9,7 @@ from django.db import connection
 
 from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import Delivery, Outcome, new_id
+from receivers.webhook import signed_test_tokens
 from tests.clusters import until
 from tests.delivery_rows import deliveries_of, routed_project
 from tests.product import Product
@@ -85,6 +86,28 @@ def test_a_rejected_request_is_stored_afterward_with_its_response(own_product, w
     delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.outcome, delivery.status) == (Outcome.INVALID_BODY, 400)
     until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+
+
+def test_a_test_push_gets_503_while_the_database_is_locked(own_product, world, spool):
+    project = routed_project(own_product, world, image("example/tested"))
+    body = push_body("example/tested", "1.0.0")
+    test = signed_test_tokens.TestToken(new_id(), project.name, "hook", "jane", dry_run=False)
+    with locked():
+        # Only the database can tell whether the token was used before.
+        headers = {"X-Kargoweb-Test": signed_test_tokens.issue(test, body)}
+        assert own_product.post(project.path(), body, headers).status == 503
+        assert (spooled_count(spool), project.token()) == (0, "")
+
+
+def test_a_request_with_an_invalid_test_token_is_recorded_like_any_rejected_request(
+    own_product, world, spool
+):
+    project = routed_project(own_product, world, image("example/tested"))
+    with locked():
+        response = own_product.post(project.path(), b"{}", {"X-Kargoweb-Test": "forged"})
+        assert (response.status, project.token()) == (403, "")
+    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
+    assert (delivery.outcome, delivery.status) == (Outcome.TEST_REFUSED, 403)
 
 
 def test_without_database_and_cluster_a_push_gets_503_and_is_processed_when_both_are_back(

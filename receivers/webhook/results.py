@@ -1,0 +1,132 @@
+"""What becomes of a request, and how it is recorded on the delivery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from receivers.cluster.snapshot import Route
+from receivers.kargo import responses
+from receivers.kargo.matching import Verdict
+from receivers.kargo.push import Push
+from receivers.kargo.responses import WebhookResponse
+from receivers.kargo.scopes import scope_name
+from receivers.models import Delivery, Outcome, storable
+from receivers.refreshes.sender import RequestResult
+from receivers.webhook.explain import MatchReport
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeResult:
+    """The result of a request, before it is recorded. `requests` has one entry for each matching Warehouse."""
+
+    outcome: Outcome
+    response: WebhookResponse
+    reason: str = ""
+    verdicts: Sequence[Verdict] = ()
+    requests: Sequence[RequestResult] = ()
+
+    @property
+    def all_failed(self) -> bool:
+        """Say whether Warehouses matched and the request to refresh failed for every one of them."""
+        return bool(self.requests) and all(request.attempt is None for request in self.requests)
+
+
+def retired_url(
+    reason: str = "this is an old URL of the receiver; its Secret or name has changed",
+) -> IntakeResult:
+    """Return the result of a request to a URL that once belonged to a receiver."""
+    return IntakeResult(Outcome.RETIRED_URL, responses.NOT_FOUND, reason)
+
+
+def collision(routes: Sequence[Route]) -> IntakeResult:
+    """Return the result of a request to a URL that several receivers share.
+
+    The reason names those of the first one's project, for its readers may not see the others, and counts the rest.
+    """
+    project = routes[0].project
+    own = [f"{scope_name(project)}/{route.receiver}" for route in routes if route.project == project]
+    others = len(routes) - len(own)
+    sharers = ", ".join([*own, *([f"{others} receiver(s) of other projects"] if others else [])])
+    return IntakeResult(Outcome.COLLISION, responses.NOT_FOUND, f"{sharers} share one URL")
+
+
+def unsupported_kind(kind: str) -> IntakeResult:
+    """Return the result of a request to a receiver of a kind that only Kargo supports."""
+    reason = f"kargoweb does not support {kind} receivers"
+    return IntakeResult(Outcome.UNSUPPORTED_KIND, responses.NOT_FOUND, reason)
+
+
+def body_too_large() -> IntakeResult:
+    """Return the result of a request with more than `responses.MAX_BODY` bytes."""
+    reason = f"the body is larger than {responses.MAX_BODY} bytes"
+    return IntakeResult(Outcome.TOO_LARGE, responses.TOO_LARGE, reason)
+
+
+def invalid_body(reason: str) -> IntakeResult:
+    """Return the result of a request whose body is incomplete, or not what the sender's webhook posts."""
+    return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, reason)
+
+
+def refused_test(reason: str) -> IntakeResult:
+    """Return the result of a request with an invalid test token."""
+    return IntakeResult(Outcome.TEST_REFUSED, responses.refused_test(reason), reason)
+
+
+def dry_run(report: MatchReport) -> IntakeResult:
+    """Return the result of a test that evaluates only."""
+    count = len(report.to_refresh)
+    would = f"{count} {'Warehouse' if count == 1 else 'Warehouses'} would have been refreshed"
+    return IntakeResult(
+        Outcome.DRY_RUN, responses.refreshed(0), report.why_no_match or would, report.verdicts
+    )
+
+
+def no_match(report: MatchReport) -> IntakeResult:
+    """Return the result of a push that no subscription matches."""
+    return IntakeResult(
+        Outcome.NO_MATCH, responses.refreshed(0), report.why_no_match_for_all, report.verdicts
+    )
+
+
+def refreshed(report: MatchReport, requests: Sequence[RequestResult]) -> IntakeResult:
+    """Return the result of a push after the first request to refresh each matching Warehouse."""
+    failures = [request for request in requests if request.attempt is None]
+    if not failures:
+        response = responses.refreshed(len(requests))
+        return IntakeResult(Outcome.REFRESHED, response, "", report.verdicts, requests)
+    response = responses.failed(len(failures), len(requests))
+    return IntakeResult(Outcome.FAILED, response, failures[0].error, report.verdicts, requests)
+
+
+def record_push(delivery: Delivery, push: Push) -> None:
+    """Set what was pushed."""
+    delivery.repository, delivery.tag = storable(push.repository), storable(push.tag)
+    delivery.media_type, delivery.pusher = storable(push.media_type), storable(push.pusher)
+    delivery.pushed_at = push.pushed_at
+
+
+def record_response(delivery: Delivery, response: WebhookResponse, started: float) -> None:
+    """Set the response to a delivery and the milliseconds since `started` (in `time.monotonic` seconds)."""
+    delivery.status = response.status
+    delivery.answer = response.body.decode().rstrip("\n")
+    delivery.duration_ms = (time.monotonic() - started) * 1000
+
+
+def record_result(delivery: Delivery, result: IntakeResult) -> None:
+    """Set the outcome of a delivery, and its end if it requested no refresh."""
+    delivery.outcome, delivery.reason = result.outcome, storable(result.reason)
+    delivery.warehouses = len(result.requests)
+    if not result.requests:
+        delivery.ended_at = timezone.now()
+    delivery.verdicts = [_storable_verdict(verdict) for verdict in result.verdicts]
+
+
+def _storable_verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        key: storable(value) if isinstance(value, str) else value for key, value in verdict.as_dict().items()
+    }
