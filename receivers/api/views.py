@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import status
@@ -20,7 +21,7 @@ from rest_framework.views import APIView
 from receivers.accounts import audit
 from receivers.accounts.access import Access, Action, access_of, require_permission
 from receivers.deliveries import serializers, visibility
-from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
+from receivers.deliveries.filters import DeliveryFilterForm, form_errors
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
@@ -40,6 +41,41 @@ class ApiError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ShortText(forms.CharField):
+    """A text of at most `TEXT_LENGTH` characters."""
+
+    default_error_messages: ClassVar = {
+        "required": "is missing",
+        "max_length": f"can have at most {TEXT_LENGTH} characters",
+    }
+
+    def __init__(self, *, required: bool = True) -> None:
+        super().__init__(required=required, max_length=TEXT_LENGTH)
+
+
+class DeliveryListForm(DeliveryFilterForm):
+    """The parameters of the list: the filter, the size of the page, and the cursor of the previous one."""
+
+    after = forms.CharField(required=False)
+    size = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_PAGE_SIZE,
+        error_messages=dict.fromkeys(
+            ("invalid", "min_value", "max_value"), f"must be a number from 1 to {MAX_PAGE_SIZE}"
+        ),
+    )
+
+
+class ExplainForm(forms.Form):
+    """The parameters of an explanation."""
+
+    project = ShortText()
+    repository = ShortText()
+    tag = ShortText(required=False)
+    media_type = ShortText(required=False)
 
 
 class ApiView(APIView):
@@ -88,16 +124,17 @@ class DeliveryListView(ApiView):
 
     def get(self, request: Request) -> Response:
         """Return a page of deliveries, newest first."""
-        access, given = self.access(request), request.query_params
+        access, form = self.access(request), DeliveryListForm(request.query_params)
+        if form.wanted is None:
+            raise ApiError(status.HTTP_400_BAD_REQUEST, form_errors(form)[0])
         try:
-            wanted = visibility.limited(DeliveryFilter.parse(given), access)
             found = delivery_log().page(
-                wanted,
-                after=given.get("after", ""),
-                size=_size(given.get("size", "")),
-                each_push_once="every" not in given and wanted.push is None,
+                visibility.limited(form.wanted, access),
+                after=form.cleaned_data["after"],
+                size=form.cleaned_data["size"] or PAGE_SIZE,
+                each_push_once=form.each_push_once,
             )
-        except (InvalidFilter, InvalidCursor) as error:
+        except InvalidCursor as error:
             raise ApiError(status.HTTP_400_BAD_REQUEST, str(error)) from None
         rows = [serializers.delivery_summary(row) for row in found.rows]
         return Response(
@@ -136,7 +173,11 @@ class ExplainView(ApiView):
     def get(self, request: Request) -> Response:
         """Return the verdict of every Warehouse in scope on a push. Refreshes nothing."""
         access = self.access(request)
-        project, push = _read_push(request.query_params)
+        form = ExplainForm(request.query_params)
+        if not form.is_valid():
+            raise ApiError(status.HTTP_400_BAD_REQUEST, form_errors(form)[0])
+        asked = form.cleaned_data
+        project, push = parse_scope(asked.pop("project")), Push(**asked)
         require_permission(request, Action.SEE, project)
         cache = runtime.current().cache
         if not cache.ready:
@@ -165,24 +206,3 @@ class NotFoundView(ApiView):
         """Raise `Http404` once the user is authenticated."""
         super().initial(request, *args, **kwargs)
         raise Http404
-
-
-def _size(text: str) -> int:
-    if not text:
-        return PAGE_SIZE
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= MAX_PAGE_SIZE):
-        raise ApiError(status.HTTP_400_BAD_REQUEST, f"size must be a number from 1 to {MAX_PAGE_SIZE}")
-    return int(text[:6])
-
-
-def _read_push(given: Any) -> tuple[str, Push]:
-    """Return the project and the push in a query. Raise `ApiError` if one is missing or too long."""
-    values = {name: given.get(name, "").strip() for name in ("project", "repository", "tag", "media_type")}
-    for name, value in values.items():
-        if len(value) > TEXT_LENGTH:
-            raise ApiError(status.HTTP_400_BAD_REQUEST, f"{name} can have at most {TEXT_LENGTH} characters")
-    for name in ("project", "repository"):
-        if not values[name]:
-            raise ApiError(status.HTTP_400_BAD_REQUEST, f"{name} is missing")
-    project = parse_scope(values["project"])
-    return project, Push(values["repository"], values["tag"], values["media_type"])

@@ -9,7 +9,6 @@ from typing import Any, Final
 from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Action, page_view, require_permission
@@ -44,6 +43,6 @@ def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:
     """Parse the cursor that `next` contained. Return None if it is invalid."""
     at, _, pk = text.partition("~")
     try:
-        return read_moment(at, timezone.now()), uuid.UUID(pk)
+        return read_moment(at), uuid.UUID(pk)
     except ValueError:
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from django import forms
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max
 from django.http import Http404, HttpResponse
@@ -26,12 +26,27 @@ from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, RedeliveryBatch, redeliver_all
 from receivers.models import Delivery, Origin
 from receivers.web import live_fragments
-from receivers.web.filter_form import FilterForm, read_form
+from receivers.web.filter_form import FilterForm
 
 PART: Final = "progress"
 EVERY: Final = "2s"
 SHOWN: Final = 20  # deliveries listed on the confirmation page
-WRONG_RATE: Final = f"must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}"
+
+
+class RateForm(forms.Form):
+    """How fast to redeliver."""
+
+    rate = forms.FloatField(
+        label="Deliveries per second",
+        initial=f"{RATE:g}",
+        min_value=LOWEST_RATE,
+        max_value=HIGHEST_RATE,
+        widget=forms.TextInput({"inputmode": "decimal"}),
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value", "max_value"),
+            f"The rate must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}.",
+        ),
+    )
 
 
 @page_view
@@ -39,13 +54,13 @@ WRONG_RATE: Final = f"must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}"
 def redeliver_many(request: Any) -> HttpResponse:
     """Show what would be redelivered on GET. On POST, start the redelivery and redirect to its progress."""
     sending = request.method == "POST"
-    form = read_form(request.POST if sending else request.GET)
+    form = FilterForm(request.POST if sending else request.GET)
     if form.wanted is None:
         return redirect(f"{reverse('deliveries')}?{form.query}")
     wanted = _allowed(request, form.wanted)
-    text = request.POST.get("rate", "").strip() if sending else f"{RATE:g}"
-    rate = _rate(text)
-    if sending and rate is not None:
+    rate_form = RateForm(request.POST if sending else None)
+    rate = rate_form.cleaned_data["rate"] if rate_form.is_valid() else RATE
+    if rate_form.is_valid():
         batch = redeliver_all(wanted, request.user.get_username(), rate=rate)
         if batch.deliveries:
             return _sent(request, form, batch, rate)
@@ -54,11 +69,8 @@ def redeliver_many(request: Any) -> HttpResponse:
     plan = redeliver_all(replace(wanted, until=until), "", dry_run=True)
     context = _plan(form, plan) | {
         "until": until.isoformat(),
-        "rate": text,
-        "rate_error": "" if rate is not None else WRONG_RATE,
-        "lowest": f"{LOWEST_RATE:g}",
-        "highest": f"{HIGHEST_RATE:g}",
-        "lasts": len(plan.originals) / (rate or RATE),
+        "rate": rate_form["rate"],
+        "lasts": len(plan.originals) / rate,
     }
     return render(request, "deliveries/redeliver.html", context)
 
@@ -96,14 +108,6 @@ def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
     return limited
 
 
-def _rate(text: str) -> float | None:
-    try:
-        rate = float(text)
-    except ValueError:
-        return None
-    return rate if math.isfinite(rate) and LOWEST_RATE <= rate <= HIGHEST_RATE else None
-
-
 def _sent(request: Any, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
     count = len(batch.deliveries)
     audit.record(
@@ -130,7 +134,7 @@ def _plan(form: FilterForm, plan: RedeliveryBatch) -> dict[str, Any]:
 
 def _moment(text: str) -> datetime:
     try:
-        return read_moment(text, timezone.now())
+        return read_moment(text)
     except ValueError:
         raise Http404 from None
 

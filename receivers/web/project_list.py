@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django import forms
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -22,9 +23,21 @@ from receivers.web.action_counts import action_counts
 from receivers.web.charts import Chart, stacked
 
 PAGE_SIZE: Final = 50  # projects; a longer list is slow to read, and there is a search
-SORTS: Final = {"name": "By name", "last": "By last delivery", "attention": "By need for action"}
+SORTS: Final = (("name", "By name"), ("last", "By last delivery"), ("attention", "By need for action"))
 EVERY: Final = "5s"
 CHARTED: Final = "deliveries in 24 h"
+
+
+class ProjectListForm(forms.Form):
+    """The search and the order of the list. An unknown order is that by name."""
+
+    q = forms.CharField(
+        required=False,
+        widget=forms.SearchInput(
+            {"placeholder": "Search projects", "autocomplete": "off", "data-search": True}
+        ),
+    )
+    sort = forms.ChoiceField(choices=SORTS, required=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +64,21 @@ class ProjectRow:
 @require_safe
 def projects(request: Any) -> HttpResponse:
     """Show the project list, or for HTMX its rows if they have changed."""
-    query = request.GET.get("q", "").strip()
-    sort = request.GET.get("sort", "") if request.GET.get("sort", "") in SORTS else "name"
+    form = ProjectListForm(request.GET, auto_id="%s")
+    form.full_clean()
+    query, sort = form.cleaned_data.get("q", ""), form.cleaned_data.get("sort", "")
     summaries = _sorted(_matching(_summaries(request.access), query), sort)
     shown = Paginator(summaries, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "rows": _rows(shown.object_list),
         "page": shown,
         "query": query,
-        "sort": sort,
         "ready": runtime.current().cache.ready,
     }
     part = live_fragments.render_fragment(request, "projects/_list.html", context)
     if request.htmx.target == "projects":
         return live_fragments.respond(request, part, every=EVERY)
-    return render(
-        request,
-        "projects/list.html",
-        {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS},
-    )
+    return render(request, "projects/list.html", {"part": part, "every": EVERY, "form": form})
 
 
 def _summaries(access: Access) -> list[ProjectSummary]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -43,27 +45,59 @@ MEDIA_TYPES: Final = (
     ("application/vnd.cncf.helm.config.v1+json", "chart"),
     ("", "unknown"),
 )
+INVALID_TEXT: Final = f"Fields can have at most {TEXT_LENGTH} characters, all of them printable."
+_AS_TYPED: Final = {
+    "maxlength": TEXT_LENGTH, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "none",
+}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class TestPushForm:
-    """The values of the form. `problem` says why they can't be sent."""
+def _validate_printable(text: str) -> None:
+    if not text.isprintable():
+        raise ValidationError(INVALID_TEXT)
+
+
+_VALIDATORS: Final[list[Callable[[str], None]]] = [
+    MaxLengthValidator(TEXT_LENGTH, INVALID_TEXT),
+    _validate_printable,
+]
+
+
+class TestPushForm(forms.Form):
+    """The push to send, and how."""
 
     __test__ = False  # not a test class for pytest
 
-    repository: str
-    tag: str
-    media_type: str
-    inside: bool = False
-    dry_run: bool = False
+    repository = forms.CharField(
+        error_messages={"required": "Enter a repository."},
+        validators=_VALIDATORS,
+        widget=forms.TextInput({"list": "repositories", **_AS_TYPED}),
+    )
+    tag = forms.CharField(
+        required=False, validators=_VALIDATORS, widget=forms.TextInput({"list": "tags", **_AS_TYPED})
+    )
+    media_type = forms.CharField(
+        label="Type", required=False, validators=_VALIDATORS, widget=forms.Select(choices=MEDIA_TYPES)
+    )
+    way = forms.ChoiceField(choices=[("outside", "Receiver URL"), ("inside", "Internal")], required=False)
+    dry_run = forms.BooleanField(required=False)
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__(data, auto_id="%s")
 
     @property
     def problem(self) -> str:
         """Return what is missing or invalid, empty if nothing is."""
-        texts = (self.repository, self.tag, self.media_type)
-        if any(len(text) > TEXT_LENGTH or not text.isprintable() for text in texts):
-            return f"Fields can have at most {TEXT_LENGTH} characters, all of them printable."
-        return "" if self.repository else "Enter a repository."
+        return next((str(errors[0]) for errors in self.errors.values()), "")
+
+    @property
+    def is_inside(self) -> bool:
+        """Say whether the push skips the receiver URL."""
+        return bool(self["way"].value() == "inside")
+
+    @property
+    def push(self) -> Push:
+        """Return the push of a valid form."""
+        return Push(*(self.cleaned_data[name] for name in ("repository", "tag", "media_type")))
 
 
 @page_view
@@ -79,12 +113,11 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
         return render(
             request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error}
         )
-    if request.method != "POST":
-        return _page(request, aim, _read_form(request.GET, aim))
-    form = _read_form(request.POST, aim)
-    if request.POST.get("do") == "fire" and not form.problem:
+    data = request.POST if request.method == "POST" else request.GET
+    form = TestPushForm(data if "repository" in data else _suggested_push(aim))
+    if request.POST.get("do") == "fire" and form.is_valid():
         return _fire(request, aim, form)
-    if request.htmx:
+    if request.method == "POST" and request.htmx:
         return render(request, "testfire/_preview.html", _preview(request, aim, form))
     return _page(request, aim, form)
 
@@ -93,8 +126,9 @@ def _fire(request: Any, aim: TestTarget, form: TestPushForm) -> HttpResponse:
     """Send a test push, audit it, and redirect to its delivery. If it did not arrive, show why."""
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
-    shot = TestRequest(form.repository, form.tag, form.media_type, user, address, form.dry_run)
-    fired = send_test(aim, shot, runtime.current().intake if form.inside else None)
+    push, dry_run = form.push, form.cleaned_data["dry_run"]
+    shot = TestRequest(push.repository, push.tag, push.media_type, user, address, dry_run)
+    fired = send_test(aim, shot, runtime.current().intake if form.is_inside else None)
     audit.record(
         request,
         Action.TEST_FIRE,
@@ -111,10 +145,10 @@ def _fire(request: Any, aim: TestTarget, form: TestPushForm) -> HttpResponse:
 
 
 def _detail(form: TestPushForm, fired: TestResult) -> str:
-    how = "dry run" if form.dry_run else "test"
-    where = "inside" if form.inside else "through the receiver URL"
+    how = "dry run" if form.cleaned_data["dry_run"] else "test"
+    where = "inside" if form.is_inside else "through the receiver URL"
     end = "" if fired.recorded else "; it did not arrive"
-    return f"{how} of {form.repository}:{form.tag} {where}{end}"
+    return f"{how} of {form.push.repository}:{form.push.tag} {where}{end}"
 
 
 def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") -> HttpResponse:
@@ -122,7 +156,6 @@ def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") 
         "project": aim.project,
         "receiver": aim.receiver,
         "masked": masked(aim.published),
-        "media_types": MEDIA_TYPES,
         "repositories": suggestions.repositories(_scope(aim)),
         "problem": problem,
         **_preview(request, aim, form),
@@ -132,10 +165,9 @@ def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") 
 
 def _preview(request: Any, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
     """Return what each Warehouse would do, without those in projects the user may not see."""
-    report = None
-    if not form.problem:
-        push = Push(form.repository, form.tag, form.media_type)
-        report = explain(runtime.current().cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
+    cache, report = runtime.current().cache, None
+    if form.is_valid():
+        report = explain(cache, form.push, aim.project, everything=True, most=VERDICTS_SHOWN)
     verdicts = [verdict for verdict in report.verdicts if _is_visible(request, verdict)] if report else []
     return {
         "form": form,
@@ -145,7 +177,7 @@ def _preview(request: Any, aim: TestTarget, form: TestPushForm) -> Mapping[str, 
         ),
         "verdicts": verdicts,
         "with_project": not aim.project,
-        "tags": _tags(aim, form.repository),
+        "tags": _tags(aim, form.cleaned_data.get("repository", "")),
     }
 
 
@@ -154,23 +186,16 @@ def _is_visible(request: Any, verdict: Verdict) -> bool:
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
-def _read_form(fields: Mapping[str, str], aim: TestTarget) -> TestPushForm:
-    """Read the fields. By default they contain a push that would refresh a Warehouse."""
-    if "repository" in fields:
-        return TestPushForm(
-            repository=fields["repository"].strip(),
-            tag=fields.get("tag", "").strip(),
-            media_type=fields.get("media_type", "").strip(),
-            inside=fields.get("way") == "inside",
-            dry_run="dry_run" in fields,
-        )
+def _suggested_push(aim: TestTarget) -> Mapping[str, str]:
+    """Return the fields of a push that would refresh a Warehouse."""
     repository = next(iter(suggestions.repositories(_scope(aim))), "")
-    return TestPushForm(repository, next(iter(_tags(aim, repository)), ""), MEDIA_TYPES[0][0])
+    tag = next(iter(_tags(aim, repository)), "")
+    return {"repository": repository, "tag": tag, "media_type": MEDIA_TYPES[0][0]}
 
 
 def _tags(aim: TestTarget, repository: str) -> list[str]:
     """Return the tags pushed to the receiver most recently, and some that its Warehouses select."""
-    if not repository or len(repository) > TEXT_LENGTH or not repository.isprintable():
+    if not repository:
         return []
     pushed = DeliveryFilter(project=aim.project, receiver=aim.receiver, repository=repository)
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
