@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, page_view, require_permission
 from receivers.deliveries import visibility
 from receivers.deliveries.filters import DeliveryFilter, read_moment
 from receivers.deliveries.outcomes import Tone, tone
@@ -51,7 +51,7 @@ class RateForm(forms.Form):
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
-def redeliver_many(request: Any) -> HttpResponse:
+def redeliver_many(request: PageRequest) -> HttpResponse:
     """Show what would be redelivered on GET. On POST, start the redelivery and redirect to its progress."""
     sending = request.method == "POST"
     form = FilterForm(request.POST if sending else request.GET)
@@ -77,7 +77,7 @@ def redeliver_many(request: Any) -> HttpResponse:
 
 @page_view
 @require_safe
-def redelivered(request: Any) -> HttpResponse:
+def redelivered(request: PageRequest) -> HttpResponse:
     """Show the progress of a bulk redelivery, or for HTMX its counts."""
     at = _moment(request.GET.get("at", ""))
     rows = Delivery.objects.filter(received_at=at, origin=Origin.REDELIVERY)
@@ -95,7 +95,7 @@ def redelivered(request: Any) -> HttpResponse:
     )
 
 
-def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
+def _allowed(request: PageRequest, wanted: DeliveryFilter) -> DeliveryFilter:
     """Return the filter, limited to projects in which the user may redeliver.
 
     Raise PermissionDenied or Http404 if there are none.
@@ -108,7 +108,7 @@ def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
     return limited
 
 
-def _sent(request: Any, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
+def _sent(request: PageRequest, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
     count = len(batch.deliveries)
     audit.record(
         request,

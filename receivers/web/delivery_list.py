@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, Action, page_view
+from receivers.accounts.access import Access, Action, PageRequest, page_view
 from receivers.deliveries import visibility
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import delivery_log
@@ -26,7 +26,7 @@ NAMES_OFFERED: Final = 200  # projects suggested in the filter; more is slow on 
 
 @page_view
 @require_safe
-def deliveries(request: Any) -> HttpResponse:
+def deliveries(request: PageRequest) -> HttpResponse:
     """Show a page of deliveries, or for HTMX the rows if they have changed."""
     form = FilterForm(request.GET)
     query = None if request.htmx else tidy(form, request.GET)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, page_view
+from receivers.accounts.access import Access, PageRequest, page_view
 from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.filters import form_errors
@@ -38,7 +38,7 @@ TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 @page_view
 @require_safe
-def export(request: Any, kind: str) -> HttpResponse:
+def export(request: PageRequest, kind: str) -> HttpResponse:
     """Stream the filtered deliveries as a file; return 400 with the reasons if the filter is invalid."""
     form = FilterForm(request.GET)
     if not form.is_valid():

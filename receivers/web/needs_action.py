@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, may, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
 from receivers.health import mutes
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
@@ -88,7 +88,7 @@ class GroupRow:
 
 @page_view
 @require_safe
-def needs_action(request: Any) -> HttpResponse:
+def needs_action(request: PageRequest) -> HttpResponse:
     """Show the visible findings, or for HTMX the list if it has changed."""
     report = runtime.current().health.report()
     open_, muted = report.open_and_muted(request.access.projects)
@@ -111,7 +111,7 @@ def needs_action(request: Any) -> HttpResponse:
 
 
 def _list(
-    request: Any, form: FindingFilterForm, report: HealthReport, open_: Sequence[Finding]
+    request: PageRequest, form: FindingFilterForm, report: HealthReport, open_: Sequence[Finding]
 ) -> Mapping[str, Any]:
     matching, of_one_check = form.matching(open_), form.cleaned_data.get("check")
     page = Paginator(matching, PAGE_SIZE).get_page(request.GET.get("page")) if of_one_check else None
@@ -134,7 +134,7 @@ def _list(
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
-def finding(request: Any, key: str) -> HttpResponse:
+def finding(request: PageRequest, key: str) -> HttpResponse:
     """Show one finding, at an address that can be shared; POST mutes or unmutes it.
 
     Return 404 for a finding that is resolved, has changed, or is not visible to the user.
@@ -153,7 +153,7 @@ def finding(request: Any, key: str) -> HttpResponse:
     return render(request, "health/finding.html", context)
 
 
-def _change(request: Any, target: Finding, note: str, *, unmute: bool) -> None:
+def _change(request: PageRequest, target: Finding, note: str, *, unmute: bool) -> None:
     if unmute:
         mutes.unmute(target.key)
     else:

@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, page_view
+from receivers.accounts.access import Access, PageRequest, page_view
 from receivers.deliveries import statistics
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import ReceiverUrl
@@ -62,7 +62,7 @@ class ProjectRow:
 
 @page_view
 @require_safe
-def projects(request: Any) -> HttpResponse:
+def projects(request: PageRequest) -> HttpResponse:
     """Show the project list, or for HTMX its rows if they have changed."""
     form = ProjectListForm(request.GET, auto_id="%s")
     form.full_clean()

@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, page_view, require_permission
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
@@ -102,7 +102,7 @@ class TestPushForm(forms.Form):
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
-def test(request: Any, name: str, receiver: str) -> HttpResponse:
+def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
     """Show the page on GET. On POST, send a test push if `do` is `fire`, otherwise update the preview."""
     require_permission(request, Action.TEST_FIRE, name)
     try:
@@ -122,7 +122,7 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
     return _page(request, aim, form)
 
 
-def _fire(request: Any, aim: TestTarget, form: TestPushForm) -> HttpResponse:
+def _fire(request: PageRequest, aim: TestTarget, form: TestPushForm) -> HttpResponse:
     """Send a test push, audit it, and redirect to its delivery. If it did not arrive, show why."""
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
@@ -151,7 +151,7 @@ def _detail(form: TestPushForm, fired: TestResult) -> str:
     return f"{how} of {form.push.repository}:{form.push.tag} {where}{end}"
 
 
-def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") -> HttpResponse:
+def _page(request: PageRequest, aim: TestTarget, form: TestPushForm, problem: str = "") -> HttpResponse:
     context = {
         "project": aim.project,
         "receiver": aim.receiver,
@@ -163,7 +163,7 @@ def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") 
     return render(request, "testfire/test_push.html", context)
 
 
-def _preview(request: Any, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
+def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
     """Return what each Warehouse would do, without those in projects the user may not see."""
     cache, report = runtime.current().cache, None
     if form.is_valid():
@@ -181,7 +181,7 @@ def _preview(request: Any, aim: TestTarget, form: TestPushForm) -> Mapping[str, 
     }
 
 
-def _is_visible(request: Any, verdict: Verdict) -> bool:
+def _is_visible(request: PageRequest, verdict: Verdict) -> bool:
     projects = request.access.projects
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 

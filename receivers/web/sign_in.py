@@ -7,7 +7,7 @@ from typing import Any
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.views import LoginView
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
@@ -25,7 +25,7 @@ class SignIn(LoginView):
         return super().get_context_data(**kwargs) | {"note": settings.KARGOWEB.sign_in_note}
 
 
-def locked_out(request: Any, response: HttpResponse | None, credentials: Any) -> HttpResponse:
+def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: Any) -> HttpResponse:
     """Return 429 and the time until which sign-in is locked. Called by django-axes."""
     name = (credentials or {}).get("username") or request.POST.get("username", "")
     attempts = AccessAttempt.objects.filter(username=name, ip_address=ip_address(request))
