@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
+from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.refresh_outcomes import RefreshOutcome
@@ -116,7 +117,7 @@ def freight_seconds(refresh: Refresh) -> float | None:
     return max(0.0, (refresh.ended_at - refresh.requested_at).total_seconds())
 
 
-def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Mapping[str, Any]]:
+def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Delivery]:
     """Return the newest pushes to the receivers of a project (or `CLUSTER_SCOPE`), newest first. Three queries.
 
     A push is represented by its last delivery, and `repeats` is its number of deliveries. `receivers` are the existing
@@ -125,8 +126,8 @@ def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> lis
     known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
     names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
     ids = [delivery.pk for delivery in _newest([(project, name) for name in names], count)]
-    rows = delivery_log().filter(pk__in=ids).with_repeats().order_by("-received_at", "-id")
-    return list(rows.values(*DELIVERY_COLUMNS, "push_id", "repeats")[:count])
+    rows = delivery_log().narrow().filter(pk__in=ids).with_repeats()
+    return list(rows.order_by(*NEWEST_FIRST)[:count])
 
 
 def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = False) -> list[Delivery]:

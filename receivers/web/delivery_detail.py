@@ -49,10 +49,10 @@ def redeliver_one(request: PageRequest, pk: UUID) -> HttpResponse:
         new = redeliver(row, request.user.get_username())
     except NotRedeliverable as error:
         messages.error(request, f"This delivery can't be redelivered: {error}.")
-        return redirect("delivery", pk)
+        return redirect(row)
     audit.record_about(request, Action.REDELIVER, row, f"as {new.pk}")
     messages.success(request, "Redelivered to the current Warehouses. This is the new delivery.")
-    return redirect("delivery", new.pk)
+    return redirect(new)
 
 
 def _visible_delivery(request: PageRequest, pk: UUID) -> Delivery:
