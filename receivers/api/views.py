@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import UUID
 
 from django import forms
@@ -21,13 +21,14 @@ from rest_framework.views import APIView
 from receivers.accounts import audit
 from receivers.accounts.access import Access, Action, access_of, require_permission
 from receivers.deliveries import serializers, visibility
-from receivers.deliveries.filters import DeliveryFilterForm, form_errors
+from receivers.deliveries.filters import DeliveryFilterForm
+from receivers.deliveries.form_fields import ShortTextField, form_errors
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.kargo.push import Push
 from receivers.kargo.scopes import parse_scope, scope_name
-from receivers.models import TEXT_LENGTH, Delivery
+from receivers.models import Delivery
 from receivers.ops import runtime
 from receivers.webhook.explain import explain
 
@@ -41,18 +42,6 @@ class ApiError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-class ShortText(forms.CharField):
-    """A text of at most `TEXT_LENGTH` characters."""
-
-    default_error_messages: ClassVar = {
-        "required": "is missing",
-        "max_length": f"can have at most {TEXT_LENGTH} characters",
-    }
-
-    def __init__(self, *, required: bool = True) -> None:
-        super().__init__(required=required, max_length=TEXT_LENGTH)
 
 
 class DeliveryListForm(DeliveryFilterForm):
@@ -72,10 +61,10 @@ class DeliveryListForm(DeliveryFilterForm):
 class ExplainForm(forms.Form):
     """The parameters of an explanation."""
 
-    project = ShortText()
-    repository = ShortText()
-    tag = ShortText(required=False)
-    media_type = ShortText(required=False)
+    project = ShortTextField()
+    repository = ShortTextField()
+    tag = ShortTextField(required=False)
+    media_type = ShortTextField(required=False)
 
 
 class ApiView(APIView):
@@ -176,8 +165,8 @@ class ExplainView(ApiView):
         form = ExplainForm(request.query_params)
         if not form.is_valid():
             raise ApiError(status.HTTP_400_BAD_REQUEST, form_errors(form)[0])
-        asked = form.cleaned_data
-        project, push = parse_scope(asked.pop("project")), Push(**asked)
+        project = parse_scope(form.cleaned_data["project"])
+        push = Push(*(form.cleaned_data[name] for name in ("repository", "tag", "media_type")))
         require_permission(request, Action.SEE, project)
         cache = runtime.current().cache
         if not cache.ready:

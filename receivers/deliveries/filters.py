@@ -6,18 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator
 from django.utils import timezone
 
+from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.kargo.repository_names import is_docker_hub
 from receivers.kargo.scopes import parse_scope
-from receivers.models import TEXT_LENGTH, Origin, Outcome
+from receivers.models import Origin, Outcome
 
 TONES: Final = (Tone.BAD, Tone.OPEN, Tone.GOOD, Tone.PLAIN)
 """The tones to choose from, as most people look for them."""
@@ -27,7 +27,6 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _ARTIFACT: Final = re.compile(r"(?:([^/\s]*[.:][^/\s]*)/)?([^/\s:]+/[^/\s:]+):([\w.-]{1,128})", re.ASCII)
 _STATUS: Final = re.compile(r"[1-5](\d\d|xx)", re.ASCII)
 _ANY: Final = ("", "any")
-_AS_TYPED: Final = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +57,12 @@ class DeliveryFilter:
     seen: frozenset[str] | None = None
 
 
-class FilterField(forms.CharField):
-    """A text, empty by default. A text field shows `example` while it is empty."""
-
-    default_error_messages: ClassVar = dict.fromkeys(
-        ("max_length", "null_characters_not_allowed"),
-        f"must have at most {TEXT_LENGTH} characters, and no NUL",
-    )
+class FilterField(ShortTextField):
+    """A text, empty by default. A text input shows `example` while it is empty."""
 
     def __init__(self, label: str, example: str = "", widget: forms.Widget | None = None) -> None:
-        text = forms.TextInput({"placeholder": example, **_AS_TYPED})
-        validators = [MaxLengthValidator(TEXT_LENGTH)]
-        super().__init__(label=label, required=False, validators=validators, widget=widget or text)
+        text = forms.TextInput({"placeholder": example, **AS_TYPED})
+        super().__init__(label=label, required=False, widget=widget or text)
 
 
 class MomentField(FilterField):
@@ -88,7 +81,7 @@ class DeliveryFilterForm(forms.Form):
     """The filter as people write it: in the address of a page, in the API and in commands. Blank fields select all.
 
     `project` is a project or `cluster`. `outcome` takes outcomes and tones (`bad`), separated by commas; `status`
-    takes 404 or 4xx. With `every`, lists show duplicates. The text of an error continues the name of its field.
+    takes 404 or 4xx. With `every`, lists show duplicates.
     """
 
     text = FilterField(
@@ -97,7 +90,7 @@ class DeliveryFilterForm(forms.Form):
     )
     outcome = FilterField(
         "Outcome",
-        widget=forms.Select(choices=[_ANY, *((tone, tone.label) for tone in TONES), *Outcome.choices]),
+        widget=OpenSelect(choices=[_ANY, *((tone, tone.label) for tone in TONES), *Outcome.choices]),
     )
     project = FilterField("Project", "a name, or cluster")
     receiver = FilterField("Receiver")
@@ -110,6 +103,7 @@ class DeliveryFilterForm(forms.Form):
         coerce=Origin,
         empty_value=None,
         required=False,
+        widget=OpenSelect,
         error_messages={"invalid_choice": f"must be one of {', '.join(Origin.values)}"},
     )
     status = FilterField("Code", "404, or 4xx")
@@ -118,10 +112,10 @@ class DeliveryFilterForm(forms.Form):
     push = forms.UUIDField(
         label="Same push as",
         required=False,
-        widget=forms.TextInput(_AS_TYPED),
+        widget=forms.TextInput(AS_TYPED),
         error_messages={"invalid": "must be the push_id of a delivery"},
     )
-    every = forms.BooleanField(label="Duplicates shown", required=False)
+    every = forms.BooleanField(label="Show duplicates", required=False)
 
     def __init__(self, data: Mapping[str, Any], **options: Any) -> None:
         super().__init__({name: str(data.get(name) or "").strip() for name in self.base_fields}, **options)
@@ -131,13 +125,14 @@ class DeliveryFilterForm(forms.Form):
         """Return the filter, None if a value is invalid."""
         if not self.is_valid():
             return None
-        values = {field.name: self.cleaned_data.get(field.name) for field in fields(DeliveryFilter)}
-        return DeliveryFilter(**{**values, "outcomes": self.cleaned_data["outcome"]})
+        names = {field.name for field in fields(DeliveryFilter)} & self.fields.keys()
+        values = {name: self.cleaned_data[name] for name in names}
+        return DeliveryFilter(outcomes=self.cleaned_data["outcome"], **values)
 
     @property
     def each_push_once(self) -> bool:
-        """Say whether lists show only the newest delivery of a push: not with `every`, and not of a given push."""
-        return not (self.data["every"] or self.data["push"])
+        """Return True if lists show only the newest delivery of a push: not with `every`, and not of a given push."""
+        return not {"every", "push"} & set(self.changed_data)
 
     def clean_project(self) -> str | None:
         """Return the project or `CLUSTER_SCOPE`, None for all."""
@@ -148,8 +143,10 @@ class DeliveryFilterForm(forms.Form):
         """Return the outcomes, none for all."""
         text = self.cleaned_data["outcome"].lower()
         outcomes: set[Outcome] = set()
-        for word in (part.strip() for part in text.split(",") if text):
-            selected = {outcome for outcome in Outcome if word in {outcome.value, tone(outcome).value}}
+        for word in text.split(",") if text else ():
+            selected = {
+                outcome for outcome in Outcome if word.strip() in {outcome.value, tone(outcome).value}
+            }
             if not selected:
                 words = ", ".join([*Tone.values, *Outcome.values])
                 raise ValidationError(f"must be one or more of these, separated by commas: {words}")
@@ -170,11 +167,6 @@ class DeliveryFilterForm(forms.Form):
         if text and (not name or (slash and not project)):
             raise ValidationError("must be the name of a Warehouse, or project/name")
         return (project or None, name) if text else None
-
-
-def form_errors(form: forms.Form) -> list[str]:
-    """Return the first error of each invalid field, after the name of the field."""
-    return [f"{name} {errors[0]}" for name, errors in form.errors.items()]
 
 
 def read_moment(text: str) -> datetime:

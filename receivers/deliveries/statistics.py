@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from django.core.cache import cache
 from django.db import models
@@ -22,11 +23,6 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import DOCKER_HUBS, Delivery, Origin, Outcome, ReceiverUrl, Refresh
 
-# Read as dictionaries: a template that uses another column gets nothing, instead of a query per row.
-DELIVERY_COLUMNS: Final = (
-    "id", "received_at", "origin", "project", "receiver", "repository", "tag",
-    "status", "outcome", "reason", "warehouses", "duration_ms",
-)  # fmt: skip
 HOURS: Final = 24
 PAST_CACHE_SECONDS: Final = 60  # for counts of past hours, which only late Freight changes
 RECEIVERS_READ: Final = 100  # of one project, for its recent deliveries; SQLite allows 500 terms in a UNION
@@ -44,7 +40,7 @@ M = TypeVar("M", bound=models.Model)
 
 def last_deliveries(
     projects: Collection[str] | None, current: Iterable[ReceiverKey] = (), *, pushes: bool = False
-) -> dict[ReceiverKey, Mapping[str, Any]]:
+) -> dict[ReceiverKey, Delivery]:
     """Return the last delivery of every receiver that has had one, in these projects or (None) in all of them.
 
     Includes receivers that no longer exist, which are known by their URLs. `current` are the existing receivers: the
@@ -64,8 +60,8 @@ def last_deliveries(
     unsaved = [receiver for receiver in current if receiver not in by_receiver]
     ids = [pk for pk in by_receiver.values() if pk]
     ids += [delivery.pk for delivery in _newest(unsaved[:NEW_READ], 1, pushes=pushes)]
-    rows = Delivery.objects.filter(pk__in=ids).values(*DELIVERY_COLUMNS)
-    return {(row["project"], row["receiver"]): row for row in rows}
+    rows = delivery_log().narrow().filter(pk__in=ids)
+    return {(row.project, row.receiver): row for row in rows}
 
 
 def hourly_tones(receivers: Collection[ReceiverKey], now: datetime) -> dict[str, list[Mapping[Tone, int]]]:
@@ -160,9 +156,9 @@ def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Re
     }
 
 
-def deliveries_by_id(ids: Iterable[Any]) -> dict[Any, Mapping[str, Any]]:
+def deliveries_by_id(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
     """Return deliveries as lists show them, by id. One query."""
-    return {row["id"]: row for row in Delivery.objects.filter(pk__in=list(ids)).values(*DELIVERY_COLUMNS)}
+    return delivery_log().narrow().in_bulk(list(ids))
 
 
 def of_each(model: type[M], selection: str, parameters: Sequence[tuple[str, ...]]) -> list[M]:

@@ -44,7 +44,7 @@ class RateForm(forms.Form):
         widget=forms.TextInput({"inputmode": "decimal"}),
         error_messages=dict.fromkeys(
             ("required", "invalid", "min_value", "max_value"),
-            f"The rate must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}.",
+            f"must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}",
         ),
     )
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from receivers.accounts.access import Access, PageRequest, page_view
 from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import LOOKED_AT
-from receivers.deliveries.filters import form_errors
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.pagination import Position
 from receivers.deliveries.querysets import MAX_PAGE_SIZE
 from receivers.web.delivery_list import listed

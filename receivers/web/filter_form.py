@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from django import forms
 
-from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.filters import TONES, DeliveryFilterForm, named_artifact
 from receivers.deliveries.outcomes import Tone, label
 from receivers.kargo.scopes import CLUSTER_SCOPE_NAME
@@ -36,16 +35,11 @@ class FilterForm(DeliveryFilterForm):
         super().__init__(data, auto_id="f-%s")
         self.fields["text"].widget.attrs["data-search"] = True
         self.fields["project"].widget.attrs["list"] = "f-projects"
-        for name in ("outcome", "origin"):
-            # A value that the list doesn't offer, such as several outcomes, is kept.
-            widget, value = self.fields[name].widget, self.data[name]
-            if value and isinstance(widget, forms.Select) and value not in dict(widget.choices):
-                widget.choices = [*widget.choices, (value, escape_invisible(value))]
 
     @property
     def values(self) -> dict[str, str]:
         """Return the filters that are set, in a fixed order."""
-        return {name: value for name, value in self.data.items() if value}
+        return {name: self.data[name] for name in self.changed_data}
 
     @property
     def advanced(self) -> list[forms.BoundField]:
@@ -98,7 +92,7 @@ class FilterForm(DeliveryFilterForm):
 
     def replaced(self, **changes: str) -> str:
         """Return the query with other values; an empty value removes the parameter."""
-        values = {**self.data, **changes}
+        values = {**dict.fromkeys(self.fields, ""), **self.values, **changes}
         return urlencode({name: value for name, value in values.items() if value})
 
 

@@ -15,12 +15,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
 from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
+from receivers.deliveries.form_fields import OpenSelect, ShortTextField
 from receivers.health import mutes
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import FindingGroup, HealthReport, group_findings
-from receivers.kargo.scopes import parse_scope, scope_name
-from receivers.models import TEXT_LENGTH
+from receivers.kargo.scopes import scope_name
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, finding_row
@@ -38,23 +38,30 @@ class FindingFilterForm(forms.Form):
     It offers the projects that have `findings`, and the selected one even if it has none.
     """
 
+    project = ShortTextField(required=False, widget=OpenSelect)
     severity = forms.ChoiceField(
-        choices=[("", "All severities"), *((severity, severity) for severity in Severity)], required=False
+        choices=[("", "All severities"), *((severity, severity) for severity in Severity)],
+        required=False,
+        widget=OpenSelect,
+        error_messages={"invalid_choice": f"must be one of {', '.join(Severity)}"},
     )
     check = forms.TypedChoiceField(
-        choices=Check, coerce=Check, empty_value=None, required=False, widget=forms.HiddenInput
+        choices=Check,
+        coerce=Check,
+        empty_value=None,
+        required=False,
+        widget=forms.HiddenInput,
+        error_messages={"invalid_choice": "“%(value)s” does not exist"},
     )
 
     def __init__(self, data: Mapping[str, str], findings: Iterable[Finding]) -> None:
         super().__init__(data, auto_id="%s")
-        projects = {finding.project for finding in findings}
-        if selected := data.get("project"):
-            projects.add(parse_scope(selected))
-        names = [(scope_name(project), project or "Cluster") for project in sorted(projects)]
-        self.fields["project"] = forms.ChoiceField(choices=[("", "All projects"), *names], required=False)
+        projects = sorted({finding.project for finding in findings})
+        names = ((scope_name(project), project or "Cluster") for project in projects)
+        self.fields["project"].widget = OpenSelect(choices=[("", "All projects"), *names])
 
     def matching(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Return the findings that match, in their order. An unknown value matches nothing, which the page says."""
+        """Return the findings that match, in their order; none if a value is invalid."""
         if not self.is_valid():
             return []
         project, severity, check = (self.cleaned_data[name] for name in ("project", "severity", "check"))
@@ -68,14 +75,12 @@ class FindingFilterForm(forms.Form):
 
 
 class MuteForm(forms.Form):
-    """The reason for a mute."""
+    """The reason for a mute, or the wish to end it."""
 
-    note = forms.CharField(
-        label="Reason (optional)",
-        max_length=TEXT_LENGTH,
-        required=False,
-        widget=forms.TextInput({"autocomplete": "off"}),
+    note = ShortTextField(
+        label="Reason (optional)", required=False, widget=forms.TextInput({"autocomplete": "off"})
     )
+    unmute = forms.BooleanField(required=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,8 @@ def needs_action(request: PageRequest) -> HttpResponse:
 def _list(
     request: PageRequest, form: FindingFilterForm, report: HealthReport, open_: Sequence[Finding]
 ) -> Mapping[str, Any]:
-    matching, of_one_check = form.matching(open_), form.cleaned_data.get("check")
+    matching = form.matching(open_)
+    of_one_check = form.cleaned_data.get("check") is not None
     page = Paginator(matching, PAGE_SIZE).get_page(request.GET.get("page")) if of_one_check else None
     groups = group_findings(matching if page is None else page.object_list)
     limit = FEW if page is None else PAGE_SIZE
@@ -147,13 +153,13 @@ def finding(request: PageRequest, key: str) -> HttpResponse:
     if request.method == "POST":
         require_permission(request, Action.MUTE, target.project)
         if form.is_valid():
-            _change(request, target, form.cleaned_data["note"], unmute="unmute" in request.POST)
+            _change(request, target, **form.cleaned_data)
             return redirect("attention")
     context = {"row": finding_row(target, report, request.access), "title": target.check.label, "form": form}
     return render(request, "health/finding.html", context)
 
 
-def _change(request: PageRequest, target: Finding, note: str, *, unmute: bool) -> None:
+def _change(request: PageRequest, target: Finding, *, note: str, unmute: bool) -> None:
     if unmute:
         mutes.unmute(target.key)
     else:

@@ -17,6 +17,7 @@ from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.scopes import ReceiverKey
+from receivers.models import Delivery
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
@@ -93,7 +94,7 @@ def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
     return render(request, "projects/detail.html", context)
 
 
-def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Mapping[str, Any]]:
+def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Delivery]:
     receivers = [(name, receiver.name) for receiver in config.receivers] if config else ()
     return statistics.last_deliveries([name], receivers, pushes=True)
 

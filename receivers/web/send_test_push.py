@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -18,10 +17,10 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, PageRequest, page_view, require_permission
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
-from receivers.models import TEXT_LENGTH
 from receivers.ops import runtime
 from receivers.testfire import suggestions
 from receivers.testfire.send import (
@@ -45,53 +44,42 @@ MEDIA_TYPES: Final = (
     ("application/vnd.cncf.helm.config.v1+json", "chart"),
     ("", "unknown"),
 )
-INVALID_TEXT: Final = f"Fields can have at most {TEXT_LENGTH} characters, all of them printable."
-_AS_TYPED: Final = {
-    "maxlength": TEXT_LENGTH, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "none",
-}  # fmt: skip
 
 
 def _validate_printable(text: str) -> None:
     if not text.isprintable():
-        raise ValidationError(INVALID_TEXT)
-
-
-_VALIDATORS: Final[list[Callable[[str], None]]] = [
-    MaxLengthValidator(TEXT_LENGTH, INVALID_TEXT),
-    _validate_printable,
-]
+        raise ValidationError("can contain only printable characters")
 
 
 class TestPushForm(forms.Form):
-    """The push to send, and how."""
+    """The push to send, and how. `do` is the button: `fire` or `preview`."""
 
     __test__ = False  # not a test class for pytest
 
-    repository = forms.CharField(
-        error_messages={"required": "Enter a repository."},
-        validators=_VALIDATORS,
-        widget=forms.TextInput({"list": "repositories", **_AS_TYPED}),
+    repository = ShortTextField(
+        validators=[_validate_printable], widget=forms.TextInput({"list": "repositories", **AS_TYPED})
     )
-    tag = forms.CharField(
-        required=False, validators=_VALIDATORS, widget=forms.TextInput({"list": "tags", **_AS_TYPED})
+    tag = ShortTextField(
+        required=False,
+        validators=[_validate_printable],
+        widget=forms.TextInput({"list": "tags", **AS_TYPED}),
     )
-    media_type = forms.CharField(
-        label="Type", required=False, validators=_VALIDATORS, widget=forms.Select(choices=MEDIA_TYPES)
+    media_type = ShortTextField(
+        label="Type",
+        required=False,
+        validators=[_validate_printable],
+        widget=OpenSelect(choices=MEDIA_TYPES),
     )
-    way = forms.ChoiceField(choices=[("outside", "Receiver URL"), ("inside", "Internal")], required=False)
+    way = forms.CharField(required=False)
     dry_run = forms.BooleanField(required=False)
+    do = forms.CharField(required=False)
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, auto_id="%s")
 
     @property
-    def problem(self) -> str:
-        """Return what is missing or invalid, empty if nothing is."""
-        return next((str(errors[0]) for errors in self.errors.values()), "")
-
-    @property
     def is_inside(self) -> bool:
-        """Say whether the push skips the receiver URL."""
+        """Return True if the push skips the receiver URL."""
         return bool(self["way"].value() == "inside")
 
     @property
@@ -113,12 +101,14 @@ def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
         return render(
             request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error}
         )
-    data = request.POST if request.method == "POST" else request.GET
-    form = TestPushForm(data if "repository" in data else _suggested_push(aim))
-    if request.POST.get("do") == "fire" and form.is_valid():
-        return _fire(request, aim, form)
-    if request.method == "POST" and request.htmx:
-        return render(request, "testfire/_preview.html", _preview(request, aim, form))
+    if request.method == "POST":
+        form = TestPushForm(request.POST)
+        if form.is_valid() and form.cleaned_data["do"] == "fire":
+            return _fire(request, aim, form)
+        if request.htmx:
+            return render(request, "testfire/_preview.html", _preview(request, aim, form))
+    else:
+        form = TestPushForm(request.GET if "repository" in request.GET else _suggested_push(aim))
     return _page(request, aim, form)
 
 
@@ -165,9 +155,10 @@ def _page(request: PageRequest, aim: TestTarget, form: TestPushForm, problem: st
 
 def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
     """Return what each Warehouse would do, without those in projects the user may not see."""
-    cache, report = runtime.current().cache, None
-    if form.is_valid():
-        report = explain(cache, form.push, aim.project, everything=True, most=VERDICTS_SHOWN)
+    push, report = form.push if form.is_valid() else None, None
+    if push:
+        cache = runtime.current().cache
+        report = explain(cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
     verdicts = [verdict for verdict in report.verdicts if _is_visible(request, verdict)] if report else []
     return {
         "form": form,
@@ -177,7 +168,7 @@ def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mappi
         ),
         "verdicts": verdicts,
         "with_project": not aim.project,
-        "tags": _tags(aim, form.cleaned_data.get("repository", "")),
+        "tags": _tags(aim, push.repository) if push else [],
     }
 
 
@@ -186,17 +177,17 @@ def _is_visible(request: PageRequest, verdict: Verdict) -> bool:
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
-def _suggested_push(aim: TestTarget) -> Mapping[str, str]:
-    """Return the fields of a push that would refresh a Warehouse."""
-    repository = next(iter(suggestions.repositories(_scope(aim))), "")
+def _suggested_push(aim: TestTarget) -> Mapping[str, str] | None:
+    """Return the fields of a push that would refresh a Warehouse, None if there is no Warehouse to refresh."""
+    repository = next(iter(suggestions.repositories(_scope(aim))), None)
+    if repository is None:
+        return None
     tag = next(iter(_tags(aim, repository)), "")
     return {"repository": repository, "tag": tag, "media_type": MEDIA_TYPES[0][0]}
 
 
 def _tags(aim: TestTarget, repository: str) -> list[str]:
     """Return the tags pushed to the receiver most recently, and some that its Warehouses select."""
-    if not repository:
-        return []
     pushed = DeliveryFilter(project=aim.project, receiver=aim.receiver, repository=repository)
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
     selected = suggestions.tags(repository, _scope(aim))

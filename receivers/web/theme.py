@@ -16,9 +16,10 @@ YEAR: Final = 365 * 24 * 3600  # seconds
 
 
 class ThemeForm(forms.Form):
-    """The choice of a theme."""
+    """The choice of a theme, and the page to return to."""
 
     theme = forms.ChoiceField(choices=[(theme, theme) for theme in THEMES])
+    next = forms.CharField(required=False)
 
 
 def theme_of(request: HttpRequest) -> str:
@@ -30,12 +31,14 @@ def theme_of(request: HttpRequest) -> str:
 @require_POST
 def choose(request: HttpRequest) -> HttpResponse:
     """Store the chosen theme and redirect back. For browsers without JavaScript; `kargoweb.js` needs no request."""
-    back = request.POST.get("next", "")
+    form = ThemeForm(request.POST)
+    if not form.is_valid():
+        return redirect("home")
+    back = form.cleaned_data["next"]
     inside = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
     response = redirect(back if inside else "home")
-    form = ThemeForm(request.POST)
-    if form.is_valid():
-        chosen = form.cleaned_data["theme"]
-        # Not HttpOnly: kargoweb.js reads and writes it, too.
-        response.set_cookie(COOKIE, chosen, max_age=YEAR, samesite="Lax", secure=request.is_secure())
+    # Not HttpOnly: kargoweb.js reads and writes it, too.
+    response.set_cookie(
+        COOKIE, form.cleaned_data["theme"], max_age=YEAR, samesite="Lax", secure=request.is_secure()
+    )
     return response

@@ -10,7 +10,8 @@ from typing import Any
 from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import insert
-from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, form_errors
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.models import Delivery, Outcome
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, form_errors, named_artifact
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, named_artifact
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.models import Origin, Outcome
 from tests.deliveries.rows import delivery_filter
@@ -64,8 +65,8 @@ def test_strings_are_parsed_into_a_filter(monkeypatch, values, expected):
         ("since", "999999w", "since must be a time such as"),
         ("until", "0001-01-01T00:00+14:00", "until must be a time such as"),
         ("push", "x", "push must be the push_id of a delivery"),
-        ("tag", "x" * 256, "tag must have at most 255 characters"),
-        ("text", "a\x00b", "text must have at most 255 characters, and no NUL"),
+        ("tag", "x" * 256, "tag can have at most 255 characters"),
+        ("text", "a\x00b", "text can't contain NUL characters"),
     ],
 )
 def test_the_error_for_an_invalid_value_names_the_field(field, value, sentence):

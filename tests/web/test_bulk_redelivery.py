@@ -87,7 +87,7 @@ def test_an_invalid_rate_is_rejected_with_an_error(signed_in, project_name, rate
     confirm = f"/deliveries/redeliver?project={project_name}"
     page = browser.submit("/deliveries/redeliver", {"project": project_name, "rate": rate}, on=confirm)
     value = f' value="{re.escape(rate)}"' if rate else ""
-    assert "The rate must be a number from 0.1 to 100." in visible_text(page)
+    assert "Deliveries per second must be a number from 0.1 to 100." in visible_text(page)
     assert re.search(rf'name="rate"{value} inputmode="decimal"', page)
     assert not redeliveries(project_name).exists()
 

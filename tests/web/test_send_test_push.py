@@ -158,10 +158,10 @@ def test_the_preview_does_not_name_hidden_projects(signed_in, product, world, pr
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"repository": ""}, "Enter a repository"),
-        ({"repository": " "}, "Enter a repository"),
+        ({"repository": ""}, "Repository is missing"),
+        ({"repository": " "}, "Repository is missing"),
         ({"tag": "x" * 256}, "at most 255"),
-        ({"repository": "a\x1bb"}, "all of them printable"),
+        ({"repository": "a\x1bb"}, "only printable characters"),
     ],
 )
 def test_invalid_fields_are_rejected(signed_in, project, fields, problem):

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from receivers.deliveries import serializers
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
-from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, form_errors
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.outcomes import label
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log

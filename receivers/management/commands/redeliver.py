@@ -12,7 +12,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from receivers.deliveries import serializers
-from receivers.deliveries.filters import DeliveryFilterForm, form_errors
+from receivers.deliveries.filters import DeliveryFilterForm
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.outcomes import label
 from receivers.deliveries.redelivery import (
     RATE,
