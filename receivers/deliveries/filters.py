@@ -107,8 +107,8 @@ class DeliveryFilterForm(forms.Form):
         error_messages={"invalid_choice": f"must be one of {', '.join(Origin.values)}"},
     )
     status = FilterField("Code", "404, or 4xx")
-    since = MomentField("Since", "2h, or 2026-03-01T09:30")
-    until = MomentField("Until", "30m, or 2026-03-01T12:00")
+    since = MomentField("Since", "2h, or 2026-03-01")
+    until = MomentField("Until", "30m, or 2026-03-01")
     push = forms.UUIDField(
         label="Same push as",
         required=False,

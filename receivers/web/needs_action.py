@@ -51,7 +51,7 @@ class FindingFilterForm(forms.Form):
         empty_value=None,
         required=False,
         widget=forms.HiddenInput,
-        error_messages={"invalid_choice": "“%(value)s” does not exist"},
+        error_messages={"invalid_choice": "“%(value)s” doesn't exist"},
     )
 
     def __init__(self, data: Mapping[str, str], findings: Iterable[Finding]) -> None:
@@ -78,7 +78,9 @@ class MuteForm(forms.Form):
     """The reason for a mute, or the wish to end it."""
 
     note = ShortTextField(
-        label="Reason (optional)", required=False, widget=forms.TextInput({"autocomplete": "off"})
+        label="Reason",
+        required=False,
+        widget=forms.TextInput({"placeholder": "optional", "autocomplete": "off"}),
     )
     unmute = forms.BooleanField(required=False)
 

@@ -91,6 +91,20 @@ def test_filters_are_query_parameters(signed_in, project, query, expected):
     assert ("No finding matches this filter" in page) == (not expected)
 
 
+@pytest.mark.parametrize(
+    ("query", "field", "error"),
+    [
+        ("severity=fatal", "severity", "Severity must be one of urgent, warning, note."),
+        ("check=nonsense", "check", "Check “nonsense” doesn't exist."),
+        (f"project={'x' * 256}", "project", "Project can have at most 255 characters."),
+    ],
+)
+def test_an_invalid_filter_has_an_error_and_lists_nothing(signed_in, product, query, field, error):
+    page = unescape(signed_in("viewer").open(f"/attention?{query}"))
+    assert f'<p class="error" id="{field}_error">{error}</p>' in page
+    assert not FINDING.search(page)
+
+
 def test_a_role_in_one_project_shows_no_findings_of_others_or_the_cluster(signed_in, listed_projects):
     own, other = next(listed_projects), next(listed_projects)
     open_findings(signed_in("viewer"), other)
