@@ -102,7 +102,7 @@ class ApiView(APIView):
             return Response({"error": str(exc.detail)}, exc.status_code)
         raise exc
 
-    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Forbid caches to store the response."""
         response["Cache-Control"] = "no-store"
         return super().finalize_response(request, response, *args, **kwargs)
@@ -191,7 +191,7 @@ class ExplainView(ApiView):
 class NotFoundView(ApiView):
     """Every other path under `/api/`."""
 
-    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` once the user is authenticated."""
         super().initial(request, *args, **kwargs)
         raise Http404

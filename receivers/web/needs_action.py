@@ -38,7 +38,7 @@ class FindingFilterForm(forms.Form):
     It offers the projects that have `findings`, and the selected one even if it has none.
     """
 
-    project = ShortTextField(required=False, widget=OpenSelect)
+    project = ShortTextField(required=False)
     severity = forms.ChoiceField(
         choices=[("", "All severities"), *((severity, severity) for severity in Severity)],
         required=False,
@@ -75,7 +75,7 @@ class FindingFilterForm(forms.Form):
 
 
 class MuteForm(forms.Form):
-    """The reason for a mute, or the wish to end it."""
+    """The reason for a mute, or `unmute` to end it."""
 
     note = ShortTextField(
         label="Reason",

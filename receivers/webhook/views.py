@@ -74,7 +74,7 @@ class Webhook(APIView):
             raise ImproperlyConfigured("pass `take` to Webhook.as_view() in the URLconf")
         return _respond(self.take(_incoming(request._request, kind, digest)))
 
-    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Reject everything but POST. Kargo accepts any method, but opening the URL in a browser is no push."""
         return _respond(Reply(responses.METHOD_NOT_ALLOWED))
 
