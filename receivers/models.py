@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models
+from django.urls import reverse
 
 from receivers.kargo.receiver_path import SUFFIX_LENGTH
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
@@ -227,6 +228,10 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag} to {scope_name(self.project)}/{self.receiver}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the delivery's page."""
+        return reverse("delivery", args=[self.pk])
 
 
 class Refresh(models.Model):

@@ -20,12 +20,23 @@ from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
+from django_htmx.middleware import HtmxDetails
 
 from receivers.accounts.roles import Access, Action, Role, access_from_groups
 
-__all__ = ["Access", "Action", "Role", "access_of", "admin_names", "may", "page_view", "require_permission"]
+__all__ = [
+    "Access", "Action", "PageRequest", "Role", "access_of", "admin_names", "may", "page_view", "require_permission",
+]  # fmt: skip
 
 View = Callable[..., HttpResponse]
+
+
+class PageRequest(HttpRequest):
+    """The request of a page: what the HTMX middleware and `page_view` add to Django's."""
+
+    htmx: HtmxDetails
+    access: Access
+
 
 ADMINS_NAMED: Final = 5  # on the page for users without a role; a longer list does not help
 
@@ -52,7 +63,7 @@ def page_view(view: View) -> View:
     Sets `request.access` to what the user may do. The view must filter lists by `request.access.projects`.
     """
 
-    def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: PageRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
             # HTMX would swap the sign-in page into a fragment of the current page, so reload the whole page.
             return HttpResponseClientRefresh() if request.htmx else redirect_to_login(_return_path(request))

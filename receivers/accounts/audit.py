@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.http import HttpRequest
 from django.utils import timezone
 
 from receivers.accounts.client_address import client_address
@@ -24,7 +25,7 @@ FAILURE_WINDOW: Final = timedelta(minutes=15)
 
 
 def record(
-    request: Any,
+    request: HttpRequest,
     action: Action | AuditAction | str,
     *,
     project: str = "",
@@ -50,7 +51,7 @@ def record(
     )
 
 
-def record_about(request: Any, action: Action, delivery: Delivery, detail: str) -> None:
+def record_about(request: HttpRequest, action: Action, delivery: Delivery, detail: str) -> None:
     """Record an action on a delivery; see `record`."""
     record(
         request,
@@ -62,20 +63,20 @@ def record_about(request: Any, action: Action, delivery: Delivery, detail: str) 
     )
 
 
-def _address(request: Any) -> str:
+def _address(request: HttpRequest) -> str:
     return storable(client_address(request.META, settings.KARGOWEB.forwarded_hops), ADDRESS_LENGTH)
 
 
-def _signed_in(sender: object, request: Any, user: Any, **_: Any) -> None:
+def _signed_in(sender: object, request: HttpRequest, user: Any, **_: Any) -> None:
     record(request, AuditAction.SIGN_IN, user=user.get_username())
 
 
-def _signed_out(sender: object, request: Any, user: Any, **_: Any) -> None:
+def _signed_out(sender: object, request: HttpRequest, user: Any, **_: Any) -> None:
     if user is not None:
         record(request, AuditAction.SIGN_OUT, user=user.get_username())
 
 
-def _sign_in_failed(sender: object, credentials: Any, request: Any = None, **_: Any) -> None:
+def _sign_in_failed(sender: object, credentials: Any, request: HttpRequest | None = None, **_: Any) -> None:
     """Record a failed sign-in. Unknown names are not stored: they may be passwords typed into the wrong field."""
     if request is None:
         return

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 
 
 def client_address(environ: Mapping[str, Any], hops: int) -> str:
@@ -21,7 +22,7 @@ def client_address(environ: Mapping[str, Any], hops: int) -> str:
     return str(environ.get("REMOTE_ADDR", ""))
 
 
-def ip_address(request: Any) -> str | None:
+def ip_address(request: HttpRequest) -> str | None:
     """Return the client's IP address for django-axes, or None if it is not a valid IP address.
 
     Its database field accepts nothing else.

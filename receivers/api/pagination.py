@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from receivers.accounts.access import access_of
 from receivers.api.serializers import PageQuery
 from receivers.deliveries import visibility
-from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import DeliveryQuerySet
 
@@ -38,14 +38,11 @@ class DeliveryFilterBackend(BaseFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: Any, view: APIView) -> Any:
         """Return the selected deliveries. Raise `ValidationError`."""
-        try:
-            wanted = DeliveryFilter.parse(request.query_params)
-        except InvalidFilter as error:
-            raise ValidationError({error.field: [error.problem]}) from None
-        each_push_once = "every" not in request.query_params and wanted.push is None
-        return SelectedDeliveries(
-            queryset, visibility.limited(wanted, access_of(request.user)), each_push_once
-        )
+        form = DeliveryFilterForm(request.query_params)
+        if form.wanted is None:
+            raise ValidationError({name: list(problems) for name, problems in form.errors.items()})
+        wanted = visibility.limited(form.wanted, access_of(request.user))
+        return SelectedDeliveries(queryset, wanted, form.each_push_once)
 
 
 class DeliveryPagination(BasePagination):

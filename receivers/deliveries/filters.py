@@ -1,35 +1,32 @@
-"""The filter of delivery lists, and how to parse it from the strings of a query or a command line."""
+"""The filter of delivery lists, and the form that reads it from a query or a command line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django import forms
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.kargo.repository_names import is_docker_hub
 from receivers.kargo.scopes import parse_scope
-from receivers.models import TEXT_LENGTH, Origin, Outcome
+from receivers.models import Origin, Outcome
+
+TONES: Final = (Tone.BAD, Tone.OPEN, Tone.GOOD, Tone.PLAIN)
+"""The tones to choose from, as most people look for them."""
 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_PARAMETERS: Final = {"outcomes": "outcome"}
 _ARTIFACT: Final = re.compile(r"(?:([^/\s]*[.:][^/\s]*)/)?([^/\s:]+/[^/\s:]+):([\w.-]{1,128})", re.ASCII)
-_STATUS: Final = re.compile(r"([1-5])(\d\d|xx)")
-
-
-class InvalidFilter(ValueError):
-    """A value that a field of the filter doesn't accept: the name of the field, and a message that follows it."""
-
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field} {problem}")
-        self.field = field
-        self.problem = problem
+_STATUS: Final = re.compile(r"[1-5](\d\d|xx)", re.ASCII)
+_ANY: Final = ("", "any")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,41 +56,127 @@ class DeliveryFilter:
     push: UUID | None = None
     seen: frozenset[str] | None = None
 
-    @classmethod
-    def parse(cls, strings: Mapping[str, str], now: datetime | None = None) -> DeliveryFilter:
-        """Parse a filter from strings by field name, such as `request.GET`. Ignores blank and unknown fields.
 
-        `project` is a project or `cluster`. `outcome` (not `outcomes`) takes outcomes and tones (`bad`), separated by
-        commas; `status` takes 404 or 4xx; `since` and `until` take a time (UTC without a zone) or an age relative to
-        `now`: 30m, 2h, 7d. Raises `InvalidFilter`.
-        """
-        moment = now or timezone.now()
-        parsers: dict[str, Callable[[str], Any]] = {
-            "project": parse_scope,
-            "origin": _origin,
-            "outcome": _outcomes,
-            "status": _status,
-            "warehouse": _warehouse,
-            "since": lambda text: read_moment(text, moment),
-            "until": lambda text: read_moment(text, moment),
-            "push": _push,
-        }
-        names = {_PARAMETERS.get(field.name, field.name) for field in fields(cls)} - {"seen"}
-        given = {name: strings.get(name, "").strip() for name in names}
-        values = {name: _parse(name, text, parsers.get(name, str)) for name, text in given.items() if text}
-        if "outcome" in values:
-            values["outcomes"] = values.pop("outcome")
-        return cls(**values)
+class FilterField(ShortTextField):
+    """A text, empty by default. A text input shows `example` while it is empty."""
+
+    def __init__(self, label: str, example: str = "", widget: forms.Widget | None = None) -> None:
+        text = forms.TextInput({"placeholder": example, **AS_TYPED})
+        super().__init__(label=label, required=False, widget=widget or text)
 
 
-def read_moment(text: str, now: datetime) -> datetime:
-    """Parse a time: ISO 8601 (UTC without a zone), or an age relative to `now`, such as 90s, 30m, 2h, 7d or 1w.
+class MomentField(FilterField):
+    """A time or an age, as `read_moment` takes it."""
+
+    def clean(self, value: Any) -> datetime | None:
+        """Return the time, None if the text is blank."""
+        text = super().clean(value)
+        try:
+            return read_moment(text) if text else None
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class DeliveryFilterForm(forms.Form):
+    """The filter as people write it: in the address of a page, in the API and in commands. Blank fields select all.
+
+    `project` is a project or `cluster`. `outcome` takes outcomes and tones (`bad`), separated by commas; `status`
+    takes 404 or 4xx. With `every`, lists show duplicates.
+    """
+
+    text = FilterField(
+        "Search",
+        widget=forms.SearchInput({"placeholder": "example/repo:1.2.3, or any text", "autocomplete": "off"}),
+    )
+    outcome = FilterField(
+        "Outcome",
+        widget=OpenSelect(choices=[_ANY, *((tone, tone.label) for tone in TONES), *Outcome.choices]),
+    )
+    project = FilterField("Project", "a name, or cluster")
+    receiver = FilterField("Receiver")
+    repository = FilterField("Repository", "example/repo")
+    tag = FilterField("Tag", "1.2.3")
+    warehouse = FilterField("Warehouse", "name, or project/name")
+    origin = forms.TypedChoiceField(
+        label="Origin",
+        choices=[_ANY, *((origin, origin) for origin in Origin.values)],
+        coerce=Origin,
+        empty_value=None,
+        required=False,
+        widget=OpenSelect,
+        error_messages={"invalid_choice": f"must be one of {', '.join(Origin.values)}"},
+    )
+    status = FilterField("Code", "404, or 4xx")
+    since = MomentField("Since", "2h, or 2026-03-01")
+    until = MomentField("Until", "30m, or 2026-03-01")
+    push = forms.UUIDField(
+        label="Same push as",
+        required=False,
+        widget=forms.TextInput(AS_TYPED),
+        error_messages={"invalid": "must be the push_id of a delivery"},
+    )
+    every = forms.BooleanField(label="Show duplicates", required=False)
+
+    def __init__(self, data: Mapping[str, Any], **options: Any) -> None:
+        super().__init__({name: str(data.get(name) or "").strip() for name in self.base_fields}, **options)
+
+    @property
+    def wanted(self) -> DeliveryFilter | None:
+        """Return the filter, None if a value is invalid."""
+        if not self.is_valid():
+            return None
+        names = {field.name for field in fields(DeliveryFilter)} & self.fields.keys()
+        values = {name: self.cleaned_data[name] for name in names}
+        return DeliveryFilter(outcomes=self.cleaned_data["outcome"], **values)
+
+    @property
+    def each_push_once(self) -> bool:
+        """Return True if lists show only the newest delivery of a push: not with `every`, and not of a given push."""
+        return not {"every", "push"} & set(self.changed_data)
+
+    def clean_project(self) -> str | None:
+        """Return the project or `CLUSTER_SCOPE`, None for all."""
+        name = self.cleaned_data["project"]
+        return parse_scope(name) if name else None
+
+    def clean_outcome(self) -> frozenset[Outcome]:
+        """Return the outcomes, none for all."""
+        text = self.cleaned_data["outcome"].lower()
+        outcomes: set[Outcome] = set()
+        for word in text.split(",") if text else ():
+            selected = {
+                outcome for outcome in Outcome if word.strip() in {outcome.value, tone(outcome).value}
+            }
+            if not selected:
+                words = ", ".join([*Tone.values, *Outcome.values])
+                raise ValidationError(f"must be one or more of these, separated by commas: {words}")
+            outcomes |= selected
+        return frozenset(outcomes)
+
+    def clean_status(self) -> tuple[int, int] | None:
+        """Return the range of response codes, None for all."""
+        text = self.cleaned_data["status"].lower()
+        if text and not _STATUS.fullmatch(text):
+            raise ValidationError("must be a response code such as 404, or a class such as 4xx")
+        return (int(text.replace("xx", "00")), int(text.replace("xx", "99"))) if text else None
+
+    def clean_warehouse(self) -> tuple[str | None, str] | None:
+        """Return the project (None for any) and the name of a Warehouse, None for all."""
+        text = self.cleaned_data["warehouse"]
+        project, slash, name = text.rpartition("/")
+        if text and (not name or (slash and not project)):
+            raise ValidationError("must be the name of a Warehouse, or project/name")
+        return (project or None, name) if text else None
+
+
+def read_moment(text: str) -> datetime:
+    """Parse a time: ISO 8601 (UTC without a zone), or an age such as 90s, 30m, 2h, 7d or 1w.
 
     Raises ValueError with a message that says what is accepted.
     """
     try:
         if ago := _AGO.fullmatch(text):
-            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            return timezone.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
         # Databases and Python start with the year 1 in UTC; an earlier time overflows.
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -112,53 +195,3 @@ def named_artifact(text: str) -> tuple[str, str] | None:
     if found is None or (found[1] and not is_docker_hub(found[1])):
         return None
     return found[2], found[3]
-
-
-def _parse(name: str, text: str, parse: Callable[[str], Any]) -> Any:
-    if len(text) > TEXT_LENGTH or "\x00" in text:
-        raise InvalidFilter(name, f"must have at most {TEXT_LENGTH} characters, and no NUL")
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise InvalidFilter(name, str(error)) from None
-
-
-def _origin(text: str) -> Origin:
-    try:
-        return Origin(text)
-    except ValueError:
-        raise ValueError(f"must be one of {', '.join(Origin.values)}") from None
-
-
-def _push(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ValueError("must be the push_id of a delivery") from None
-
-
-def _outcomes(text: str) -> frozenset[Outcome]:
-    outcomes: set[Outcome] = set()
-    for word in (part.strip().lower() for part in text.split(",")):
-        selected = [outcome for outcome in Outcome if word in {outcome.value, tone(outcome).value}]
-        if not selected:
-            words = ", ".join([*(each.value for each in Tone), *Outcome.values])
-            raise ValueError(f"must be one or more of these, separated by commas: {words}")
-        outcomes.update(selected)
-    return frozenset(outcomes)
-
-
-def _status(text: str) -> tuple[int, int]:
-    code = _STATUS.fullmatch(text.lower())
-    if code is None:
-        raise ValueError("must be a response code such as 404, or a class such as 4xx")
-    if code[2] == "xx":
-        return int(code[1]) * 100, int(code[1]) * 100 + 99
-    return int(text), int(text)
-
-
-def _warehouse(text: str) -> tuple[str | None, str]:
-    project, slash, name = text.rpartition("/")
-    if not name or (slash and not project):
-        raise ValueError("must be the name of a Warehouse, or project/name")
-    return project or None, name

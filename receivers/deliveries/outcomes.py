@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Final
+
+from django.db import models
 
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Outcome
 
 
-class Tone(StrEnum):
+class Tone(models.TextChoices):
     """How an outcome reads in a list."""
 
-    GOOD = "good"
-    """Succeeded."""
+    GOOD = "good", "Succeeded"
+    PLAIN = "plain", "Skipped by configuration"
+    """No Freight, and nothing is wrong."""
 
-    PLAIN = "plain"
-    """Skipped by configuration: no Freight, and nothing is wrong."""
-
-    BAD = "bad"
-    """Needs action."""
-
-    OPEN = "open"
-    """In progress."""
+    BAD = "bad", "Needs action"
+    OPEN = "open", "In progress"
 
 
 _TONES: Final = {

@@ -9,23 +9,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from django.core.cache import cache
 from django.db import models
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
+from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import DOCKER_HUBS, Delivery, Origin, Outcome, ReceiverUrl, Refresh
 
-# Read as dictionaries: a template that uses another column gets nothing, instead of a query per row.
-DELIVERY_COLUMNS: Final = (
-    "id", "received_at", "origin", "project", "receiver", "repository", "tag",
-    "status", "outcome", "reason", "warehouses", "duration_ms",
-)  # fmt: skip
 HOURS: Final = 24
 PAST_CACHE_SECONDS: Final = 60  # for counts of past hours, which only late Freight changes
 RECEIVERS_READ: Final = 100  # of one project, for its recent deliveries; SQLite allows 500 terms in a UNION
@@ -43,7 +40,7 @@ M = TypeVar("M", bound=models.Model)
 
 def last_deliveries(
     projects: Collection[str] | None, current: Iterable[ReceiverKey] = (), *, pushes: bool = False
-) -> dict[ReceiverKey, Mapping[str, Any]]:
+) -> dict[ReceiverKey, Delivery]:
     """Return the last delivery of every receiver that has had one, in these projects or (None) in all of them.
 
     Includes receivers that no longer exist, which are known by their URLs. `current` are the existing receivers: the
@@ -63,8 +60,8 @@ def last_deliveries(
     unsaved = [receiver for receiver in current if receiver not in by_receiver]
     ids = [pk for pk in by_receiver.values() if pk]
     ids += [delivery.pk for delivery in _newest(unsaved[:NEW_READ], 1, pushes=pushes)]
-    rows = Delivery.objects.filter(pk__in=ids).values(*DELIVERY_COLUMNS)
-    return {(row["project"], row["receiver"]): row for row in rows}
+    rows = delivery_log().narrow().filter(pk__in=ids)
+    return {(row.project, row.receiver): row for row in rows}
 
 
 def hourly_tones(receivers: Collection[ReceiverKey], now: datetime) -> dict[str, list[Mapping[Tone, int]]]:
@@ -116,7 +113,7 @@ def freight_seconds(refresh: Refresh) -> float | None:
     return max(0.0, (refresh.ended_at - refresh.requested_at).total_seconds())
 
 
-def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Mapping[str, Any]]:
+def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Delivery]:
     """Return the newest pushes to the receivers of a project (or `CLUSTER_SCOPE`), newest first. Three queries.
 
     A push is represented by its last delivery, and `repeats` is its number of deliveries. `receivers` are the existing
@@ -125,8 +122,8 @@ def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> lis
     known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
     names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
     ids = [delivery.pk for delivery in _newest([(project, name) for name in names], count)]
-    rows = delivery_log().filter(pk__in=ids).with_repeats().order_by("-received_at", "-id")
-    return list(rows.values(*DELIVERY_COLUMNS, "push_id", "repeats")[:count])
+    rows = delivery_log().narrow().filter(pk__in=ids).with_repeats()
+    return list(rows.order_by(*NEWEST_FIRST)[:count])
 
 
 def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = False) -> list[Delivery]:
@@ -159,9 +156,9 @@ def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Re
     }
 
 
-def deliveries_by_id(ids: Iterable[Any]) -> dict[Any, Mapping[str, Any]]:
+def deliveries_by_id(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
     """Return deliveries as lists show them, by id. One query."""
-    return {row["id"]: row for row in Delivery.objects.filter(pk__in=list(ids)).values(*DELIVERY_COLUMNS)}
+    return delivery_log().narrow().in_bulk(list(ids))
 
 
 def of_each(model: type[M], selection: str, parameters: Sequence[tuple[str, ...]]) -> list[M]:

@@ -33,8 +33,3 @@ class Check(models.TextChoices):
     # The installation
     CLUSTER_UNREADABLE = "cluster_unreadable", "Cluster objects kargoweb can't read"
     LOCAL_INSTALLATION = "local_installation", "kargoweb runs on this machine only"
-
-
-def check_title(code: str) -> str:
-    """Return the title of a check, or `code` itself if no check has it."""
-    return Check(code).label if code in Check else code

@@ -17,6 +17,7 @@ from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.health.finding import Severity
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.scopes import scope_name
+from receivers.models import Delivery
 from receivers.web import durations, links
 from receivers.web.charts import Chart
 
@@ -229,13 +230,12 @@ def visible(text: Any) -> str:
 
 
 @register.simple_tag
-def receiver_name(delivery: Any) -> SafeString:
+def receiver_name(delivery: Delivery) -> SafeString:
     """Return the project and name of a delivery's receiver, linked to its page."""
-    project, receiver = links.field_of(delivery, "project"), links.field_of(delivery, "receiver")
-    name = f"{scope_name(project)}/{receiver}"
+    name = f"{scope_name(delivery.project)}/{delivery.receiver}"
     return format_html(
         '<a class="ellipsis" href="{}" title="{}">{}</a>',
-        links.receiver_page_url(project, receiver),
+        links.receiver_page_url(delivery.project, delivery.receiver),
         name,
         name,
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Action, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, page_view, require_permission
 from receivers.deliveries.filters import read_moment
 from receivers.models import Audit
 
@@ -22,7 +21,7 @@ EVERYWHERE: Final = ""  # the log covers all projects, so only an admin of all p
 
 @page_view
 @require_safe
-def audit(request: Any) -> HttpResponse:
+def audit(request: PageRequest) -> HttpResponse:
     """Show a page. `before` is the last entry of the previous page, so new entries don't shift the pages."""
     require_permission(request, Action.READ_AUDIT_LOG, EVERYWHERE)
     entries = Audit.objects.order_by("-at", "-id")
@@ -44,6 +43,6 @@ def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:
     """Parse the cursor that `next` contained. Return None if it is invalid."""
     at, _, pk = text.partition("~")
     try:
-        return read_moment(at, timezone.now()), uuid.UUID(pk)
+        return read_moment(at), uuid.UUID(pk)
     except ValueError:
         return None

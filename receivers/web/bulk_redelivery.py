@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from django import forms
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max
 from django.http import Http404, HttpResponse
@@ -19,33 +19,48 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, page_view, require_permission
 from receivers.deliveries import visibility
 from receivers.deliveries.filters import DeliveryFilter, read_moment
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, RedeliveryBatch, redeliver_all
 from receivers.models import Delivery, Origin
 from receivers.web import live_fragments
-from receivers.web.filter_form import FilterForm, read_form
+from receivers.web.filter_form import FilterForm
 
 PART: Final = "progress"
 EVERY: Final = "2s"
 SHOWN: Final = 20  # deliveries listed on the confirmation page
-WRONG_RATE: Final = f"must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}"
+
+
+class RateForm(forms.Form):
+    """How fast to redeliver."""
+
+    rate = forms.FloatField(
+        label="Deliveries per second",
+        initial=f"{RATE:g}",
+        min_value=LOWEST_RATE,
+        max_value=HIGHEST_RATE,
+        widget=forms.TextInput({"inputmode": "decimal"}),
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value", "max_value"),
+            f"must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g}",
+        ),
+    )
 
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
-def redeliver_many(request: Any) -> HttpResponse:
+def redeliver_many(request: PageRequest) -> HttpResponse:
     """Show what would be redelivered on GET. On POST, start the redelivery and redirect to its progress."""
     sending = request.method == "POST"
-    form = read_form(request.POST if sending else request.GET)
+    form = FilterForm(request.POST if sending else request.GET)
     if form.wanted is None:
         return redirect(f"{reverse('deliveries')}?{form.query}")
     wanted = _allowed(request, form.wanted)
-    text = request.POST.get("rate", "").strip() if sending else f"{RATE:g}"
-    rate = _rate(text)
-    if sending and rate is not None:
+    rate_form = RateForm(request.POST if sending else None)
+    rate = rate_form.cleaned_data["rate"] if rate_form.is_valid() else RATE
+    if rate_form.is_valid():
         batch = redeliver_all(wanted, request.user.get_username(), rate=rate)
         if batch.deliveries:
             return _sent(request, form, batch, rate)
@@ -54,18 +69,15 @@ def redeliver_many(request: Any) -> HttpResponse:
     plan = redeliver_all(replace(wanted, until=until), "", dry_run=True)
     context = _plan(form, plan) | {
         "until": until.isoformat(),
-        "rate": text,
-        "rate_error": "" if rate is not None else WRONG_RATE,
-        "lowest": f"{LOWEST_RATE:g}",
-        "highest": f"{HIGHEST_RATE:g}",
-        "lasts": len(plan.originals) / (rate or RATE),
+        "rate": rate_form["rate"],
+        "lasts": len(plan.originals) / rate,
     }
     return render(request, "deliveries/redeliver.html", context)
 
 
 @page_view
 @require_safe
-def redelivered(request: Any) -> HttpResponse:
+def redelivered(request: PageRequest) -> HttpResponse:
     """Show the progress of a bulk redelivery, or for HTMX its counts."""
     at = _moment(request.GET.get("at", ""))
     rows = Delivery.objects.filter(received_at=at, origin=Origin.REDELIVERY)
@@ -83,7 +95,7 @@ def redelivered(request: Any) -> HttpResponse:
     )
 
 
-def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
+def _allowed(request: PageRequest, wanted: DeliveryFilter) -> DeliveryFilter:
     """Return the filter, limited to projects in which the user may redeliver.
 
     Raise PermissionDenied or Http404 if there are none.
@@ -96,15 +108,7 @@ def _allowed(request: Any, wanted: DeliveryFilter) -> DeliveryFilter:
     return limited
 
 
-def _rate(text: str) -> float | None:
-    try:
-        rate = float(text)
-    except ValueError:
-        return None
-    return rate if math.isfinite(rate) and LOWEST_RATE <= rate <= HIGHEST_RATE else None
-
-
-def _sent(request: Any, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
+def _sent(request: PageRequest, form: FilterForm, batch: RedeliveryBatch, rate: float) -> HttpResponse:
     count = len(batch.deliveries)
     audit.record(
         request,
@@ -130,7 +134,7 @@ def _plan(form: FilterForm, plan: RedeliveryBatch) -> dict[str, Any]:
 
 def _moment(text: str) -> datetime:
     try:
-        return read_moment(text, timezone.now())
+        return read_moment(text)
     except ValueError:
         raise Http404 from None
 

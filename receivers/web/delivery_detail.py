@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, may, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
@@ -26,7 +26,7 @@ EVERY: Final = "2s"  # short, because the user is waiting for the result
 
 @page_view
 @require_safe
-def delivery(request: Any, pk: UUID) -> HttpResponse:
+def delivery(request: PageRequest, pk: UUID) -> HttpResponse:
     """Show a delivery, or for HTMX the part that changes until all its refreshes have ended."""
     row = _visible_delivery(request, pk)
     details = visibility.details(request.access, row)
@@ -41,7 +41,7 @@ def delivery(request: Any, pk: UUID) -> HttpResponse:
 
 @page_view
 @require_POST
-def redeliver_one(request: Any, pk: UUID) -> HttpResponse:
+def redeliver_one(request: PageRequest, pk: UUID) -> HttpResponse:
     """Redeliver a delivery and redirect to the new one, or show why that is impossible."""
     row = _visible_delivery(request, pk)
     require_permission(request, Action.REDELIVER, row.project)
@@ -49,13 +49,13 @@ def redeliver_one(request: Any, pk: UUID) -> HttpResponse:
         new = redeliver(row, request.user.get_username())
     except NotRedeliverable as error:
         messages.error(request, f"This delivery can't be redelivered: {error}.")
-        return redirect("delivery", pk)
+        return redirect(row)
     audit.record_about(request, Action.REDELIVER, row, f"as {new.pk}")
     messages.success(request, "Redelivered to the current Warehouses. This is the new delivery.")
-    return redirect("delivery", new.pk)
+    return redirect(new)
 
 
-def _visible_delivery(request: Any, pk: UUID) -> Delivery:
+def _visible_delivery(request: PageRequest, pk: UUID) -> Delivery:
     row = visibility.find(request.access, pk)
     if row is None:
         raise Http404
@@ -76,7 +76,7 @@ def _result(details: visibility.DeliveryDetails) -> dict[str, Any]:
     }
 
 
-def _context(request: Any, details: visibility.DeliveryDetails) -> dict[str, Any]:
+def _context(request: PageRequest, details: visibility.DeliveryDetails) -> dict[str, Any]:
     row = details.delivery
     return {
         "delivery": row,

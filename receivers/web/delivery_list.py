@@ -10,13 +10,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, Action, page_view
+from receivers.accounts.access import Access, Action, PageRequest, page_view
 from receivers.deliveries import visibility
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import delivery_log
 from receivers.ops import runtime
 from receivers.web import live_fragments
-from receivers.web.filter_form import FilterForm, read_form, tidy
+from receivers.web.filter_form import FilterForm, tidy
 
 PAGE_SIZE: Final = 50  # rows; enough to find a recent delivery without a filter
 EVERY: Final = "3s"  # polling interval; short enough to feel live
@@ -26,12 +26,12 @@ NAMES_OFFERED: Final = 200  # projects suggested in the filter; more is slow on 
 
 @page_view
 @require_safe
-def deliveries(request: Any) -> HttpResponse:
+def deliveries(request: PageRequest) -> HttpResponse:
     """Show a page of deliveries, or for HTMX the rows if they have changed."""
-    query = None if request.htmx else tidy(request.GET)
+    form = FilterForm(request.GET)
+    query = None if request.htmx else tidy(form, request.GET)
     if query is not None:
         return redirect(f"{reverse('deliveries')}{'?' if query else ''}{query}")
-    form = read_form(request.GET)
     after = request.GET.get("after", "")
     sees_all = request.access.projects is None
     try:
@@ -59,7 +59,7 @@ def listed(form: FilterForm, access: Access, after: str, size: int = PAGE_SIZE) 
     if form.wanted is None:
         return DeliveryPage(())
     wanted = visibility.limited(form.wanted, access)
-    return delivery_log().page(wanted, after=after, size=size, each_push_once=not form.every)
+    return delivery_log().page(wanted, after=after, size=size, each_push_once=form.each_push_once)
 
 
 def _rows(form: FilterForm, page: DeliveryPage, after: str) -> dict[str, Any]:

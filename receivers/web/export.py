@@ -10,13 +10,14 @@ from typing import Any, Final
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, page_view
+from receivers.accounts.access import Access, PageRequest, page_view
 from receivers.deliveries.bounded_scan import LOOKED_AT
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.pagination import Position
 from receivers.deliveries.querysets import MAX_PAGE_SIZE
 from receivers.deliveries.serializers import DeliverySerializer, isoformat
 from receivers.web.delivery_list import listed
-from receivers.web.filter_form import FilterForm, read_form
+from receivers.web.filter_form import FilterForm
 
 MOST_ROWS: Final = 10_000
 """Rows per file: more than is convenient in a spreadsheet, and some seconds of work. `until` selects older ones."""
@@ -33,12 +34,12 @@ TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 @page_view
 @require_safe
-def export(request: Any, kind: str) -> HttpResponse:
+def export(request: PageRequest, kind: str) -> HttpResponse:
     """Stream the filtered deliveries as a file; return 400 with the reasons if the filter is invalid."""
-    form = read_form(request.GET)
-    if form.wanted is None:
-        problems = [f"{field.definition.name} {field.error}" for field in form.fields if field.error]
-        return HttpResponse("\n".join(problems) + "\n", status=400, content_type="text/plain; charset=utf-8")
+    form = FilterForm(request.GET)
+    if not form.is_valid():
+        problems = "\n".join(form_errors(form))
+        return HttpResponse(f"{problems}\n", status=400, content_type="text/plain; charset=utf-8")
     lines = {"csv": _csv, "json": _json}[kind](_ExportRows(form, request.access))
     response = StreamingHttpResponse(lines, content_type=TYPES[kind])
     response["Content-Disposition"] = f'attachment; filename="deliveries.{kind}"'

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from receivers.accounts.access import Access, Action, access_of
@@ -61,7 +62,7 @@ class ClusterProblem:
     ready: bool
 
 
-def layout(request: Any) -> dict[str, Any]:
+def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
     context: dict[str, Any] = {"theme": theme_of(request)}
     user = getattr(request, "user", None)
@@ -76,7 +77,7 @@ def layout(request: Any) -> dict[str, Any]:
     }
 
 
-def navigation(request: Any, access: Access) -> list[NavigationItem]:
+def navigation(request: HttpRequest, access: Access) -> list[NavigationItem]:
     """Return links to the pages the user may open. Pages without an address in this installation are left out."""
     match = getattr(request, "resolver_match", None)
     current = match.url_name if match else ""

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from receivers.kargo.scopes import scope_name
+from receivers.models import Delivery, Refresh
 
 
 def project_url(name: str) -> str:
@@ -37,18 +38,12 @@ def deliveries_url(**filters: Any) -> str:
     return f"{reverse('deliveries')}?{query}"
 
 
-def same_push_url(delivery: Any) -> str:
-    """Return the address of the list of deliveries of the same push. The delivery is a row or a dictionary."""
-    names = ("project", "receiver", "repository", "tag", "push_id")
-    project, receiver, repository, tag, push = (field_of(delivery, name) for name in names)
-    return deliveries_url(project=project, receiver=receiver, repository=repository, tag=tag, push=push)
+def same_push_url(delivery: Delivery) -> str:
+    """Return the address of the list of deliveries of the same push."""
+    names = ("project", "receiver", "repository", "tag")
+    return deliveries_url(**{name: getattr(delivery, name) for name in names}, push=delivery.push_id)
 
 
-def warehouse_url(refresh: Any) -> str:
+def warehouse_url(refresh: Refresh) -> str:
     """Return the address of the list of deliveries that refreshed the same Warehouse."""
     return deliveries_url(warehouse=f"{refresh.project}/{refresh.warehouse}")
-
-
-def field_of(row: Any, name: str) -> Any:
-    """Return a value of a row, which is a dictionary where a list reads only the columns it shows."""
-    return row[name] if isinstance(row, dict) else getattr(row, name)

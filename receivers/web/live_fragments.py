@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+
+from receivers.accounts.access import PageRequest
 
 STOP_POLLING: Final = 286
 """A response status on which HTMX swaps in the content and stops polling. Source: htmx.org/docs/#polling."""
@@ -30,13 +32,15 @@ class Fragment:
     seen: str
 
 
-def render_fragment(request: Any, template: str, context: Mapping[str, Any]) -> Fragment:
+def render_fragment(request: HttpRequest, template: str, context: Mapping[str, Any]) -> Fragment:
     """Render a fragment. `components/_live.html` is the element around it."""
     html = render_to_string(template, dict(context), request)
     return Fragment(html, hashlib.sha256(RELATIVE.sub(r"\1", html).encode()).hexdigest()[:16])
 
 
-def respond(request: Any, fragment: Fragment, every: str = "3s", *, ended: bool = False) -> HttpResponse:
+def respond(
+    request: PageRequest, fragment: Fragment, every: str = "3s", *, ended: bool = False
+) -> HttpResponse:
     """Return the response to HTMX's request for a fragment.
 
     A polling fragment sends the hash it has `seen` and gets 204 if nothing changed; HTMX then leaves the page alone.

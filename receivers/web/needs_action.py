@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -13,12 +14,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, may, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
+from receivers.deliveries.form_fields import OpenSelect, ShortTextField
 from receivers.health import mutes
-from receivers.health.checks import check_title
+from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import FindingGroup, HealthReport, group_findings
-from receivers.kargo.scopes import CLUSTER_SCOPE_NAME, parse_scope
+from receivers.kargo.scopes import scope_name
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, finding_row
@@ -30,34 +32,57 @@ MUTED_SHOWN: Final = 100  # muted findings; they are muted so that nobody has to
 EVERY: Final = "5s"
 
 
-@dataclass(frozen=True, slots=True)
-class FindingFilter:
-    """The filter in the address; an empty value means all. With a `check`, all its findings are shown, paginated."""
+class FindingFilterForm(forms.Form):
+    """The filter in the address; a blank field selects all. With a `check`, all its findings are shown, paginated.
 
-    project: str
-    severity: str
-    check: str
+    It offers the projects that have `findings`, and the selected one even if it has none.
+    """
 
-    @classmethod
-    def parse(cls, query: Mapping[str, str]) -> FindingFilter:
-        """Read the parameters of an address. An unknown value matches nothing, which the page says."""
-        return cls(*(query.get(name, "").strip() for name in ("project", "severity", "check")))
+    project = ShortTextField(required=False)
+    severity = forms.ChoiceField(
+        choices=[("", "All severities"), *((severity, severity) for severity in Severity)],
+        required=False,
+        widget=OpenSelect,
+        error_messages={"invalid_choice": f"must be one of {', '.join(Severity)}"},
+    )
+    check = forms.TypedChoiceField(
+        choices=Check,
+        coerce=Check,
+        empty_value=None,
+        required=False,
+        widget=forms.HiddenInput,
+        error_messages={"invalid_choice": "“%(value)s” doesn't exist"},
+    )
+
+    def __init__(self, data: Mapping[str, str], findings: Iterable[Finding]) -> None:
+        super().__init__(data, auto_id="%s")
+        projects = sorted({finding.project for finding in findings})
+        names = ((scope_name(project), project or "Cluster") for project in projects)
+        self.fields["project"].widget = OpenSelect(choices=[("", "All projects"), *names])
 
     def matching(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Return the findings that match, in their order."""
-        project = parse_scope(self.project)
+        """Return the findings that match, in their order; none if a value is invalid."""
+        if not self.is_valid():
+            return []
+        project, severity, check = (self.cleaned_data[name] for name in ("project", "severity", "check"))
         return [
             finding
             for finding in findings
-            if (not self.project or finding.project == project)
-            and (not self.severity or finding.severity == self.severity)
-            and (not self.check or finding.check == self.check)
+            if (not project or scope_name(finding.project) == project)
+            and (not severity or finding.severity == severity)
+            and (not check or finding.check == check)
         ]
 
-    @property
-    def is_empty(self) -> bool:
-        """Return True if nothing is filtered."""
-        return not (self.project or self.severity or self.check)
+
+class MuteForm(forms.Form):
+    """The reason for a mute, or `unmute` to end it."""
+
+    note = ShortTextField(
+        label="Reason",
+        required=False,
+        widget=forms.TextInput({"placeholder": "optional", "autocomplete": "off"}),
+    )
+    unmute = forms.BooleanField(required=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,43 +95,34 @@ class GroupRow:
 
 @page_view
 @require_safe
-def needs_action(request: Any) -> HttpResponse:
+def needs_action(request: PageRequest) -> HttpResponse:
     """Show the visible findings, or for HTMX the list if it has changed."""
-    finding_filter, report = FindingFilter.parse(request.GET), runtime.current().health.report()
+    report = runtime.current().health.report()
     open_, muted = report.open_and_muted(request.access.projects)
+    form = FindingFilterForm(request.GET, (*open_, *muted))
     part = live_fragments.render_fragment(
-        request, "health/_needs_action.html", _list(request, finding_filter, report, open_)
+        request, "health/_needs_action.html", _list(request, form, report, open_)
     )
     if request.htmx.target == "attention":
         return live_fragments.respond(request, part, every=EVERY)
-    matching_muted = finding_filter.matching(muted)
+    matching_muted = form.matching(muted)
     context = {
         "part": part,
         "every": EVERY,
-        "filter": finding_filter,
-        "cluster_word": CLUSTER_SCOPE_NAME,
-        "projects": _project_choices(finding_filter, (*open_, *muted)),
-        "severities": list(Severity),
+        "form": form,
         "muted": [finding_row(finding, report, request.access) for finding in matching_muted[:MUTED_SHOWN]],
         "muted_count": len(matching_muted),
-        "title": check_title(finding_filter.check) if finding_filter.check else "",
+        "check": form.cleaned_data.get("check"),
     }
     return render(request, "health/needs_action.html", context)
 
 
-def _project_choices(finding_filter: FindingFilter, findings: Iterable[Finding]) -> list[str]:
-    """Return the projects with findings ("" for the cluster), and the filtered one even if it has none."""
-    projects = {finding.project for finding in findings}
-    if finding_filter.project:
-        projects.add(parse_scope(finding_filter.project))
-    return sorted(projects)
-
-
 def _list(
-    request: Any, finding_filter: FindingFilter, report: HealthReport, open_: Sequence[Finding]
+    request: PageRequest, form: FindingFilterForm, report: HealthReport, open_: Sequence[Finding]
 ) -> Mapping[str, Any]:
-    matching = finding_filter.matching(open_)
-    page = Paginator(matching, PAGE_SIZE).get_page(request.GET.get("page")) if finding_filter.check else None
+    matching = form.matching(open_)
+    of_one_check = form.cleaned_data.get("check") is not None
+    page = Paginator(matching, PAGE_SIZE).get_page(request.GET.get("page")) if of_one_check else None
     groups = group_findings(matching if page is None else page.object_list)
     limit = FEW if page is None else PAGE_SIZE
     return {
@@ -118,7 +134,7 @@ def _list(
             for group in groups
         ],
         "page": page,
-        "filtered": not finding_filter.is_empty,
+        "filtered": form.has_changed(),
         "report": report,
         "ready": runtime.current().cache.ready,
     }
@@ -126,7 +142,7 @@ def _list(
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
-def finding(request: Any, key: str) -> HttpResponse:
+def finding(request: PageRequest, key: str) -> HttpResponse:
     """Show one finding, at an address that can be shared; POST mutes or unmutes it.
 
     Return 404 for a finding that is resolved, has changed, or is not visible to the user.
@@ -135,19 +151,21 @@ def finding(request: Any, key: str) -> HttpResponse:
     target = report.by_key.get(key)
     if target is None or not may(request.user, Action.SEE, target.project):
         return render(request, "health/finding_gone.html", status=404)
+    form = MuteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
         require_permission(request, Action.MUTE, target.project)
-        _change(request, target, unmute="unmute" in request.POST)
-        return redirect("attention")
-    context = {"row": finding_row(target, report, request.access), "title": target.check.label}
+        if form.is_valid():
+            _change(request, target, **form.cleaned_data)
+            return redirect("attention")
+    context = {"row": finding_row(target, report, request.access), "title": target.check.label, "form": form}
     return render(request, "health/finding.html", context)
 
 
-def _change(request: Any, target: Finding, *, unmute: bool) -> None:
+def _change(request: PageRequest, target: Finding, *, note: str, unmute: bool) -> None:
     if unmute:
         mutes.unmute(target.key)
     else:
-        mutes.mute(target, request.user.get_username(), request.POST.get("note", "").strip())
+        mutes.mute(target, request.user.get_username(), note)
     did = "unmute" if unmute else Action.MUTE
     audit.record(request, did, project=target.project, detail=f"{target.check} of {target.name}")
     runtime.current().health.reload_mutes()

@@ -12,11 +12,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, may, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.scopes import ReceiverKey
+from receivers.models import Delivery
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
@@ -31,7 +32,7 @@ WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 
 @page_view
 @require_safe
-def project(request: Any, name: str) -> HttpResponse:
+def project(request: PageRequest, name: str) -> HttpResponse:
     """Show a project, or the cluster receivers if `name` is empty; or for HTMX the recent deliveries."""
     require_permission(request, Action.SEE, name)
     return _page(request, name)
@@ -39,7 +40,7 @@ def project(request: Any, name: str) -> HttpResponse:
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
-def receiver(request: Any, name: str, receiver: str) -> HttpResponse:
+def receiver(request: PageRequest, name: str, receiver: str) -> HttpResponse:
     """Reveal a receiver's URL on POST. On GET, return its state to HTMX, which polls until the first push arrives."""
     require_permission(request, Action.REVEAL_URL if request.method == "POST" else Action.SEE, name)
     row = _receiver(name, receiver, reveal=request.method == "POST")
@@ -50,7 +51,7 @@ def receiver(request: Any, name: str, receiver: str) -> HttpResponse:
     return redirect(f"{project_url(name)}#receiver-{receiver}")
 
 
-def _reveal(request: Any, row: ReceiverRow) -> HttpResponse:
+def _reveal(request: PageRequest, row: ReceiverRow) -> HttpResponse:
     """Show a URL, which is a credential: this is audited, and `page_view` keeps caches from storing the response."""
     if not row.url:
         raise Http404
@@ -69,7 +70,7 @@ def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
     raise Http404
 
 
-def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
+def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
     cache = runtime.current().cache
     config = cache.config(name)
     recent = _recent(request, name, config)
@@ -93,12 +94,12 @@ def _page(request: Any, name: str, revealed: str = "") -> HttpResponse:
     return render(request, "projects/detail.html", context)
 
 
-def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Mapping[str, Any]]:
+def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Delivery]:
     receivers = [(name, receiver.name) for receiver in config.receivers] if config else ()
     return statistics.last_deliveries([name], receivers, pushes=True)
 
 
-def _recent(request: Any, name: str, config: ReceiverConfig | None) -> live_fragments.Fragment:
+def _recent(request: PageRequest, name: str, config: ReceiverConfig | None) -> live_fragments.Fragment:
     receivers = [receiver.name for receiver in config.receivers] if config else []
     deliveries = statistics.recent_deliveries(name, receivers, RECENT)
     return live_fragments.render_fragment(request, "deliveries/_table.html", {"deliveries": deliveries})
@@ -117,7 +118,7 @@ def _of_removed_receivers(
 
 
 def _warehouses(
-    request: Any,
+    request: PageRequest,
     name: str,
     config: ReceiverConfig | None,
     findings: Mapping[SubjectKey, Sequence[FindingRow]],
@@ -130,7 +131,7 @@ def _warehouses(
     return {"warehouses": rows, "page": shown, "sees_all": request.access.projects is None}
 
 
-def _page_of(request: Any, warehouses: Sequence[Warehouse]) -> int:
+def _page_of(request: PageRequest, warehouses: Sequence[Warehouse]) -> int:
     """Return the number of the page with the Warehouse named in the address, or 1."""
     name = request.GET.get("warehouse", "")
     index = next((index for index, warehouse in enumerate(warehouses) if warehouse.name == name), 0)

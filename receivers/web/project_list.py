@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from django import forms
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, page_view
+from receivers.accounts.access import Access, PageRequest, page_view
 from receivers.deliveries import statistics
+from receivers.deliveries.form_fields import ShortTextField
 from receivers.kargo.scopes import ReceiverKey
-from receivers.models import ReceiverUrl
+from receivers.models import Delivery, ReceiverUrl
 from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.action_counts import action_counts
 from receivers.web.charts import Chart, stacked
 
 PAGE_SIZE: Final = 50  # projects; a longer list is slow to read, and there is a search
-SORTS: Final = {"name": "By name", "last": "By last delivery", "attention": "By need for action"}
+SORTS: Final = (("name", "By name"), ("last", "By last delivery"), ("attention", "By need for action"))
 EVERY: Final = "5s"
 CHARTED: Final = "deliveries in 24 h"
+
+
+class ProjectListForm(forms.Form):
+    """The search and the order of the list. An unknown order is that by name."""
+
+    q = ShortTextField(
+        label="Search",
+        required=False,
+        widget=forms.SearchInput(
+            {"placeholder": "Search projects", "autocomplete": "off", "data-search": True}
+        ),
+    )
+    sort = forms.ChoiceField(choices=SORTS, required=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +59,28 @@ class ProjectRow:
     project: ProjectSummary
     chart: Chart
     median: float | None
-    last: Mapping[str, Any] | None
+    last: Delivery | None
 
 
 @page_view
 @require_safe
-def projects(request: Any) -> HttpResponse:
+def projects(request: PageRequest) -> HttpResponse:
     """Show the project list, or for HTMX its rows if they have changed."""
-    query = request.GET.get("q", "").strip()
-    sort = request.GET.get("sort", "") if request.GET.get("sort", "") in SORTS else "name"
-    summaries = _sorted(_matching(_summaries(request.access), query), sort)
-    shown = Paginator(summaries, PAGE_SIZE).get_page(request.GET.get("page"))
+    form = ProjectListForm(request.GET, auto_id="%s")
+    form.full_clean()
+    query, sort = form.cleaned_data.get("q"), form.cleaned_data.get("sort", "")
+    found = [] if query is None else _matching(_summaries(request.access), query)
+    shown = Paginator(_sorted(found, sort), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "rows": _rows(shown.object_list),
         "page": shown,
-        "query": query,
-        "sort": sort,
+        "form": form,
         "ready": runtime.current().cache.ready,
     }
     part = live_fragments.render_fragment(request, "projects/_list.html", context)
     if request.htmx.target == "projects":
         return live_fragments.respond(request, part, every=EVERY)
-    return render(
-        request,
-        "projects/list.html",
-        {"part": part, "every": EVERY, "query": query, "sort": sort, "sorts": SORTS},
-    )
+    return render(request, "projects/list.html", {"part": part, "every": EVERY, "form": form})
 
 
 def _summaries(access: Access) -> list[ProjectSummary]:
@@ -104,7 +115,7 @@ def _sorted(summaries: list[ProjectSummary], sort: str) -> list[ProjectSummary]:
     if sort == "last":
         times: dict[str, float] = {}
         for (project, _), row in statistics.last_deliveries(None, _receivers(summaries)).items():
-            times[project] = max(times.get(project, 0.0), row["received_at"].timestamp())
+            times[project] = max(times.get(project, 0.0), row.received_at.timestamp())
         return sorted(summaries, key=lambda project: -times.get(project.name, 0.0))
     return summaries
 
@@ -117,10 +128,10 @@ def _rows(summaries: Iterable[ProjectSummary]) -> list[ProjectRow]:
     """Add the statistics. Five queries at most, regardless of the number of projects."""
     shown = list(summaries)
     names = [project.name for project in shown]
-    last: dict[str, Mapping[str, Any]] = {}
+    last: dict[str, Delivery] = {}
     by_receiver = statistics.last_deliveries(names, _receivers(shown))
     for (project, _), row in by_receiver.items():
-        if project not in last or row["received_at"] > last[project]["received_at"]:
+        if project not in last or row.received_at > last[project].received_at:
             last[project] = row
     tones = statistics.hourly_tones(by_receiver.keys(), timezone.now())
     medians = statistics.push_to_freight(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from receivers.health.checks import Check
 from receivers.health.finding import Subject
@@ -13,6 +13,7 @@ from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey
+from receivers.models import Delivery
 from receivers.web.finding_rows import FindingRow, SubjectKey
 
 ABSENT: Final = (
@@ -34,7 +35,7 @@ class ReceiverRow:
     supported: bool
     masked: str
     url: str
-    last: Mapping[str, Any] | None
+    last: Delivery | None
     findings: tuple[FindingRow, ...] = ()
 
     @property
@@ -45,7 +46,7 @@ class ReceiverRow:
 
 def receiver_rows(
     config: ReceiverConfig | None,
-    last: Mapping[ReceiverKey, Mapping[str, Any]],
+    last: Mapping[ReceiverKey, Delivery],
     revealed: str = "",
     findings: Mapping[SubjectKey, Sequence[FindingRow]] = MappingProxyType({}),
 ) -> list[ReceiverRow]:
@@ -71,7 +72,7 @@ def _row(
     receiver: Receiver,
     published: PublishedUrl | None,
     *,
-    last: Mapping[str, Any] | None,
+    last: Delivery | None,
     revealed: bool,
     findings: Sequence[FindingRow],
 ) -> ReceiverRow:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, page_view, require_permission
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
-from receivers.models import TEXT_LENGTH
 from receivers.ops import runtime
 from receivers.testfire import suggestions
 from receivers.testfire.send import (
@@ -45,30 +46,51 @@ MEDIA_TYPES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TestPushForm:
-    """The values of the form. `problem` says why they can't be sent."""
+def _validate_printable(text: str) -> None:
+    if not text.isprintable():
+        raise ValidationError("can contain only printable characters")
+
+
+class TestPushForm(forms.Form):
+    """The push to send, and how. `do` is the button: `fire` or `preview`."""
 
     __test__ = False  # not a test class for pytest
 
-    repository: str
-    tag: str
-    media_type: str
-    inside: bool = False
-    dry_run: bool = False
+    repository = ShortTextField(
+        validators=[_validate_printable], widget=forms.TextInput({"list": "repositories", **AS_TYPED})
+    )
+    tag = ShortTextField(
+        required=False,
+        validators=[_validate_printable],
+        widget=forms.TextInput({"list": "tags", **AS_TYPED}),
+    )
+    media_type = ShortTextField(
+        label="Type",
+        required=False,
+        validators=[_validate_printable],
+        widget=OpenSelect(choices=MEDIA_TYPES),
+    )
+    way = forms.CharField(required=False)
+    dry_run = forms.BooleanField(required=False)
+    do = forms.CharField(required=False)
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, auto_id="%s")
 
     @property
-    def problem(self) -> str:
-        """Return what is missing or invalid, empty if nothing is."""
-        texts = (self.repository, self.tag, self.media_type)
-        if any(len(text) > TEXT_LENGTH or not text.isprintable() for text in texts):
-            return f"Fields can have at most {TEXT_LENGTH} characters, all of them printable."
-        return "" if self.repository else "Enter a repository."
+    def is_inside(self) -> bool:
+        """Return True if the push skips the receiver URL."""
+        return bool(self["way"].value() == "inside")
+
+    @property
+    def push(self) -> Push:
+        """Return the push of a valid form."""
+        return Push(*(self.cleaned_data[name] for name in ("repository", "tag", "media_type")))
 
 
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
-def test(request: Any, name: str, receiver: str) -> HttpResponse:
+def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
     """Show the page on GET. On POST, send a test push if `do` is `fire`, otherwise update the preview."""
     require_permission(request, Action.TEST_FIRE, name)
     try:
@@ -79,22 +101,24 @@ def test(request: Any, name: str, receiver: str) -> HttpResponse:
         return render(
             request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error}
         )
-    if request.method != "POST":
-        return _page(request, aim, _read_form(request.GET, aim))
-    form = _read_form(request.POST, aim)
-    if request.POST.get("do") == "fire" and not form.problem:
-        return _fire(request, aim, form)
-    if request.htmx:
-        return render(request, "testfire/_preview.html", _preview(request, aim, form))
+    if request.method == "POST":
+        form = TestPushForm(request.POST)
+        if form.is_valid() and form.cleaned_data["do"] == "fire":
+            return _fire(request, aim, form)
+        if request.htmx:
+            return render(request, "testfire/_preview.html", _preview(request, aim, form))
+    else:
+        form = TestPushForm(request.GET if "repository" in request.GET else _suggested_push(aim))
     return _page(request, aim, form)
 
 
-def _fire(request: Any, aim: TestTarget, form: TestPushForm) -> HttpResponse:
+def _fire(request: PageRequest, aim: TestTarget, form: TestPushForm) -> HttpResponse:
     """Send a test push, audit it, and redirect to its delivery. If it did not arrive, show why."""
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
-    shot = TestRequest(form.repository, form.tag, form.media_type, user, address, form.dry_run)
-    fired = send_test(aim, shot, runtime.current().intake if form.inside else None)
+    push, dry_run = form.push, form.cleaned_data["dry_run"]
+    shot = TestRequest(push.repository, push.tag, push.media_type, user, address, dry_run)
+    fired = send_test(aim, shot, runtime.current().intake if form.is_inside else None)
     audit.record(
         request,
         Action.TEST_FIRE,
@@ -111,18 +135,17 @@ def _fire(request: Any, aim: TestTarget, form: TestPushForm) -> HttpResponse:
 
 
 def _detail(form: TestPushForm, fired: TestResult) -> str:
-    how = "dry run" if form.dry_run else "test"
-    where = "inside" if form.inside else "through the receiver URL"
+    how = "dry run" if form.cleaned_data["dry_run"] else "test"
+    where = "inside" if form.is_inside else "through the receiver URL"
     end = "" if fired.recorded else "; it did not arrive"
-    return f"{how} of {form.repository}:{form.tag} {where}{end}"
+    return f"{how} of {form.push.repository}:{form.push.tag} {where}{end}"
 
 
-def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") -> HttpResponse:
+def _page(request: PageRequest, aim: TestTarget, form: TestPushForm, problem: str = "") -> HttpResponse:
     context = {
         "project": aim.project,
         "receiver": aim.receiver,
         "masked": masked(aim.published),
-        "media_types": MEDIA_TYPES,
         "repositories": suggestions.repositories(_scope(aim)),
         "problem": problem,
         **_preview(request, aim, form),
@@ -130,12 +153,12 @@ def _page(request: Any, aim: TestTarget, form: TestPushForm, problem: str = "") 
     return render(request, "testfire/test_push.html", context)
 
 
-def _preview(request: Any, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
+def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
     """Return what each Warehouse would do, without those in projects the user may not see."""
-    report = None
-    if not form.problem:
-        push = Push(form.repository, form.tag, form.media_type)
-        report = explain(runtime.current().cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
+    push, report = form.push if form.is_valid() else None, None
+    if push:
+        cache = runtime.current().cache
+        report = explain(cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
     verdicts = [verdict for verdict in report.verdicts if _is_visible(request, verdict)] if report else []
     return {
         "form": form,
@@ -145,33 +168,26 @@ def _preview(request: Any, aim: TestTarget, form: TestPushForm) -> Mapping[str, 
         ),
         "verdicts": verdicts,
         "with_project": not aim.project,
-        "tags": _tags(aim, form.repository),
+        "tags": _tags(aim, push.repository) if push else [],
     }
 
 
-def _is_visible(request: Any, verdict: Verdict) -> bool:
+def _is_visible(request: PageRequest, verdict: Verdict) -> bool:
     projects = request.access.projects
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
-def _read_form(fields: Mapping[str, str], aim: TestTarget) -> TestPushForm:
-    """Read the fields. By default they contain a push that would refresh a Warehouse."""
-    if "repository" in fields:
-        return TestPushForm(
-            repository=fields["repository"].strip(),
-            tag=fields.get("tag", "").strip(),
-            media_type=fields.get("media_type", "").strip(),
-            inside=fields.get("way") == "inside",
-            dry_run="dry_run" in fields,
-        )
-    repository = next(iter(suggestions.repositories(_scope(aim))), "")
-    return TestPushForm(repository, next(iter(_tags(aim, repository)), ""), MEDIA_TYPES[0][0])
+def _suggested_push(aim: TestTarget) -> Mapping[str, str] | None:
+    """Return the fields of a push that would refresh a Warehouse, None if there is no Warehouse to refresh."""
+    repository = next(iter(suggestions.repositories(_scope(aim))), None)
+    if repository is None:
+        return None
+    tag = next(iter(_tags(aim, repository)), "")
+    return {"repository": repository, "tag": tag, "media_type": MEDIA_TYPES[0][0]}
 
 
 def _tags(aim: TestTarget, repository: str) -> list[str]:
     """Return the tags pushed to the receiver most recently, and some that its Warehouses select."""
-    if not repository or len(repository) > TEXT_LENGTH or not repository.isprintable():
-        return []
     pushed = DeliveryFilter(project=aim.project, receiver=aim.receiver, repository=repository)
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
     selected = suggestions.tags(repository, _scope(aim))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from axes.helpers import get_client_username
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.views import LoginView
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
@@ -25,9 +26,9 @@ class SignIn(LoginView):
         return super().get_context_data(**kwargs) | {"note": settings.KARGOWEB.sign_in_note}
 
 
-def locked_out(request: Any, response: HttpResponse | None, credentials: Any) -> HttpResponse:
+def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: Any) -> HttpResponse:
     """Return 429 and the time until which sign-in is locked. Called by django-axes."""
-    name = (credentials or {}).get("username") or request.POST.get("username", "")
+    name = get_client_username(request, credentials)
     attempts = AccessAttempt.objects.filter(username=name, ip_address=ip_address(request))
     last = attempts.order_by("-attempt_time").first()
     ends = (last.attempt_time if last else timezone.now()) + settings.AXES_COOLOFF_TIME

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from kargoweb import VERSION
-from receivers.accounts.access import Action, may, page_view, require_permission
+from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
 from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import AccessReviewResults, AccessReviews
 from receivers.health.rbac import RequiredPermission, rbac_manifest
@@ -58,7 +58,7 @@ class PermissionRow:
 
 @page_view
 @require_safe
-def status(request: Any) -> HttpResponse:
+def status(request: PageRequest) -> HttpResponse:
     """Show the status page to users who see everything. Only admins see configuration, addresses and host names."""
     require_permission(request, Action.SEE, "")
     here, privileged = runtime.current(), may(request.user, Action.READ_CONFIGURATION, "")

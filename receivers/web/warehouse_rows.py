@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from uuid import UUID
 
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
@@ -13,7 +13,7 @@ from receivers.kargo.coverage import covering_receivers, is_on_docker_hub
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.subscriptions import Subscription
-from receivers.models import Refresh
+from receivers.models import Delivery, Refresh
 from receivers.web.finding_rows import FindingRow, SubjectKey
 
 
@@ -39,7 +39,7 @@ class WarehouseRow:
     key: str
     manual: bool
     subscriptions: tuple[SubscriptionRow, ...]
-    push: Mapping[str, Any] | None
+    push: Delivery | None
     refresh: Refresh | None
     freight: Refresh | None
     median: float | None
@@ -70,7 +70,7 @@ def warehouse_rows(
 def _row(
     warehouse: Warehouse,
     refreshes: Sequence[Refresh],
-    pushes: Mapping[Any, Mapping[str, Any]],
+    pushes: Mapping[UUID, Delivery],
     configs: Sequence[ReceiverConfig],
     findings: Sequence[FindingRow],
 ) -> WarehouseRow:

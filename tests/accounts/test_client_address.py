@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from django.conf import settings
+from django.test import RequestFactory
 
 from receivers.accounts.client_address import client_address, ip_address
 
@@ -39,4 +38,4 @@ def test_only_addresses_from_trusted_proxies_are_used(forwarded: str, hops: int,
 )
 def test_an_invalid_ip_address_is_not_stored(peer: str, expected: str | None) -> None:
     assert settings.KARGOWEB.forwarded_hops == 0
-    assert ip_address(SimpleNamespace(META={"REMOTE_ADDR": peer})) == expected
+    assert ip_address(RequestFactory().get("/", REMOTE_ADDR=peer)) == expected

@@ -27,7 +27,7 @@ def test_an_operator_mutes_and_unmutes_a_finding(operator: Visitor, shop: KargoP
         region = page.get_by_role("region", name=TITLE)
         expect(region).to_contain_text(f"{shop.name} / hook")
         region.get_by_role("link", name=f"Mute {TITLE}, hook").click()
-        page.get_by_label("Reason (optional)").fill("a test host")
+        page.get_by_label("Reason").fill("a test host")
         page.get_by_role("button", name="Mute until it changes").click()
         expect(page.get_by_role("status")).to_contain_text("Muted until it changes")
         monitored.open(path)

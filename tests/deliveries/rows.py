@@ -10,6 +10,8 @@ from typing import Any
 from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import insert
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.models import Delivery, Outcome
 
@@ -22,6 +24,13 @@ _numbers = itertools.count(1)
 def unique_name() -> str:
     """Return a name that no other test uses."""
     return f"project-{uuid.uuid4().hex[:8]}-{next(_numbers)}"
+
+
+def delivery_filter(**values: str) -> DeliveryFilter:
+    """Return the filter of these values of the form, which must be valid."""
+    form = DeliveryFilterForm(values)
+    assert form.wanted is not None, form_errors(form)
+    return form.wanted
 
 
 def delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery:

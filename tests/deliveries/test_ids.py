@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from receivers.models import first_id, new_id
 
@@ -42,6 +43,6 @@ def test_ids_increase_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_first_id_of_a_time_is_a_lower_bound_for_later_ids():
-    now = datetime.now(UTC)
+    now = timezone.now()
     row_id = new_id()
     assert first_id(now) <= row_id < first_id(now + timedelta(minutes=1))

@@ -17,7 +17,7 @@ from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, MOST_PROJECTS, MOST_REPEATS, delivery_log
 from receivers.models import Origin, Outcome, Refresh
-from tests.deliveries.rows import START, delivery, store, unique_name
+from tests.deliveries.rows import START, delivery, delivery_filter, store, unique_name
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -163,24 +163,22 @@ def test_every_filter_finds_the_delivery_that_differs(odd, values):
         "before": (odd.received_at - timedelta(minutes=5)).isoformat(),
     }
     parameters = {name: value.format(project=odd.project, **times) for name, value in values.items()}
-    page = delivery_log().page(DeliveryFilter.parse({"project": odd.project, **parameters}))
+    page = delivery_log().page(delivery_filter(project=odd.project, **parameters))
     assert ids(page.rows) == [odd.pk]
-    assert ids(delivery_log().filtered(DeliveryFilter.parse({"project": odd.project, **parameters}))) == [
-        odd.pk
-    ]
+    assert ids(delivery_log().filtered(delivery_filter(project=odd.project, **parameters))) == [odd.pk]
 
 
 @pytest.mark.parametrize(
     "values", [{"status": "208"}, {"tag": "odd-tag"}, {"text": "%Y"}, {"until": "2026-02-01"}]
 )
 def test_a_filter_without_a_match_finds_nothing(odd, values):
-    assert not delivery_log().page(DeliveryFilter.parse({"project": odd.project, **values})).rows
+    assert not delivery_log().page(delivery_filter(project=odd.project, **values)).rows
 
 
 def test_the_project_cluster_selects_the_cluster_receivers():
     receiver = unique_name()
     (of_cluster, _) = store(delivery("", receiver=receiver), delivery("cluster", receiver=receiver))
-    page = delivery_log().page(DeliveryFilter.parse({"project": "cluster", "receiver": receiver}))
+    page = delivery_log().page(delivery_filter(project="cluster", receiver=receiver))
     assert ids(page.rows) == [of_cluster.pk]
 
 
@@ -291,7 +289,7 @@ def test_no_page_scans_or_sorts_the_whole_log(values):
 
     after = delivery_log().page(DeliveryFilter(), size=1).next or "5-" + "0" * 32
     with connection.execute_wrapper(record):
-        delivery_log().page(DeliveryFilter.parse(values), after=after)
+        delivery_log().page(delivery_filter(**values), after=after)
     assert len(statements) <= 3
     for sql, params in statements:
         with connection.cursor() as cursor:
@@ -329,7 +327,7 @@ class TestVisibility:
             *(delivery(name, n, outcome=Outcome.FAILED) for n, name in enumerate((first, second, hidden)))
         )
         seen = frozenset({first, second, *(unique_name() for _ in range(others))})
-        criteria = replace(DeliveryFilter.parse(fields), seen=seen)
+        criteria = replace(delivery_filter(**fields), seen=seen)
         visible = [pk for page in pages(criteria, size=MAX_PAGE_SIZE) for pk in ids(page.rows)]
         assert visible == [rows[1].pk, rows[0].pk]
 

@@ -18,7 +18,7 @@ from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.recovery import due_deliveries
 from tests.clusters import PATIENCE, until
-from tests.deliveries.rows import delivery, failed_delivery, store, unique_name
+from tests.deliveries.rows import delivery, delivery_filter, failed_delivery, store, unique_name
 from tests.delivery_rows import rejected_delivery, routed_project, wait_for_result
 from tests.worlds import image, push_body
 
@@ -114,7 +114,7 @@ class TestManyDeliveries:
             failed_delivery(project, 4, outcome=Outcome.FREIGHT_CREATED),
             failed_delivery(project, 5, outcome=Outcome.NOT_HANDLED),
         )
-        batch = redeliver_all(DeliveryFilter.parse({"project": project, **FAILURES}), "ada", rate=2)
+        batch = redeliver_all(delivery_filter(project=project, **FAILURES), "ada", rate=2)
         assert [original.pk for original in batch.originals] == [rows[0].pk, rows[2].pk, rows[4].pk]
         assert [redelivery.original_id for redelivery in batch.deliveries] == [
             rows[0].pk,
@@ -137,7 +137,7 @@ class TestManyDeliveries:
     def test_a_redelivered_delivery_is_not_selected_again(self):
         project = unique_name()
         store(failed_delivery(project))
-        failures = DeliveryFilter.parse({"project": project, **FAILURES})
+        failures = delivery_filter(project=project, **FAILURES)
         assert len(redeliver_all(failures, "ada").deliveries) == 1
         assert redeliver_all(failures, "ada").deliveries == ()
 
@@ -153,7 +153,7 @@ class TestManyDeliveries:
     def test_the_number_per_call_is_limited_and_the_next_call_continues(self):
         project = unique_name()
         store(*(failed_delivery(project, number) for number in range(MOST_AT_ONCE + 3)))
-        failures = DeliveryFilter.parse({"project": project, **FAILURES})
+        failures = delivery_filter(project=project, **FAILURES)
         first, second = redeliver_all(failures, "ada"), redeliver_all(failures, "ada")
         assert [(len(batch.deliveries), batch.more) for batch in (first, second)] == [
             (MOST_AT_ONCE, True),
@@ -173,7 +173,7 @@ def test_a_double_click_redelivers_each_delivery_once(database):
 
     def click():
         barrier.wait(PATIENCE)
-        batch = redeliver_all(DeliveryFilter.parse({"project": project, **FAILURES}), "ada")
+        batch = redeliver_all(delivery_filter(project=project, **FAILURES), "ada")
         connection.close()
         return batch
 

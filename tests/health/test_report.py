@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from receivers.health.checks import Check, check_title
+from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity, Subject, most_urgent_first
 from receivers.health.report import HealthReport, Muted, group_findings
 from tests.clusters import ROOT
@@ -94,11 +94,6 @@ def used_checks() -> set[str]:
 
 def test_every_check_is_used():
     assert used_checks() == set(Check.names)
-
-
-def test_the_title_of_a_check_is_its_label_and_an_unknown_code_is_shown_unchanged():
-    assert check_title("secret_changed") == "Changed Secrets"
-    assert check_title("nonsense") == "nonsense"
 
 
 def test_muting_a_finding_does_not_mute_other_findings():

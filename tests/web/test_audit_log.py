@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from receivers.deliveries.retention import Retention
 from receivers.models import Audit
@@ -32,7 +33,7 @@ def test_other_users_cannot_read_the_audit_log(signed_in, group):
 
 
 def test_pages_have_no_gap_and_no_overlap(signed_in, database):
-    at = datetime.now(UTC) + timedelta(days=1)  # newer than the entries of other tests
+    at = timezone.now() + timedelta(days=1)  # newer than the entries of other tests
     Audit.objects.bulk_create(
         Audit(at=at, user=f"paged-{number}", action="mute") for number in range(PAGE_SIZE + 5)
     )
@@ -54,7 +55,7 @@ def test_an_invalid_cursor_shows_the_first_page(signed_in, before):
 
 def test_old_entries_are_deleted(database):
     old = Audit.objects.create(at=datetime(2020, 1, 1, tzinfo=UTC), user="old", action="mute")
-    new = Audit.objects.create(at=datetime.now(UTC), user="new", action="mute")
+    new = Audit.objects.create(at=timezone.now(), user="new", action="mute")
     Retention(90).work()
     assert list(Audit.objects.filter(pk__in=[old.pk, new.pk])) == [new]
 

@@ -35,7 +35,7 @@ def listed_projects(shared_product: Product, demo_cluster: DemoCluster) -> Itera
     browser = HttpBrowser(shared_product)
     browser.resume_session(create_session(create_user("viewer")))
     with World(demo_cluster.kubeconfig) as world:
-        projects = [world.project() for _ in range(16)]
+        projects = [world.project() for _ in range(18)]
         for project in projects:
             open_findings(browser, project)
         yield iter(projects)
@@ -80,8 +80,8 @@ def test_a_remedy_includes_a_command(signed_in, world):
 
 @pytest.mark.parametrize(
     ("query", "expected"),
-    [("&severity=urgent", True), ("&severity=warning", False), ("&check=url_unreachable", True),
-     ("&check=nonsense", False)],
+    [("&severity=urgent", True), ("&severity=warning", False), ("&severity=nonsense", False),
+     ("&check=url_unreachable", True), ("&check=nonsense", False)],
 )  # fmt: skip
 def test_filters_are_query_parameters(signed_in, project, query, expected):
     browser = signed_in("viewer")
@@ -89,6 +89,20 @@ def test_filters_are_query_parameters(signed_in, project, query, expected):
     page = unescape(browser.open(f"/attention?project={project.name}{query}"))
     assert (CHECK in page.partition('id="attention"')[2]) == expected
     assert ("No finding matches this filter" in page) == (not expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "error"),
+    [
+        ("severity=fatal", "severity", "Severity must be one of urgent, warning, note."),
+        ("check=nonsense", "check", "Check “nonsense” doesn't exist."),
+        (f"project={'x' * 256}", "project", "Project can have at most 255 characters."),
+    ],
+)
+def test_an_invalid_filter_has_an_error_and_lists_nothing(signed_in, product, query, field, error):
+    page = unescape(signed_in("viewer").open(f"/attention?{query}"))
+    assert f'<p class="error" id="{field}_error">{error}</p>' in page
+    assert not FINDING.search(page)
 
 
 def test_a_role_in_one_project_shows_no_findings_of_others_or_the_cluster(signed_in, listed_projects):
@@ -155,6 +169,15 @@ def test_a_request_without_a_csrf_token_mutes_nothing(signed_in, project):
     browser.open(f"/attention/{key}", {"note": "forged"})
     assert browser.status == 403
     assert not Mute.objects.filter(key=key).exists()
+
+
+def test_a_reason_that_is_too_long_is_rejected_with_an_error(signed_in, project):
+    browser = signed_in("operator")
+    path = f"/attention/{urgent_finding(browser, project)}"
+    page = browser.submit(path, {"note": "x" * 256}, on=path)
+    assert "at most 255 characters" in page
+    assert f'value="{"x" * 256}"' in page
+    assert not Mute.objects.filter(project=project.name).exists()
 
 
 @pytest.mark.parametrize("key", ["0" * 32, "nonsense", "%00"])

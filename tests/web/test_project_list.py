@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
@@ -66,6 +67,17 @@ def test_a_search_without_results_is_reported(signed_in, world):
     browser = signed_in("viewer")
     listed_row(browser, project)
     assert "No project name contains “nope”" in browser.open("/?q=nope")
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [("x" * 256, "can have at most 255 characters"), ("%00", "can't contain NUL characters")],
+)
+def test_an_invalid_search_has_an_error_and_lists_nothing(signed_in, query, error):
+    page = unescape(signed_in("viewer").open(f"/?q={query}"))
+    assert re.search(rf'<p class="error" id="q_error">Search {error}\.</p>', page)
+    assert re.search(r'<input [^>]*name="q"[^>]* aria-invalid="true" aria-describedby="q_error"', page)
+    assert "<table" not in page
 
 
 @pytest.mark.parametrize("sort", ["name", "last", "attention", "nonsense"])

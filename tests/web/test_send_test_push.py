@@ -125,6 +125,20 @@ def test_the_fields_suggest_a_push_for_a_warehouse(signed_in, project):
     assert '<option value="example/fire">' in page
 
 
+def test_the_fields_are_filled_from_the_address(signed_in, project):
+    query = "repository=example/other&tag=9&media_type=application/x-other"
+    page = signed_in("operator").open(f"{page_path(project)}?{query}")
+    assert re.search(r'name="repository"\s+value="example/other"', page)
+    assert '<option value="application/x-other" selected>' in page
+
+
+def test_without_warehouses_the_fields_are_empty_and_have_no_error(signed_in, product, world):
+    project = publish_at(routed_project(product, world), product.url)
+    page = signed_in("operator").open(page_path(project))
+    assert "Enter a repository." in page
+    assert 'class="error"' not in page
+
+
 def preview(browser, project, **fields):
     """Submit the form for a preview; return the resulting page."""
     return unescape(
@@ -158,10 +172,10 @@ def test_the_preview_does_not_name_hidden_projects(signed_in, product, world, pr
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"repository": ""}, "Enter a repository"),
-        ({"repository": " "}, "Enter a repository"),
+        ({"repository": ""}, "Repository is missing"),
+        ({"repository": " "}, "Repository is missing"),
         ({"tag": "x" * 256}, "at most 255"),
-        ({"repository": "a\x1bb"}, "all of them printable"),
+        ({"repository": "a\x1bb"}, "only printable characters"),
     ],
 )
 def test_invalid_fields_are_rejected(signed_in, project, fields, problem):

@@ -7,7 +7,8 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
-from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.outcomes import label
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
@@ -87,13 +88,13 @@ class Command(ConsoleCommand):
     def _list(self, options: dict[str, Any]) -> None:
         if not 1 <= options["limit"] <= MAX_PAGE_SIZE:
             fail(f"--limit must be a number from 1 to {MAX_PAGE_SIZE}; use --after for more")
+        form = DeliveryFilterForm(options)
+        if form.wanted is None:
+            fail(f"--{form_errors(form)[0]}")
         try:
-            delivery_filter = DeliveryFilter.parse({name: options[name] for name in FILTERS})
-            page = _page(
-                delivery_filter, options["after"], options["limit"], each_push_once=not options["every"]
-            )
-        except (InvalidFilter, InvalidCursor) as error:
-            fail(f"--{error}" if isinstance(error, InvalidFilter) else str(error))
+            page = _page(form.wanted, options["after"], options["limit"], each_push_once=form.each_push_once)
+        except InvalidCursor as error:
+            fail(str(error))
         if options["json"]:
             rows = DeliverySerializer(page.rows, many=True).data
             self.print_json({"deliveries": rows, "next": page.next, "looked_to": isoformat(page.looked_to)})

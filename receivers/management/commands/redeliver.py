@@ -7,10 +7,12 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from receivers.deliveries.filters import DeliveryFilter, InvalidFilter
+from receivers.deliveries.filters import DeliveryFilterForm
+from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.outcomes import label
 from receivers.deliveries.redelivery import (
     RATE,
@@ -96,17 +98,17 @@ class Command(ConsoleCommand):
         return RedeliveryBatch((original,), (), more=False, deliveries=deliveries)
 
     def _redeliver_failed(self, options: dict[str, Any]) -> RedeliveryBatch:
+        form = DeliveryFilterForm({"since": options["failed_since"], "project": options["project"]})
+        if form.wanted is None:
+            fail(f"--{form_errors(form)[0].replace('since', 'failed-since', 1)}")
+        wanted = replace(form.wanted, outcomes=WORTHWHILE)
         try:
-            named = DeliveryFilter.parse({"since": options["failed_since"], "project": options["project"]})
-            wanted = DeliveryFilter(since=named.since, project=named.project, outcomes=WORTHWHILE)
             plan = redeliver_all(wanted, _actor(), rate=options["rate"], dry_run=True)
             if options["dry_run"] or not plan.originals:
                 return plan
             if not options["yes"]:
                 self._confirm(plan, options)
             return redeliver_all(wanted, _actor(), rate=options["rate"])
-        except InvalidFilter as error:
-            fail(f"--{str(error).replace('since', 'failed-since', 1)}")
         except ValueError as error:
             fail(str(error))
 
