@@ -40,7 +40,9 @@ class DeliveryFilterBackend(BaseFilterBackend):
         """Return the selected deliveries. Raise `ValidationError`."""
         form = DeliveryFilterForm(request.query_params)
         if form.wanted is None:
-            raise ValidationError({name: list(problems) for name, problems in form.errors.items()})
+            raise ValidationError(
+                {field: [str(problem) for problem in problems] for field, problems in form.errors.items()}
+            )
         wanted = visibility.limited(form.wanted, access_of(request.user))
         return SelectedDeliveries(queryset, wanted, form.each_push_once)
 

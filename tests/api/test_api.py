@@ -78,7 +78,7 @@ class TestList:
         [
             ("since=yesterday", "must be a time such as"),
             ("outcome=x", "must be one or more of these"),
-            ("text=%00", "must have at most 255 characters, and no NUL"),
+            ("text=%00", "can't contain NUL characters"),
             ("after=x", "this isn't a cursor"),
             ("size=0", "Ensure this value is greater than or equal to 1."),
             ("size=501", "Ensure this value is less than or equal to 500."),
