@@ -43,6 +43,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "kargoweb.middleware.serve_machines",  # first: pushes and probes need none of the others
+    "receivers.ops.middleware.attach_runtime",  # before all that may respond with an error page, which needs it
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

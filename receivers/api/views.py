@@ -26,7 +26,7 @@ from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.deliveries.serializers import DeliveryDetailsSerializer, DeliverySerializer
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
-from receivers.ops import runtime
+from receivers.ops.middleware import runtime_of
 from receivers.webhook.explain import explain
 
 not_stored = method_decorator(cache_control(no_store=True), name="dispatch")
@@ -90,7 +90,7 @@ class ExplainView(APIView):
         query.is_valid(raise_exception=True)
         project, push = query.validated_data["project"], query.push
         require_permission(request, Action.SEE, project)
-        cache = runtime.current().cache
+        cache = runtime_of(request).cache
         if not cache.ready:
             raise Unavailable("The initial cluster sync hasn't finished.")
         report = explain(cache, push, project)

@@ -11,9 +11,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Action, PageRequest, page_view, require_permission
+from receivers.accounts.access import Action, require_permission
 from receivers.deliveries.filters import read_moment
 from receivers.models import Audit
+from receivers.web.page_view import PageRequest, page_view
 
 PAGE_SIZE: Final = 50
 EVERYWHERE: Final = ""  # the log covers all projects, so only an admin of all projects may read it

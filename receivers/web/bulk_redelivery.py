@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, PageRequest, page_view, require_permission
+from receivers.accounts.access import Action, require_permission
 from receivers.deliveries import visibility
 from receivers.deliveries.filters import DeliveryFilter, read_moment
 from receivers.deliveries.outcomes import Tone, tone
@@ -27,6 +27,7 @@ from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE, Red
 from receivers.models import Delivery, Origin
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm
+from receivers.web.page_view import PageRequest, page_view
 
 PART: Final = "progress"
 EVERY: Final = "2s"

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
+from receivers.accounts.access import Action, may, require_permission
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
@@ -19,6 +19,7 @@ from receivers.models import Delivery, Outcome
 from receivers.web import live_fragments
 from receivers.web.body_preview import preview
 from receivers.web.delivery_summary import summarize
+from receivers.web.page_view import PageRequest, page_view
 
 PART: Final = "story"
 EVERY: Final = "2s"  # short, because the user is waiting for the result

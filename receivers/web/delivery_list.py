@@ -10,13 +10,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, Action, PageRequest, page_view
+from receivers.accounts.access import Access, Action
 from receivers.deliveries import visibility
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import delivery_log
-from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm, tidy
+from receivers.web.page_view import PageRequest, page_view
 
 PAGE_SIZE: Final = 50  # rows; enough to find a recent delivery without a filter
 EVERY: Final = "3s"  # polling interval; short enough to feel live
@@ -49,7 +49,7 @@ def deliveries(request: PageRequest) -> HttpResponse:
         "every": EVERY,
         "live": not after and form.wanted is not None,
         "may_redeliver": request.access.projects_with(Action.REDELIVER) != frozenset(),
-        "projects": offered_projects(request.access),
+        "projects": offered_projects(request),
     }
     return render(request, "deliveries/list.html", context)
 
@@ -77,8 +77,9 @@ def _to_the_second(at: datetime | None) -> datetime | None:
     return at.replace(microsecond=0) if at else None
 
 
-def offered_projects(access: Access) -> list[str]:
+def offered_projects(request: PageRequest) -> list[str]:
     """Return the names of visible projects to choose from, at most `NAMES_OFFERED`."""
-    if access.projects is not None:
-        return sorted(access.projects)[:NAMES_OFFERED]
-    return sorted(project.name for project in runtime.current().cache.projects())[:NAMES_OFFERED]
+    projects = request.access.projects
+    if projects is None:
+        projects = frozenset(project.name for project in request.runtime.cache.projects())
+    return sorted(projects)[:NAMES_OFFERED]

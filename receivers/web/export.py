@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, PageRequest, page_view
+from receivers.accounts.access import Access
 from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.pagination import Position
@@ -18,6 +18,7 @@ from receivers.deliveries.querysets import MAX_PAGE_SIZE
 from receivers.deliveries.serializers import DeliverySerializer, isoformat
 from receivers.web.delivery_list import listed
 from receivers.web.filter_form import FilterForm
+from receivers.web.page_view import PageRequest, page_view
 
 MOST_ROWS: Final = 10_000
 """Rows per file: more than is convenient in a spreadsheet, and some seconds of work. `until` selects older ones."""

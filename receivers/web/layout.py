@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 
 from receivers.accounts.access import Access, Action, access_of
 from receivers.cluster.cache import ClusterCache
-from receivers.ops import runtime
+from receivers.health.monitor import HealthMonitor
 from receivers.web.action_counts import action_counts
 from receivers.web.theme import theme_of
 
@@ -69,15 +69,15 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return context
     access = access_of(user)
-    cache = runtime.current().cache
+    runtime = runtime_of(request)
     return context | {
         "access": access,
-        "navigation": [] if access.is_empty else navigation(request, access),
-        "cluster_problem": None if access.is_empty else cluster_problem(cache, access),
+        "navigation": [] if access.is_empty else navigation(request, access, runtime.health),
+        "cluster_problem": None if access.is_empty else cluster_problem(runtime.cache, access),
     }
 
 
-def navigation(request: HttpRequest, access: Access) -> list[NavigationItem]:
+def navigation(request: HttpRequest, access: Access, health: HealthMonitor) -> list[NavigationItem]:
     """Return links to the pages the user may open. Pages without an address in this installation are left out."""
     match = getattr(request, "resolver_match", None)
     current = match.url_name if match else ""
@@ -89,7 +89,7 @@ def navigation(request: HttpRequest, access: Access) -> list[NavigationItem]:
             url = reverse(target.name)
         except NoReverseMatch:
             continue
-        count = sum(action_counts(access).values()) if target.name == "attention" else None
+        count = sum(action_counts(health, access).values()) if target.name == "attention" else None
         items.append(NavigationItem(target, url, target.name == current, count))
     return items
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from receivers.accounts.access import PageRequest
+from receivers.web.page_view import PageRequest
 
 STOP_POLLING: Final = 286
 """A response status on which HTMX swaps in the content and stops polling. Source: htmx.org/docs/#polling."""

@@ -14,16 +14,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
+from receivers.accounts.access import Action, may, require_permission
 from receivers.deliveries.form_fields import OpenSelect, ShortTextField
 from receivers.health import mutes
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import FindingGroup, HealthReport, group_findings
 from receivers.kargo.scopes import scope_name
-from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, finding_row
+from receivers.web.page_view import PageRequest, page_view
 
 # Findings of a check shown before "Show all": a dead shard has one for each of its Warehouses.
 FEW: Final = 3
@@ -97,7 +97,7 @@ class GroupRow:
 @require_safe
 def needs_action(request: PageRequest) -> HttpResponse:
     """Show the visible findings, or for HTMX the list if it has changed."""
-    report = runtime.current().health.report()
+    report = request.runtime.health.report()
     open_, muted = report.open_and_muted(request.access.projects)
     form = FindingFilterForm(request.GET, (*open_, *muted))
     part = live_fragments.render_fragment(
@@ -136,7 +136,7 @@ def _list(
         "page": page,
         "filtered": form.has_changed(),
         "report": report,
-        "ready": runtime.current().cache.ready,
+        "ready": request.runtime.cache.ready,
     }
 
 
@@ -147,7 +147,7 @@ def finding(request: PageRequest, key: str) -> HttpResponse:
 
     Return 404 for a finding that is resolved, has changed, or is not visible to the user.
     """
-    report = runtime.current().health.report()
+    report = request.runtime.health.report()
     target = report.by_key.get(key)
     if target is None or not may(request.user, Action.SEE, target.project):
         return render(request, "health/finding_gone.html", status=404)
@@ -168,5 +168,5 @@ def _change(request: PageRequest, target: Finding, *, note: str, unmute: bool) -
         mutes.mute(target, request.user.get_username(), note)
     did = "unmute" if unmute else Action.MUTE
     audit.record(request, did, project=target.project, detail=f"{target.check} of {target.name}")
-    runtime.current().health.reload_mutes()
+    request.runtime.health.reload_mutes()
     messages.success(request, "Unmuted." if unmute else "Muted until it changes.")

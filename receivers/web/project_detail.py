@@ -12,16 +12,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
+from receivers.accounts.access import Action, may, require_permission
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import Delivery
-from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
 from receivers.web.links import project_url
+from receivers.web.page_view import PageRequest, page_view
 from receivers.web.receiver_rows import ReceiverRow, receiver_rows
 from receivers.web.warehouse_rows import warehouse_rows
 
@@ -43,7 +43,7 @@ def project(request: PageRequest, name: str) -> HttpResponse:
 def receiver(request: PageRequest, name: str, receiver: str) -> HttpResponse:
     """Reveal a receiver's URL on POST. On GET, return its state to HTMX, which polls until the first push arrives."""
     require_permission(request, Action.REVEAL_URL if request.method == "POST" else Action.SEE, name)
-    row = _receiver(name, receiver, reveal=request.method == "POST")
+    row = _receiver(request, name, receiver, reveal=request.method == "POST")
     if request.method == "POST":
         return _reveal(request, row)
     if request.htmx:
@@ -61,8 +61,8 @@ def _reveal(request: PageRequest, row: ReceiverRow) -> HttpResponse:
     return _page(request, row.project, revealed=row.name)
 
 
-def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
-    config = runtime.current().cache.config(name)
+def _receiver(request: PageRequest, name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
+    config = request.runtime.cache.config(name)
     rows = receiver_rows(config, _last(name, config), receiver if reveal else "")
     for row in rows:
         if row.name == receiver:
@@ -71,7 +71,7 @@ def _receiver(name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
 
 
 def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
-    cache = runtime.current().cache
+    cache = request.runtime.cache
     config = cache.config(name)
     recent = _recent(request, name, config)
     if request.htmx.target == "recent":
@@ -80,7 +80,7 @@ def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
     last = _last(name, config)
     if not exists and cache.ready and not last:
         raise Http404
-    findings = by_subject(runtime.current().health.report(), request.access, name)
+    findings = by_subject(request.runtime.health.report(), request.access, name)
     context = {
         "name": name,
         "exists": exists or not cache.ready,
@@ -123,7 +123,7 @@ def _warehouses(
     config: ReceiverConfig | None,
     findings: Mapping[SubjectKey, Sequence[FindingRow]],
 ) -> Mapping[str, Any]:
-    cache = runtime.current().cache
+    cache = request.runtime.cache
     all_ = cache.warehouses(name)
     shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
     configs = [each for each in (config, cache.config("")) if each is not None]

@@ -13,15 +13,14 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Access, PageRequest, page_view
 from receivers.deliveries import statistics
 from receivers.deliveries.form_fields import ShortTextField
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import Delivery, ReceiverUrl
-from receivers.ops import runtime
 from receivers.web import live_fragments
 from receivers.web.action_counts import action_counts
 from receivers.web.charts import Chart, stacked
+from receivers.web.page_view import PageRequest, page_view
 
 PAGE_SIZE: Final = 50  # projects; a longer list is slow to read, and there is a search
 SORTS: Final = (("name", "By name"), ("last", "By last delivery"), ("attention", "By need for action"))
@@ -69,13 +68,13 @@ def projects(request: PageRequest) -> HttpResponse:
     form = ProjectListForm(request.GET, auto_id="%s")
     form.full_clean()
     query, sort = form.cleaned_data.get("q"), form.cleaned_data.get("sort", "")
-    found = [] if query is None else _matching(_summaries(request.access), query)
+    found = [] if query is None else _matching(_summaries(request), query)
     shown = Paginator(_sorted(found, sort), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "rows": _rows(shown.object_list),
         "page": shown,
         "form": form,
-        "ready": runtime.current().cache.ready,
+        "ready": request.runtime.cache.ready,
     }
     part = live_fragments.render_fragment(request, "projects/_list.html", context)
     if request.htmx.target == "projects":
@@ -83,16 +82,16 @@ def projects(request: PageRequest) -> HttpResponse:
     return render(request, "projects/list.html", {"part": part, "every": EVERY, "form": form})
 
 
-def _summaries(access: Access) -> list[ProjectSummary]:
+def _summaries(request: PageRequest) -> list[ProjectSummary]:
     """Return the cluster receivers (if there are any) and the visible projects, by name."""
-    cache = runtime.current().cache
+    cache, visible = request.runtime.cache, request.access.projects
     configs = {config.project: config for config in cache.configs()}
     names = {project.name for project in cache.projects()} | configs.keys()
     if not cache.ready:  # the history is available without the cluster
         names |= set(ReceiverUrl.objects.values_list("project", flat=True).distinct())
-    if access.projects is not None:
-        names &= access.projects
-    counts = action_counts(access)
+    if visible is not None:
+        names &= visible
+    counts = action_counts(request.runtime.health, request.access)
     return [
         ProjectSummary(
             name,

@@ -14,14 +14,14 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, PageRequest, page_view, require_permission
+from receivers.accounts.access import Action, require_permission
 from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
-from receivers.ops import runtime
+from receivers.kargo.resources import Warehouse
 from receivers.testfire import suggestions
 from receivers.testfire.send import (
     TargetNotTestable,
@@ -31,6 +31,7 @@ from receivers.testfire.send import (
     find_target,
     send_test,
 )
+from receivers.web.page_view import PageRequest, page_view
 from receivers.web.receiver_rows import masked
 from receivers.webhook.explain import explain
 
@@ -94,7 +95,7 @@ def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
     """Show the page on GET. On POST, send a test push if `do` is `fire`, otherwise update the preview."""
     require_permission(request, Action.TEST_FIRE, name)
     try:
-        aim = find_target(runtime.current().cache, name, receiver)
+        aim = find_target(request.runtime.cache, name, receiver)
     except LookupError:
         raise Http404 from None
     except TargetNotTestable as error:
@@ -108,7 +109,7 @@ def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
         if request.htmx:
             return render(request, "testfire/_preview.html", _preview(request, aim, form))
     else:
-        form = TestPushForm(request.GET if "repository" in request.GET else _suggested_push(aim))
+        form = TestPushForm(request.GET if "repository" in request.GET else _suggested_push(request, aim))
     return _page(request, aim, form)
 
 
@@ -118,7 +119,7 @@ def _fire(request: PageRequest, aim: TestTarget, form: TestPushForm) -> HttpResp
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
     push, dry_run = form.push, form.cleaned_data["dry_run"]
     shot = TestRequest(push.repository, push.tag, push.media_type, user, address, dry_run)
-    fired = send_test(aim, shot, runtime.current().intake if form.is_inside else None)
+    fired = send_test(aim, shot, request.runtime.intake if form.is_inside else None)
     audit.record(
         request,
         Action.TEST_FIRE,
@@ -146,7 +147,7 @@ def _page(request: PageRequest, aim: TestTarget, form: TestPushForm, problem: st
         "project": aim.project,
         "receiver": aim.receiver,
         "masked": masked(aim.published),
-        "repositories": suggestions.repositories(_scope(aim)),
+        "repositories": suggestions.repositories(_scope(request, aim)),
         "problem": problem,
         **_preview(request, aim, form),
     }
@@ -157,7 +158,7 @@ def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mappi
     """Return what each Warehouse would do, without those in projects the user may not see."""
     push, report = form.push if form.is_valid() else None, None
     if push:
-        cache = runtime.current().cache
+        cache = request.runtime.cache
         report = explain(cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
     verdicts = [verdict for verdict in report.verdicts if _is_visible(request, verdict)] if report else []
     return {
@@ -168,7 +169,7 @@ def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mappi
         ),
         "verdicts": verdicts,
         "with_project": not aim.project,
-        "tags": _tags(aim, push.repository) if push else [],
+        "tags": _tags(request, aim, push.repository) if push else [],
     }
 
 
@@ -177,22 +178,22 @@ def _is_visible(request: PageRequest, verdict: Verdict) -> bool:
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
-def _suggested_push(aim: TestTarget) -> Mapping[str, str] | None:
+def _suggested_push(request: PageRequest, aim: TestTarget) -> Mapping[str, str] | None:
     """Return the fields of a push that would refresh a Warehouse, None if there is no Warehouse to refresh."""
-    repository = next(iter(suggestions.repositories(_scope(aim))), None)
+    repository = next(iter(suggestions.repositories(_scope(request, aim))), None)
     if repository is None:
         return None
-    tag = next(iter(_tags(aim, repository)), "")
+    tag = next(iter(_tags(request, aim, repository)), "")
     return {"repository": repository, "tag": tag, "media_type": MEDIA_TYPES[0][0]}
 
 
-def _tags(aim: TestTarget, repository: str) -> list[str]:
+def _tags(request: PageRequest, aim: TestTarget, repository: str) -> list[str]:
     """Return the tags pushed to the receiver most recently, and some that its Warehouses select."""
     pushed = DeliveryFilter(project=aim.project, receiver=aim.receiver, repository=repository)
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
-    selected = suggestions.tags(repository, _scope(aim))
+    selected = suggestions.tags(repository, _scope(request, aim))
     return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
 
 
-def _scope(aim: TestTarget) -> Any:
-    return runtime.current().cache.warehouses(aim.project or None)
+def _scope(request: PageRequest, aim: TestTarget) -> tuple[Warehouse, ...]:
+    return request.runtime.cache.warehouses(aim.project or None)

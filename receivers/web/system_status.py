@@ -17,13 +17,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from kargoweb import VERSION
-from receivers.accounts.access import Action, PageRequest, may, page_view, require_permission
+from receivers.accounts.access import Action, may, require_permission
 from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import AccessReviewResults, AccessReviews
 from receivers.health.rbac import RequiredPermission, rbac_manifest
 from receivers.ops import database_stats, runtime
 from receivers.refreshes.leases import LEASE_DURATION
 from receivers.web import live_fragments
+from receivers.web.page_view import PageRequest, page_view
 
 EVERY: Final = "5s"
 ROWS_SHOWN: Final = 100  # kinds and namespaces; failing ones come first
@@ -61,7 +62,7 @@ class PermissionRow:
 def status(request: PageRequest) -> HttpResponse:
     """Show the status page to users who see everything. Only admins see configuration, addresses and host names."""
     require_permission(request, Action.SEE, "")
-    here, privileged = runtime.current(), may(request.user, Action.READ_CONFIGURATION, "")
+    here, privileged = request.runtime, may(request.user, Action.READ_CONFIGURATION, "")
     part = live_fragments.render_fragment(request, "ops/_status.html", _live_context(here))
     if request.htmx.target == "status":
         return live_fragments.respond(request, part, every=EVERY)
