@@ -12,6 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from receivers.accounts.access import Access, Action, access_of
 from receivers.cluster.cache import ClusterCache
 from receivers.health.monitor import HealthMonitor
+from receivers.ops.middleware import runtime_of
 from receivers.web.action_counts import action_counts
 from receivers.web.theme import theme_of
 
