@@ -20,8 +20,7 @@ from receivers.cluster.api_status import decode, error_of
 from receivers.cluster.errors import ClusterError, KubeconfigError, Rejected, Unauthorized, Untrusted
 from receivers.cluster.garbage import collector_paused
 from receivers.cluster.kubeconfig import load_configuration
-from receivers.cluster.proxied import transport_for
-from receivers.cluster.transport import READ_TIMEOUT, ApiRequest, ApiResponse, Stream
+from receivers.cluster.transport import READ_TIMEOUT, ApiRequest, ApiResponse, Stream, Transport
 from receivers.cluster.watch import Watch
 from receivers.kargo.resources import Resource
 
@@ -60,7 +59,7 @@ class KubernetesClient:
 
     def __init__(self, load: Callable[[], Configuration]) -> None:
         self._load = load
-        self._transport = transport_for(load())
+        self._transport = Transport(load())
         self._reloading = threading.Lock()
         self._reloaded = time.monotonic()
 
@@ -236,11 +235,11 @@ class KubernetesClient:
             return
         self._reloaded = time.monotonic()
         try:
-            fresh = transport_for(self._load())
+            fresh = Transport(self._load())
         except KubeconfigError:
             return  # perhaps the file is being written; keep the current transport
-        stale, self._transport = self._transport, fresh
-        stale.retire()
+        # Requests in progress continue with the previous one, and its idle connections are closed with it.
+        self._transport = fresh
 
 
 def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[ListPage[Any], str]:

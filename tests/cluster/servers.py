@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -52,11 +53,16 @@ class LoopbackServer:
         return behave
 
     def receive(self, sock: socket.socket) -> bytes:
-        """Receive a request that fits into a single read."""
-        data = sock.recv(65_536)
-        if data:
-            self.requests.append(data)
-        return data
+        """Read a request; empty if the client has closed the connection."""
+        data = b""
+        while part := sock.recv(65_536):
+            data += part
+            head, separator, body = data.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+            if separator and len(body) >= (int(length[1]) if length else 0):
+                self.requests.append(data)
+                return data
+        return b""
 
 
 @contextlib.contextmanager

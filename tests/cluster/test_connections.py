@@ -8,6 +8,8 @@ import time
 import pytest
 
 from receivers.cluster.errors import Conflict, ServerError, TimedOut, Unreachable
+from receivers.cluster.kubeconfig import load_configuration
+from receivers.cluster.transport import ApiRequest, Transport
 from receivers.kargo.resources import NAMESPACES, WAREHOUSES
 from tests.cluster.servers import OK, LoopbackServer, connected_client
 from tests.clusters import PATIENCE, until
@@ -146,6 +148,14 @@ def test_closing_the_client_ends_a_request_in_progress(tmp_path, started):
         thread.join()
         with pytest.raises(Unreachable, match="closed its connections"):
             cluster.version()
+
+
+def test_the_connections_of_a_discarded_transport_are_closed(tmp_path):
+    with connected_client(tmp_path, LoopbackServer.respond) as (server, _):
+        transport = Transport(load_configuration(str(tmp_path / "kubeconfig")))
+        transport.send(ApiRequest("GET", "/version"))
+        del transport
+        until("the connection is closed", lambda: server.closed)
 
 
 def test_there_are_at_most_as_many_connections_as_threads(tmp_path):

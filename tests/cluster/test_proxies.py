@@ -10,12 +10,9 @@ import yaml
 
 from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
-from receivers.cluster.direct import DirectTransport
 from receivers.cluster.errors import NotInstalled, TimedOut, Unreachable
-from receivers.cluster.kubeconfig import load_configuration
-from receivers.cluster.proxied import ProxiedTransport, transport_for
 from receivers.kargo.resources import WAREHOUSES
-from tests.cluster.servers import LoopbackServer, serving
+from tests.cluster.servers import LoopbackServer, connected_client, serving
 
 API = "http://api.test:8080"
 WATCHED = (
@@ -47,23 +44,21 @@ def through_proxy(directory, script):
             yield proxy, cluster
 
 
-@pytest.mark.parametrize(
-    ("environment", "kind"),
-    [
-        ({}, DirectTransport),
-        ({"HTTP_PROXY": "http://127.0.0.1:1"}, ProxiedTransport),
-        ({"HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "api.test"}, DirectTransport),
-    ],
-    ids=["no proxy", "proxy", "excluded host"],
-)
-def test_proxy_variables_have_the_same_meaning_as_for_the_official_client(
-    tmp_path, monkeypatch, environment, kind
-):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    transport = transport_for(load_configuration(kubeconfig_file(tmp_path)))
-    transport.close()
-    assert type(transport) is kind
+def test_the_proxy_of_the_environment_is_used(tmp_path, monkeypatch):
+    with serving(LoopbackServer.respond) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with contextlib.closing(connect(kubeconfig_file(tmp_path))) as cluster:
+            cluster.version()
+        assert proxy.requests[0].startswith(b"GET http://api.test:8080/version ")
+
+
+def test_no_proxy_is_used_for_an_excluded_host(tmp_path, monkeypatch):
+    with connected_client(tmp_path, LoopbackServer.respond) as (server, _):
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with contextlib.closing(connect(str(tmp_path / "kubeconfig"))) as cluster:
+            cluster.version()
+        assert server.requests[0].startswith(b"GET /version ")
 
 
 def test_a_patch_uses_the_proxy_of_the_kubeconfig(tmp_path):

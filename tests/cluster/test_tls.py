@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import yaml
 
 from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
-from receivers.cluster.errors import ClusterError, Untrusted
+from receivers.cluster.errors import ClusterError, Unreachable, Untrusted
+from receivers.kargo.resources import WAREHOUSES
 from tests.cluster.servers import LoopbackServer, serving
 
 # Created for these tests only, and valid for a century. The key of the authority was deleted.
@@ -21,13 +23,21 @@ CA, SERVER, CLIENT = (CERTIFICATES / f"{name}.pem" for name in ("ca", "server", 
 
 
 @contextlib.contextmanager
-def tls_client(directory, *, user=None, client_certificate=False, host="127.0.0.1", **cluster):
+def tls_client(
+    directory,
+    script=LoopbackServer.respond,
+    *,
+    user=None,
+    client_certificate=False,
+    host="127.0.0.1",
+    **cluster,
+):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(SERVER)
     if client_certificate:
         tls.load_verify_locations(CA)
         tls.verify_mode = ssl.CERT_REQUIRED
-    with serving(LoopbackServer.respond, tls=tls) as server:
+    with serving(script, tls=tls) as server:
         content = kubeconfig(f"https://{host}:{server.port}", token="t0ken")
         content["clusters"][0]["cluster"].update(cluster)
         content["users"][0]["user"].update(user or {})
@@ -43,7 +53,11 @@ TRUSTED = [
         {"certificate-authority-data": base64.b64encode(CA.read_bytes()).decode()}, id="data of the authority"
     ),
     pytest.param({"certificate-authority": str(CA), "tls-server-name": "api.test"}, id="another server name"),
-    pytest.param({"insecure-skip-tls-verify": True}, id="no verification"),
+    pytest.param(
+        {"insecure-skip-tls-verify": True},
+        id="no verification",
+        marks=pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"),
+    ),
     pytest.param(
         {"certificate-authority": str(CA), "host": "localhost", "tls-server-name": "127.0.0.1"}, id="by IP"
     ),
@@ -89,3 +103,39 @@ def test_a_missing_client_certificate_is_a_cluster_error(tmp_path):
         pytest.raises(ClusterError),
     ):
         client.version()
+
+
+WATCHED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b'31\r\n{"type":"ADDED","object":{"metadata":{"a":"b"}}}\n\r\n'
+)
+
+
+def test_a_watch_can_be_closed_by_another_thread(tmp_path):
+    with tls_client(
+        tmp_path, lambda server: server.silent(WATCHED), **{"certificate-authority": str(CA)}
+    ) as client:
+        watch = client.watch(WAREHOUSES, resource_version="1")
+        with watch:
+            events = iter(watch)
+            assert next(events) == ("ADDED", {"metadata": {"a": "b"}})
+            closer = threading.Timer(0.05, watch.close)
+            closer.start()
+            assert list(events) == []
+            closer.join()
+
+
+def closing_in_the_handshake(_):
+    def behave(sock):
+        sock.recv(65_536)
+
+    return behave
+
+
+def test_a_connection_that_ends_in_the_handshake_says_nothing_about_trust(tmp_path):
+    with serving(closing_in_the_handshake) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(kubeconfig(f"https://127.0.0.1:{server.port}", token="t0ken")))
+        with contextlib.closing(connect(str(path))) as client, pytest.raises(Unreachable) as error:
+            client.version()
+    assert not isinstance(error.value, Untrusted)
