@@ -297,7 +297,7 @@ class TestTablesOfKargoweb:
         name = unique_name()
         outcomes = (Outcome.NO_MATCH, Outcome.COLLISION, Outcome.FAILED)
         # Now, so that the rows of other tests don't fill the first page.
-        latest = {"repository": f"a/{name}", "received_at": timezone.now()}
+        latest: dict[str, Any] = {"repository": f"a/{name}", "received_at": timezone.now()}
         store(*(delivery(name, outcome=outcome, **latest) for outcome in outcomes))
         for outcome in outcomes:
             page = client.get(list_path(Delivery), {"outcome": outcome}).content.decode()
