@@ -5,16 +5,19 @@ It has a single thread with a selector, so that it takes little CPU time from th
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+SILENCE = 60.0  # seconds without any response after which a load fails
 
-def post(path: str, body: bytes) -> bytes:
+
+def post(path: str, body: bytes, host: str = "localhost") -> bytes:
     """Return the bytes of a POST request with a JSON body on a persistent connection."""
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return f"{head}\r\n\r\n".encode() + body
 
 
@@ -49,35 +52,59 @@ class _Connection:
     received: bytes = b""
 
 
-def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> LoadResult:
-    """Send `requests` (endless) to 127.0.0.1 over several connections for `seconds`; measure each response time."""
+def run(
+    address: tuple[str, int], requests: Iterator[bytes], *, connections: int, seconds: float = math.inf
+) -> LoadResult:
+    """Send `requests` over several connections and measure each response time.
+
+    Ends when all are answered, or after `seconds`. Raises OSError if the server closes a connection or stays silent.
+    """
     selector = selectors.DefaultSelector()
+    result = LoadResult(0.0, [])
     for _ in range(connections):
-        connection = _Connection(socket.create_connection(("127.0.0.1", port)))
+        connection = _Connection(socket.create_connection(address, SILENCE))
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection.socket, selectors.EVENT_READ, connection)
-        _send(connection, requests)
-    result = LoadResult(seconds, [])
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        for key, _ in selector.select(timeout=1):
-            connection = key.data
-            connection.received += connection.socket.recv(65536)
-            if status := _status(connection.received):
-                result.times.append(time.perf_counter() - connection.sent_at)
-                result.statuses[status] = result.statuses.get(status, 0) + 1
-                _send(connection, requests)
-    result.seconds = time.perf_counter() - begin
-    for key in list(selector.get_map().values()):
-        key.data.socket.close()
-    selector.close()
+    try:
+        begin = time.perf_counter()
+        for key in list(selector.get_map().values()):
+            _send_next(selector, key.data, requests)
+        while selector.get_map() and time.perf_counter() - begin < seconds:
+            ready = selector.select(SILENCE)
+            if not ready:
+                raise TimeoutError(f"no response for {SILENCE:.0f} s")
+            for key, _ in ready:
+                if status := _receive(key.data):
+                    result.times.append(time.perf_counter() - key.data.sent_at)
+                    result.statuses[status] = result.statuses.get(status, 0) + 1
+                    _send_next(selector, key.data, requests)
+        result.seconds = time.perf_counter() - begin
+    finally:
+        for key in list(selector.get_map().values()):
+            key.data.socket.close()
+        selector.close()
     return result
 
 
-def _send(connection: _Connection, requests: Iterator[bytes]) -> None:
+def _send_next(selector: selectors.BaseSelector, connection: _Connection, requests: Iterator[bytes]) -> None:
+    """Send the next request, or close the connection if there is none."""
+    request = next(requests, None)
+    if request is None:
+        selector.unregister(connection.socket)
+        connection.socket.close()
+        return
     connection.received = b""
     connection.sent_at = time.perf_counter()
-    connection.socket.sendall(next(requests))
+    connection.socket.sendall(request)
+
+
+def _receive(connection: _Connection) -> int:
+    """Read what has arrived; return the status of the response if it is complete, else 0."""
+    data = connection.socket.recv(65536)
+    if not data:
+        raise ConnectionError("the server closed a connection")
+    connection.received += data
+    return _status(connection.received)
 
 
 def _status(received: bytes) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import ssl
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,11 +12,8 @@ import yaml
 from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
 from receivers.cluster.errors import ClusterError, Untrusted
+from tests.certificates import CA, CLIENT, SERVER
 from tests.cluster.servers import LoopbackServer, serving
-
-# Created for these tests only, and valid for a century. The key of the authority was deleted.
-CERTIFICATES = Path(__file__).parent / "certificates"
-CA, SERVER, CLIENT = (CERTIFICATES / f"{name}.pem" for name in ("ca", "server", "client"))
 
 
 @contextlib.contextmanager
