@@ -11,18 +11,16 @@ import argparse
 import os
 import statistics
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from bench.load import LoadResult, post, run
-from bench.processes import cpu_seconds, pss
+from bench.processes import pss
 from bench.worlds import SHARED, SINGLE
 from tests.worlds import push_body
 
-SETTLE_SECONDS = 0.5  # after a load, for the work that a server does after its last response
 NAME_WIDTH, COLUMN_WIDTH = 52, 20  # characters
 
 
@@ -38,7 +36,7 @@ class Load:
 
 @dataclass(slots=True)
 class Server:
-    """A server and its measurements by the name of the load: responses, and CPU seconds per delivery."""
+    """A server, and the results of the rounds by the name of the load."""
 
     name: str
     host: str
@@ -46,17 +44,12 @@ class Server:
     path: str
     pid: int | None = None
     results: dict[str, list[LoadResult]] = field(default_factory=dict)
-    cpu: dict[str, list[float]] = field(default_factory=dict)
 
     def drive(self, load: Load, round_: int) -> None:
         """Send a load and store its result. Raises OSError if the server does not respond."""
         requests = list(self._requests(load, round_))  # before the clock starts
-        before = cpu_seconds(self.pid) if self.pid else 0.0
-        result = run((self.host, self.port), iter(requests), connections=load.connections)
-        time.sleep(SETTLE_SECONDS)
+        result = run((self.host, self.port), iter(requests), connections=load.connections, pid=self.pid)
         self.results.setdefault(load.name, []).append(result)
-        if self.pid:
-            self.cpu.setdefault(load.name, []).append((cpu_seconds(self.pid) - before) / load.pushes)
 
     def _requests(self, load: Load, round_: int) -> Iterator[bytes]:
         """Yield the requests of a load. Each push has another tag."""
@@ -111,12 +104,12 @@ def table(servers: Sequence[Server], loads: Sequence[Load]) -> Iterator[str]:
         yield _line(title, [server.median(load, figure) for server in servers])
     if any(server.pid for server in servers):
         for load in loads:
-            yield _line(f"{load.name}: CPU per delivery, ms", [_cpu(server, load) for server in servers])
+            cpu = [
+                server.median(load, lambda result: 1000 * result.cpu_per_response) if server.pid else None
+                for server in servers
+            ]
+            yield _line(f"{load.name}: CPU per delivery, ms", cpu)
         yield _line("memory (PSS), MB", [pss(server.pid) if server.pid else None for server in servers])
-
-
-def _cpu(server: Server, load: Load) -> float | None:
-    return 1000 * statistics.median(server.cpu[load.name]) if server.pid else None
 
 
 def _line(title: str, values: Sequence[float | None]) -> str:

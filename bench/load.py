@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from bench.processes import cpu_seconds
+
 SILENCE = 60.0  # seconds without any response after which a load fails
+SETTLE = 0.5  # seconds for the work that a server does after its last response
 
 
 def post(path: str, body: bytes, host: str = "localhost") -> bytes:
@@ -23,11 +26,12 @@ def post(path: str, body: bytes, host: str = "localhost") -> bytes:
 
 @dataclass(slots=True)
 class LoadResult:
-    """Response times in seconds, and the number of responses by status."""
+    """Response times in seconds, the number of responses by status, and the server's CPU time in seconds."""
 
     seconds: float
     times: list[float]
     statuses: dict[int, int] = field(default_factory=dict)
+    cpu: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -38,6 +42,11 @@ class LoadResult:
         """Return the response time, in seconds, of a percentile (`share`, 0 to 1)."""
         ordered = sorted(self.times)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    @property
+    def cpu_per_response(self) -> float:
+        """Return the server's CPU time per response, in seconds."""
+        return self.cpu / len(self.times)
 
     @property
     def longest(self) -> float:
@@ -53,12 +62,27 @@ class _Connection:
 
 
 def run(
-    address: tuple[str, int], requests: Iterator[bytes], *, connections: int, seconds: float = math.inf
+    address: tuple[str, int],
+    requests: Iterator[bytes],
+    *,
+    connections: int,
+    seconds: float = math.inf,
+    pid: int | None = None,
 ) -> LoadResult:
     """Send `requests` over several connections and measure each response time.
 
-    Ends when all are answered, or after `seconds`. Raises OSError if the server closes a connection or stays silent.
+    Ends when all are answered, or after `seconds`. With `pid`, the server's main process, also measures its CPU time.
+    Raises OSError if the server closes a connection or stays silent.
     """
+    before = cpu_seconds(pid) if pid else 0.0
+    result = _run(address, requests, connections, seconds)
+    if pid:
+        time.sleep(SETTLE)
+        result.cpu = cpu_seconds(pid) - before
+    return result
+
+
+def _run(address: tuple[str, int], requests: Iterator[bytes], connections: int, seconds: float) -> LoadResult:
     selector = selectors.DefaultSelector()
     result = LoadResult(0.0, [])
     for _ in range(connections):
