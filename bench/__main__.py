@@ -51,15 +51,20 @@ class Row:
     target: float
     unit: str = ""
     at_least: bool = False
+    api_bound: bool = False
+    """The API server's speed decides. The target is for that of the demo, with its simulated latency."""
 
     @property
     def target_met(self) -> bool:
-        """Return whether the target is met."""
+        """Return whether the target is met, or does not apply."""
+        if self.api_bound and ASSETS:
+            return True
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
     def __str__(self) -> str:
         sign, mark = (">=" if self.at_least else "<="), ("ok" if self.target_met else "MISSED")
-        return f"{self.name:<66} {self.measured:>9.3f} {sign} {self.target:<7g} {self.unit:<5} {mark}"
+        target = "" if self.api_bound and ASSETS else f"{sign} {self.target:<7g} {self.unit:<5} {mark}"
+        return f"{self.name:<70} {self.measured:>9.3f} {target}"
 
 
 class Bench:
@@ -186,9 +191,8 @@ def measure(large: Bench, small: Bench) -> Iterator[Row]:
     yield Row("memory of these receivers and Warehouses", large.memory() - small.memory(), 60, "MB")
     for bench in (large, small):
         bench.pushes(16, 1)  # warm up
-    patch = large.patch_latency()
-    yield from throughput(large, patch)
-    single = large.pushes(1)
+    yield from throughput(large)
+    patch, single = large.patch_latency(), large.pushes(1)
     yield Row(
         f"1 connection: p50 in addition to a patch ({patch * 1000:.1f} ms)",
         (single.percentile(0.5) - patch) * 1000,
@@ -197,7 +201,7 @@ def measure(large: Bench, small: Bench) -> Iterator[Row]:
     )
     fan_out = large.fan_out()
     ratio = fan_out.percentile(0.5) / single.percentile(0.5)
-    yield Row("a push that matches 100 Warehouses / one that matches 1 (p50)", ratio, 12)
+    yield Row("a push that matches 100 Warehouses / one that matches 1 (p50)", ratio, 12, api_bound=True)
     before = large.patch_count()
     same_warehouse = large.same_warehouse(64)
     yield Row(
@@ -236,20 +240,32 @@ def tracking(large: Bench) -> Iterator[Row]:
     yield Row("4 connections: p99 during status changes / p99 without", busy / quiet, 1.5)
 
 
-def throughput(large: Bench, patch: float) -> Iterator[Row]:
+def throughput(large: Bench) -> Iterator[Row]:
     """Compare the full path with the view that does nothing, alternating because the machine's speed drifts."""
-    rounds = [(large.noop(16, SECONDS / 2), large.pushes(16, SECONDS / 2)) for _ in range(3)]
-    ratios = sorted(full.rate / noop.rate for noop, full in rounds)
-    rates = sorted(full.rate for _, full in rounds)
-    p99 = sorted(full.percentile(0.99) for _, full in rounds)[1]
-    cpu = statistics.median(full.cpu_per_response for _, full in rounds)
-    cpu_ratio = statistics.median(full.cpu_per_response / noop.cpu_per_response for noop, full in rounds)
+    rounds = [
+        (large.noop(16, SECONDS / 2), large.patch_latency(), large.pushes(16, SECONDS / 2)) for _ in range(3)
+    ]
+    rate = statistics.median(full.rate for _, _, full in rounds)
+    cpu = statistics.median(full.cpu_per_response for _, _, full in rounds) * 1000
     yield Row(
-        f"16 connections: rate ({rates[1]:.0f}/s) / rate of a no-op DRF view", ratios[1], 0.25, at_least=True
+        f"16 connections: rate ({rate:.0f}/s) / rate of a no-op DRF view",
+        statistics.median(full.rate / noop.rate for noop, _, full in rounds),
+        0.25,
+        at_least=True,
+        api_bound=True,
     )
-    yield Row(f"16 connections: CPU per push ({cpu * 1000:.1f} ms) / CPU of a no-op DRF view", cpu_ratio, 6)
-    yield Row("16 connections: p99 / patch latency", p99 / patch, 15)
-    yield Row("64 connections: longest response", large.pushes(64).longest, 1, "s")
+    yield Row(
+        f"16 connections: CPU per push ({cpu:.1f} ms) / CPU of a no-op DRF view",
+        statistics.median(full.cpu_per_response / noop.cpu_per_response for noop, _, full in rounds),
+        6,
+    )
+    yield Row(
+        "16 connections: p99 / patch latency",
+        statistics.median(full.percentile(0.99) / patch for _, patch, full in rounds),
+        15,
+        api_bound=True,
+    )
+    yield Row("64 connections: longest response", large.pushes(64).longest, 1, "s", api_bound=True)
 
 
 def relist_latency(large: Bench, demo: DemoCluster) -> float:

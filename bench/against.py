@@ -178,6 +178,7 @@ def main(arguments: Sequence[str]) -> int:
     for round_ in range(options.rounds):
         measure(servers, loads, round_)
         averages.append(os.getloadavg()[0])
+        print(f"round {round_ + 1} of {options.rounds}, load average {averages[-1]:.1f}", file=sys.stderr)
     for line in table(servers, loads):
         print(line)
     print(

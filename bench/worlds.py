@@ -26,9 +26,10 @@ RECEIVER, SECRET = "hook", "only-for-benchmarks"
 
 @dataclass(frozen=True, slots=True)
 class BenchWorld:
-    """`projects` projects with `warehouses` Warehouses each, and the target with two times `target` Warehouses.
+    """`projects` projects with `warehouses` Warehouses each, and the target.
 
-    Each of the target's Warehouses has a repository of its own (`SINGLE`), or all share one (`SHARED`).
+    The target has `target` Warehouses with a repository each (`SINGLE`), and as many that share one (`SHARED`). With 0
+    Warehouses it is not created.
     """
 
     projects: int = 0
@@ -60,7 +61,8 @@ def fill(kubeconfig: Path, world: BenchWorld) -> None:
     cluster = connect(str(kubeconfig))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda project: _fill_project(cluster, world, project), range(world.projects)))
-    _project(cluster, TARGET)
+    if world.target:
+        _project(cluster, TARGET)
     for number in range(world.target):
         _warehouse(cluster, TARGET, f"single-{number}", [image(SINGLE.format(number))])
         _warehouse(cluster, TARGET, f"shared-{number}", [image(SHARED)])
@@ -118,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.worlds", description=__doc__)
     parser.add_argument("kubeconfig", type=Path)
     parser.add_argument(
-        "--target", type=int, default=100, help="Warehouses of each of the target's two loads"
+        "--target", type=int, default=100, help="half the number of the target's Warehouses; 0: no target"
     )
     parser.add_argument("--projects", type=int, default=0, help="further projects, with ten Warehouses each")
     options = parser.parse_args()
