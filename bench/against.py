@@ -1,8 +1,9 @@
 """`python -m bench.against [NAME=]URL...`: compare servers that receive the same pushes, such as Kargo's and kargoweb.
 
 Each URL is the receiver of the project that `python -m bench.worlds` creates. The servers take turns with every load,
-for several rounds, so that the noise of the machine affects them alike. The table has the medians of the rounds and, in
-parentheses, their ratios to the first server. `--pid NAME=PID` adds a local server's CPU time per delivery and memory.
+for several rounds, so that the noise of the machine affects them alike. The table has the median of the rounds and, in
+parentheses, that of the ratios to the first server in the same round. `--pid NAME=PID` adds the CPU time per delivery
+and the memory of a server on this machine.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ class Server:
             body = push_body(load.repositories[number % len(load.repositories)], f"1.{round_}.{number}")
             yield post(self.path, body, f"{self.host}:{self.port}")
 
-    def median(self, load: Load, figure: Callable[[LoadResult], float]) -> float:
-        """Return the median of a figure over the rounds."""
-        return statistics.median(map(figure, self.results[load.name]))
+    def rounds(self, load: Load, figure: Callable[[LoadResult], float]) -> list[float]:
+        """Return a figure of each round."""
+        return [figure(result) for result in self.results[load.name]]
 
     def failures(self) -> dict[int, int]:
         """Return the number of responses with each status other than 200."""
@@ -101,24 +102,24 @@ def table(servers: Sequence[Server], loads: Sequence[Load]) -> Iterator[str]:
     ]
     yield f"{'':{NAME_WIDTH}}" + "".join(f"{server.name:>{COLUMN_WIDTH}}" for server in servers)
     for title, load, figure in figures:
-        yield _line(title, [server.median(load, figure) for server in servers])
+        yield _line(title, [server.rounds(load, figure) for server in servers])
     if any(server.pid for server in servers):
         for load in loads:
             cpu = [
-                server.median(load, lambda result: 1000 * result.cpu_per_response) if server.pid else None
+                server.rounds(load, lambda result: 1000 * result.cpu_per_response) if server.pid else []
                 for server in servers
             ]
             yield _line(f"{load.name}: CPU per delivery, ms", cpu)
-        yield _line("memory (PSS), MB", [pss(server.pid) if server.pid else None for server in servers])
+        yield _line("memory (PSS), MB", [[pss(server.pid)] if server.pid else [] for server in servers])
 
 
-def _line(title: str, values: Sequence[float | None]) -> str:
-    """Return a line with the values and their ratios to the first one, if it is known."""
-    first = values[0]
+def _line(title: str, rounds: Sequence[Sequence[float]]) -> str:
+    """Return a line for the figures of each server's rounds; a server without figures gets a dash."""
     cells = []
-    for value in values:
-        ratio = f" ({value / first:.2f})" if value is not None and first else ""
-        cells.append("-" if value is None else f"{value:.2f}{ratio}")
+    for figures in rounds:
+        ratios = [figure / first for figure, first in zip(figures, rounds[0], strict=False) if first]
+        ratio = f" ({statistics.median(ratios):.2f})" if ratios else ""
+        cells.append(f"{statistics.median(figures):.2f}{ratio}" if figures else "-")
     return f"{title:{NAME_WIDTH}}" + "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
 
 
