@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from receivers.cluster.client import KubernetesClient, connect
+from receivers.cluster.errors import AlreadyExists
 from receivers.kargo.resources import NAMESPACES, PROJECT_CONFIGS, PROJECTS, SECRETS, WAREHOUSES, Resource
 
 SUBSCRIPTIONS = 4  # per Warehouse
@@ -87,9 +89,11 @@ def image(repo_url: str) -> dict[str, Any]:
 
 
 def _project(cluster: KubernetesClient, name: str) -> None:
-    # Without Kargo, nobody else creates the namespace. With it, Kargo adopts a namespace that has this label.
-    _create(cluster, NAMESPACES, {"metadata": {"name": name, "labels": {"kargo.akuity.io/project": "true"}}})
     _create(cluster, PROJECTS, {"metadata": {"name": name}})
+    with suppress(AlreadyExists):  # Kargo's admission has created the namespace
+        _create(
+            cluster, NAMESPACES, {"metadata": {"name": name, "labels": {"kargo.akuity.io/project": "true"}}}
+        )
     secret = {"name": "hooks", "namespace": name, "labels": {"kargo.akuity.io/cred-type": "generic"}}
     _create(cluster, SECRETS, {"metadata": secret, "stringData": {"secret": SECRET}}, name)
     receivers = [{"name": RECEIVER, "dockerhub": {"secretRef": {"name": "hooks"}}}]
