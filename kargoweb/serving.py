@@ -7,13 +7,6 @@ import threading
 import time
 from multiprocessing.util import Finalize
 
-from django.conf import settings
-
-from kargoweb.wsgi import application
-from receivers.ops import runtime
-
-__all__ = ["application"]
-
 
 def stop_with(parent: int) -> None:
     """Stop this process when `parent`, granian's main process, is gone. A killed parent cannot stop its workers."""
@@ -22,8 +15,20 @@ def stop_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+# Until granian has loaded the application and installs signal handlers, this process has those of its parent, which
+# would swallow SIGTERM. Only the parent reacts to Ctrl-C, and sends SIGTERM.
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+threading.Thread(target=stop_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
+
+from django.conf import settings  # noqa: E402 - loading takes a second
+
+from kargoweb.wsgi import application  # noqa: E402
+from receivers.ops import runtime  # noqa: E402
+
+__all__ = ["application"]
+
 # Requests create few reference cycles, but with Python's default threshold the collector runs every few requests.
 gc.set_threshold(5_000, 20, 20)
-threading.Thread(target=stop_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
 # granian's workers are `multiprocessing` processes, which exit without calling atexit handlers.
 Finalize(None, runtime.start(settings.KARGOWEB).stop, exitpriority=1)

@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from demo.apiserver.kubeconfig import write_kubeconfig
 from tests.api_client import ApiClient
+from tests.certificates import CA, SERVER
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +101,6 @@ class DemoCluster:
     """The demo's API server as a separate process, with its files in `directory`."""
 
     name: str = "demo"
-    ca_file: str | None = None
 
     def __init__(
         self,
@@ -109,6 +109,7 @@ class DemoCluster:
         faults: bool = True,
         anonymous_admin: bool = False,
         kargo: bool = True,
+        tls: bool = False,
         options: tuple[str, ...] = (),
     ) -> None:
         self.url = ""
@@ -116,7 +117,9 @@ class DemoCluster:
         self._tokens = {role: secrets.token_urlsafe(16) for role in ROLES}
         self._port = free_port()
         flags = {"--faults": faults, "--anonymous-admin": anonymous_admin, "--no-kargo": not kargo}
-        self._options = [*(flag for flag, enabled in flags.items() if enabled), *options]
+        certificate = ["--certificate", str(SERVER)] if tls else []
+        self._options = [*(flag for flag, enabled in flags.items() if enabled), *certificate, *options]
+        self.ca_file: str | None = str(CA) if tls else None
         self._process: subprocess.Popen[str] | None = None
         self._clients: dict[str, ApiClient] = {}
 
@@ -190,13 +193,14 @@ class DemoCluster:
     def client(self, role: str) -> ApiClient:
         """Return a client that sends raw HTTP requests as that role, or without a token if it is empty."""
         if role not in self._clients:
-            self._clients[role] = ApiClient(self.url, token=self._tokens.get(role, ""))
+            token = self._tokens.get(role, "")
+            self._clients[role] = ApiClient(self.url, token=token, ca_file=self.ca_file)
         return self._clients[role]
 
     def kubeconfig_for(self, role: str) -> Path:
         """Return a kubeconfig file of that role."""
         path = self._directory / f"kubeconfig-{role}"
-        write_kubeconfig(path, self.url, token=self._tokens[role])
+        write_kubeconfig(path, self.url, token=self._tokens[role], ca_file=self.ca_file or "")
         return path
 
     def revoke(self, role: str) -> None:

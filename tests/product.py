@@ -60,13 +60,22 @@ class Product:
 
     def start(self, *, ready: bool = True) -> None:
         """Start the process and wait until it serves requests, or with `ready` until it accepts pushes."""
+        self.launch()
+        path = "/readyz" if ready else "/healthz"
+        until(f"{path} is 200", lambda: self.status(path) == 200)
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
         command = [sys.executable, "manage.py", "serve", "--no-migrate"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
-        path = "/readyz" if ready else "/healthz"
-        until(f"{path} is 200", lambda: self.status(path) == 200)
+
+    def wait(self) -> int:
+        """Wait until the process exits by itself; return its exit code."""
+        assert self._process
+        return self._process.wait(60)
 
     def stop(self) -> int:
         """Stop the process with SIGTERM and return its exit code."""

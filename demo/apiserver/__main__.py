@@ -8,6 +8,7 @@ import contextlib
 import gc
 import logging
 import signal
+import ssl
 import sys
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,11 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo.apiserver", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8001, help="port to listen on; 0 chooses a free port")
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        help="serve TLS: PEM file with the certificate and its key (default: HTTP)",
+    )
     parser.add_argument(
         "--data", type=Path, help="file that stores the objects (default: keep them in memory)"
     )
@@ -119,9 +125,10 @@ async def serve(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     if options.token_file:
         loop.add_signal_handler(signal.SIGHUP, reload_tokens, api, options.token_file)
-    server, connections = await listen(api.handle, options.host, options.port)
+    tls = _server_context(options.certificate) if options.certificate else None
+    server, connections = await listen(api.handle, options.host, options.port, tls)
     host, port = server.sockets[0].getsockname()[:2]
-    print(f"http://{host}:{port}", flush=True)  # noqa: T201 - this line is the interface to who started us
+    print(f"{'https' if tls else 'http'}://{host}:{port}", flush=True)  # noqa: T201 - this line is the interface to who started us
     while not stop.is_set():
         maintain(api, journal)
         with contextlib.suppress(TimeoutError):
@@ -134,6 +141,12 @@ async def serve(options: argparse.Namespace) -> None:
         connection.close()
     if journal is not None:
         journal.close()
+
+
+def _server_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 def main() -> int:

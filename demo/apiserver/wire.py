@@ -7,6 +7,7 @@ response, the server must be a single process that a SIGKILL ends, and patches s
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -190,11 +191,13 @@ class Connection(asyncio.Protocol):
         self._transport.write(b"0\r\n\r\n")
 
 
-async def listen(handler: Handler, host: str, port: int) -> tuple[asyncio.Server, set[Connection]]:
+async def listen(
+    handler: Handler, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[asyncio.Server, set[Connection]]:
     """Start to listen. Port 0 chooses a free port. Return the server and its open connections."""
     connections: set[Connection] = set()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Connection(handler, connections), host, port, backlog=1024, reuse_address=True
+        lambda: Connection(handler, connections), host, port, backlog=1024, reuse_address=True, ssl=tls
     )
     return server, connections

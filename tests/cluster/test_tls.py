@@ -6,7 +6,6 @@ import base64
 import contextlib
 import ssl
 import threading
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,11 +14,8 @@ from demo.apiserver.kubeconfig import kubeconfig
 from receivers.cluster.client import connect
 from receivers.cluster.errors import ClusterError, Unreachable, Untrusted
 from receivers.kargo.resources import WAREHOUSES
+from tests.certificates import CA, CLIENT, SERVER
 from tests.cluster.servers import LoopbackServer, serving
-
-# Created for these tests only, and valid for a century. The key of the authority was deleted.
-CERTIFICATES = Path(__file__).parent / "certificates"
-CA, SERVER, CLIENT = (CERTIFICATES / f"{name}.pem" for name in ("ca", "server", "client"))
 
 
 @contextlib.contextmanager

@@ -155,3 +155,12 @@ def test_requests_with_a_foreign_host_name_are_rejected(connection):
 )
 def test_only_local_names_are_loopback(host, expected):
     assert is_loopback(host) is expected
+
+
+def test_requests_and_watches_work_over_tls(tmp_path):
+    with DemoCluster(tmp_path / "tls", tls=True) as cluster:
+        assert cluster.url.startswith("https://")
+        version = cluster.api.get(PATH).body["metadata"]["resourceVersion"]
+        with cluster.api.watch(PATH, resourceVersion=version) as events:
+            assert cluster.api.post(PATH, SECRET).status == 201
+            assert next(events)["object"]["metadata"]["name"] == "one"

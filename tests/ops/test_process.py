@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,16 @@ def alive(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def loading(pid: int) -> bool:
+    """Return whether a worker has started to load the application: SIGINT is ignored, and SIGTERM not caught."""
+    try:
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except FileNotFoundError:
+        return False
+    ignored, caught = (int(fields[name], 16) for name in ("SigIgn", "SigCgt"))
+    return bool(ignored >> (signal.SIGINT - 1) & 1) and not caught >> (signal.SIGTERM - 1) & 1
 
 
 @pytest.fixture
@@ -39,6 +50,11 @@ def test_workers_end_when_their_parent_is_killed(own_product: Product):
     parent, *workers = own_product.pids
     os.kill(parent, signal.SIGKILL)
     until("the workers end", lambda: not any(map(alive, workers)))
+
+
+def test_the_parent_exits_with_1_when_its_worker_is_killed(own_product: Product):
+    os.kill(own_product.pids[-1], signal.SIGKILL)
+    assert own_product.wait() == 1
 
 
 def test_without_a_cluster_the_process_starts_but_is_not_ready(database, tmp_path):
@@ -79,3 +95,26 @@ def test_the_process_becomes_ready_when_the_cluster_starts(database, tmp_path):
             )
         finally:
             product.stop()
+
+
+def test_sigterm_stops_a_worker_that_is_still_loading(database, tmp_path):
+    product = Product(tmp_path / "no-kubeconfig")
+    product.launch()
+    until("the worker is loading", lambda: any(map(loading, product.pids[1:])))
+    pids = product.pids
+    assert product.stop() == 0
+    assert not any(map(alive, pids))
+
+
+def test_a_port_in_use_is_an_error_of_one_line(own_product: Product, tmp_path):
+    second = Product(tmp_path / "no-kubeconfig", PORT=str(own_product.port))
+    second.launch()
+    assert second.wait() == 3
+    expected = f"Can't listen on 127.0.0.1 port {own_product.port}: Address already in use. Set KARGOWEB_BIND or PORT."
+    assert second.log() == f"CommandError: {expected}\n"
+
+
+def test_the_parent_process_has_not_loaded_the_application(own_product: Product):
+    parent, worker = (Path(f"/proc/{pid}/maps").read_text() for pid in own_product.pids)
+    assert "orjson" in worker
+    assert "orjson" not in parent

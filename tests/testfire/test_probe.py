@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from receivers.testfire.probe import MAX_BODY, MAX_CONCURRENT, ProbeError, ProbeStep, TooManyProbes, post
+from tests.certificates import CA, SERVER
 from tests.cluster.servers import serving
-from tests.cluster.test_tls import CA, SERVER
 from tests.clusters import until
 from tests.ports import free_port
 

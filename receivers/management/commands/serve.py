@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
 import time
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server import Server
+
+from kargoweb.configuration import Configuration
 
 DATABASE_TIMEOUT: Final = 60.0  # seconds; a database that starts at the same time takes that long
 MIGRATION_LOCK: Final = 0x6B617267  # an arbitrary number: two pods that start together must not both migrate
@@ -29,19 +31,47 @@ class Command(BaseCommand):
         configuration = settings.KARGOWEB
         if not options["no_migrate"]:
             migrate()
-        Server(
-            "kargoweb.serving:application",
-            address=configuration.bind,
-            port=configuration.port,
-            interface=Interfaces.WSGI,
-            # One process: it holds the cluster cache, and SQLite has one writer. For more capacity, run more pods on
-            # PostgreSQL.
-            workers=1,
-            blocking_threads=configuration.threads,
-            websockets=False,
-            # Granian warns about many threads on few cores; these threads mostly wait for the database and the cluster.
-            log_level=LogLevels.error,
-        ).serve()
+        check_address(configuration.bind, configuration.port)
+        replace_with_server(configuration)
+
+
+def replace_with_server(configuration: Configuration) -> NoReturn:
+    """Become granian's main process, which starts a worker with the application and waits for it.
+
+    A new program takes the place of this one, because a main process that has loaded Django would keep that memory.
+    """
+    arguments = [
+        "kargoweb.serving:application",
+        "--interface=wsgi",
+        f"--working-dir={settings.BASE_DIR}",  # where the worker imports kargoweb from
+        f"--host={configuration.bind}",
+        f"--port={configuration.port}",
+        # One process: it holds the cluster cache, and SQLite has one writer. For more capacity, run more pods on
+        # PostgreSQL.
+        "--workers=1",
+        f"--blocking-threads={configuration.threads}",
+        "--no-ws",
+        # A worker that has just been forked ignores SIGTERM for some milliseconds.
+        "--workers-kill-timeout=30",
+        # Granian warns about many threads on few cores; these threads mostly wait for the database and the cluster.
+        "--log-level=error",
+    ]
+    os.execv(sys.executable, [sys.executable, "-m", "granian", *arguments])  # noqa: S606 - no shell
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise `CommandError` if the server cannot listen there. Granian itself would print a traceback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # A port of which only closed connections are left is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Can't listen on {host} port {port}: {error.strerror}. Set KARGOWEB_BIND or PORT.",
+                returncode=3,
+            ) from error
 
 
 def migrate() -> None:
@@ -64,4 +94,4 @@ def migrate() -> None:
     try:
         call_command("migrate", verbosity=0, interactive=False)
     finally:
-        connection.close()  # releases the lock; the worker process must not inherit the connection
+        connection.close()  # releases the lock
