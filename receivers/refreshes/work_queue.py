@@ -55,7 +55,7 @@ class _TrackedWarehouse:
     planned: dict[str, _Place] = field(default_factory=dict)
     fresh: _Place = field(default_factory=dict)
     tags_changed: bool = False
-    timers: list[tuple[float, int, TrackedRefresh]] = field(default_factory=list)
+    timers: list[tuple[float, int, UUID]] = field(default_factory=list)
     due: float = NEVER
     lingers_until: float = 0.0
 
@@ -98,11 +98,11 @@ class _TrackedWarehouse:
     def take_fresh(self, now: float) -> list[TrackedRefresh]:
         """Return the refreshes to assess, with those whose time has come."""
         while self.timers and self.timers[0][0] <= now:
-            due, _, tracked = heapq.heappop(self.timers)
-            if tracked.due == due:  # else the entry is outdated
+            due, _, pk = heapq.heappop(self.timers)
+            tracked = self.refreshes.get(pk)
+            if tracked is not None and tracked.due == due:  # else the entry is outdated
                 tracked.due = NEVER
-                if tracked.refresh.pk in self.refreshes:
-                    self.fresh[tracked.refresh.pk] = tracked
+                self.fresh[pk] = tracked
         fresh, self.fresh = self.fresh, {}
         return list(fresh.values())
 
@@ -296,7 +296,7 @@ class WorkQueue:
         tracked.due = NEVER
         if seconds < NEVER:
             tracked.due = time.monotonic() + seconds
-            heapq.heappush(warehouse.timers, (tracked.due, next(self._serial), tracked))
+            heapq.heappush(warehouse.timers, (tracked.due, next(self._serial), tracked.refresh.pk))
         self._schedule(tracked.key, warehouse, seconds)
 
     def _schedule(self, key: WarehouseKey, warehouse: _TrackedWarehouse, seconds: float) -> None:
