@@ -16,8 +16,8 @@ from django.db import OperationalError, connection
 from kargoweb.configuration import Configuration
 
 DATABASE_TIMEOUT: Final = 60.0  # seconds; a database that starts at the same time takes that long
-# Seconds for the worker to exit after SIGTERM, as in Kubernetes. One that has just been forked ignores the signal for some
-# milliseconds, and granian would wait for it forever.
+# Seconds for the worker to exit after SIGTERM, as in Kubernetes. A worker that has just been forked ignores the signal
+# for some milliseconds, and granian would wait for it forever.
 KILL_TIMEOUT: Final = 30
 MIGRATION_LOCK: Final = 0x6B617267  # an arbitrary number: two pods that start together must not both migrate
 
