@@ -16,6 +16,9 @@ from django.db import OperationalError, connection
 from kargoweb.configuration import Configuration
 
 DATABASE_TIMEOUT: Final = 60.0  # seconds; a database that starts at the same time takes that long
+# Seconds for the worker to exit after SIGTERM, as in Kubernetes. A worker that has just been forked ignores the signal
+# for some milliseconds, and granian would wait for it forever.
+KILL_TIMEOUT: Final = 30
 MIGRATION_LOCK: Final = 0x6B617267  # an arbitrary number: two pods that start together must not both migrate
 
 
@@ -51,8 +54,7 @@ def replace_with_server(configuration: Configuration) -> NoReturn:
         "--workers=1",
         f"--blocking-threads={configuration.threads}",
         "--no-ws",
-        # A worker that has just been forked ignores SIGTERM for some milliseconds.
-        "--workers-kill-timeout=30",
+        f"--workers-kill-timeout={KILL_TIMEOUT}",
         # Granian warns about many threads on few cores; these threads mostly wait for the database and the cluster.
         "--log-level=error",
     ]
