@@ -109,7 +109,11 @@ def test_a_certificate_of_a_trusted_authority_is_accepted(monkeypatch):
 
 
 def test_plain_http_instead_of_tls_fails_at_tls():
-    with serving(lambda server: server.respond(reply(status="400 Bad Request"))) as server:
+    def reject(sock: socket.socket) -> None:
+        sock.recv(65_536)  # the beginning of a TLS handshake, which is no HTTP request
+        sock.sendall(reply(status="400 Bad Request"))
+
+    with serving(lambda server: reject) as server:
         error = failed_probe(f"https://127.0.0.1:{server.port}{SECRET}")
     assert (error.step, str(error)) == (ProbeStep.TLS, "the server doesn't respond with TLS")
 
