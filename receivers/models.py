@@ -144,7 +144,7 @@ class Delivery(models.Model):
     `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends several for a
     multi-platform image. `original` is the delivery that this one repeats, and `actor` the user who sent it, for tests
     and redeliveries. `ended_at` is when the delivery and all of its refreshes had an outcome. `held_by` is the
-    `Replica` that processes it. Without one, any replica may take it up from `due_at` on, or at once if that is None.
+    `Replica` that processes it. If there is none, any replica may take it up from `due_at` on.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

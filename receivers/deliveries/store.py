@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.deliveries.spool import InvalidFile, NotKept, Spool
@@ -21,6 +23,9 @@ from receivers.models import Delivery, Outcome, Refresh
 
 log = logging.getLogger(__name__)
 
+# How long a new delivery is left to this process, which may have no lease yet, and whose recovery may read the rows
+# before it learns what is in progress.
+LEFT_ALONE: Final = timedelta(seconds=10)
 TRANSFER_TIMEOUT: Final = 30.0  # seconds for one delivery from the spool; the next call retries
 
 
@@ -56,7 +61,7 @@ class DeliveryStore:
         tell. Raises `NotSaved` if the delivery is neither in the database nor on disk.
         """
         if delivery.outcome == Outcome.PENDING:
-            delivery.held_by = self._replica
+            delivery.held_by, delivery.due_at = self._replica, timezone.now() + LEFT_ALONE
             self._in_progress.add(delivery.pk)
         try:
             self._insert_or_spool(delivery, must_be_new=must_be_new)

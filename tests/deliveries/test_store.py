@@ -6,11 +6,13 @@ from contextlib import suppress
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from receivers.deliveries.log_writer import CAPACITY, LogWriter, NotStored, Write
 from receivers.deliveries.spool import Spool
-from receivers.deliveries.store import AlreadySaved, DeliveryStore, NotSaved
+from receivers.deliveries.store import LEFT_ALONE, AlreadySaved, DeliveryStore, NotSaved
 from receivers.models import Delivery, Outcome, Refresh
+from receivers.webhook.recovery import due_deliveries
 from tests.clusters import PATIENCE, until
 from tests.deliveries.rows import delivery
 from tests.resilience.outages import locked
@@ -190,3 +192,25 @@ def test_a_result_that_cannot_be_queued_leaves_the_delivery_to_the_next_transfer
             stopped.submit(Write())
     store.finish(row, processed(row))
     assert (store.is_only_on_disk(row), spool.ids()) == (False, [row.pk])
+
+
+def test_a_delivery_in_progress_is_left_to_the_process_that_received_it(store):
+    """Recovery may read the rows just after it asked what is in progress, and other replicas before it has a lease."""
+    row = delivery("shop", body=b"{}", due_at=None)
+    before = timezone.now()
+    assert store.in_progress() == frozenset()
+    store.save(row)
+    assert store.in_progress() == {row.pk}
+    assert not due_deliveries(before).filter(pk=row.pk).exists()
+    assert due_deliveries(before + 2 * LEFT_ALONE).filter(pk=row.pk).exists()
+    store.finish(row, processed(row))
+    until("its result is stored", lambda: stored(row))
+    until("it is not in progress any more", lambda: not store.in_progress())
+    assert not due_deliveries(before + 2 * LEFT_ALONE).filter(pk=row.pk).exists()
+
+
+def test_a_delivery_that_is_given_up_is_free_for_recovery(store):
+    row = delivery("shop", body=b"{}")
+    store.save(row)
+    store.abandon(row)
+    assert store.in_progress() == frozenset()
