@@ -68,7 +68,8 @@
     all("details.menu[open]").filter((menu) => !menu.contains(event.target)).forEach((menu) => { menu.open = false; });
   });
 
-  // The current row is found by its id after a list has been replaced.
+  // The id of the current row, which finds it again after a list has been replaced. Its link then gets the focus back.
+  let current = "", focused = false;
   const move = (step) => {
     const rows = all(".rows tbody tr");
     const at = rows.findIndex((row) => row.classList.contains("current"));
@@ -76,12 +77,17 @@
     if (!next) return;
     rows[at]?.classList.remove("current");
     next.classList.add("current");
+    current = next.id;
     next.scrollIntoView({ block: "nearest" });
     next.querySelector("a")?.focus({ preventScroll: true });
   };
-  let current = "";
-  document.addEventListener("htmx:beforeSwap", () => { current = document.querySelector("tr.current")?.id ?? ""; });
-  document.addEventListener("htmx:afterSettle", () => { if (current) document.getElementById(current)?.classList.add("current"); });
+  document.addEventListener("htmx:beforeSwap", () => { focused = !!document.querySelector("tr.current:focus-within"); });
+  document.addEventListener("htmx:afterSettle", () => {
+    const row = current && document.getElementById(current);
+    if (!row) return;
+    row.classList.add("current");
+    if (focused && document.activeElement === document.body) row.querySelector("a")?.focus({ preventScroll: true });
+  });
   const keys = {
     j: () => move(1),
     k: () => move(-1),

@@ -43,6 +43,19 @@ def test_keyboard_shortcuts_search_select_open_and_show_help(viewer: Visitor, sh
         page.wait_for_url(f"**/projects/{shop.name}")
 
 
+def test_a_list_that_is_replaced_keeps_its_current_row(viewer: Visitor, shop: KargoProject):
+    with viewer.page() as monitored:
+        page = monitored.open(f"/?q={shop.name}")
+        page.keyboard.press("j")
+        expect(page.locator("tr.current a").first).to_be_focused()
+        page.evaluate("document.querySelector('tr.current').dataset.old = 'yes'")
+        page.evaluate("document.querySelector('[name=seen]').value = 'another state'")
+        expect(page.locator("[data-old]")).to_have_count(0)
+        expect(page.locator("tr.current a").first).to_be_focused()
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/projects/{shop.name}")
+
+
 def test_shortcuts_are_inactive_in_input_fields(viewer: Visitor, shop: KargoProject):
     with viewer.page() as monitored:
         page = monitored.open("/")
