@@ -114,6 +114,11 @@ def test_a_port_in_use_is_an_error_of_one_line(own_product: Product, tmp_path):
     assert second.log() == f"CommandError: {expected}\n"
 
 
+def test_threads_share_two_heaps(own_product: Product):
+    worker = Path(f"/proc/{own_product.pids[1]}/environ").read_bytes()
+    assert b"MALLOC_ARENA_MAX=2" in worker.split(b"\0")
+
+
 def test_the_parent_process_has_not_loaded_the_application(own_product: Product):
     parent, worker = (Path(f"/proc/{pid}/maps").read_text() for pid in own_product.pids)
     assert "orjson" in worker
