@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from receivers.kargo.freight_outcome import MAX_CLOCK_SKEW
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
@@ -137,11 +136,28 @@ def test_the_reason_names_the_newer_tag_if_a_tag_is_not_the_newest(shop):
 def test_a_push_of_existing_content_ends_with_its_existing_freight(shop):
     main = shop()
     [before] = until("there is Freight", lambda: main.freight)
-    time.sleep(MAX_CLOCK_SKEW.total_seconds() + 1)  # so that it can't be attributed to the next push
+    time.sleep(1.1)  # so that it is older than the next push: Kubernetes writes whole seconds
     refresh = main.ended_refresh(main.push("1.0.0", same_content=True))
     assert refresh.outcome == RefreshOutcome.ALREADY_CURRENT
     assert (refresh.freight, refresh.freight_alias) == (before["metadata"]["name"], before["alias"])
     assert refresh.attempts == 2  # the registry might have lagged
+
+
+@pytest.mark.parametrize("seconds", [-1, 0], ids=["before its Freight", "after it"])
+def test_freight_of_an_earlier_push_is_not_that_of_the_next_push_of_the_tag(shop, seconds):
+    """The registry lags, so the content of the earlier push is discovered once more."""
+    main = shop(tags=(), image_fields={"imageSelectionStrategy": "Digest", "constraint": "latest"})
+    now = int(time.time())
+    before = main.put("latest")
+    first = main.ended_refresh(main.announce("latest", pushed_at=now - 5))
+    assert (first.outcome, first.digest) == (RefreshOutcome.FREIGHT_CREATED, before)
+    time.sleep(1.1)
+    main.put("latest", lag=0.25)
+    delivery = main.announce("latest", pushed_at=int(time.time()) if seconds == 0 else now - 1)
+    second = main.ended_refresh(delivery)
+    assert second.outcome == RefreshOutcome.FREIGHT_CREATED
+    assert second.freight != first.freight
+    assert second.digest != before
 
 
 def test_a_second_subscription_without_artifacts_prevents_freight(shop):
