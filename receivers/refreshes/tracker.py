@@ -143,10 +143,13 @@ class Tracker:
 
     def on_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
         """Note a change in the cluster cache, if it matters to refreshes."""
-        if resource is WAREHOUSES and _is_relevant(old, new):
-            warehouse = new or old
-            if warehouse is not None:
-                self._queue.add_change(warehouse.key, old, new)
+        warehouse = new or old
+        if resource is not WAREHOUSES or warehouse is None:
+            return
+        if _is_relevant(old, new):
+            self._queue.add_change(warehouse.key, old, new)
+        else:
+            self._queue.add_annotation(warehouse.key, warehouse.refresh_token)
 
     def on_freight(self, freight: Freight) -> None:
         """Note new Freight."""
@@ -392,7 +395,7 @@ def _attempt_of(row: Refresh) -> Attempt:
 
 
 def _is_relevant(old: Warehouse | None, new: Warehouse | None) -> bool:
-    """Say whether a change matters to a refresh. Writing our own annotation does not."""
+    """Say whether a change matters to a refresh, apart from the annotation that Kargo has yet to handle."""
     if old is None or new is None:
         return True
     return (

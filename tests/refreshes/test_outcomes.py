@@ -46,6 +46,23 @@ def test_a_tag_that_never_appears_in_the_registry_ends_as_not_visible(shop):
     assert main.repository in refresh.reason
 
 
+def whole_second(token: str) -> str:
+    """Return the token that Kargo writes at that time."""
+    return token[: len("2026-05-05T12:00:00")] + "Z"
+
+
+@pytest.mark.parametrize("token", [lambda _: "please", whole_second], ids=["no time", "whole seconds"])
+def test_a_token_that_replaces_ours_before_kargo_sees_it_is_an_answer(shop, token):
+    main = shop()
+    main.behave("dead")
+    delivery = main.push("1.1.0")
+    main.request(token(main.annotation))
+    main.behave(None)
+    refresh = main.ended_refresh(delivery)
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
+    assert refresh.attempts == 1
+
+
 def test_a_discovery_whose_error_kargo_discards_is_retried(shop):
     main = shop()
     main.behave("fail-discovery-once")
