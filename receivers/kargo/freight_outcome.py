@@ -11,7 +11,7 @@ from typing import Final
 
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.conditions import find_condition, has_condition
-from receivers.kargo.discovery import DiscoveryPosition
+from receivers.kargo.discovery import DiscoveryPosition, explain_rank
 from receivers.kargo.progress_states import (
     AttributedPush,
     Ended,
@@ -56,14 +56,18 @@ def state_after_discovery(
     if warehouse.creation_policy == "Manual":
         tag = quoted(position.artifact.tag)
         text = f"Kargo discovered {tag}; the creation policy is Manual, so Freight must be created manually"
-        return Ended(RefreshOutcome.MANUAL_CREATION_POLICY, text)
+        manual = Ended(RefreshOutcome.MANUAL_CREATION_POLICY, text)
+        return _not_chosen(request, observed, holding, manual)
     if (blocked := _blocked_by_condition(warehouse)) is not None:
         return blocked
-    outranked = _outranked(observed, position) if position.index > 0 and push.tag else None
+    outranked: ProgressState | None = None
+    if position.index > 0 and push.tag:
+        not_newest = Ended(RefreshOutcome.NOT_NEWEST, explain_rank(position))
+        outranked = _not_chosen(request, observed, holding, not_newest)
     if has_condition(warehouse, "Ready", "False", *_NEXT_DISCOVERY):
         # This discovery belongs to a later refresh. It removed the conditions that described the result of ours.
         text = "Kargo has started the next discovery; its result decides"
-        on_timeout = outranked if isinstance(outranked, Ended) else _not_created(text)
+        on_timeout = outranked if isinstance(outranked, (Ended, RetryNeeded)) else _not_created(text)
         return Waiting(RefreshPhase.DISCOVERY, text, on_timeout)
     return outranked or _from_created_condition(request, observed, holding)
 
@@ -169,13 +173,13 @@ def _not_created(reason: str) -> Ended:
     return Ended(RefreshOutcome.FREIGHT_FAILED, reason)
 
 
-def _outranked(observed: Observation, position: DiscoveryPosition) -> ProgressState:
-    """Return the state of a push whose tag is not the first one discovered."""
-    if not observed.all_freight:
+def _not_chosen(
+    request: RefreshRequest, observed: Observation, holding: Sequence[Freight], ended: Ended
+) -> ProgressState:
+    """Return the state of a push of which Kargo creates no Freight by itself: `ended`, unless there is Freight."""
+    if not holding and not observed.listed:
         return LookupNeeded(Lookup.ALL_FREIGHT)
-    tag, first = quoted(position.artifact.tag), quoted(position.first_tag)
-    text = f"Kargo discovered {tag} but creates Freight from {first}, which ranks higher"
-    return Ended(RefreshOutcome.NOT_NEWEST, text)
+    return _already_exists(request, holding[-1]) if holding else ended
 
 
 def _from_created_condition(

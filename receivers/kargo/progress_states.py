@@ -84,15 +84,14 @@ Attributions: TypeAlias = Mapping[str, Sequence[AttributedPush]]
 class Observation:
     """The current state in the cluster: the Warehouse, its Freight (oldest first), and its discovered artifacts.
 
-    `discovered` is None if the artifacts have not been looked up, and `attributions` likewise. `all_freight`:
-    according to the watch, no Freight created since the push is missing. `listed`: no Freight is missing at all.
-    `last_freight_gone`: the Freight that the Warehouse created last is deleted or not readable.
+    `discovered` is None if the artifacts have not been looked up, and `attributions` likewise. `listed`: no Freight is
+    missing; without it, Freight from before the watch is. `last_freight_gone`: the Freight that the Warehouse created
+    last is deleted or not readable.
     """
 
     warehouse: Warehouse
     freight: Sequence[Freight] = ()
     discovered: Sequence[DiscoveryResult] | None = None
-    all_freight: bool = False
     listed: bool = False
     last_freight_gone: bool = False
     attributions: Attributions | None = None

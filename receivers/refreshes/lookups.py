@@ -22,7 +22,6 @@ from receivers.kargo.progress_states import (
     Attributions,
     Lookup,
     Observation,
-    RefreshRequest,
 )
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES, Warehouse, WarehouseKey, decode_warehouse
@@ -58,14 +57,12 @@ class ClusterLookups:
         """Start no more lookups."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def observe(self, warehouse: Warehouse, result: LookupResult, request: RefreshRequest) -> Observation:
-        """Return the current state of a Warehouse as far as it concerns one refresh."""
+    def observe(self, warehouse: Warehouse, result: LookupResult) -> Observation:
+        """Return the current state of a Warehouse as far as it is known."""
         return Observation(
             warehouse=warehouse,
             freight=self._freight.of(warehouse.key) if result.freight is None else result.freight,
             discovered=result.discovered,
-            all_freight=result.freight is not None
-            or self._freight.is_complete_since(warehouse.project, request.since),
             listed=result.freight is not None,
             last_freight_gone=result.last_freight_gone,
             attributions=result.attributions,

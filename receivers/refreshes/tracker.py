@@ -286,8 +286,7 @@ class Tracker:
     ) -> Progress:
         if warehouse is None:
             return Progress(Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted"))
-        request = refresh_request(tracked)
-        return assess(request, self._lookups.observe(warehouse, result, request))
+        return assess(refresh_request(tracked), self._lookups.observe(warehouse, result))
 
     def _record(
         self, round_: _Round, tracked: TrackedRefresh, progress: Progress, result: LookupResult

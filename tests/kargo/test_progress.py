@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from receivers.kargo.artifacts import Artifact, Freight, decode_discovered
+from receivers.kargo.artifacts import Artifact, DiscoveryResult, Freight, decode_discovered
 from receivers.kargo.freight_outcome import final_state
 from receivers.kargo.progress import assess, is_handled, is_newly_discovered
 from receivers.kargo.progress_states import (
@@ -264,7 +264,7 @@ def test_freight_does_not_count_before_the_refresh_is_handled() -> None:
     assert isinstance(assess(request(), Observation(main, (freight(),))).state, Waiting)
 
 
-OBSERVED = ("all_freight", "listed", "last_freight_gone", "attributions")
+OBSERVED = ("listed", "last_freight_gone", "attributions")
 
 
 def state_after(
@@ -289,7 +289,7 @@ def state_after(
         (
             (),
             ("1.2.3",),
-            {"freightCreationPolicy": "Manual"},
+            {"freightCreationPolicy": "Manual", "listed": True},
             RefreshOutcome.MANUAL_CREATION_POLICY,
             "Manual",
         ),
@@ -314,7 +314,7 @@ def state_after(
             RefreshOutcome.ARTIFACTS_MISSING,
             "No commits",
         ),
-        ((EXISTS,), ("1.2.4", "1.2.3"), {"all_freight": True}, RefreshOutcome.NOT_NEWEST, '"1.2.4"'),
+        ((EXISTS,), ("1.2.4", "1.2.3"), {"listed": True}, RefreshOutcome.NOT_NEWEST, '"1.2.4"'),
         ((), ("1.5.0", "1.4.0", "1.3.0"), {}, RefreshOutcome.BEYOND_DISCOVERY_LIMIT, '"1.3.0"'),
         (
             (),
@@ -382,7 +382,7 @@ def test_unknown_freight_is_looked_up(
 
 
 def test_conditions_do_not_count_during_the_next_discovery() -> None:
-    state = state_after(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), all_freight=True)
+    state = state_after(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), listed=True)
     assert isinstance(state, Waiting)
     assert isinstance(state.on_timeout, Ended)
     assert state.on_timeout.outcome == RefreshOutcome.NOT_NEWEST
@@ -401,6 +401,44 @@ def test_freight_with_the_same_content_is_retried_before_it_is_accepted() -> Non
         OLD,
     )
     assert final_state(request(), retry, (OLD,)) == Ended(RefreshOutcome.ALREADY_CURRENT, retry.reason, OLD)
+
+
+@pytest.mark.parametrize(
+    ("tags", "spec"),
+    [(("1.2.4", "1.2.3"), {}), (("1.2.3",), {"freightCreationPolicy": "Manual"})],
+    ids=["not the newest", "manual creation policy"],
+)
+def test_existing_freight_comes_before_why_there_is_no_new_freight(
+    tags: tuple[str, ...], spec: dict[str, Any]
+) -> None:
+    assert state_after((EXISTS,), tags, **spec) == LookupNeeded(Lookup.ALL_FREIGHT)
+    state = state_after((EXISTS,), tags, (OLD,), **spec)
+    assert (state.cause, state.outcome, state.freight) == (
+        RetryCause.SAME_CONTENT,
+        RefreshOutcome.ALREADY_CURRENT,
+        OLD,
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "built_at", "words"),
+    [
+        ("Lexical", {}, "ranks higher"),
+        ("NewestBuild", {"b": LATER, "a": EARLIER}, "built later"),
+        ("NewestBuild", {"b": SAME, "a": SAME}, "built at the same time"),
+        ("NewestBuild", {}, "built later"),
+    ],
+)
+def test_the_reason_says_what_decided_the_order(strategy: str, built_at: dict[str, str], words: str) -> None:
+    main, _ = warehouse(EXISTS, image={"imageSelectionStrategy": strategy})
+    artifacts = tuple(
+        Artifact("image", "example/repo", tag, f"sha256:{tag}", built_at.get(tag, "")) for tag in ("b", "a")
+    )
+    results = (DiscoveryResult("image", "example/repo", "", artifacts),)
+    state = assess(request(push=replace(PUSH, tag="a")), Observation(main, (), results, listed=True)).state
+    assert isinstance(state, Ended)
+    assert state.outcome == RefreshOutcome.NOT_NEWEST
+    assert words in state.reason
 
 
 def test_a_push_without_a_tag_accepts_existing_freight() -> None:

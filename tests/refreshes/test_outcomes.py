@@ -177,6 +177,26 @@ def test_freight_of_an_earlier_push_is_not_that_of_the_next_push_of_the_tag(shop
     assert second.digest != before
 
 
+def test_a_push_of_content_that_has_freight_is_already_current_although_a_newer_tag_exists(shop):
+    main = shop()
+    [before] = until("there is Freight", lambda: main.freight)
+    main.ended_refresh(main.push("2.0.0"))
+    time.sleep(1.1)
+    refresh = main.ended_refresh(main.push("1.0.0", same_content=True))
+    assert (refresh.outcome, refresh.freight) == (
+        RefreshOutcome.ALREADY_CURRENT,
+        before["metadata"]["name"],
+    )
+
+
+def test_the_reason_says_that_equal_build_times_left_the_choice_to_the_tags(shop):
+    main = shop(tags=("b",), image_fields={"imageSelectionStrategy": "NewestBuild"})
+    main.put("b", created_at=0.0)
+    refresh = main.ended_refresh(main.push("a", created_at=0.0))
+    assert refresh.outcome == RefreshOutcome.NOT_NEWEST
+    assert "built at the same time" in refresh.reason
+
+
 def test_a_second_subscription_without_artifacts_prevents_freight(shop):
     main = shop(image("example/nothing-there"))
     refresh = main.ended_refresh(main.push("1.1.0"))
