@@ -93,6 +93,24 @@ class TestLeases:
 
 @pytest.mark.usefixtures("database")
 class TestRollup:
+    def test_the_reason_names_each_warehouse_those_with_freight_first(self):
+        [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=6))
+        created = {"outcome": RefreshOutcome.FREIGHT_CREATED, "state": RefreshState.ENDED}
+        missing = {"outcome": RefreshOutcome.ARTIFACTS_MISSING, "state": RefreshState.ENDED}
+        ended_at = timezone.now()
+        refresh_of(row, warehouse="api", **missing, reason="No references", ended_at=ended_at).save()
+        for number in range(1, 6):
+            refresh_of(
+                row, warehouse=f"web-{number}", **created, freight_alias=f"bear-{number}", ended_at=ended_at
+            ).save()
+        update_deliveries({row.pk})
+        row.refresh_from_db()
+        assert (row.outcome, row.with_freight) == (Outcome.ARTIFACTS_MISSING, 5)
+        assert row.reason == (
+            "web-1: Freight bear-1; web-2: Freight bear-2; web-3: Freight bear-3; and 2 more; "
+            "api: artifacts missing (No references)"
+        )
+
     def test_a_delivery_ends_if_two_processes_end_its_refreshes_at_the_same_time(self):
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has one writer")
