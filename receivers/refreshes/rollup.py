@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
 from receivers.deliveries.bulk_sql import update
 from receivers.deliveries.outcomes import Tone, named_results, summary, tone
 from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import TEXT_LENGTH, Delivery, Outcome, Refresh, storable
+
+log = logging.getLogger(__name__)
 
 MOST_NAMED: Final = 3  # Warehouses with Freight, and others, in a reason: about as many as it has room for
 BATCH: Final = 500  # deliveries in one query; every database takes that many parameters
@@ -21,6 +25,33 @@ BATCH: Final = 500  # deliveries in one query; every database takes that many pa
 _COLUMNS: Final = (
     "delivery_id", "project", "warehouse", "state", "outcome", "reason", "ended_at", "freight", "freight_alias",
 )  # fmt: skip
+
+
+def update_ended(refreshes: Iterable[Refresh], also: Collection[UUID] = ()) -> None:
+    """Set the outcomes of the deliveries of those refreshes that have ended, and of the deliveries `also`.
+
+    Call it in the transaction that stores the refreshes, which may have ended since that was queued. What ends together
+    must be committed together: if the process is killed before a second commit, nothing makes up for it.
+    """
+    update_deliveries({refresh.delivery_id for refresh in refreshes if refresh.outcome}.union(also))
+
+
+def close_left_over() -> bool:
+    """End the open deliveries whose refreshes have all ended. Return whether there may be more.
+
+    A delivery ends with its last refresh. This is for those that a process left behind in some other way.
+    """
+    open_refreshes = Refresh.objects.filter(delivery=OuterRef("pk"), outcome="")
+    left_over: list[UUID] = []
+    for outcome in (Outcome.REFRESHED, Outcome.FAILED):  # one by one, because each has an index of its own
+        open_ = Delivery.objects.filter(outcome=outcome, ended_at=None).order_by("received_at")
+        ended = open_.filter(Exists(Refresh.objects.filter(delivery=OuterRef("pk"))), ~Exists(open_refreshes))
+        left_over += ended.values_list("pk", flat=True)[:BATCH]
+    if left_over:
+        log.warning("ending %d deliveries whose refreshes have ended", len(left_over))
+        with transaction.atomic():
+            update_deliveries(left_over)
+    return len(left_over) >= BATCH
 
 
 def update_deliveries(ids: Collection[UUID]) -> None:

@@ -42,7 +42,7 @@ from receivers.refreshes.history import (
 )
 from receivers.refreshes.lookups import ClusterLookups, LookupResult
 from receivers.refreshes.retry_policy import RetryPolicy
-from receivers.refreshes.rollup import update_deliveries
+from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender, RequestResult
 from receivers.refreshes.work_queue import SETTLE_SECONDS, DueWarehouse, WorkQueue
 
@@ -353,9 +353,9 @@ class Tracker:
     def _store(self, rows: Sequence[Refresh]) -> None:
         for start in range(0, len(rows), ROWS_PER_WRITE):
             batch = rows[start : start + ROWS_PER_WRITE]
-            # A delivery changes when a refresh ends, or when one is requested whose first request had failed.
-            settled = {row.delivery_id for row in batch if row.outcome or row.state == RefreshState.REQUESTED}
-            then = (partial(update_deliveries, settled),) if settled else ()
+            # If the first request had failed, the delivery changes when one succeeds.
+            requested = {row.delivery_id for row in batch if row.state == RefreshState.REQUESTED}
+            then = (partial(update_ended, batch, requested),)
             on_done = partial(self._keep_unstored, batch)
             try:
                 self._writer.submit(Write(updates=batch, then=then, can_wait=True, when_done=on_done))
