@@ -143,7 +143,8 @@ class Delivery(models.Model):
     is none; a delivery with an outcome but no status was finished after a restart, when the connection was closed.
     `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends several for a
     multi-platform image. `original` is the delivery that this one repeats, and `actor` the user who sent it, for tests
-    and redeliveries. `ended_at` is when the delivery and all of its refreshes had an outcome. `held_by` is the
+    and redeliveries. `warehouses` counts the Warehouses that it matched, `with_freight` those of them that have Freight
+    with the push. `ended_at` is when the delivery and all of its refreshes had an outcome. `held_by` is the
     `Replica` that processes it. If there is none, any replica may take it up from `due_at` on.
     """
 
@@ -171,6 +172,7 @@ class Delivery(models.Model):
     answer = models.CharField(max_length=TEXT_LENGTH, blank=True)
     duration_ms = models.FloatField(null=True, blank=True)
     warehouses = models.PositiveIntegerField(default=0)
+    with_freight = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True)
     held_by = models.UUIDField(null=True, blank=True)
     client_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
@@ -183,7 +185,8 @@ class Delivery(models.Model):
 
     CHANGING: ClassVar = (
         "repository", "tag", "media_type", "pusher", "pushed_at",
-        "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "verdicts",
+        "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "with_freight",
+        "verdicts",
     )  # fmt: skip
 
     repeats: int

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from django.db import models
 
 from receivers.kargo.refresh_outcomes import RefreshOutcome
-from receivers.models import Outcome
+from receivers.models import Delivery, Outcome, Refresh
 
 
 class Tone(models.TextChoices):
@@ -40,6 +40,52 @@ def tone(outcome: str) -> Tone:
 def label(code: str) -> str:
     """Return the label of an `Outcome` or a `RefreshOutcome`; any other code with spaces for its underscores."""
     return Outcome(code).label if code in Outcome.values else code.replace("_", " ")
+
+
+def lower_label(code: str) -> str:
+    """Return the label with a lowercase letter at its start, for the middle of a sentence."""
+    text = label(code)
+    return text[:1].lower() + text[1:]
+
+
+def headline_of(delivery: Delivery) -> str:
+    """Return the headline of a delivery."""
+    return headline(delivery.outcome, delivery.with_freight, delivery.warehouses)
+
+
+def headline(outcome: str, with_freight: int, warehouses: int) -> str:
+    """Return the label of a delivery's outcome, or in how many of its Warehouses there is Freight if it is in some.
+
+    The outcome is the one that most needs action, which alone would hide the others.
+    """
+    if 0 < with_freight < warehouses:
+        return f"Freight in {with_freight} of {warehouses} Warehouses"
+    return label(outcome)
+
+
+def named_results(refreshes: Sequence[Refresh], most: int) -> str:
+    """Return what became of each Warehouse in one line: first those with Freight, `most` by name, then the others."""
+    several_projects = len({refresh.project for refresh in refreshes}) > 1
+    groups: tuple[list[str], list[str]] = ([], [])
+    for refresh in refreshes:
+        name = f"{refresh.project}/{refresh.warehouse}" if several_projects else refresh.warehouse
+        groups[tone(refresh.outcome) is not Tone.GOOD].append(f"{name}: {_result(refresh)}")
+    return "; ".join(named for group in groups for named in _first(group, most))
+
+
+def _result(refresh: Refresh) -> str:
+    """Return the outcome of a refresh with its Freight or its reason; a refresh that has not ended is in progress."""
+    freight = refresh.freight_alias or refresh.freight
+    if refresh.outcome == RefreshOutcome.FREIGHT_CREATED and freight:
+        return f"Freight {freight}"
+    words = lower_label(refresh.outcome or Tone.OPEN.label)
+    details = f"Freight {freight}" if freight else refresh.reason
+    return f"{words} ({details})" if details else words
+
+
+def _first(texts: Sequence[str], most: int) -> list[str]:
+    left_out = len(texts) - most
+    return [*texts[:most], f"and {left_out} more"] if left_out > 0 else list(texts)
 
 
 def summary(outcomes: Iterable[str]) -> Outcome | None:

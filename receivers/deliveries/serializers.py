@@ -39,8 +39,8 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
         model = Delivery
         fields = (
             "id", "received_at", "origin", "project", "receiver", "kind", "repository", "tag", "media_type", "pusher",
-            "pushed_at", "outcome", "tone", "reason", "ended_at", "status", "duration_ms", "warehouses", "push_id",
-            "repeats", "original", "actor",
+            "pushed_at", "outcome", "tone", "reason", "ended_at", "status", "duration_ms", "warehouses", "with_freight",
+            "push_id", "repeats", "original", "actor",
         )  # fmt: skip
 
     def get_project(self, delivery: Delivery) -> str:

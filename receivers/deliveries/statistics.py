@@ -61,7 +61,9 @@ def last_deliveries(
     ids = [pk for pk in by_receiver.values() if pk]
     ids += [delivery.pk for delivery in _newest(unsaved[:NEW_READ], 1, pushes=pushes)]
     # Only what project pages show: for a thousand receivers, reading all columns takes more than twice as long.
-    rows = Delivery.objects.filter(pk__in=ids).only("project", "receiver", "received_at", "outcome")
+    rows = Delivery.objects.filter(pk__in=ids).only(
+        "project", "receiver", "received_at", "outcome", "warehouses", "with_freight"
+    )
     return {(row.project, row.receiver): row for row in rows}
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from receivers.deliveries.events import HistoryEvent
-from receivers.deliveries.outcomes import Tone, label, tone
+from receivers.deliveries.outcomes import Tone, lower_label, tone
 from receivers.deliveries.serializers import STEPS
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Refresh
@@ -123,18 +123,12 @@ def _waiting(refresh: Refresh, previous: str) -> TimelineEntry:
 def _label(refresh: Refresh, event: str) -> str:
     if event == RefreshOutcome.FREIGHT_CREATED:
         return f"Freight {refresh.freight_alias or refresh.freight}".strip()
-    return LABELS.get(event) or _lower_label(event)
-
-
-def _lower_label(code: str) -> str:
-    """Return a label that starts with a lowercase letter, as those of the events do."""
-    text = label(code)
-    return text[:1].lower() + text[1:]
+    return LABELS.get(event) or lower_label(event)
 
 
 def _details(entry: dict[str, Any], digest: str, previous: str) -> str:
     """Return the cause and the text of an event; the text only if it is not a digest and not the previous one."""
-    cause = _lower_label(entry.get("cause", ""))
+    cause = lower_label(entry.get("cause", ""))
     text = "" if digest or entry["text"] == previous else entry["text"]
     return f"{cause}: {text}" if cause and text else cause or text
 

@@ -18,12 +18,16 @@ from receivers.kargo.times import parse_time
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An image or a chart of one version. `repository` is normalized; `digest` is empty for a chart."""
+    """An image or a chart of one version. `repository` is normalized; `digest` is empty for a chart.
+
+    `built_at` is when a discovered image was built, as Kargo wrote it, in whole seconds; otherwise empty.
+    """
 
     kind: str
     repository: str
     tag: str
     digest: str
+    built_at: str = ""
 
     def is_of(self, push: Push, names: Iterable[str]) -> bool:
         """Say whether this artifact was pushed. `names` are `push.names`.
@@ -113,7 +117,8 @@ def _discovered_chart(raw: Mapping[str, Any]) -> DiscoveryResult:
 
 
 def _image(raw: Mapping[str, Any], url: str) -> Artifact:
-    return Artifact("image", normalize_image(url), as_text(raw.get("tag")), as_text(raw.get("digest")))
+    tag, digest, built_at = (as_text(raw.get(key)) for key in ("tag", "digest", "createdAt"))
+    return Artifact("image", normalize_image(url), tag, digest, built_at)
 
 
 def _chart(raw: Mapping[str, Any], version: str) -> Artifact:

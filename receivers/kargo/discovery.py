@@ -20,12 +20,13 @@ _RATE_LIMIT_SIGNS: Final = ("toomanyrequests", "too many requests", "rate limit"
 class DiscoveryPosition:
     """The position of the pushed artifact among those discovered for a subscription.
 
-    `index` counts from 0. Kargo creates Freight from the artifact at 0, whose tag is `first_tag`.
+    `index` counts from 0. Kargo creates Freight from the artifact at 0, which is `first`.
     """
 
     index: int
     artifact: Artifact
-    first_tag: str
+    first: Artifact
+    subscription: Subscription
 
 
 def selecting_subscriptions(push: Push, warehouse: Warehouse) -> tuple[Subscription, ...]:
@@ -45,13 +46,27 @@ def best_position(
     """Return the best position of the pushed artifact in the results of these subscriptions, or None."""
     names = frozenset(push.names)
     positions = (
-        DiscoveryPosition(index, artifact, result.artifacts[0].tag)
+        DiscoveryPosition(index, artifact, result.artifacts[0], subscription)
         for subscription in subscriptions
         for result in _results_of(subscription, results)
         for index, artifact in enumerate(result.artifacts)
         if artifact.is_of(push, names)
     )
     return min(positions, key=lambda position: position.index, default=None)
+
+
+def explain_rank(position: DiscoveryPosition) -> str:
+    """Return a sentence about a tag that is not the first one, with what decided the order.
+
+    Kargo orders equal build times by tag. Reproducible builds all have the same one. Source: `pkg/image`.
+    """
+    pushed, first = position.artifact, position.first
+    text = f"Kargo discovered {quoted(pushed.tag)} but creates Freight from {quoted(first.tag)}, which"
+    if position.subscription.strategy != "NewestBuild":
+        return f"{text} ranks higher"
+    if pushed.built_at and pushed.built_at == first.built_at:
+        return f"{text} was built at the same time and has the greater tag (NewestBuild)"
+    return f"{text} was built later (NewestBuild)"
 
 
 def explain_beyond_limit(
@@ -91,7 +106,13 @@ def explain_missing_tag(
         and any(len(result.artifacts) >= subscription.limit for result in _results_of(subscription, results))
     ]
     if limited and limited[0].strategy == "NewestBuild":
-        return f"{text}; it keeps only the {limited[0].limit} newest builds (discoveryLimit)"
+        text = f"{text}; it keeps only the {limited[0].limit} newest builds (discoveryLimit)"
+        build_times = [
+            artifact.built_at for result in _results_of(limited[0], results) for artifact in result.artifacts
+        ]
+        if build_times[0] and build_times[0] == build_times[-1]:
+            return f"{text}, and of those that were built at the same time the greatest tags"
+        return text
     return f"{text}; the registry does not list it yet, or it was deleted"
 
 

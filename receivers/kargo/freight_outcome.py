@@ -5,14 +5,15 @@ Source: `syncWarehouse` in Kargo's `pkg/controller/warehouses/warehouses.go`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.conditions import find_condition, has_condition
-from receivers.kargo.discovery import DiscoveryPosition
+from receivers.kargo.discovery import DiscoveryPosition, explain_rank
 from receivers.kargo.progress_states import (
+    AttributedPush,
     Ended,
     Lookup,
     LookupNeeded,
@@ -28,8 +29,9 @@ from receivers.kargo.quoting import quoted
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.kargo.resources import Warehouse
 
-# Between Docker Hub's clock, the cluster's and ours.
-MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
+# How long before a push Freight may have been created and still result from it, because clocks differ or because the
+# registry had the tag before Docker Hub's request came. Within that, the log decides, and beyond it time does.
+UNCERTAIN: Final = timedelta(minutes=15)
 
 # Reasons of a Ready condition that is false, and of the others below: what Kargo's Warehouse controller writes.
 _MISSING_ARTIFACTS: Final = frozenset(
@@ -46,39 +48,46 @@ def state_after_discovery(
     push, warehouse = request.push, observed.warehouse
     digest = position.artifact.digest if push.tag else ""
     holding = [freight for freight in observed.freight if freight.holds(push, digest)]
-    created = newest_freight_since(request, holding, digest)
+    created = _freight_of_push(request, observed, holding)
+    if isinstance(created, LookupNeeded):
+        return created
     if created is not None:
         return Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, push), created)
     if warehouse.creation_policy == "Manual":
         tag = quoted(position.artifact.tag)
         text = f"Kargo discovered {tag}; the creation policy is Manual, so Freight must be created manually"
-        return Ended(RefreshOutcome.MANUAL_CREATION_POLICY, text)
+        manual = Ended(RefreshOutcome.MANUAL_CREATION_POLICY, text)
+        return _not_chosen(request, observed, holding, manual)
     if (blocked := _blocked_by_condition(warehouse)) is not None:
         return blocked
-    outranked = _outranked(observed, position) if position.index > 0 and push.tag else None
+    outranked: ProgressState | None = None
+    if position.index > 0 and push.tag:
+        not_newest = Ended(RefreshOutcome.NOT_NEWEST, explain_rank(position))
+        outranked = _not_chosen(request, observed, holding, not_newest)
     if has_condition(warehouse, "Ready", "False", *_NEXT_DISCOVERY):
         # This discovery belongs to a later refresh. It removed the conditions that described the result of ours.
         text = "Kargo has started the next discovery; its result decides"
-        on_timeout = outranked if isinstance(outranked, Ended) else _not_created(text)
+        on_timeout = outranked if isinstance(outranked, (Ended, RetryNeeded)) else _not_created(text)
         return Waiting(RefreshPhase.DISCOVERY, text, on_timeout)
     return outranked or _from_created_condition(request, observed, holding)
 
 
-def newest_freight_since(
-    request: RefreshRequest, freight: Sequence[Freight], digest: str = ""
-) -> Freight | None:
-    """Return the newest Freight that holds the pushed artifact and was created since the push.
+def content_predates(request: RefreshRequest, freight: Iterable[Freight], digest: str) -> bool:
+    """Say whether one of these pieces of Freight, all of the Warehouse, held what was discovered before the push.
 
-    A digest allows for clock skew: it cannot be mistaken for what the tag pointed to before.
+    Docker Hub sends no digest. So this is either the same content pushed again, or what the tag pointed to before,
+    because the registry lags.
     """
-    since = request.since - MAX_CLOCK_SKEW if digest else request.since
-    recent = (one for one in reversed(freight) if one.created_at is not None and one.created_at >= since)
-    return next((one for one in recent if one.holds(request.push, digest)), None)
+    push = request.push
+    return bool(push.tag) and any(
+        _is_older(piece, request.since) for piece in freight if piece.holds(push, digest)
+    )
 
 
 def final_state(request: RefreshRequest, retry: RetryNeeded, freight: Sequence[Freight]) -> Ended:
     """Return the final state of a refresh whose retries are exhausted: Freight if there is some by now."""
-    created = newest_freight_since(request, freight)
+    recent = (piece for piece in reversed(freight) if not _is_older(piece, request.since))
+    created = next((piece for piece in recent if piece.holds(request.push)), None)
     if created is not None:
         return Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, request.push), created)
     return Ended(retry.outcome, retry.reason, retry.freight)
@@ -96,6 +105,51 @@ def freight_sentence(freight: Freight, push: Push) -> str:
     """Return the sentence for a push that became Freight."""
     artifact = f"{push.repository}:{push.tag}" if push.tag else push.repository
     return f"Freight {freight.alias or freight.name} contains {artifact}"
+
+
+def _freight_of_push(
+    request: RefreshRequest, observed: Observation, holding: Sequence[Freight]
+) -> Freight | LookupNeeded | None:
+    """Return the Freight that results from the push, among those that hold what was discovered; None if none does.
+
+    Freight that Kargo has just created does, whatever the clocks say, and Freight that another delivery of the push led
+    to. Freight does not if its content is in Freight that is older than the push, or if an earlier push of the tag led
+    to it. Times decide only where the log knows nothing.
+    """
+    created = latest_created_freight(observed)
+    others = [piece for piece in holding if piece != created]
+    predates = content_predates(request, others, "")
+    if created in holding and not predates:
+        return created
+    if not holding or _is_older(holding[-1], request.since - UNCERTAIN):
+        return None
+    if not request.push.tag:
+        return None if _is_older(holding[-1], request.since) else holding[-1]
+    if observed.attributions is None:
+        return LookupNeeded(Lookup.ATTRIBUTIONS)
+    pushes = [
+        attributed
+        for piece in holding
+        for attributed in observed.attributions.get(piece.name, ())
+        if (attributed.repository, attributed.tag) == (request.push.repository, request.push.tag)
+    ]
+    is_result = any(_is_same_push(attributed, request) for attributed in pushes) or not (
+        predates or any(_is_earlier_push(attributed, request) for attributed in pushes)
+    )
+    return holding[-1] if is_result else None
+
+
+def _is_same_push(attributed: AttributedPush, request: RefreshRequest) -> bool:
+    """Say whether both are deliveries of one push: those have the same time. Without it, that is unknown."""
+    return attributed.pushed_at is not None and attributed.pushed_at == request.push.pushed_at
+
+
+def _is_earlier_push(attributed: AttributedPush, request: RefreshRequest) -> bool:
+    return attributed.pushed_at != request.push.pushed_at and attributed.received_at < request.received_at
+
+
+def _is_older(freight: Freight, at: datetime) -> bool:
+    return freight.created_at is None or freight.created_at < at
 
 
 def _blocked_by_condition(warehouse: Warehouse) -> ProgressState | None:
@@ -119,13 +173,13 @@ def _not_created(reason: str) -> Ended:
     return Ended(RefreshOutcome.FREIGHT_FAILED, reason)
 
 
-def _outranked(observed: Observation, position: DiscoveryPosition) -> ProgressState:
-    """Return the state of a push whose tag is not the first one discovered."""
-    if not observed.all_freight:
+def _not_chosen(
+    request: RefreshRequest, observed: Observation, holding: Sequence[Freight], ended: Ended
+) -> ProgressState:
+    """Return the state of a push of which Kargo creates no Freight by itself: `ended`, unless there is Freight."""
+    if not holding and not observed.listed:
         return LookupNeeded(Lookup.ALL_FREIGHT)
-    tag, first = quoted(position.artifact.tag), quoted(position.first_tag)
-    text = f"Kargo discovered {tag} but creates Freight from {first}, which ranks higher"
-    return Ended(RefreshOutcome.NOT_NEWEST, text)
+    return _already_exists(request, holding[-1]) if holding else ended
 
 
 def _from_created_condition(
@@ -149,11 +203,12 @@ def _from_created_condition(
 def _just_created(
     request: RefreshRequest, observed: Observation, holding: Sequence[Freight]
 ) -> ProgressState:
-    """Return the state when Kargo says that it has just created Freight, whatever the clocks say."""
+    """Return the state when Kargo says that it has just created Freight, which does not result from this push."""
     name = observed.warehouse.last_freight_id
     created = latest_created_freight(observed)
-    if created is not None and created in holding:
-        return Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, request.push), created)
+    if created in holding:
+        # Another artifact is new; what was pushed was in Freight before.
+        return _already_exists(request, next(piece for piece in reversed(holding) if piece != created))
     if observed.last_freight_gone:
         text = f"Kargo created Freight {name}, which is deleted or which kargoweb may not read"
         return Ended(RefreshOutcome.FREIGHT_CREATED, text)
@@ -166,6 +221,8 @@ def _just_created(
 def _already_exists(request: RefreshRequest, existing: Freight | None) -> ProgressState:
     name = f" ({existing.alias or existing.name})" if existing else ""
     text = f"Freight with this content existed before the push{name}"
+    if existing is not None and not _is_older(existing, request.since):
+        text = f"an earlier push of the tag led to Freight with this content{name}"
     if not request.push.tag:
         return Ended(RefreshOutcome.ALREADY_CURRENT, text, existing)
     # Either the same content was pushed again, or the registry still serves what the tag pointed to before.

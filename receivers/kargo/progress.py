@@ -22,7 +22,12 @@ from receivers.kargo.discovery import (
     named_subscription,
     selecting_subscriptions,
 )
-from receivers.kargo.freight_outcome import freight_sentence, latest_created_freight, state_after_discovery
+from receivers.kargo.freight_outcome import (
+    content_predates,
+    freight_sentence,
+    latest_created_freight,
+    state_after_discovery,
+)
 from receivers.kargo.progress_states import (
     Ended,
     Lookup,
@@ -50,7 +55,9 @@ def assess(request: RefreshRequest, observed: Observation) -> Progress:
     if newer is False:
         return Progress(_discovery_retry(request, warehouse), handled=True)
     created = latest_created_freight(observed) if newer else None
-    if created is not None and (artifact := created.holds(request.push)):
+    artifact = created.holds(request.push) if created else None
+    others = (freight for freight in observed.freight if freight != created)
+    if created and artifact and not content_predates(request, others, artifact.digest):
         ended = Ended(RefreshOutcome.FREIGHT_CREATED, freight_sentence(created, request.push), created)
         return Progress(ended, handled=True, discovered=True, digest=artifact.digest)
     if observed.discovered is None:

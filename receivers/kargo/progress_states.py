@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -19,14 +19,15 @@ MAX_PLAUSIBLE_DELAY: Final = timedelta(hours=1)
 
 
 class Lookup(Enum):
-    """What must be read from the cluster before a refresh can be assessed; the cluster cache does not hold it.
+    """What must be read before a refresh can be assessed: from the cluster, whose cache does not hold it, or the log.
 
-    The cheapest lookup comes first.
+    The cheapest lookup comes first, but the log last: who looks there has found Freight.
     """
 
     ARTIFACTS = "the artifacts that the Warehouse discovered"
     LAST_FREIGHT = "the Freight that the Warehouse created last"
     ALL_FREIGHT = "all Freight of the project"
+    ATTRIBUTIONS = "the pushes that led to the Freight"
 
 
 class RefreshPhase(Enum):
@@ -66,20 +67,34 @@ class RefreshRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AttributedPush:
+    """A push that ended with Freight, according to the log: what was pushed, and when it was pushed and received."""
+
+    repository: str
+    tag: str
+    pushed_at: datetime | None
+    received_at: datetime
+
+
+Attributions: TypeAlias = Mapping[str, Sequence[AttributedPush]]
+"""The pushes that recently led to Freight, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The current state in the cluster: the Warehouse, its Freight (oldest first), and its discovered artifacts.
 
-    `discovered` is None if the artifacts have not been looked up. `all_freight`: according to the watch, no Freight
-    created since the push is missing. `listed`: no Freight is missing at all. `last_freight_gone`: the Freight that
-    the Warehouse created last is deleted or not readable.
+    `discovered` is None if the artifacts have not been looked up, and `attributions` likewise. `listed`: no Freight is
+    missing; without it, Freight from before the watch is. `last_freight_gone`: the Freight that the Warehouse created
+    last is deleted or not readable.
     """
 
     warehouse: Warehouse
     freight: Sequence[Freight] = ()
     discovered: Sequence[DiscoveryResult] | None = None
-    all_freight: bool = False
     listed: bool = False
     last_freight_gone: bool = False
+    attributions: Attributions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class RefreshState(StrEnum):
 
 
 class RefreshOutcome(StrEnum):
-    """Where the refresh of one Warehouse ended, the most urgent outcome first."""
+    """Where the refresh of one Warehouse ended, the most urgent outcome first, and news before what is no news."""
 
     NOT_REQUESTED = "not_requested"
     """The API server rejected the annotation permanently, or for 24 hours."""
@@ -63,11 +63,11 @@ class RefreshOutcome(StrEnum):
     NOT_NEWEST = "not_newest"
     """Kargo discovered the tag but creates Freight from one that ranks higher."""
 
-    ALREADY_CURRENT = "already_current"
-    """Freight with this content existed before the push."""
-
     FREIGHT_CREATED = "freight_created"
     """Freight holds the pushed artifact."""
+
+    ALREADY_CURRENT = "already_current"
+    """Freight with this content existed before the push."""
 
 
 class RetryCause(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from receivers.deliveries.outcomes import label
+from receivers.deliveries.outcomes import headline, label
 from receivers.deliveries.remedies import remedy
 from receivers.management.console import receiver_name, table
 from receivers.management.delivery_progress import event_label, event_text
@@ -29,6 +29,7 @@ def _facts(delivery: dict[str, Any]) -> Iterator[str]:
     request, duration = delivery["request"], delivery["duration_ms"]
     sender = [delivery["received_at"], request["client_address"], request["user_agent"]]
     response = f"{delivery['status']} {delivery['answer']}" if delivery["status"] is not None else ""
+    words = headline(delivery["outcome"], delivery["with_freight"], delivery["warehouses"])
     facts = {
         "delivery": delivery["id"],
         "received": " ".join(filter(None, sender)),
@@ -40,7 +41,7 @@ def _facts(delivery: dict[str, Any]) -> Iterator[str]:
         "pushed": " by ".join(filter(None, [delivery["pushed_at"], delivery["pusher"]])),
         "push id": delivery["push_id"],
         "response": response + (f" in {duration:.1f} ms" if response and duration is not None else ""),
-        "outcome": ": ".join(filter(None, [label(delivery["outcome"]), delivery["reason"]])),
+        "outcome": ": ".join(filter(None, [words, delivery["reason"]])),
         "what to do": remedy(delivery["outcome"]).to_do,
         "ended": delivery["ended_at"],
         "redelivered": ", ".join(delivery["redeliveries"]),

@@ -29,6 +29,7 @@ from receivers.ops.scheduler import PeriodicTask, Scheduler
 from receivers.refreshes.late_freight import LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease, replica_id
 from receivers.refreshes.retry_policy import RetryPolicy
+from receivers.refreshes.rollup import close_left_over
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.takeover import Takeover
 from receivers.refreshes.tracker import Tracker
@@ -121,6 +122,7 @@ class Runtime:
         """Return what runs now and then."""
         tasks = [
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
+            PeriodicTask("left-over-deliveries", close_left_over, pause=60.0),
             PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),

@@ -13,6 +13,7 @@ from receivers.kargo.progress import is_handled
 from receivers.kargo.progress_states import RefreshRequest
 from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse, WarehouseKey
+from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Origin, Refresh
 
 NEVER: Final = float("inf")
@@ -95,6 +96,8 @@ class WarehouseAttempts:
 
     def __init__(self) -> None:
         self._unhandled: list[Attempt] = []
+        # The time of the last of these tokens that the annotation is known to have had. The others are older.
+        self._written: datetime | None = None
         self._changes = 0
         self._rediscovery = 0  # the number of the last change that showed a discovery
         self._failed = 0  # the number of the last change that showed a failed discovery
@@ -104,12 +107,20 @@ class WarehouseAttempts:
         """Return the number of attempts that Kargo has not handled yet."""
         return len(self._unhandled)
 
-    def add(self, attempt: Attempt, warehouse: Warehouse | None, now: datetime) -> None:
-        """Add an attempt, which Kargo may have handled by now: `warehouse` is the latest that is known."""
-        if attempt.handled_at is None and warehouse is not None and is_handled(attempt.token, warehouse):
+    def add(self, attempt: Attempt) -> None:
+        """Add an attempt that is about to be sent."""
+        insort(self._unhandled, attempt, key=_token_time)
+
+    def restore(self, attempt: Attempt, warehouse: Warehouse | None, now: datetime) -> None:
+        """Add an attempt that was sent earlier, and that Kargo may have handled by now.
+
+        `warehouse` is the latest that is known, None if nothing is known yet.
+        """
+        self._note_written(attempt)
+        if attempt.handled_at is None and warehouse is not None and self._is_handled(attempt, warehouse):
             attempt.handled_at = now
         if attempt.handled_at is None:
-            insort(self._unhandled, attempt, key=_token_time)
+            self.add(attempt)
             return
         self._changes += 1  # what was seen before does not concern this attempt
         attempt.handled_change = self._changes
@@ -120,9 +131,17 @@ class WarehouseAttempts:
         if index < len(self._unhandled) and self._unhandled[index] is attempt:
             del self._unhandled[index]
 
+    def note_annotation(self, token: str) -> None:
+        """Note that the annotation has this token, which may be that of an attempt or of somebody else."""
+        at = parse_time(token)
+        index = bisect_left(self._unhandled, at, key=_token_time) if at else len(self._unhandled)
+        if index < len(self._unhandled) and self._unhandled[index].token == token:
+            self._note_written(self._unhandled[index])
+
     def apply(self, old: Warehouse | None, new: Warehouse, now: datetime) -> list[Attempt]:
         """Note a change; return the attempts that it shows to be handled, or that Kargo has begun to work on."""
         self._changes += 1
+        self.note_annotation(new.refresh_token)
         rediscovered = old is not None and old.discovered_at != new.discovered_at
         failure = discovery_failure(new)
         if rediscovered:
@@ -149,10 +168,23 @@ class WarehouseAttempts:
     def _take_handled(self, warehouse: Warehouse) -> list[Attempt]:
         """Remove and return the attempts whose token, or a later one, Kargo has handled."""
         count = 0
-        while count < len(self._unhandled) and is_handled(self._unhandled[count].token, warehouse):
+        while count < len(self._unhandled) and self._is_handled(self._unhandled[count], warehouse):
             count += 1
         handled, self._unhandled[:count] = self._unhandled[:count], []
         return handled
+
+    def _note_written(self, attempt: Attempt) -> None:
+        self._written = max(self._written or attempt.token_time, attempt.token_time)
+
+    def _is_handled(self, attempt: Attempt, warehouse: Warehouse) -> bool:
+        """Say whether Kargo has handled the token of an attempt, or one that replaced it in the annotation.
+
+        Tokens of others tell nothing about that order: Kargo's own are in whole seconds, and any text is valid.
+        """
+        if is_handled(attempt.token, warehouse):
+            return True
+        is_written = self._written is not None and attempt.token_time <= self._written
+        return is_written and warehouse.last_handled_refresh == warehouse.refresh_token
 
     def _mark_discovering(self) -> list[Attempt]:
         """Mark and return the attempts that are not marked yet; the others were sent before them."""

@@ -1,20 +1,35 @@
-"""Reads what the cluster cache does not hold: discovered artifacts, and Freight from before the watch began."""
+"""Reads what the cluster cache does not hold: discovered artifacts, older Freight, and which pushes led to Freight."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
+
+from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
 
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInstalled
 from receivers.cluster.freight_watch import LONG_AGO, FreightWatch
 from receivers.kargo.artifacts import DiscoveryResult, Freight, decode_discovered, decode_freight
-from receivers.kargo.progress_states import Lookup, Observation, RefreshRequest
+from receivers.kargo.freight_outcome import UNCERTAIN
+from receivers.kargo.progress_states import (
+    AttributedPush,
+    Attributions,
+    Lookup,
+    Observation,
+)
+from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES, Warehouse, WarehouseKey, decode_warehouse
-from receivers.models import Refresh
+from receivers.models import Refresh, first_id
 
+log = logging.getLogger(__name__)
+
+MAX_ATTRIBUTIONS: Final = 5_000  # refreshes read for one round, the newest ones; some 50 ms
 MAX_REQUESTS: Final = 8  # in parallel; enough for a hundred Warehouses a second if each takes 30 ms
 
 
@@ -27,10 +42,11 @@ class LookupResult:
     freight: tuple[Freight, ...] | None = None
     last_freight_gone: bool = False
     gone: bool = False
+    attributions: Attributions | None = None
 
 
 class ClusterLookups:
-    """Reads from the cluster for several Warehouses in parallel."""
+    """Reads from the cluster for several Warehouses in parallel, and from the log in the caller's thread."""
 
     def __init__(self, cluster: Callable[[], KubernetesClient], freight: FreightWatch) -> None:
         self._cluster = cluster
@@ -41,16 +57,15 @@ class ClusterLookups:
         """Start no more lookups."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def observe(self, warehouse: Warehouse, result: LookupResult, request: RefreshRequest) -> Observation:
-        """Return the current state of a Warehouse as far as it concerns one refresh."""
+    def observe(self, warehouse: Warehouse, result: LookupResult) -> Observation:
+        """Return the current state of a Warehouse as far as it is known."""
         return Observation(
             warehouse=warehouse,
             freight=self._freight.of(warehouse.key) if result.freight is None else result.freight,
             discovered=result.discovered,
-            all_freight=result.freight is not None
-            or self._freight.is_complete_since(warehouse.project, request.since),
             listed=result.freight is not None,
             last_freight_gone=result.last_freight_gone,
+            attributions=result.attributions,
         )
 
     def freight_of(self, refresh: Refresh, result: LookupResult) -> tuple[Freight, ...]:
@@ -59,9 +74,11 @@ class ClusterLookups:
 
     def look_up(self, needed: Mapping[WarehouseKey, tuple[LookupResult, Lookup]]) -> set[WarehouseKey]:
         """Add to each result what its lookup reads; return the Warehouses whose lookup failed."""
-        work = [(key, result, lookup) for key, (result, lookup) in needed.items()]
+        logged = {key: result for key, (result, lookup) in needed.items() if lookup is Lookup.ATTRIBUTIONS}
+        work = [(key, result, lookup) for key, (result, lookup) in needed.items() if key not in logged]
         done = self._pool.map(lambda arguments: self._read(*arguments), work)
-        return {key for (key, _, _), succeeded in zip(work, done, strict=True) if not succeeded}
+        failed = set() if _read_attributions(logged) else set(logged)
+        return failed | {key for (key, _, _), succeeded in zip(work, done, strict=True) if not succeeded}
 
     def _read(self, key: WarehouseKey, result: LookupResult, lookup: Lookup) -> bool:
         try:
@@ -108,3 +125,35 @@ class ClusterLookups:
         except Forbidden:
             pass  # without permission to list, the Warehouse's conditions have to do
         result.freight = tuple(sorted(found, key=lambda freight: freight.created_at or LONG_AGO))
+
+
+def _read_attributions(results: Mapping[WarehouseKey, LookupResult]) -> bool:
+    """Read which pushes recently led to Freight of these Warehouses; return False if the database is unavailable."""
+    if not results:
+        return True
+    try:
+        found = _attributions(results)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("failed to read which pushes led to Freight: %s", error)
+        return False
+    for key, result in results.items():
+        result.attributions = found.get(key, {})
+    return True
+
+
+def _attributions(keys: Collection[WarehouseKey]) -> Mapping[WarehouseKey, Attributions]:
+    projects, warehouses = ({key[position] for key in keys} for position in (0, 1))
+    rows = (
+        Refresh.objects.filter(project__in=projects, warehouse__in=warehouses)
+        .filter(outcome=RefreshOutcome.FREIGHT_CREATED, pk__gte=first_id(timezone.now() - UNCERTAIN))
+        .order_by("-pk")
+        .values_list(
+            "project", "warehouse", "freight",
+            "delivery__repository", "delivery__tag", "delivery__pushed_at", "delivery__received_at",
+        )[:MAX_ATTRIBUTIONS]
+    )  # fmt: skip
+    found: dict[WarehouseKey, dict[str, list[AttributedPush]]] = defaultdict(lambda: defaultdict(list))
+    for project, warehouse, freight, repository, tag, pushed_at, received_at in rows:
+        push = AttributedPush(repository, tag, pushed_at, received_at)
+        found[project, warehouse][freight].append(push)
+    return found

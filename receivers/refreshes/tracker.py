@@ -42,7 +42,7 @@ from receivers.refreshes.history import (
 )
 from receivers.refreshes.lookups import ClusterLookups, LookupResult
 from receivers.refreshes.retry_policy import RetryPolicy
-from receivers.refreshes.rollup import update_deliveries
+from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender, RequestResult
 from receivers.refreshes.work_queue import SETTLE_SECONDS, DueWarehouse, WorkQueue
 
@@ -143,10 +143,13 @@ class Tracker:
 
     def on_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
         """Note a change in the cluster cache, if it matters to refreshes."""
-        if resource is WAREHOUSES and _is_relevant(old, new):
-            warehouse = new or old
-            if warehouse is not None:
-                self._queue.add_change(warehouse.key, old, new)
+        warehouse = new or old
+        if resource is not WAREHOUSES or warehouse is None:
+            return
+        if _is_relevant(old, new):
+            self._queue.add_change(warehouse.key, old, new)
+        else:
+            self._queue.add_annotation(warehouse.key, warehouse.refresh_token)
 
     def on_freight(self, freight: Freight) -> None:
         """Note new Freight."""
@@ -283,8 +286,7 @@ class Tracker:
     ) -> Progress:
         if warehouse is None:
             return Progress(Ended(RefreshOutcome.WAREHOUSE_DELETED, "the Warehouse was deleted"))
-        request = refresh_request(tracked)
-        return assess(request, self._lookups.observe(warehouse, result, request))
+        return assess(refresh_request(tracked), self._lookups.observe(warehouse, result))
 
     def _record(
         self, round_: _Round, tracked: TrackedRefresh, progress: Progress, result: LookupResult
@@ -351,9 +353,9 @@ class Tracker:
     def _store(self, rows: Sequence[Refresh]) -> None:
         for start in range(0, len(rows), ROWS_PER_WRITE):
             batch = rows[start : start + ROWS_PER_WRITE]
-            # A delivery changes when a refresh ends, or when one is requested whose first request had failed.
-            settled = {row.delivery_id for row in batch if row.outcome or row.state == RefreshState.REQUESTED}
-            then = (partial(update_deliveries, settled),) if settled else ()
+            # If the first request had failed, the delivery changes when one succeeds.
+            requested = {row.delivery_id for row in batch if row.state == RefreshState.REQUESTED}
+            then = (partial(update_ended, batch, requested),)
             on_done = partial(self._keep_unstored, batch)
             try:
                 self._writer.submit(Write(updates=batch, then=then, can_wait=True, when_done=on_done))
@@ -392,7 +394,7 @@ def _attempt_of(row: Refresh) -> Attempt:
 
 
 def _is_relevant(old: Warehouse | None, new: Warehouse | None) -> bool:
-    """Say whether a change matters to a refresh. Writing our own annotation does not."""
+    """Say whether a change matters to a refresh, apart from the annotation that Kargo has yet to handle."""
     if old is None or new is None:
         return True
     return (

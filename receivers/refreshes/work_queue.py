@@ -135,7 +135,7 @@ class WorkQueue:
         """Follow an attempt that is about to be sent."""
         with self._changed:
             warehouse = self._warehouses.setdefault(attempt.key, _TrackedWarehouse())
-            warehouse.attempts.add(attempt, None, timezone.now())
+            warehouse.attempts.add(attempt)
             warehouse.lingers_until = time.monotonic() + LINGER_SECONDS
             self._schedule(attempt.key, warehouse, LINGER_SECONDS)
 
@@ -162,7 +162,7 @@ class WorkQueue:
         """Follow an attempt that was sent by a process before this one, or by this one before a restart."""
         with self._changed:
             warehouse = self._warehouses.setdefault(attempt.key, _TrackedWarehouse())
-            warehouse.attempts.add(attempt, self._known(attempt.key), timezone.now())
+            warehouse.attempts.restore(attempt, self._known(attempt.key), timezone.now())
 
     def settle(self, tracked: TrackedRefresh, seconds: float) -> None:
         """Put a refresh back after an assessment or an attempt. It is assessed again in `seconds` at the latest."""
@@ -183,6 +183,14 @@ class WorkQueue:
             warehouse.apply(old, new)
             if warehouse.fresh or warehouse.tags_changed:
                 self._schedule(key, warehouse, SETTLE_SECONDS)
+
+    def add_annotation(self, key: WarehouseKey, token: str) -> None:
+        """Note that the refresh annotation of a Warehouse has a new token. Ignores other Warehouses."""
+        if key not in self._warehouses:
+            return
+        with self._changed:
+            if (warehouse := self._warehouses.get(key)) is not None:
+                warehouse.attempts.note_annotation(token)
 
     def add_freight(self, key: WarehouseKey, tags: Iterable[str]) -> None:
         """Note that a Warehouse has new Freight with these tags."""

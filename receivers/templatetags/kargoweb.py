@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
 from receivers.deliveries.escaping import escape_invisible
-from receivers.deliveries.outcomes import Tone, label, tone
+from receivers.deliveries.outcomes import Tone, headline_of, label, tone
 from receivers.health.finding import Severity
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.scopes import scope_name
@@ -72,6 +72,12 @@ def badge(tone: str, word: str) -> SafeString:
 def outcome_badge(outcome: str) -> SafeString:
     """Return the badge of an `Outcome` or a `RefreshOutcome`."""
     return badge(tone(outcome), label(outcome))
+
+
+@register.simple_tag
+def delivery_badge(delivery: Delivery) -> SafeString:
+    """Return the badge of a delivery: its outcome, or in how many of its Warehouses there is Freight."""
+    return badge(tone(delivery.outcome), headline_of(delivery))
 
 
 @register.simple_tag

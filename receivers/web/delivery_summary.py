@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from receivers.deliveries.outcomes import named_results
 from receivers.deliveries.remedies import remedy
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Outcome, Refresh
 from receivers.web import durations
+
+MOST_NAMED: Final = 20
+"""Warehouses with Freight, and others, that the summary names; the timeline has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,8 @@ class DeliverySummary:
 def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySummary:
     """Return the summary of a delivery."""
     outcome_remedy = remedy(delivery.outcome)
+    if delivery.with_freight and delivery.warehouses > 1:
+        return _of_several(delivery, refreshes, sentence(outcome_remedy.to_do))
     freight = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]
     if delivery.outcome == Outcome.FREIGHT_CREATED and freight:
         return DeliverySummary(_freight(delivery, freight), "", "")
@@ -47,13 +54,23 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
 
 
+def _of_several(delivery: Delivery, refreshes: Sequence[Refresh], to_do: str) -> DeliverySummary:
+    """Return the summary of a delivery that led to Freight in some or all of its Warehouses."""
+    when = _seconds_after(delivery, refreshes) if delivery.ended_at else " so far"
+    happened = f"Freight in {delivery.with_freight} of {delivery.warehouses} Warehouses{when}."
+    return DeliverySummary(happened, named_results(refreshes, MOST_NAMED), to_do)
+
+
 def _freight(delivery: Delivery, refreshes: Sequence[Refresh]) -> str:
     first = refreshes[0]
-    ended_at = [refresh.ended_at for refresh in refreshes if refresh.ended_at]
-    took = ""
-    if ended_at:
-        seconds = max(0.0, (max(ended_at) - delivery.received_at).total_seconds())
-        took = f" {durations.duration(seconds)} after the push"
-    if len(refreshes) > 1:
-        return f"Freight of {len(refreshes)} Warehouses was created{took}."
+    took = _seconds_after(delivery, refreshes)
     return f"Freight {first.freight_alias or first.freight} of Warehouse {first.warehouse} was created{took}."
+
+
+def _seconds_after(delivery: Delivery, refreshes: Sequence[Refresh]) -> str:
+    """Return how long after the push the last of its refreshes ended; empty if none did."""
+    ended_at = [refresh.ended_at for refresh in refreshes if refresh.ended_at]
+    if not ended_at:
+        return ""
+    seconds = max(0.0, (max(ended_at) - delivery.received_at).total_seconds())
+    return f" {durations.duration(seconds)} after the push"

@@ -24,7 +24,7 @@ from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
 from receivers.models import Delivery, Origin
-from receivers.refreshes.rollup import update_deliveries
+from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Tracker
 from receivers.webhook import results
@@ -187,9 +187,8 @@ class Intake:
         """Record the result, track the refreshes, and queue both for the database."""
         results.record_result(delivery, result)
         refreshes = self.tracker.track_new(delivery, result.requests, timezone.now())
-        # The refresh of a Warehouse that was just deleted has ended, and may have been the last open one.
-        ended = any(refresh.outcome for refresh in refreshes)
-        self.store.finish(delivery, refreshes, (partial(update_deliveries, {delivery.pk}),) if ended else ())
+        # A Warehouse may have been deleted, or the tracker may be faster than the database.
+        self.store.finish(delivery, refreshes, (partial(update_ended, refreshes),))
 
     def _receiver_exists(self, delivery: Delivery) -> bool:
         """Say whether the receiver of a redelivery still exists; there is no URL that would tell."""

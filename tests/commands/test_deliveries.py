@@ -31,6 +31,17 @@ class TestList:
         assert "example/app:1.0.0 x3" in first
         assert second.endswith("200     No match         because")
 
+    def test_the_outcome_counts_the_warehouses_with_freight_if_only_some_have_any(self):
+        project = unique_name()
+        counts = {"warehouses": 2, "with_freight": 1}
+        [row] = store(delivery(project, outcome=Outcome.ARTIFACTS_MISSING, reason="because", **counts))
+        listed = run("deliveries", "list", "--project", project)
+        assert listed.out.splitlines()[1].endswith("Freight in 1 of 2 Warehouses  because")
+        shown = run("deliveries", "show", str(row.pk))
+        assert "outcome     Freight in 1 of 2 Warehouses: because" in shown.out.splitlines()
+        [row] = run("deliveries", "list", "--project", project, "--json").json["deliveries"]
+        assert (row["outcome"], row["warehouses"], row["with_freight"]) == ("artifacts_missing", 2, 1)
+
     def test_json_supports_filters_and_cursors(self):
         project = unique_name()
         rows = store(*(delivery(project, n, outcome=Outcome.FAILED) for n in range(3)))

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from receivers.kargo.artifacts import Artifact, Freight, decode_discovered
+from receivers.kargo.artifacts import Artifact, DiscoveryResult, Freight, decode_discovered
 from receivers.kargo.freight_outcome import final_state
 from receivers.kargo.progress import assess, is_handled, is_newly_discovered
 from receivers.kargo.progress_states import (
+    AttributedPush,
     Ended,
     Lookup,
     LookupNeeded,
@@ -181,7 +182,8 @@ def test_a_refresh_handled_without_discovery_needs_a_retry(
 
 
 def test_freight_that_contains_the_push_ends_the_refresh_without_a_lookup() -> None:
-    progress = assess(request(), Observation(warehouse(CREATED, last_freight="f1")[0], (OLD, freight())))
+    before = freight("before", digest="sha256:before", created_at=OLD.created_at)
+    progress = assess(request(), Observation(warehouse(CREATED, last_freight="f1")[0], (before, freight())))
     assert progress.state == Ended(
         RefreshOutcome.FREIGHT_CREATED, "Freight alias-f1 contains example/repo:1.2.3", freight()
     )
@@ -205,16 +207,64 @@ def test_without_such_freight_the_artifacts_are_looked_up(
     assert assess(request(), Observation(main, freight_known)).state == LookupNeeded(Lookup.ARTIFACTS)
 
 
-def test_freight_with_the_pushed_digest_counts_despite_clock_skew() -> None:
-    created_just_before = freight(created_at=PUSHED_AT - timedelta(seconds=2))
-    assert (
-        state_after((EXISTS,), ("1.2.3",), (created_just_before,)).outcome == RefreshOutcome.FREIGHT_CREATED
-    )
+def attributed(
+    pushed_at: datetime | None = PUSHED_AT, received_at: datetime = REQUESTED_AT, tag: str = PUSH.tag
+) -> AttributedPush:
+    return AttributedPush(PUSH.repository, tag, pushed_at, received_at)
+
+
+A_SECOND = timedelta(seconds=1)
+JUST_BEFORE = freight(created_at=PUSHED_AT - 2 * A_SECOND)
+SINCE = freight(created_at=PUSHED_AT + A_SECOND)
+EARLIER_PUSH = attributed(PUSHED_AT - 5 * A_SECOND, REQUESTED_AT - 5 * A_SECOND)
+
+
+@pytest.mark.parametrize(
+    ("existing", "pushes", "counts"),
+    [
+        (JUST_BEFORE, (), False),
+        (JUST_BEFORE, (attributed(),), True),
+        (JUST_BEFORE, (attributed(tag="other"),), False),
+        (SINCE, (), True),
+        (SINCE, (EARLIER_PUSH,), False),
+        (SINCE, (EARLIER_PUSH, attributed()), True),
+        (SINCE, (replace(EARLIER_PUSH, tag="other"),), True),
+        (SINCE, (attributed(PUSHED_AT + A_SECOND, REQUESTED_AT + A_SECOND),), True),
+    ],
+    ids=[
+        "older than the push",
+        "older by another clock, and of another delivery of the push",
+        "older, and of another tag's push",
+        "since the push",
+        "since the push, and of an earlier push of the tag",
+        "of both",
+        "since the push, and of another tag's push",
+        "since the push, and of a later push",
+    ],
+)
+def test_existing_freight_is_that_of_the_push_by_its_content_and_not_by_the_clock(
+    existing: Freight, pushes: tuple[AttributedPush, ...], counts: bool
+) -> None:
+    state = state_after((EXISTS,), ("1.2.3",), (existing,), attributions={existing.name: pushes})
+    if counts:
+        assert (state.outcome, state.freight) == (RefreshOutcome.FREIGHT_CREATED, existing)
+    else:
+        assert (state.cause, state.freight) == (RetryCause.SAME_CONTENT, existing)
+
+
+def test_new_freight_with_content_from_before_the_push_is_retried() -> None:
+    """Another artifact is new. What was pushed may not be visible yet."""
+    state = state_after((CREATED,), ("1.2.3",), (OLD, freight()), last_freight="f1", attributions={})
+    assert (state.cause, state.freight) == (RetryCause.SAME_CONTENT, OLD)
+    assert final_state(request(), state, (OLD, freight())).freight == freight()
 
 
 def test_freight_does_not_count_before_the_refresh_is_handled() -> None:
     main, _ = warehouse(CREATED, handled="", last_freight="f1")
     assert isinstance(assess(request(), Observation(main, (freight(),))).state, Waiting)
+
+
+OBSERVED = ("listed", "last_freight_gone", "attributions")
 
 
 def state_after(
@@ -227,7 +277,7 @@ def state_after(
 
     `fields` belong to the Warehouse, the observation or the request.
     """
-    observed = {name: fields.pop(name) for name in ("all_freight", "last_freight_gone") if name in fields}
+    observed = {name: fields.pop(name) for name in OBSERVED if name in fields}
     refresh_request = request(**fields.pop("request", {}))
     main, results = warehouse(*condition_texts, tags=tags, **fields)
     return assess(refresh_request, Observation(main, freight_known, results, **observed)).state
@@ -239,7 +289,7 @@ def state_after(
         (
             (),
             ("1.2.3",),
-            {"freightCreationPolicy": "Manual"},
+            {"freightCreationPolicy": "Manual", "listed": True},
             RefreshOutcome.MANUAL_CREATION_POLICY,
             "Manual",
         ),
@@ -264,7 +314,7 @@ def state_after(
             RefreshOutcome.ARTIFACTS_MISSING,
             "No commits",
         ),
-        ((EXISTS,), ("1.2.4", "1.2.3"), {"all_freight": True}, RefreshOutcome.NOT_NEWEST, '"1.2.4"'),
+        ((EXISTS,), ("1.2.4", "1.2.3"), {"listed": True}, RefreshOutcome.NOT_NEWEST, '"1.2.4"'),
         ((), ("1.5.0", "1.4.0", "1.3.0"), {}, RefreshOutcome.BEYOND_DISCOVERY_LIMIT, '"1.3.0"'),
         (
             (),
@@ -319,6 +369,7 @@ def test_a_missing_tag_needs_a_retry_and_names_the_likely_cause(
     [
         ((EXISTS,), (), {}, Lookup.ALL_FREIGHT),
         ((CREATED,), (OLD,), {"last_freight": "f1"}, Lookup.LAST_FREIGHT),
+        ((EXISTS,), (SINCE,), {}, Lookup.ATTRIBUTIONS),
     ],
 )
 def test_unknown_freight_is_looked_up(
@@ -331,7 +382,7 @@ def test_unknown_freight_is_looked_up(
 
 
 def test_conditions_do_not_count_during_the_next_discovery() -> None:
-    state = state_after(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), all_freight=True)
+    state = state_after(("Ready=False/DiscoveryInProgress",), ("1.2.4", "1.2.3"), listed=True)
     assert isinstance(state, Waiting)
     assert isinstance(state.on_timeout, Ended)
     assert state.on_timeout.outcome == RefreshOutcome.NOT_NEWEST
@@ -350,6 +401,44 @@ def test_freight_with_the_same_content_is_retried_before_it_is_accepted() -> Non
         OLD,
     )
     assert final_state(request(), retry, (OLD,)) == Ended(RefreshOutcome.ALREADY_CURRENT, retry.reason, OLD)
+
+
+@pytest.mark.parametrize(
+    ("tags", "spec"),
+    [(("1.2.4", "1.2.3"), {}), (("1.2.3",), {"freightCreationPolicy": "Manual"})],
+    ids=["not the newest", "manual creation policy"],
+)
+def test_existing_freight_comes_before_why_there_is_no_new_freight(
+    tags: tuple[str, ...], spec: dict[str, Any]
+) -> None:
+    assert state_after((EXISTS,), tags, **spec) == LookupNeeded(Lookup.ALL_FREIGHT)
+    state = state_after((EXISTS,), tags, (OLD,), **spec)
+    assert (state.cause, state.outcome, state.freight) == (
+        RetryCause.SAME_CONTENT,
+        RefreshOutcome.ALREADY_CURRENT,
+        OLD,
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "built_at", "words"),
+    [
+        ("Lexical", {}, "ranks higher"),
+        ("NewestBuild", {"b": LATER, "a": EARLIER}, "built later"),
+        ("NewestBuild", {"b": SAME, "a": SAME}, "built at the same time"),
+        ("NewestBuild", {}, "built later"),
+    ],
+)
+def test_the_reason_says_what_decided_the_order(strategy: str, built_at: dict[str, str], words: str) -> None:
+    main, _ = warehouse(EXISTS, image={"imageSelectionStrategy": strategy})
+    artifacts = tuple(
+        Artifact("image", "example/repo", tag, f"sha256:{tag}", built_at.get(tag, "")) for tag in ("b", "a")
+    )
+    results = (DiscoveryResult("image", "example/repo", "", artifacts),)
+    state = assess(request(push=replace(PUSH, tag="a")), Observation(main, (), results, listed=True)).state
+    assert isinstance(state, Ended)
+    assert state.outcome == RefreshOutcome.NOT_NEWEST
+    assert words in state.reason
 
 
 def test_a_push_without_a_tag_accepts_existing_freight() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from demo.controller.behaviors import BEHAVIOR_ANNOTATION
 from demo.registry import IMAGE_INDEX
-from receivers.kargo.resources import FREIGHTS, WAREHOUSES
+from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 from receivers.models import Delivery, Refresh
 from tests.clusters import until
 from tests.demo.kargo import Kargo
@@ -92,6 +92,17 @@ class Shop:
     def behave(self, behavior: str | None) -> None:
         """Make the controller misbehave with this Warehouse; None ends the misbehavior."""
         patch = {"metadata": {"annotations": {BEHAVIOR_ANNOTATION: behavior}}}
+        self.world.cluster.patch(WAREHOUSES, "main", self.project, patch)
+
+    @property
+    def annotation(self) -> str:
+        """The current refresh token of the Warehouse."""
+        raw = self.world.cluster.get(WAREHOUSES, "main", self.project)
+        return str(raw["metadata"]["annotations"][REFRESH_ANNOTATION])
+
+    def request(self, token: str) -> None:
+        """Request a refresh of the Warehouse as someone else does."""
+        patch = {"metadata": {"annotations": {REFRESH_ANNOTATION: token}}}
         self.world.cluster.patch(WAREHOUSES, "main", self.project, patch)
 
     def put(self, tag: str, **options: Any) -> str:

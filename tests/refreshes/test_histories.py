@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,16 +13,18 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from receivers.deliveries.events import HistoryEvent
-from receivers.deliveries.log_writer import LogWriter
+from receivers.deliveries.log_writer import LogWriter, Write
+from receivers.deliveries.spool import Spool
+from receivers.deliveries.store import DeliveryStore
 from receivers.kargo.artifacts import Artifact, Freight
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
 from receivers.models import Delivery, Outcome, Refresh, Replica, new_id
 from receivers.refreshes.attempts import Attempt
-from receivers.refreshes.history import MAX_EVENTS, append_event, record_request
+from receivers.refreshes.history import MAX_EVENTS, append_event, end_refresh, record_request
 from receivers.refreshes.late_freight import COMPARE_AGAIN_SECONDS, LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease
 from receivers.refreshes.retry_policy import MAX_REQUESTS
-from receivers.refreshes.rollup import update_deliveries
+from receivers.refreshes.rollup import close_left_over, update_deliveries, update_ended
 from receivers.refreshes.sender import RequestResult
 from receivers.refreshes.tokens import format_token
 from tests.clusters import PATIENCE
@@ -93,6 +96,68 @@ class TestLeases:
 
 @pytest.mark.usefixtures("database")
 class TestRollup:
+    def test_a_delivery_ends_in_the_commit_that_stores_the_end_of_its_refresh(self):
+        """The tracker may end a refresh after an earlier state of it was queued, and before that is committed."""
+        [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=1))
+        refresh = refresh_of(row)
+        writer = LogWriter()
+        writer.submit(Write(inserts=[refresh], then=(partial(update_ended, [refresh]),), can_wait=True))
+        end_refresh(refresh, RefreshOutcome.NOT_HANDLED, "no response", None, timezone.now())
+        writer.start()
+        writer.stop()
+        row.refresh_from_db()
+        assert (row.outcome, row.ended_at) == (Outcome.NOT_HANDLED, refresh.ended_at)
+
+    def test_the_store_ends_a_delivery_whose_refresh_ended_before_it_is_inserted(self, tmp_path):
+        [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=1))
+        refresh = refresh_of(row)
+        writer = LogWriter()
+        deliveries = DeliveryStore(writer, Spool(tmp_path), PATIENCE, uuid.uuid4())
+        deliveries.finish(row, [refresh], (partial(update_ended, [refresh]),))
+        end_refresh(refresh, RefreshOutcome.NOT_HANDLED, "no response", None, timezone.now())
+        writer.start()
+        writer.stop()
+        stored = Delivery.objects.get(pk=row.pk)
+        assert (stored.outcome, stored.ended_at) == (Outcome.NOT_HANDLED, refresh.ended_at)
+
+    def test_what_was_left_open_is_closed_and_nothing_else(self):
+        ended, failed, half, none = store(
+            *(
+                delivery(unique_name(), outcome=outcome, warehouses=1)
+                for outcome in (Outcome.REFRESHED, Outcome.FAILED, Outcome.REFRESHED, Outcome.REFRESHED)
+            )
+        )
+        created = {"outcome": RefreshOutcome.FREIGHT_CREATED, "state": RefreshState.ENDED}
+        for row in (ended, failed, half):
+            refresh_of(row, **created, ended_at=timezone.now()).save()
+        refresh_of(half, warehouse="other").save()
+        close_left_over()
+        outcomes = [Delivery.objects.get(pk=row.pk).outcome for row in (ended, failed, half, none)]
+        assert outcomes == [
+            Outcome.FREIGHT_CREATED,
+            Outcome.FREIGHT_CREATED,
+            Outcome.REFRESHED,
+            Outcome.REFRESHED,
+        ]
+
+    def test_the_reason_names_each_warehouse_those_with_freight_first(self):
+        [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=6))
+        created = {"outcome": RefreshOutcome.FREIGHT_CREATED, "state": RefreshState.ENDED}
+        missing = {"outcome": RefreshOutcome.ARTIFACTS_MISSING, "state": RefreshState.ENDED}
+        ended_at = timezone.now()
+        refresh_of(row, warehouse="api", **missing, reason="No references", ended_at=ended_at).save()
+        for number in range(1, 6):
+            refresh_of(
+                row, warehouse=f"web-{number}", **created, freight_alias=f"bear-{number}", ended_at=ended_at
+            ).save()
+        update_deliveries({row.pk})
+        row.refresh_from_db()
+        assert (row.outcome, row.with_freight) == (Outcome.ARTIFACTS_MISSING, 5)
+        assert row.reason == (
+            "web-1: Freight bear-1; web-2: Freight bear-2; web-3: Freight bear-3; and 2 more; "
+            "api: artifacts missing (No references)"
+        )
+
     def test_a_delivery_ends_if_two_processes_end_its_refreshes_at_the_same_time(self):
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has one writer")

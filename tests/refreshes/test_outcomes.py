@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from receivers.kargo.freight_outcome import MAX_CLOCK_SKEW
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
@@ -45,6 +44,23 @@ def test_a_tag_that_never_appears_in_the_registry_ends_as_not_visible(shop):
     assert refresh.outcome == RefreshOutcome.TAG_NOT_VISIBLE
     assert events(refresh).count("retried") == 3
     assert main.repository in refresh.reason
+
+
+def whole_second(token: str) -> str:
+    """Return the token that Kargo writes at that time."""
+    return token[: len("2026-05-05T12:00:00")] + "Z"
+
+
+@pytest.mark.parametrize("token", [lambda _: "please", whole_second], ids=["no time", "whole seconds"])
+def test_a_token_that_replaces_ours_before_kargo_sees_it_is_an_answer(shop, token):
+    main = shop()
+    main.behave("dead")
+    delivery = main.push("1.1.0")
+    main.request(token(main.annotation))
+    main.behave(None)
+    refresh = main.ended_refresh(delivery)
+    assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
+    assert refresh.attempts == 1
 
 
 def test_a_discovery_whose_error_kargo_discards_is_retried(shop):
@@ -137,11 +153,48 @@ def test_the_reason_names_the_newer_tag_if_a_tag_is_not_the_newest(shop):
 def test_a_push_of_existing_content_ends_with_its_existing_freight(shop):
     main = shop()
     [before] = until("there is Freight", lambda: main.freight)
-    time.sleep(MAX_CLOCK_SKEW.total_seconds() + 1)  # so that it can't be attributed to the next push
+    time.sleep(1.1)  # so that it is older than the next push: Kubernetes writes whole seconds
     refresh = main.ended_refresh(main.push("1.0.0", same_content=True))
     assert refresh.outcome == RefreshOutcome.ALREADY_CURRENT
     assert (refresh.freight, refresh.freight_alias) == (before["metadata"]["name"], before["alias"])
     assert refresh.attempts == 2  # the registry might have lagged
+
+
+@pytest.mark.parametrize("seconds", [-1, 0], ids=["before its Freight", "after it"])
+def test_freight_of_an_earlier_push_is_not_that_of_the_next_push_of_the_tag(shop, seconds):
+    """The registry lags, so the content of the earlier push is discovered once more."""
+    main = shop(tags=(), image_fields={"imageSelectionStrategy": "Digest", "constraint": "latest"})
+    now = int(time.time())
+    before = main.put("latest")
+    first = main.ended_refresh(main.announce("latest", pushed_at=now - 5))
+    assert (first.outcome, first.digest) == (RefreshOutcome.FREIGHT_CREATED, before)
+    time.sleep(1.1)
+    main.put("latest", lag=0.25)
+    delivery = main.announce("latest", pushed_at=int(time.time()) if seconds == 0 else now - 1)
+    second = main.ended_refresh(delivery)
+    assert second.outcome == RefreshOutcome.FREIGHT_CREATED
+    assert second.freight != first.freight
+    assert second.digest != before
+
+
+def test_a_push_of_content_that_has_freight_is_already_current_although_a_newer_tag_exists(shop):
+    main = shop()
+    [before] = until("there is Freight", lambda: main.freight)
+    main.ended_refresh(main.push("2.0.0"))
+    time.sleep(1.1)
+    refresh = main.ended_refresh(main.push("1.0.0", same_content=True))
+    assert (refresh.outcome, refresh.freight) == (
+        RefreshOutcome.ALREADY_CURRENT,
+        before["metadata"]["name"],
+    )
+
+
+def test_the_reason_says_that_equal_build_times_left_the_choice_to_the_tags(shop):
+    main = shop(tags=("b",), image_fields={"imageSelectionStrategy": "NewestBuild"})
+    main.put("b", created_at=0.0)
+    refresh = main.ended_refresh(main.push("a", created_at=0.0))
+    assert refresh.outcome == RefreshOutcome.NOT_NEWEST
+    assert "built at the same time" in refresh.reason
 
 
 def test_a_second_subscription_without_artifacts_prevents_freight(shop):

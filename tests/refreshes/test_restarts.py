@@ -51,6 +51,21 @@ def test_a_killed_process_resumes_its_refreshes_after_a_restart(main: Shop, own_
     assert refresh.held_by == owner
 
 
+def test_a_token_that_was_replaced_during_a_downtime_is_handled_with_its_successor(
+    main: Shop, own_product: Product
+):
+    main.behave("dead")
+    delivery = main.push("1.1.0")
+    requested_refresh(delivery)
+    own_product.kill()
+    main.request("please")
+    main.behave(None)
+    until("Kargo has handled their token", lambda: main.status.get("lastHandledRefresh") == "please")
+    own_product.start()
+    refresh = main.ended_refresh(delivery)
+    assert (refresh.outcome, refresh.attempts) == (RefreshOutcome.FREIGHT_CREATED, 1)
+
+
 def test_freight_created_during_a_downtime_corrects_ended_refreshes(main: Shop, own_product: Product):
     main.behave("dead")
     delivery = main.push("1.1.0")

@@ -54,7 +54,7 @@ def test_the_timeout_doubles_with_every_retry() -> None:
         ([], None),
         (["freight_created", ""], None),
         (["freight_created", "freight_created"], Outcome.FREIGHT_CREATED),
-        (["freight_created", "already_current"], Outcome.ALREADY_CURRENT),
+        (["freight_created", "already_current"], Outcome.FREIGHT_CREATED),
         (["freight_created", "not_handled", "not_newest"], Outcome.NOT_HANDLED),
         (["discovery_failed", "not_requested"], Outcome.NOT_REQUESTED),
     ],

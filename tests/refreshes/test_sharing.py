@@ -68,6 +68,10 @@ def test_a_delivery_for_two_warehouses_ends_with_the_last_refresh(shop):
         Refresh.objects.filter(delivery=delivery).order_by("warehouse").values_list("outcome", flat=True)
     )
     assert list(outcomes) == [RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.MANUAL_CREATION_POLICY]
+    row = ended.get()
+    assert (row.warehouses, row.with_freight) == (2, 1)
+    assert row.reason.startswith("main: Freight ")
+    assert "; other: manual creation policy (" in row.reason
 
 
 def test_the_refresh_of_a_later_push_also_serves_an_earlier_push(shop):

@@ -68,6 +68,18 @@ def due(queue: WorkQueue) -> DueWarehouse | None:
     return next(iter(queue.take_due(1, 2 * SETTLE_SECONDS)), None)
 
 
+def due_refreshes(queue: WorkQueue) -> list[TrackedRefresh]:
+    """Return the refreshes that are due after a change."""
+    warehouse = due(queue)
+    return warehouse.refreshes if warehouse else []
+
+
+def token_of(refresh: TrackedRefresh) -> str:
+    """Return the token of the last attempt."""
+    assert refresh.attempt
+    return refresh.attempt.token
+
+
 class TestChanges:
     @pytest.mark.parametrize("count", [1, 100, 1_000])
     def test_a_change_that_handles_no_attempt_concerns_no_refresh(self, queue, count):
@@ -75,6 +87,40 @@ class TestChanges:
             requested(queue, number)
         queue.add_change(KEY, IDLE, replace(IDLE, discovered_at="2026-05-05T11:00:00Z"))
         assert due(queue) is None
+
+    @pytest.mark.parametrize("token", ["please", "2026-05-05T12:00:00Z"])
+    def test_a_token_of_others_that_replaced_ours_handles_both(self, queue, token):
+        replaced, later = (requested(queue, number) for number in (1, 2))
+        queue.add_annotation(KEY, token_of(replaced))
+        queue.add_annotation(KEY, token)
+        theirs = replace(IDLE, refresh_token=token)
+        queue.add_change(KEY, theirs, replace(theirs, last_handled_refresh=token))
+        assert due_refreshes(queue) == [replaced]
+        assert later.attempt is not None
+        assert later.attempt.handled_at is None
+
+    @pytest.mark.parametrize("token", ["please", "2026-05-05T12:00:00Z"])
+    def test_a_token_of_others_that_ours_replaced_handles_only_itself(self, queue, token):
+        ours = requested(queue, 1)
+        queue.add_annotation(KEY, token)
+        queue.add_annotation(KEY, token_of(ours))
+        queue.add_change(KEY, IDLE, replace(IDLE, refresh_token=token_of(ours), last_handled_refresh=token))
+        assert due(queue) is None
+
+    def test_a_token_that_others_wrote_before_is_no_answer_to_ours(self, queue):
+        requested(queue, 1)
+        before = replace(IDLE, refresh_token="please", last_handled_refresh="please")
+        queue.add_change(KEY, before, replace(before, discovered_at="2026-05-05T11:00:00Z"))
+        assert due(queue) is None
+
+    def test_what_was_seen_once_stays_seen(self, queue):
+        refresh = requested(queue, 1)
+        ours = handled(refresh.attempt, refresh_token=token_of(refresh))
+        queue.add_change(KEY, IDLE, ours)
+        queue.add_change(KEY, ours, replace(ours, refresh_token="please", last_handled_refresh="please"))
+        assert due_refreshes(queue) == [refresh]
+        assert refresh.attempt is not None
+        assert refresh.attempt.handled_at is not None
 
     def test_a_change_concerns_the_refreshes_of_the_attempts_that_it_handles(self, queue):
         refreshes = [requested(queue, number) for number in range(5)]

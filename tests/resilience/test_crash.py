@@ -105,6 +105,32 @@ def test_a_stored_delivery_with_an_invalid_body_ends_as_invalid_body(product: Pr
     )
 
 
+def test_a_start_closes_deliveries_whose_refreshes_have_ended(own_product: Product, world: World):
+    project = routed_project(own_product, world, image("example/left"))
+    own_product.kill()
+    delivery = deliveries_of(project).create(
+        received_at=timezone.now(),
+        project=project.name,
+        receiver="hook",
+        kind="dockerhub",
+        outcome=Outcome.REFRESHED,
+        warehouses=1,
+    )
+    Refresh.objects.create(
+        delivery=delivery,
+        project=project.name,
+        warehouse="warehouse-0",
+        state=RefreshState.ENDED,
+        outcome=Outcome.FREIGHT_CREATED,
+        ended_at=delivery.received_at,
+    )
+    own_product.start()
+    until(
+        "the delivery has ended",
+        lambda: deliveries_of(project).filter(pk=delivery.pk, outcome=Outcome.FREIGHT_CREATED).exists(),
+    )
+
+
 def _stored_before(project, body: bytes) -> Delivery:
     """Store a delivery as a process leaves it that is killed before the refresh, a minute ago."""
     return Delivery.objects.create(

@@ -97,6 +97,30 @@ class TestResult:
         for name in ("one", "two"):
             assert f"warehouse={row.project}%2F{name}" in page
 
+    def test_one_failed_warehouse_does_not_hide_the_freight_of_another(self, signed_in, database):
+        project = unique_name()
+        [row] = store(delivery(project, outcome=Outcome.ARTIFACTS_MISSING, warehouses=2, with_freight=1))
+        freight = {"outcome": RefreshOutcome.FREIGHT_CREATED, "freight_alias": "brave-bear"}
+        missing = {"outcome": RefreshOutcome.ARTIFACTS_MISSING, "reason": "No references discovered"}
+        refresh_of(row, warehouse="api", **missing).save()
+        refresh_of(row, warehouse="web", **freight).save()
+        text = visible_text(signed_in("viewer").open(f"/deliveries/{row.pk}"))
+        assert "Freight in 1 of 2 Warehouses 4.0 s after the push." in text
+        assert "web: Freight brave-bear; api: artifacts missing (No references discovered)" in text
+        assert "What to do: Check that subscription." in text
+        listed = visible_text(signed_in("viewer").open(f"/deliveries?project={project}"))
+        assert "Freight in 1 of 2 Warehouses" in listed
+
+    def test_freight_counts_while_another_warehouse_is_in_progress(self, signed_in, database):
+        [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=2, with_freight=1))
+        refresh_of(
+            row, warehouse="web", outcome=RefreshOutcome.FREIGHT_CREATED, freight_alias="brave-bear"
+        ).save()
+        refresh_of(row, warehouse="api", **OPEN, reason="waiting for discovery").save()
+        text = visible_text(signed_in("viewer").open(f"/deliveries/{row.pk}"))
+        assert "Freight in 1 of 2 Warehouses so far." in text
+        assert "web: Freight brave-bear; api: in progress (waiting for discovery)" in text
+
     def test_warehouses_beyond_the_limit_are_counted(self, signed_in, database):
         count = REFRESHES_SHOWN + 3
         [row] = store(delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED, warehouses=count))

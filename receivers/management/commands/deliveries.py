@@ -9,7 +9,7 @@ from typing import Any, Final
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
 from receivers.deliveries.form_fields import form_errors
-from receivers.deliveries.outcomes import label
+from receivers.deliveries.outcomes import headline_of
 from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.deliveries.serializers import DeliveryDetailsSerializer, DeliverySerializer, isoformat
@@ -129,7 +129,7 @@ class Command(ConsoleCommand):
         elif code == ExitCode.TIMEOUT:
             self.stderr.write(f"The delivery has not ended within {options['timeout']:g} s.")
         else:
-            self.print(f"{label(delivery.outcome)}: {delivery.reason}".rstrip(": "))
+            self.print(f"{headline_of(delivery)}: {delivery.reason}".rstrip(": "))
         sys.exit(code)
 
     def _print_event(self, event: ProgressEvent) -> None:
@@ -173,6 +173,6 @@ def _row(row: Delivery) -> tuple[str, ...]:
         push or "-",
         row.origin,
         str(row.status) if row.status is not None else "-",
-        label(row.outcome),
+        headline_of(row),
         row.reason,
     )

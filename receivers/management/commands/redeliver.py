@@ -13,7 +13,7 @@ from uuid import UUID
 
 from receivers.deliveries.filters import DeliveryFilterForm
 from receivers.deliveries.form_fields import form_errors
-from receivers.deliveries.outcomes import label
+from receivers.deliveries.outcomes import headline_of
 from receivers.deliveries.redelivery import (
     RATE,
     WORTHWHILE,
@@ -146,7 +146,7 @@ class Command(ConsoleCommand):
             ended.append(delivery)
             code = max(code, follow_code)
             if not options["json"]:
-                result = ": ".join(filter(None, [label(delivery.outcome), delivery.reason]))
+                result = ": ".join(filter(None, [headline_of(delivery), delivery.reason]))
                 self.print(f"{delivery.pk}  {delivery.repository}:{delivery.tag}  {result}")
         return ended, code
 
@@ -206,6 +206,6 @@ def _row(original: Delivery, redelivered_as: str) -> tuple[str, ...]:
         utc_time(original.received_at),
         receiver_name(original.project, original.receiver),
         f"{original.repository}:{original.tag}".strip(":") or "-",
-        label(original.outcome),
+        headline_of(original),
         redelivered_as,
     )
