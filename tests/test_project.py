@@ -87,7 +87,7 @@ class TestCommandLine:
             "manage.py",
             "check",
             PORT="eighty",
-            KARGOWEB_DEBUG="perhaps",
+            KARGOWEB_METRICS="perhaps",
             DATABASE_URL="postgresql://me:hunter2@db",
         )
         assert done.code == 3
