@@ -34,7 +34,8 @@ class IncomingRequest:
     """A POST to something that looks like a receiver URL.
 
     `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
-    `test_token` marks a test (see `signed_test_tokens`) and is empty for other requests; it isn't among the headers.
+    `test_token` marks a test (see `signed_test_tokens`) and is None for other requests; it isn't among the headers. A
+    token that the server or a proxy could not read is empty, and marks a test, too.
     """
 
     kind: str
@@ -44,7 +45,7 @@ class IncomingRequest:
     client_address: str
     user_agent: str
     read_body: Callable[[], bytes]
-    test_token: str = ""
+    test_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def identify_test(
     A request with an invalid token is not treated as a push: a dry run must not refresh anything because its token has
     expired.
     """
-    if not request.test_token:
+    if request.test_token is None:
         return None, None
     try:
         return verify(request.test_token, target.receivers, body), None

@@ -122,7 +122,7 @@ def _incoming(request: Request, kind: str, digest: str) -> IncomingRequest:
         user_agent=environ.get("HTTP_USER_AGENT", ""),
         # The stream of WSGI, because DRF and Django take a chunked body, which has no length, for an empty one.
         read_body=lambda: read_body(environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")),
-        test_token=environ.get(TEST_HEADER, ""),
+        test_token=environ.get(TEST_HEADER),
     )
 
 

@@ -171,3 +171,12 @@ def test_a_token_is_neither_stored_nor_logged(product, project, valid):
 def test_other_headers_do_not_turn_a_push_into_a_test(product, project):
     response = product.post(project.path(), BODY, {"X-Kargoweb-Origin": "test", "X-Kargoweb-Test": ""})
     assert wait_for_result(response.headers["X-Kargoweb-Delivery"]).origin == Origin.PUSH
+
+
+@pytest.mark.parametrize("value", ["", " ", "é", "\xff\xfe", "abc\xff"])
+def test_a_token_that_the_server_cannot_read_does_not_turn_a_test_into_a_push(product, project, value):
+    before = project.token()
+    response = send(product, project, value.encode("latin-1"))
+    reason = "its token was not signed with the secret key of this kargoweb"
+    assert_refused(product, project, response, reason)
+    assert project.token() == before
