@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.snapshot import Collision, Route
-from receivers.deliveries.redaction import redact, redact_headers
+from receivers.deliveries.redaction import redact, redact_body, redact_headers
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.scopes import ReceiverKey
@@ -118,9 +118,9 @@ def new_delivery(
         receiver=route.receiver,
         kind=request.kind,
         url_suffix=digest_suffix(request.digest),
-        client_address=storable(request.client_address, ADDRESS_LENGTH),
-        user_agent=storable(request.user_agent),
-        path=storable(redact(request.path), PATH_LENGTH),
-        headers=redact_headers(request.headers),
-        body=body,
+        client_address=storable(redact(request.client_address, request.digest), ADDRESS_LENGTH),
+        user_agent=storable(redact(request.user_agent, request.digest)),
+        path=storable(redact(request.path, request.digest), PATH_LENGTH),
+        headers=redact_headers(request.headers, request.digest),
+        body=redact_body(body, request.digest),
     )

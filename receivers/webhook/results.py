@@ -88,9 +88,7 @@ def dry_run(report: MatchReport) -> IntakeResult:
 
 def no_match(report: MatchReport) -> IntakeResult:
     """Return the result of a push that no subscription matches."""
-    return IntakeResult(
-        Outcome.NO_MATCH, responses.refreshed(0), report.why_no_match_for_all, report.verdicts
-    )
+    return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), report.why_no_match, report.verdicts)
 
 
 def refreshed(report: MatchReport, requests: Sequence[RequestResult]) -> IntakeResult:

@@ -67,6 +67,17 @@ def test_a_dry_run_evaluates_and_refreshes_nothing(product, project):
     assert project.token() != before
 
 
+def test_a_dry_run_does_not_name_warehouses_of_other_projects(product, world):
+    own, other = (routed_project(product, world, image(name)) for name in ("example/own", "example/other"))
+    body = push_body("example/other", "1.2.3")
+    send(product, own, issue(test := token_for(own, dry_run=True), body), body)
+    delivery = wait_for_result(str(test.delivery))
+    assert [verdict["project"] for verdict in delivery.verdicts] == [other.name]
+    assert (
+        delivery.reason == "no Warehouse in scope subscribes to this repository; one of another project does"
+    )
+
+
 def test_a_dry_run_of_an_invalid_body_is_rejected(product, project):
     test = token_for(project, dry_run=True)
     assert send(product, project, issue(test, b"{"), b"{").status == 400
