@@ -97,7 +97,10 @@ def refreshed(report: MatchReport, requests: Sequence[RequestResult]) -> IntakeR
     if not failures:
         response = responses.refreshed(len(requests))
         return IntakeResult(Outcome.REFRESHED, response, "", report.verdicts, requests)
-    response = responses.failed(len(failures), len(requests))
+    if all(request.unreachable for request in requests):
+        response = responses.ERROR
+    else:
+        response = responses.failed(len(failures), len(requests))
     return IntakeResult(Outcome.FAILED, response, failures[0].error, report.verdicts, requests)
 
 
