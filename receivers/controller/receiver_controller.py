@@ -154,7 +154,7 @@ class ReceiverController:
                     f"its URL is the same as that of {', '.join(others)}; rename one of them or change its Secret"
                 )
         before = {(url.name, _kind(url)): url for url in config.published}
-        published = []
+        published: list[PublishedUrl] = []
         for receiver in config.receivers:
             if receiver.name in kept:
                 published += filter(None, [before.get((receiver.name, receiver.kind))])

@@ -150,7 +150,7 @@ class _Probe:
             range(len(addresses), 0, -1), addresses, strict=True
         ):
             # Checked here and not before, because the name may resolve to another address each time.
-            if is_forbidden(address[0]):
+            if is_forbidden(str(address[0])):
                 problems.append(f"test pushes are not sent to {address[0]}, a link-local or metadata address")
                 continue
             connection = socket.socket(family, kind, protocol)
