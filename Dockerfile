@@ -13,14 +13,14 @@ COPY receivers/ receivers/
 COPY static/ static/
 COPY templates/ templates/
 # Bytecode is made here, because the finished container cannot write any. The directory is what tells the settings to
-# serve collected files; the key is for this command only.
+# serve collected files; the data directory is for this command only.
 RUN /opt/venv/bin/python -m compileall -q kargoweb receivers \
     && mkdir staticfiles \
-    && KARGOWEB_DATA_DIR=/tmp/data KARGOWEB_SECRET_KEY=build /opt/venv/bin/python manage.py collectstatic --noinput
+    && KARGOWEB_DATA_DIR=/tmp/data /opt/venv/bin/python manage.py collectstatic --noinput
 
 FROM ${PYTHON_IMAGE}
 # The only directory that is written to: the SQLite database and the secret key, unless both are given from outside.
-RUN pip uninstall --yes --root-user-action=ignore pip setuptools wheel && install -d -o 65532 -g 65532 /data
+RUN pip uninstall --yes --root-user-action=ignore pip setuptools wheel && install -d -m 700 -o 65532 -g 65532 /data
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app

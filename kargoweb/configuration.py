@@ -11,13 +11,13 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from kargoweb.database import database, sqlite
+from kargoweb.database import POSTGRESQL, SQLITE, database, sqlite
 from kargoweb.environment import (
     ConfigurationError,
     Environment,
@@ -39,21 +39,24 @@ DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 HOUR: Final = 3600.0  # seconds
+DAY: Final = 24 * HOUR
 # At most six retries. A registry that needs more is better served by polling (the Warehouse's interval).
-DELAYS: Final = ascending_seconds(0.1, 24 * HOUR, 6)
+DELAYS: Final = ascending_seconds(0.1, DAY, 6)
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label, RFC 1123
+# A key signs sessions, so whoever guesses it is an admin. 32 characters of hex are 128 bits.
+SHORTEST_SECRET_KEY: Final = 32
+MIN_DIFFERENT_CHARACTERS: Final = 5  # in the key, as Django's check security.W009 asks for
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The configuration. Times are in seconds. `settings` is for display and has no secrets."""
+    """The configuration. Times are in seconds. Neither `settings`, which is for display, nor the repr has secrets."""
 
     data_dir: Path
-    secret_key: str
-    debug: bool
+    secret_key: str = field(repr=False)
     allowed_hosts: tuple[str, ...]
     base_url: str
-    database: dict[str, Any]
+    database: dict[str, Any] = field(repr=False)
     bind: str
     port: int
     threads: int
@@ -81,7 +84,8 @@ class Configuration:
 def read_configuration(variables: Mapping[str, str] = os.environ) -> Configuration:
     """Read the environment.
 
-    Creates the data directory and a secret key in it if they are needed and missing, so that a fresh checkout runs.
+    Creates the data directory, a secret key in it and the SQLite file if they are needed and missing, so that a fresh
+    checkout runs. Only their owner can read them.
     Raises `ConfigurationError` with one line per invalid variable: its name, its value and what it must be.
     """
     env = Environment(variables)
@@ -90,8 +94,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
     base_url = env.read("KARGOWEB_BASE_URL", f"http://localhost:{port}", _base_url)
     configuration = Configuration(
         data_dir=data_dir,
-        secret_key=env.read("KARGOWEB_SECRET_KEY", "", text, secret=True),
-        debug=env.read("KARGOWEB_DEBUG", False, boolean),
+        secret_key=env.read("KARGOWEB_SECRET_KEY", "", _secret_key, secret=True),
         allowed_hosts=env.read("KARGOWEB_ALLOWED_HOSTS", (), comma_separated(_host))
         or _default_hosts(base_url),
         base_url=base_url,
@@ -106,9 +109,10 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         kargo_min_interval=env.read("KARGOWEB_KARGO_MIN_INTERVAL", 300.0, seconds(1, 86_400)),
         manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, boolean),
         forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, integer(0, 10)),
-        answer_timeout=env.read("KARGOWEB_ANSWER_TIMEOUT", 8.0, seconds(0.5, 60)),
+        # At most the time that a process has to end, or it would be killed before it has answered.
+        answer_timeout=env.read("KARGOWEB_ANSWER_TIMEOUT", 8.0, seconds(0.5, 30)),
         handled_within=env.read("KARGOWEB_HANDLED_WITHIN", 120.0, seconds(0.1, HOUR)),
-        discovered_within=env.read("KARGOWEB_DISCOVERED_WITHIN", 900.0, seconds(0.1, 24 * HOUR)),
+        discovered_within=env.read("KARGOWEB_DISCOVERED_WITHIN", 900.0, seconds(0.1, DAY)),
         freight_within=env.read("KARGOWEB_FREIGHT_WITHIN", 120.0, seconds(0.1, HOUR)),
         discovery_delays=env.read("KARGOWEB_DISCOVERY_DELAYS", (5.0, 30.0, 120.0, 600.0), DELAYS),
         # Docker Hub counts pulls over an hour or longer, so retries within seconds would only add to the count.
@@ -119,8 +123,39 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
     )
+    for problem in _contradictions(configuration):
+        env.report(problem)
     env.finish()
     return _with_data_dir(replace(configuration, settings=env.settings))
+
+
+def _contradictions(configuration: Configuration) -> Iterator[str]:
+    """Yield a sentence for each pair of variables that are valid by themselves but not together."""
+    delays = {
+        "KARGOWEB_DISCOVERY_DELAYS": configuration.discovery_delays,
+        "KARGOWEB_RATE_LIMIT_DELAYS": configuration.rate_limit_delays,
+        "KARGOWEB_LAG_DELAYS": configuration.lag_delays,
+    }
+    for name, values in delays.items():
+        if sum(values) >= configuration.keep_days * DAY:
+            yield (
+                f"{name} adds up to {sum(values) / DAY:.1f} days; KARGOWEB_KEEP_DAYS is {configuration.keep_days}, so "
+                "deliveries would be deleted before their last retry; reduce the delays or keep deliveries longer"
+            )
+    if configuration.database["ENGINE"] == POSTGRESQL and not configuration.secret_key:
+        yield (
+            "KARGOWEB_SECRET_KEY must be set if DATABASE_URL is a PostgreSQL server: all pods that share the database "
+            "need the same key"
+        )
+
+
+def _secret_key(value: str) -> str:
+    if len(value) < SHORTEST_SECRET_KEY or len(set(value)) < MIN_DIFFERENT_CHARACTERS:
+        raise ValueError(
+            f"must have at least {SHORTEST_SECRET_KEY} characters, {MIN_DIFFERENT_CHARACTERS} of them different; "
+            "`openssl rand -base64 48` prints a good one"
+        )
+    return value
 
 
 def _path(value: str) -> Path:
@@ -184,17 +219,32 @@ def _default_hosts(base_url: str) -> tuple[str, ...]:
 
 
 def _with_data_dir(configuration: Configuration) -> Configuration:
-    """Create the data directory and the secret key. With PostgreSQL and a secret key set, nothing is needed."""
+    """Create the data directory and the files in it. With PostgreSQL, nothing is needed."""
     data_dir = configuration.data_dir
+    database_file = Path(configuration.database["NAME"])
+    on_sqlite = configuration.database["ENGINE"] == SQLITE
     try:
-        if not configuration.secret_key or Path(configuration.database["NAME"]).parent == data_dir:
-            data_dir.mkdir(parents=True, exist_ok=True)
-        return replace(configuration, secret_key=configuration.secret_key or _stored_secret_key(data_dir))
+        if not configuration.secret_key or (on_sqlite and database_file.parent == data_dir):
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secret_key = configuration.secret_key or _stored_secret_key(data_dir)
     except OSError as error:
         problem = (
             f"KARGOWEB_DATA_DIR is {str(data_dir)!r}; it must be a directory writable by user {os.getuid()}"
         )
         raise ConfigurationError(f"{problem} ({error.strerror})") from error
+    if on_sqlite:
+        _create_database_file(database_file)
+    return replace(configuration, secret_key=secret_key)
+
+
+def _create_database_file(path: Path) -> None:
+    """Create the SQLite file if it is missing, because SQLite would let everyone read it and its journals."""
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"DATABASE_URL: {path} must be a file writable by user {os.getuid()} ({error.strerror})"
+        ) from error
 
 
 def _stored_secret_key(data_dir: Path) -> str:
@@ -209,4 +259,7 @@ def _stored_secret_key(data_dir: Path) -> str:
             new.write(secrets.token_urlsafe(50))
             new.flush()
             path.hardlink_to(new.name)
-    return path.read_text().strip()
+    try:
+        return _secret_key(path.read_text(encoding="utf-8").strip())
+    except ValueError:  # a power failure may have emptied it
+        raise ConfigurationError(f"{path} contains no secret key; delete it to generate a new one") from None

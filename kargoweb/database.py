@@ -1,11 +1,14 @@
-"""Convert `DATABASE_URL` to Django's database settings."""
+"""Convert `DATABASE_URL` to Django's database settings, and describe database errors."""
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+SQLITE: Final = "django.db.backends.sqlite3"
+POSTGRESQL: Final = "django.db.backends.postgresql"
 SQLITE_OPTIONS: Final = {
     # A transaction takes the write lock when it begins. Otherwise it could fail at its first write (SQLITE_BUSY).
     "transaction_mode": "IMMEDIATE",
@@ -13,6 +16,7 @@ SQLITE_OPTIONS: Final = {
     # FULL: a delivery survives a power failure once it is acted on. Commits are batched, so the cost is negligible.
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;",
 }
+DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 POSTGRESQL_OPTIONS: Final = {
     # Detect a server that is gone within ten seconds instead of TCP's fifteen minutes.
     "connect_timeout": 5,
@@ -40,7 +44,19 @@ def database(url: str) -> dict[str, Any]:
 
 def sqlite(path: Path) -> dict[str, Any]:
     """Return Django's settings for a database file."""
-    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "OPTIONS": SQLITE_OPTIONS}
+    return {"ENGINE": SQLITE, "NAME": str(path), "OPTIONS": SQLITE_OPTIONS}
+
+
+def describe_error(error: Exception) -> str:
+    """Return a database error as one line, with the remedy if the SQLite file is damaged."""
+    line = " ".join(str(error).split())
+    # SQLite's extended codes have the primary one in their lowest byte.
+    if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+        return (
+            f"The SQLite file is damaged: {line}. Restore it from a backup, or move it away, together with the files "
+            "of the same name that end in -wal and -shm, to start with an empty delivery log."
+        )
+    return f"Can't use the database: {line}"
 
 
 def _sqlite_path(url: str) -> Path:
@@ -73,7 +89,7 @@ def _postgresql(url: str) -> dict[str, Any]:
     if not name and "service" not in options:
         raise ValueError(f"names no database; it {FORMS}")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": POSTGRESQL,
         "NAME": name,
         "USER": options.pop("user", ""),
         "PASSWORD": options.pop("password", ""),

@@ -69,8 +69,12 @@ class Environment:
             self._problems.append(f"{source} {'' if secret else f'is {text!r}; it '}{error}")
             return default
 
+    def report(self, problem: str) -> None:
+        """Record a problem of several variables together for `finish`."""
+        self._problems.append(problem)
+
     def finish(self) -> None:
-        """Raise `ConfigurationError` if a variable is invalid or a name looks misspelled."""
+        """Raise `ConfigurationError` if a variable is invalid, a problem was reported or a name looks misspelled."""
         problems = self._problems + self._misspelled()
         if problems:
             raise ConfigurationError("\n".join(problems))

@@ -20,7 +20,7 @@ except ConfigurationError as error:
 
 BASE_DIR: Path = PROJECT_ROOT
 SECRET_KEY = KARGOWEB.secret_key
-DEBUG = KARGOWEB.debug
+DEBUG = False  # debug pages show the settings and the variables of the code, secrets included
 ALLOWED_HOSTS = list(KARGOWEB.allowed_hosts)
 BASE = urlsplit(KARGOWEB.base_url)
 HTTPS = BASE.scheme == "https"

@@ -31,8 +31,9 @@ from receivers.webhook.views import Webhook
 
 urlpatterns = [
     # First, because most requests are pushes. With any prefix: an Ingress may or may not strip its base path.
+    # A receiver may be named like a digest, so its page is excepted.
     re_path(
-        r"^(?:.*/)?(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$",
+        r"^(?:.*/)?(?!receivers/)(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$",
         Webhook.as_view(take=runtime.take),
         name="webhook",
     ),

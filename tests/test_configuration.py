@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +13,16 @@ import pytest
 from kargoweb.configuration import Configuration, ConfigurationError, read_configuration
 from kargoweb.database import POSTGRESQL_OPTIONS
 
+KEY = "0123456789abcdef" * 2
+
 
 @pytest.fixture
 def read(tmp_path: Path) -> Any:
-    """Read a configuration with a private data directory."""
+    """Read a configuration with a private data directory, and with the key that PostgreSQL requires."""
 
     def read(**variables: str) -> Configuration:
-        return read_configuration({"KARGOWEB_DATA_DIR": str(tmp_path / "data")} | variables)
+        key = {"KARGOWEB_SECRET_KEY": KEY} if variables.get("DATABASE_URL", "").startswith("postgres") else {}
+        return read_configuration({"KARGOWEB_DATA_DIR": str(tmp_path / "data")} | key | variables)
 
     return read
 
@@ -47,7 +51,7 @@ def test_an_empty_variable_counts_as_unset(read: Any) -> None:
         "PORT",
         "KARGOWEB_BASE_URL",
         "DATABASE_URL",
-        "KARGOWEB_DEBUG",
+        "KARGOWEB_METRICS",
         "KARGOWEB_NAMESPACES",
         "PORT_FILE",
     ]
@@ -60,8 +64,8 @@ INVALID = [
     ("PORT", "-1", "must be an integer from 1 to 65535"),
     ("PORT", "tcp://10.0.0.1:80", "must be an integer from 1 to 65535"),
     ("KARGOWEB_THREADS", "2.5", "must be an integer from 4 to 256"),
-    ("KARGOWEB_ANSWER_TIMEOUT", "nan", "must be a number of seconds from 0.5 to 60"),
-    ("KARGOWEB_ANSWER_TIMEOUT", "8s", "must be a number of seconds from 0.5 to 60"),
+    ("KARGOWEB_ANSWER_TIMEOUT", "nan", "must be a number of seconds from 0.5 to 30"),
+    ("KARGOWEB_ANSWER_TIMEOUT", "8s", "must be a number of seconds from 0.5 to 30"),
     ("KARGOWEB_LAG_DELAYS", "10,soon", "must be 1 to 6 numbers of seconds"),
     ("KARGOWEB_LAG_DELAYS", "60,10", "must be 1 to 6 numbers of seconds"),
     ("KARGOWEB_LAG_DELAYS", "1,2,3,4,5,6,7", "must be 1 to 6 numbers of seconds"),
@@ -97,8 +101,8 @@ def test_an_error_names_the_variable_its_value_and_the_valid_values(
 
 
 def test_all_errors_are_reported_together(read: Any) -> None:
-    lines = error_of(read, PORT="x", KARGOWEB_DEBUG="x", DATABASE_URL="x").splitlines()
-    assert [line.split()[0] for line in lines] == ["PORT", "KARGOWEB_DEBUG", "DATABASE_URL"]
+    lines = error_of(read, PORT="x", KARGOWEB_METRICS="x", DATABASE_URL="x").splitlines()
+    assert [line.split()[0] for line in lines] == ["PORT", "DATABASE_URL", "KARGOWEB_METRICS"]
 
 
 def test_a_misspelled_name_is_reported(read: Any) -> None:
@@ -116,8 +120,8 @@ def test_variables_of_a_kubernetes_service_are_ignored(read: Any) -> None:
 
 
 VALID = [
-    ("KARGOWEB_DEBUG", "Yes", "debug", True),
-    ("KARGOWEB_DEBUG", "0", "debug", False),
+    ("KARGOWEB_METRICS", "Yes", "metrics", True),
+    ("KARGOWEB_METRICS", "0", "metrics", False),
     ("KARGOWEB_LOG_LEVEL", "warning", "log_level", "WARNING"),
     ("KARGOWEB_NAMESPACES", " team-a, team-b ,", "namespaces", ("team-a", "team-b")),
     ("KARGOWEB_BIND", "::", "bind", "::"),
@@ -194,7 +198,22 @@ class TestSecretKey:
         assert len(key) >= 50
         assert read().secret_key == key
         assert stat.S_IMODE((tmp_path / "data" / "secret-key").stat().st_mode) == 0o600
-        assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret-key"]
+        assert {path.name for path in (tmp_path / "data").iterdir()} == {"secret-key", "kargoweb.sqlite3"}
+
+    @pytest.mark.parametrize("key", ["k", "only-31-characters-are-too-few!", "ab" * 32])
+    def test_a_key_that_can_be_guessed_is_an_error(self, read: Any, key: str) -> None:
+        text = error_of(read, KARGOWEB_SECRET_KEY=key)
+        assert text.startswith("KARGOWEB_SECRET_KEY must have at least 32 characters, 5 of them different; ")
+        assert len(key) == 1 or key not in text
+
+    @pytest.mark.parametrize("content", [b"", b"\0" * 67, b"\xff" * 67], ids=["empty", "zeros", "binary"])
+    def test_a_damaged_key_file_is_an_error(self, read: Any, tmp_path: Path, content: bytes) -> None:
+        read()
+        (tmp_path / "data" / "secret-key").write_bytes(content)
+        assert (
+            error_of(read)
+            == f"{tmp_path}/data/secret-key contains no secret key; delete it to generate a new one"
+        )
 
     def test_processes_that_start_at_the_same_time_share_a_key(self, read: Any) -> None:
         with ThreadPoolExecutor(8) as pool:
@@ -203,7 +222,7 @@ class TestSecretKey:
             )
 
     def test_with_a_key_and_postgresql_no_directory_is_created(self, read: Any, tmp_path: Path) -> None:
-        read(KARGOWEB_SECRET_KEY="k", DATABASE_URL="postgresql://db/kargoweb")
+        read(KARGOWEB_SECRET_KEY=KEY, DATABASE_URL="postgresql://db/kargoweb")
         assert not (tmp_path / "data").exists()
 
     def test_an_unusable_data_directory_is_an_error(self, read: Any, tmp_path: Path) -> None:
@@ -215,7 +234,46 @@ class TestSecretKey:
         assert text.endswith("(Not a directory)")
 
 
+class TestContradictions:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("KARGOWEB_LAG_DELAYS", "43200,43200"),
+            ("KARGOWEB_DISCOVERY_DELAYS", "86400"),
+            ("KARGOWEB_RATE_LIMIT_DELAYS", "1,86400"),
+        ],
+    )
+    def test_deliveries_must_be_kept_until_their_last_retry(self, read: Any, name: str, value: str) -> None:
+        text = error_of(read, KARGOWEB_KEEP_DAYS="1", **{name: value})
+        assert text.startswith(f"{name} adds up to 1.0 days; KARGOWEB_KEEP_DAYS is 1, so deliveries would be")
+        read(KARGOWEB_KEEP_DAYS="2", **{name: value})
+
+    def test_pods_that_share_a_database_need_the_same_key(self, read: Any) -> None:
+        text = error_of(read, DATABASE_URL="postgresql://db/kargoweb", KARGOWEB_SECRET_KEY="")
+        assert text.startswith("KARGOWEB_SECRET_KEY must be set if DATABASE_URL is a PostgreSQL server")
+
+
 class TestDatabase:
+    def test_only_the_owner_can_read_the_files(self, read: Any, tmp_path: Path) -> None:
+        name = read().database["NAME"]
+        with sqlite3.connect(name) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("CREATE TABLE deliveries (id)")
+        files = [tmp_path / "data", *(tmp_path / "data").iterdir()]
+        assert {path.name for path in files} >= {
+            "data",
+            "secret-key",
+            "kargoweb.sqlite3",
+            "kargoweb.sqlite3-wal",
+        }
+        assert not [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+    def test_a_file_that_cannot_be_written_is_an_error(self, read: Any, tmp_path: Path) -> None:
+        (tmp_path / "folder").mkdir()
+        assert error_of(read, DATABASE_URL=f"sqlite:///{tmp_path}/folder/{'x' * 300}").startswith(
+            f"DATABASE_URL: {tmp_path}/folder/{'x' * 300} must be a file writable by user"
+        )
+
     def test_a_sqlite_url_may_have_an_absolute_path(self, read: Any, tmp_path: Path) -> None:
         assert read(DATABASE_URL=f"sqlite:///{tmp_path}/a%20b").database["NAME"] == f"{tmp_path}/a b"
 
@@ -282,18 +340,24 @@ class TestSettings:
     def test_each_variable_has_its_value_and_whether_it_was_set(self, read: Any) -> None:
         settings = {
             setting.name: (setting.value, setting.given)
-            for setting in read(KARGOWEB_NAMESPACES="b, a", KARGOWEB_DEBUG="Yes").settings
+            for setting in read(KARGOWEB_NAMESPACES="b, a", KARGOWEB_METRICS="Yes").settings
         }
         assert settings["KARGOWEB_NAMESPACES"] == ("b,a", True)
-        assert settings["KARGOWEB_DEBUG"] == ("true", True)
+        assert settings["KARGOWEB_METRICS"] == ("true", True)
         assert settings["KARGOWEB_LAG_DELAYS"] == ("10,60,300", False)
         assert settings["PORT"] == ("8000", False)
 
     def test_a_secret_has_no_value(self, read: Any, tmp_path: Path) -> None:
-        (tmp_path / "key").write_text("hunter2hunter2")
+        (tmp_path / "key").write_text("hunter2-" * 4)
         settings = read(
-            DATABASE_URL="postgresql://me:hunter2@db/log", KARGOWEB_SECRET_KEY_FILE=str(tmp_path / "key")
+            KARGOWEB_SECRET_KEY="",
+            DATABASE_URL="postgresql://me:hunter2@db/log",
+            KARGOWEB_SECRET_KEY_FILE=str(tmp_path / "key"),
         ).settings
         assert "hunter2" not in repr(settings)
+        # The settings of Django contain the configuration, and error reports contain those.
+        configuration = read(DATABASE_URL="postgresql://me:hunter2@db/log")
+        assert "hunter2" not in repr(configuration)
+        assert KEY not in repr(configuration)
         secret = {setting.name: (setting.value, setting.given) for setting in settings if setting.secret}
         assert secret == {"DATABASE_URL": ("", True), "KARGOWEB_SECRET_KEY": ("", True)}

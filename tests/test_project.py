@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 
 from kargoweb import VERSION
 from tests.commands.running import run_process
+from tests.components import require
 from tests.test_docs import settings_read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +88,7 @@ class TestCommandLine:
             "manage.py",
             "check",
             PORT="eighty",
-            KARGOWEB_DEBUG="perhaps",
+            KARGOWEB_METRICS="perhaps",
             DATABASE_URL="postgresql://me:hunter2@db",
         )
         assert done.code == 3
@@ -175,3 +176,37 @@ class TestManifests:
             for verb in rule["verbs"]
         }
         assert on_secrets == {("kargoweb-manage-receivers", "get")}
+
+    def test_the_public_host_leads_to_kargoweb_for_docker_hub_only(self) -> None:
+        paths = {
+            rule["host"]: [path["path"] for path in rule["http"]["paths"]]
+            for ingress in self.of_kind("Ingress")
+            for rule in ingress["spec"]["rules"]
+        }
+        assert paths == {"kargo-hooks.example.com": ["/dockerhub/"], "kargoweb.example.com": ["/"]}
+
+    def test_the_policy_admits_one_port_and_no_metadata_service(self) -> None:
+        (policy,) = self.of_kind("NetworkPolicy")
+        assert policy["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+        (egress,) = policy["spec"]["egress"]
+        refused = {address for block in egress["to"] for address in block["ipBlock"]["except"]}
+        assert {"169.254.169.254/32", "fd00:ec2::254/128"} <= refused
+
+    def test_all_components_together_can_be_built(self, tmp_path: Path) -> None:
+        kubectl = require("kubectl")
+        shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+        example = tmp_path / "deploy" / "example" / "kustomization.yaml"
+        example.write_text(
+            re.sub(r"^# ?(components:| - \.\./components)", r"\1", example.read_text(), flags=re.M)
+        )
+        built = subprocess.run(
+            [kubectl, "kustomize", example.parent], capture_output=True, text=True, check=True
+        ).stdout
+        objects = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(built)}
+        pod = objects["Deployment"]["spec"]["template"]
+        assert "@sha256:" in pod["spec"]["containers"][0]["image"]
+        assert len(pod["spec"]["topologySpreadConstraints"]) == 2
+        budget = objects["PodDisruptionBudget"]
+        assert budget["metadata"]["namespace"] == "kargoweb"
+        assert budget["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert "PersistentVolumeClaim" not in objects

@@ -104,7 +104,7 @@ class ExplainView(APIView):
                 "tag": push.tag,
                 "media_type": push.media_type,
                 "to_refresh": [{"project": key[0], "warehouse": key[1]} for key in report.to_refresh],
-                "why_no_match": report.why_no_match_for_all if hidden else report.why_no_match,
+                "why_no_match": report.why_no_match if hidden else report.why_no_match_anywhere,
                 "verdicts": verdicts,
                 "left_out": report.left_out,
             }

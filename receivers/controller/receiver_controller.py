@@ -19,7 +19,8 @@ from django.utils import timezone
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, NotFound
-from receivers.cluster.receiver_secrets import ReceiverError, read_secret
+from receivers.cluster.receiver_secrets import ReceiverError, SecretUnreadable, read_secret
+from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest, receiver_path, receiver_url
 from receivers.kargo.receiver_status import desired_status
 from receivers.kargo.resources import (
@@ -103,13 +104,16 @@ class ReceiverController:
         return max(SHORTEST_RECHECK_SECONDS, len(self._digests) / RECHECKS_PER_SECOND)
 
     def _sync(self, config: ReceiverConfig) -> bool:
-        """Compute the status and write it if it changed; return whether every receiver has a URL."""
+        """Compute the status and write it if it changed; return whether every receiver of ours has a URL."""
         resource = PROJECT_CONFIGS if config.project else CLUSTER_CONFIGS
         try:
             raw = self._cluster().get(resource, config.name, config.project or None)
         except NotFound:
             return True
-        published, problems = self._resolve(config.project, decode_config(raw).receivers)
+        current = decode_config(raw)
+        if not _concerns_us(current):
+            return True
+        published, problems = self._resolve(current)
         status = desired_status(raw, published, problems, timezone.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         before = raw.get("status") or {}
         if status != before:
@@ -121,17 +125,27 @@ class ReceiverController:
             self._cluster().patch_status(resource, config.name, config.project or None, patch)
         return not problems
 
-    def _resolve(self, project: str, receivers: tuple[Receiver, ...]) -> tuple[list[PublishedUrl], list[str]]:
-        """Return the URLs of the receivers that have one, and an error message for each of the others."""
+    def _resolve(self, config: ReceiverConfig) -> tuple[list[PublishedUrl], list[str]]:
+        """Return what the status should publish, and an error message for each receiver of ours without a URL.
+
+        Receivers of kinds that only Kargo serves keep what is published for them, and so do those whose Secret is
+        unreadable at the moment.
+        """
+        project = config.project
         secrets: dict[str, bytes] = {}
         problems: dict[str, str] = {}
-        for receiver in receivers:
+        kept = {receiver.name for receiver in config.receivers if receiver.kind not in KINDS}
+        for receiver in config.receivers:
+            if receiver.kind not in KINDS:
+                continue
             try:
                 secrets[receiver.name] = read_secret(
                     self._cluster(), project, receiver, self._system_namespace
                 )
             except ReceiverError as problem:
                 problems[receiver.name] = str(problem)
+                if isinstance(problem, SecretUnreadable):
+                    kept.add(receiver.name)
         digests = {name: digest(project, name, secret) for name, secret in secrets.items()}
         self._digests.replace(project, digests)
         for name in digests:
@@ -139,11 +153,13 @@ class ReceiverController:
                 problems[name] = (
                     f"its URL is the same as that of {', '.join(others)}; rename one of them or change its Secret"
                 )
-        published = [
-            self._publish(project, receiver, secrets[receiver.name])
-            for receiver in receivers
-            if receiver.name not in problems
-        ]
+        before = {(url.name, _kind(url)): url for url in config.published}
+        published: list[PublishedUrl] = []
+        for receiver in config.receivers:
+            if receiver.name in kept:
+                published += filter(None, [before.get((receiver.name, receiver.kind))])
+            elif receiver.name not in problems:
+                published.append(self._publish(project, receiver, secrets[receiver.name]))
         return published, [
             f'error syncing WebhookReceiver "{name}": {text}' for name, text in problems.items()
         ]
@@ -184,6 +200,17 @@ class _Digests:
             holder for holder, held in self._held.items() if held == digest_ and holder != (project, receiver)
         )
         return sorted(f"{scope_name(other)}/{name}" for other, name in sharers)
+
+
+def _concerns_us(config: ReceiverConfig) -> bool:
+    """Return False if all receivers, and all that is published for them, are of kinds that only Kargo serves."""
+    kinds = {receiver.kind for receiver in config.receivers} | {_kind(url) for url in config.published}
+    return not kinds or not kinds.isdisjoint(KINDS)
+
+
+def _kind(url: PublishedUrl) -> str:
+    """Return the kind of the receiver that a URL was published for: the second to last segment of its path."""
+    return url.path.rpartition("/")[0].rpartition("/")[2]
 
 
 def _retry_seconds(failures: int) -> float:

@@ -8,10 +8,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from receivers.kargo.receiver_path import DIGEST_LENGTH, SUFFIX_LENGTH
+from receivers.deliveries.escaping import escape_invisible
+from receivers.kargo.receiver_path import SUFFIX_LENGTH
 
+# A digest, or what a sender or a proxy has made of it: another case, some characters more or less. Fewer of them leave
+# at least 64 bits to guess, and a Git commit has 40.
+SHORTEST_PART: Final = 48
 DIGEST: Final = re.compile(
-    rf"(?<![0-9a-f])[0-9a-f]{{{DIGEST_LENGTH - SUFFIX_LENGTH}}}([0-9a-f]{{{SUFFIX_LENGTH}}})(?![0-9a-f])"
+    rf"[0-9a-fA-F]{{{SHORTEST_PART - SUFFIX_LENGTH},}}([0-9a-fA-F]{{{SUFFIX_LENGTH}}})"
 )
 BEARER: Final = re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]+")
 SECRET_HEADERS: Final = re.compile(
@@ -22,17 +26,41 @@ SECRET_HEADERS: Final = re.compile(
 REDACTED: Final = "[redacted]"
 
 
-def redact(text: str) -> str:
-    """Return `text` with receiver digests cut to their suffix, and without tokens."""
+def redact(text: str, digest: str = "") -> str:
+    """Return `text` with receiver digests cut to their suffix, and without tokens.
+
+    `digest` is the one of the request that the text comes from. It is found even among other hexadecimal characters.
+    """
+    if digest and digest in text.lower():
+        text = _own(digest).sub(rf"{REDACTED}\1", text)
     # Most text is shorter, and this runs for every header and log line.
-    if len(text) >= DIGEST_LENGTH:
+    if len(text) >= SHORTEST_PART:
         text = DIGEST.sub(rf"{REDACTED}\1", text)
     return BEARER.sub(rf"\1\2{REDACTED}", text)
 
 
-def redact_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def redact_body(body: bytes, digest: str) -> bytes:
+    """Return the body of a request with the digest of its URL cut to its suffix.
+
+    Other digests are not looked for: an image has one, too, and the tag of a signature contains it.
+    """
+    if digest.encode() not in body.lower():
+        return body
+    # Latin-1 maps every byte to a character and back.
+    return _own(digest).sub(rf"{REDACTED}\1", body.decode("latin-1")).encode("latin-1")
+
+
+def redact_headers(headers: Iterable[tuple[str, str]], digest: str = "") -> list[tuple[str, str]]:
     """Return headers without credentials. An Ingress may repeat the URL, and with it the digest, in some of them."""
-    return [(name, REDACTED if _is_secret(name) else redact(value)) for name, value in headers]
+    return [
+        (redact(name, digest), REDACTED if _is_secret(name) else redact(value, digest))
+        for name, value in headers
+    ]
+
+
+def _own(digest: str) -> re.Pattern[str]:
+    start, suffix = digest[:-SUFFIX_LENGTH], digest[-SUFFIX_LENGTH:]
+    return re.compile(f"{start}({suffix})", re.IGNORECASE)
 
 
 @lru_cache(
@@ -44,11 +72,11 @@ def _is_secret(header: str) -> bool:
 
 
 class RedactCredentials(logging.Filter):
-    """A filter for log handlers that removes receiver digests and tokens."""
+    """A filter for log handlers that removes receiver digests and tokens, and escapes what could control a terminal."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the message and the traceback in place; return True."""
-        record.msg, record.args = redact(record.getMessage()), None
+        record.msg, record.args = escape_invisible(redact(record.getMessage())), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:

@@ -67,7 +67,7 @@ class Spool:
     def open(self) -> None:
         """Create the directory if it is missing, and scan it. Sets `problem` if it is unusable."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             files = {path: stat for path in self._directory.iterdir() if (stat := _stat(path))}
             for path, stat in files.items():
                 if path.suffix == PARTIAL and time.time() - stat.st_mtime > PARTIAL_SECONDS:
@@ -148,6 +148,7 @@ class Spool:
     def _write(self, path: Path, data: bytes) -> None:
         new = path.with_suffix(PARTIAL)
         try:
+            new.touch(mode=0o600)
             with new.open("wb") as file:
                 file.write(data)
                 file.flush()

@@ -32,4 +32,5 @@ class Check(models.TextChoices):
 
     # The installation
     CLUSTER_UNREADABLE = "cluster_unreadable", "Cluster objects kargoweb can't read"
+    MISROUTED_WEBHOOKS = "misrouted_webhooks", "Webhooks of other kinds arrive here"
     LOCAL_INSTALLATION = "local_installation", "kargoweb runs on this machine only"

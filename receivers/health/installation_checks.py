@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, FindingFactory, Subject
 from receivers.health.reachability import is_local
@@ -35,4 +37,21 @@ def local_installation(base_url: str, receivers: int) -> Finding | None:
         "On a development machine, ignore this. Otherwise, set KARGOWEB_BASE_URL, and externalWebhooksServer.host in "
         "the values of Kargo's chart, to a public host name.",
         identity=base_url,
+    )
+
+
+def misrouted_webhooks(requests: Mapping[str, int]) -> Finding | None:
+    """Return a finding if recent requests were for receivers of kinds that only Kargo serves, counted by kind."""
+    if not requests:
+        return None
+    total = sum(requests.values())
+    count = "1 request" if total == 1 else f"{total} requests"
+    return FindingFactory(Subject.CLUSTER, "", "kargoweb").warning(
+        Check.MISROUTED_WEBHOOKS,
+        f"{count} for receivers of other kinds ({', '.join(sorted(requests))}) arrived at kargoweb recently, not at "
+        "Kargo. kargoweb serves only Docker Hub, so it rejected them with 404.",
+        "All receivers of a Kargo installation share one host name. Route only its path /dockerhub/ to kargoweb, and "
+        "all others to Kargo's external webhooks server, as in deploy/example/ingress.yaml.",
+        command="kubectl get ingress --all-namespaces",
+        identity=" ".join(sorted(requests)),
     )

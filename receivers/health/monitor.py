@@ -18,7 +18,7 @@ from receivers.health import log_queries, mutes
 from receivers.health.cached_value import CachedValue
 from receivers.health.delivery_checks import OldUrlUse
 from receivers.health.finding import Finding, most_urgent_first
-from receivers.health.installation_checks import local_installation, unreadable
+from receivers.health.installation_checks import local_installation, misrouted_webhooks, unreadable
 from receivers.health.reachability import is_local
 from receivers.health.receiver_checks import ReceiverFacts, receiver_findings, removed_receiver_findings
 from receivers.health.report import HealthReport
@@ -69,7 +69,7 @@ class HealthMonitor:
     def report(self) -> HealthReport:
         """Return the latest report, about `REFRESH_SECONDS` old while it is requested, `MAX_AGE_SECONDS` at most.
 
-        This is free unless reports have not been requested for a while. Then the caller builds one, with six queries.
+        This is free unless reports have not been requested for a while. Then the caller builds one, with eight queries.
         """
         self._requested_at = time.monotonic()
         return self._report.get()
@@ -130,6 +130,8 @@ class HealthMonitor:
                 yield from removed_receiver_findings(project, name, uses)
         if finding := local_installation(self._base_url, local_urls):
             yield finding
+        if finding := misrouted_webhooks(log.misrouted):
+            yield finding
 
     def _receiver_facts(
         self, config: ReceiverConfig, name: str, published: PublishedUrl | None, log: _LogFacts
@@ -178,6 +180,7 @@ class _LogFacts:
     outcomes: Mapping[ReceiverKey, Mapping[str, int]]
     old_urls: Mapping[ReceiverKey, tuple[OldUrlUse, ...]]
     missed: Mapping[tuple[str, str], tuple[MissedPushes, ...]]
+    misrouted: Mapping[str, int]
 
     @classmethod
     def read(cls, now: datetime, pushed_days: Mapping[ReceiverKey, tuple[bool, ...]]) -> _LogFacts:
@@ -188,6 +191,7 @@ class _LogFacts:
             log_queries.outcomes(now),
             log_queries.old_urls(now),
             log_queries.missed(),
+            log_queries.misrouted(now),
         )
 
     def of_receiver(self, project: str, name: str) -> ReceiverFacts:

@@ -80,7 +80,7 @@ def _unsupported_kind(factory: FindingFactory, kind: str) -> Finding:
     return factory.note(
         Check.UNSUPPORTED_KIND,
         f"The receiver is of kind {quoted(kind)}. kargoweb supports only {supported}.",
-        "Keep its host name pointed at Kargo's external webhooks server. No other action is needed.",
+        "Its webhooks must arrive at Kargo's external webhooks server. No other action is needed.",
         identity=kind,
     )
 

@@ -11,7 +11,7 @@ from hmac import compare_digest
 from typing import Final
 
 from receivers.cluster.cache import ClusterCache
-from receivers.cluster.errors import ClusterError, Forbidden
+from receivers.cluster.errors import ClusterError
 from receivers.cluster.receiver_secrets import ReceiverError, read_secret
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest
@@ -104,7 +104,7 @@ class SecretChecks:
         project, receiver = published.project, published.receiver
         try:
             secret = read_secret(self._cache.cluster(), project, receiver, self._system_namespace)
-        except (ReceiverError, Forbidden):
+        except ReceiverError:
             return self._result(published, SecretState.UNKNOWN, RETRY_SECONDS)
         except (ClusterError, binascii.Error):
             return self._result(published, SecretState.UNKNOWN, RECHECK_SECONDS)

@@ -52,6 +52,9 @@ def unavailable(reason: str) -> WebhookResponse:
 
 INVALID_BODY: Final = _response(400, error="invalid request body")
 NOT_FOUND: Final = _response(404)
+ERROR: Final = _response(500)
+"""The response if the API server is unreachable, or to anything unexpected: Kargo hides what went wrong."""
+
 METHOD_NOT_ALLOWED: Final = _response(405, error="only POST is taken here")
 TOO_LARGE: Final = _response(413, error=f"content exceeds limit of {MAX_BODY} bytes")
 UNAVAILABLE: Final = unavailable("not ready to take this push; please send it again")

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
+from kargoweb.database import describe_error
 from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.scopes import scope_name
@@ -49,7 +50,7 @@ class ConsoleCommand(BaseCommand):
                 # Write now what would be written at exit, where Python prints a traceback if the pipe is closed.
                 self.stdout.flush()
         except (DatabaseError, InterfaceError) as error:
-            fail(f"Can't use the delivery log: {error}")
+            fail(describe_error(error))
         except BrokenPipeError:
             _discard_output()
             sys.exit(SIGNAL_EXIT + signal.SIGPIPE)

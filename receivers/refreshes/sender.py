@@ -14,7 +14,15 @@ from typing import Any, Final, Protocol
 
 from django.utils import timezone
 
-from receivers.cluster.errors import ClusterError, NotFound, NotInstalled, Throttled, TimedOut
+from receivers.cluster.errors import (
+    ClusterError,
+    KubeconfigError,
+    NotFound,
+    NotInstalled,
+    Throttled,
+    TimedOut,
+    Unreachable,
+)
 from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse, WarehouseKey
 from receivers.refreshes.attempts import Attempt
 from receivers.refreshes.circuit_breaker import CircuitBreaker
@@ -42,7 +50,8 @@ class RequestResult:
     """The result of one request to refresh a Warehouse.
 
     `attempt` is the accepted patch; None if the API server did not accept it, and `error` then says why. `retry_after`
-    is how many seconds the API server asked to wait. `gone`: the Warehouse does not exist.
+    is how many seconds the API server asked to wait. `gone`: the Warehouse does not exist. `unreachable`: the API
+    server did not respond.
     """
 
     key: WarehouseKey
@@ -50,6 +59,7 @@ class RequestResult:
     error: str = ""
     retry_after: float = 0.0
     gone: bool = False
+    unreachable: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +118,7 @@ class RefreshSender:
         Returns one result for each key, in order. Never raises: errors are part of the result.
         """
         if self.paused:
-            return tuple(RequestResult(key, error=CIRCUIT_OPEN) for key in keys)
+            return tuple(RequestResult(key, error=CIRCUIT_OPEN, unreachable=True) for key in keys)
         deadline = time.monotonic() + seconds
         joined = [self._join(key) for key in keys]
         to_send = [call for call, is_ours in joined if is_ours]
@@ -157,7 +167,7 @@ class RefreshSender:
 
     def _request(self, key: WarehouseKey) -> RequestResult:
         if self.paused:  # the circuit opened while this patch waited for its turn
-            return RequestResult(key, error=CIRCUIT_OPEN)
+            return RequestResult(key, error=CIRCUIT_OPEN, unreachable=True)
         attempt = None
         try:
             attempt = self._new_attempt(key)
@@ -176,7 +186,10 @@ class RefreshSender:
         self._breaker.record(timed_out=isinstance(error, TimedOut))
         retry_after = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
         gone = isinstance(error, NotFound) and not isinstance(error, NotInstalled)
-        return RequestResult(key, error=str(error), retry_after=retry_after, gone=gone)
+        unreachable = isinstance(error, Unreachable | KubeconfigError)
+        return RequestResult(
+            key, error=str(error), retry_after=retry_after, gone=gone, unreachable=unreachable
+        )
 
     def _new_attempt(self, key: WarehouseKey) -> Attempt:
         warehouse = self._known(key)
@@ -195,4 +208,4 @@ def _result(call: _SingleFlightCall, seconds: float) -> RequestResult:
     if call.result.done():
         return call.result.result()
     error = f"the Kubernetes API server did not respond within {seconds:g} s"
-    return RequestResult(call.key, error=error)
+    return RequestResult(call.key, error=error, unreachable=True)

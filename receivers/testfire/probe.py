@@ -18,6 +18,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDi
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from receivers.testfire.forbidden_addresses import is_forbidden
+
 TIMEOUT: Final = (
     10.0  # seconds for the whole probe, while a person waits; Docker Hub's own timeout is unknown
 )
@@ -136,7 +138,10 @@ class _Probe:
         return self._exchange(parts, self._socket)
 
     def _connect(self, parts: SplitResult) -> socket.socket:
-        """Connect to the first address of the host that accepts; each address gets a share of the remaining time."""
+        """Connect to the first address of the host that accepts; each address gets a share of the remaining time.
+
+        Raises `ConnectionError`, also if all addresses are forbidden.
+        """
         port = parts.port or (443 if parts.scheme == "https" else 80)
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
         self._step = ProbeStep.CONNECT
@@ -144,6 +149,10 @@ class _Probe:
         for left, (family, kind, protocol, _, address) in zip(
             range(len(addresses), 0, -1), addresses, strict=True
         ):
+            # Checked here and not before, because the name may resolve to another address each time.
+            if is_forbidden(str(address[0])):
+                problems.append(f"test pushes are not sent to {address[0]}, a link-local or metadata address")
+                continue
             connection = socket.socket(family, kind, protocol)
             connection.settimeout(max(0.1, (self._deadline - time.monotonic()) / left))
             try:

@@ -56,8 +56,8 @@ def _kargo(status: int, text: str) -> str:
 def _another_kargoweb(text: str, delivery: str) -> str:
     if refused := _REFUSED.fullmatch(text):
         return (
-            f"A kargoweb refused the test: {refused[1]}. If the reason is the key, another kargoweb with a different "
-            f"secret key serves this URL. Its delivery is {delivery}."
+            f"A kargoweb refused the test: {quoted(redact(refused[1]))}. If the reason is the key, another kargoweb "
+            f"with a different secret key serves this URL. Its delivery is {delivery}."
         )
     return (
         f"Another server responded with delivery {delivery}, which isn’t the delivery of this test. It may be an older "

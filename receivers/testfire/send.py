@@ -1,6 +1,7 @@
 """Sends test pushes: what Docker Hub would send, to the published receiver URL or straight to intake.
 
-The URL is always that of a receiver, never user input: otherwise users could make kargoweb call arbitrary servers.
+The URL is always that of a receiver, never user input: otherwise users could make kargoweb call arbitrary servers. Who
+may write a status can choose the host, but neither the path nor an address in `forbidden_addresses`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ HEADERS: Final = {
 }
 _OTHER_DATABASE: Final = (
     "A kargoweb with the same secret key but another database responded: the test isn't in this delivery log."
+)
+_NOT_A_RECEIVER_URL: Final = (
+    "No test push was sent, because the published URL is not an HTTP URL with the path of this receiver."
 )
 
 
@@ -92,6 +96,8 @@ def send_test(target: TestTarget, request: TestRequest, intake: Intake | None = 
     token = TestToken(new_id(), target.project, target.receiver, request.user, request.dry_run)
     push = Push(request.repository, request.tag, request.media_type, request.user, timezone.now())
     body = KINDS[target.kind].compose(push)
+    if not intake and not _is_receiver_url(target):
+        return TestResult(token.delivery, recorded=False, problem=_NOT_A_RECEIVER_URL)
     try:
         if intake:
             response = _send_to_intake(target, body, token, intake, request.address)
@@ -132,9 +138,7 @@ def _send_to_intake(
 
 def _probe_problem(target: TestTarget, error: ProbeError) -> str:
     """Return the step that failed, and why, as a sentence."""
-    host = _host(target.published.url)
-    if not host:
-        return "The published URL is not a valid HTTP URL."
+    host = urlsplit(target.published.url).hostname
     failures = {
         ProbeStep.DNS: f"{host} doesn't resolve (DNS)",
         ProbeStep.CONNECT: f"Failed to connect to {host}",
@@ -144,12 +148,21 @@ def _probe_problem(target: TestTarget, error: ProbeError) -> str:
     return f"{failures[error.step]}: {error}."
 
 
-def _host(url: str) -> str:
+def _is_receiver_url(target: TestTarget) -> bool:
+    """Return whether the published URL is an HTTP URL with the path of the receiver, and with nothing behind it."""
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return (parts.hostname or "") if parts.scheme in {"http", "https"} else ""
+        parts = urlsplit(target.published.url)
+        has_host = parts.hostname is not None and parts.port != 0
+    except ValueError:  # an invalid port or IPv6 address
+        return False
+    return (
+        parts.scheme in {"http", "https"}
+        and has_host
+        and "@" not in parts.netloc
+        and parts.path.endswith(f"/{target.kind}/{target.published.digest}")
+        and not parts.query
+        and not parts.fragment
+    )
 
 
 def _responder_problem(response: ProbeResponse, token: TestToken) -> str:

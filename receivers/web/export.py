@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access
 from receivers.deliveries.bounded_scan import LOOKED_AT
+from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.pagination import Position
 from receivers.deliveries.querysets import MAX_PAGE_SIZE
@@ -26,8 +27,8 @@ MOST_ROWS: Final = 10_000
 # Pages read at most, about a million deliveries, when a filter matches few of them.
 MOST_PAGES: Final = 200
 MOST_LOOKED_AT: Final = MOST_PAGES * LOOKED_AT
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""Characters with which spreadsheets start a formula. Source: OWASP, CSV Injection."""
+FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Characters with which spreadsheets start a formula, also full-width. Source: OWASP, CSV Injection."""
 
 COLUMNS: Final = DeliverySerializer.Meta.fields
 TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
@@ -94,8 +95,11 @@ def _csv(rows: _ExportRows) -> Iterator[str]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value that a spreadsheet displays and doesn't evaluate."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """Return a value that a spreadsheet displays and doesn't evaluate, and that can't control a terminal."""
+    if not isinstance(value, str):
+        return value
+    text = escape_invisible(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _json(rows: _ExportRows) -> Iterator[str]:

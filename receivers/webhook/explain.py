@@ -51,19 +51,22 @@ class MatchReport:
 
     @property
     def why_no_match(self) -> str:
-        """Return the most relevant reason why the push refreshes nothing; empty if it refreshes something."""
+        """Return the most relevant reason why the push refreshes nothing; empty if it refreshes something.
+
+        It names no Warehouse outside the scope, because readers may not see other projects.
+        """
+        hinted = bool(self.verdicts) and self.verdicts[0].result is MatchResult.OUT_OF_SCOPE
+        return ELSEWHERE if hinted and not self.to_refresh else self.why_no_match_anywhere
+
+    @property
+    def why_no_match_anywhere(self) -> str:
+        """Return `why_no_match` for readers who may see every Warehouse in `verdicts`: it may name one."""
         if self.to_refresh:
             return ""
         reasons = (
             verdict.reason for verdict in self.verdicts if verdict.result is not MatchResult.OTHER_REPOSITORY
         )
         return next(reasons, "no Warehouse in scope subscribes to this repository")
-
-    @property
-    def why_no_match_for_all(self) -> str:
-        """Return `why_no_match` without names of other projects, for readers who may not see those projects."""
-        hinted = bool(self.verdicts) and self.verdicts[0].result is MatchResult.OUT_OF_SCOPE
-        return ELSEWHERE if hinted and not self.to_refresh else self.why_no_match
 
 
 def explain(

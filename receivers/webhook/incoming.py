@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.snapshot import Collision, Route
-from receivers.deliveries.redaction import redact, redact_headers
+from receivers.deliveries.redaction import redact, redact_body, redact_headers
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.scopes import ReceiverKey
@@ -34,7 +34,8 @@ class IncomingRequest:
     """A POST to something that looks like a receiver URL.
 
     `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
-    `test_token` marks a test (see `signed_test_tokens`) and is empty for other requests; it isn't among the headers.
+    `test_token` marks a test (see `signed_test_tokens`) and is None for other requests; it isn't among the headers. A
+    token that the server or a proxy could not read is empty, and marks a test, too.
     """
 
     kind: str
@@ -44,7 +45,7 @@ class IncomingRequest:
     client_address: str
     user_agent: str
     read_body: Callable[[], bytes]
-    test_token: str = ""
+    test_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def identify_test(
     A request with an invalid token is not treated as a push: a dry run must not refresh anything because its token has
     expired.
     """
-    if not request.test_token:
+    if request.test_token is None:
         return None, None
     try:
         return verify(request.test_token, target.receivers, body), None
@@ -117,9 +118,9 @@ def new_delivery(
         receiver=route.receiver,
         kind=request.kind,
         url_suffix=digest_suffix(request.digest),
-        client_address=storable(request.client_address, ADDRESS_LENGTH),
-        user_agent=storable(request.user_agent),
-        path=storable(redact(request.path), PATH_LENGTH),
-        headers=redact_headers(request.headers),
-        body=body,
+        client_address=storable(redact(request.client_address, request.digest), ADDRESS_LENGTH),
+        user_agent=storable(redact(request.user_agent, request.digest)),
+        path=storable(redact(request.path, request.digest), PATH_LENGTH),
+        headers=redact_headers(request.headers, request.digest),
+        body=redact_body(body, request.digest),
     )

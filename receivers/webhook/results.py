@@ -88,9 +88,7 @@ def dry_run(report: MatchReport) -> IntakeResult:
 
 def no_match(report: MatchReport) -> IntakeResult:
     """Return the result of a push that no subscription matches."""
-    return IntakeResult(
-        Outcome.NO_MATCH, responses.refreshed(0), report.why_no_match_for_all, report.verdicts
-    )
+    return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), report.why_no_match, report.verdicts)
 
 
 def refreshed(report: MatchReport, requests: Sequence[RequestResult]) -> IntakeResult:
@@ -99,7 +97,10 @@ def refreshed(report: MatchReport, requests: Sequence[RequestResult]) -> IntakeR
     if not failures:
         response = responses.refreshed(len(requests))
         return IntakeResult(Outcome.REFRESHED, response, "", report.verdicts, requests)
-    response = responses.failed(len(failures), len(requests))
+    if all(request.unreachable for request in requests):
+        response = responses.ERROR
+    else:
+        response = responses.failed(len(failures), len(requests))
     return IntakeResult(Outcome.FAILED, response, failures[0].error, report.verdicts, requests)
 
 

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from receivers.deliveries.redaction import redact
 from receivers.models import UnknownCall, storable
 
 # Between two flushes. During a flood from more sources, further sources only add to the total.
@@ -45,7 +46,9 @@ class UnknownUrlCounter:
     def count(self, kind: str, url_suffix: str, client_address: str, user_agent: str) -> None:
         """Count one request."""
         now = timezone.now()
-        source = (kind[:32], url_suffix, client_address[:64])
+        # The sender chooses all of them, and an Ingress may repeat the URL in a header.
+        user_agent = redact(user_agent)
+        source = (kind[:32], url_suffix, redact(client_address)[:64])
         with self._lock:
             self.total += 1
             if source not in self._tallies and len(self._tallies) >= SOURCES_IN_MEMORY:

@@ -19,7 +19,6 @@ from rest_framework.views import APIView
 
 from receivers.accounts.client_address import client_address
 from receivers.kargo import responses
-from receivers.kargo.responses import WebhookResponse
 from receivers.webhook.incoming import BodyIncomplete, BodyTooLarge, IncomingRequest
 from receivers.webhook.intake import Reply
 
@@ -101,7 +100,7 @@ def respond_to_exception(exc: Exception, context: Mapping[str, Any]) -> Response
     if isinstance(exc, MethodNotAllowed):
         return _respond(Reply(responses.METHOD_NOT_ALLOWED))
     log.error("failed to process a push", exc_info=exc)
-    return _respond(Reply(WebhookResponse(500, responses.NOT_FOUND.body)))
+    return _respond(Reply(responses.ERROR))
 
 
 def _respond(reply: Reply) -> Response:
@@ -122,7 +121,7 @@ def _incoming(request: Request, kind: str, digest: str) -> IncomingRequest:
         user_agent=environ.get("HTTP_USER_AGENT", ""),
         # The stream of WSGI, because DRF and Django take a chunked body, which has no length, for an empty one.
         read_body=lambda: read_body(environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")),
-        test_token=environ.get(TEST_HEADER, ""),
+        test_token=environ.get(TEST_HEADER),
     )
 
 

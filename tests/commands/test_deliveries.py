@@ -162,5 +162,5 @@ def test_a_separate_process_prints_json_and_returns_the_exit_code():
 def test_an_unreadable_log_is_an_error_of_one_line(tmp_path):
     done = run_process("manage.py", "deliveries", "list", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
     assert done.code == 3
-    assert done.err.startswith("CommandError: Can't use the delivery log: ")
+    assert done.err.startswith("CommandError: Can't use the database: ")
     assert done.err.count("\n") == 1

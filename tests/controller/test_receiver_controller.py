@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -63,9 +63,14 @@ def secret(project: KargoProject, name: str, value: bytes, key: str = "secret") 
         project.world.create(SECRETS, {"metadata": {"name": name}, "data": data}, project.name)
 
 
+def dockerhub(name: str, ref: str) -> dict[str, Any]:
+    """Return a Docker Hub receiver with a reference to a Secret."""
+    return {"name": name, "dockerhub": {"secretRef": {"name": ref}}}
+
+
 def configure(project: KargoProject, **receivers: str) -> None:
     """Create the ProjectConfig with Docker Hub receivers, given as name=Secret."""
-    entries = [{"name": name, "dockerhub": {"secretRef": {"name": ref}}} for name, ref in receivers.items()]
+    entries = [dockerhub(name, ref) for name, ref in receivers.items()]
     metadata = {"name": project.name, "namespace": project.name}
     project.world.create(
         PROJECT_CONFIGS, {"metadata": metadata, "spec": {"webhookReceivers": entries}}, project.name
@@ -147,20 +152,86 @@ def test_a_missing_key_is_reported_in_the_condition(project):
     configure(project, hook="hooks")
     until(
         "the problem is reported",
-        lambda: 'missing data key "secret"' in condition(project, "Ready").get("message", ""),
+        lambda: (
+            condition(project, "Ready")
+            .get("message", "")
+            .endswith('missing data key "secret" for DockerHub WebhookReceiver')
+        ),
     )
     assert urls(project) == {}
 
 
-def test_an_unsupported_kind_is_reported_in_the_condition(project):
-    entries = [{"name": "gh", "github": {"secretRef": {"name": "hooks"}}}]
-    metadata = {"name": project.name, "namespace": project.name}
-    body = {"metadata": metadata, "spec": {"webhookReceivers": entries}}
-    project.world.create(PROJECT_CONFIGS, body, project.name)
-    until(
-        "the problem is reported",
-        lambda: 'does not support "github"' in condition(project, "Ready").get("message", ""),
+def test_an_empty_secret_name_is_reported_and_does_not_affect_other_receivers(project):
+    secret(project, "hooks", b"s")
+    configure(project, bad="", good="hooks")
+    until("the good receiver is published", lambda: urls(project) == {"good": url(project, "good", b"s")})
+    assert condition(project, "Ready")["message"] == (
+        'Failed to sync WebhookReceivers: error syncing WebhookReceiver "bad": error getting Secret "" '
+        f'in namespace "{project.name}": resource name may not be empty'
     )
+
+
+def test_an_unreadable_secret_keeps_the_url_and_does_not_affect_other_receivers(own_cluster, project):
+    secret(project, "hooks", b"s")
+    configure(project, hook="hooks")
+    until("the URL is published", lambda: urls(project) == {"hook": url(project, "hook", b"s")})
+    own_cluster.faults({"verb": "get", "resource": "secrets", "name": "hooks", "status": 403})
+    try:
+        secret(project, "other", b"s")
+        entries = [dockerhub("hook", "hooks"), dockerhub("other", "other")]
+        project.world.cluster.patch(
+            PROJECT_CONFIGS, project.name, project.name, {"spec": {"webhookReceivers": entries}}
+        )
+        until("the other receiver is published", lambda: urls(project).keys() == {"hook", "other"})
+        assert 'error getting Secret "hooks" in namespace' in condition(project, "Ready")["message"]
+    finally:
+        own_cluster.faults()
+
+
+class TestOtherKinds:
+    """Receivers of kinds that kargoweb does not serve stay as they are."""
+
+    PUBLISHED: ClassVar = {
+        "name": "gh",
+        "path": f"/github/{'a1' * 32}",
+        "url": f"https://kargo/github/{'a1' * 32}",
+    }
+    GITHUB: ClassVar = {"name": "gh", "github": {"secretRef": {"name": "hooks"}}}
+
+    def create(self, project: KargoProject, *entries: dict[str, Any], **status: Any) -> None:
+        metadata = {"name": project.name, "namespace": project.name}
+        body = {"metadata": metadata, "spec": {"webhookReceivers": list(entries)}}
+        project.world.create(PROJECT_CONFIGS, body, project.name)
+        status = {"webhookReceivers": [self.PUBLISHED], **status}
+        project.world.cluster.patch_status(PROJECT_CONFIGS, project.name, project.name, {"status": status})
+
+    def test_they_keep_their_urls_and_the_config_is_ready(self, project):
+        secret(project, "hooks", b"s")
+        self.create(project, self.GITHUB, dockerhub("hook", "hooks"))
+        until("the URL is published", lambda: urls(project).get("hook") == url(project, "hook", b"s"))
+        until("the config is ready", lambda: condition(project, "Ready").get("status") == "True")
+        assert status(project)["webhookReceivers"][0] == self.PUBLISHED
+
+    def test_a_config_with_no_others_is_not_written(self, project, world):
+        ready = {"type": "Ready", "status": "False", "reason": "Kargos", "message": "not ours"}
+        ready["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+        self.create(project, self.GITHUB, conditions=[ready])
+        before = world.cluster.get(PROJECT_CONFIGS, project.name, project.name)
+        later = world.bare_project()
+        secret(later, "hooks", b"s")
+        configure(later, hook="hooks")
+        until("a later config is published", lambda: urls(later))
+        assert world.cluster.get(PROJECT_CONFIGS, project.name, project.name) == before
+
+    def test_a_receiver_that_is_now_of_another_kind_loses_its_old_url(self, project):
+        secret(project, "hooks", b"s")
+        configure(project, hook="hooks", gh="hooks")
+        until("both URLs are published", lambda: urls(project).keys() == {"hook", "gh"})
+        entries = [dockerhub("hook", "hooks"), self.GITHUB]
+        project.world.cluster.patch(
+            PROJECT_CONFIGS, project.name, project.name, {"spec": {"webhookReceivers": entries}}
+        )
+        until("the old URL is gone", lambda: urls(project).keys() == {"hook"})
 
 
 def test_a_rotated_secret_changes_the_url_and_retires_the_old_url(project, manager):

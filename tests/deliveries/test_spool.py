@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+
 import pytest
 
 from receivers.deliveries import spool as spool_module
@@ -37,6 +39,13 @@ def test_the_next_process_finds_what_is_left_oldest_first(spool, tmp_path):
     spool.remove(third.pk)
     next_spool = opened_spool(tmp_path)
     assert (len(next_spool), next_spool.ids()) == (2, [first.pk, second.pk])
+
+
+def test_only_the_owner_can_read_the_deliveries(tmp_path):
+    spool = opened_spool(tmp_path / "spool")
+    spool.keep(delivery("shop"))
+    (file,) = (tmp_path / "spool").iterdir()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o700, 0o600]
 
 
 def test_an_invalid_file_is_set_aside(spool, tmp_path):

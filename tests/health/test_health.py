@@ -12,11 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from receivers.cluster.heartbeats import Heartbeats
+from receivers.health import mutes
 from receivers.health.finding import Finding
 from receivers.health.monitor import HealthMonitor
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
-from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, new_id
+from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, UnknownCall, new_id
 from tests.clusters import until
 from tests.commands.running import Completed, run_process
 from tests.contract.caches import running_cache
@@ -252,13 +253,13 @@ class TestCost:
             delivery(project, days=number)
         with CaptureQueriesContext(connection) as queries:
             new_monitor(cache).run_checks()
-        assert len(queries) == 5
+        assert len(queries) == 7
         project.publish(*[f"hook-{number}" for number in range(20)])
         until("the URLs are stored", lambda: ReceiverUrl.objects.filter(project=project.name).count() > 20)
         until("the cache has the URLs", lambda: len(cache.config(project.name).published) == 20)
         with CaptureQueriesContext(connection) as queries:
             new_monitor(cache).run_checks()
-        assert len(queries) == 5
+        assert len(queries) == 7
 
     def test_a_report_is_cached(self, project, health):
         before = health.findings()
@@ -291,6 +292,33 @@ class TestCommand:
         project = world.bare_project()
         done = run(demo_cluster.kubeconfig, "--project", project.name)
         assert (done.code, done.out) == (0, "No findings.\n")
+
+    def test_webhooks_of_other_kinds_are_a_warning_that_exits_with_1_unless_it_is_muted(
+        self, product, world, cache, demo_cluster, health
+    ):
+        project = world.bare_project()
+        project.publish("gh", kind="github")
+        digest = project.path("gh", "github").rpartition("/")[2]
+        until("the cache has the project", lambda: cache.route(digest))
+        response = until(
+            "the webhook is recorded",
+            lambda: product.post(f"/github/{digest}", b"{}").headers.get("X-Kargoweb-Delivery"),
+        )
+        wait_for_result(response)
+        product.post(f"/gitlab/{'0' * 64}", b"{}")
+        product.post(f"/nonsense/{'0' * 64}", b"{}")
+        until("the unknown URLs are counted", UnknownCall.objects.filter(kind="nonsense").exists)
+        [finding] = [one for one in health.findings("") if one.check == "misrouted_webhooks"]
+        assert finding.severity == "warning"
+        assert "receivers of other kinds (github, gitlab) arrived at kargoweb" in finding.reason
+        done = run(demo_cluster.kubeconfig, "--project", "cluster")
+        assert done.code == 1
+        assert f"WARNING  cluster kargoweb: {finding.reason}" in done.out
+        mutes.mute(finding, "jane", "")
+        try:
+            assert run(demo_cluster.kubeconfig, "--project", "cluster").code == 0
+        finally:
+            mutes.unmute(finding.key)
 
     def test_json_has_the_same_findings(self, project, demo_cluster, health):
         done = run(demo_cluster.kubeconfig, "--project", project.name, "--json")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import socket
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from receivers.models import UnknownCall
 from tests.clusters import until
 from tests.delivery_rows import routed_project
 from tests.product import Product
+from tests.users import create_session, create_user
 from tests.worlds import World, image, push_body
 
 LIMIT = 2 << 20
@@ -165,6 +167,16 @@ def test_invalid_paths_cause_no_server_error(shared_product, invalid_path):
     # The server may close the connection without reading the body; the next request on it would fail.
     response = shared_product.post(invalid_path, b"{}", {"Connection": "close"})
     assert response.status in ACCEPTABLE | {302, 403, 414}
+
+
+@pytest.mark.parametrize("group", [None, "admin"])
+def test_names_in_page_addresses_cause_no_server_error(shared_product, group):
+    headers = {"Cookie": f"sessionid={create_session(create_user(group))}"} if group else {}
+    for project, name in product(("%0Ax", "%00", "%E2%80%A8", "%ff", "x"), ("0" * 64, "%0A", "%00")):
+        url = f"{shared_product.url}/projects/{project}/receivers/{name}"
+        response = shared_product.http.request("GET", url, headers=headers, redirect=False)
+        # A receiver may be named like a digest: its page is no receiver URL, to which a GET is answered with 405.
+        assert response.status == (404 if group else 302)
 
 
 def resident_memory(pid: int) -> int:

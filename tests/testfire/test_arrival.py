@@ -67,6 +67,17 @@ def test_a_dry_run_evaluates_and_refreshes_nothing(product, project):
     assert project.token() != before
 
 
+def test_a_dry_run_does_not_name_warehouses_of_other_projects(product, world):
+    own, other = (routed_project(product, world, image(name)) for name in ("example/own", "example/other"))
+    body = push_body("example/other", "1.2.3")
+    send(product, own, issue(test := token_for(own, dry_run=True), body), body)
+    delivery = wait_for_result(str(test.delivery))
+    assert [verdict["project"] for verdict in delivery.verdicts] == [other.name]
+    assert (
+        delivery.reason == "no Warehouse in scope subscribes to this repository; one of another project does"
+    )
+
+
 def test_a_dry_run_of_an_invalid_body_is_rejected(product, project):
     test = token_for(project, dry_run=True)
     assert send(product, project, issue(test, b"{"), b"{").status == 400
@@ -171,3 +182,12 @@ def test_a_token_is_neither_stored_nor_logged(product, project, valid):
 def test_other_headers_do_not_turn_a_push_into_a_test(product, project):
     response = product.post(project.path(), BODY, {"X-Kargoweb-Origin": "test", "X-Kargoweb-Test": ""})
     assert wait_for_result(response.headers["X-Kargoweb-Delivery"]).origin == Origin.PUSH
+
+
+@pytest.mark.parametrize("value", ["", " ", "é", "\xff\xfe", "abc\xff"])
+def test_a_token_that_the_server_cannot_read_does_not_turn_a_test_into_a_push(product, project, value):
+    before = project.token()
+    response = send(product, project, value.encode("latin-1"))
+    reason = "its token was not signed with the secret key of this kargoweb"
+    assert_refused(product, project, response, reason)
+    assert project.token() == before

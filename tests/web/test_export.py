@@ -34,13 +34,26 @@ def test_both_formats_contain_the_filtered_deliveries_newest_first(signed_in, pr
     assert browser.headers["X-Kargoweb-Most-Rows"] == "10000"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_values_from_outside_are_not_formulas_in_a_spreadsheet(signed_in, project_name, start):
+@pytest.mark.parametrize(
+    ("start", "exported"),
+    [
+        *((char, f"'{char}") for char in "=+-@＝＋－＠"),
+        ("\t=", "\\t="),
+        ("\r=", "\\r="),
+        ("\n=", "\\n="),
+        ("\x1b]0;", "\\x1b]0;"),
+        ("\u202e", "\\u202e"),
+        ("é ", "é "),
+    ],
+)
+def test_values_from_outside_control_neither_a_spreadsheet_nor_a_terminal(
+    signed_in, project_name, start, exported
+):
     store(failed_delivery(project_name, tag=f"{start}cmd|' /C calc'!A0", pusher=f"{start}1"))
     text = signed_in("viewer").open(f"/deliveries.csv?project={project_name}")
     [row] = csv.DictReader(io.StringIO(text, newline=""))
-    assert row["tag"].startswith("'" + start)
-    assert row["pusher"] == f"'{start}1"
+    assert row["tag"] == f"{exported}cmd|' /C calc'!A0"
+    assert row["pusher"] == f"{exported}1"
 
 
 def test_the_number_of_rows_is_limited_with_a_note(admin_client, project_name, monkeypatch):

@@ -113,7 +113,7 @@ def test_a_similar_name_gets_a_suggestion(cache, world, written, hint):
     wait_for_warehouses(cache, project, 1)
     report = explain(cache, Push(project.repository, "1.2.3"), project.name)
     assert [verdict.result for verdict in report.verdicts] == [MatchResult.NEAR_MISS]
-    assert hint in report.why_no_match
+    assert hint in report.why_no_match_anywhere
 
 
 class TestOtherProjects:
@@ -124,7 +124,7 @@ class TestOtherProjects:
         report = explain(cache, Push(other.repository, "1.2.3"), project.name)
         assert summary(report) == [("w", 0, MatchResult.OUT_OF_SCOPE, "out_of_scope")]
         assert report.to_refresh == ()
-        assert report.why_no_match == (
+        assert report.why_no_match_anywhere == (
             f'Warehouse "w" in project "{other.name}" subscribes to this repository, '
             f'but this receiver serves only project "{project.name}"'
         )
@@ -135,7 +135,7 @@ class TestOtherProjects:
         wait_for_warehouses(cache, other, 1)
         report = explain(cache, Push(other.repository, "1.2.3"), project.name, everything=True)
         assert report.verdicts == ()
-        assert report.why_no_match == "no Warehouse in scope subscribes to this repository"
+        assert report.why_no_match_anywhere == "no Warehouse in scope subscribes to this repository"
 
     def test_there_is_no_hint_if_a_warehouse_in_scope_matches(self, cache, world):
         project, other = world.bare_project(), world.bare_project()

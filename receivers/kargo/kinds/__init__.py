@@ -19,12 +19,14 @@ class ReceiverKind:
     """A kind of receiver.
 
     `name` is the key in `spec.webhookReceivers[]` and the second to last segment of the receiver path; `title` is the
-    name for people. The digest includes the bytes of the Secret's `secret_key`. `parse` decodes a body to a push or
-    raises `InvalidBody`; `compose` returns the body that the sender sends for a push, for test pushes.
+    name for people, and `kargo_title` the one in Kargo's messages. The digest includes the bytes of the Secret's
+    `secret_key`. `parse` decodes a body to a push or raises `InvalidBody`; `compose` returns the body that the sender
+    sends for a push, for test pushes.
     """
 
     name: str
     title: str
+    kargo_title: str
     secret_key: str
     parse: Callable[[bytes], Push]
     compose: Callable[[Push], bytes]
@@ -35,7 +37,12 @@ KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
         kind.name: kind
         for kind in (
             ReceiverKind(
-                "dockerhub", "Docker Hub", "secret", parse=dockerhub.parse, compose=dockerhub.compose_push
+                "dockerhub",
+                "Docker Hub",
+                "DockerHub",
+                "secret",
+                parse=dockerhub.parse,
+                compose=dockerhub.compose_push,
             ),
         )
     }

@@ -78,7 +78,7 @@ def _as_json(push: Push, project: str, report: MatchReport) -> dict[str, Any]:
         "tag": push.tag,
         "media_type": push.media_type,
         "to_refresh": [{"project": key[0], "warehouse": key[1]} for key in report.to_refresh],
-        "why_no_match": report.why_no_match,
+        "why_no_match": report.why_no_match_anywhere,
         "verdicts": [verdict.as_dict() for verdict in report.verdicts],
         "left_out": report.left_out,
     }
@@ -99,7 +99,7 @@ def _as_text(report: MatchReport, *, with_project: bool) -> list[str]:
 def _summary(report: MatchReport) -> str:
     count = len(report.to_refresh)
     if not count:
-        return f"Refreshes nothing: {report.why_no_match}"
+        return f"Refreshes nothing: {report.why_no_match_anywhere}"
     return f"Refreshes {count} Warehouse{'' if count == 1 else 's'}"
 
 

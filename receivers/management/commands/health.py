@@ -14,6 +14,7 @@ from django.core.management.base import CommandParser
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.health.finding import Finding, Severity, Subject
 from receivers.health.monitor import HealthMonitor
+from receivers.health.report import NEEDS_ACTION, HealthReport
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.quoting import quoted
 from receivers.kargo.scopes import parse_scope, scope_name
@@ -28,8 +29,9 @@ class Command(ConsoleCommand):
     """Print the findings of all health checks."""
 
     help = (
-        "Report what is wrong with receivers and Warehouses, and how to fix it. Exit codes: 0 if nothing is urgent, "
-        "1 if a finding is urgent, 2 if the cluster was not read in time, 3 for an error."
+        "Report what is wrong with receivers and Warehouses, and how to fix it. Exit codes: 0 if nothing needs action, "
+        "1 if there is an urgent finding or a warning that is not muted, 2 if the cluster was not read in time, 3 for "
+        "an error."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,20 +46,22 @@ class Command(ConsoleCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name = options["project"]
-        findings = check_cluster(None if name is None else parse_scope(name), options["timeout"])
+        project = None if options["project"] is None else parse_scope(options["project"])
+        report = check_cluster(project, options["timeout"])
+        findings = report.findings if project is None else report.for_project(project)
         if options["json"]:
             self.print_json([finding.as_dict() for finding in findings])
         else:
             self.print(*_as_text(findings))
-        if any(finding.severity is Severity.URGENT for finding in findings):
+        unmuted, _ = report.open_and_muted(None if project is None else {project})
+        if any(finding.severity in NEEDS_ACTION for finding in unmuted):
             sys.exit(ExitCode.NEGATIVE)
 
 
-def check_cluster(project: str | None, timeout: float) -> tuple[Finding, ...]:
-    """Read the cluster and the delivery log once; return the findings of one project, or (None) all findings.
+def check_cluster(project: str | None, timeout: float) -> HealthReport:
+    """Read the cluster and the delivery log once, and run all checks.
 
-    Exits with an error if the cluster can't be read within `timeout` seconds, or has no such project.
+    Exits with an error if the cluster can't be read within `timeout` seconds, or has no project of that name.
     """
     configuration = settings.KARGOWEB
     with cluster_contents(timeout) as cache:
@@ -68,7 +72,7 @@ def check_cluster(project: str | None, timeout: float) -> tuple[Finding, ...]:
         secrets = SecretChecks(cache, configuration.system_namespace)
         secrets.check(MAX_SECRETS)
         interval = timedelta(seconds=configuration.kargo_min_interval)
-        return HealthMonitor(cache, heartbeats, secrets, interval, configuration.base_url).findings(project)
+        return HealthMonitor(cache, heartbeats, secrets, interval, configuration.base_url).report()
 
 
 def _as_text(findings: tuple[Finding, ...]) -> Iterator[str]:

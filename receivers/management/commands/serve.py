@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 
 from kargoweb.configuration import Configuration
+from kargoweb.database import describe_error
 
 DATABASE_TIMEOUT: Final = 60.0  # seconds; a database that starts at the same time takes that long
 # Seconds for the worker to exit after SIGTERM, as in Kubernetes. A worker that has just been forked ignores the signal
@@ -91,7 +92,7 @@ def migrate() -> None:
             break
         except OperationalError as error:
             if time.monotonic() > deadline:
-                raise CommandError(f"Can't reach the database: {error}") from error
+                raise CommandError(describe_error(error), returncode=3) from error
             time.sleep(1)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
