@@ -182,6 +182,8 @@ class Runtime:
         self.freight.add_listener(self.tracker.on_freight)
         self.freight.add_listener(self.late_freight.on_freight)
         self.freight.add_restart_listener(self.late_freight.on_restart)
+        self.cache.add_return_listener(self.freight.retry)
+        self.cache.add_return_listener(self.tracker.retry_failed_requests)
 
 
 def _required_permissions(configuration: Configuration) -> tuple[RequiredPermission, ...]:
