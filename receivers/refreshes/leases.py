@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -76,15 +76,17 @@ class ReplicaLease:
         return held
 
     def claim(
-        self, rows: models.QuerySet[Row], limit: int, *, busy: Collection[UUID] | None = None, **changes: Any
+        self, rows: models.QuerySet[Row], limit: int, *, busy: Collection[UUID] | None = None
     ) -> list[Row]:
-        """Claim at most `limit` of these rows that are free, in their order, set `changes` in them, and return them.
+        """Claim at most `limit` of these rows that are free, in their order, and return them.
 
         With `busy`, the ids of what this process works on now, the others that it holds are free, too: it gave them up.
         """
         free = Q(held_by=None)
         if busy is not None:
-            free |= Q(held_by=self.id) & ~Q(pk__in=list(busy))
+            # Whoever holds them in the database: that may not have been written yet.
+            rows = rows.exclude(pk__in=list(busy))
+            free |= Q(held_by=self.id)
         if self._trusts_expiry:
             free |= ~Q(held_by__in=[*_alive(), self.id])
         with transaction.atomic():
@@ -95,7 +97,7 @@ class ReplicaLease:
             claimed = list(available[:limit])
             if claimed:
                 ids = [row.pk for row in claimed]
-                rows.model.objects.filter(pk__in=ids).update(held_by=self.id, **changes)
+                rows.model.objects.filter(pk__in=ids).update(held_by=self.id)
         for row in claimed:
             row.held_by = self.id
         return claimed
