@@ -15,9 +15,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from receivers.models import Delivery, Refresh, Replica, storable
+from receivers.models import Delivery, Downtime, Refresh, Replica, storable
 
 LEASE_DURATION: Final = timedelta(seconds=15)  # seven times the interval at which it is renewed
+DOWN_AFTER: Final = timedelta(minutes=1)  # since the last sign of life; a restart takes less
 REPLICA_KEPT: Final = timedelta(days=1)  # since its last renewal; then the row is deleted
 BATCH: Final = 500  # ids in one query
 NAMESPACE: Final = UUID("6b617267-6f77-4562-8072-65706c696361")
@@ -52,6 +53,7 @@ class ReplicaLease:
         """
         if self._held_since is None:
             self._free_refreshes_of_previous_run()
+            _note_downtime()
         values = {
             "host": storable(platform.node()),
             "version": self._version,
@@ -114,6 +116,14 @@ class ReplicaLease:
     def _free_refreshes_of_previous_run(self) -> None:
         """Free the refreshes that this process held before a restart, so that it claims them now."""
         Refresh.objects.filter(held_by=self.id, outcome="").update(held_by=None)
+
+
+def _note_downtime() -> None:
+    """Store that no process ran, if that is so. Called before the first sign of life of this one."""
+    last = Replica.objects.order_by("-seen_at").first()
+    if last is not None and not Replica.objects.filter(seen_at__gte=Now() - DOWN_AFTER).exists():
+        row = Downtime(since=last.seen_at, until=timezone.now())
+        Downtime.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def _alive() -> list[UUID]:
