@@ -27,6 +27,7 @@ from kargoweb.environment import (
     choice,
     comma_separated,
     integer,
+    per_second,
     seconds,
     text,
 )
@@ -75,6 +76,7 @@ class Configuration:
     rate_limit_delays: tuple[float, ...]
     lag_delays: tuple[float, ...]
     keep_days: int
+    catch_up_rate: float
     log_level: str
     sign_in_note: str
     metrics: bool
@@ -119,6 +121,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         rate_limit_delays=env.read("KARGOWEB_RATE_LIMIT_DELAYS", (120.0, 300.0, 900.0, 1800.0), DELAYS),
         lag_delays=env.read("KARGOWEB_LAG_DELAYS", (10.0, 60.0, 300.0), DELAYS),
         keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, integer(1, 3650)),
+        catch_up_rate=env.read("KARGOWEB_CATCH_UP_RATE", 1.0, per_second(0, 100)),
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),

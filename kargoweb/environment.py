@@ -146,9 +146,17 @@ def integer(lowest: int, highest: int) -> Callable[[str], int]:
 
 def seconds(lowest: float, highest: float) -> Callable[[str], float]:
     """Return a parser of a number of seconds within an inclusive range."""
+    return _number("a number of seconds", lowest, highest)
 
+
+def per_second(lowest: float, highest: float) -> Callable[[str], float]:
+    """Return a parser of a rate within an inclusive range."""
+    return _number("a number per second", lowest, highest)
+
+
+def _number(what: str, lowest: float, highest: float) -> Callable[[str], float]:
     def parse(value: str) -> float:
-        sentence = f"must be a number of seconds from {lowest:g} to {highest:g}"
+        sentence = f"must be {what} from {lowest:g} to {highest:g}"
         try:
             number = float(value)
         except ValueError:

@@ -28,6 +28,7 @@ from receivers.models import (
     Audit,
     AuditAction,
     Delivery,
+    Downtime,
     MissedPush,
     Mute,
     Outcome,
@@ -333,6 +334,14 @@ class MuteAdmin(ReadOnlyAdmin):
 
     list_display = ("at", "key", "project", "user", "note", "seen_at")
     ordering = ("-at", "key")
+
+
+@admin.register(Downtime, site=site)
+class DowntimeAdmin(ReadOnlyAdmin):
+    """Times in which pushes were not received, the latest first. There are never many."""
+
+    list_display = ("since", "until", "caught_up_at")
+    ordering = ("-since",)
 
 
 @admin.register(Replica, site=site)

@@ -74,6 +74,8 @@ class Origin(models.TextChoices):
     PUSH = "push"
     TEST = "test"
     REDELIVERY = "redelivery"
+    CATCH_UP = "catch-up"
+    """No request: the refresh of one Warehouse after a time in which pushes were not received."""
 
 
 class Outcome(models.TextChoices):
@@ -322,6 +324,21 @@ class Replica(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host} {self.version}"
+
+
+class Downtime(models.Model):
+    """A time in which pushes were not received, because no process ran, or because they could not be stored.
+
+    `since` identifies it, so that several processes that notice the same one store one row. `caught_up_at` is when the
+    refreshes that make up for it were planned.
+    """
+
+    since = models.DateTimeField(unique=True)
+    until = models.DateTimeField()
+    caught_up_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.since} to {self.until}"
 
 
 class ReceiverUrl(models.Model):

@@ -7,6 +7,7 @@ with DemoCluster(tmp_path) as cluster:
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -163,6 +164,14 @@ class DemoCluster:
     def kill(self) -> None:
         """Kill the server with SIGKILL."""
         self._terminate(signal.SIGKILL)
+
+    def suspend(self) -> None:
+        """Let the server hang: its connections stay open, and it accepts others, but it sends nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End `suspend`."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def _terminate(self, with_signal: signal.Signals) -> None:
         if self._process is not None:

@@ -277,10 +277,12 @@ class TestDatabase:
     def test_a_sqlite_url_may_have_an_absolute_path(self, read: Any, tmp_path: Path) -> None:
         assert read(DATABASE_URL=f"sqlite:///{tmp_path}/a%20b").database["NAME"] == f"{tmp_path}/a b"
 
-    def test_a_sqlite_url_may_have_a_path_relative_to_the_working_directory(self, read: Any) -> None:
-        assert read(DATABASE_URL="sqlite:///relative.sqlite3").database["NAME"] == str(
-            Path("relative.sqlite3").absolute()
-        )
+    def test_a_sqlite_url_may_have_a_path_relative_to_the_working_directory(
+        self, read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        database = read(DATABASE_URL="sqlite:///relative.sqlite3").database
+        assert database["NAME"] == f"{tmp_path}/relative.sqlite3"
 
     def test_a_postgresql_url_may_have_all_parts(self, read: Any) -> None:
         database = read(

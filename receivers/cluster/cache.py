@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from receivers.cluster.api_probe import ApiProbe
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.garbage import freeze_objects
@@ -61,6 +62,7 @@ class ClusterCache:
         self._writing = threading.Lock()
         self._ready = threading.Event()
         self._listeners: tuple[Listener, ...] = ()
+        self._return_listeners: tuple[Callable[[], None], ...] = ()
         self._snapshot = Snapshot(projects={name: Project(name, "") for name in sorted(namespaces)})
         self.reflectors = tuple(
             Reflector(
@@ -75,14 +77,17 @@ class ClusterCache:
             )
             for resource, namespace in _watched_resources(namespaces)
         )
+        self._probe = ApiProbe(self.cluster, namespaces[0] if namespaces else None, self._returned)
 
     def start(self) -> None:
         """Start the threads that list and watch. Never raises; errors are reported by `freshness`."""
         for reflector in self.reflectors:
             reflector.start()
+        self._probe.start()
 
     def stop(self) -> None:
         """Stop the threads and close the client's connections."""
+        self._probe.stop()
         for reflector in self.reflectors:
             reflector.stop()
         # Without the lock: a kubeconfig's exec plugin may hold it for an unlimited time.
@@ -92,6 +97,7 @@ class ClusterCache:
         deadline = time.monotonic() + STOP_TIMEOUT
         for reflector in self.reflectors:
             reflector.join(max(0.0, deadline - time.monotonic()))
+        self._probe.join(max(0.0, deadline - time.monotonic()))
 
     def cluster(self) -> KubernetesClient:
         """Return the client, creating it if necessary. Raises `KubeconfigError` if that is not possible."""
@@ -113,6 +119,16 @@ class ClusterCache:
         """Return whether the cache is ready and no list or watch is failing, so that it matches the cluster."""
         return self.ready and not any(reflector.is_failing for reflector in self.reflectors)
 
+    @property
+    def is_responding(self) -> bool:
+        """Return whether the API server responds, as far as is known; if not, requests to it fail at once."""
+        return self._cluster is None or not self._cluster.is_suspended
+
+    @property
+    def resumed_at(self) -> float | None:
+        """Return when the API server responded again after an outage, in `time.monotonic` seconds, or None."""
+        return self._cluster.resumed_at if self._cluster is not None else None
+
     def wait_ready(self, timeout: float) -> bool:
         """Wait until `ready` for at most `timeout` seconds; return whether it is."""
         return self._ready.wait(timeout)
@@ -128,6 +144,13 @@ class ClusterCache:
         """
         with self._writing:
             self._listeners += (listener,)
+
+    def add_return_listener(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the API server responds for the first time, and when it responds again.
+
+        It is called in the thread of the probe and must return soon.
+        """
+        self._return_listeners += (listener,)
 
     def route(self, digest: str) -> Route | Collision | None:
         """Return the receiver with this digest (64 hex characters), a `Collision` if several share it, or None."""
@@ -187,6 +210,12 @@ class ClusterCache:
         for listener in listeners:
             for old, new in changes:
                 _call(listener, resource, old, new)
+
+    def _returned(self) -> None:
+        for reflector in self.reflectors:
+            reflector.retry()
+        for listener in self._return_listeners:
+            listener()
 
     def _check_ready(self) -> None:
         if not self.ready and all(reflector.is_settled for reflector in self.reflectors):

@@ -6,6 +6,8 @@ the longest time without a byte from the server.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,12 +19,21 @@ import orjson
 from kubernetes.client import Configuration
 
 from receivers.cluster.api_status import decode, error_of
-from receivers.cluster.errors import ClusterError, KubeconfigError, Rejected, Unauthorized, Untrusted
+from receivers.cluster.errors import (
+    ClusterError,
+    KubeconfigError,
+    Rejected,
+    Unauthorized,
+    Unreachable,
+    Untrusted,
+)
 from receivers.cluster.garbage import collector_paused
 from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.transport import READ_TIMEOUT, ApiRequest, ApiResponse, Stream, Transport
 from receivers.cluster.watch import Watch
 from receivers.kargo.resources import Resource
+
+log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -59,9 +70,12 @@ class KubernetesClient:
 
     def __init__(self, load: Callable[[], Configuration]) -> None:
         self._load = load
-        self._transport = Transport(load())
+        self._configuration = load()
+        self._transport = Transport(self._configuration)
         self._reloading = threading.Lock()
         self._reloaded = time.monotonic()
+        self._suspended = ""
+        self._resumed_at: float | None = None
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """Return an object. Raises `NotFound`, or `NotInstalled` if the cluster has no such resource type."""
@@ -197,26 +211,77 @@ class KubernetesClient:
         response = self._send(ApiRequest("GET", "/version", repeatable=True), "get the server version")
         return str(decode(response.body).get("gitVersion") or "")
 
+    def probe(self, resource: Resource, namespace: str | None = None, *, timeout: float) -> None:
+        """List at most one object of a type, even while the client is suspended. Raises what `list_pages` does."""
+        target = f"{_path(resource, namespace)}?limit=1"
+        request = ApiRequest("GET", target, timeout=timeout, repeatable=True)
+        self._checked(self._transport.send(request), f"list {resource.plural}")
+
+    @property
+    def is_suspended(self) -> bool:
+        """Return whether requests fail without being sent."""
+        return bool(self._suspended)
+
+    @property
+    def resumed_at(self) -> float | None:
+        """Return when the last suspension ended, in `time.monotonic` seconds; None if there was none."""
+        return self._resumed_at
+
+    def suspend(self, reason: str) -> None:
+        """Let all requests, those in progress included, fail at once with `Unreachable(reason)`, until `resume`.
+
+        Their connections are closed, because they may lead nowhere even when the server responds again.
+        """
+        if self._suspended:
+            return
+        log.warning("%s; requests to it are suspended until it responds", reason)
+        self._suspended = reason
+        with self._reloading:
+            hanging, self._transport = self._transport, Transport(self._configuration)
+        hanging.close()
+
+    def resume(self) -> None:
+        """Send requests again after `suspend`."""
+        if not self._suspended:
+            return
+        log.info("The Kubernetes API responds again")
+        self._suspended, self._resumed_at = "", time.monotonic()
+
     def close(self) -> None:
         """Close all connections. Requests in progress in other threads fail with `Unreachable`."""
         self._transport.close()
 
     def _send(self, request: ApiRequest, doing: str) -> ApiResponse:
-        try:
-            response = self._transport.send(request)
-        except Untrusted as error:
-            self._reload_if_stale(error)
-            raise
+        with self._suspendable() as transport:
+            response = transport.send(request)
+        return self._checked(response, doing)
+
+    def _open(self, request: ApiRequest) -> Stream:
+        with self._suspendable() as transport:
+            return transport.open(request)
+
+    def _checked(self, response: ApiResponse, doing: str) -> ApiResponse:
         if 200 <= response.status < 300:
             return response
         raise self._reload_if_stale(error_of(response.status, response.body, response.retry_after, doing))
 
-    def _open(self, request: ApiRequest) -> Stream:
+    @contextlib.contextmanager
+    def _suspendable(self) -> Iterator[Transport]:
+        """Yield the transport for a request that `suspend` ends."""
+        transport = (
+            self._transport
+        )  # before the check: `suspend` ends only requests of the previous transport
+        if reason := self._suspended:
+            raise Unreachable(reason)
         try:
-            return self._transport.open(request)
+            yield transport
         except Untrusted as error:
             self._reload_if_stale(error)
             raise
+        except Unreachable as error:
+            if not (reason := self._suspended):
+                raise
+            raise Unreachable(reason) from error
 
     def _reload_if_stale(self, error: ClusterError) -> ClusterError:
         """Return `error`, after reloading the credentials for the next request if the server rejected them.
@@ -235,11 +300,12 @@ class KubernetesClient:
             return
         self._reloaded = time.monotonic()
         try:
-            fresh = Transport(self._load())
+            configuration = self._load()
+            fresh = Transport(configuration)
         except KubeconfigError:
             return  # perhaps the file is being written; keep the current transport
         # Requests in progress continue with the previous one, and its idle connections are closed with it.
-        self._transport = fresh
+        self._configuration, self._transport = configuration, fresh
 
 
 def _page(body: bytes, item: Callable[[Object], T] | None) -> tuple[ListPage[Any], str]:

@@ -105,6 +105,11 @@ class FreightWatch:
         for reflector in self.reflectors:
             reflector.join(STOP_TIMEOUT / len(self.reflectors))
 
+    def retry(self) -> None:
+        """Watch again now instead of at the end of the current delay."""
+        for reflector in self.reflectors:
+            reflector.retry()
+
     def freshness(self) -> tuple[Freshness, ...]:
         """Return the freshness of Freight, per namespace if the watch is limited to namespaces."""
         return tuple(reflector.freshness() for reflector in self.reflectors)

@@ -77,6 +77,7 @@ class Reflector:
         self._watching_since: float | None = None
         self._open = False
         self._stopping = threading.Event()
+        self._retry = threading.Event()
         self._synced = self._forbidden = False
         self._contact: float | None = None
         self._failing_since: float | None = None
@@ -91,9 +92,14 @@ class Reflector:
     def stop(self) -> None:
         """Tell the thread to stop; it stops at once unless it is connecting or listing."""
         self._stopping.set()
+        self._retry.set()
         watch = self._watch
         if watch is not None:
             watch.close()
+
+    def retry(self) -> None:
+        """Try again now instead of at the end of the current delay."""
+        self._retry.set()
 
     def is_alive(self) -> bool:
         """Return whether the thread is running."""
@@ -136,10 +142,12 @@ class Reflector:
         failures = 0
         while not self._stopping.is_set():
             self._watching_since = None
+            self._retry.clear()
             error = self._list_and_watch()
             self._open = False
             failures = self._failures(failures, error)
-            self._stopping.wait(self._backoff.after(failures, error))
+            if not self._stopping.is_set():
+                self._retry.wait(self._backoff.after(failures, error))
 
     def _failures(self, before: int, error: ClusterError | None) -> int:
         """Return the number of consecutive failures. A watch that ends early counts as one, to prevent a busy loop."""

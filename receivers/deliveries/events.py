@@ -8,6 +8,9 @@ from enum import StrEnum
 class HistoryEvent(StrEnum):
     """What happened to a refresh before it ended."""
 
+    PLANNED = "planned"
+    """The first patch is planned for later; the text says why. Only refreshes that no push caused are planned."""
+
     REQUESTED = "requested"
     """The API server accepted the first patch."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -52,6 +52,7 @@ class DeliveryStore:
         self._in_progress: set[UUID] = set()
         # Those in progress that are on disk: their result takes them to the database, too.
         self._spooled: set[UUID] = set()
+        self._losses: list[datetime] = []
 
     def save(self, delivery: Delivery, *, must_be_new: bool = False) -> None:
         """Return once a new delivery is durable: in the database, or synced to disk while that is unavailable.
@@ -104,6 +105,11 @@ class DeliveryStore:
         self._spooled.discard(delivery.pk)
         self._in_progress.discard(delivery.pk)
 
+    def take_losses(self) -> list[datetime]:
+        """Return the times when deliveries were lost since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
     def transfer_spooled(self) -> bool:
         """Move to the database what is on disk and no longer in progress. Return False: there is never more at once."""
         for key in self._spool.ids():
@@ -137,6 +143,7 @@ class DeliveryStore:
         try:
             self._spool.keep(delivery)
         except NotKept as error:
+            self._losses.append(timezone.now())
             receiver = f"{scope_name(delivery.project)}/{delivery.receiver}"
             # The message has both causes, and a traceback adds nothing.
             log.error("lost a delivery to %s: %s; %s", receiver, database_error, error)  # noqa: TRY400

@@ -14,6 +14,7 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Refresh
 
 LABELS: Final[dict[str, str]] = {
+    HistoryEvent.PLANNED: "planned",
     HistoryEvent.REQUESTED: "refresh requested",
     HistoryEvent.REQUEST_FAILED: "request failed",
     HistoryEvent.ATTEMPT_FAILED: "failed",
@@ -117,7 +118,8 @@ def _waiting(refresh: Refresh, previous: str) -> TimelineEntry:
     text = refresh.reason or refresh.error
     text = "" if text == previous else text
     retry_at = refresh.next_attempt_at
-    return TimelineEntry(retry_at, "next retry" if retry_at else "waiting", text, Tone.OPEN)
+    next_step = "next retry" if refresh.attempts else "refresh"
+    return TimelineEntry(retry_at, next_step if retry_at else "waiting", text, Tone.OPEN)
 
 
 def _label(refresh: Refresh, event: str) -> str:

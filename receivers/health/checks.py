@@ -25,6 +25,7 @@ class Check(models.TextChoices):
     NO_CONTROLLER = "no_controller", "Warehouses without a running controller"
     DISCOVERY_FAILED = "discovery_failed", "Artifact discovery fails"
     INVALID_SUBSCRIPTION = "invalid_subscription", "Invalid subscriptions"
+    SUBSCRIPTION_TOO_COMPLEX = "subscription_too_complex", "Subscriptions that are too complex"
     WAREHOUSE_WITHOUT_RECEIVER = "warehouse_without_receiver", "Warehouses without a receiver"
     MISSED_PUSHES = "missed_pushes", "Pushes Docker Hub never sent"
     OFFICIAL_IMAGE = "official_image", "Official images, which send no webhooks"

@@ -149,7 +149,11 @@ def _was_delivered(project: str, artifact: Artifact, subscription: Subscription,
     )
     if has_mutable_tag(subscription):
         deliveries = deliveries.filter(received_at__gte=at - PUSH_TO_FREIGHT)
-    return deliveries.exclude(origin=Origin.TEST).exclude(outcome=Outcome.TEST_REFUSED).exists()
+    return (
+        deliveries.filter(origin__in=[Origin.PUSH, Origin.REDELIVERY])
+        .exclude(outcome=Outcome.TEST_REFUSED)
+        .exists()
+    )
 
 
 def _has_unread_delivery(project: str, at: datetime) -> bool:

@@ -10,7 +10,7 @@ from receivers.health.shell_commands import edit_config, edit_warehouse
 from receivers.kargo.coverage import is_official_image, is_on_docker_hub
 from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.resources import Warehouse
-from receivers.kargo.selectors import BrokenSelector
+from receivers.kargo.selectors import TOO_COMPLEX, BrokenSelector
 
 
 def subscription_findings(
@@ -21,8 +21,9 @@ def subscription_findings(
     `covered`: its project or the cluster has a Docker Hub receiver with a URL.
     """
     for position, subscription in enumerate(warehouse.subscriptions):
-        if isinstance(subscription.selector, BrokenSelector):
-            yield _invalid(factory, position, subscription.repo_url, subscription.selector)
+        if defect := subscription.selector.defect():
+            describe = _too_complex if defect.rule == TOO_COMPLEX else _invalid
+            yield describe(factory, position, subscription.repo_url, defect)
     on_docker_hub = [
         subscription for subscription in warehouse.subscriptions if is_on_docker_hub(subscription)
     ]
@@ -42,6 +43,17 @@ def _invalid(factory: FindingFactory, position: int, repo_url: str, selector: Br
         f"Fix spec.subscriptions[{position}].",
         command=edit_warehouse(factory.project, factory.name),
         identity=f"{position} {selector.rule} {selector.reason}",
+    )
+
+
+def _too_complex(factory: FindingFactory, position: int, repo_url: str, selector: BrokenSelector) -> Finding:
+    return factory.warning(
+        Check.SUBSCRIPTION_TOO_COMPLEX,
+        f"Pushes do not refresh the Warehouse for subscription {position + 1} ({quoted(repo_url)}), because "
+        f"{selector.reason}.",
+        f"Simplify the regular expressions of spec.subscriptions[{position}].",
+        command=edit_warehouse(factory.project, factory.name),
+        identity=f"{position} {selector.reason}",
     )
 
 

@@ -1,6 +1,7 @@
 """Compiles the fields of a subscription to its selector, with the checks that Kargo performs.
 
-What Kargo rejects becomes a `BrokenSelector` with a sentence that says what is wrong and what to use instead.
+What Kargo rejects becomes a `BrokenSelector` with a sentence that says what is wrong and what to use instead. Regular
+expressions are not compiled here: their selectors do so when they are used.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import re2
 
 from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
 from receivers.kargo.golang import gourl
-from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
 from receivers.kargo.quoting import quoted
 from receivers.kargo.repository_names import normalize_image, parse_reference
 from receivers.kargo.selectors import (
@@ -26,7 +26,6 @@ from receivers.kargo.selectors import (
     RegexSelector,
     Selector,
     SemverSelector,
-    TagRegex,
 )
 
 _CACHE_SIZE: Final = 4096  # selectors
@@ -123,24 +122,12 @@ def _regexes(fields: Mapping[str, Any]) -> RegexSelector:
             raise InvalidSubscription(
                 f"{legacy}.removed", f"{legacy} was removed in Kargo 1.11; use {replacement} instead"
             )
-    return _compiled_regexes(fields.get("allowTagsRegexes", ()), fields.get("ignoreTagsRegexes", ()))
+    return _regex_selector(fields.get("allowTagsRegexes", ()), fields.get("ignoreTagsRegexes", ()))
 
 
 @lru_cache(_CACHE_SIZE)
-def _compiled_regexes(allow: tuple[str, ...], ignore: tuple[str, ...]) -> RegexSelector:
-    return RegexSelector(
-        tuple(_named_regex("allowTagsRegexes", text) for text in allow),
-        tuple(_named_regex("ignoreTagsRegexes", text) for text in ignore),
-    )
-
-
-def _named_regex(field: str, text: str) -> TagRegex:
-    try:
-        return TagRegex(text, compile_regex(text))
-    except InvalidRegex as error:
-        raise InvalidSubscription(
-            "regex.invalid", f"{field} {quoted(text)} isn't a valid regular expression (RE2): {error}"
-        ) from error
+def _regex_selector(allow: tuple[str, ...], ignore: tuple[str, ...]) -> RegexSelector:
+    return RegexSelector(allow, ignore)
 
 
 @lru_cache(_CACHE_SIZE)

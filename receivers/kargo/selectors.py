@@ -7,14 +7,18 @@ Every reason tells a person why their push did or did not match.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from receivers.kargo.constraints import Constraint
+from receivers.kargo.golang.goregexp import compile_regex, regex_facts
 from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.semver import Version, parse_tag, parse_version
 
 BRANCHES: Final = "refs/heads/"
 TAGS: Final = "refs/tags/"
+TOO_COMPLEX: Final = "regex.too_complex"
+# Instructions of all expressions of a subscription, each of which a push may have to compile: 50 ms
+MAX_TOTAL_SIZE: Final = 50_000
 _LIKELY_DEFAULT_BRANCHES: Final = frozenset({"main", "master"})
 
 
@@ -34,6 +38,10 @@ class TagDecision:
 class Selector(Protocol):
     """Decides whether a subscription selects a pushed tag."""
 
+    def defect(self) -> BrokenSelector | None:
+        """Return why the subscription cannot be evaluated for any tag, or None."""
+        ...
+
     def evaluate(self, tag: str) -> TagDecision:
         """Decide whether `tag` (not empty) is selected, and by which rule."""
         ...
@@ -46,13 +54,26 @@ class BrokenSelector:
     rule: str
     reason: str
 
+    def defect(self) -> BrokenSelector:
+        """Return itself."""
+        return self
+
     def evaluate(self, tag: str) -> TagDecision:
         """Return what is wrong with the subscription."""
         return TagDecision(None, self.rule, self.reason)
 
 
+class _WithoutDefect:
+    """A selector that can evaluate every tag."""
+
+    __slots__ = ()
+
+    def defect(self) -> None:
+        """Return None."""
+
+
 @dataclass(frozen=True, slots=True)
-class UnsupportedSelector:
+class UnsupportedSelector(_WithoutDefect):
     """The selector of a kind of subscription that webhooks do not refresh."""
 
     kind: str
@@ -65,7 +86,7 @@ class UnsupportedSelector:
 
 
 @dataclass(frozen=True, slots=True)
-class ExactTagSelector:
+class ExactTagSelector(_WithoutDefect):
     """Image strategy Digest: tracks one mutable tag; regular expressions and versions are ignored."""
 
     tracked: str
@@ -84,42 +105,51 @@ class ExactTagSelector:
 
 
 @dataclass(frozen=True, slots=True)
-class TagRegex:
-    """A compiled regular expression with its text."""
-
-    text: str
-    compiled: Any
-
-    def matches(self, tag: str) -> bool:
-        """Say whether the expression matches anywhere in the tag."""
-        return self.compiled.search(tag.encode("utf-8", "replace")) is not None
-
-
-@dataclass(frozen=True, slots=True)
 class RegexSelector:
-    """Image strategies Lexical and NewestBuild, and the first step of SemVer: ignore takes precedence over allow."""
+    """Image strategies Lexical and NewestBuild, and the first step of SemVer: ignore takes precedence over allow.
 
-    allow: tuple[TagRegex, ...] = ()
-    ignore: tuple[TagRegex, ...] = ()
+    The expressions are compiled when they are used, because the memory for compiled ones is limited.
+    """
+
+    allow: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    def defect(self) -> BrokenSelector | None:
+        """Return which expression is invalid or too complex, or None."""
+        size = 0
+        for field, expressions in (("allowTagsRegexes", self.allow), ("ignoreTagsRegexes", self.ignore)):
+            for expression in expressions:
+                facts, named = regex_facts(expression), f"{field} {quoted(expression)}"
+                size += facts.size
+                if facts.invalid:
+                    reason = f"{named} isn't a valid regular expression (RE2): {facts.invalid}"
+                    return BrokenSelector("regex.invalid", reason)
+                if facts.too_complex or size > MAX_TOTAL_SIZE:
+                    return BrokenSelector(TOO_COMPLEX, f"{named} cannot be evaluated: too complex")
+        return None
 
     def evaluate(self, tag: str) -> TagDecision:
         """Decide whether the expressions allow the tag."""
-        for regex in self.ignore:
-            if regex.matches(tag):
+        defect = self.defect()
+        return defect.evaluate(tag) if defect else self._decide(tag)
+
+    def _decide(self, tag: str) -> TagDecision:
+        for expression in self.ignore:
+            if _matches(expression, tag):
                 return TagDecision(
                     False,
                     "regex.ignored",
-                    f"tag {quoted(tag)} matches ignoreTagsRegexes {quoted(regex.text)}",
+                    f"tag {quoted(tag)} matches ignoreTagsRegexes {quoted(expression)}",
                 )
         if not self.allow:
             rules = "only ignore rules are set" if self.ignore else "no tag rules are set"
             return TagDecision(True, "regex.any", f"tag {quoted(tag)} is allowed ({rules})")
-        for regex in self.allow:
-            if regex.matches(tag):
+        for expression in self.allow:
+            if _matches(expression, tag):
                 return TagDecision(
-                    True, "regex.allowed", f"tag {quoted(tag)} matches allowTagsRegexes {quoted(regex.text)}"
+                    True, "regex.allowed", f"tag {quoted(tag)} matches allowTagsRegexes {quoted(expression)}"
                 )
-        texts = listed([regex.text for regex in self.allow])
+        texts = listed(self.allow)
         none = "does not match" if len(self.allow) == 1 else "matches none of"
         return TagDecision(False, "regex.not_allowed", f"tag {quoted(tag)} {none} allowTagsRegexes {texts}")
 
@@ -131,6 +161,10 @@ class SemverSelector:
     regexes: RegexSelector
     strict: bool
     constraint: Constraint | None
+
+    def defect(self) -> BrokenSelector | None:
+        """Return which expression is invalid or too complex, or None."""
+        return self.regexes.defect()
 
     def evaluate(self, tag: str) -> TagDecision:
         """Decide whether the tag is a version that satisfies the constraint."""
@@ -144,7 +178,7 @@ class SemverSelector:
 
 
 @dataclass(frozen=True, slots=True)
-class ChartSelector:
+class ChartSelector(_WithoutDefect):
     """Charts: the tag is parsed leniently as a version."""
 
     constraint: Constraint | None
@@ -161,7 +195,7 @@ class ChartSelector:
 
 
 @dataclass(frozen=True, slots=True)
-class GitBranchSelector:
+class GitBranchSelector(_WithoutDefect):
     """Git strategy NewestFromBranch. An empty `branch` is the default branch, whose name is unknown here."""
 
     branch: str
@@ -181,11 +215,22 @@ class GitTagSelector:
 
     tags: RegexSelector | SemverSelector
 
+    def defect(self) -> BrokenSelector | None:
+        """Return which expression is invalid or too complex, or None."""
+        return self.tags.defect()
+
     def evaluate(self, tag: str) -> TagDecision:
         """Decide whether `tag`, the full name of a Git reference, is a selected Git tag."""
+        if defect := self.defect():
+            return defect.evaluate(tag)
         if not tag.startswith(TAGS):
             return TagDecision(False, "git.tag", f"{quoted(tag)} is not a Git tag ({TAGS}...)")
         return self.tags.evaluate(tag.removeprefix(TAGS))
+
+
+def _matches(expression: str, tag: str) -> bool:
+    """Say whether the expression matches anywhere in the tag."""
+    return compile_regex(expression).search(tag.encode("utf-8", "replace")) is not None
 
 
 def decide_version(subject: str, version: Version, constraint: Constraint | None) -> TagDecision:

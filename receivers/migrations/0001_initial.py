@@ -37,6 +37,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Downtime',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('since', models.DateTimeField(unique=True)),
+                ('until', models.DateTimeField()),
+                ('caught_up_at', models.DateTimeField(blank=True, null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Replica',
             fields=[
                 ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
@@ -70,7 +79,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('received_at', models.DateTimeField()),
-                ('origin', models.CharField(choices=[('push', 'Push'), ('test', 'Test'), ('redelivery', 'Redelivery')], default='push', max_length=10)),
+                ('origin', models.CharField(choices=[('push', 'Push'), ('test', 'Test'), ('redelivery', 'Redelivery'), ('catch-up', 'Catch Up')], default='push', max_length=10)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('receiver', models.CharField(max_length=253)),
                 ('kind', models.CharField(max_length=32)),

@@ -27,7 +27,8 @@ def readiness(request: HttpRequest) -> HttpResponse:
     """`GET /readyz`: 200 if pushes are accepted, else 503, with JSON that says what is ready and what isn't.
 
     Pushes are accepted while the database is unavailable, because the spool keeps them on disk, but not before the
-    database was available once: it may not be migrated. The probe runs no query, so a database that hangs can't delay
+    database was available once: it may not be migrated. They are also accepted while the API server is unavailable: the
+    delivery is stored, and the refresh waits. The probe runs no query, so a database that hangs can't delay
     it. It is public: names and errors are only on the status page and in the log.
     """
     process = runtime.current()
@@ -37,6 +38,7 @@ def readiness(request: HttpRequest) -> HttpResponse:
     body: dict[str, Any] = {
         "ready": ready,
         "database": "away" if problem else "ok",
+        "cluster": "ok" if cache.is_responding else "away",
         "spool": {"deliveries": len(spool), "room": spool.has_room},
         "mirror": {kind: all(known) for kind, known in _synced(cache).items()},
     }

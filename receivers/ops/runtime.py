@@ -34,6 +34,7 @@ from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
 from receivers.refreshes.takeover import Takeover
 from receivers.refreshes.tracker import Tracker
 from receivers.refreshes.work_queue import WorkQueue
+from receivers.webhook.catch_up import CatchUp, RefusedPushes
 from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.recovery import Recovery
@@ -81,6 +82,14 @@ class Runtime:
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self._add_listeners()
         self.unknown = UnknownUrlCounter()
+        refused = RefusedPushes()
+        self.catch_up = CatchUp(
+            self.cache,
+            self.store,
+            refused,
+            rate=configuration.catch_up_rate,
+            min_interval=timedelta(seconds=configuration.kargo_min_interval),
+        )
         urls = UrlRegistry()
         self.cache.add_listener(lambda _, __, new: urls.add(new) if isinstance(new, ReceiverConfig) else None)
         self.intake = Intake(
@@ -91,6 +100,7 @@ class Runtime:
             unknown=self.unknown,
             tracker=self.tracker,
             answer_timeout=configuration.answer_timeout,
+            refused=refused,
         )
         secrets = self._create_checks(configuration)
         # This task writes to the database, so its faults tell whether the database is available.
@@ -125,6 +135,7 @@ class Runtime:
             PeriodicTask("left-over-deliveries", close_left_over, pause=60.0),
             PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
+            PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
@@ -184,6 +195,8 @@ class Runtime:
         self.freight.add_listener(self.tracker.on_freight)
         self.freight.add_listener(self.late_freight.on_freight)
         self.freight.add_restart_listener(self.late_freight.on_restart)
+        self.cache.add_return_listener(self.freight.retry)
+        self.cache.add_return_listener(self.tracker.retry_failed_requests)
 
 
 def _required_permissions(configuration: Configuration) -> tuple[RequiredPermission, ...]:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -15,9 +15,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from receivers.models import Delivery, Refresh, Replica, storable
+from receivers.models import Delivery, Downtime, Refresh, Replica, storable
 
 LEASE_DURATION: Final = timedelta(seconds=15)  # seven times the interval at which it is renewed
+DOWN_AFTER: Final = timedelta(minutes=1)  # since the last sign of life; a restart takes less
 REPLICA_KEPT: Final = timedelta(days=1)  # since its last renewal; then the row is deleted
 BATCH: Final = 500  # ids in one query
 NAMESPACE: Final = UUID("6b617267-6f77-4562-8072-65706c696361")
@@ -52,6 +53,7 @@ class ReplicaLease:
         """
         if self._held_since is None:
             self._free_refreshes_of_previous_run()
+            _note_downtime()
         values = {
             "host": storable(platform.node()),
             "version": self._version,
@@ -76,15 +78,17 @@ class ReplicaLease:
         return held
 
     def claim(
-        self, rows: models.QuerySet[Row], limit: int, *, busy: Collection[UUID] | None = None, **changes: Any
+        self, rows: models.QuerySet[Row], limit: int, *, busy: Collection[UUID] | None = None
     ) -> list[Row]:
-        """Claim at most `limit` of these rows that are free, in their order, set `changes` in them, and return them.
+        """Claim at most `limit` of these rows that are free, in their order, and return them.
 
         With `busy`, the ids of what this process works on now, the others that it holds are free, too: it gave them up.
         """
         free = Q(held_by=None)
         if busy is not None:
-            free |= Q(held_by=self.id) & ~Q(pk__in=list(busy))
+            # Whoever holds them in the database: that may not have been written yet.
+            rows = rows.exclude(pk__in=list(busy))
+            free |= Q(held_by=self.id)
         if self._trusts_expiry:
             free |= ~Q(held_by__in=[*_alive(), self.id])
         with transaction.atomic():
@@ -95,7 +99,7 @@ class ReplicaLease:
             claimed = list(available[:limit])
             if claimed:
                 ids = [row.pk for row in claimed]
-                rows.model.objects.filter(pk__in=ids).update(held_by=self.id, **changes)
+                rows.model.objects.filter(pk__in=ids).update(held_by=self.id)
         for row in claimed:
             row.held_by = self.id
         return claimed
@@ -112,6 +116,14 @@ class ReplicaLease:
     def _free_refreshes_of_previous_run(self) -> None:
         """Free the refreshes that this process held before a restart, so that it claims them now."""
         Refresh.objects.filter(held_by=self.id, outcome="").update(held_by=None)
+
+
+def _note_downtime() -> None:
+    """Store that no process ran, if that is so. Called before the first sign of life of this one."""
+    last = Replica.objects.order_by("-seen_at").first()
+    if last is not None and not Replica.objects.filter(seen_at__gte=Now() - DOWN_AFTER).exists():
+        row = Downtime(since=last.seen_at, until=timezone.now())
+        Downtime.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def _alive() -> list[UUID]:

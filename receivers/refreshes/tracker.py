@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -56,6 +57,8 @@ REQUEST_SECONDS: Final = 10.0
 POSTPONE_SECONDS: Final = 5.0  # until the next assessment if the cluster does not respond
 ROWS_PER_WRITE: Final = 500
 SHARED_WITHIN: Final = timedelta(seconds=30)  # a retry also serves refreshes that are due this soon
+# Warehouses per second whose failed requests are retried when the API server returns, which has much else to do then
+RETRIES_PER_SECOND: Final = 50
 
 
 @dataclass(slots=True)
@@ -99,6 +102,7 @@ class Tracker:
         self._end_listeners: list[Callable[[Refresh], None]] = []
         self._not_stored: dict[UUID, Refresh] = {}
         self._lock = threading.Lock()  # of `_not_stored`, which the writer's thread fills
+        self._retry_failed = threading.Event()
 
     @property
     def room(self) -> int:
@@ -140,6 +144,12 @@ class Tracker:
                     self._queue.restore(attempt)
                 tracked.attempt = attempt
             self._queue.add(tracked, self._seconds_to_assessment(tracked, now))
+        # Their requests may have failed for a reason that was gone before this process took them over.
+        self._retry_failed.set()
+
+    def retry_failed_requests(self) -> None:
+        """Retry the requests soon that the API server did not accept, whenever they are due: it has returned."""
+        self._retry_failed.set()
 
     def on_change(self, resource: Resource, old: Warehouse | None, new: Warehouse | None) -> None:
         """Note a change in the cluster cache, if it matters to refreshes."""
@@ -177,6 +187,9 @@ class Tracker:
 
     def work(self) -> bool:
         """Assess the Warehouses that are due; wait for them briefly. Always returns True: there may be more."""
+        if self._retry_failed.is_set() and self._can_request:
+            self._retry_failed.clear()
+            self._advance_failed_requests(timezone.now())
         due = self._queue.take_due(BATCH, IDLE_SECONDS)
         if due:
             self._run_round(due)
@@ -185,6 +198,19 @@ class Tracker:
                 rows, self._not_stored = list(self._not_stored.values()), {}
             self._store(rows)
         return True
+
+    @property
+    def _can_request(self) -> bool:
+        return self._cache.ready and self._cache.is_responding and not self._sender.paused
+
+    def _advance_failed_requests(self, now: datetime) -> None:
+        for number, refreshes in enumerate(self._queue.with_failed_requests().values()):
+            at = now + timedelta(seconds=number / RETRIES_PER_SECOND)
+            for tracked in refreshes:
+                planned = tracked.refresh.next_attempt_at
+                if planned is not None and planned > at:
+                    tracked.refresh.next_attempt_at = at
+                    self._queue.settle(tracked, _seconds_until(at, now))
 
     def _run_round(self, due: Sequence[DueWarehouse]) -> None:
         if not self._cache.ready:
@@ -330,13 +356,17 @@ class Tracker:
         since = refresh.discovered_at if phase is RefreshPhase.FREIGHT else parse_time(refresh.token)
         retries = refresh.retries.get(RetryCause.NOT_HANDLED, 0) if phase is RefreshPhase.HANDLING else 0
         timeout = self._policy.timeout(phase, retries)
-        left = timeout - (now - since).total_seconds() if since else 0.0
+        waited = (now - since).total_seconds() if since else timeout
+        if (resumed_at := self._cache.resumed_at) is not None:
+            # While the API server did not respond, Kargo could not do anything, either.
+            waited = min(waited, time.monotonic() - resumed_at)
+        left = timeout - waited
         # While the watch is down, Kargo may have responded without this process knowing: then nothing times out.
         return left if left > 0 or self._cache.is_current else POSTPONE_SECONDS
 
     def _request(self, round_: _Round) -> None:
         """Request refreshes of Warehouses, each once for all whose next attempt is due now or soon."""
-        if not round_.requests or self._sender.paused:
+        if not round_.requests or not self._can_request:
             return
         for result in self._sender.request(sorted(round_.requests), REQUEST_SECONDS):
             # The patch may have taken seconds, so the time is that of the result and not of the round.

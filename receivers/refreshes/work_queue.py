@@ -261,6 +261,20 @@ class WorkQueue:
                 if tracked.refresh.next_attempt_at is not None and tracked.refresh.next_attempt_at <= at
             ]
 
+    def with_failed_requests(self) -> dict[WarehouseKey, list[TrackedRefresh]]:
+        """Return the refreshes that wait because the API server did not accept their last request, by Warehouse."""
+        with self._changed:
+            failed = {
+                key: [
+                    tracked
+                    for place in warehouse.planned.values()
+                    for tracked in place.values()
+                    if tracked.refresh.failed_requests
+                ]
+                for key, warehouse in self._warehouses.items()
+            }
+        return {key: refreshes for key, refreshes in failed.items() if refreshes}
+
     def remove(self, refreshes: Iterable[TrackedRefresh]) -> None:
         """Stop tracking these refreshes."""
         with self._changed:

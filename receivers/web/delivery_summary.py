@@ -41,7 +41,9 @@ def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySumma
     retries = [
         refresh.next_attempt_at for refresh in refreshes if refresh.next_attempt_at and not refresh.outcome
     ]
-    if retries and delivery.outcome == Outcome.REFRESHED:
+    if retries and not any(refresh.attempts for refresh in refreshes):
+        happened = f"The refresh is planned for {min(retries):%H:%M:%S} UTC."
+    elif retries and delivery.outcome == Outcome.REFRESHED:
         happened = f"Kargo hasn't succeeded yet. Next retry at {min(retries):%H:%M:%S} UTC."
     return DeliverySummary(happened, "" if sentence(why) == happened else sentence(why), to_do)
 

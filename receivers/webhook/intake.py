@@ -28,6 +28,7 @@ from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Tracker
 from receivers.webhook import results
+from receivers.webhook.catch_up import RefusedPushes
 from receivers.webhook.explain import MatchReport, explain
 from receivers.webhook.incoming import IncomingRequest, find_target, identify_test, new_delivery, read_body
 from receivers.webhook.results import IntakeResult
@@ -60,6 +61,7 @@ class Intake:
     answer_timeout: float
     """Seconds until the response is due. Requests that haven't finished by then continue in the background."""
     deduplicator: PushDeduplicator = field(default_factory=PushDeduplicator)
+    refused: RefusedPushes = field(default_factory=RefusedPushes)
 
     def take(self, request: IncomingRequest) -> Reply:
         """Process a request and return the reply. Never raises for anything that a sender can do."""
@@ -71,6 +73,7 @@ class Intake:
     def _take(self, request: IncomingRequest, started: float) -> Reply:
         if not self.cache.ready:
             # An empty cache knows no URL: senders would get a 404 for valid ones.
+            self.refused.add(request.digest)
             return Reply(responses.UNAVAILABLE)
         target = find_target(self.cache, self.urls, request.kind, request.digest)
         if target is None:

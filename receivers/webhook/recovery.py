@@ -37,7 +37,7 @@ class Recovery:
             return False
         now = timezone.now()
         in_progress = self._intake.store.in_progress()
-        claimed = self._lease.claim(due_deliveries(now), CLAIMED, busy=in_progress, due_at=now + RETRY_AFTER)
+        claimed = self._lease.claim(due_deliveries(now), CLAIMED, busy=in_progress)
         for delivery in claimed:
             if delivery.origin != Origin.REDELIVERY:
                 log.warning("resuming delivery %s, which was stored but not finished", delivery.pk)
@@ -45,6 +45,8 @@ class Recovery:
                 self._intake.finish(delivery)
             except Exception:
                 log.exception("delivery %s could not be finished; it is retried later", delivery.pk)
+                due_at = timezone.now() + RETRY_AFTER
+                Delivery.objects.filter(pk=delivery.pk, outcome=Outcome.PENDING).update(due_at=due_at)
         return len(claimed) == CLAIMED
 
 

@@ -124,10 +124,11 @@ def record_result(delivery: Delivery, result: IntakeResult) -> None:
     delivery.warehouses = len(result.requests)
     if not result.requests:
         delivery.ended_at = timezone.now()
-    delivery.verdicts = [_storable_verdict(verdict) for verdict in result.verdicts]
+    delivery.verdicts = [storable_verdict(verdict) for verdict in result.verdicts]
 
 
-def _storable_verdict(verdict: Verdict) -> dict[str, Any]:
+def storable_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as it is stored with a delivery."""
     return {
         key: storable(value) if isinstance(value, str) else value for key, value in verdict.as_dict().items()
     }

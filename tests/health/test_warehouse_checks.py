@@ -74,6 +74,12 @@ def test_an_invalid_subscription_is_reported_with_its_position_and_reason():
     assert finding.remedy == "Fix spec.subscriptions[1]."
 
 
+def test_a_subscription_that_is_too_complex_is_a_warning():
+    findings = findings_for(image("acme/web", allowTagsRegexes=[r"(?:\PC){1000}x"]))
+    assert set(findings) == {"subscription_too_complex"}
+    assert "cannot be evaluated: too complex" in findings["subscription_too_complex"].reason
+
+
 INTERVALS = [
     ("5m0s", False),
     ("5m", False),

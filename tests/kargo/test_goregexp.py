@@ -1,8 +1,11 @@
 """Regular expressions have the same meaning as in Go, even where the RE2 library differs."""
 
+import subprocess
+import sys
+
 import pytest
 
-from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
+from receivers.kargo.golang.goregexp import InvalidRegex, RegexTooComplex, compile_regex, regex_facts
 
 REJECTED = [
     r"\C",
@@ -40,7 +43,7 @@ ACCEPTED = [
     (r"\B", "é", "1é2"),
     (r"\Ba|\Q.", "ba", "a"),
     (r"(?i)k", "\u212a", "x"),
-    (r"\pL{1000}|a", "a", "1"),
+    (r".{0,1000}é", "aé", "a"),
     ("(" * 999 + "a" + ")" * 999, "a", "b"),
 ]
 
@@ -59,3 +62,44 @@ def test_expressions_that_go_accepts_have_the_same_meaning(expression, matching,
     compiled = compile_regex(expression)
     assert compiled.search(matching)
     assert not compiled.search(not_matching)
+
+
+TOO_COMPLEX = [
+    pytest.param(r"(?:\PC){1000}x", id="a large character class, repeated"),
+    pytest.param(r"\pL{1000}|a", id="a large alternative"),
+    pytest.param(r"\p{Cn}" * 800, id="a large translation"),
+    pytest.param("a|" * 3_000, id="a long text"),
+]
+
+
+@pytest.mark.parametrize("expression", TOO_COMPLEX)
+def test_expressions_that_take_too_much_memory_are_not_compiled(expression):
+    assert regex_facts(expression).too_complex
+    with pytest.raises(RegexTooComplex):
+        compile_regex(expression)
+
+
+# The expressions of one Warehouse after the other. Memory is measured in a process of its own, which has used none yet.
+MEMORY = r"""
+from receivers.kargo.subscriptions import decode_subscription
+from bench.processes import pss
+import os
+
+def warehouse(number, expression):
+    expressions = [f"{expression}{number}-{position}" for position in range(40)]
+    fields = {"repoURL": "a/b", "imageSelectionStrategy": "Lexical", "ignoreTagsRegexes": expressions}
+    return decode_subscription({"image": fields})
+
+before = pss(os.getpid())
+kept = []
+for number in range(10):
+    for expression in (r"(?:\PC){1000}x", r".{0,1000}x", r"[^a]{0,500}x", "x*" * 2000):
+        kept.append(warehouse(number, expression))
+        kept[-1].selector.evaluate("\u00e91aX." * 25)
+print(pss(os.getpid()) - before)
+"""
+
+
+def test_the_memory_of_all_compiled_expressions_is_limited():
+    result = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True)
+    assert float(result.stdout) < 100.0  # MB

@@ -105,6 +105,14 @@ INVALID = [
         image(constraint="^1.0.0-01"),
         'constraint "^1.0.0-01" isn\'t valid: "1.0.0-01" is not a version',
     ),
+    (
+        lexical(allowTagsRegexes=[r"(?:\PC){1000}x"]),
+        'allowTagsRegexes "(?:\\PC){1000}x" cannot be evaluated: too complex',
+    ),
+    (
+        lexical(ignoreTagsRegexes=[f".{{0,900}}{number}" for number in range(10)]),
+        'ignoreTagsRegexes ".{0,900}6" cannot be evaluated: too complex',
+    ),
     (image(platform="linux"), 'platform "linux" must have the form os/arch, such as linux/amd64'),
     (
         image(imageSelectionStrategy="Newest"),

@@ -22,6 +22,7 @@ from receivers.models import (
     Audit,
     AuditAction,
     Delivery,
+    Downtime,
     MissedPush,
     Mute,
     Outcome,
@@ -77,6 +78,9 @@ def row_of(model: type[Model]) -> Model:
         return ReceiverUrl.objects.create(
             digest_hash=digest_hash, url_suffix="abcdef", kind="dockerhub", receiver=name, first_seen_at=now
         )
+    if model is Downtime:
+        # Made up for, or a serving process would do so.
+        return Downtime.objects.create(since=now, until=now, caught_up_at=now)
     rest: dict[type[Model], dict[str, Any]] = {
         UnknownCall: {"kind": "dockerhub", "url_suffix": "abcdef", "client_address": name[:64]},
         MissedPush: {"project": name, "warehouse": "web", "repository": "a/b", "tag": "1", "freight": "f"},

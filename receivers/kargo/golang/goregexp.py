@@ -10,15 +10,26 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import groupby
 from typing import Any, Final
 
 import re2
 
-_CACHE_SIZE: Final = 4096  # expressions; Warehouses share far fewer
+_CACHE_SIZE: Final = 4096  # facts about expressions; Warehouses share far fewer
 _MAX_MESSAGE_LENGTH: Final = 120  # characters
-_MAX_MEMORY: Final = 32 << 20  # bytes for one expression; RE2's default of 8 MiB rejects some that Go accepts
+
+# Everyone who may edit a Warehouse writes expressions, so their memory and the time to compile them are bounded. RE2
+# uses at most `max_mem` bytes for the programs of one and the states that it has seen. Almost all need little. The
+# compiled ones that are kept take 100 MB at most, if all are as large and as long as possible.
+_SMALL_MEMORY: Final = 128 << 10
+_SMALL_KEPT: Final = 128
+_LARGE_MEMORY: Final = 1 << 20
+_LARGE_KEPT: Final = 32
+MAX_SIZE: Final = 10_000  # instructions, which take 10 ms to compile
+MAX_LENGTH: Final = 5_000  # characters; RE2 also keeps the parsed expression, which `max_mem` does not count
+_MAX_TRANSLATED: Final = 100_000  # characters; `\p{Cn}` has 12,000
 
 _TOKEN: Final = re.compile(
     r"""
@@ -54,6 +65,8 @@ _CATEGORY_ALIASES: Final = {
     "Spacingmark": "Mc", "Surrogate": "Cs", "Symbol": "S", "Titlecaseletter": "Lt", "Uppercaseletter": "Lu",
     "Other": "C", "Casedletter": "Lc", "Unassigned": "Cn",
 }  # fmt: skip
+_TOO_LARGE: Final = "pattern too large"  # RE2's message if `max_mem` does not suffice
+_INSTRUCTION: Final = 16  # bytes
 _NO_CONTROLS: Final = r"\pL\pM\pN\pP\pS\pZ"
 
 
@@ -61,27 +74,84 @@ class InvalidRegex(ValueError):
     """An expression that Go rejects; the message says what is wrong with it."""
 
 
-@lru_cache(_CACHE_SIZE)
-def compile_regex(expression: str) -> Any:
-    """Return a compiled expression whose `search(text)` is Go's `MatchString`.
+class RegexTooComplex(ValueError):
+    """An expression that Go may accept, but that takes too much memory or time here."""
 
-    Raise `InvalidRegex` if Go rejects the expression.
+
+@dataclass(frozen=True, slots=True)
+class RegexFacts:
+    """What is known of an expression without keeping it compiled.
+
+    `size` is the number of RE2's instructions. `invalid` says why Go rejects it, and is empty for a valid one.
     """
+
+    size: int = 0
+    invalid: str = ""
+    too_complex: bool = False
+
+
+def compile_regex(expression: str) -> Any:
+    """Return a compiled expression whose `search(text)` is Go's `MatchString`. Don't keep it: memory is limited here.
+
+    Raise `InvalidRegex` if Go rejects the expression, or `RegexTooComplex`.
+    """
+    return _small(expression) or _large(expression)
+
+
+@lru_cache(_CACHE_SIZE)
+def regex_facts(expression: str) -> RegexFacts:
+    """Return the facts about an expression, which is compiled once to find them."""
+    try:
+        return RegexFacts(compile_regex(expression).programsize)
+    except InvalidRegex as error:
+        return RegexFacts(invalid=str(error))
+    except RegexTooComplex:
+        return RegexFacts(too_complex=True)
+
+
+@lru_cache(_SMALL_KEPT)
+def _small(expression: str) -> Any:
+    """Return a compiled expression, or None if it needs more memory. Raises `InvalidRegex`."""
+    return _compiled(expression, _SMALL_MEMORY)
+
+
+@lru_cache(_LARGE_KEPT)
+def _large(expression: str) -> Any:
+    compiled = _compiled(expression, _LARGE_MEMORY)
+    if compiled is None or compiled.programsize > MAX_SIZE:
+        raise RegexTooComplex
+    return compiled
+
+
+def _compiled(expression: str, max_mem: int) -> Any:
+    """Return a compiled expression, or None if it needs more memory than this. Raises `InvalidRegex`."""
+    if len(expression) > MAX_LENGTH:
+        return None
+    options = _options(max_mem)
     try:
         translated = "".join(_translated(expression))
-        compiled = re2.compile(translated, _options())
-        # For RE2, `\B` also matches inside a multi-byte character. Matching the text before it one character at a time
-        # prevents that.
-        return re2.compile(rf"\A(?s:.)*?(?:{translated})", _options()) if r"\B" in translated else compiled
+        if len(translated) > _MAX_TRANSLATED:
+            return None
+        compiled = re2.compile(translated, options)
+        if r"\B" in translated:
+            # For RE2, `\B` also matches inside a multi-byte character. Matching the text before it one character at a
+            # time prevents that.
+            compiled = re2.compile(rf"\A(?s:.)*?(?:{translated})", options)
     except (re2.error, InvalidRegex) as error:
-        raise InvalidRegex(_message(expression, error)) from error
+        message = _message(expression, error)
+        if message.startswith(_TOO_LARGE):
+            return None
+        raise InvalidRegex(message) from error
+    finally:
+        re2.purge()  # its own cache has no limit of memory
+    return compiled if compiled.programsize * _INSTRUCTION <= max_mem else None
 
 
 @cache
-def _options() -> Any:
+def _options(max_mem: int) -> Any:
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _MAX_MEMORY
+    options.max_mem = max_mem
     return options
 
 
