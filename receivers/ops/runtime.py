@@ -222,6 +222,11 @@ def current() -> Runtime:
     return _current
 
 
+def is_known_url(kind: str, digest: str) -> bool:
+    """Say whether a receiver URL leads anywhere now. Raises RuntimeError in a process that does not serve."""
+    return current().intake.knows(kind, digest)
+
+
 def take(request: IncomingRequest) -> Reply:
     """Process a request to a receiver URL and count the response.
 

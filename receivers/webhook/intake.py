@@ -61,6 +61,10 @@ class Intake:
     """Seconds until the response is due. Requests that haven't finished by then continue in the background."""
     deduplicator: PushDeduplicator = field(default_factory=PushDeduplicator)
 
+    def knows(self, kind: str, digest: str) -> bool:
+        """Say whether the body of a request is worth reading: whether its URL is or was one of a receiver."""
+        return self.cache.ready and find_target(self.cache, self.urls, kind, digest) is not None
+
     def take(self, request: IncomingRequest) -> Reply:
         """Process a request and return the reply. Never raises for anything that a sender can do."""
         try:
