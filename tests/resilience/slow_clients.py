@@ -28,9 +28,12 @@ def clients(
 
 
 def unfinished_post(path: str, sent: bytes = b"a", length: int = 1_000) -> bytes:
-    """Return a POST request of which only the first bytes of the body are sent."""
+    """Return a POST request of which only the first bytes of the body are sent.
+
+    It has a CSRF cookie, without which Django refuses a form before it reads the body.
+    """
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    return f"{head}Content-Length: {length}\r\n\r\n".encode() + sent
+    return f"{head}Cookie: csrftoken={'c' * 32}\r\nContent-Length: {length}\r\n\r\n".encode() + sent
 
 
 def get(path: str, session: str = "") -> bytes:

@@ -15,7 +15,8 @@ MANY = 200
 
 
 def assert_unaffected(product, project):
-    """Assert that a push, the probes and a page are answered."""
+    """Assert that a push, the probes and a page are answered on a new connection."""
+    product.http.clear()
     assert product.post(project.path(), push_body("example/slow")).status == 200
     assert product.status("/healthz") == product.status("/readyz") == 200
     assert product.status("/sign-in") == 200
