@@ -114,7 +114,7 @@ class Gateway:
                 environ["wsgi.input"] = await self._read(
                     protocol, environ.get("CONTENT_LENGTH", ""), limit, held
                 )
-            if lane.full:
+            if lane.full or environ["wsgi.input"] is None:
                 _busy().send(protocol)
                 return
             large = await lane.run(_respond, self._application, environ, protocol)
@@ -123,24 +123,28 @@ class Gateway:
 
     async def _read(
         self, protocol: HTTPProtocol, content_length: str, limit: int, held: AsyncExitStack
-    ) -> io.BytesIO:
-        """Return the body, or its part. `held` keeps what a large body takes until it is processed."""
+    ) -> io.BytesIO | None:
+        """Return the body, or its part; None if too many large ones are processed.
+
+        `held` keeps the place of a large body until it is processed.
+        """
         expected = int(content_length) if content_length.isdecimal() else None
         body = io.BytesIO()
-        size, large = 0, False
+        size, large, waiting = 0, False, False
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 async for chunk in protocol:
                     size += len(chunk)
                     if size > LARGE_BODY and not large:
+                        waiting = True
                         await held.enter_async_context(self._large_bodies)
-                        large = True
+                        large, waiting = True, False
                     body.write(chunk[: limit + 1 - body.tell()])
                     # A known length saves waiting for the end.
                     if size == expected or size > limit + DRAINED:
                         break
         except TimeoutError:
-            return UnfinishedBody(body.getvalue())
+            return None if waiting else UnfinishedBody(body.getvalue())
         body.seek(0)
         return body
 

@@ -35,6 +35,7 @@ from receivers.refreshes.tracker import Tracker
 from receivers.refreshes.work_queue import WorkQueue
 from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake, Reply
+from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
@@ -89,6 +90,7 @@ class Runtime:
             urls=urls,
             unknown=self.unknown,
             tracker=self.tracker,
+            limiter=RateLimiter(configuration.rate_limit),
             answer_timeout=configuration.answer_timeout,
         )
         secrets = self._create_checks(configuration)
@@ -123,6 +125,7 @@ class Runtime:
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
             PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
+            PeriodicTask("rate-limit", self._report_refused, pause=60.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
@@ -137,6 +140,10 @@ class Runtime:
             )
             tasks.append(PeriodicTask("receiver-controller", controller.work, pause=0.5))
         return tasks
+
+    def _report_refused(self) -> bool:
+        self.intake.limiter.report()
+        return False
 
     def _warehouse(self, key: WarehouseKey) -> Warehouse | None:
         return self.cache.warehouse(*key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, Final
 
@@ -106,6 +107,8 @@ def _respond(reply: Reply) -> Response:
     headers = {"Content-Length": str(len(reply.answer.body))}
     if reply.delivery is not None:
         headers[DELIVERY_HEADER] = str(reply.delivery)
+    if reply.retry_after:
+        headers["Retry-After"] = str(math.ceil(reply.retry_after))
     return Response(reply.answer.body, reply.answer.status, headers=headers)
 
 

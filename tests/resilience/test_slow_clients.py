@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.processes import pss
 from receivers.models import Delivery, Outcome
 from tests.deliveries.rows import failed_delivery, store
 from tests.delivery_rows import routed_project
@@ -73,3 +74,12 @@ def test_exports_that_are_not_read_delay_nothing(product, project):
         assert_unaffected(product, project)
         statuses = {connection.recv(12) for connection in connections}
     assert statuses == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+
+
+def test_large_bodies_take_little_memory(product, project):
+    body = b'{"x": [' + b"[]," * 600_000 + b"[]]}"
+    before = pss(product.pids[0])
+    with clients(product, 32, unfinished_post(project.path(), body, len(body))) as connections:
+        statuses = {connection.recv(12) for connection in connections}
+        assert pss(product.pids[0]) - before < 250
+    assert statuses <= {b"HTTP/1.1 200", b"HTTP/1.1 400", b"HTTP/1.1 503"}
