@@ -83,6 +83,7 @@ class Bench:
             "KARGOWEB_DATA_DIR": str(directory),
             "DATABASE_URL": database,
             "KARGOWEB_LOG_LEVEL": "WARNING",
+            "KARGOWEB_RATE_LIMIT": "0",  # the whole load comes from one address
         }
         settings = {"DJANGO_SETTINGS_MODULE": "bench.settings"}
         self.product = Product(self.cluster.kubeconfig, **options, **settings)

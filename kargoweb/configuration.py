@@ -61,6 +61,7 @@ class Configuration:
     bind: str
     port: int
     threads: int
+    rate_limit: int
     kube_context: str
     namespaces: tuple[str, ...]
     system_namespace: str
@@ -104,6 +105,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         bind=env.read("KARGOWEB_BIND", "127.0.0.1", _address),
         port=port,
         threads=env.read("KARGOWEB_THREADS", 32, integer(4, 256)),
+        rate_limit=env.read("KARGOWEB_RATE_LIMIT", 200, integer(0, 100_000)),
         kube_context=env.read("KARGOWEB_KUBE_CONTEXT", "", text),
         namespaces=env.read("KARGOWEB_NAMESPACES", (), comma_separated(_namespace)),
         system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),

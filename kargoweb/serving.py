@@ -1,4 +1,4 @@
-"""The WSGI application of a serving process, which also runs the background threads."""
+"""The RSGI application of a serving process, which also runs the background threads."""
 
 import gc
 import os
@@ -23,7 +23,9 @@ threading.Thread(target=stop_with, args=[os.getppid()], name="parent-watch", dae
 
 from django.conf import settings  # noqa: E402 - loading takes a second
 
-from kargoweb.wsgi import application  # noqa: E402
+from kargoweb import wsgi  # noqa: E402
+from kargoweb.gateway import Gateway  # noqa: E402
+from kargoweb.lanes import Lanes  # noqa: E402
 from receivers.ops import runtime  # noqa: E402
 
 __all__ = ["application"]
@@ -32,3 +34,5 @@ __all__ = ["application"]
 gc.set_threshold(5_000, 20, 20)
 # granian's workers are `multiprocessing` processes, which exit without calling atexit handlers.
 Finalize(None, runtime.start(settings.KARGOWEB).stop, exitpriority=1)
+
+application = Gateway(wsgi.application, Lanes(settings.KARGOWEB.threads).choose)

@@ -128,6 +128,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": STATICFILES_BACKEND},
 }
 
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 << 10  # bytes of a form; no page uploads files
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -27,16 +27,11 @@ from receivers.web import (
     system_status,
     theme,
 )
-from receivers.webhook.views import Webhook
+from receivers.webhook.views import RECEIVER_URL, Webhook
 
 urlpatterns = [
-    # First, because most requests are pushes. With any prefix: an Ingress may or may not strip its base path.
-    # A receiver may be named like a digest, so its page is excepted.
-    re_path(
-        r"^(?:.*/)?(?!receivers/)(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$",
-        Webhook.as_view(take=runtime.take),
-        name="webhook",
-    ),
+    # First, because most requests are pushes.
+    re_path(RECEIVER_URL, Webhook.as_view(take=runtime.take), name="webhook"),
     path("healthz", probes.health, name="health"),
     path("readyz", probes.readiness, name="readiness"),
     path("metrics", probes.metrics, name="metrics"),

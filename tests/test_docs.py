@@ -188,7 +188,10 @@ def test_the_architecture_names_every_package_and_thread() -> None:
     )
     table = re.findall(r"^\| ([^|]*) \|", text.partition("## Threads")[2], re.M)
     threads = {span for cell in table for span in re.findall(r"`([a-z-]+)`", cell)}
-    assert threads == {*tasks, "periodic", "log-writer", "api-probe", "refresh", "lookup", "parent-watch"}
+    assert threads == {
+        *tasks,
+        *("push", "page", "probe", "periodic", "log-writer", "api-probe", "refresh", "lookup", "parent-watch"),
+    }
 
 
 def test_the_map_of_contributing_is_short() -> None:

@@ -1,7 +1,7 @@
 """The HTTP responses to a push, byte for byte those of Kargo's external webhooks server.
 
 Source: Kargo's `pkg/webhook/external/{server,router,refresh}.go` and `pkg/http`. Each body is one line of compact JSON
-and a newline, of type `application/json`. The 403, 405 and 503 responses are ours; Kargo has none of them.
+and a newline, of type `application/json`. The 403, 405, 429 and 503 responses are ours; Kargo has none of them.
 """
 
 from __future__ import annotations
@@ -57,4 +57,5 @@ ERROR: Final = _response(500)
 
 METHOD_NOT_ALLOWED: Final = _response(405, error="only POST is taken here")
 TOO_LARGE: Final = _response(413, error=f"content exceeds limit of {MAX_BODY} bytes")
+TOO_MANY: Final = _response(429, error="too many requests to this receiver; please send it again later")
 UNAVAILABLE: Final = unavailable("not ready to take this push; please send it again")

@@ -37,6 +37,7 @@ from receivers.refreshes.work_queue import WorkQueue
 from receivers.webhook.catch_up import CatchUp, RefusedPushes
 from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake, Reply
+from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
@@ -99,6 +100,7 @@ class Runtime:
             urls=urls,
             unknown=self.unknown,
             tracker=self.tracker,
+            limiter=RateLimiter(configuration.rate_limit),
             answer_timeout=configuration.answer_timeout,
             refused=refused,
         )
@@ -136,6 +138,7 @@ class Runtime:
             PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
+            PeriodicTask("rate-limit", self._report_refused, pause=60.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
@@ -150,6 +153,10 @@ class Runtime:
             )
             tasks.append(PeriodicTask("receiver-controller", controller.work, pause=0.5))
         return tasks
+
+    def _report_refused(self) -> bool:
+        self.intake.limiter.report()
+        return False
 
     def _warehouse(self, key: WarehouseKey) -> Warehouse | None:
         return self.cache.warehouse(*key)
@@ -235,6 +242,11 @@ def current() -> Runtime:
     if _current is None:
         raise RuntimeError("this process does not serve; start it with `manage.py serve`")
     return _current
+
+
+def is_known_url(kind: str, digest: str) -> bool:
+    """Say whether a receiver URL leads anywhere now. Raises RuntimeError in a process that does not serve."""
+    return current().intake.knows(kind, digest)
 
 
 def take(request: IncomingRequest) -> Reply:

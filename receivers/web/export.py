@@ -1,13 +1,14 @@
-"""Export of filtered deliveries as CSV or JSON: streamed page by page, with a bounded number of rows."""
+"""Export of filtered deliveries as CSV or JSON, with a bounded number of rows and of simultaneous exports."""
 
 from __future__ import annotations
 
 import csv
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access
@@ -34,19 +35,40 @@ COLUMNS: Final = DeliverySerializer.Meta.fields
 TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
+AT_ONCE: Final = 2
+"""Exports that are put together at the same time. Each takes some seconds of the interpreter, and up to 30 MB."""
+
+RETRY_AFTER: Final = 5  # seconds
+
+_slots: Final = threading.BoundedSemaphore(AT_ONCE)
+
+
 @page_view
 @require_safe
 def export(request: PageRequest, kind: str) -> HttpResponse:
-    """Stream the filtered deliveries as a file; return 400 with the reasons if the filter is invalid."""
+    """Return the filtered deliveries as a file.
+
+    Return 400 with the reasons if the filter is invalid, and 503 while too many exports are put together.
+    """
     form = FilterForm(request.GET)
     if not form.is_valid():
         problems = "\n".join(form_errors(form))
         return HttpResponse(f"{problems}\n", status=400, content_type="text/plain; charset=utf-8")
-    lines = {"csv": _csv, "json": _json}[kind](_ExportRows(form, request.access))
-    response = StreamingHttpResponse(lines, content_type=TYPES[kind])
+    if not _slots.acquire(blocking=False):
+        return HttpResponse(
+            "Too many exports at the same time. Try again in a few seconds.\n",
+            status=503,
+            content_type="text/plain; charset=utf-8",
+            headers={"Retry-After": str(RETRY_AFTER)},
+        )
+    try:
+        content = "".join({"csv": _csv, "json": _json}[kind](_ExportRows(form, request.access)))
+    finally:
+        _slots.release()
+    response = HttpResponse(content, content_type=TYPES[kind])
     response["Content-Disposition"] = f'attachment; filename="deliveries.{kind}"'
     response["X-Kargoweb-Most-Rows"] = str(MOST_ROWS)
-    return response  # type: ignore[return-value]  # StreamingHttpResponse is not an HttpResponse
+    return response
 
 
 class _ExportRows:

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from receivers.accounts.client_address import ip_address
+from receivers.accounts.password_slots import slots, too_many
 
 
 class SignIn(LoginView):
@@ -20,6 +21,11 @@ class SignIn(LoginView):
 
     template_name = "accounts/sign_in.html"
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign in, unless too many do at the same time."""
+        with slots.take(ip_address(request) or "", request.POST.get("username", "")) as free:
+            return super().post(request, *args, **kwargs) if free else too_many(request)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the note that the installation is configured to show."""

@@ -31,6 +31,7 @@ from receivers.webhook import results
 from receivers.webhook.catch_up import RefusedPushes
 from receivers.webhook.explain import MatchReport, explain
 from receivers.webhook.incoming import IncomingRequest, find_target, identify_test, new_delivery, read_body
+from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.results import IntakeResult
 from receivers.webhook.signed_test_tokens import USED
 from receivers.webhook.unknown_urls import UnknownUrlCounter
@@ -42,10 +43,15 @@ VERDICTS_KEPT: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to send back. `delivery` is the id of the recorded delivery, None if there is none."""
+    """What to send back.
+
+    `delivery` is the id of the recorded delivery, None if there is none. `retry_after` are the seconds until a sender
+    that was refused may try again, otherwise 0.
+    """
 
     answer: WebhookResponse
     delivery: UUID | None = None
+    retry_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +64,35 @@ class Intake:
     urls: UrlRegistry
     unknown: UnknownUrlCounter
     tracker: Tracker
+    limiter: RateLimiter
     answer_timeout: float
     """Seconds until the response is due. Requests that haven't finished by then continue in the background."""
     deduplicator: PushDeduplicator = field(default_factory=PushDeduplicator)
     refused: RefusedPushes = field(default_factory=RefusedPushes)
 
+    def knows(self, kind: str, digest: str) -> bool:
+        """Say whether the body of a request is worth reading: whether its URL is or was one of a receiver."""
+        return self.cache.ready and find_target(self.cache, self.urls, kind, digest) is not None
+
     def take(self, request: IncomingRequest) -> Reply:
         """Process a request and return the reply. Never raises for anything that a sender can do."""
+        if not self.cache.ready:
+            # An empty cache knows no URL: senders would get a 404 for valid ones.
+            self.refused.add(request.digest)
+            return Reply(responses.UNAVAILABLE)
         try:
             return self._take(request, time.monotonic())
         except NotSaved:
             return Reply(responses.UNAVAILABLE)
 
     def _take(self, request: IncomingRequest, started: float) -> Reply:
-        if not self.cache.ready:
-            # An empty cache knows no URL: senders would get a 404 for valid ones.
-            self.refused.add(request.digest)
-            return Reply(responses.UNAVAILABLE)
         target = find_target(self.cache, self.urls, request.kind, request.digest)
         if target is None:
             suffix = digest_suffix(request.digest)
             self.unknown.count(request.kind, suffix, request.client_address, request.user_agent)
             return Reply(responses.NOT_FOUND)
+        if wait := self.limiter.wait((target.receivers[0], request.client_address)):
+            return Reply(responses.TOO_MANY, retry_after=wait)
         body, unreadable = read_body(request)
         test, invalid_test = identify_test(request, target, body)
         delivery = new_delivery(request, target, body, test)

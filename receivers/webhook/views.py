@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, Final
 
@@ -24,14 +24,16 @@ from receivers.webhook.intake import Reply
 
 log = logging.getLogger(__name__)
 
-READ_SIZE: Final = 64 << 10  # bytes of one read from the socket
-# Bytes read beyond the limit, as Go does: a sender that is cut off in the middle of its body may miss the response.
-DRAINED: Final = 256 << 10
+RECEIVER_URL: Final = r"^(?:.*/)?(?!receivers/)(?P<kind>[a-z0-9]+)/(?P<digest>[0-9a-f]{64})/?$"
+"""A receiver URL's path without its first slash. With any prefix: an Ingress may or may not strip its base path.
+
+A receiver may be named like a digest, so its page is excepted.
+"""
+
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
 TEST_HEADER: Final = "HTTP_X_KARGOWEB_TEST"
-# granian adds the process environment to every request, where HTTP_PROXY looks like a header "Proxy".
-# A test token is a credential while it is valid, so it isn't recorded, either.
-NOT_HEADERS: Final = frozenset(name for name in os.environ if name.startswith("HTTP_")) | {TEST_HEADER}
+# A test token is a credential while it is valid, so it isn't recorded.
+NOT_HEADERS: Final = frozenset({TEST_HEADER})
 
 
 class AnyAccept(BaseContentNegotiation):
@@ -107,6 +109,8 @@ def _respond(reply: Reply) -> Response:
     headers = {"Content-Length": str(len(reply.answer.body))}
     if reply.delivery is not None:
         headers[DELIVERY_HEADER] = str(reply.delivery)
+    if reply.retry_after:
+        headers["Retry-After"] = str(math.ceil(reply.retry_after))
     return Response(reply.answer.body, reply.answer.status, headers=headers)
 
 
@@ -142,28 +146,21 @@ def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
 def read_body(stream: BinaryIO, content_length: str) -> bytes:
     """Return a body of at most `responses.MAX_BODY` bytes, with or without a Content-Length.
 
-    Raises `BodyTooLarge`, without reading the body if the Content-Length is too large, or `BodyIncomplete`.
+    Raises `BodyTooLarge`, or `BodyIncomplete` if the sender closed the connection or was too slow.
     """
     expected = int(content_length) if content_length.isdecimal() else None
     if expected is not None and expected > responses.MAX_BODY:
-        _drain(stream)
         raise BodyTooLarge
     chunks: list[bytes] = []
     size = 0
-    # A known length saves the last read: every read releases the GIL, and getting it back takes time.
-    while size != expected and (chunk := stream.read(READ_SIZE)):
-        size += len(chunk)
-        if size > responses.MAX_BODY:
-            chunks.clear()  # the traceback would keep them alive
-            _drain(stream)
-            raise BodyTooLarge
-        chunks.append(chunk)
+    try:
+        while size != expected and (chunk := stream.read(responses.MAX_BODY + 1)):
+            size += len(chunk)
+            chunks.append(chunk)
+    except TimeoutError as error:
+        raise BodyIncomplete(f"{error}: {size} of {expected or 'unknown'} bytes") from error
+    if size > responses.MAX_BODY:
+        raise BodyTooLarge
     if expected is not None and size < expected:
         raise BodyIncomplete(f"the connection was closed after {size} of {expected} bytes")
     return b"".join(chunks)
-
-
-def _drain(stream: BinaryIO) -> None:
-    for _ in range(DRAINED // READ_SIZE):
-        if not stream.read(READ_SIZE):
-            return

@@ -63,7 +63,7 @@ def test_the_number_of_rows_is_limited_with_a_note(admin_client, project_name, m
 
     def read(extension: str) -> str:
         response = admin_client.get(f"/deliveries.{extension}?project={project_name}")
-        return b"".join(response.streaming_content).decode()
+        return str(response.content.decode())
 
     data = json.loads(read("json"))
     assert [row["id"] for row in data["deliveries"]] == [str(row.pk) for row in stored[:1:-1]]

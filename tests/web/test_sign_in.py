@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from receivers.accounts.password_slots import PasswordSlots
 from receivers.models import Audit
 from tests.product import Product
 from tests.users import PASSWORD, create_user
+from tests.web.html import csrf_token
 from tests.web.http_browser import HttpBrowser
 
 
@@ -93,3 +97,36 @@ def test_choosing_a_theme_does_not_redirect_to_other_sites(browser, product: Pro
     browser.sign_in(create_user("viewer").username)
     browser.submit("/theme", {"theme": "pink", "next": "//evil.example.com/"})
     assert browser.url == f"{product.url}/"
+
+
+def test_simultaneous_guesses_are_limited_as_consecutive_ones(product):
+    name = create_user("viewer").username
+    browsers = [HttpBrowser(product) for _ in range(28)]
+    tokens = [csrf_token(browser.open("/sign-in")) for browser in browsers]
+
+    def guess(number: int) -> str:
+        form = {"username": name, "password": f"guess {number}", "csrfmiddlewaretoken": tokens[number]}
+        return browsers[number].open("/sign-in", form)
+
+    with ThreadPoolExecutor(28) as pool:
+        pages = list(pool.map(guess, range(28)))
+    assert sum("Incorrect username or password" in page for page in pages) < 5
+    refused = [browser for browser in browsers if browser.status == 429]
+    assert len(refused) > 20
+    assert all(int(browser.headers["Retry-After"]) > 0 for browser in refused)
+
+
+def test_simultaneous_sign_ins_are_few_by_address_by_username_and_in_total():
+    slots = PasswordSlots()
+    with slots.take("1.1.1.1", "ann") as first, slots.take("2.2.2.2", "ann") as same_name:
+        assert (first, same_name) == (True, False)
+        with slots.take("1.1.1.1", "ben") as second, slots.take("1.1.1.1", "cem") as same_address:
+            assert (second, same_address) == (True, False)
+            with (
+                slots.take("2.2.2.2", "dan"),
+                slots.take("3.3.3.3", "eve"),
+                slots.take("4.4.4.4", "f") as fifth,
+            ):
+                assert not fifth
+    with slots.take("1.1.1.1", "ann") as free:
+        assert free

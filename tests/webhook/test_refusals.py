@@ -43,3 +43,10 @@ def test_a_published_url_without_a_receiver_in_the_spec_is_rejected(product, pro
     delivery = rejected_delivery(product, project.path("hook"), PUSH)
     assert delivery.outcome == Outcome.RETIRED_URL
     assert not delivery.refreshes.exists()
+
+
+def test_a_test_header_that_is_not_ascii_is_no_push(product, world):
+    project = routed_project(product, world, image("example/app"))
+    response = product.post(project.path(), push_body("example/app"), {"X-Kargoweb-Test": b"\xff\xfe"})
+    assert response.status == 403
+    assert project.token() == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import sys
 import time
@@ -20,6 +21,12 @@ DATABASE_TIMEOUT: Final = 60.0  # seconds; a database that starts at the same ti
 # Seconds for the worker to exit after SIGTERM, as in Kubernetes. A worker that has just been forked ignores the signal
 # for some milliseconds, and granian would wait for it forever.
 KILL_TIMEOUT: Final = 30
+# Seconds for the headers of a request, or for an idle connection. The longest that granian takes, because a proxy that
+# reuses a connection at the moment when it is closed loses a push; ingress-nginx closes idle ones after 60 s.
+HEADER_SECONDS: Final = 60
+# A silent client holds its connection for `HEADER_SECONDS`. Each takes about 10 KB.
+MAX_CONNECTIONS: Final = 4_096
+OWN_FILES: Final = 256  # file descriptors for the database, the cluster, the spool and the log
 MIGRATION_LOCK: Final = 0x6B617267  # an arbitrary number: two pods that start together must not both migrate
 
 
@@ -46,15 +53,19 @@ def replace_with_server(configuration: Configuration) -> NoReturn:
     """
     arguments = [
         "kargoweb.serving:application",
-        "--interface=wsgi",
+        "--interface=rsgi",
         f"--working-dir={settings.BASE_DIR}",  # where the worker imports kargoweb from
         f"--host={configuration.bind}",
         f"--port={configuration.port}",
         # One process: it holds the cluster cache, and SQLite has one writer. For more capacity, run more pods on
         # PostgreSQL.
         "--workers=1",
-        f"--blocking-threads={configuration.threads}",
+        "--loop=uvloop",  # asyncio's loop takes three times the CPU time per request
+        # Proxies and Docker Hub use HTTP/1. With HTTP/2, a client that is silent from the start is never disconnected.
+        "--http=1",
         "--no-ws",
+        f"--http1-header-read-timeout={HEADER_SECONDS * 1000}",
+        f"--backpressure={connection_limit()}",
         f"--workers-kill-timeout={KILL_TIMEOUT}",
         # Granian warns about many threads on few cores; these threads mostly wait for the database and the cluster.
         "--log-level=error",
@@ -63,6 +74,18 @@ def replace_with_server(configuration: Configuration) -> NoReturn:
     # (171 to 160 MB with 10,200 Warehouses); threads don't wait for each other, as one at a time runs Python.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.execv(sys.executable, [sys.executable, "-m", "granian", *arguments])  # noqa: S606 - no shell
+
+
+def connection_limit() -> int:
+    """Return how many connections clients may have. Raises the limit of open files, which is 1024 on many machines."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return (
+        MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, soft - OWN_FILES))
+    )
 
 
 def check_address(host: str, port: int) -> None:
