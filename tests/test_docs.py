@@ -190,7 +190,17 @@ def test_the_architecture_names_every_package_and_thread() -> None:
     threads = {span for cell in table for span in re.findall(r"`([a-z-]+)`", cell)}
     assert threads == {
         *tasks,
-        *("push", "page", "probe", "periodic", "log-writer", "api-probe", "refresh", "lookup", "parent-watch"),
+        *(
+            "push",
+            "page",
+            "probe",
+            "periodic",
+            "log-writer",
+            "api-probe",
+            "refresh",
+            "lookup",
+            "parent-watch",
+        ),
     }
 
 
