@@ -20,6 +20,7 @@ from receivers.kargo.matching import (
     verdicts,
 )
 from receivers.kargo.push import Push
+from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse, WarehouseKey
 
 VERDICTS_SHOWN: Final = 200
@@ -54,10 +55,22 @@ class MatchReport:
         """Return the most relevant reason why the push refreshes nothing; empty if it refreshes something."""
         if self.to_refresh:
             return ""
-        reasons = (
-            verdict.reason for verdict in self.verdicts if verdict.result is not MatchResult.OTHER_REPOSITORY
+        first = self.verdicts[0] if self.verdicts else None
+        if first is None or first.result is MatchResult.OTHER_REPOSITORY:
+            return "no Warehouse in scope subscribes to this repository"
+        if first.result is MatchResult.NOT_EVALUABLE:
+            return (
+                f"subscription {first.position + 1} of Warehouse {quoted(first.warehouse)} can't be evaluated: "
+                f"{first.reason}"
+            )
+        return first.reason
+
+    @property
+    def is_not_evaluable(self) -> bool:
+        """Say whether the push refreshes nothing and a subscription to its repository can't be evaluated."""
+        return not self.to_refresh and any(
+            verdict.result is MatchResult.NOT_EVALUABLE for verdict in self.verdicts
         )
-        return next(reasons, "no Warehouse in scope subscribes to this repository")
 
     @property
     def why_no_match_for_all(self) -> str:
