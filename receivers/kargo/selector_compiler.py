@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import re2
-
 from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
 from receivers.kargo.golang import gourl
 from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
 from receivers.kargo.quoting import quoted
-from receivers.kargo.repository_names import normalize_image, parse_reference
+from receivers.kargo.repository_names import OCI_NAME, normalize_image, parse_reference
 from receivers.kargo.selectors import (
     BrokenSelector,
     ChartSelector,
@@ -36,10 +34,6 @@ _BRANCH_STRATEGIES: Final = frozenset({"", "NewestFromBranch"})
 _GIT_STRATEGIES: Final = _BRANCH_STRATEGIES | {"SemVer", "Lexical", "NewestTag"}
 
 # oras-go 2.6 `registry.ParseReference`: stricter than what images are parsed with.
-# RE2, because the backtracking of `re` takes exponential time on hostile names.
-_OCI_NAME: Final = re2.compile(
-    r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
-)
 _OCI_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _OCI_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 
@@ -196,7 +190,7 @@ def _is_oci_reference(artifact: str) -> bool:
     host, _, path = artifact.partition("/")
     before, at, digest = path.partition("@")
     name, colon, tag = before.partition(":")
-    if not host or not gourl.is_host(host) or not _OCI_NAME.fullmatch(name):
+    if not host or not gourl.is_host(host) or not OCI_NAME.fullmatch(name):
         return False
     if at:
         return not digest or bool(_OCI_DIGEST.fullmatch(digest))

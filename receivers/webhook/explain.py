@@ -16,6 +16,7 @@ from receivers.kargo.matching import (
     Verdict,
     other_verdicts,
     out_of_scope_verdicts,
+    similar_verdicts,
     to_refresh,
     verdicts,
 )
@@ -85,19 +86,24 @@ def explain(
     """Match a push to a receiver of `project`, or of every project if that is `CLUSTER_SCOPE`.
 
     The report has the verdicts of the subscriptions that name the repository or a similar one. If none matches, it
-    also hints at Warehouses of other projects that would have matched. With `everything`, subscriptions of other
-    repositories get a verdict, too; without it, the cost doesn't depend on the number of Warehouses. The report has
-    at most `most` verdicts.
+    also hints at Warehouses of other projects that would have matched. If there are no verdicts and no hints, it has
+    those of the project's subscriptions with a name that differs by a typing error. With `everything`, subscriptions of
+    other repositories get a verdict, too; without it, the cost of a push that matches doesn't depend on the number of
+    Warehouses. The report has at most `most` verdicts.
     """
     in_scope = verdicts(push, _candidates(cache, push, project))
     keys = to_refresh(in_scope)
     hints = () if keys or not project else _hints(cache, push, project)
+    if project and not in_scope and not hints:
+        in_scope = similar_verdicts(push, cache.warehouses(project))
     shown = sorted((*in_scope, *hints), key=_order)
     if not everything:
         return MatchReport(keys, tuple(shown[:most]), max(0, len(shown) - most))
     scope = cache.warehouses(project or None)
     others = sum(len(warehouse.subscriptions) for warehouse in scope) - len(in_scope)
-    shown += islice(other_verdicts(push, scope), max(0, most - len(shown)))
+    explained = {_subscription(verdict) for verdict in in_scope}
+    rest = (verdict for verdict in other_verdicts(push, scope) if _subscription(verdict) not in explained)
+    shown += islice(rest, max(0, most - len(shown)))
     return MatchReport(keys, tuple(shown[:most]), max(0, len(in_scope) + len(hints) + others - most))
 
 
@@ -112,6 +118,10 @@ def _candidates(cache: ClusterCache, push: Push, project: str) -> list[Warehouse
 def _hints(cache: ClusterCache, push: Push, project: str) -> Sequence[Verdict]:
     elsewhere = cache.subscribers_elsewhere(push.names, project, HINT_CANDIDATES)
     return tuple(islice(out_of_scope_verdicts(push, elsewhere, project), HINTS))
+
+
+def _subscription(verdict: Verdict) -> tuple[str, str, int]:
+    return verdict.project, verdict.warehouse, verdict.position
 
 
 def _order(verdict: Verdict) -> int:
