@@ -25,6 +25,7 @@ class Check(models.TextChoices):
     NO_CONTROLLER = "no_controller", "Warehouses without a running controller"
     DISCOVERY_FAILED = "discovery_failed", "Artifact discovery fails"
     INVALID_SUBSCRIPTION = "invalid_subscription", "Invalid subscriptions"
+    UNREAD_FIELDS = "unread_fields", "Fields Kargo doesn't read"
     NEVER_MATCHED = "never_matched", "Repository URLs that pushes never match"
     WAREHOUSE_WITHOUT_RECEIVER = "warehouse_without_receiver", "Warehouses without a receiver"
     MISSED_PUSHES = "missed_pushes", "Pushes Docker Hub never sent"

@@ -14,6 +14,7 @@ from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.selectors import BrokenSelector
 from receivers.kargo.subscriptions import Subscription
+from receivers.kargo.unread_fields import explain_unread
 
 DEFAULT_INTERVAL: Final = "5m0s"  # the default of spec.interval in the CRD
 
@@ -30,6 +31,8 @@ def subscription_findings(
             yield _invalid(factory, position, subscription.repo_url, subscription.selector)
         elif is_never_matched(subscription):
             yield _never_matched(factory, position, subscription, warehouse.interval)
+        if subscription.unread:
+            yield _unread(factory, position, subscription)
     on_docker_hub = [
         subscription for subscription in warehouse.subscriptions if is_on_docker_hub(subscription)
     ]
@@ -49,6 +52,17 @@ def _invalid(factory: FindingFactory, position: int, repo_url: str, selector: Br
         f"Fix spec.subscriptions[{position}].",
         command=edit_warehouse(factory.project, factory.name),
         identity=f"{position} {selector.rule} {selector.reason}",
+    )
+
+
+def _unread(factory: FindingFactory, position: int, subscription: Subscription) -> Finding:
+    problem = explain_unread(subscription.kind, subscription.unread, subscription.strategy)
+    return factory.warning(
+        Check.UNREAD_FIELDS,
+        f"Subscription {position + 1} ({quoted(subscription.repo_url)}) has fields without effect: {problem}.",
+        f"Correct or remove these fields in spec.subscriptions[{position}].",
+        command=edit_warehouse(factory.project, factory.name),
+        identity=f"{position} {' '.join(subscription.unread)}",
     )
 
 

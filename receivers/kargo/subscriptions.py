@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from receivers.kargo.repository_names import (
 )
 from receivers.kargo.selectors import BrokenSelector, Selector, UnsupportedSelector
 from receivers.kargo.subscription_fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS, WrongType, read_fields
+from receivers.kargo.unread_fields import unread_fields
 
 _NAME: Final = "name"
 _DEFAULT_STRATEGIES: Final = {"image": "SemVer", "chart": "SemVer"}
@@ -41,7 +42,7 @@ class Subscription:
     `kind` is the type key as written (`image`, `chart`, `git`, ...); `name` may be empty; `repo_url` is as written.
     `repository` is the normalized name that a push is matched against (empty if Kargo does not index it), `near_key`
     the name for near misses (see `repository_names.near_key`). `strategy`, `limit` (0: not set) and `platform` decide
-    which of the selected tags Kargo keeps, and in which order.
+    which of the selected tags Kargo keeps, and in which order. `unread` has the fields that Kargo ignores.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Subscription:
     strategy: str = ""
     limit: int = 0
     platform: str = ""
+    unread: tuple[str, ...] = ()
 
 
 def decode_subscription(raw: Any) -> Subscription:
@@ -72,7 +74,11 @@ def _decoded(raw: Any) -> Subscription:
         return _subscription(kind, name or "", "", UnsupportedSelector(kind))
     known, _, compile_selector = _KINDS[kind]
     fields = read_fields(raw[kind], known)
-    return _subscription(kind, name or "", fields.get("repoURL", ""), compile_selector(fields), fields)
+    subscription = _subscription(
+        kind, name or "", fields.get("repoURL", ""), compile_selector(fields), fields
+    )
+    unread = unread_fields(kind, raw[kind], fields)
+    return replace(subscription, unread=unread) if unread else subscription
 
 
 def _broken(raw: Any, reason: str) -> Subscription:

@@ -192,3 +192,11 @@ def test_a_repository_that_pushes_never_match_says_what_to_use_instead():
 def test_an_invalid_subscription_has_one_finding():
     registry = {"image": {"repoURL": "registry.hub.docker.com/x/y", "allowTagsRegexes": ["("]}}
     assert set(findings_for(registry)) == {"invalid_subscription"}
+
+
+def test_a_field_that_kargo_does_not_read_is_a_warning():
+    finding = findings_for({"image": {"repoURL": "x/y", "semverConstraint": "^1"}})["unread_fields"]
+    assert finding.severity == "warning"
+    assert finding.reason == (
+        'Subscription 1 ("x/y") has fields without effect: Kargo does not read "semverConstraint", use constraint.'
+    )
