@@ -13,11 +13,13 @@ from typing import Any, Final
 from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
 from receivers.kargo.golang import gourl
 from receivers.kargo.golang.goregexp import InvalidRegex, compile_regex
+from receivers.kargo.kargo_rules import KargoRules
 from receivers.kargo.quoting import quoted
 from receivers.kargo.repository_names import OCI_NAME, normalize_image, parse_reference
 from receivers.kargo.selectors import (
     BrokenSelector,
     ChartSelector,
+    ExactTag,
     ExactTagSelector,
     GitBranchSelector,
     GitTagSelector,
@@ -46,48 +48,52 @@ class InvalidSubscription(ValueError):
         self.rule = rule
 
 
-def image_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of an image subscription with these fields (`IMAGE_FIELDS`)."""
-    return _or_broken(_image_selector, fields)
+def image_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    """Return the selector of an image subscription with these fields, by the rules of Kargo's version."""
+    return _or_broken(_image_selector, fields, rules)
 
 
-def chart_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of a chart subscription with these fields (`CHART_FIELDS`)."""
-    return _or_broken(_chart_selector, fields)
+def chart_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    """Return the selector of a chart subscription with these fields; the rules of all versions are the same."""
+    return _or_broken(_chart_selector, fields, rules)
 
 
-def git_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of a Git subscription with these fields (`GIT_FIELDS`).
+def git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    """Return the selector of a Git subscription with these fields, by the rules of Kargo's version.
 
     Path patterns and `expressionFilter` are ignored: a Docker Hub push has neither files nor commits.
     """
-    return _or_broken(_git_selector, fields)
+    return _or_broken(_git_selector, fields, rules)
 
 
 def _or_broken(
-    compile_fields: Callable[[Mapping[str, Any]], Selector], fields: Mapping[str, Any]
+    compile_fields: Callable[[Mapping[str, Any], KargoRules], Selector],
+    fields: Mapping[str, Any],
+    rules: KargoRules,
 ) -> Selector:
     try:
-        return compile_fields(fields)
+        return compile_fields(fields, rules)
     except InvalidSubscription as error:
         return BrokenSelector(error.rule, str(error))
 
 
-def _image_selector(fields: Mapping[str, Any]) -> Selector:
+def _image_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
     strategy = fields.get("imageSelectionStrategy", "")
     _check_strategy("imageSelectionStrategy", strategy, _IMAGE_STRATEGIES)
     _check_platform(fields.get("platform", ""))
     _check_image_url(fields.get("repoURL", ""))
-    constraint = fields.get("constraint", "")
+    # Up to 1.8, `semverConstraint` is a field of images, too; see `fields_of`.
+    field = "constraint" if fields.get("constraint") else "semverConstraint"
+    constraint = fields.get(field, "")
     if strategy == "Digest":
         return ExactTagSelector(constraint)
-    regexes = _regexes(fields)
+    regexes = _regexes(fields, rules)
     if strategy in {"Lexical", "NewestBuild"}:
         return regexes
-    return _semver_tags(regexes, bool(fields.get("strictSemvers")), _constraint("constraint", constraint))
+    return _semver_tags(regexes, bool(fields.get("strictSemvers")), _constraint(field, constraint))
 
 
-def _chart_selector(fields: Mapping[str, Any]) -> Selector:
+def _chart_selector(fields: Mapping[str, Any], _: KargoRules) -> Selector:
     url = fields.get("repoURL", "")
     if not url.startswith(("http://", "https://", "oci://")):
         raise InvalidSubscription(
@@ -99,38 +105,47 @@ def _chart_selector(fields: Mapping[str, Any]) -> Selector:
     return _chart_versions(constraint)
 
 
-def _git_selector(fields: Mapping[str, Any]) -> Selector:
+def _git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
     strategy = fields.get("commitSelectionStrategy", "")
     _check_strategy("commitSelectionStrategy", strategy, _GIT_STRATEGIES)
     if strategy in _BRANCH_STRATEGIES:
         return GitBranchSelector(fields.get("branch", ""))
-    regexes = _regexes(fields)
+    regexes = _regexes(fields, rules)
     if strategy != "SemVer":
         return GitTagSelector(regexes)
     constraint = _constraint("semverConstraint", fields.get("semverConstraint", ""))
     return GitTagSelector(_semver_tags(regexes, bool(fields.get("strictSemvers")), constraint))
 
 
-def _regexes(fields: Mapping[str, Any]) -> RegexSelector:
-    for legacy, replacement in (("allowTags", "allowTagsRegexes"), ("ignoreTags", "ignoreTagsRegexes")):
-        if fields.get(legacy):
-            raise InvalidSubscription(
-                f"{legacy}.removed", f"{legacy} was removed in Kargo 1.11; use {replacement} instead"
-            )
-    return _compiled_regexes(fields.get("allowTagsRegexes", ()), fields.get("ignoreTagsRegexes", ()))
+def _regexes(fields: Mapping[str, Any], rules: KargoRules) -> RegexSelector:
+    if rules >= KargoRules.FROM_1_11:
+        for legacy, replacement in (("allowTags", "allowTagsRegexes"), ("ignoreTags", "ignoreTagsRegexes")):
+            if fields.get(legacy):
+                raise InvalidSubscription(
+                    f"{legacy}.removed", f"{legacy} was removed in Kargo 1.11; use {replacement} instead"
+                )
+    return _compiled_regexes(
+        fields.get("allowTagsRegexes", ()),
+        fields.get("ignoreTagsRegexes", ()),
+        fields.get("allowTags", ""),
+        fields.get("ignoreTags", ()),
+    )
 
 
 @lru_cache(_CACHE_SIZE)
-def _compiled_regexes(allow: tuple[str, ...], ignore: tuple[str, ...]) -> RegexSelector:
-    return RegexSelector(
-        tuple(_named_regex("allowTagsRegexes", text) for text in allow),
-        tuple(_named_regex("ignoreTagsRegexes", text) for text in ignore),
-    )
+def _compiled_regexes(
+    allow: tuple[str, ...], ignore: tuple[str, ...], allow_tags: str, ignore_tags: tuple[str, ...]
+) -> RegexSelector:
+    allowed = [_named_regex("allowTagsRegexes", text) for text in allow]
+    if allow_tags:
+        allowed.append(_named_regex("allowTags", allow_tags))
+    ignored = [_named_regex("ignoreTagsRegexes", text) for text in ignore]
+    return RegexSelector(tuple(allowed), (*ignored, *map(ExactTag, ignore_tags)))
 
 
 def _named_regex(field: str, text: str) -> TagRegex:
     try:
-        return TagRegex(text, compile_regex(text))
+        return TagRegex(field, text, compile_regex(text))
     except InvalidRegex as error:
         raise InvalidSubscription(
             "regex.invalid", f"{field} {quoted(text)} isn't a valid regular expression (RE2): {error}"

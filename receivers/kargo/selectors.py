@@ -85,8 +85,9 @@ class ExactTagSelector:
 
 @dataclass(frozen=True, slots=True)
 class TagRegex:
-    """A compiled regular expression with its text."""
+    """A compiled regular expression with its text, and the field that has it."""
 
+    field: str
     text: str
     compiled: Any
 
@@ -96,20 +97,32 @@ class TagRegex:
 
 
 @dataclass(frozen=True, slots=True)
+class ExactTag:
+    """A tag in `ignoreTags`, which Kargo has up to version 1.10."""
+
+    text: str
+    field: str = "ignoreTags"
+
+    def matches(self, tag: str) -> bool:
+        """Say whether it is this tag."""
+        return tag == self.text
+
+
+@dataclass(frozen=True, slots=True)
 class RegexSelector:
     """Image strategies Lexical and NewestBuild, and the first step of SemVer: ignore takes precedence over allow."""
 
     allow: tuple[TagRegex, ...] = ()
-    ignore: tuple[TagRegex, ...] = ()
+    ignore: tuple[TagRegex | ExactTag, ...] = ()
 
     def evaluate(self, tag: str) -> TagDecision:
         """Decide whether the expressions allow the tag."""
-        for regex in self.ignore:
-            if regex.matches(tag):
+        for ignored in self.ignore:
+            if ignored.matches(tag):
                 return TagDecision(
                     False,
                     "regex.ignored",
-                    f"tag {quoted(tag)} matches ignoreTagsRegexes {quoted(regex.text)}",
+                    f"tag {quoted(tag)} matches {ignored.field} {quoted(ignored.text)}",
                 )
         if not self.allow:
             rules = "only ignore rules are set" if self.ignore else "no tag rules are set"
@@ -117,11 +130,12 @@ class RegexSelector:
         for regex in self.allow:
             if regex.matches(tag):
                 return TagDecision(
-                    True, "regex.allowed", f"tag {quoted(tag)} matches allowTagsRegexes {quoted(regex.text)}"
+                    True, "regex.allowed", f"tag {quoted(tag)} matches {regex.field} {quoted(regex.text)}"
                 )
         texts = listed([regex.text for regex in self.allow])
         none = "does not match" if len(self.allow) == 1 else "matches none of"
-        return TagDecision(False, "regex.not_allowed", f"tag {quoted(tag)} {none} allowTagsRegexes {texts}")
+        fields = " and ".join(dict.fromkeys(regex.field for regex in self.allow))
+        return TagDecision(False, "regex.not_allowed", f"tag {quoted(tag)} {none} {fields} {texts}")
 
 
 @dataclass(frozen=True, slots=True)

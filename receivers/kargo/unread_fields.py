@@ -7,16 +7,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from receivers.kargo.golang.gojson import fold
+from receivers.kargo.kargo_rules import LATEST, KargoRules
 from receivers.kargo.quoting import quoted
 from receivers.kargo.similar_names import similar_names
-from receivers.kargo.subscription_fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS, Fields
+from receivers.kargo.subscription_fields import fields_of
 
 MOST: Final = 5  # fields of one subscription; anybody may write thousands
 
-_FIELDS: Final[Mapping[str, Fields]] = MappingProxyType(
-    {"image": IMAGE_FIELDS, "chart": CHART_FIELDS, "git": GIT_FIELDS}
-)
-_FOLDED: Final = {kind: frozenset(map(fold, fields)) for kind, fields in _FIELDS.items()}
+_FIELDS: Final = {kind: fields_of(kind, LATEST) for kind in ("image", "chart", "git")}
+_FOLDED: Final = {
+    (rules, kind): frozenset(map(fold, fields_of(kind, rules))) for rules in KargoRules for kind in _FIELDS
+}
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 _RECEIVERS: Final = "spec.webhookReceivers of the ProjectConfig"
 _REPOSITORY: Final = dict.fromkeys(("repo", "repository", "url", "image"), "repoURL")
@@ -49,12 +50,14 @@ _WITHOUT_EFFECT: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 
 
-def unread_fields(kind: str, raw: Mapping[str, Any], fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the fields, as written, of a subscription of `kind` that Kargo ignores, `MOST` at most.
+def unread_fields(
+    kind: str, raw: Mapping[str, Any], fields: Mapping[str, Any], rules: KargoRules
+) -> tuple[str, ...]:
+    """Return the names of the fields, as written, of a subscription that Kargo ignores, `MOST` at most.
 
     `raw` has the fields as written, and `fields` those that Kargo reads, with their values. Empty fields don't count.
     """
-    known = _FOLDED[kind]
+    known = _FOLDED[rules, kind]
     unknown = [
         str(name) for name, value in raw.items() if value not in _EMPTY and fold(str(name)) not in known
     ]
@@ -68,7 +71,7 @@ def explain_unread(kind: str, names: Collection[str], strategy: str) -> str:
 
 
 def _explain(kind: str, name: str, strategy: str) -> str:
-    if name in _FIELDS[kind]:
+    if name in _WITHOUT_EFFECT.get(strategy, ()):
         return f"{name} has no effect with imageSelectionStrategy {strategy}"
     instead = _instead(kind, name)
     return f"Kargo does not read {quoted(name)}" + (f", use {instead}" if instead else "")

@@ -8,7 +8,8 @@ from typing import Any
 
 def cases(name: str) -> list[dict[str, Any]]:
     """Return the cases of a file (without its ending)."""
-    return json.loads((Path(__file__).parent / f"{name}.json").read_text("ascii"))
+    entries: list[dict[str, Any]] = json.loads((Path(__file__).parent / f"{name}.json").read_text("ascii"))
+    return entries
 
 
 def body_of(case: dict[str, Any]) -> bytes:
