@@ -54,6 +54,7 @@ WAREHOUSES: Final = Resource(KARGO_GROUP, "v1alpha1", "warehouses", "Warehouse",
 FREIGHTS: Final = Resource(KARGO_GROUP, "v1alpha1", "freights", "Freight", namespaced=True)
 SECRETS: Final = Resource("", "v1", "secrets", "Secret", namespaced=True)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment", namespaced=True)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
 
 

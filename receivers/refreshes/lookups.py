@@ -11,6 +11,7 @@ from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInstalled
 from receivers.cluster.freight_watch import LONG_AGO, FreightWatch
 from receivers.kargo.artifacts import DiscoveryResult, Freight, decode_discovered, decode_freight
+from receivers.kargo.kargo_rules import LATEST
 from receivers.kargo.progress_states import Lookup, Observation, RefreshRequest
 from receivers.kargo.resources import FREIGHTS, WAREHOUSES, Warehouse, WarehouseKey, decode_warehouse
 from receivers.models import Refresh
@@ -85,8 +86,9 @@ class ClusterLookups:
         except NotFound:
             result.warehouse, result.gone = None, True
             return
+        rules = result.warehouse.rules if result.warehouse else LATEST
         # Both from one object, so that the conditions and the artifacts belong together.
-        result.warehouse, result.discovered = decode_warehouse(raw), decode_discovered(raw)
+        result.warehouse, result.discovered = decode_warehouse(raw, rules=rules), decode_discovered(raw)
 
     def _read_last_freight(self, key: WarehouseKey, result: LookupResult) -> None:
         name = result.warehouse.last_freight_id if result.warehouse else ""
