@@ -100,14 +100,15 @@ def out_of_scope_verdicts(push: Push, warehouses: Iterable[Warehouse], project: 
 def similar_verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdict, ...]:
     """Return a near miss for every subscription whose repository is the pushed one but for a typing error.
 
-    Takes milliseconds if there are many repositories, so it is for pushes that `verdicts` has nothing for.
+    It looks at every Warehouse, so it is for pushes that `verdicts` has nothing for.
     """
     subscribed: dict[str, list[tuple[Warehouse, int, Subscription]]] = defaultdict(list)
     for warehouse in warehouses:
         for position, subscription in enumerate(warehouse.subscriptions):
             if subscription.near_key:
                 subscribed[subscription.repository].append((warehouse, position, subscription))
-    similar = {name for pushed in push.names for name in similar_names(pushed, subscribed)}
+    known = tuple(subscribed)
+    similar = {name for pushed in push.names for name in similar_names(pushed, known)}
     return tuple(
         _verdict_of(warehouse, position, subscription, _similar(push, subscription))
         for name in sorted(similar)

@@ -57,9 +57,11 @@ def unread_fields(
 
     `raw` has the fields as written, and `fields` those that Kargo reads, with their values. Empty fields don't count.
     """
-    known = _FOLDED[rules, kind]
+    folded = _FOLDED[rules, kind]
     unknown = [
-        str(name) for name, value in raw.items() if value not in _EMPTY and fold(str(name)) not in known
+        str(name)
+        for name, value in raw.items()
+        if name not in fields and value not in _EMPTY and fold(str(name)) not in folded
     ]
     ineffective = _WITHOUT_EFFECT.get(_strategy(kind, fields), frozenset())
     return tuple([*unknown, *(name for name in fields if name in ineffective and fields[name])][:MOST])
@@ -82,7 +84,7 @@ def _instead(kind: str, name: str) -> str:
     if current := _CURRENT[kind].get(name.lower()):
         return current
     lowercase = {known.lower(): known for known in _FIELDS[kind]}
-    return next((lowercase[similar] for similar in similar_names(name.lower(), lowercase)), "")
+    return next((lowercase[similar] for similar in similar_names(name.lower(), tuple(lowercase))), "")
 
 
 def _strategy(kind: str, fields: Mapping[str, Any]) -> str:
