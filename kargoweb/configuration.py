@@ -48,6 +48,8 @@ NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS la
 SHORTEST_SECRET_KEY: Final = 32
 MIN_DIFFERENT_CHARACTERS: Final = 5  # in the key, as Django's check security.W009 asks for
 
+VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}(\.\d+[0-9A-Za-z.+-]*)?", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -66,6 +68,7 @@ class Configuration:
     namespaces: tuple[str, ...]
     system_namespace: str
     kargo_namespace: str
+    kargo_version: str
     kargo_min_interval: float
     manage_receivers: bool
     forwarded_hops: int
@@ -110,6 +113,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         namespaces=env.read("KARGOWEB_NAMESPACES", (), comma_separated(_namespace)),
         system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),
         kargo_namespace=env.read("KARGOWEB_KARGO_NAMESPACE", "kargo", _namespace),
+        kargo_version=env.read("KARGOWEB_KARGO_VERSION", "", _version),
         kargo_min_interval=env.read("KARGOWEB_KARGO_MIN_INTERVAL", 300.0, seconds(1, 86_400)),
         manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, boolean),
         forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, integer(0, 10)),
@@ -190,6 +194,12 @@ def _namespace(value: str) -> str:
         raise ValueError(
             "must be namespace names: lowercase letters, digits and hyphens, at most 63 characters"
         )
+    return value
+
+
+def _version(value: str) -> str:
+    if value and not VERSION.fullmatch(value):
+        raise ValueError("must be a version of Kargo, such as v1.10.10 or 1.10")
     return value
 
 

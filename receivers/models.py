@@ -94,6 +94,12 @@ class Outcome(models.TextChoices):
     NO_MATCH = "no_match", "No match"
     """No subscription in scope matches the push; the verdicts say why."""
 
+    INVALID_SUBSCRIPTION = "invalid_subscription", "Invalid subscription"
+    """No subscription matches the push, but one that uses the repository can't be evaluated."""
+
+    NO_REPOSITORY = "no_repository", "No repository"
+    """The body is valid but names no repository, so there was nothing to match; Kargo answers it like no match."""
+
     INVALID_BODY = "invalid_body", "Invalid body"
     """The body is not what this kind of sender posts; the reason is stored with the delivery."""
 

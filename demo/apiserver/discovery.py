@@ -125,7 +125,7 @@ _DOCUMENTS: Final[Mapping[str, Callable[[Catalog], Json]]] = {
 
 
 def _openapi_v3_of(kinds: list[ResourceType], prefix: str) -> Json:
-    """Return the part that kubectl reads: the parameter `fieldValidation` of the PATCH of each kind."""
+    """Return the parameter `fieldValidation` of the PATCH of each kind, which kubectl reads, and the schemas."""
     paths: Json = {}
     for kind in kinds:
         scope = "namespaces/{namespace}/" if kind.namespaced else ""
@@ -143,7 +143,12 @@ def _openapi_v3_of(kinds: list[ResourceType], prefix: str) -> Json:
         "openapi": "3.0.0",
         "info": {"title": "kargoweb demo", "version": VERSION["gitVersion"]},
         "paths": paths,
+        "components": {"schemas": {_schema_name(kind): kind.schema for kind in kinds if kind.schema}},
     }
+
+
+def _schema_name(kind: ResourceType) -> str:
+    return ".".join((*reversed(kind.group.split(".")), kind.version, kind.kind))
 
 
 def _group_document(catalog: Catalog, path: str) -> Any:

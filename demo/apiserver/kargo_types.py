@@ -1,7 +1,7 @@
 """Kargo's resource types as CustomResourceDefinitions that accept any content in `spec` and `status`.
 
 Names, scopes, status subresources and printer columns are those of Kargo's own definitions
-(charts/kargo/resources/crds).
+(charts/kargo/resources/crds), and so are the few fields in the schemas that show the version: 1.11 or later.
 """
 
 from __future__ import annotations
@@ -35,13 +35,22 @@ _TYPES: Final = (
 )
 
 
+_FIELDS: Final = {"Warehouse": ("subscriptions",), "ClusterConfig": ("stageLinks",)}
+"""Fields of `spec` by kind."""
+
+
+def _spec(kind: str) -> dict[str, Any]:
+    fields = {name: {"x-kubernetes-preserve-unknown-fields": True} for name in _FIELDS.get(kind, ())}
+    return {**_OPEN, "properties": fields} if fields else _OPEN
+
+
 def _definition(kind: str, namespaced: bool, columns: tuple[tuple[str, str, str], ...]) -> dict[str, Any]:
     plural = f"{kind.lower()}s"
     version = {
         "name": VERSION,
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": {**_OPEN, "properties": {"spec": _OPEN, "status": _OPEN}}},
+        "schema": {"openAPIV3Schema": {**_OPEN, "properties": {"spec": _spec(kind), "status": _OPEN}}},
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
             {"name": name, "jsonPath": path, "type": column} for name, path, column in columns

@@ -6,7 +6,7 @@ The `Catalog` has the types that are currently served. It changes when definitio
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 
@@ -41,6 +41,8 @@ class ResourceType:
     conditional_put: bool = False  # PUT must name the resourceVersion
     generation: bool = False
     columns: tuple[Column, ...] = (AGE,)
+    schema: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The OpenAPI schema of the objects, which is published but not enforced."""
     qualified: str = ""
     """The name of the type in messages, such as `warehouses.kargo.akuity.io` or `secrets`."""
 
@@ -106,7 +108,10 @@ DEFINITIONS: Final = _built_in(
     generation=True,
     columns=(Column("Created At", ".metadata.creationTimestamp"),),
 )
-BUILT_IN: Final = (NAMESPACES, SECRETS, EVENTS, SERVICE_ACCOUNTS, LEASES, DEFINITIONS)
+DEPLOYMENTS: Final = _built_in(
+    "apps", "deployments", "Deployment", True, short_names=("deploy",), generation=True
+)
+BUILT_IN: Final = (NAMESPACES, SECRETS, EVENTS, SERVICE_ACCOUNTS, LEASES, DEFINITIONS, DEPLOYMENTS)
 
 
 def _columns(version: Mapping[str, Any]) -> tuple[Column, ...]:
@@ -140,6 +145,7 @@ def from_definition(definition: Mapping[str, Any]) -> ResourceType:
         conditional_put=True,
         generation=True,
         columns=_columns(version),
+        schema=(version.get("schema") or {}).get("openAPIV3Schema") or {},
         qualified=f"{names['plural']}.{spec['group']}",
     )
 

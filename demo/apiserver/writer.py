@@ -115,6 +115,8 @@ class Writer:
             stored = self._put_or_finish(kind, old.key, changed)
         else:
             stored = self._store.put(kind.qualified, old.key, changed)
+            if kind == DEFINITIONS:
+                self._catalog.add(from_definition(stored.content))
         return Response(200, renderer(kind, request)(stored))
 
     def _put_or_finish(self, kind: ResourceType, key: str, changed: Json) -> Stored:

@@ -11,7 +11,9 @@ from typing import Any, Final
 from receivers.cluster.api_probe import ApiProbe
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
+from receivers.cluster.codecs import WarehouseCodec
 from receivers.cluster.garbage import freeze_objects
+from receivers.cluster.kargo_version import KargoVersionDetector
 from receivers.cluster.reflector import Freshness, Reflector
 from receivers.cluster.snapshot import Change, Collision, Route, Snapshot, routing_key
 from receivers.kargo.resources import (
@@ -46,6 +48,7 @@ class ClusterCache:
         cluster_factory: Callable[[], KubernetesClient],
         namespaces: Sequence[str] = (),
         *,
+        kargo_version: KargoVersionDetector | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -53,7 +56,8 @@ class ClusterCache:
 
         `cluster_factory` is called until it returns a client, which the cache then owns and closes. With
         `namespaces` the cache reads only these projects, and the ClusterConfig if RBAC allows it; each namespace
-        takes two threads and two watches. `clock` returns seconds since 1970.
+        takes two threads and two watches. Warehouses are decoded by the rules of `kargo_version`; without it, by the
+        latest. `clock` returns seconds since 1970.
         """
         self._cluster_factory = cluster_factory
         self._cluster: KubernetesClient | None = None
@@ -74,10 +78,14 @@ class ClusterCache:
                 may_be_forbidden=bool(namespaces) and not resource.namespaced,
                 backoff=backoff or Backoff(),
                 clock=clock,
+                codec=self._warehouse_codec(kargo_version) if resource is WAREHOUSES else None,
             )
             for resource, namespace in _watched_resources(namespaces)
         )
         self._probe = ApiProbe(self.cluster, namespaces[0] if namespaces else None, self._returned)
+
+    def _warehouse_codec(self, kargo_version: KargoVersionDetector | None) -> WarehouseCodec | None:
+        return WarehouseCodec(lambda: kargo_version.rules(self.cluster())) if kargo_version else None
 
     def start(self) -> None:
         """Start the threads that list and watch. Never raises; errors are reported by `freshness`."""

@@ -247,6 +247,15 @@ class KubernetesClient:
         log.info("The Kubernetes API responds again")
         self._suspended, self._resumed_at = "", time.monotonic()
 
+    def openapi(self, resource: Resource) -> Object:
+        """Return the OpenAPI 3 document of the group version of a type, which every account may read.
+
+        Raises `NotFound` if there is none: before Kubernetes 1.24, or if the type is not installed.
+        """
+        target = f"/openapi/v3/apis/{resource.group}/{resource.version}"
+        request = ApiRequest("GET", target, repeatable=True)
+        return decode(self._send(request, f"get the schemas of {resource.group}").body)
+
     def close(self) -> None:
         """Close all connections. Requests in progress in other threads fail with `Unreachable`."""
         self._transport.close()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
-from receivers.cluster.codecs import CODECS, Key, key_of, version_of
+from receivers.cluster.codecs import CODECS, Codec, Key, WarehouseCodec, key_of, version_of
 from receivers.cluster.errors import ClusterError, Forbidden, Gone, TimedOut
 from receivers.cluster.snapshot import Change
 from receivers.cluster.watch import Watch
@@ -47,7 +47,7 @@ class Reflector:
     """Keeps the objects of one resource type up to date in its own thread.
 
     Calls `changed` with changes in order, and `settled` when `is_settled` may have become true, both in that thread.
-    `may_be_forbidden`: the cache can do without this type.
+    `may_be_forbidden`: the cache can do without this type. `codec` replaces that of `CODECS`.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Reflector:
         may_be_forbidden: bool,
         backoff: Backoff,
         clock: Callable[[], float],
+        codec: Codec | WarehouseCodec | None = None,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
@@ -70,7 +71,8 @@ class Reflector:
         self._may_be_forbidden = may_be_forbidden
         self._backoff = backoff
         self._clock = clock
-        self._decode = CODECS[resource].decode
+        self._codec = codec or CODECS[resource]
+        self._decode = self._codec.decode
         self._objects: dict[Key, Any] = {}
         self._version = ""  # where the next watch starts; empty: list first
         self._watch: Watch | None = None
@@ -159,6 +161,8 @@ class Reflector:
     def _list_and_watch(self) -> ClusterError | None:
         """List if necessary, then watch until the watch ends; return the error, if any."""
         try:
+            if self._codec.prepare():
+                self._version = ""
             if not self._version:
                 self._list()
             self._follow()

@@ -32,6 +32,15 @@ _TONES: Final = {
 }  # fmt: skip
 
 
+NOT_EVALUATED: Final = frozenset(
+    {
+        Outcome.NO_REPOSITORY, Outcome.INVALID_BODY, Outcome.TOO_LARGE, Outcome.RETIRED_URL, Outcome.UNSUPPORTED_KIND,
+        Outcome.COLLISION, Outcome.TEST_REFUSED,
+    }
+)  # fmt: skip
+"""The outcomes of requests that are rejected before any subscription is evaluated."""
+
+
 def tone(outcome: str) -> Tone:
     """Return the tone of an `Outcome` or a `RefreshOutcome`; BAD for everything that is neither."""
     return next((tone for tone, outcomes in _TONES.items() if outcome in outcomes), Tone.BAD)

@@ -36,6 +36,7 @@ MOST_PAGES: Final = 100  # of one call, or 500,000 deliveries; the next call con
 BATCH: Final = 50  # rows of one transaction: bodies may be large, and the lock must be short
 WORTHWHILE: Final = frozenset(outcome for outcome in Outcome if tone(outcome) is Tone.BAD) - {
     Outcome.INVALID_BODY,
+    Outcome.NO_REPOSITORY,
     Outcome.TOO_LARGE,
     Outcome.UNSUPPORTED_KIND,
     Outcome.TEST_REFUSED,

@@ -61,11 +61,19 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "no subscription matches this push",
             "compare the subscription's repository and constraint with the push",
         ),
+        Outcome.INVALID_SUBSCRIPTION: Remedy(
+            "a subscription that uses this repository can't be evaluated, and no other one matches",
+            "fix that subscription, then redeliver",
+        ),
         Outcome.REFRESHED: Remedy("the Warehouses were refreshed, and Kargo is working on it"),
         Outcome.PENDING: Remedy("the delivery is saved and being processed"),
         Outcome.FAILED: Remedy(
             "the request to refresh a Warehouse failed; retries continue for 24 hours",
             "check that the Kubernetes API is reachable and allows the patch",
+        ),
+        Outcome.NO_REPOSITORY: Remedy(
+            "the body names no repository, so no Warehouse was refreshed",
+            "find out what calls this URL; only Docker Hub's webhooks should",
         ),
         Outcome.INVALID_BODY: Remedy(
             "the body is not a Docker Hub webhook payload; no Warehouse was refreshed",

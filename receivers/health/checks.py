@@ -26,6 +26,8 @@ class Check(models.TextChoices):
     DISCOVERY_FAILED = "discovery_failed", "Artifact discovery fails"
     INVALID_SUBSCRIPTION = "invalid_subscription", "Invalid subscriptions"
     SUBSCRIPTION_TOO_COMPLEX = "subscription_too_complex", "Subscriptions that are too complex"
+    UNREAD_FIELDS = "unread_fields", "Fields Kargo doesn't read"
+    NEVER_MATCHED = "never_matched", "Repository URLs that pushes never match"
     WAREHOUSE_WITHOUT_RECEIVER = "warehouse_without_receiver", "Warehouses without a receiver"
     MISSED_PUSHES = "missed_pushes", "Pushes Docker Hub never sent"
     OFFICIAL_IMAGE = "official_image", "Official images, which send no webhooks"

@@ -12,6 +12,7 @@ from typing import Final
 
 from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
+    DEPLOYMENTS,
     FREIGHTS,
     LEASES,
     PROJECT_CONFIGS,
@@ -61,11 +62,15 @@ def required_permissions(
         permissions.append(
             RequiredPermission("get", SECRETS, system_namespace, optional=_NO_CLUSTER_RECEIVERS)
         )
-    permissions.append(RequiredPermission("list", LEASES, kargo_namespace, optional=_NO_HEARTBEATS))
+    permissions += [
+        RequiredPermission("list", LEASES, kargo_namespace, optional=_NO_HEARTBEATS),
+        RequiredPermission("list", DEPLOYMENTS, kargo_namespace, optional=_NO_EXACT_VERSION),
+    ]
     return tuple(permissions)
 
 
 _NO_CLUSTER_RECEIVERS: Final = "without it, cluster receivers don't work"
+_NO_EXACT_VERSION: Final = "without it, kargoweb knows only the range of Kargo's version"
 _NO_HEARTBEATS: Final = "without it, kargoweb can't detect a shard without a controller"
 
 

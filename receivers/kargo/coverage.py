@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from receivers.kargo.repository_names import split_host
+from receivers.kargo.repository_names import is_docker_hub, normalize_image, split_host
 from receivers.kargo.resources import ReceiverConfig
 from receivers.kargo.subscriptions import Subscription
 
@@ -17,6 +17,17 @@ def is_on_docker_hub(subscription: Subscription) -> bool:
     """Say whether the repository is on Docker Hub: its normalized name then has no registry host."""
     repository = subscription.repository
     return subscription.kind in _REGISTRY_KINDS and bool(repository) and not split_host(repository)[0]
+
+
+def is_never_matched(subscription: Subscription) -> bool:
+    """Say whether the repository is on Docker Hub, but written in a way that the names in its pushes never match."""
+    host, _ = split_host(subscription.repo_url.strip().lower().rpartition("://")[2])
+    return (
+        subscription.kind in _REGISTRY_KINDS
+        and bool(subscription.near_key)
+        and (not host or is_docker_hub(host))
+        and subscription.repository != normalize_image(subscription.near_key)
+    )
 
 
 def is_official_image(subscription: Subscription) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,6 +12,7 @@ from receivers.kargo.near_misses import explain_near_miss
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse, WarehouseKey
+from receivers.kargo.similar_names import similar_names
 from receivers.kargo.subscriptions import Subscription
 
 
@@ -93,6 +95,32 @@ def out_of_scope_verdicts(push: Push, warehouses: Iterable[Warehouse], project: 
                 f"repository, but this receiver serves only project {quoted(project)}"
             )
             yield replace(verdict, result=MatchResult.OUT_OF_SCOPE, rule="out_of_scope", reason=reason)
+
+
+def similar_verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdict, ...]:
+    """Return a near miss for every subscription whose repository is the pushed one but for a typing error.
+
+    It looks at every Warehouse, so it is for pushes that `verdicts` has nothing for.
+    """
+    subscribed: dict[str, list[tuple[Warehouse, int, Subscription]]] = defaultdict(list)
+    for warehouse in warehouses:
+        for position, subscription in enumerate(warehouse.subscriptions):
+            if subscription.near_key:
+                subscribed[subscription.repository].append((warehouse, position, subscription))
+    known = tuple(subscribed)
+    similar = {name for pushed in push.names for name in similar_names(pushed, known)}
+    return tuple(
+        _verdict_of(warehouse, position, subscription, _similar(push, subscription))
+        for name in sorted(similar)
+        for warehouse, position, subscription in subscribed[name]
+    )
+
+
+def _similar(push: Push, subscription: Subscription) -> tuple[MatchResult, str, str]:
+    reason = (
+        f"no subscription uses {quoted(push.repository)}; did you mean {quoted(subscription.repository)}?"
+    )
+    return MatchResult.NEAR_MISS, "similar_name", reason
 
 
 def _verdict(

@@ -1,29 +1,69 @@
-"""Explains why a subscription with a similar repository does not match a push, and what to use instead."""
+"""Explains why a subscription with a similar repository does not match a push, and what to use instead.
+
+It only recommends a `repoURL` with which the subscription would match the push.
+"""
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from receivers.kargo.quoting import quoted
-from receivers.kargo.repository_names import is_docker_hub, normalize_chart, split_host
+from receivers.kargo.repository_names import (
+    OCI_NAME,
+    is_docker_hub,
+    near_key,
+    normalize_image,
+    parse_reference,
+    split_host,
+)
 
-_WEB_SCHEME: Final = re.compile(r"(?i)https?://")
+_WEBSITE: Final = "hub.docker.com"
+_OLD_REGISTRY: Final = "registry.hub.docker.com"
 
 
 def explain_near_miss(pushed: str, kind: str, repo_url: str) -> str:
     """Return a sentence about a subscription of `kind` whose `repo_url` is similar to the repository `pushed`."""
-    wanted = normalize_chart(pushed)
-    instead = f"oci://registry-1.docker.io/{wanted}" if kind == "chart" else wanted
-    text = repo_url.strip().lower()
-    host, _ = split_host(text.rpartition("://")[2])
-    if wanted.startswith("_/"):
+    repository = _repository(pushed)
+    if not repository:
         return (
-            f"Docker Hub reports the repository as {quoted(pushed)}, "
-            f"which Kargo does not treat as {quoted(repo_url)}"
+            f"the sender names the repository {quoted(pushed)}, which no subscription can pull from and match; it must "
+            f"send {quoted(near_key(pushed))}"
         )
-    if host and not is_docker_hub(host):
-        return f"{quoted(repo_url)} is hosted on {host}; this push went to {quoted(wanted)} on Docker Hub"
-    if _WEB_SCHEME.match(text) or host in {"hub.docker.com", "registry.hub.docker.com"}:
-        return f"{quoted(repo_url)} is a web page; use {quoted(instead)} instead"
-    return f"Kargo does not treat {quoted(repo_url)} as {quoted(wanted)}; use {quoted(instead)} instead"
+    pushed_host, _ = split_host(repository)
+    host, _ = split_host(repo_url.strip().lower().rpartition("://")[2])
+    if pushed_host != host and (pushed_host or not is_docker_hub(host)):
+        where = f"{quoted(repo_url)} is hosted on {host or 'Docker Hub'}"
+        return f"{where}; this push went to {quoted(repository)}" + ("" if pushed_host else " on Docker Hub")
+    return f"{why_never_matched(kind, repo_url)}; use {quoted(_repo_url(kind, repository))} instead"
+
+
+def why_never_matched(kind: str, repo_url: str) -> str:
+    """Return why no push to Docker Hub matches a `repo_url` for which `coverage.is_never_matched`."""
+    scheme, separator, rest = repo_url.strip().lower().rpartition("://")
+    host, _ = split_host(rest)
+    if host == _WEBSITE:
+        return f"{quoted(repo_url)} is a page of Docker Hub's website, not the name of a repository"
+    if host == _OLD_REGISTRY:
+        return f"images can be pulled from {quoted(repo_url)}, but pushes never match this address"
+    if separator and (kind == "image" or scheme != "oci"):
+        return f"{quoted(repo_url)} is a URL, not the name of a repository"
+    return f"pushes never match {quoted(repo_url)}"
+
+
+def suggested_repo_url(kind: str, name: str) -> str:
+    """Return the `repoURL` for a repository on Docker Hub named `name`; empty if Docker Hub can't have it."""
+    repository = _repository(name)
+    return _repo_url(kind, repository) if repository and not split_host(repository)[0] else ""
+
+
+def _repository(name: str) -> str:
+    """Return the normalized name of a repository; empty if no registry can have it."""
+    repository = normalize_image(name)
+    is_valid = parse_reference(repository) is not None and OCI_NAME.fullmatch(split_host(repository)[1])
+    return repository if is_valid else ""
+
+
+def _repo_url(kind: str, repository: str) -> str:
+    if kind != "chart":
+        return repository
+    return f"oci://{repository if split_host(repository)[0] else f'registry-1.docker.io/{repository}'}"

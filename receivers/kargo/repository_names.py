@@ -21,6 +21,12 @@ _DOCKER_HUB_HOSTS: Final = frozenset({_DOCKER_HUB, "registry-1.docker.io"})
 _MIN_REPOSITORY_LENGTH, _MAX_REPOSITORY_LENGTH = 2, 255  # characters, go-containerregistry 0.21
 _MAX_TAG_LENGTH: Final = 128  # characters
 
+# RE2, because the backtracking of `re` takes exponential time on hostile names.
+OCI_NAME: Final = re2.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
+)
+"""The names of repositories, without the host, that registries accept. Source: oras-go 2.6, `ParseReference`."""
+
 _REPOSITORY_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-./")
 _TAG: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{_MAX_TAG_LENGTH}}}")
 _SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")

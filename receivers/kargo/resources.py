@@ -16,6 +16,7 @@ from sys import intern
 from typing import Any, Final, TypeAlias
 
 from receivers.kargo.json_values import as_list, as_map, as_number, as_text
+from receivers.kargo.kargo_rules import LATEST, KargoRules
 from receivers.kargo.subscriptions import Subscription, decode_subscription
 
 KARGO_GROUP: Final = "kargo.akuity.io"
@@ -53,6 +54,7 @@ WAREHOUSES: Final = Resource(KARGO_GROUP, "v1alpha1", "warehouses", "Warehouse",
 FREIGHTS: Final = Resource(KARGO_GROUP, "v1alpha1", "freights", "Freight", namespaced=True)
 SECRETS: Final = Resource("", "v1", "secrets", "Secret", namespaced=True)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment", namespaced=True)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
 
 
@@ -121,7 +123,8 @@ class ReceiverConfig:
 class Warehouse:
     """A Warehouse: its subscriptions and its status.
 
-    `discovered_at` is RFC 3339 text as Kargo wrote it, or empty. `creation_policy` is `Automatic` or `Manual`.
+    `discovered_at` is RFC 3339 text as Kargo wrote it, or empty. `creation_policy` is `Automatic` or `Manual`. The
+    subscriptions are compiled by `rules`.
     """
 
     project: str
@@ -139,6 +142,7 @@ class Warehouse:
     discovered_at: str
     last_freight_id: str
     conditions: tuple[Condition, ...]
+    rules: KargoRules
 
     @property
     def key(self) -> WarehouseKey:
@@ -199,12 +203,19 @@ def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
 
 
 def decode_warehouse(
-    raw: Mapping[str, Any], subscriptions: tuple[Subscription, ...] | None = None
+    raw: Mapping[str, Any],
+    subscriptions: tuple[Subscription, ...] | None = None,
+    rules: KargoRules = LATEST,
 ) -> Warehouse:
-    """Decode a Warehouse. Compile its subscriptions unless the caller passes the unchanged ones."""
+    """Decode a Warehouse by the rules of Kargo's version.
+
+    Compile its subscriptions unless the caller passes the unchanged ones, compiled by the same rules.
+    """
     metadata, spec, status = (as_map(raw.get(key)) for key in ("metadata", "spec", "status"))
     if subscriptions is None:
-        subscriptions = tuple(map(decode_subscription, as_list(spec.get("subscriptions"))))
+        subscriptions = tuple(
+            decode_subscription(entry, rules) for entry in as_list(spec.get("subscriptions"))
+        )
     return Warehouse(
         project=intern(as_text(metadata.get("namespace"))),
         name=as_text(metadata.get("name")),
@@ -221,4 +232,5 @@ def decode_warehouse(
         discovered_at=as_text(as_map(status.get("discoveredArtifacts")).get("discoveredAt")),
         last_freight_id=as_text(status.get("lastFreightID")),
         conditions=_conditions(status),
+        rules=rules,
     )

@@ -11,21 +11,22 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import re2
-
 from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
 from receivers.kargo.golang import gourl
+from receivers.kargo.kargo_rules import KargoRules
 from receivers.kargo.quoting import quoted
-from receivers.kargo.repository_names import normalize_image, parse_reference
+from receivers.kargo.repository_names import OCI_NAME, normalize_image, parse_reference
 from receivers.kargo.selectors import (
     BrokenSelector,
     ChartSelector,
+    ExactTag,
     ExactTagSelector,
     GitBranchSelector,
     GitTagSelector,
     RegexSelector,
     Selector,
     SemverSelector,
+    TagRegex,
 )
 
 _CACHE_SIZE: Final = 4096  # selectors
@@ -35,10 +36,6 @@ _BRANCH_STRATEGIES: Final = frozenset({"", "NewestFromBranch"})
 _GIT_STRATEGIES: Final = _BRANCH_STRATEGIES | {"SemVer", "Lexical", "NewestTag"}
 
 # oras-go 2.6 `registry.ParseReference`: stricter than what images are parsed with.
-# RE2, because the backtracking of `re` takes exponential time on hostile names.
-_OCI_NAME: Final = re2.compile(
-    r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
-)
 _OCI_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _OCI_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 
@@ -51,48 +48,52 @@ class InvalidSubscription(ValueError):
         self.rule = rule
 
 
-def image_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of an image subscription with these fields (`IMAGE_FIELDS`)."""
-    return _or_broken(_image_selector, fields)
+def image_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    """Return the selector of an image subscription with these fields, by the rules of Kargo's version."""
+    return _or_broken(_image_selector, fields, rules)
 
 
-def chart_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of a chart subscription with these fields (`CHART_FIELDS`)."""
-    return _or_broken(_chart_selector, fields)
+def chart_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    """Return the selector of a chart subscription with these fields; the rules of all versions are the same."""
+    return _or_broken(_chart_selector, fields, rules)
 
 
-def git_selector(fields: Mapping[str, Any]) -> Selector:
-    """Return the selector of a Git subscription with these fields (`GIT_FIELDS`).
+def git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    """Return the selector of a Git subscription with these fields, by the rules of Kargo's version.
 
     Path patterns and `expressionFilter` are ignored: a Docker Hub push has neither files nor commits.
     """
-    return _or_broken(_git_selector, fields)
+    return _or_broken(_git_selector, fields, rules)
 
 
 def _or_broken(
-    compile_fields: Callable[[Mapping[str, Any]], Selector], fields: Mapping[str, Any]
+    compile_fields: Callable[[Mapping[str, Any], KargoRules], Selector],
+    fields: Mapping[str, Any],
+    rules: KargoRules,
 ) -> Selector:
     try:
-        return compile_fields(fields)
+        return compile_fields(fields, rules)
     except InvalidSubscription as error:
         return BrokenSelector(error.rule, str(error))
 
 
-def _image_selector(fields: Mapping[str, Any]) -> Selector:
+def _image_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
     strategy = fields.get("imageSelectionStrategy", "")
     _check_strategy("imageSelectionStrategy", strategy, _IMAGE_STRATEGIES)
     _check_platform(fields.get("platform", ""))
     _check_image_url(fields.get("repoURL", ""))
-    constraint = fields.get("constraint", "")
+    # Up to 1.8, `semverConstraint` is a field of images, too; see `fields_of`.
+    field = "constraint" if fields.get("constraint") else "semverConstraint"
+    constraint = fields.get(field, "")
     if strategy == "Digest":
         return ExactTagSelector(constraint)
-    regexes = _regexes(fields)
+    regexes = _regexes(fields, rules)
     if strategy in {"Lexical", "NewestBuild"}:
         return regexes
-    return _semver_tags(regexes, bool(fields.get("strictSemvers")), _constraint("constraint", constraint))
+    return _semver_tags(regexes, bool(fields.get("strictSemvers")), _constraint(field, constraint))
 
 
-def _chart_selector(fields: Mapping[str, Any]) -> Selector:
+def _chart_selector(fields: Mapping[str, Any], _: KargoRules) -> Selector:
     url = fields.get("repoURL", "")
     if not url.startswith(("http://", "https://", "oci://")):
         raise InvalidSubscription(
@@ -104,30 +105,42 @@ def _chart_selector(fields: Mapping[str, Any]) -> Selector:
     return _chart_versions(constraint)
 
 
-def _git_selector(fields: Mapping[str, Any]) -> Selector:
+def _git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
     strategy = fields.get("commitSelectionStrategy", "")
     _check_strategy("commitSelectionStrategy", strategy, _GIT_STRATEGIES)
     if strategy in _BRANCH_STRATEGIES:
         return GitBranchSelector(fields.get("branch", ""))
-    regexes = _regexes(fields)
+    regexes = _regexes(fields, rules)
     if strategy != "SemVer":
         return GitTagSelector(regexes)
     constraint = _constraint("semverConstraint", fields.get("semverConstraint", ""))
     return GitTagSelector(_semver_tags(regexes, bool(fields.get("strictSemvers")), constraint))
 
 
-def _regexes(fields: Mapping[str, Any]) -> RegexSelector:
-    for legacy, replacement in (("allowTags", "allowTagsRegexes"), ("ignoreTags", "ignoreTagsRegexes")):
-        if fields.get(legacy):
-            raise InvalidSubscription(
-                f"{legacy}.removed", f"{legacy} was removed in Kargo 1.11; use {replacement} instead"
-            )
-    return _regex_selector(fields.get("allowTagsRegexes", ()), fields.get("ignoreTagsRegexes", ()))
+def _regexes(fields: Mapping[str, Any], rules: KargoRules) -> RegexSelector:
+    if rules >= KargoRules.FROM_1_11:
+        for legacy, replacement in (("allowTags", "allowTagsRegexes"), ("ignoreTags", "ignoreTagsRegexes")):
+            if fields.get(legacy):
+                raise InvalidSubscription(
+                    f"{legacy}.removed", f"{legacy} was removed in Kargo 1.11; use {replacement} instead"
+                )
+    return _regex_selector(
+        fields.get("allowTagsRegexes", ()),
+        fields.get("ignoreTagsRegexes", ()),
+        fields.get("allowTags", ""),
+        fields.get("ignoreTags", ()),
+    )
 
 
 @lru_cache(_CACHE_SIZE)
-def _regex_selector(allow: tuple[str, ...], ignore: tuple[str, ...]) -> RegexSelector:
-    return RegexSelector(allow, ignore)
+def _regex_selector(
+    allow: tuple[str, ...], ignore: tuple[str, ...], allow_tags: str, ignore_tags: tuple[str, ...]
+) -> RegexSelector:
+    allowed = [TagRegex("allowTagsRegexes", text) for text in allow]
+    if allow_tags:
+        allowed.append(TagRegex("allowTags", allow_tags))
+    ignored = [TagRegex("ignoreTagsRegexes", text) for text in ignore]
+    return RegexSelector(tuple(allowed), (*ignored, *map(ExactTag, ignore_tags)))
 
 
 @lru_cache(_CACHE_SIZE)
@@ -183,7 +196,7 @@ def _is_oci_reference(artifact: str) -> bool:
     host, _, path = artifact.partition("/")
     before, at, digest = path.partition("@")
     name, colon, tag = before.partition(":")
-    if not host or not gourl.is_host(host) or not _OCI_NAME.fullmatch(name):
+    if not host or not gourl.is_host(host) or not OCI_NAME.fullmatch(name):
         return False
     if at:
         return not digest or bool(_OCI_DIGEST.fullmatch(digest))

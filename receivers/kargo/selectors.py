@@ -105,27 +105,49 @@ class ExactTagSelector(_WithoutDefect):
 
 
 @dataclass(frozen=True, slots=True)
+class TagRegex:
+    """A regular expression, and the field that has it. It is compiled when it is used: that memory is limited."""
+
+    field: str
+    text: str
+
+    def matches(self, tag: str) -> bool:
+        """Say whether the expression matches anywhere in the tag. Only for expressions without a defect."""
+        return compile_regex(self.text).search(tag.encode("utf-8", "replace")) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ExactTag:
+    """A tag in `ignoreTags`, which Kargo has up to version 1.10."""
+
+    text: str
+    field: str = "ignoreTags"
+
+    def matches(self, tag: str) -> bool:
+        """Say whether it is this tag."""
+        return tag == self.text
+
+
+@dataclass(frozen=True, slots=True)
 class RegexSelector:
-    """Image strategies Lexical and NewestBuild, and the first step of SemVer: ignore takes precedence over allow.
+    """Image strategies Lexical and NewestBuild, and the first step of SemVer: ignore takes precedence over allow."""
 
-    The expressions are compiled when they are used, because the memory for compiled ones is limited.
-    """
-
-    allow: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
+    allow: tuple[TagRegex, ...] = ()
+    ignore: tuple[TagRegex | ExactTag, ...] = ()
 
     def defect(self) -> BrokenSelector | None:
         """Return which expression is invalid or too complex, or None."""
         size = 0
-        for field, expressions in (("allowTagsRegexes", self.allow), ("ignoreTagsRegexes", self.ignore)):
-            for expression in expressions:
-                facts, named = regex_facts(expression), f"{field} {quoted(expression)}"
-                size += facts.size
-                if facts.invalid:
-                    reason = f"{named} isn't a valid regular expression (RE2): {facts.invalid}"
-                    return BrokenSelector("regex.invalid", reason)
-                if facts.too_complex or size > MAX_TOTAL_SIZE:
-                    return BrokenSelector(TOO_COMPLEX, f"{named} cannot be evaluated: too complex")
+        for regex in (*self.allow, *self.ignore):
+            if isinstance(regex, ExactTag):
+                continue
+            facts, named = regex_facts(regex.text), f"{regex.field} {quoted(regex.text)}"
+            size += facts.size
+            if facts.invalid:
+                reason = f"{named} isn't a valid regular expression (RE2): {facts.invalid}"
+                return BrokenSelector("regex.invalid", reason)
+            if facts.too_complex or size > MAX_TOTAL_SIZE:
+                return BrokenSelector(TOO_COMPLEX, f"{named} cannot be evaluated: too complex")
         return None
 
     def evaluate(self, tag: str) -> TagDecision:
@@ -134,24 +156,25 @@ class RegexSelector:
         return defect.evaluate(tag) if defect else self._decide(tag)
 
     def _decide(self, tag: str) -> TagDecision:
-        for expression in self.ignore:
-            if _matches(expression, tag):
+        for ignored in self.ignore:
+            if ignored.matches(tag):
                 return TagDecision(
                     False,
                     "regex.ignored",
-                    f"tag {quoted(tag)} matches ignoreTagsRegexes {quoted(expression)}",
+                    f"tag {quoted(tag)} matches {ignored.field} {quoted(ignored.text)}",
                 )
         if not self.allow:
             rules = "only ignore rules are set" if self.ignore else "no tag rules are set"
             return TagDecision(True, "regex.any", f"tag {quoted(tag)} is allowed ({rules})")
-        for expression in self.allow:
-            if _matches(expression, tag):
+        for regex in self.allow:
+            if regex.matches(tag):
                 return TagDecision(
-                    True, "regex.allowed", f"tag {quoted(tag)} matches allowTagsRegexes {quoted(expression)}"
+                    True, "regex.allowed", f"tag {quoted(tag)} matches {regex.field} {quoted(regex.text)}"
                 )
-        texts = listed(self.allow)
+        texts = listed([regex.text for regex in self.allow])
         none = "does not match" if len(self.allow) == 1 else "matches none of"
-        return TagDecision(False, "regex.not_allowed", f"tag {quoted(tag)} {none} allowTagsRegexes {texts}")
+        fields = " and ".join(dict.fromkeys(regex.field for regex in self.allow))
+        return TagDecision(False, "regex.not_allowed", f"tag {quoted(tag)} {none} {fields} {texts}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +249,6 @@ class GitTagSelector:
         if not tag.startswith(TAGS):
             return TagDecision(False, "git.tag", f"{quoted(tag)} is not a Git tag ({TAGS}...)")
         return self.tags.evaluate(tag.removeprefix(TAGS))
-
-
-def _matches(expression: str, tag: str) -> bool:
-    """Say whether the expression matches anywhere in the tag."""
-    return compile_regex(expression).search(tag.encode("utf-8", "replace")) is not None
 
 
 def decide_version(subject: str, version: Version, constraint: Constraint | None) -> TagDecision:

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from receivers.kargo.golang.gojson import fold
+from receivers.kargo.kargo_rules import KargoRules
 
 _MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
 
@@ -72,9 +73,23 @@ GIT_FIELDS: Final[Fields] = _TAG_FIELDS | {
     "since": FieldType.TEXT,
 }
 
-_FOLDED: Final = {
-    id(fields): {fold(name): name for name in fields} for fields in (IMAGE_FIELDS, CHART_FIELDS, GIT_FIELDS)
+_ADDED_IN_1_9: Final = frozenset({"allowTagsRegexes", "ignoreTagsRegexes", "cacheByTag"})
+_UP_TO_1_8: Final[Mapping[str, Fields]] = {
+    "image": {name: each for name, each in IMAGE_FIELDS.items() if name not in _ADDED_IN_1_9}
+    | {"semverConstraint": FieldType.TEXT},
+    "chart": CHART_FIELDS,
+    "git": {name: each for name, each in GIT_FIELDS.items() if name not in _ADDED_IN_1_9},
 }
+_CURRENT: Final[Mapping[str, Fields]] = {"image": IMAGE_FIELDS, "chart": CHART_FIELDS, "git": GIT_FIELDS}
+
+_FOLDED: Final = {
+    id(fields): {fold(name): name for name in fields} for fields in (*_CURRENT.values(), *_UP_TO_1_8.values())
+}
+
+
+def fields_of(kind: str, rules: KargoRules) -> Fields:
+    """Return the fields of a kind of subscription (`image`, `chart` or `git`) in the versions with these rules."""
+    return (_UP_TO_1_8 if rules < KargoRules.FROM_1_9 else _CURRENT)[kind]
 
 
 def read_fields(raw: Any, fields: Fields) -> dict[str, Any]:

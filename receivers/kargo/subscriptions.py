@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from receivers.kargo import selector_compiler
+from receivers.kargo.kargo_rules import LATEST, KargoRules
 from receivers.kargo.repository_names import (
     is_docker_hub,
     near_key,
@@ -23,14 +24,15 @@ from receivers.kargo.repository_names import (
     split_host,
 )
 from receivers.kargo.selectors import BrokenSelector, Selector, UnsupportedSelector
-from receivers.kargo.subscription_fields import CHART_FIELDS, GIT_FIELDS, IMAGE_FIELDS, WrongType, read_fields
+from receivers.kargo.subscription_fields import WrongType, fields_of, read_fields
+from receivers.kargo.unread_fields import unread_fields
 
 _NAME: Final = "name"
 _DEFAULT_STRATEGIES: Final = {"image": "SemVer", "chart": "SemVer"}
 _KINDS: Final = {
-    "image": (IMAGE_FIELDS, normalize_image, selector_compiler.image_selector),
-    "chart": (CHART_FIELDS, normalize_chart, selector_compiler.chart_selector),
-    "git": (GIT_FIELDS, normalize_git, selector_compiler.git_selector),
+    "image": (normalize_image, selector_compiler.image_selector),
+    "chart": (normalize_chart, selector_compiler.chart_selector),
+    "git": (normalize_git, selector_compiler.git_selector),
 }
 
 
@@ -41,7 +43,7 @@ class Subscription:
     `kind` is the type key as written (`image`, `chart`, `git`, ...); `name` may be empty; `repo_url` is as written.
     `repository` is the normalized name that a push is matched against (empty if Kargo does not index it), `near_key`
     the name for near misses (see `repository_names.near_key`). `strategy`, `limit` (0: not set) and `platform` decide
-    which of the selected tags Kargo keeps, and in which order.
+    which of the selected tags Kargo keeps, and in which order. `unread` has the fields that Kargo ignores.
     """
 
     kind: str
@@ -53,26 +55,34 @@ class Subscription:
     strategy: str = ""
     limit: int = 0
     platform: str = ""
+    unread: tuple[str, ...] = ()
 
 
-def decode_subscription(raw: Any) -> Subscription:
-    """Decode one entry of `spec.subscriptions`. Never raises: an invalid entry gets a `BrokenSelector`."""
+def decode_subscription(raw: Any, rules: KargoRules = LATEST) -> Subscription:
+    """Decode one entry of `spec.subscriptions` by the rules of Kargo's version.
+
+    Never raises: an invalid entry gets a `BrokenSelector`.
+    """
     try:
-        return _decoded(raw)
+        return _decoded(raw, rules)
     except WrongType as error:
         return _broken(raw, str(error))
 
 
-def _decoded(raw: Any) -> Subscription:
+def _decoded(raw: Any, rules: KargoRules) -> Subscription:
     kind = _kind_of(raw)
     name = raw.get(_NAME)
     if name is not None and not isinstance(name, str):
         raise WrongType("name must be a string")
     if kind not in _KINDS or raw[kind] is None:
         return _subscription(kind, name or "", "", UnsupportedSelector(kind))
-    known, _, compile_selector = _KINDS[kind]
-    fields = read_fields(raw[kind], known)
-    return _subscription(kind, name or "", fields.get("repoURL", ""), compile_selector(fields), fields)
+    _, compile_selector = _KINDS[kind]
+    fields = read_fields(raw[kind], fields_of(kind, rules))
+    subscription = _subscription(
+        kind, name or "", fields.get("repoURL", ""), compile_selector(fields, rules), fields
+    )
+    unread = unread_fields(kind, raw[kind], fields, rules)
+    return replace(subscription, unread=unread) if unread else subscription
 
 
 def _broken(raw: Any, reason: str) -> Subscription:
@@ -105,7 +115,7 @@ def _kind_of(raw: Any) -> str:
 def _subscription(
     kind: str, name: str, repo_url: str, selector: Selector, fields: Mapping[str, Any] = MappingProxyType({})
 ) -> Subscription:
-    normalize = _KINDS[kind][1] if kind in _KINDS else None
+    normalize = _KINDS[kind][0] if kind in _KINDS else None
     repository = normalize(repo_url) if normalize and repo_url else ""
     return Subscription(
         kind=sys.intern(kind),

@@ -11,6 +11,7 @@ from django.conf import settings
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.errors import KubeconfigError
+from receivers.cluster.kargo_version import KargoVersionDetector
 from receivers.management.console import ExitCode, fail
 
 
@@ -27,7 +28,8 @@ def cluster_contents(timeout: float) -> Iterator[ClusterCache]:
         client = connect(context=configuration.kube_context)
     except KubeconfigError as error:
         fail(f"Can't connect to the cluster: {error}")
-    cache = ClusterCache(lambda: client, configuration.namespaces)
+    kargo_version = KargoVersionDetector(configuration.kargo_namespace, configuration.kargo_version)
+    cache = ClusterCache(lambda: client, configuration.namespaces, kargo_version=kargo_version)
     # The cache logs every failed attempt. A command reports one error, at the end.
     logging.disable(logging.WARNING)
     cache.start()

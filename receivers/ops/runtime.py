@@ -13,6 +13,7 @@ from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
+from receivers.cluster.kargo_version import KargoVersionDetector
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
@@ -58,7 +59,10 @@ class Runtime:
 
     def __init__(self, configuration: Configuration) -> None:
         context = configuration.kube_context
-        self.cache = ClusterCache(lambda: connect(context=context), configuration.namespaces)
+        self.kargo_version = KargoVersionDetector(configuration.kargo_namespace, configuration.kargo_version)
+        self.cache = ClusterCache(
+            lambda: connect(context=context), configuration.namespaces, kargo_version=self.kargo_version
+        )
         self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
         self.writer = LogWriter()
         self.spool = Spool(configuration.data_dir / "spool")

@@ -17,6 +17,7 @@ from receivers.cluster.errors import ClusterError, Forbidden, NotFound, NotInsta
 from receivers.cluster.freight_watch import LONG_AGO, FreightWatch
 from receivers.kargo.artifacts import DiscoveryResult, Freight, decode_discovered, decode_freight
 from receivers.kargo.freight_outcome import UNCERTAIN
+from receivers.kargo.kargo_rules import LATEST
 from receivers.kargo.progress_states import (
     AttributedPush,
     Attributions,
@@ -102,8 +103,9 @@ class ClusterLookups:
         except NotFound:
             result.warehouse, result.gone = None, True
             return
+        rules = result.warehouse.rules if result.warehouse else LATEST
         # Both from one object, so that the conditions and the artifacts belong together.
-        result.warehouse, result.discovered = decode_warehouse(raw), decode_discovered(raw)
+        result.warehouse, result.discovered = decode_warehouse(raw, rules=rules), decode_discovered(raw)
 
     def _read_last_freight(self, key: WarehouseKey, result: LookupResult) -> None:
         name = result.warehouse.last_freight_id if result.warehouse else ""

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from receivers.accounts import audit
 from receivers.accounts.access import Action, may, require_permission
 from receivers.deliveries import timeline, visibility
+from receivers.deliveries.outcomes import NOT_EVALUATED
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
@@ -72,6 +73,7 @@ def _result(details: visibility.DeliveryDetails) -> dict[str, Any]:
         "beginning": timeline.request_timeline(row),
         "timelines": timelines,
         "left_out": max(0, row.warehouses - len(timelines)),
+        "not_evaluated": row.outcome in NOT_EVALUATED,
         "verdicts": details.verdicts,
         "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in details.verdicts),
     }

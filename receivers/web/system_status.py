@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from kargoweb import VERSION
 from receivers.accounts.access import Action, may, require_permission
+from receivers.cluster.kargo_version import KargoVersion, VersionSource
 from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import AccessReviewResults, AccessReviews
 from receivers.health.rbac import RequiredPermission, rbac_manifest
@@ -70,7 +71,7 @@ def status(request: PageRequest) -> HttpResponse:
         "part": part,
         "every": EVERY,
         "database": database_stats.database_facts(),
-        "versions": _versions(here.access_reviews.latest()),
+        "versions": _versions(here.access_reviews.latest(), here.kargo_version.latest()),
         "replicas": _replicas(),
         "privileged": privileged,
         "unknown": database_stats.unknown_url_requests() if privileged else [],
@@ -175,13 +176,28 @@ def _verbs(several: Iterable[RequiredPermission]) -> str:
     return ", ".join(need.verb for need in several)
 
 
-def _versions(reviews: AccessReviewResults | None) -> Mapping[str, str]:
+def _versions(reviews: AccessReviewResults | None, kargo: KargoVersion | None) -> Mapping[str, str]:
     return {
         "kargoweb": VERSION,
+        "Kargo": _kargo_version(kargo) if kargo else "unknown",
         "Python": platform.python_version(),
         "Django": django.get_version(),
         "Kubernetes": (reviews.version if reviews else "") or "unknown",
     }
+
+
+def _kargo_version(kargo: KargoVersion) -> str:
+    """Return the version of Kargo, as far as it is known, and where it is known from."""
+    version = kargo.version or kargo.rules.versions
+    return f"{version} ({_SOURCES[kargo.source]})"
+
+
+_SOURCES: Final = {
+    VersionSource.SETTING: "set with KARGOWEB_KARGO_VERSION",
+    VersionSource.DEPLOYMENT: "from its Deployment",
+    VersionSource.SCHEMA: "from the schemas of its resource types",
+    VersionSource.ASSUMED: "assumed; set KARGOWEB_KARGO_VERSION if it is earlier",
+}
 
 
 def _replicas() -> list[Mapping[str, Any]]:

@@ -16,10 +16,12 @@ from receivers.kargo.matching import (
     Verdict,
     other_verdicts,
     out_of_scope_verdicts,
+    similar_verdicts,
     to_refresh,
     verdicts,
 )
 from receivers.kargo.push import Push
+from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse, WarehouseKey
 
 VERDICTS_SHOWN: Final = 200
@@ -63,10 +65,22 @@ class MatchReport:
         """Return `why_no_match` for readers who may see every Warehouse in `verdicts`: it may name one."""
         if self.to_refresh:
             return ""
-        reasons = (
-            verdict.reason for verdict in self.verdicts if verdict.result is not MatchResult.OTHER_REPOSITORY
+        first = self.verdicts[0] if self.verdicts else None
+        if first is None or first.result is MatchResult.OTHER_REPOSITORY:
+            return "no Warehouse in scope subscribes to this repository"
+        if first.result is MatchResult.NOT_EVALUABLE:
+            return (
+                f"subscription {first.position + 1} of Warehouse {quoted(first.warehouse)} can't be evaluated: "
+                f"{first.reason}"
+            )
+        return first.reason
+
+    @property
+    def is_not_evaluable(self) -> bool:
+        """Say whether the push refreshes nothing and a subscription to its repository can't be evaluated."""
+        return not self.to_refresh and any(
+            verdict.result is MatchResult.NOT_EVALUABLE for verdict in self.verdicts
         )
-        return next(reasons, "no Warehouse in scope subscribes to this repository")
 
 
 def explain(
@@ -75,19 +89,24 @@ def explain(
     """Match a push to a receiver of `project`, or of every project if that is `CLUSTER_SCOPE`.
 
     The report has the verdicts of the subscriptions that name the repository or a similar one. If none matches, it
-    also hints at Warehouses of other projects that would have matched. With `everything`, subscriptions of other
-    repositories get a verdict, too; without it, the cost doesn't depend on the number of Warehouses. The report has
-    at most `most` verdicts.
+    also hints at Warehouses of other projects that would have matched. If there are no verdicts and no hints, it has
+    those of the project's subscriptions with a name that differs by a typing error. With `everything`, subscriptions of
+    other repositories get a verdict, too; without it, the cost of a push that matches doesn't depend on the number of
+    Warehouses. The report has at most `most` verdicts.
     """
     in_scope = verdicts(push, _candidates(cache, push, project))
     keys = to_refresh(in_scope)
     hints = () if keys or not project else _hints(cache, push, project)
+    if project and not in_scope and not hints:
+        in_scope = similar_verdicts(push, cache.warehouses(project))
     shown = sorted((*in_scope, *hints), key=_order)
     if not everything:
         return MatchReport(keys, tuple(shown[:most]), max(0, len(shown) - most))
     scope = cache.warehouses(project or None)
     others = sum(len(warehouse.subscriptions) for warehouse in scope) - len(in_scope)
-    shown += islice(other_verdicts(push, scope), max(0, most - len(shown)))
+    explained = {_subscription(verdict) for verdict in in_scope}
+    rest = (verdict for verdict in other_verdicts(push, scope) if _subscription(verdict) not in explained)
+    shown += islice(rest, max(0, most - len(shown)))
     return MatchReport(keys, tuple(shown[:most]), max(0, len(in_scope) + len(hints) + others - most))
 
 
@@ -102,6 +121,10 @@ def _candidates(cache: ClusterCache, push: Push, project: str) -> list[Warehouse
 def _hints(cache: ClusterCache, push: Push, project: str) -> Sequence[Verdict]:
     elsewhere = cache.subscribers_elsewhere(push.names, project, HINT_CANDIDATES)
     return tuple(islice(out_of_scope_verdicts(push, elsewhere, project), HINTS))
+
+
+def _subscription(verdict: Verdict) -> tuple[str, str, int]:
+    return verdict.project, verdict.warehouse, verdict.position
 
 
 def _order(verdict: Verdict) -> int:

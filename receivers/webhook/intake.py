@@ -23,7 +23,7 @@ from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
-from receivers.models import Delivery, Origin
+from receivers.models import Delivery, Origin, Outcome
 from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Tracker
@@ -99,7 +99,7 @@ class Intake:
         rejection = target.rejection or unreadable or invalid_test
         try:
             if rejection:
-                return self._record(delivery, rejection, started)
+                return self._record(delivery, self._explained(delivery, rejection), started)
             if test and test.dry_run:
                 return self._record(delivery, self._evaluate(delivery), started)
             return self._deliver(delivery, started)
@@ -113,7 +113,7 @@ class Intake:
         self.store.resume(delivery)
         try:
             if delivery.origin == Origin.REDELIVERY and not self._receiver_exists(delivery):
-                result = results.retired_url("the receiver no longer exists")
+                result = self._explained(delivery, results.retired_url("the receiver no longer exists"))
             else:
                 result = self._process(delivery, time.monotonic() + self.answer_timeout)
             self._finish(delivery, result)
@@ -156,10 +156,10 @@ class Intake:
 
     def _process(self, delivery: Delivery, deadline: float) -> IntakeResult:
         """Match the push against every Warehouse in scope, and refresh those that match."""
-        try:
-            report = self._match(delivery)
-        except InvalidBody as error:
-            return results.invalid_body(str(error))
+        push = self._read_push(delivery)
+        if isinstance(push, IntakeResult):
+            return push
+        report = self._match(push, delivery.project)
         if not report.to_refresh:
             return results.no_match(report)
         requests = self.sender.request(report.to_refresh, max(0.0, deadline - time.monotonic()))
@@ -167,14 +167,32 @@ class Intake:
 
     def _evaluate(self, delivery: Delivery) -> IntakeResult:
         """Match the push against every Warehouse in scope, and refresh none."""
-        try:
-            return results.dry_run(self._match(delivery))
-        except InvalidBody as error:
-            return results.invalid_body(str(error))
+        push = self._read_push(delivery)
+        if isinstance(push, IntakeResult):
+            return push
+        return results.dry_run(self._match(push, delivery.project))
 
-    def _match(self, delivery: Delivery) -> MatchReport:
-        """Match a delivery against every Warehouse in scope. Raises `InvalidBody`."""
-        return explain(self.cache, self._parse(delivery), delivery.project, most=VERDICTS_KEPT)
+    def _explained(self, delivery: Delivery, rejection: IntakeResult) -> IntakeResult:
+        """Add to the result of a request to an old URL what its push would have matched."""
+        if rejection.outcome != Outcome.RETIRED_URL or delivery.kind not in KINDS:
+            return rejection
+        push = self._read_push(delivery)
+        if isinstance(push, IntakeResult):
+            return rejection
+        return results.explained(rejection, self._match(push, delivery.project))
+
+    def _read_push(self, delivery: Delivery) -> Push | IntakeResult:
+        """Return the push in the body, or the result of a delivery whose body has none."""
+        body = bytes(delivery.body)
+        try:
+            push = self._parse(delivery)
+        except InvalidBody as error:
+            return results.invalid_body(str(error), body)
+        return push if push.repository else results.no_repository(body)
+
+    def _match(self, push: Push, project: str) -> MatchReport:
+        """Match a push against every Warehouse in the scope of a receiver of `project`."""
+        return explain(self.cache, push, project, most=VERDICTS_KEPT)
 
     def _parse(self, delivery: Delivery) -> Push:
         """Return the push in the body, and set it on the delivery. Raises `InvalidBody`."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils import timezone
 
 from receivers.cluster.snapshot import Route
 from receivers.kargo import responses
+from receivers.kargo.kinds.senders import resembled_sender
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
 from receivers.kargo.responses import WebhookResponse
@@ -40,7 +41,13 @@ def retired_url(
     reason: str = "this is an old URL of the receiver; its Secret or name has changed",
 ) -> IntakeResult:
     """Return the result of a request to a URL that once belonged to a receiver."""
-    return IntakeResult(Outcome.RETIRED_URL, responses.NOT_FOUND, reason)
+    return IntakeResult(Outcome.RETIRED_URL, responses.NOT_FOUND, f"not evaluated: {reason}")
+
+
+def explained(rejection: IntakeResult, report: MatchReport) -> IntakeResult:
+    """Return the result of a rejected push with what it would have matched otherwise."""
+    would = f"it would have refreshed {_warehouses(len(report.to_refresh))}"
+    return replace(rejection, reason=f"{rejection.reason}; {would}", verdicts=report.verdicts)
 
 
 def collision(routes: Sequence[Route]) -> IntakeResult:
@@ -67,9 +74,9 @@ def body_too_large() -> IntakeResult:
     return IntakeResult(Outcome.TOO_LARGE, responses.TOO_LARGE, reason)
 
 
-def invalid_body(reason: str) -> IntakeResult:
+def invalid_body(reason: str, body: bytes = b"") -> IntakeResult:
     """Return the result of a request whose body is incomplete, or not what the sender's webhook posts."""
-    return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, reason)
+    return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, _with_sender(reason, body))
 
 
 def refused_test(reason: str) -> IntakeResult:
@@ -79,16 +86,31 @@ def refused_test(reason: str) -> IntakeResult:
 
 def dry_run(report: MatchReport) -> IntakeResult:
     """Return the result of a test that evaluates only."""
-    count = len(report.to_refresh)
-    would = f"{count} {'Warehouse' if count == 1 else 'Warehouses'} would have been refreshed"
+    would = f"{_warehouses(len(report.to_refresh))} would have been refreshed"
     return IntakeResult(
         Outcome.DRY_RUN, responses.refreshed(0), report.why_no_match or would, report.verdicts
     )
 
 
 def no_match(report: MatchReport) -> IntakeResult:
-    """Return the result of a push that no subscription matches."""
-    return IntakeResult(Outcome.NO_MATCH, responses.refreshed(0), report.why_no_match, report.verdicts)
+    """Return the result of a push that refreshes nothing, because no subscription matches or one is invalid."""
+    outcome = Outcome.INVALID_SUBSCRIPTION if report.is_not_evaluable else Outcome.NO_MATCH
+    return IntakeResult(outcome, responses.refreshed(0), report.why_no_match, report.verdicts)
+
+
+def no_repository(body: bytes) -> IntakeResult:
+    """Return the result of a valid body without a repository."""
+    reason = _with_sender("repository.repo_name is missing or empty", body)
+    return IntakeResult(Outcome.NO_REPOSITORY, responses.refreshed(0), reason)
+
+
+def _with_sender(reason: str, body: bytes) -> str:
+    sender = resembled_sender(body)
+    return f"{reason}; the body looks like {sender}" if sender else reason
+
+
+def _warehouses(count: int) -> str:
+    return f"{count} {'Warehouse' if count == 1 else 'Warehouses'}"
 
 
 def refreshed(report: MatchReport, requests: Sequence[RequestResult]) -> IntakeResult:

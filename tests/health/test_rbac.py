@@ -85,6 +85,7 @@ def test_with_a_list_of_namespaces_projects_are_not_read_and_permissions_for_the
     assert {permission.resource_name for permission in permissions if permission.optional} == {
         "clusterconfigs",
         "clusterconfigs/status",
+        "deployments",
         "leases",
         "secrets",
     }

@@ -187,3 +187,22 @@ def test_missed_pushes_are_reported_with_their_number_and_last_tag():
     finding = findings_for(facts=replace(FACTS, missed=(missed,)))["missed_pushes"]
     assert 'found 4 tags of acme/shop by polling (last: "1.2.3" on 2026-03-02 12:00 UTC)' in finding.reason
     assert "https://hub.docker.com/r/acme/shop" in finding.remedy
+
+
+def test_a_repository_that_pushes_never_match_says_what_to_use_instead():
+    finding = findings_for({"image": {"repoURL": "registry.hub.docker.com/x/y"}})["never_matched"]
+    assert "but pushes never match this address" in finding.reason
+    assert finding.remedy == "Set repoURL of spec.subscriptions[0] to x/y."
+
+
+def test_an_invalid_subscription_has_one_finding():
+    registry = {"image": {"repoURL": "registry.hub.docker.com/x/y", "allowTagsRegexes": ["("]}}
+    assert set(findings_for(registry)) == {"invalid_subscription"}
+
+
+def test_a_field_that_kargo_does_not_read_is_a_warning():
+    finding = findings_for({"image": {"repoURL": "x/y", "semverConstraint": "^1"}})["unread_fields"]
+    assert finding.severity == "warning"
+    assert finding.reason == (
+        'Subscription 1 ("x/y") has fields without effect: Kargo does not read "semverConstraint", use constraint.'
+    )

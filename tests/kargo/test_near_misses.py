@@ -1,13 +1,17 @@
 """Similar repository names share one key, and the reason of a near miss says what to use instead."""
 
+import re
+
 import pytest
 
+from receivers.kargo.coverage import is_never_matched
 from receivers.kargo.kinds.dockerhub import compose, parse
 from receivers.kargo.matching import MatchResult, verdicts
-from receivers.kargo.near_misses import explain_near_miss
+from receivers.kargo.near_misses import explain_near_miss, suggested_repo_url
 from receivers.kargo.push import Push
 from receivers.kargo.repository_names import near_key
 from receivers.kargo.resources import decode_warehouse
+from receivers.kargo.subscriptions import decode_subscription
 
 SIMILAR = {
     "x/y": [
@@ -60,7 +64,8 @@ def test_different_names_have_different_keys(name):
             "x/y",
             "image",
             "hub.docker.com/r/x/y",
-            '"hub.docker.com/r/x/y" is a web page; use "x/y" instead',
+            '"hub.docker.com/r/x/y" is a page of Docker Hub\'s website, not the name of a repository; '
+            'use "x/y" instead',
         ),
         (
             "x/y",
@@ -68,23 +73,99 @@ def test_different_names_have_different_keys(name):
             "https://x.io/x/y",
             '"https://x.io/x/y" is hosted on x.io; this push went to "x/y" on Docker Hub',
         ),
-        ("nginx", "image", "_/nginx", 'Kargo does not treat "_/nginx" as "nginx"; use "nginx" instead'),
+        ("nginx", "image", "_/nginx", 'pushes never match "_/nginx"; use "nginx" instead'),
+        ("x/y", "image", "docker.io:443/x/y", 'pushes never match "docker.io:443/x/y"; use "x/y" instead'),
         (
-            "_/nginx",
+            "x/y",
             "image",
-            "nginx",
-            'Docker Hub reports the repository as "_/nginx", which Kargo does not treat as "nginx"',
+            "registry.hub.docker.com/x/y",
+            'images can be pulled from "registry.hub.docker.com/x/y", but pushes never match this address; '
+            'use "x/y" instead',
+        ),
+        (
+            "x/y",
+            "image",
+            "https://docker.io/x/y",
+            '"https://docker.io/x/y" is a URL, not the name of a repository; use "x/y" instead',
         ),
         (
             "x/y",
             "chart",
             "oci://hub.docker.com/r/x/y",
-            '"oci://hub.docker.com/r/x/y" is a web page; use "oci://registry-1.docker.io/x/y" instead',
+            '"oci://hub.docker.com/r/x/y" is a page of Docker Hub\'s website, not the name of a repository; '
+            'use "oci://registry-1.docker.io/x/y" instead',
+        ),
+        (
+            "ghcr.io/x/y",
+            "image",
+            "x/y",
+            '"x/y" is hosted on Docker Hub; this push went to "ghcr.io/x/y"',
+        ),
+        # The sender is wrong, so that its name is no advice.
+        (
+            "_/nginx",
+            "image",
+            "nginx",
+            'the sender names the repository "_/nginx", which no subscription can pull from and match; '
+            'it must send "nginx"',
+        ),
+        (
+            "https://hub.docker.com/r/x/y",
+            "image",
+            "x/y",
+            'the sender names the repository "https://hub.docker.com/r/x/y", which no subscription can pull from and '
+            'match; it must send "x/y"',
+        ),
+        (
+            "x/y/",
+            "image",
+            "x/y",
+            'the sender names the repository "x/y/", which no subscription can pull from and match; it must send "x/y"',
         ),
     ],
 )
 def test_the_reason_of_a_near_miss_says_what_to_use_instead(pushed, kind, repo_url, hint):
     assert explain_near_miss(pushed, kind, repo_url) == hint
+
+
+@pytest.mark.parametrize("kind", ["image", "chart"])
+@pytest.mark.parametrize(
+    ("pushed", "repo_url"),
+    [(pushed, repo_url) for key in ("x/y", "nginx") for pushed in SIMILAR[key] for repo_url in SIMILAR[key]],
+)
+def test_a_subscription_with_the_recommended_url_matches_the_push(kind, pushed, repo_url):
+    hint = explain_near_miss(pushed, kind, repo_url)
+    for instead in re.findall(r'use "([^"]+)" instead', hint):
+        subscription = decode_subscription({kind: {"repoURL": instead}})
+        assert subscription.repository in Push(pushed, "1.0.0").names
+        assert subscription.selector.evaluate("1.0.0").matches
+
+
+@pytest.mark.parametrize(
+    ("subscription", "expected"),
+    [
+        ({"image": {"repoURL": "x/y"}}, False),
+        ({"image": {"repoURL": "docker.io/X/Y:1"}}, False),
+        ({"image": {"repoURL": "library/nginx"}}, False),
+        ({"image": {"repoURL": "ghcr.io/x/y"}}, False),
+        ({"chart": {"repoURL": "oci://registry-1.docker.io/x/y"}}, False),
+        ({"chart": {"repoURL": "https://charts.example.com", "name": "y"}}, False),
+        ({"git": {"repoURL": "https://github.com/x/y"}}, False),
+        ({"image": {"repoURL": "registry.hub.docker.com/x/y"}}, True),
+        ({"image": {"repoURL": "hub.docker.com/r/x/y"}}, True),
+        ({"image": {"repoURL": "x/y/"}}, True),
+        ({"image": {"repoURL": "_/nginx"}}, True),
+        ({"chart": {"repoURL": "oci://registry.hub.docker.com/x/y"}}, True),
+    ],
+    ids=str,
+)
+def test_a_repository_of_docker_hub_that_no_push_matches_is_known(subscription, expected):
+    decoded = decode_subscription(subscription)
+    assert is_never_matched(decoded) is expected
+    if expected:
+        kind = next(iter(subscription))
+        instead = decode_subscription({kind: {"repoURL": suggested_repo_url(kind, decoded.near_key)}})
+        assert not is_never_matched(instead)
 
 
 def results(repository, subscription):

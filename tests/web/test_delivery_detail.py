@@ -165,6 +165,22 @@ class TestRequestAndResponse:
         assert note in visible_text(page)
         assert len(page) < 400_000
 
+    def test_a_push_that_was_not_evaluated_is_no_push_without_a_match(self, signed_in, database):
+        project = unique_name()
+        verdict = {"project": project, "warehouse": "main", "kind": "image", "repo_url": "example/app"}
+        matching = [{**verdict, "result": "match", "reason": "it satisfies ^1"}]
+        old, shared = store(
+            delivery(project, 1, outcome=Outcome.RETIRED_URL, verdicts=matching),
+            delivery(project, 2, outcome=Outcome.COLLISION, verdicts=[]),
+        )
+        browser = signed_in("viewer")
+        page = visible_text(browser.open(f"/deliveries/{old.pk}"))
+        assert "Matching not evaluated" in page
+        assert "it satisfies ^1" in page
+        page = visible_text(browser.open(f"/deliveries/{shared.pk}"))
+        assert "Not evaluated (Collision)" in page
+        assert "No subscription uses this repository" not in page
+
     def test_hostile_names_are_escaped(self, signed_in, product, world):
         project = routed_project(product, world)
         hostile = 'x/"><script>alert(1)</script>\u202e' + "long" * 100

@@ -31,7 +31,8 @@ def test_the_sync_state_of_each_kind_and_the_versions_are_shown(signed_in, produ
         assert "in sync" in row[0]
         assert "<time " in row[0]
     assert "Controller heartbeats" in table
-    for name in ("kargoweb", "Python", "Django", "Kubernetes"):
+    assert "1.11 or later (from the schemas of its resource types)" in page
+    for name in ("kargoweb", "Kargo", "Python", "Django", "Kubernetes"):
         assert re.search(rf"<dt>{name}</dt>\s*<dd>\s*v?\d", page)
     assert re.search(rf"<dt>{connection.display_name}</dt>\s*<dd>\s*\d", page)
     assert re.search(r"<dt>Response time</dt>\s*<dd>\s*\d", page)

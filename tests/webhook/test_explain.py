@@ -101,10 +101,10 @@ def test_a_cluster_receiver_serves_every_project(cache, mixed):
     ("written", "hint"),
     [
         ("ghcr.io/{}", "is hosted on ghcr.io; this push"),
-        ("hub.docker.com/r/{}", "is a web page; use"),
-        ("https://hub.docker.com/repository/docker/{}/general", "is a web page; use"),
-        ("registry.hub.docker.com/{}", "is a web page; use"),
-        ("_/{}", "Kargo does not treat"),
+        ("hub.docker.com/r/{}", "is a page of Docker Hub's website, not the name of a repository; use"),
+        ("https://hub.docker.com/repository/docker/{}/general", "is a page of Docker Hub's website"),
+        ("registry.hub.docker.com/{}", "but pushes never match this address; use"),
+        ("_/{}", "pushes never match"),
     ],
 )
 def test_a_similar_name_gets_a_suggestion(cache, world, written, hint):
@@ -114,6 +114,28 @@ def test_a_similar_name_gets_a_suggestion(cache, world, written, hint):
     report = explain(cache, Push(project.repository, "1.2.3"), project.name)
     assert [verdict.result for verdict in report.verdicts] == [MatchResult.NEAR_MISS]
     assert hint in report.why_no_match_anywhere
+
+
+class TestSimilarNames:
+    def test_a_typing_error_gets_a_suggestion(self, cache, world):
+        project = world.bare_project()
+        project.warehouse("w", image("acme/payments-api"), image("acme/web"))
+        wait_for_warehouses(cache, project, 1)
+        for everything in (False, True):
+            report = explain(cache, Push("acme/payment-api", "1.2.3"), project.name, everything=everything)
+            assert summary(report)[0] == ("w", 0, MatchResult.NEAR_MISS, "similar_name")
+            assert len(report.verdicts) == (2 if everything else 1)
+            assert report.left_out == 0
+            assert report.why_no_match == (
+                'no subscription uses "acme/payment-api"; did you mean "acme/payments-api"?'
+            )
+
+    def test_there_is_no_suggestion_if_a_subscription_uses_the_repository(self, cache, world):
+        project = world.bare_project()
+        project.warehouse("w", image("acme/payments-api"), image("acme/payment-api", constraint="^9"))
+        wait_for_warehouses(cache, project, 1)
+        report = explain(cache, Push("acme/payment-api", "1.2.3"), project.name)
+        assert summary(report) == [("w", 1, MatchResult.NO_MATCH, "semver.not_satisfied")]
 
 
 class TestOtherProjects:

@@ -23,6 +23,24 @@ def test_renaming_a_receiver_retires_its_url(product, project):
     assert (delivery.receiver, delivery.outcome, delivery.status) == ("hook", Outcome.RETIRED_URL, 404)
 
 
+def test_a_push_to_an_old_url_shows_what_it_would_have_matched(product, project):
+    project.publish("renamed")
+    delivery = rejected_delivery(product, project.path("hook"), PUSH)
+    assert delivery.reason == (
+        "not evaluated: this is an old URL of the receiver; its Secret or name has changed; "
+        "it would have refreshed 1 Warehouse"
+    )
+    assert [verdict["result"] for verdict in delivery.verdicts] == ["match"]
+    assert delivery.warehouses == 0
+
+
+def test_a_request_to_an_old_url_without_a_push_is_recorded(product, project):
+    project.publish("renamed")
+    delivery = rejected_delivery(product, project.path("hook"), b"[]")
+    assert delivery.outcome == Outcome.RETIRED_URL
+    assert delivery.verdicts == []
+
+
 def test_an_unsupported_kind_is_recorded(product, project):
     project.publish("hook", kind="github")
     delivery = rejected_delivery(product, project.path("hook", kind="github"), PUSH)
