@@ -28,6 +28,7 @@ from receivers.models import (
     Audit,
     AuditAction,
     Delivery,
+    KargoController,
     MissedPush,
     Mute,
     Outcome,
@@ -325,6 +326,14 @@ class MissedPushAdmin(ReadOnlyAdmin):
 
     list_display = ("last_at", "project", "warehouse", "repository", "tag", "freight", "count", "first_at")
     ordering = ("-last_at", "-id")
+
+
+@admin.register(KargoController, site=site)
+class KargoControllerAdmin(ReadOnlyAdmin):
+    """Kargo's controllers by shard. There are never many."""
+
+    list_display = ("shard", "until")
+    ordering = ("shard",)
 
 
 @admin.register(Mute, site=site)

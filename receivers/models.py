@@ -388,6 +388,19 @@ class MissedPush(models.Model):
         return f"{self.project}/{self.warehouse} {self.repository}:{self.tag}"
 
 
+class KargoController(models.Model):
+    """A controller of Kargo, by shard (empty for the default one); its last heartbeat expires at `until`."""
+
+    shard = models.CharField(max_length=NAME_LENGTH, primary_key=True, blank=True)
+    until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "Kargo controller"
+
+    def __str__(self) -> str:
+        return self.shard or "default"
+
+
 class AuditAction(models.TextChoices):
     """What the audit log records."""
 

@@ -24,6 +24,7 @@ class Check(models.TextChoices):
     # Warehouses
     NO_CONTROLLER = "no_controller", "Warehouses without a running controller"
     DISCOVERY_FAILED = "discovery_failed", "Artifact discovery fails"
+    FREIGHT_BLOCKED = "freight_blocked", "Warehouses that can't create Freight"
     INVALID_SUBSCRIPTION = "invalid_subscription", "Invalid subscriptions"
     WAREHOUSE_WITHOUT_RECEIVER = "warehouse_without_receiver", "Warehouses without a receiver"
     MISSED_PUSHES = "missed_pushes", "Pushes Docker Hub never sent"

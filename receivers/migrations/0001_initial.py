@@ -23,6 +23,16 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='KargoController',
+            fields=[
+                ('shard', models.CharField(blank=True, max_length=253, primary_key=True, serialize=False)),
+                ('until', models.DateTimeField()),
+            ],
+            options={
+                'verbose_name': 'Kargo controller',
+            },
+        ),
+        migrations.CreateModel(
             name='Mute',
             fields=[
                 ('key', models.CharField(max_length=32, primary_key=True, serialize=False)),

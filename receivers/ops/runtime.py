@@ -19,6 +19,7 @@ from receivers.deliveries.retention import Retention
 from receivers.deliveries.spool import Spool
 from receivers.deliveries.store import DeliveryStore
 from receivers.health.access_reviews import AccessReviews
+from receivers.health.known_controllers import KnownControllers
 from receivers.health.missed_pushes import MissedPushDetector
 from receivers.health.monitor import HealthMonitor
 from receivers.health.rbac import RequiredPermission, required_permissions
@@ -128,7 +129,7 @@ class Runtime:
             PeriodicTask("health", self.health.work, pause=1.0),
             PeriodicTask("mutes", self.health.prune_mutes, pause=600.0),
             PeriodicTask("permissions", self.access_reviews.work, pause=1.0),
-            PeriodicTask("heartbeats", self.heartbeats.work, pause=30.0),
+            PeriodicTask("heartbeats", KnownControllers(self.heartbeats).work, pause=30.0),
             PeriodicTask("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:

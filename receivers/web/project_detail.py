@@ -86,6 +86,7 @@ def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
         "exists": exists or not cache.ready,
         "receivers": receiver_rows(config, last, revealed, findings),
         "removed": _of_removed_receivers(config, findings),
+        "controllers": _of_controllers(findings),
         "may_reveal": may(request.user, Action.REVEAL_URL, name),
         "may_fire": may(request.user, Action.TEST_FIRE, name),
         "recent": recent,
@@ -115,6 +116,10 @@ def _of_removed_receivers(
         if subject is Subject.RECEIVER and name not in configured
     )
     return list(islice(chain.from_iterable(of_removed), REMOVED_SHOWN))
+
+
+def _of_controllers(findings: Mapping[SubjectKey, Sequence[FindingRow]]) -> list[FindingRow]:
+    return [row for (subject, _), rows in findings.items() if subject is Subject.CONTROLLER for row in rows]
 
 
 def _warehouses(

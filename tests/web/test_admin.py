@@ -22,6 +22,7 @@ from receivers.models import (
     Audit,
     AuditAction,
     Delivery,
+    KargoController,
     MissedPush,
     Mute,
     Outcome,
@@ -81,6 +82,7 @@ def row_of(model: type[Model]) -> Model:
         UnknownCall: {"kind": "dockerhub", "url_suffix": "abcdef", "client_address": name[:64]},
         MissedPush: {"project": name, "warehouse": "web", "repository": "a/b", "tag": "1", "freight": "f"},
         Audit: {"at": now, "user": name, "action": AuditAction.MUTE},
+        KargoController: {"shard": name, "until": now},
         Mute: {"key": secrets.token_hex(8), "user": name, "at": now, "seen_at": now},
     }
     times = {"first_at": now, "last_at": now} if model in {UnknownCall, MissedPush} else {}
