@@ -79,7 +79,7 @@ class Origin(models.TextChoices):
 class Outcome(models.TextChoices):
     """The outcome of a delivery, or its current state.
 
-    The last fourteen are those of refreshes (`RefreshOutcome`, which has the same codes): once all refreshes of a
+    The last fifteen are those of refreshes (`RefreshOutcome`, which has the same codes): once all refreshes of a
     delivery have ended, it has the outcome of the one that most needs action.
     """
 
@@ -128,12 +128,16 @@ class Outcome(models.TextChoices):
     CRITERIA_NOT_MET = RefreshOutcome.CRITERIA_NOT_MET.value, "Criteria not met"
     MANUAL_CREATION_POLICY = RefreshOutcome.MANUAL_CREATION_POLICY.value, "Manual creation policy"
     NOT_NEWEST = RefreshOutcome.NOT_NEWEST.value, "Not the newest"
+    TEST_PASSED = RefreshOutcome.TEST_PASSED.value, "Test passed"
     ALREADY_CURRENT = RefreshOutcome.ALREADY_CURRENT.value, "Already current"
     FREIGHT_CREATED = RefreshOutcome.FREIGHT_CREATED.value, "Freight created"
 
 
 DOCKER_HUBS = models.Q(origin=Origin.PUSH) & ~models.Q(outcome=Outcome.TEST_REFUSED)
 """What Docker Hub sent: no redeliveries, and no tests, not even those with an invalid token."""
+
+TESTS = models.Q(origin=Origin.TEST) | models.Q(outcome=Outcome.TEST_REFUSED)
+"""Tests, including those with an invalid token."""
 
 
 class Delivery(models.Model):

@@ -21,7 +21,7 @@ from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import ReceiverKey
-from receivers.models import DOCKER_HUBS, Delivery, Origin, Outcome, ReceiverUrl, Refresh
+from receivers.models import DOCKER_HUBS, TESTS, Delivery, Origin, Outcome, ReceiverUrl, Refresh
 
 HOURS: Final = 24
 PAST_CACHE_SECONDS: Final = 60  # for counts of past hours, which only late Freight changes
@@ -30,6 +30,8 @@ NEW_READ: Final = 100  # receivers whose URLs are not stored yet; there are more
 FREIGHT_READ: Final = 50  # refreshes of a project that the median is based on
 REFRESHES_READ: Final = 20  # of a Warehouse, to find the last push and the last one that became Freight
 
+# As `TESTS`.
+_NO_TEST: Final = f"AND origin <> '{Origin.TEST}' AND outcome <> '{Outcome.TEST_REFUSED}'"
 # As `DOCKER_HUBS`, and to a current URL.
 _IS_PUSH: Final = (
     f"AND origin = '{Origin.PUSH}' AND outcome NOT IN ('{Outcome.TEST_REFUSED}', '{Outcome.RETIRED_URL}')"
@@ -43,14 +45,16 @@ def last_deliveries(
 ) -> dict[ReceiverKey, Delivery]:
     """Return the last delivery of every receiver that has had one, in these projects or (None) in all of them.
 
-    Includes receivers that no longer exist, which are known by their URLs. `current` are the existing receivers: the
-    URL of a new one may get its first push before it is stored. With `pushes`, only deliveries that Docker Hub sent to
-    a current URL. Two queries, and another one while there are receivers whose URLs are not stored.
+    Tests don't count. Includes receivers that no longer exist, which are known by their URLs. `current` are the
+    existing receivers: the URL of a new one may get its first push before it is stored. With `pushes`, only deliveries
+    that Docker Hub sent to a current URL. Two queries, and another one while there are receivers whose URLs are not
+    stored.
     """
     receivers = ReceiverUrl.objects.values("project", "receiver").distinct()
     if projects is not None:
         receivers = receivers.filter(project__in=projects)
     of_receiver = Delivery.objects.filter(project=OuterRef("project"), receiver=OuterRef("receiver"))
+    of_receiver = of_receiver.exclude(TESTS)
     if pushes:
         of_receiver = of_receiver.filter(DOCKER_HUBS).exclude(outcome=Outcome.RETIRED_URL)
     newest = of_receiver.order_by("-received_at").values("pk")[:1]
@@ -59,7 +63,7 @@ def last_deliveries(
     }
     unsaved = [receiver for receiver in current if receiver not in by_receiver]
     ids = [pk for pk in by_receiver.values() if pk]
-    ids += [delivery.pk for delivery in _newest(unsaved[:NEW_READ], 1, pushes=pushes)]
+    ids += [delivery.pk for delivery in _newest(unsaved[:NEW_READ], 1, _IS_PUSH if pushes else _NO_TEST)]
     # Only what project pages show: for a thousand receivers, reading all columns takes more than twice as long.
     rows = Delivery.objects.filter(pk__in=ids).only("project", "receiver", "received_at", "outcome")
     return {(row.project, row.receiver): row for row in rows}
@@ -68,13 +72,13 @@ def last_deliveries(
 def hourly_tones(receivers: Collection[ReceiverKey], now: datetime) -> dict[str, list[Mapping[Tone, int]]]:
     """Return how many deliveries these receivers had in each of the last `HOURS` hours, by project, oldest hour first.
 
-    Omits projects without deliveries. One query, which reads the deliveries of the current hour by index. The hours
-    before, which may have a hundred thousand deliveries, are counted once a minute.
+    Tests don't count. Omits projects without deliveries. One query, which reads the deliveries of the current hour by
+    index. The hours before, which may have a hundred thousand deliveries, are counted once a minute.
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
     since = hour - timedelta(hours=HOURS - 1)
     projects, names = {project for project, _ in receivers}, {receiver for _, receiver in receivers}
-    of_these = Delivery.objects.filter(project__in=projects, receiver__in=names)
+    of_these = Delivery.objects.filter(project__in=projects, receiver__in=names).exclude(TESTS)
     key = hashlib.sha256(repr((sorted(projects), sorted(names), hour)).encode()).hexdigest()
     past = of_these.filter(received_at__gte=since, received_at__lt=hour)
     before = cache.get_or_set(f"tones-{key}", lambda: _tones(past), PAST_CACHE_SECONDS)
@@ -127,13 +131,16 @@ def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> lis
     return list(rows.order_by(*NEWEST_FIRST)[:count])
 
 
-def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = False) -> list[Delivery]:
-    """Return the last deliveries of the newest `count` pushes to each receiver, with only their ids. One query."""
+def _newest(receivers: Sequence[ReceiverKey], count: int, condition: str = "") -> list[Delivery]:
+    """Return the last deliveries of the newest `count` pushes to each receiver, with only their ids. One query.
+
+    `condition` is SQL of this module that selects some of them.
+    """
     selection = (
         "SELECT id FROM receivers_delivery this WHERE project = %s AND receiver = %s AND NOT EXISTS"
         " (SELECT 1 FROM receivers_delivery newer WHERE newer.push_id = this.push_id"
         " AND (newer.received_at, newer.id) > (this.received_at, this.id))"
-        f" {_IS_PUSH if pushes else ''} ORDER BY received_at DESC LIMIT {int(count)}"
+        f" {condition} ORDER BY received_at DESC LIMIT {int(count)}"
     )
     return of_each(Delivery, selection, receivers)
 
@@ -141,12 +148,14 @@ def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = Fals
 def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Refresh]]:
     """Return the newest refreshes of Warehouses of a project, newest first, by Warehouse. One query.
 
-    They lack the history; `deliveries_by_id` returns their deliveries.
+    Those for tests don't count. They lack the history; `deliveries_by_id` returns their deliveries.
     """
     selection = (
         "SELECT id, delivery_id, warehouse, state, outcome, reason, requested_at, ended_at, freight, freight_alias"
         " FROM receivers_refresh WHERE project = %s AND warehouse = %s"
-        f" ORDER BY id DESC LIMIT {REFRESHES_READ}"
+        # Not a join, which a database may start with the deliveries.
+        " AND (SELECT origin FROM receivers_delivery WHERE receivers_delivery.id = delivery_id)"
+        f" <> '{Origin.TEST}' ORDER BY id DESC LIMIT {REFRESHES_READ}"
     )
     refreshes: dict[str, list[Refresh]] = defaultdict(list)
     for refresh in of_each(Refresh, selection, [(project, name) for name in warehouses]):

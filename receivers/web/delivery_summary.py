@@ -23,6 +23,9 @@ class DeliverySummary:
 def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySummary:
     """Return the summary of a delivery."""
     outcome_remedy = remedy(delivery.outcome)
+    if delivery.outcome == Outcome.TEST_PASSED:
+        count = delivery.warehouses
+        return DeliverySummary(f"Test passed: reached {count} Warehouse{'' if count == 1 else 's'}.", "", "")
     freight = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]
     if delivery.outcome == Outcome.FREIGHT_CREATED and freight:
         return DeliverySummary(_freight(delivery, freight), "", "")

@@ -9,6 +9,7 @@ import pytest
 from receivers.kargo.freight_outcome import MAX_CLOCK_SKEW
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
+from receivers.web.delivery_summary import summarize
 from tests.clusters import until
 from tests.refreshes.shop import events
 from tests.worlds import image
@@ -45,6 +46,33 @@ def test_a_tag_that_never_appears_in_the_registry_ends_as_not_visible(shop):
     assert refresh.outcome == RefreshOutcome.TAG_NOT_VISIBLE
     assert events(refresh).count("retried") == 3
     assert main.repository in refresh.reason
+
+
+def test_a_test_passes_once_kargo_discovered_artifacts_although_its_tag_does_not_exist(shop):
+    main = shop()
+    delivery = main.test("1.1.0")
+    refresh = main.ended_refresh(delivery)
+    assert (refresh.outcome, refresh.attempts) == (RefreshOutcome.TEST_PASSED, 1)
+    assert events(refresh) == ["requested", "handled", "test_passed"]
+    delivery.refresh_from_db()
+    summary = summarize(delivery, [refresh])
+    assert (summary.happened, summary.why, summary.to_do) == ("Test passed: reached 1 Warehouse.", "", "")
+
+
+def test_a_test_whose_tag_becomes_freight_passes_and_names_it(shop):
+    main = shop()
+    main.put("1.1.0")
+    refresh = main.ended_refresh(main.test("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.TEST_PASSED
+    assert refresh.freight
+    assert refresh.freight_alias in refresh.reason
+
+
+def test_a_test_fails_if_discovery_fails(shop):
+    main = shop()
+    main.behave("fail-discovery")
+    refresh = main.ended_refresh(main.test("1.1.0"))
+    assert (refresh.outcome, refresh.attempts) == (RefreshOutcome.DISCOVERY_FAILED, 1)
 
 
 def test_a_discovery_whose_error_kargo_discards_is_retried(shop):

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, PublishedUrl
-from receivers.models import Audit, Delivery, Origin, Outcome
+from receivers.models import Audit, Delivery, Origin, Outcome, Refresh
 from receivers.web.receiver_rows import masked
 from tests.clusters import until
 from tests.deliveries.rows import delivery, store
@@ -157,6 +157,17 @@ def test_repeated_deliveries_of_one_push_are_one_recent_delivery(signed_in, prod
     recent = page.partition('id="recent"')[2]
     assert recent.count(f'href="/deliveries/{last.pk}"') == 1
     assert "sent this push 3 times" in recent
+
+
+def test_a_test_is_not_the_last_push_of_a_warehouse(signed_in, product, world):
+    project = routed_project(product, world, image("example/tried"))
+    last = send_push(product, project, push_body("example/tried", "1.2.3"))
+    for origin in (Origin.TEST, Origin.PUSH):
+        [newer] = store(delivery(project.name, origin=origin, outcome=Outcome.TEST_PASSED, tag="9.9.9"))
+        Refresh.objects.create(delivery=newer, project=project.name, warehouse="warehouse-0")
+        page = signed_in("viewer").open(f"/projects/{project.name}")
+        row = page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
+        assert f'href="/deliveries/{(last if origin == Origin.TEST else newer).pk}"' in row
 
 
 def test_a_test_push_is_not_the_first_push(signed_in, product, world):
