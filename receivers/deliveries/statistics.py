@@ -30,6 +30,24 @@ NEW_READ: Final = 100  # receivers whose URLs are not stored yet; there are more
 FREIGHT_READ: Final = 50  # refreshes of a project that the median is based on
 REFRESHES_READ: Final = 20  # of a Warehouse, to find the last push and the last one that became Freight
 
+PUSHES_READ: Final = (
+    100  # deliveries of a repository, to count those that no subscription of a Warehouse matches
+)
+MOST_SUBSCRIPTIONS: Final = 500  # terms of a UNION in SQLite; a page of Warehouses has fewer
+
+_NOT_EVALUATED: Final = ", ".join(
+    f"'{outcome}'"
+    for outcome in (
+        Outcome.PENDING,
+        Outcome.RETIRED_URL,
+        Outcome.COLLISION,
+        Outcome.UNSUPPORTED_KIND,
+        Outcome.INVALID_BODY,
+        Outcome.TOO_LARGE,
+        Outcome.TEST_REFUSED,
+    )
+)
+
 # As `TESTS`.
 _NO_TEST: Final = f"AND origin <> '{Origin.TEST}' AND outcome <> '{Outcome.TEST_REFUSED}'"
 # As `DOCKER_HUBS`, and to a current URL.
@@ -164,6 +182,33 @@ def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Re
         name: sorted(of_warehouse, key=lambda refresh: refresh.pk, reverse=True)
         for name, of_warehouse in refreshes.items()
     }
+
+
+def unmatched_pushes(project: str, subscribed: Iterable[tuple[str, str]]) -> dict[str, dict[UUID, datetime]]:
+    """Return the latest pushes that were evaluated for a Warehouse and did not refresh it.
+
+    `subscribed` are pairs of a Warehouse of the project and a repository on Docker Hub, as Docker Hub names it. The
+    result has the id of each push, and when it was received, by Warehouse. Only the last `PUSHES_READ` deliveries of a
+    repository count. One query.
+    """
+    selection = (
+        "SELECT id, push_id, received_at, %s AS warehouse FROM ("
+        "SELECT id, push_id, received_at, project, origin, outcome FROM receivers_delivery"
+        f" WHERE repository = %s AND push_id IS NOT NULL ORDER BY received_at DESC LIMIT {PUSHES_READ}) AS latest"
+        f" WHERE project IN (%s, '') AND origin = '{Origin.PUSH}' AND outcome NOT IN ({_NOT_EVALUATED})"
+        # As one text, or SQLite uses the index by Warehouse and reads all of its refreshes for each delivery.
+        " AND NOT EXISTS (SELECT 1 FROM receivers_refresh WHERE delivery_id = latest.id"
+        " AND project || '/' || warehouse = %s)"
+    )
+    parameters = [
+        (warehouse, repository, project, f"{project}/{warehouse}") for warehouse, repository in subscribed
+    ]
+    pushes: dict[str, dict[UUID, datetime]] = defaultdict(dict)
+    for row in of_each(Delivery, selection, parameters[:MOST_SUBSCRIPTIONS]):
+        if row.push_id is not None:
+            of_warehouse = pushes[row.warehouse]  # type: ignore[attr-defined]  # an extra column of the query
+            of_warehouse[row.push_id] = max(row.received_at, of_warehouse.get(row.push_id, row.received_at))
+    return pushes
 
 
 def deliveries_by_id(ids: Iterable[UUID]) -> dict[UUID, Delivery]:

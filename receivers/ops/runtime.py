@@ -13,6 +13,7 @@ from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
+from receivers.cluster.newest_freight import NewestFreight
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
@@ -79,6 +80,7 @@ class Runtime:
         self.metrics = Metrics()
         self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
+        self.newest_freight = NewestFreight(self.cache.cluster)
         self._add_listeners()
         self.unknown = UnknownUrlCounter()
         urls = UrlRegistry()
@@ -122,6 +124,7 @@ class Runtime:
         """Return what runs now and then."""
         tasks = [
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
+            PeriodicTask("newest-freight", self.newest_freight.work, pause=1.0),
             PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
@@ -182,7 +185,9 @@ class Runtime:
         self.tracker.add_end_listener(self.metrics.count_refresh)
         self.freight.add_listener(self.tracker.on_freight)
         self.freight.add_listener(self.late_freight.on_freight)
+        self.freight.add_listener(self.newest_freight.on_freight)
         self.freight.add_restart_listener(self.late_freight.on_restart)
+        self.freight.add_restart_listener(self.newest_freight.on_restart)
 
 
 def _required_permissions(configuration: Configuration) -> tuple[RequiredPermission, ...]:
