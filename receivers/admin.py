@@ -32,6 +32,7 @@ from receivers.models import (
     MissedPush,
     Mute,
     Outcome,
+    ProjectDelivery,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -326,6 +327,14 @@ class MissedPushAdmin(ReadOnlyAdmin):
 
     list_display = ("last_at", "project", "warehouse", "repository", "tag", "freight", "count", "first_at")
     ordering = ("-last_at", "-id")
+
+
+@admin.register(ProjectDelivery, site=site)
+class ProjectDeliveryAdmin(ReadOnlyAdmin):
+    """Projects that deliveries to cluster receivers concern, the latest first."""
+
+    list_display = ("received_at", "project", "delivery_id")
+    ordering = ("-received_at", "-delivery_id")
 
 
 @admin.register(KargoController, site=site)

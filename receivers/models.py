@@ -238,6 +238,25 @@ class Delivery(models.Model):
         return reverse("delivery", args=[self.pk])
 
 
+class ProjectDelivery(models.Model):
+    """A project that a delivery to a cluster receiver concerns: one of its subscriptions uses the repository."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="concerned")
+    project = models.CharField(max_length=NAME_LENGTH)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "project deliveries"
+        indexes: ClassVar = [
+            models.Index(fields=["project", "-received_at", "-delivery"], name="project_delivery_by_project"),
+            models.Index(fields=["-received_at", "-delivery"], name="project_delivery_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} {self.delivery_id}"
+
+
 class Refresh(models.Model):
     """The refresh of one Warehouse, requested for one delivery, and its outcome.
 

@@ -128,7 +128,8 @@ def _candidates(wanted: DeliveryFilter) -> tuple[list[Delivery], bool]:
     candidates: list[Delivery] = []
     after = ""
     for _ in range(MOST_PAGES):
-        page = remaining.page(wanted, after=after, size=MAX_PAGE_SIZE)
+        # A delivery to a cluster receiver would be redelivered to every project.
+        page = remaining.page(wanted, after=after, size=MAX_PAGE_SIZE, with_cluster=False)
         candidates += page.rows
         after = page.next
         if not after or len(candidates) > MOST_AT_ONCE:

@@ -132,6 +132,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ProjectDelivery',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('project', models.CharField(max_length=253)),
+                ('received_at', models.DateTimeField()),
+                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='concerned', to='receivers.delivery')),
+            ],
+            options={
+                'verbose_name_plural': 'project deliveries',
+            },
+        ),
+        migrations.CreateModel(
             name='ReceiverUrl',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -239,6 +251,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='delivery',
             index=models.Index(condition=models.Q(('original__isnull', False)), fields=['original'], name='delivery_by_original'),
+        ),
+        migrations.AddIndex(
+            model_name='projectdelivery',
+            index=models.Index(fields=['project', '-received_at', '-delivery'], name='project_delivery_by_project'),
+        ),
+        migrations.AddIndex(
+            model_name='projectdelivery',
+            index=models.Index(fields=['-received_at', '-delivery'], name='project_delivery_newest'),
         ),
         migrations.AddIndex(
             model_name='refresh',

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from receivers.cluster.cache import ClusterCache
+from receivers.deliveries.cluster_pushes import project_deliveries
 from receivers.deliveries.deduplication import PushDeduplicator
 from receivers.deliveries.store import AlreadySaved, DeliveryStore, NotSaved
 from receivers.kargo import responses
@@ -28,7 +29,7 @@ from receivers.refreshes.rollup import update_deliveries
 from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Tracker
 from receivers.webhook import results
-from receivers.webhook.explain import MatchReport, explain
+from receivers.webhook.explain import MatchReport, concerned_projects, explain
 from receivers.webhook.incoming import IncomingRequest, find_target, identify_test, new_delivery, read_body
 from receivers.webhook.results import IntakeResult
 from receivers.webhook.signed_test_tokens import USED
@@ -189,7 +190,9 @@ class Intake:
         refreshes = self.tracker.track_new(delivery, result.requests, timezone.now())
         # The refresh of a Warehouse that was just deleted has ended, and may have been the last open one.
         ended = any(refresh.outcome for refresh in refreshes)
-        self.store.finish(delivery, refreshes, (partial(update_deliveries, {delivery.pk}),) if ended else ())
+        projects = (*(request.key[0] for request in result.requests), *concerned_projects(result.verdicts))
+        inserts = [*refreshes, *project_deliveries(delivery, projects)]
+        self.store.finish(delivery, inserts, (partial(update_deliveries, {delivery.pk}),) if ended else ())
 
     def _receiver_exists(self, delivery: Delivery) -> bool:
         """Say whether the receiver of a redelivery still exists; there is no URL that would tell."""

@@ -26,6 +26,7 @@ from receivers.models import (
     MissedPush,
     Mute,
     Outcome,
+    ProjectDelivery,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -69,6 +70,8 @@ def row_of(model: type[Model]) -> Model:
         return Refresh.objects.create(
             delivery=store(delivery(name))[0], project=name, warehouse="web", outcome="not_newest"
         )
+    if model is ProjectDelivery:
+        return ProjectDelivery.objects.create(delivery=store(delivery(""))[0], project=name, received_at=now)
     if model is Replica:
         return Replica.objects.create(
             id=uuid.uuid4(), host=name, version="1", started_at=now, seen_at=now.replace(year=2020)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -44,7 +45,7 @@ def test_a_project_is_listed_with_its_counts_and_last_delivery(signed_in, produc
 def test_tests_are_neither_charted_nor_the_last_delivery(signed_in, product, world):
     project = routed_project(product, world)
     Delivery.objects.filter(project=project.name).delete()
-    now = {"received_at": timezone.now()}
+    now: dict[str, Any] = {"received_at": timezone.now()}
     store(
         delivery(project.name, origin=Origin.TEST, outcome=Outcome.TEST_PASSED, **now),
         delivery(project.name, outcome=Outcome.TEST_REFUSED, **now),
