@@ -29,9 +29,11 @@ from receivers.models import (
     AuditAction,
     Delivery,
     Downtime,
+    KargoController,
     MissedPush,
     Mute,
     Outcome,
+    ProjectDelivery,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -326,6 +328,22 @@ class MissedPushAdmin(ReadOnlyAdmin):
 
     list_display = ("last_at", "project", "warehouse", "repository", "tag", "freight", "count", "first_at")
     ordering = ("-last_at", "-id")
+
+
+@admin.register(ProjectDelivery, site=site)
+class ProjectDeliveryAdmin(ReadOnlyAdmin):
+    """Projects that deliveries to cluster receivers concern, the latest first."""
+
+    list_display = ("received_at", "project", "delivery_id")
+    ordering = ("-received_at", "-delivery_id")
+
+
+@admin.register(KargoController, site=site)
+class KargoControllerAdmin(ReadOnlyAdmin):
+    """Kargo's controllers by shard. There are never many."""
+
+    list_display = ("shard", "until")
+    ordering = ("shard",)
 
 
 @admin.register(Mute, site=site)

@@ -81,7 +81,7 @@ class Origin(models.TextChoices):
 class Outcome(models.TextChoices):
     """The outcome of a delivery, or its current state.
 
-    The last fourteen are those of refreshes (`RefreshOutcome`, which has the same codes): once all refreshes of a
+    The last fifteen are those of refreshes (`RefreshOutcome`, which has the same codes): once all refreshes of a
     delivery have ended, it has the outcome of the one that most needs action.
     """
 
@@ -136,12 +136,16 @@ class Outcome(models.TextChoices):
     CRITERIA_NOT_MET = RefreshOutcome.CRITERIA_NOT_MET.value, "Criteria not met"
     MANUAL_CREATION_POLICY = RefreshOutcome.MANUAL_CREATION_POLICY.value, "Manual creation policy"
     NOT_NEWEST = RefreshOutcome.NOT_NEWEST.value, "Not the newest"
+    TEST_PASSED = RefreshOutcome.TEST_PASSED.value, "Test passed"
     ALREADY_CURRENT = RefreshOutcome.ALREADY_CURRENT.value, "Already current"
     FREIGHT_CREATED = RefreshOutcome.FREIGHT_CREATED.value, "Freight created"
 
 
 DOCKER_HUBS = models.Q(origin=Origin.PUSH) & ~models.Q(outcome=Outcome.TEST_REFUSED)
 """What Docker Hub sent: no redeliveries, and no tests, not even those with an invalid token."""
+
+TESTS = models.Q(origin=Origin.TEST) | models.Q(outcome=Outcome.TEST_REFUSED)
+"""Tests, including those with an invalid token."""
 
 
 class Delivery(models.Model):
@@ -243,6 +247,25 @@ class Delivery(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the delivery's page."""
         return reverse("delivery", args=[self.pk])
+
+
+class ProjectDelivery(models.Model):
+    """A project that a delivery to a cluster receiver concerns: one of its subscriptions uses the repository."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="concerned")
+    project = models.CharField(max_length=NAME_LENGTH)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "project deliveries"
+        indexes: ClassVar = [
+            models.Index(fields=["project", "-received_at", "-delivery"], name="project_delivery_by_project"),
+            models.Index(fields=["-received_at", "-delivery"], name="project_delivery_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} {self.delivery_id}"
 
 
 class Refresh(models.Model):
@@ -412,6 +435,19 @@ class MissedPush(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project}/{self.warehouse} {self.repository}:{self.tag}"
+
+
+class KargoController(models.Model):
+    """A controller of Kargo, by shard (empty for the default one); its last heartbeat expires at `until`."""
+
+    shard = models.CharField(max_length=NAME_LENGTH, primary_key=True, blank=True)
+    until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "Kargo controller"
+
+    def __str__(self) -> str:
+        return self.shard or "default"
 
 
 class AuditAction(models.TextChoices):

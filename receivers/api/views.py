@@ -60,7 +60,11 @@ class DeliveryDetailView(DeliveryView):
 
     def get(self, request: Request, pk: UUID) -> Response:
         """Return all data of a delivery."""
-        details = visibility.details(access_of(request.user), self.get_object())
+        access = access_of(request.user)
+        delivery = visibility.find(access, pk)
+        if delivery is None:
+            raise NotFound
+        details = visibility.details(access, delivery)
         return Response(DeliveryDetailsSerializer(details).data)
 
 

@@ -24,7 +24,7 @@ class Tone(models.TextChoices):
 
 _TONES: Final = {
     Tone.OPEN: {Outcome.PENDING, Outcome.REFRESHED},
-    Tone.GOOD: {Outcome.FREIGHT_CREATED, Outcome.ALREADY_CURRENT},
+    Tone.GOOD: {Outcome.FREIGHT_CREATED, Outcome.ALREADY_CURRENT, Outcome.TEST_PASSED},
     Tone.PLAIN: {
         Outcome.NO_MATCH, Outcome.DRY_RUN, Outcome.BEYOND_DISCOVERY_LIMIT, Outcome.CRITERIA_NOT_MET,
         Outcome.MANUAL_CREATION_POLICY, Outcome.NOT_NEWEST, Outcome.NO_LONGER_SELECTED,

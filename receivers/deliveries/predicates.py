@@ -16,6 +16,9 @@ from receivers.models import Outcome, Refresh
 SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")
 """Columns that free text is searched in."""
 
+PUSH_COLUMNS: Final = ("repository", "tag", "receiver", "pusher")
+"""Those of them that say nothing about other projects."""
+
 MAY_BE_OPEN: Final = frozenset({Outcome.PENDING, Outcome.REFRESHED, Outcome.FAILED})
 """Outcomes of deliveries that may still be in progress."""
 
@@ -38,24 +41,38 @@ def all_conditions(wanted: DeliveryFilter) -> Q:
 
 def all_but_warehouse(wanted: DeliveryFilter) -> Q:
     """Return `all_conditions` without the Warehouse, for deliveries that are known to have refreshed it."""
-    exact = ("receiver", "origin", "repository", "tag")
-    rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
+    rest = _common_conditions(wanted)
     if wanted.project is not None:
         rest &= Q(project=wanted.project)
     if wanted.outcomes:
         rest &= Q(outcome__in=sorted(wanted.outcomes))
+    if wanted.seen is not None:
+        rest &= Q(project__in=sorted(wanted.seen))
+    return rest & _contains(wanted.text, SEARCHED) if wanted.text else rest
+
+
+def conditions_of_push(wanted: DeliveryFilter) -> Q:
+    """Return the conditions on what a reader of one project may know of a delivery to a cluster receiver.
+
+    That is all but project, outcome and Warehouse.
+    """
+    rest = _common_conditions(wanted)
+    return rest & _contains(wanted.text, PUSH_COLUMNS) if wanted.text else rest
+
+
+def _common_conditions(wanted: DeliveryFilter) -> Q:
+    exact = ("receiver", "origin", "repository", "tag")
+    rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
     if wanted.status:
         rest &= Q(status__range=wanted.status)
     if wanted.push is not None:
         rest &= Q(push_id=wanted.push)
-    if wanted.seen is not None:
-        rest &= Q(project__in=sorted(wanted.seen))
-    return rest & _contains(wanted.text) if wanted.text else rest
+    return rest
 
 
-def _contains(text: str) -> Q:
+def _contains(text: str, columns: tuple[str, ...]) -> Q:
     """Return the condition that a row contains a text; `repo:1.2` also matches a repository and a tag together."""
-    anywhere = reduce(or_, (Q(**{f"{column}__icontains": text}) for column in SEARCHED))
+    anywhere = reduce(or_, (Q(**{f"{column}__icontains": text}) for column in columns))
     repository, colon, tag = text.rpartition(":")
     return anywhere | Q(repository__iendswith=repository, tag__istartswith=tag) if colon else anywhere
 

@@ -25,6 +25,12 @@ from receivers.deliveries.bounded_scan import (
     scan,
     scan_refreshes,
 )
+from receivers.deliveries.cluster_pushes import (
+    MOST_PROJECTS,
+    reduce_rows,
+    reduced_projects,
+    scan_cluster_pushes,
+)
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.pagination import FIRST_ID, DeliveryPage, Position
 from receivers.deliveries.predicates import (
@@ -47,9 +53,6 @@ WIDE: Final = ("verdicts", "headers", "body")
 
 ID_PREFIX: Final = re.compile(r"[0-9a-f]{8,32}")
 """An abbreviated id, of at least 8 characters, which is what about a minute's deliveries share."""
-
-MOST_PROJECTS: Final = 5
-"""Visible projects that are scanned one by one. With more of them, one scan of the log checks each row."""
 
 MOST_RECEIVERS: Final = 50
 """Receivers of a project that are scanned one by one. With more of them, the database sorts."""
@@ -127,7 +130,13 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         return self.filter(in_time(wanted), all_conditions(wanted))
 
     def page(
-        self, wanted: DeliveryFilter, *, after: str = "", size: int = 50, each_push_once: bool = True
+        self,
+        wanted: DeliveryFilter,
+        *,
+        after: str = "",
+        size: int = 50,
+        each_push_once: bool = True,
+        with_cluster: bool = True,
     ) -> DeliveryPage:
         """Return up to `size` (1 to `MAX_PAGE_SIZE`) deliveries that a filter selects after a cursor, newest first.
 
@@ -135,7 +144,11 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         repository, a receiver and a Warehouse, but with a project, it scans each of the project's receivers (two
         statements, and one to find them); without a project, too, but with outcomes, it scans each outcome. For a
         Warehouse it reads the newest `REFRESHES_LOOKED_AT` refreshes first, then scans the receivers of the project
-        and of the cluster. Raises `InvalidCursor`.
+        and of the cluster.
+
+        If the filter has a project, or the reader sees only some, the page also has the deliveries to cluster receivers
+        that concern these projects, reduced to them, unless `with_cluster` is false: up to six statements for each of
+        `MOST_PROJECTS` projects. Raises `InvalidCursor`.
         """
         size = max(1, min(size, MAX_PAGE_SIZE))
         position = Position.read(after) if after else None
@@ -156,7 +169,13 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
                 scan(candidates.filter(branch), all_conditions(wanted) & newest, size + 1, most)
                 for branch in branches
             ]
-        return self._page(results, size)
+        if not with_cluster:
+            return self._page(results, size)
+        results += scan_cluster_pushes(wanted, self.filter(newest), position, size + 1)
+        page = self._page(results, size)
+        if projects := reduced_projects(wanted):
+            reduce_rows(page.rows, projects)
+        return page
 
     def _branches(self, wanted: DeliveryFilter) -> list[Q]:
         """Return the most selective field of the filter as conditions that each have an index by time.

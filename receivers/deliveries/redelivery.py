@@ -22,7 +22,7 @@ from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.kargo.kinds import KINDS
-from receivers.models import Delivery, Origin, Outcome, storable
+from receivers.models import TESTS, Delivery, Origin, Outcome, storable
 
 RATE: Final = 5.0
 """Default redeliveries per second: Docker Hub limits the rate of Kargo's requests."""
@@ -34,14 +34,15 @@ MOST_AT_ONCE: Final = 1_000
 
 MOST_PAGES: Final = 100  # of one call, or 500,000 deliveries; the next call continues with the rest
 BATCH: Final = 50  # rows of one transaction: bodies may be large, and the lock must be short
-WORTHWHILE: Final = frozenset(outcome for outcome in Outcome if tone(outcome) is Tone.BAD) - {
-    Outcome.INVALID_BODY,
-    Outcome.NO_REPOSITORY,
-    Outcome.TOO_LARGE,
-    Outcome.UNSUPPORTED_KIND,
-    Outcome.TEST_REFUSED,
-}
-"""Outcomes that a redelivery may improve: failures whose cause isn't in the request itself."""
+HOPELESS: Final = frozenset(
+    {Outcome.INVALID_BODY, Outcome.NO_REPOSITORY, Outcome.TOO_LARGE, Outcome.UNSUPPORTED_KIND}
+)
+"""Outcomes that no redelivery changes: their cause is in the request itself."""
+
+WORTHWHILE: Final = (
+    frozenset(outcome for outcome in Outcome if tone(outcome) is Tone.BAD) - HOPELESS - {Outcome.TEST_REFUSED}
+)
+"""Outcomes that a redelivery may improve."""
 
 COPIED: Final = (
     "project", "receiver", "kind", "url_suffix", "repository", "tag", "media_type", "pusher", "pushed_at",
@@ -85,7 +86,8 @@ def redeliver_all(
 ) -> RedeliveryBatch:
     """Schedule redeliveries of up to `MOST_AT_ONCE` deliveries that a filter selects, oldest first; don't wait.
 
-    Only the newest delivery of each push is redelivered, and none that was redelivered before. They are processed at
+    Only the newest delivery of each push is redelivered, none that was redelivered before, no test, and none that can
+    never succeed (`HOPELESS`). They are processed at
     `rate` per second, even if this process ends. Raises ValueError if `rate` isn't between `LOWEST_RATE` and
     `HIGHEST_RATE`.
     """
@@ -110,6 +112,8 @@ def refusal(original: Delivery, body_size: int) -> str:
     """Return why a delivery with a body of `body_size` bytes can't be redelivered; empty if it can."""
     if original.kind not in KINDS:
         return f"kargoweb does not support {original.kind} receivers"
+    if original.origin == Origin.TEST or original.outcome == Outcome.TEST_REFUSED:
+        return "it is a test; send another one instead"
     if original.outcome == Outcome.PENDING:
         return "it is still in progress"
     if original.outcome == Outcome.TOO_LARGE:
@@ -122,11 +126,12 @@ def refusal(original: Delivery, body_size: int) -> str:
 def _candidates(wanted: DeliveryFilter) -> tuple[list[Delivery], bool]:
     """Return the deliveries to redeliver, oldest first, without their bodies; and whether there may be more."""
     redelivered = Delivery.objects.filter(original=OuterRef("pk"))
-    remaining = delivery_log().filter(~Exists(redelivered))
+    remaining = delivery_log().filter(~Exists(redelivered)).exclude(TESTS).exclude(outcome__in=HOPELESS)
     candidates: list[Delivery] = []
     after = ""
     for _ in range(MOST_PAGES):
-        page = remaining.page(wanted, after=after, size=MAX_PAGE_SIZE)
+        # A delivery to a cluster receiver would be redelivered to every project.
+        page = remaining.page(wanted, after=after, size=MAX_PAGE_SIZE, with_cluster=False)
         candidates += page.rows
         after = page.next
         if not after or len(candidates) > MOST_AT_ONCE:

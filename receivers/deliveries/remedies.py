@@ -22,6 +22,7 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
     {
         Outcome.FREIGHT_CREATED: Remedy("Kargo created Freight that contains the pushed artifact"),
         Outcome.ALREADY_CURRENT: Remedy("Freight with this content existed before the push"),
+        Outcome.TEST_PASSED: Remedy("the test reached every matching Warehouse; its tag need not exist"),
         Outcome.NOT_NEWEST: Remedy("Kargo found the tag but creates Freight from one that ranks higher"),
         Outcome.MANUAL_CREATION_POLICY: Remedy(
             "Kargo found the tag; Freight must be created manually", "create Freight in Kargo"

@@ -17,19 +17,50 @@ from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
+from receivers.deliveries.cluster_pushes import reduce_rows
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.refresh_outcomes import RefreshOutcome
-from receivers.kargo.scopes import ReceiverKey
-from receivers.models import DOCKER_HUBS, Delivery, Origin, Outcome, ReceiverUrl, Refresh
+from receivers.kargo.scopes import CLUSTER_SCOPE, ReceiverKey
+from receivers.models import (
+    DOCKER_HUBS,
+    TESTS,
+    Delivery,
+    Origin,
+    Outcome,
+    ProjectDelivery,
+    ReceiverUrl,
+    Refresh,
+)
 
 HOURS: Final = 24
 PAST_CACHE_SECONDS: Final = 60  # for counts of past hours, which only late Freight changes
 RECEIVERS_READ: Final = 100  # of one project, for its recent deliveries; SQLite allows 500 terms in a UNION
 NEW_READ: Final = 100  # receivers whose URLs are not stored yet; there are more only in the first seconds
+CLUSTER_DELIVERIES_PER_PUSH: Final = 6  # Docker Hub sends five or six for a multi-platform image
 FREIGHT_READ: Final = 50  # refreshes of a project that the median is based on
 REFRESHES_READ: Final = 20  # of a Warehouse, to find the last push and the last one that became Freight
 
+PUSHES_READ: Final = (
+    100  # deliveries of a repository, to count those that no subscription of a Warehouse matches
+)
+MOST_SUBSCRIPTIONS: Final = 500  # terms of a UNION in SQLite; a page of Warehouses has fewer
+
+_NOT_EVALUATED: Final = ", ".join(
+    f"'{outcome}'"
+    for outcome in (
+        Outcome.PENDING,
+        Outcome.RETIRED_URL,
+        Outcome.COLLISION,
+        Outcome.UNSUPPORTED_KIND,
+        Outcome.INVALID_BODY,
+        Outcome.TOO_LARGE,
+        Outcome.TEST_REFUSED,
+    )
+)
+
+# As `TESTS`.
+_NO_TEST: Final = f"AND origin <> '{Origin.TEST}' AND outcome <> '{Outcome.TEST_REFUSED}'"
 # As `DOCKER_HUBS`, and to a current URL.
 _IS_PUSH: Final = (
     f"AND origin = '{Origin.PUSH}' AND outcome NOT IN ('{Outcome.TEST_REFUSED}', '{Outcome.RETIRED_URL}')"
@@ -43,14 +74,16 @@ def last_deliveries(
 ) -> dict[ReceiverKey, Delivery]:
     """Return the last delivery of every receiver that has had one, in these projects or (None) in all of them.
 
-    Includes receivers that no longer exist, which are known by their URLs. `current` are the existing receivers: the
-    URL of a new one may get its first push before it is stored. With `pushes`, only deliveries that Docker Hub sent to
-    a current URL. Two queries, and another one while there are receivers whose URLs are not stored.
+    Tests don't count. Includes receivers that no longer exist, which are known by their URLs. `current` are the
+    existing receivers: the URL of a new one may get its first push before it is stored. With `pushes`, only deliveries
+    that Docker Hub sent to a current URL. Two queries, and another one while there are receivers whose URLs are not
+    stored.
     """
     receivers = ReceiverUrl.objects.values("project", "receiver").distinct()
     if projects is not None:
         receivers = receivers.filter(project__in=projects)
     of_receiver = Delivery.objects.filter(project=OuterRef("project"), receiver=OuterRef("receiver"))
+    of_receiver = of_receiver.exclude(TESTS)
     if pushes:
         of_receiver = of_receiver.filter(DOCKER_HUBS).exclude(outcome=Outcome.RETIRED_URL)
     newest = of_receiver.order_by("-received_at").values("pk")[:1]
@@ -59,7 +92,7 @@ def last_deliveries(
     }
     unsaved = [receiver for receiver in current if receiver not in by_receiver]
     ids = [pk for pk in by_receiver.values() if pk]
-    ids += [delivery.pk for delivery in _newest(unsaved[:NEW_READ], 1, pushes=pushes)]
+    ids += [delivery.pk for delivery in _newest(unsaved[:NEW_READ], 1, _IS_PUSH if pushes else _NO_TEST)]
     # Only what project pages show: for a thousand receivers, reading all columns takes more than twice as long.
     rows = Delivery.objects.filter(pk__in=ids).only(
         "project", "receiver", "received_at", "outcome", "warehouses", "with_freight"
@@ -70,13 +103,13 @@ def last_deliveries(
 def hourly_tones(receivers: Collection[ReceiverKey], now: datetime) -> dict[str, list[Mapping[Tone, int]]]:
     """Return how many deliveries these receivers had in each of the last `HOURS` hours, by project, oldest hour first.
 
-    Omits projects without deliveries. One query, which reads the deliveries of the current hour by index. The hours
-    before, which may have a hundred thousand deliveries, are counted once a minute.
+    Tests don't count. Omits projects without deliveries. One query, which reads the deliveries of the current hour by
+    index. The hours before, which may have a hundred thousand deliveries, are counted once a minute.
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
     since = hour - timedelta(hours=HOURS - 1)
     projects, names = {project for project, _ in receivers}, {receiver for _, receiver in receivers}
-    of_these = Delivery.objects.filter(project__in=projects, receiver__in=names)
+    of_these = Delivery.objects.filter(project__in=projects, receiver__in=names).exclude(TESTS)
     key = hashlib.sha256(repr((sorted(projects), sorted(names), hour)).encode()).hexdigest()
     past = of_these.filter(received_at__gte=since, received_at__lt=hour)
     before = cache.get_or_set(f"tones-{key}", lambda: _tones(past), PAST_CACHE_SECONDS)
@@ -117,25 +150,35 @@ def freight_seconds(refresh: Refresh) -> float | None:
 
 
 def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Delivery]:
-    """Return the newest pushes to the receivers of a project (or `CLUSTER_SCOPE`), newest first. Three queries.
+    """Return the newest pushes to the receivers of a project (or `CLUSTER_SCOPE`), newest first. Four queries.
 
-    A push is represented by its last delivery, and `repeats` is its number of deliveries. `receivers` are the existing
-    receivers; former ones are known by their URLs.
+    Includes pushes to cluster receivers that concern the project, reduced to it, which takes another query. A push is
+    represented by its last delivery, and `repeats` is its number of deliveries. `receivers` are the existing receivers;
+    former ones are known by their URLs.
     """
     known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
     names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
     ids = [delivery.pk for delivery in _newest([(project, name) for name in names], count)]
-    rows = delivery_log().narrow().filter(pk__in=ids).with_repeats()
-    return list(rows.order_by(*NEWEST_FIRST)[:count])
+    if project != CLUSTER_SCOPE:
+        of_cluster = ProjectDelivery.objects.filter(project=project).order_by("-received_at", "-delivery_id")
+        ids += of_cluster.values_list("delivery_id", flat=True)[: count * CLUSTER_DELIVERIES_PER_PUSH]
+    rows = delivery_log().narrow().filter(pk__in=ids).newest_of_each_push().with_repeats()
+    recent = list(rows.order_by(*NEWEST_FIRST)[:count])
+    if project != CLUSTER_SCOPE:
+        reduce_rows(recent, {project})
+    return recent
 
 
-def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = False) -> list[Delivery]:
-    """Return the last deliveries of the newest `count` pushes to each receiver, with only their ids. One query."""
+def _newest(receivers: Sequence[ReceiverKey], count: int, condition: str = "") -> list[Delivery]:
+    """Return the last deliveries of the newest `count` pushes to each receiver, with only their ids. One query.
+
+    `condition` is SQL of this module that selects some of them.
+    """
     selection = (
         "SELECT id FROM receivers_delivery this WHERE project = %s AND receiver = %s AND NOT EXISTS"
         " (SELECT 1 FROM receivers_delivery newer WHERE newer.push_id = this.push_id"
         " AND (newer.received_at, newer.id) > (this.received_at, this.id))"
-        f" {_IS_PUSH if pushes else ''} ORDER BY received_at DESC LIMIT {int(count)}"
+        f" {condition} ORDER BY received_at DESC LIMIT {int(count)}"
     )
     return of_each(Delivery, selection, receivers)
 
@@ -143,12 +186,14 @@ def _newest(receivers: Sequence[ReceiverKey], count: int, *, pushes: bool = Fals
 def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Refresh]]:
     """Return the newest refreshes of Warehouses of a project, newest first, by Warehouse. One query.
 
-    They lack the history; `deliveries_by_id` returns their deliveries.
+    Those for tests don't count. They lack the history; `deliveries_by_id` returns their deliveries.
     """
     selection = (
         "SELECT id, delivery_id, warehouse, state, outcome, reason, requested_at, ended_at, freight, freight_alias"
         " FROM receivers_refresh WHERE project = %s AND warehouse = %s"
-        f" ORDER BY id DESC LIMIT {REFRESHES_READ}"
+        # Not a join, which a database may start with the deliveries.
+        " AND (SELECT origin FROM receivers_delivery WHERE receivers_delivery.id = delivery_id)"
+        f" <> '{Origin.TEST}' ORDER BY id DESC LIMIT {REFRESHES_READ}"
     )
     refreshes: dict[str, list[Refresh]] = defaultdict(list)
     for refresh in of_each(Refresh, selection, [(project, name) for name in warehouses]):
@@ -157,6 +202,33 @@ def last_refreshes(project: str, warehouses: Iterable[str]) -> dict[str, list[Re
         name: sorted(of_warehouse, key=lambda refresh: refresh.pk, reverse=True)
         for name, of_warehouse in refreshes.items()
     }
+
+
+def unmatched_pushes(project: str, subscribed: Iterable[tuple[str, str]]) -> dict[str, dict[UUID, datetime]]:
+    """Return the latest pushes that were evaluated for a Warehouse and did not refresh it.
+
+    `subscribed` are pairs of a Warehouse of the project and a repository on Docker Hub, as Docker Hub names it. The
+    result has the id of each push, and when it was received, by Warehouse. Only the last `PUSHES_READ` deliveries of a
+    repository count. One query.
+    """
+    selection = (
+        "SELECT id, push_id, received_at, %s AS warehouse FROM ("
+        "SELECT id, push_id, received_at, project, origin, outcome FROM receivers_delivery"
+        f" WHERE repository = %s AND push_id IS NOT NULL ORDER BY received_at DESC LIMIT {PUSHES_READ}) AS latest"
+        f" WHERE project IN (%s, '') AND origin = '{Origin.PUSH}' AND outcome NOT IN ({_NOT_EVALUATED})"
+        # As one text, or SQLite uses the index by Warehouse and reads all of its refreshes for each delivery.
+        " AND NOT EXISTS (SELECT 1 FROM receivers_refresh WHERE delivery_id = latest.id"
+        " AND project || '/' || warehouse = %s)"
+    )
+    parameters = [
+        (warehouse, repository, project, f"{project}/{warehouse}") for warehouse, repository in subscribed
+    ]
+    pushes: dict[str, dict[UUID, datetime]] = defaultdict(dict)
+    for row in of_each(Delivery, selection, parameters[:MOST_SUBSCRIPTIONS]):
+        if row.push_id is not None:
+            of_warehouse = pushes[row.warehouse]  # type: ignore[attr-defined]  # an extra column of the query
+            of_warehouse[row.push_id] = max(row.received_at, of_warehouse.get(row.push_id, row.received_at))
+    return pushes
 
 
 def deliveries_by_id(ids: Iterable[UUID]) -> dict[UUID, Delivery]:

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, models
 from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.deliveries.spool import InvalidFile, NotKept, Spool
 from receivers.kargo.scopes import scope_name
-from receivers.models import Delivery, Outcome, Refresh
+from receivers.models import Delivery, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +83,14 @@ class DeliveryStore:
         return delivery.pk in self._spooled
 
     def finish(
-        self, delivery: Delivery, refreshes: Sequence[Refresh], then: Sequence[Callable[[], None]] = ()
+        self, delivery: Delivery, inserts: Sequence[models.Model], then: Sequence[Callable[[], None]] = ()
     ) -> None:
-        """Queue the result of a delivery: its changed fields, and the new refreshes. Never raises.
+        """Queue the result of a delivery: its changed fields, and new rows such as its refreshes. Never raises.
 
         The write is retried until the database takes it. `then` are called in the same transaction afterwards. If the
         write is lost because the queue is full or this process dies, the delivery stays pending, for recovery.
         """
-        write = Write(inserts=refreshes, updates=(delivery,), then=then, can_wait=True)
+        write = Write(inserts=inserts, updates=(delivery,), then=then, can_wait=True)
         write.when_done = partial(self._finished, delivery.pk)
         if self.is_only_on_disk(delivery):
             write.perhaps = (delivery,)  # it may be in the database after all, if that was only slow

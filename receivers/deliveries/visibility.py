@@ -9,9 +9,11 @@ from uuid import UUID
 
 from receivers.accounts.roles import Access, Action
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
+from receivers.deliveries.cluster_pushes import NO_MATCH, concerns, reduce
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult
+from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.models import Delivery, Refresh
 
 REFRESHES_SHOWN: Final = 200  # of one delivery; more Warehouses than a person reads about
@@ -22,7 +24,8 @@ RELATED_SHOWN: Final = 20  # redeliveries, and deliveries of the same push; the 
 class DeliveryDetails:
     """A delivery and all that belongs to it, as far as the user may see it. Lists are bounded.
 
-    `alike` has the other deliveries of the same push, newest first.
+    `alike` has the other deliveries of the same push, newest first. `reduced`: a cluster receiver got the delivery, and
+    the user sees only what concerns some projects, without the request and the response.
     """
 
     delivery: Delivery
@@ -30,6 +33,7 @@ class DeliveryDetails:
     verdicts: Sequence[Mapping[str, Any]]
     redeliveries: Sequence[Delivery]
     alike: Sequence[Delivery] = ()
+    reduced: bool = False
 
 
 def limited(wanted: DeliveryFilter, access: Access, action: Action = Action.SEE) -> DeliveryFilter:
@@ -38,9 +42,12 @@ def limited(wanted: DeliveryFilter, access: Access, action: Action = Action.SEE)
 
 
 def find(access: Access, pk: UUID) -> Delivery | None:
-    """Return a delivery; None if it doesn't exist or the user may not see it. One query."""
+    """Return a delivery; None if it doesn't exist or the user may not see it. One query, or two."""
     delivery = Delivery.objects.filter(pk=pk).first()
-    return delivery if delivery is not None and access.may(Action.SEE, delivery.project) else None
+    if delivery is None or access.may(Action.SEE, delivery.project):
+        return delivery
+    visible = delivery.project == CLUSTER_SCOPE and concerns(delivery, access.projects or ())
+    return delivery if visible else None
 
 
 def refreshes_of(delivery: Delivery) -> list[Refresh]:
@@ -58,10 +65,12 @@ def verdicts_of(verdicts: Iterable[Mapping[str, Any]], access: Access) -> list[M
 
 
 def details(access: Access, delivery: Delivery) -> DeliveryDetails:
-    """Return all about a delivery that the user may see. Three queries.
+    """Return all about a delivery that the user may see. Three queries. Changes a reduced delivery.
 
     Redeliveries and deliveries of the same push have the same receiver: a user who sees one of them sees all.
     """
+    if not access.may(Action.SEE, delivery.project):
+        return _reduced(access, delivery)
     redeliveries = delivery_log().narrow().filter(original=delivery).order_by(*NEWEST_FIRST)[:RELATED_SHOWN]
     alike = delivery_log().filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
     return DeliveryDetails(
@@ -71,3 +80,14 @@ def details(access: Access, delivery: Delivery) -> DeliveryDetails:
         list(redeliveries),
         list(alike.narrow().order_by(*NEWEST_FIRST)[:RELATED_SHOWN]),
     )
+
+
+def _reduced(access: Access, delivery: Delivery) -> DeliveryDetails:
+    """Return what concerns the user's projects of a delivery to a cluster receiver. One query."""
+    projects = access.projects or ()
+    refreshes = list(delivery.refreshes.filter(project__in=projects).order_by("id")[:REFRESHES_SHOWN])
+    verdicts = [verdict for verdict in delivery.verdicts if verdict["project"] in projects]
+    reduce(delivery, refreshes, next((verdict["reason"] for verdict in verdicts), NO_MATCH))
+    delivery.headers, delivery.body, delivery.path = [], b"", ""
+    delivery.client_address = delivery.user_agent = ""
+    return DeliveryDetails(delivery, refreshes, verdicts, (), reduced=True)

@@ -24,6 +24,7 @@ class Check(models.TextChoices):
     # Warehouses
     NO_CONTROLLER = "no_controller", "Warehouses without a running controller"
     DISCOVERY_FAILED = "discovery_failed", "Artifact discovery fails"
+    FREIGHT_BLOCKED = "freight_blocked", "Warehouses that can't create Freight"
     INVALID_SUBSCRIPTION = "invalid_subscription", "Invalid subscriptions"
     SUBSCRIPTION_TOO_COMPLEX = "subscription_too_complex", "Subscriptions that are too complex"
     UNREAD_FIELDS = "unread_fields", "Fields Kargo doesn't read"

@@ -12,7 +12,7 @@ from receivers.health.checks import Check
 from receivers.health.finding import Finding, FindingFactory, Severity
 from receivers.models import Outcome
 
-MIN_FAILURES: Final = 3  # one push causes five or six deliveries, but a single failure is no rate
+MIN_FAILURES: Final = 3  # pushes; one or two failures are no rate
 WARNING_SHARE: Final = 0.2
 URGENT_SHARE: Final = 0.5
 CHECKED_ELSEWHERE: Final = frozenset({Outcome.RETIRED_URL, Outcome.COLLISION})
@@ -29,7 +29,7 @@ class OldUrlUse:
 
 
 def failure_rate(factory: FindingFactory, outcomes: Mapping[str, int]) -> Finding | None:
-    """Return a finding if too many of a receiver's recent deliveries, counted by outcome, failed."""
+    """Return a finding if too many of a receiver's recent pushes, counted by outcome, failed."""
     counted = {outcome: count for outcome, count in outcomes.items() if outcome not in CHECKED_ELSEWHERE}
     failures = {outcome: count for outcome, count in counted.items() if tone(outcome) is Tone.BAD}
     total, failed = sum(counted.values()), sum(failures.values())
@@ -41,7 +41,7 @@ def failure_rate(factory: FindingFactory, outcomes: Mapping[str, int]) -> Findin
     return factory.create(
         Severity.URGENT if failed >= URGENT_SHARE * total else Severity.WARNING,
         Check.HIGH_FAILURE_RATE,
-        f"{failed} of the last {total} deliveries failed: {detail}.",
+        f"{failed} of the last {total} pushes failed: {detail}.",
         f"Check the reasons of the deliveries with the outcome {name}, fix the cause, then redeliver them.",
         identity=most_frequent,
     )

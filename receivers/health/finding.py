@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
@@ -11,8 +11,10 @@ from typing import Any, Final
 from django.db import models
 
 from receivers.health.checks import Check
+from receivers.kargo.resources import WarehouseKey
 
 KEY_LENGTH: Final = 32  # hexadecimal characters: 128 bits, so keys don't collide
+WAREHOUSES_NAMED: Final = 10  # in a sentence; a dead controller may have thousands
 
 
 class Severity(StrEnum):
@@ -41,6 +43,7 @@ class Subject(models.TextChoices):
 
     RECEIVER = "receiver", "receiver"
     WAREHOUSE = "warehouse", "Warehouse"
+    CONTROLLER = "controller", "controller"
     CLUSTER = "cluster", "cluster"
 
 
@@ -48,10 +51,12 @@ class Subject(models.TextChoices):
 class Finding:
     """A problem, or a fact worth knowing.
 
-    `project` is empty for cluster receivers and for the cluster itself. `reason` is a sentence that includes the
+    `project` is empty for cluster receivers and for the cluster itself. `warehouses` are those that share a problem of
+    the cluster; readers of their projects see the finding, too (`reduced_to`). `reason` is a sentence that includes the
     values, `remedy` says what to do, and `command` is a shell command that helps (empty if there is none). `identity`
-    is what makes two findings of the same check and subject different: when it changes, so does the key. No field
-    contains a credential.
+    is what makes two findings of the same check and subject different: when it changes, so does the key. With
+    `common_cause`, `identity` names a cause that several subjects of a project may share, so they are muted together.
+    No field contains a credential.
     """
 
     severity: Severity
@@ -63,12 +68,40 @@ class Finding:
     remedy: str
     identity: str = ""
     command: str = ""
+    warehouses: tuple[WarehouseKey, ...] = ()
+    common_cause: bool = False
 
     @property
     def key(self) -> str:
         """Return 32 hexadecimal characters that stay the same until the finding changes materially."""
-        parts = (self.severity, self.check, self.project, self.subject, self.name, self.identity)
-        return sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:KEY_LENGTH]
+        return _key(self.severity, self.check, self.project, self.subject, self.name, self.identity)
+
+    @property
+    def mute_key(self) -> str:
+        """Return the key of a mute of this finding: `key`, or that of the cause it shares with others."""
+        return _key(self.severity, self.check, self.project, self.identity) if self.common_cause else self.key
+
+    @property
+    def projects(self) -> frozenset[str]:
+        """Return the projects that the finding is about; "" stands for the cluster."""
+        return frozenset(project for project, _ in self.warehouses) or frozenset({self.project})
+
+    @property
+    def affected(self) -> str:
+        """Return a sentence that names the Warehouses that share the problem, or counts most; empty if none do."""
+        if not self.warehouses:
+            return ""
+        names = ["/".join(key) for key in self.warehouses[:WAREHOUSES_NAMED]]
+        more = len(self.warehouses) - len(names)
+        noun = "Warehouse" if len(self.warehouses) == 1 else f"{len(self.warehouses)} Warehouses"
+        return f"Affects {noun}: {', '.join(names)}{f' and {more} more' if more else ''}."
+
+    def reduced_to(self, projects: Collection[str] | None) -> Finding | None:
+        """Return what readers of these projects (None: everything) may see of the finding; None if nothing."""
+        if projects is None or self.project in projects:
+            return self
+        visible = tuple(key for key in self.warehouses if key[0] in projects)
+        return replace(self, warehouses=visible) if visible else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields and the key as plain JSON values."""
@@ -81,8 +114,13 @@ class Finding:
             "reason": self.reason,
             "remedy": self.remedy,
             "command": self.command,
+            "warehouses": ["/".join(key) for key in self.warehouses],
             "key": self.key,
         }
+
+
+def _key(*parts: str) -> str:
+    return sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:KEY_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +132,67 @@ class FindingFactory:
     name: str
 
     def urgent(
-        self, check: Check, reason: str, remedy: str, *, command: str = "", identity: str = ""
+        self,
+        check: Check,
+        reason: str,
+        remedy: str,
+        *,
+        command: str = "",
+        identity: str = "",
+        common_cause: bool = False,
     ) -> Finding:
         """Return an urgent finding."""
-        return self.create(Severity.URGENT, check, reason, remedy, command=command, identity=identity)
+        return self.create(
+            Severity.URGENT,
+            check,
+            reason,
+            remedy,
+            command=command,
+            identity=identity,
+            common_cause=common_cause,
+        )
 
     def warning(
-        self, check: Check, reason: str, remedy: str, *, command: str = "", identity: str = ""
+        self,
+        check: Check,
+        reason: str,
+        remedy: str,
+        *,
+        command: str = "",
+        identity: str = "",
+        common_cause: bool = False,
     ) -> Finding:
         """Return a warning."""
-        return self.create(Severity.WARNING, check, reason, remedy, command=command, identity=identity)
+        return self.create(
+            Severity.WARNING,
+            check,
+            reason,
+            remedy,
+            command=command,
+            identity=identity,
+            common_cause=common_cause,
+        )
 
     def note(
-        self, check: Check, reason: str, remedy: str, *, command: str = "", identity: str = ""
+        self,
+        check: Check,
+        reason: str,
+        remedy: str,
+        *,
+        command: str = "",
+        identity: str = "",
+        common_cause: bool = False,
     ) -> Finding:
         """Return a note."""
-        return self.create(Severity.NOTE, check, reason, remedy, command=command, identity=identity)
+        return self.create(
+            Severity.NOTE,
+            check,
+            reason,
+            remedy,
+            command=command,
+            identity=identity,
+            common_cause=common_cause,
+        )
 
     def create(
         self,
@@ -120,10 +203,22 @@ class FindingFactory:
         *,
         command: str = "",
         identity: str = "",
+        common_cause: bool = False,
+        warehouses: tuple[WarehouseKey, ...] = (),
     ) -> Finding:
         """Return a finding of that severity."""
         return Finding(
-            severity, check, self.project, self.subject, self.name, reason, remedy, identity, command
+            severity,
+            check,
+            self.project,
+            self.subject,
+            self.name,
+            reason,
+            remedy,
+            identity,
+            command,
+            warehouses,
+            common_cause,
         )
 
 

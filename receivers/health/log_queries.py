@@ -26,6 +26,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Concat
 
+from receivers.deliveries.querysets import DeliveryQuerySet, delivery_log
 from receivers.health.delivery_checks import OldUrlUse
 from receivers.health.expected_webhooks import PREFIXES
 from receivers.health.push_frequency import DAYS
@@ -86,8 +87,8 @@ def _pushes_of_receiver() -> QuerySet[Delivery]:
 
 
 def outcomes(now: datetime) -> Mapping[ReceiverKey, Mapping[str, int]]:
-    """Return the number of recent pushes of each receiver by outcome."""
-    recent = _newest(Delivery.objects.filter(received_at__gt=now - RECENT))
+    """Return the number of recent pushes of each receiver by outcome: that of the last delivery of each push."""
+    recent = _newest(Delivery.objects.filter(received_at__gt=now - RECENT)).newest_of_each_push()
     counted = recent.filter(DOCKER_HUBS).values_list("project", "receiver", "outcome")
     counts: dict[ReceiverKey, dict[str, int]] = defaultdict(dict)
     for project, receiver, outcome, count in counted.annotate(count=Count("pk")):
@@ -150,8 +151,8 @@ def still_missed() -> QuerySet[MissedPush]:
     return MissedPush.objects.filter(~Exists(later))
 
 
-def _newest(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+def _newest(deliveries: QuerySet[Delivery]) -> DeliveryQuerySet:
     """Return the newest `MAX_COUNTED` of these deliveries, in no order."""
-    return Delivery.objects.filter(
+    return delivery_log().filter(
         pk__in=deliveries.order_by(F("received_at").desc()).values("pk")[:MAX_COUNTED]
     )

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any, Final
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from receivers.cluster.cache import ClusterCache
@@ -94,7 +94,7 @@ class MissedPushDetector:
         if warehouse is None or freight.created_at is None or not self._is_conclusive(freight, warehouse):
             return
         artifacts = list(self._without_delivery(freight, warehouse, freight.created_at))
-        if not artifacts or _has_unread_delivery(freight.project, freight.created_at):
+        if not artifacts:
             return
         earlier = self._earlier(freight)
         for artifact in artifacts:
@@ -115,7 +115,11 @@ class MissedPushDetector:
     def _without_delivery(self, freight: Freight, warehouse: Warehouse, at: datetime) -> Iterator[Artifact]:
         for artifact in freight.artifacts:
             subscription = subscription_with_webhook(artifact, warehouse)
-            if subscription and not _was_delivered(freight.project, artifact, subscription, at):
+            if (
+                subscription
+                and not _was_delivered(freight.project, artifact, subscription, at)
+                and not _may_be_unread(freight.project, artifact, at)
+            ):
                 yield artifact
 
     def _earlier(self, freight: Freight) -> Sequence[Freight]:
@@ -156,10 +160,16 @@ def _was_delivered(project: str, artifact: Artifact, subscription: Subscription,
     )
 
 
-def _has_unread_delivery(project: str, at: datetime) -> bool:
-    """Return whether a recent delivery may have been for any tag; such deliveries have findings of their own."""
+def _may_be_unread(project: str, artifact: Artifact, at: datetime) -> bool:
+    """Return whether a recent delivery that doesn't say what was pushed may have been for an artifact.
+
+    Such deliveries have findings of their own. `_was_delivered` knows those that name the artifact, and those that name
+    another repository or tag weren't for it.
+    """
+    names, _ = delivered_as(artifact)
+    unnamed = Q(repository="") | Q(repository__in=names, tag="")
     deliveries = Delivery.objects.filter(outcome__in=UNREAD_OUTCOMES, received_at__gte=at - PUSH_TO_FREIGHT)
-    return deliveries.filter(project__in=[project, ""], origin=Origin.PUSH).exists()
+    return deliveries.filter(unnamed, project__in=[project, ""], origin=Origin.PUSH).exists()
 
 
 def record_missed(freight: Freight, artifact: Artifact, at: datetime) -> None:

@@ -16,15 +16,18 @@ from receivers.cluster.reflector import Freshness
 from receivers.cluster.snapshot import Collision
 from receivers.health import log_queries, mutes
 from receivers.health.cached_value import CachedValue
+from receivers.health.controller_checks import controller_findings
 from receivers.health.delivery_checks import OldUrlUse
 from receivers.health.finding import Finding, most_urgent_first
 from receivers.health.installation_checks import local_installation, misrouted_webhooks, unreadable
+from receivers.health.known_controllers import with_stopped
 from receivers.health.reachability import is_local
 from receivers.health.receiver_checks import ReceiverFacts, receiver_findings, removed_receiver_findings
 from receivers.health.report import HealthReport
 from receivers.health.secret_checks import SecretChecks
 from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, warehouse_findings
-from receivers.kargo.coverage import covered_projects
+from receivers.health.warehouse_problems import WarehouseProblems
+from receivers.kargo.coverage import projects_with_receiver
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey, scope_name
@@ -56,6 +59,8 @@ class HealthMonitor:
         self._base_url = base_url
         self._report = CachedValue(self._build_report, MAX_AGE_SECONDS)
         self._requested_at = -IDLE_SECONDS
+        self._problems = WarehouseProblems()
+        cache.add_listener(self._problems.on_change)
         self._pushed_days = CachedValue(lambda: log_queries.pushed_days(timezone.now()), PUSHED_DAYS_SECONDS)
 
     def findings(self, project: str | None = None) -> tuple[Finding, ...]:
@@ -69,7 +74,7 @@ class HealthMonitor:
     def report(self) -> HealthReport:
         """Return the latest report, about `REFRESH_SECONDS` old while it is requested, `MAX_AGE_SECONDS` at most.
 
-        This is free unless reports have not been requested for a while. Then the caller builds one, with eight queries.
+        This is free unless reports have not been requested for a while. Then the caller builds one, with nine queries.
         """
         self._requested_at = time.monotonic()
         return self._report.get()
@@ -84,7 +89,7 @@ class HealthMonitor:
         """Delete the mutes of findings that are long gone, unless the cluster's state may be out of date."""
         if self._cache.is_current:
             report = self._report.refresh(REFRESH_SECONDS)
-            mutes.prune(report.by_key.keys(), report.at)
+            mutes.prune({finding.mute_key for finding in report.findings}, report.at)
         return False
 
     def reload_mutes(self) -> None:
@@ -102,6 +107,8 @@ class HealthMonitor:
             log = _LogFacts.read(timezone.now(), self._pushed_days.get())
             findings += self._receiver_findings(log)
             findings += self._warehouse_findings(log)
+            heartbeats = with_stopped(self._heartbeats.latest())
+            findings += controller_findings(self._cache.warehouses(), heartbeats, log.now)
         return most_urgent_first(findings)
 
     def _watch_findings(self) -> Iterator[Finding]:
@@ -157,17 +164,16 @@ class HealthMonitor:
         return tuple(f"{scope_name(other.project)}/{other.receiver}" for other in others)
 
     def _warehouse_findings(self, log: _LogFacts) -> Iterator[Finding]:
-        projects = covered_projects(self._cache.configs())
-        heartbeats = self._heartbeats.latest()
-        # Two instances serve all Warehouses but the few with missed pushes.
-        common = {
-            covered: WarehouseFacts(covered, log.now, self._min_interval, heartbeats)
-            for covered in (True, False)
-        }
+        # A receiver without a URL has a finding of its own.
+        projects = projects_with_receiver(self._cache.configs())
+        # Two instances serve all Warehouses but the few with missed pushes or a problem.
+        common = {covered: WarehouseFacts(covered, self._min_interval) for covered in (True, False)}
         for warehouse in self._cache.warehouses():
             facts = common["" in projects or warehouse.project in projects]
-            missed = log.missed.get(warehouse.key)
-            yield from warehouse_findings(warehouse, replace(facts, missed=missed) if missed else facts)
+            missed, problem = log.missed.get(warehouse.key, ()), self._problems.of(warehouse)
+            if missed or problem:
+                facts = replace(facts, missed=missed, problem=problem)
+            yield from warehouse_findings(warehouse, facts)
 
 
 @dataclass(frozen=True, slots=True)

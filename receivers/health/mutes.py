@@ -1,4 +1,4 @@
-"""Mutes of findings, by key: a finding that changes gets another key, so it is no longer muted."""
+"""Mutes of findings, by `mute_key`: a finding that changes gets another one, so it is no longer muted."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ BATCH_SIZE: Final = 500  # keys per statement; SQLite may allow as few as 999 pa
 
 
 def read() -> Mapping[str, Muted]:
-    """Return the mutes by finding key, with one query."""
+    """Return the mutes by `Finding.mute_key`, with one query."""
     rows = Mute.objects.order_by("-at").values_list("key", "user", "at", "note")
     return {key: Muted(user, at, note) for key, user, at, note in rows[:MAX_MUTES]}
 
 
 def mute(finding: Finding, user: str, note: str) -> None:
-    """Mute a finding. An earlier mute of the same finding is replaced."""
+    """Mute a finding, and those of the same cause. An earlier mute of the same is replaced."""
     now = timezone.now()
     values = {"project": finding.project, "user": storable(user), "at": now, "note": storable(note)}
-    Mute.objects.update_or_create(key=finding.key, defaults={**values, "seen_at": now})
+    Mute.objects.update_or_create(key=finding.mute_key, defaults={**values, "seen_at": now})
 
 
-def unmute(key: str) -> None:
+def unmute(finding: Finding) -> None:
     """Delete the mute of a finding, if there is one."""
-    Mute.objects.filter(key=key).delete()
+    Mute.objects.filter(key=finding.mute_key).delete()
 
 
 def prune(current_keys: Collection[str], now: datetime) -> None:

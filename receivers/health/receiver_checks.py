@@ -127,7 +127,8 @@ def _shared(factory: FindingFactory, sharers: Sequence[str]) -> Finding:
         "so it rejects the pushes.",
         "Rename one of the receivers or give it another Secret, then register its new URL in Docker Hub.",
         command=edit_config(factory.project),
-        identity=" ".join(sharers),
+        identity=" ".join(sorted([*sharers, f"{scope_name(factory.project)}/{factory.name}"])),
+        common_cause=True,
     )
 
 

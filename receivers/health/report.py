@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -37,8 +37,8 @@ class FindingGroup:
 class HealthReport:
     """The findings at one moment, most urgent first, and the mutes by finding key. Create it with `build`.
 
-    `action_counts` counts the unmuted urgent findings and warnings by project ("" for the cluster); `by_key` and
-    `by_project` are indexes.
+    `action_keys` has the keys of the unmuted urgent findings and warnings by project ("" for the cluster), each
+    under every project that it concerns; `by_key` and `by_project` are indexes.
     """
 
     at: datetime
@@ -46,14 +46,16 @@ class HealthReport:
     mutes: Mapping[str, Muted]
     by_key: Mapping[str, Finding] = field(default_factory=dict)
     by_project: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    action_counts: Mapping[str, int] = field(default_factory=dict)
+    action_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def build(cls, at: datetime, findings: tuple[Finding, ...], mutes: Mapping[str, Muted]) -> HealthReport:
         """Return a report with its indexes, so that readers don't have to scan all findings."""
         by_project: dict[str, list[Finding]] = defaultdict(list)
         for finding in findings:
-            by_project[finding.project].append(finding)
+            for project in {finding.project} | finding.projects:
+                if reduced := finding.reduced_to({project}):
+                    by_project[project].append(reduced)
         report = cls(
             at,
             findings,
@@ -65,12 +67,13 @@ class HealthReport:
 
     def with_mutes(self, mutes: Mapping[str, Muted]) -> HealthReport:
         """Return the same findings with other mutes."""
-        counts = Counter(
-            finding.project
-            for key, finding in self.by_key.items()
-            if finding.severity in NEEDS_ACTION and key not in mutes
-        )
-        return replace(self, mutes=mutes, action_counts=counts)
+        keys: dict[str, set[str]] = defaultdict(set)
+        for key, finding in self.by_key.items():
+            if finding.severity in NEEDS_ACTION and finding.mute_key not in mutes:
+                for project in {finding.project} | finding.projects:
+                    keys[project].add(key)
+        frozen = {project: frozenset(of_project) for project, of_project in keys.items()}
+        return replace(self, mutes=mutes, action_keys=frozen)
 
     def for_project(self, project: str) -> tuple[Finding, ...]:
         """Return the findings of one project ("" for the cluster), including muted ones."""
@@ -80,15 +83,21 @@ class HealthReport:
         self, projects: Collection[str] | None
     ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
         """Return the unmuted and the muted findings of these projects; None means all projects and the cluster."""
-        visible = [
-            (key, finding)
-            for key, finding in self.by_key.items()
-            if projects is None or finding.project in projects
-        ]
+        reduced = (finding.reduced_to(projects) for finding in self.by_key.values())
+        visible = [finding for finding in reduced if finding is not None]
         return (
-            tuple(finding for key, finding in visible if key not in self.mutes),
-            tuple(finding for key, finding in visible if key in self.mutes),
+            tuple(finding for finding in visible if finding.mute_key not in self.mutes),
+            tuple(finding for finding in visible if finding.mute_key in self.mutes),
         )
+
+    def find(self, key: str, projects: Collection[str] | None) -> Finding | None:
+        """Return the finding with a key, as far as readers of these projects (None: everything) may see it."""
+        finding = self.by_key.get(key)
+        return finding.reduced_to(projects) if finding else None
+
+    def with_same_cause(self, finding: Finding) -> tuple[Finding, ...]:
+        """Return the findings that are muted together with one, which is one of them."""
+        return tuple(other for other in self.findings if other.mute_key == finding.mute_key)
 
 
 def group_findings(findings: Iterable[Finding]) -> tuple[FindingGroup, ...]:

@@ -45,6 +45,7 @@ def _unreachable(factory: FindingFactory, host: str, reason: str) -> Finding:
         f"Docker Hub can't reach the URL: the host {quoted(host)} {reason}.",
         f"Use a public host name: set externalWebhooksServer.host (default: localhost) {_WHERE}",
         identity=host,
+        common_cause=True,
     )
 
 
@@ -56,4 +57,5 @@ def _without_tls(factory: FindingFactory, host: str) -> Finding:
         "Serve the URL over TLS, for example with an Ingress, and publish it as https://: set "
         f"externalWebhooksServer.tls {_WHERE}",
         identity=host,
+        common_cause=True,
     )

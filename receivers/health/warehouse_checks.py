@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from receivers.cluster.heartbeats import Heartbeat
 from receivers.deliveries.redaction import redact
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, FindingFactory, Subject
 from receivers.health.shell_commands import describe_warehouse, edit_warehouse
 from receivers.health.subscription_checks import subscription_findings
+from receivers.health.warehouse_problems import CRITERIA_FAILED, WarehouseProblem
+from receivers.kargo.conditions import MISSING_ARTIFACTS
 from receivers.kargo.discovery import is_rate_limit
 from receivers.kargo.golang.goduration import format_duration, parse_duration
 from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse
 
 MAX_MESSAGE_LENGTH: Final = 500  # characters of a condition's message
-_FAILED: Final = {("Healthy", "DiscoveryFailed"), ("Ready", "DiscoveryFailure")}
 _RATE_LIMITED: Final = (
     "This is Docker Hub's rate limit. Give Kargo the credentials of a paid account, or set a longer interval."
 )
@@ -43,27 +43,27 @@ class MissedPushes:
 class WarehouseFacts:
     """The facts about a Warehouse, apart from the Warehouse itself.
 
-    `covered`: its project or the cluster has a Docker Hub receiver with a URL. `now` is in UTC. `min_interval` is the
-    shortest interval at which Kargo polls. `heartbeats` are those of Kargo's controllers by shard, None if unknown.
+    `covered`: its project or the cluster has a Docker Hub receiver. `min_interval` is the shortest interval at which
+    Kargo polls. `problem` is why Kargo discovers no artifacts or creates no Freight, None if it does.
     """
 
     covered: bool
-    now: datetime
     min_interval: timedelta
-    heartbeats: Mapping[str, Heartbeat] | None = None
+    problem: WarehouseProblem | None = None
     missed: tuple[MissedPushes, ...] = ()
 
 
 def warehouse_findings(warehouse: Warehouse, facts: WarehouseFacts) -> Iterator[Finding]:
     """Yield the findings about one Warehouse."""
     factory = FindingFactory(Subject.WAREHOUSE, warehouse.project, warehouse.name)
-    yield from subscription_findings(factory, warehouse, covered=facts.covered)
-    checks = (
-        _interval(factory, warehouse, facts.min_interval),
-        _controller(factory, warehouse.shard, facts.heartbeats, facts.now),
-        _discovery(factory, warehouse),
-    )
-    yield from filter(None, checks)
+    subscriptions = list(subscription_findings(factory, warehouse, covered=facts.covered))
+    yield from subscriptions
+    if finding := _interval(factory, warehouse, facts.min_interval):
+        yield finding
+    # Kargo discovers nothing for a Warehouse with an invalid subscription, whose finding says what to do.
+    explained = any(finding.check == Check.INVALID_SUBSCRIPTION for finding in subscriptions)
+    if facts.problem is not None and not (explained and facts.problem.is_discovery):
+        yield _problem(factory, facts.problem)
     for missed in facts.missed:
         yield _missed_pushes(factory, missed)
 
@@ -85,44 +85,14 @@ def _interval(factory: FindingFactory, warehouse: Warehouse, min_interval: timed
     )
 
 
-def _controller(
-    factory: FindingFactory, shard: str, heartbeats: Mapping[str, Heartbeat] | None, now: datetime
-) -> Finding | None:
-    """Return a finding if no running controller is responsible. Source: `GetAll` in Kargo's `pkg/heartbeat`."""
-    if not heartbeats:
-        return None  # unknown, or a version of Kargo that writes no heartbeats
-    own = heartbeats.get(shard)
-    if own and own.until > now:
-        return None
-    running = sorted(heartbeat.shard for heartbeat in heartbeats.values() if heartbeat.until > now)
-    # A controller with a name may be the default one; its Lease doesn't say so.
-    if running and not shard:
-        return None
-    responsible = (
-        f"The controller of shard {quoted(shard)}"
-        if shard
-        else "The controller of Warehouses without a shard"
-    )
-    state = f"has been down since {own.until:%Y-%m-%d %H:%M} UTC" if own else "does not exist"
-    names = ", ".join(quoted(name) if name else "default" for name in running) or "none"
-    return factory.urgent(
-        Check.NO_CONTROLLER,
-        f"{responsible} {state}, so refreshes are not handled. Running controllers: {names}.",
-        "Start Kargo's controller for that shard, or correct spec.shard.",
-        command=edit_warehouse(factory.project, factory.name),
-        identity=shard,
+def _problem(factory: FindingFactory, problem: WarehouseProblem) -> Finding:
+    message = redact(problem.condition.message)[:MAX_MESSAGE_LENGTH].rstrip(".")
+    return (
+        _discovery_failed(factory, message) if problem.is_discovery else _blocked(factory, problem, message)
     )
 
 
-def _discovery(factory: FindingFactory, warehouse: Warehouse) -> Finding | None:
-    failed = [
-        condition
-        for condition in warehouse.conditions
-        if (condition.type, condition.reason) in _FAILED and condition.status == "False"
-    ]
-    if not failed:
-        return None
-    message = redact(failed[0].message)[:MAX_MESSAGE_LENGTH].rstrip(".")
+def _discovery_failed(factory: FindingFactory, message: str) -> Finding:
     limited = is_rate_limit(message)
     return factory.urgent(
         Check.DISCOVERY_FAILED,
@@ -130,6 +100,35 @@ def _discovery(factory: FindingFactory, warehouse: Warehouse) -> Finding | None:
         _RATE_LIMITED if limited else _FIX_ERROR,
         command=describe_warehouse(factory.project, factory.name),
         identity="rate limit" if limited else _VARIABLE_PARTS.sub("#", message),
+        common_cause=True,
+    )
+
+
+def _blocked(factory: FindingFactory, problem: WarehouseProblem, message: str) -> Finding:
+    reason, edit = problem.condition.reason, edit_warehouse(factory.project, factory.name)
+    identity = f"{reason} {_VARIABLE_PARTS.sub('#', message)}"
+    if reason in MISSING_ARTIFACTS:
+        return factory.warning(
+            Check.FREIGHT_BLOCKED,
+            f"Kargo creates no Freight: it needs an artifact of every subscription. {message}.",
+            "Push an artifact that the subscription selects, or correct the subscription.",
+            command=edit,
+            identity=identity,
+        )
+    if reason == CRITERIA_FAILED:
+        return factory.urgent(
+            Check.FREIGHT_BLOCKED,
+            f"Kargo creates no Freight: it can't evaluate the Freight creation criteria. {message}.",
+            "Fix spec.freightCreationCriteria.expression.",
+            command=edit,
+            identity=identity,
+        )
+    return factory.urgent(
+        Check.FREIGHT_BLOCKED,
+        f"Kargo failed to create Freight. {message}.",
+        "Fix the error above.",
+        command=describe_warehouse(factory.project, factory.name),
+        identity=identity,
     )
 
 
@@ -143,4 +142,5 @@ def _missed_pushes(factory: FindingFactory, missed: MissedPushes) -> Finding:
         f"Register the webhook: open https://hub.docker.com/r/{missed.repository}, go to the Webhooks tab, enter the "
         "receiver's URL under Webhook URL, and press +. If the webhook exists, check its View history.",
         identity=missed.repository,
+        common_cause=True,
     )

@@ -5,7 +5,17 @@ Source: Kargo's `api/v1alpha1/conditions.go` and its Warehouse controller.
 
 from __future__ import annotations
 
+from typing import Final
+
 from receivers.kargo.resources import Condition, Warehouse
+
+MISSING_ARTIFACTS: Final = frozenset(
+    {"MissingCommits", "MissingImageReferences", "MissingChartVersions", "MissingArtifacts"}
+)
+"""Reasons of a false Ready condition: a subscription has no artifact."""
+
+CREATION_FAILED: Final = frozenset({"FreightBuildFailure", "FreightCreationFailure"})
+"""Reasons of a false Ready condition: Kargo could not create Freight."""
 
 
 def find_condition(warehouse: Warehouse, type_: str) -> Condition | None:

@@ -57,6 +57,13 @@ def covered_projects(configs: Iterable[ReceiverConfig]) -> frozenset[str]:
     return frozenset(config.project for config in configs if any(_published_names(config)))
 
 
+def projects_with_receiver(configs: Iterable[ReceiverConfig]) -> frozenset[str]:
+    """Return the projects with a Docker Hub receiver, with or without a URL; "" stands for the cluster."""
+    return frozenset(
+        config.project for config in configs if any(each.kind == DOCKER_HUB for each in config.receivers)
+    )
+
+
 def _published_names(config: ReceiverConfig) -> Iterator[str]:
     """Yield the names of the Docker Hub receivers of a configuration that have a URL."""
     published = {url.name for url in config.published}

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from receivers.kargo.artifacts import Freight
-from receivers.kargo.conditions import find_condition, has_condition
+from receivers.kargo.conditions import CREATION_FAILED, MISSING_ARTIFACTS, find_condition, has_condition
 from receivers.kargo.discovery import DiscoveryPosition, explain_rank
 from receivers.kargo.progress_states import (
     AttributedPush,
@@ -33,12 +33,8 @@ from receivers.kargo.resources import Warehouse
 # registry had the tag before Docker Hub's request came. Within that, the log decides, and beyond it time does.
 UNCERTAIN: Final = timedelta(minutes=15)
 
-# Reasons of a Ready condition that is false, and of the others below: what Kargo's Warehouse controller writes.
-_MISSING_ARTIFACTS: Final = frozenset(
-    {"MissingCommits", "MissingImageReferences", "MissingChartVersions", "MissingArtifacts"}
-)
+# Reasons of a Ready condition that is false: what Kargo's Warehouse controller writes.
 _NEXT_DISCOVERY: Final = ("DiscoveryInProgress", "DiscoveryFailure")
-_CREATION_FAILED: Final = frozenset({"FreightBuildFailure", "FreightCreationFailure"})
 
 
 def state_after_discovery(
@@ -156,7 +152,7 @@ def _blocked_by_condition(warehouse: Warehouse) -> ProgressState | None:
     """Return the state if a condition says why Kargo creates no Freight; None if no condition does."""
     ready = find_condition(warehouse, "Ready")
     reason, message = (ready.reason, ready.message) if ready and ready.status == "False" else ("", "")
-    if reason in _MISSING_ARTIFACTS:
+    if reason in MISSING_ARTIFACTS:
         text = f"Freight needs an artifact of every subscription: {message}"
         return Ended(RefreshOutcome.ARTIFACTS_MISSING, text)
     if reason == "CriteriaEvaluationFailed":
@@ -164,7 +160,7 @@ def _blocked_by_condition(warehouse: Warehouse) -> ProgressState | None:
     if has_condition(warehouse, "FreightCreationCriteriaSatisfied", "False", "CriteriaNotSatisfied"):
         text = f"the Freight creation criteria are not met: {warehouse.criteria}"
         return Ended(RefreshOutcome.CRITERIA_NOT_MET, text)
-    if reason in _CREATION_FAILED:
+    if reason in CREATION_FAILED:
         return Waiting(RefreshPhase.FREIGHT, message, _not_created(message))
     return None
 

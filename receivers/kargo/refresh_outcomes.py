@@ -63,6 +63,9 @@ class RefreshOutcome(StrEnum):
     NOT_NEWEST = "not_newest"
     """Kargo discovered the tag but creates Freight from one that ranks higher."""
 
+    TEST_PASSED = "test_passed"
+    """Kargo discovered artifacts for a test, whose tag need not exist."""
+
     FREIGHT_CREATED = "freight_created"
     """Freight holds the pushed artifact."""
 

@@ -23,6 +23,16 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='KargoController',
+            fields=[
+                ('shard', models.CharField(blank=True, max_length=253, primary_key=True, serialize=False)),
+                ('until', models.DateTimeField()),
+            ],
+            options={
+                'verbose_name': 'Kargo controller',
+            },
+        ),
+        migrations.CreateModel(
             name='Mute',
             fields=[
                 ('key', models.CharField(max_length=32, primary_key=True, serialize=False)),
@@ -89,7 +99,7 @@ class Migration(migrations.Migration):
                 ('media_type', models.CharField(blank=True, max_length=255)),
                 ('pusher', models.CharField(blank=True, max_length=255)),
                 ('pushed_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(choices=[('pending', 'Pending'), ('refreshed', 'Refreshed'), ('no_match', 'No match'), ('invalid_subscription', 'Invalid subscription'), ('no_repository', 'No repository'), ('invalid_body', 'Invalid body'), ('too_large', 'Too large'), ('retired_url', 'Retired URL'), ('unsupported_kind', 'Unsupported kind'), ('collision', 'Collision'), ('failed', 'Failed'), ('test_refused', 'Test refused'), ('dry_run', 'Dry run'), ('not_requested', 'Not requested'), ('not_handled', 'Not handled'), ('discovery_failed', 'Discovery failed'), ('freight_failed', 'Freight failed'), ('tag_not_visible', 'Tag not visible'), ('warehouse_deleted', 'Warehouse deleted'), ('no_longer_selected', 'No longer selected'), ('artifacts_missing', 'Artifacts missing'), ('beyond_discovery_limit', 'Beyond the discovery limit'), ('criteria_not_met', 'Criteria not met'), ('manual_creation_policy', 'Manual creation policy'), ('not_newest', 'Not the newest'), ('already_current', 'Already current'), ('freight_created', 'Freight created')], default='pending', max_length=32)),
+                ('outcome', models.CharField(choices=[('pending', 'Pending'), ('refreshed', 'Refreshed'), ('no_match', 'No match'), ('invalid_subscription', 'Invalid subscription'), ('no_repository', 'No repository'), ('invalid_body', 'Invalid body'), ('too_large', 'Too large'), ('retired_url', 'Retired URL'), ('unsupported_kind', 'Unsupported kind'), ('collision', 'Collision'), ('failed', 'Failed'), ('test_refused', 'Test refused'), ('dry_run', 'Dry run'), ('not_requested', 'Not requested'), ('not_handled', 'Not handled'), ('discovery_failed', 'Discovery failed'), ('freight_failed', 'Freight failed'), ('tag_not_visible', 'Tag not visible'), ('warehouse_deleted', 'Warehouse deleted'), ('no_longer_selected', 'No longer selected'), ('artifacts_missing', 'Artifacts missing'), ('beyond_discovery_limit', 'Beyond the discovery limit'), ('criteria_not_met', 'Criteria not met'), ('manual_creation_policy', 'Manual creation policy'), ('not_newest', 'Not the newest'), ('test_passed', 'Test passed'), ('already_current', 'Already current'), ('freight_created', 'Freight created')], default='pending', max_length=32)),
                 ('reason', models.CharField(blank=True, max_length=255)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('push_id', models.UUIDField(blank=True, null=True)),
@@ -132,6 +142,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ProjectDelivery',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('project', models.CharField(max_length=253)),
+                ('received_at', models.DateTimeField()),
+                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='concerned', to='receivers.delivery')),
+            ],
+            options={
+                'verbose_name_plural': 'project deliveries',
+            },
+        ),
+        migrations.CreateModel(
             name='ReceiverUrl',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -155,7 +177,7 @@ class Migration(migrations.Migration):
                 ('project', models.CharField(max_length=253)),
                 ('warehouse', models.CharField(max_length=253)),
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('requested', 'Requested'), ('handled', 'Handled'), ('discovered', 'Discovered'), ('ended', 'Ended')], default=receivers.kargo.refresh_outcomes.RefreshState['WAITING'], max_length=16)),
-                ('outcome', models.CharField(blank=True, choices=[('not_requested', 'Not requested'), ('not_handled', 'Not handled'), ('discovery_failed', 'Discovery failed'), ('freight_failed', 'Freight failed'), ('tag_not_visible', 'Tag not visible'), ('warehouse_deleted', 'Warehouse deleted'), ('no_longer_selected', 'No longer selected'), ('artifacts_missing', 'Artifacts missing'), ('beyond_discovery_limit', 'Beyond the discovery limit'), ('criteria_not_met', 'Criteria not met'), ('manual_creation_policy', 'Manual creation policy'), ('not_newest', 'Not the newest'), ('freight_created', 'Freight created'), ('already_current', 'Already current')], max_length=32)),
+                ('outcome', models.CharField(blank=True, choices=[('not_requested', 'Not requested'), ('not_handled', 'Not handled'), ('discovery_failed', 'Discovery failed'), ('freight_failed', 'Freight failed'), ('tag_not_visible', 'Tag not visible'), ('warehouse_deleted', 'Warehouse deleted'), ('no_longer_selected', 'No longer selected'), ('artifacts_missing', 'Artifacts missing'), ('beyond_discovery_limit', 'Beyond the discovery limit'), ('criteria_not_met', 'Criteria not met'), ('manual_creation_policy', 'Manual creation policy'), ('not_newest', 'Not the newest'), ('test_passed', 'Test passed'), ('freight_created', 'Freight created'), ('already_current', 'Already current')], max_length=32)),
                 ('reason', models.CharField(blank=True, max_length=1024)),
                 ('token', models.CharField(blank=True, max_length=40)),
                 ('discovered_before', models.CharField(blank=True, max_length=40)),
@@ -239,6 +261,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='delivery',
             index=models.Index(condition=models.Q(('original__isnull', False)), fields=['original'], name='delivery_by_original'),
+        ),
+        migrations.AddIndex(
+            model_name='projectdelivery',
+            index=models.Index(fields=['project', '-received_at', '-delivery'], name='project_delivery_by_project'),
+        ),
+        migrations.AddIndex(
+            model_name='projectdelivery',
+            index=models.Index(fields=['-received_at', '-delivery'], name='project_delivery_newest'),
         ),
         migrations.AddIndex(
             model_name='refresh',

@@ -14,12 +14,14 @@ from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.kargo_version import KargoVersionDetector
+from receivers.cluster.newest_freight import NewestFreight
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
 from receivers.deliveries.spool import Spool
 from receivers.deliveries.store import DeliveryStore
 from receivers.health.access_reviews import AccessReviews
+from receivers.health.known_controllers import KnownControllers
 from receivers.health.missed_pushes import MissedPushDetector
 from receivers.health.monitor import HealthMonitor
 from receivers.health.rbac import RequiredPermission, required_permissions
@@ -85,6 +87,7 @@ class Runtime:
         self.metrics = Metrics()
         self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
+        self.newest_freight = NewestFreight(self.cache.cluster)
         self._add_listeners()
         self.unknown = UnknownUrlCounter()
         refused = RefusedPushes()
@@ -139,6 +142,7 @@ class Runtime:
         tasks = [
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
             PeriodicTask("left-over-deliveries", close_left_over, pause=60.0),
+            PeriodicTask("newest-freight", self.newest_freight.work, pause=1.0),
             PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
@@ -148,7 +152,7 @@ class Runtime:
             PeriodicTask("health", self.health.work, pause=1.0),
             PeriodicTask("mutes", self.health.prune_mutes, pause=600.0),
             PeriodicTask("permissions", self.access_reviews.work, pause=1.0),
-            PeriodicTask("heartbeats", self.heartbeats.work, pause=30.0),
+            PeriodicTask("heartbeats", KnownControllers(self.heartbeats).work, pause=30.0),
             PeriodicTask("secret-checks", secrets.work, pause=1.0),
         ]
         if configuration.manage_receivers:
@@ -205,9 +209,11 @@ class Runtime:
         self.tracker.add_end_listener(self.metrics.count_refresh)
         self.freight.add_listener(self.tracker.on_freight)
         self.freight.add_listener(self.late_freight.on_freight)
+        self.freight.add_listener(self.newest_freight.on_freight)
         self.freight.add_restart_listener(self.late_freight.on_restart)
         self.cache.add_return_listener(self.freight.retry)
         self.cache.add_return_listener(self.tracker.retry_failed_requests)
+        self.freight.add_restart_listener(self.newest_freight.on_restart)
 
 
 def _required_permissions(configuration: Configuration) -> tuple[RequiredPermission, ...]:

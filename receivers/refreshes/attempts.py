@@ -47,7 +47,7 @@ class Attempt:
 class TrackedRefresh:
     """A refresh that is tracked, and its push, without the body and the headers of the delivery.
 
-    `may_retry` is false for a test, because its tag need not exist. `attempt` is the last one, None while the API
+    A refresh for a test isn't retried, because its tag need not exist. `attempt` is the last one, None while the API
     server has not accepted any. `due` is the time of the next assessment, in seconds of `time.monotonic`; `place` is
     where the queue keeps the refresh. Both are the queue's.
     """
@@ -55,7 +55,7 @@ class TrackedRefresh:
     refresh: Refresh
     push: Push
     received_at: datetime
-    may_retry: bool
+    is_test: bool
     attempt: Attempt | None = None
     due: float = NEVER
     place: dict[UUID, Self] | None = None
@@ -69,8 +69,8 @@ class TrackedRefresh:
 def tracked_refresh(refresh: Refresh, delivery: Delivery, attempt: Attempt | None = None) -> TrackedRefresh:
     """Return a row to track, with what its delivery says about the push."""
     push = Push(delivery.repository, delivery.tag, delivery.media_type, delivery.pusher, delivery.pushed_at)
-    may_retry = delivery.origin != Origin.TEST
-    return TrackedRefresh(refresh, push, delivery.received_at, may_retry, attempt)
+    is_test = delivery.origin == Origin.TEST
+    return TrackedRefresh(refresh, push, delivery.received_at, is_test, attempt)
 
 
 def refresh_request(tracked: TrackedRefresh) -> RefreshRequest:

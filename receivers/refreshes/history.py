@@ -17,6 +17,15 @@ from receivers.refreshes.retry_policy import RetryPolicy, seconds_to_next_reques
 from receivers.refreshes.sender import RequestResult
 
 MAX_EVENTS: Final = 60  # A longer history drops failed attempts. All other events are bounded.
+# The other outcomes show that Kargo discovered artifacts for the refresh, which is all that a test is for.
+_FAILED_TEST: Final = frozenset(
+    {
+        RefreshOutcome.NOT_REQUESTED,
+        RefreshOutcome.NOT_HANDLED,
+        RefreshOutcome.DISCOVERY_FAILED,
+        RefreshOutcome.WAREHOUSE_DELETED,
+    }
+)
 # Of a delay, added at random, so that refreshes that begin together do not retry together.
 JITTER: Final = 0.25
 TOKEN_LENGTH: Final = 40
@@ -85,7 +94,7 @@ def record_retry_needed(
     if refresh.next_attempt_at is not None and refresh.retry_cause == needed.cause:
         return False
     retries, total = refresh.retries.get(needed.cause, 0), sum(refresh.retries.values())
-    delay = policy.delay(needed.cause, retries, total) if tracked.may_retry else None
+    delay = policy.delay(needed.cause, retries, total) if not tracked.is_test else None
     if delay is None:
         record_end(tracked, final_state(refresh_request(tracked), needed, freight), now)
         return True
@@ -97,8 +106,10 @@ def record_retry_needed(
 
 
 def record_end(tracked: TrackedRefresh, ended: Ended, now: datetime) -> None:
-    """Write the end of a tracked refresh into its row."""
-    end_refresh(tracked.refresh, ended.outcome, ended.reason, ended.freight, now)
+    """Write the end of a tracked refresh into its row. A test has passed if it reached the Warehouse."""
+    passed = tracked.is_test and ended.outcome not in _FAILED_TEST
+    outcome = RefreshOutcome.TEST_PASSED if passed else ended.outcome
+    end_refresh(tracked.refresh, outcome, ended.reason, ended.freight, now)
 
 
 def end_refresh(

@@ -21,7 +21,7 @@ from receivers.deliveries.log_writer import LogWriter, Write
 from receivers.kargo.artifacts import Freight, decode_freight
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import FREIGHTS, WarehouseKey
-from receivers.models import Refresh, first_id
+from receivers.models import Origin, Refresh, first_id
 from receivers.refreshes.attempts import refresh_request, tracked_refresh
 from receivers.refreshes.history import end_refresh
 from receivers.refreshes.rollup import update_deliveries
@@ -42,7 +42,12 @@ COMPARE_AGAIN_SECONDS: Final = (
 )
 WRITE_SECONDS: Final = 10.0  # for one write; the Freight stays pending if it takes longer
 
-_NOT_CORRECTED: Final = ("", RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.ALREADY_CURRENT)
+_NOT_CORRECTED: Final = (
+    "",
+    RefreshOutcome.FREIGHT_CREATED,
+    RefreshOutcome.ALREADY_CURRENT,
+    RefreshOutcome.TEST_PASSED,
+)
 _WIDE_COLUMNS: Final = ("delivery__body", "delivery__headers", "delivery__verdicts")
 
 
@@ -174,5 +179,5 @@ def _was_pushed_again(row: Refresh, until: datetime) -> bool:
     created = Refresh.objects.filter(pk__gte=first_id(received_at - CLOCK_SKEW))
     of_tag = created.filter(project=row.project, warehouse=row.warehouse, delivery__tag=row.delivery.tag)
     later = Q(delivery__received_at__gt=received_at) | Q(delivery__received_at=received_at, pk__gt=row.pk)
-    other_push = of_tag.exclude(delivery__push_id=row.delivery.push_id)
+    other_push = of_tag.exclude(delivery__push_id=row.delivery.push_id).exclude(delivery__origin=Origin.TEST)
     return other_push.filter(later, delivery__received_at__lte=until).exists()

@@ -12,6 +12,7 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_mini
 
+from receivers.accounts.access import Action
 from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
 from receivers.health.finding import Severity
@@ -235,10 +236,12 @@ def visible(text: Any) -> str:
     return escape_invisible(str(text))
 
 
-@register.simple_tag
-def receiver_name(delivery: Delivery) -> SafeString:
-    """Return the project and name of a delivery's receiver, linked to its page."""
+@register.simple_tag(takes_context=True)
+def receiver_name(context: template.Context, delivery: Delivery) -> SafeString:
+    """Return the project and name of a delivery's receiver, linked to its page if the user may see that."""
     name = f"{scope_name(delivery.project)}/{delivery.receiver}"
+    if not context["access"].may(Action.SEE, delivery.project):
+        return format_html('<span class="ellipsis" title="{}">{}</span>', name, name)
     return format_html(
         '<a class="ellipsis" href="{}" title="{}">{}</a>',
         links.receiver_page_url(delivery.project, delivery.receiver),

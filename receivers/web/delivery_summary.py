@@ -28,6 +28,9 @@ class DeliverySummary:
 def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySummary:
     """Return the summary of a delivery."""
     outcome_remedy = remedy(delivery.outcome)
+    if delivery.outcome == Outcome.TEST_PASSED:
+        count = delivery.warehouses
+        return DeliverySummary(f"Test passed: reached {count} Warehouse{'' if count == 1 else 's'}.", "", "")
     if delivery.with_freight and delivery.warehouses > 1:
         return _of_several(delivery, refreshes, sentence(outcome_remedy.to_do))
     freight = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]

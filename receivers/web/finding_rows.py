@@ -48,19 +48,19 @@ def finding_row(finding: Finding, report: HealthReport, access: Access) -> Findi
         finding,
         finding.key,
         subject_url(finding),
-        report.mutes.get(finding.key),
+        report.mutes.get(finding.mute_key),
         access.may(Action.MUTE, finding.project),
     )
 
 
 def subject_url(finding: Finding) -> str:
-    """Return the address of a finding's subject: a receiver, a Warehouse, or the status page."""
+    """Return the address of a finding's subject: a receiver, a (controller's first) Warehouse, or the status page."""
     if finding.subject is Subject.CLUSTER:
         return reverse("status")
     if finding.subject is Subject.RECEIVER:
         return f"{project_url(finding.project)}#receiver-{finding.name}"
-    query = urlencode({"warehouse": finding.name})
-    return f"{project_url(finding.project)}?{query}#warehouse-{finding.name}"
+    project, name = next(iter(finding.warehouses), (finding.project, finding.name))
+    return f"{project_url(project)}?{urlencode({'warehouse': name})}#warehouse-{name}"
 
 
 SubjectKey = tuple[Subject, str]

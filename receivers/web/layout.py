@@ -13,7 +13,7 @@ from receivers.accounts.access import Access, Action, access_of
 from receivers.cluster.cache import ClusterCache
 from receivers.health.monitor import HealthMonitor
 from receivers.ops.middleware import runtime_of
-from receivers.web.action_counts import action_counts
+from receivers.web.action_counts import action_count
 from receivers.web.theme import theme_of
 
 
@@ -90,7 +90,7 @@ def navigation(request: HttpRequest, access: Access, health: HealthMonitor) -> l
             url = reverse(target.name)
         except NoReverseMatch:
             continue
-        count = sum(action_counts(health, access).values()) if target.name == "attention" else None
+        count = action_count(health, access) if target.name == "attention" else None
         items.append(NavigationItem(target, url, target.name == current, count))
     return items
 

@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, may, require_permission
+from receivers.accounts.access import Action, require_permission
 from receivers.deliveries.form_fields import OpenSelect, ShortTextField
 from receivers.health import mutes
 from receivers.health.checks import Check
@@ -25,7 +25,7 @@ from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, finding_row
 from receivers.web.page_view import PageRequest, page_view
 
-# Findings of a check shown before "Show all": a dead shard has one for each of its Warehouses.
+# Findings of a check shown before "Show all": an expired credential has one for each of its Warehouses.
 FEW: Final = 3
 PAGE_SIZE: Final = 50  # findings on a page that shows all findings of one check
 MUTED_SHOWN: Final = 100  # muted findings; they are muted so that nobody has to read them
@@ -56,7 +56,7 @@ class FindingFilterForm(forms.Form):
 
     def __init__(self, data: Mapping[str, str], findings: Iterable[Finding]) -> None:
         super().__init__(data, auto_id="%s")
-        projects = sorted({finding.project for finding in findings})
+        projects = sorted({project for finding in findings for project in finding.projects})
         names = ((scope_name(project), project or "Cluster") for project in projects)
         self.fields["project"].widget = OpenSelect(choices=[("", "All projects"), *names])
 
@@ -68,7 +68,7 @@ class FindingFilterForm(forms.Form):
         return [
             finding
             for finding in findings
-            if (not project or scope_name(finding.project) == project)
+            if (not project or project in map(scope_name, finding.projects))
             and (not severity or finding.severity == severity)
             and (not check or finding.check == check)
         ]
@@ -148,25 +148,33 @@ def finding(request: PageRequest, key: str) -> HttpResponse:
     Return 404 for a finding that is resolved, has changed, or is not visible to the user.
     """
     report = request.runtime.health.report()
-    target = report.by_key.get(key)
-    if target is None or not may(request.user, Action.SEE, target.project):
+    target = report.find(key, request.access.projects)
+    if target is None:
         return render(request, "health/finding_gone.html", status=404)
     form = MuteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
         require_permission(request, Action.MUTE, target.project)
         if form.is_valid():
-            _change(request, target, **form.cleaned_data)
+            _change(request, target, len(report.with_same_cause(target)), **form.cleaned_data)
             return redirect("attention")
-    context = {"row": finding_row(target, report, request.access), "title": target.check.label, "form": form}
+    context = {
+        "row": finding_row(target, report, request.access),
+        "title": target.check.label,
+        "form": form,
+        "same_cause": len(report.with_same_cause(target)),
+    }
     return render(request, "health/finding.html", context)
 
 
-def _change(request: PageRequest, target: Finding, *, note: str, unmute: bool) -> None:
+def _change(request: PageRequest, target: Finding, count: int, *, note: str, unmute: bool) -> None:
+    """Mute or unmute a finding and those of the same cause, `count` in all."""
     if unmute:
-        mutes.unmute(target.key)
+        mutes.unmute(target)
     else:
         mutes.mute(target, request.user.get_username(), note)
     did = "unmute" if unmute else Action.MUTE
     audit.record(request, did, project=target.project, detail=f"{target.check} of {target.name}")
     request.runtime.health.reload_mutes()
-    messages.success(request, "Unmuted." if unmute else "Muted until it changes.")
+    what = "" if count == 1 else f" {count} findings of the same cause"
+    until = "it changes" if count == 1 else "they change"
+    messages.success(request, f"Unmuted{what}." if unmute else f"Muted{what} until {until}.")

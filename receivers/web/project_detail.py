@@ -25,6 +25,8 @@ from receivers.web.page_view import PageRequest, page_view
 from receivers.web.receiver_rows import ReceiverRow, receiver_rows
 from receivers.web.warehouse_rows import warehouse_rows
 
+WAREHOUSES: Final = "warehouse-list"
+RECENT_DELIVERIES: Final = "recent"
 RECENT: Final = 10  # deliveries
 REMOVED_SHOWN: Final = 10  # findings about removed receivers
 WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
@@ -73,19 +75,23 @@ def _receiver(request: PageRequest, name: str, receiver: str, *, reveal: bool) -
 def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
     cache = request.runtime.cache
     config = cache.config(name)
+    findings = by_subject(request.runtime.health.report(), request.access, name)
+    if name and request.htmx.target == WAREHOUSES:
+        part = _warehouses(request, name, config, findings)["warehouses"]
+        return live_fragments.respond(request, part)
     recent = _recent(request, name, config)
-    if request.htmx.target == "recent":
+    if request.htmx.target == RECENT_DELIVERIES:
         return live_fragments.respond(request, recent)
     exists = not name or config is not None or any(project.name == name for project in cache.projects())
     last = _last(name, config)
     if not exists and cache.ready and not last:
         raise Http404
-    findings = by_subject(request.runtime.health.report(), request.access, name)
     context = {
         "name": name,
         "exists": exists or not cache.ready,
         "receivers": receiver_rows(config, last, revealed, findings),
         "removed": _of_removed_receivers(config, findings),
+        "controllers": _of_controllers(findings),
         "may_reveal": may(request.user, Action.REVEAL_URL, name),
         "may_fire": may(request.user, Action.TEST_FIRE, name),
         "recent": recent,
@@ -117,6 +123,10 @@ def _of_removed_receivers(
     return list(islice(chain.from_iterable(of_removed), REMOVED_SHOWN))
 
 
+def _of_controllers(findings: Mapping[SubjectKey, Sequence[FindingRow]]) -> list[FindingRow]:
+    return [row for (subject, _), rows in findings.items() if subject is Subject.CONTROLLER for row in rows]
+
+
 def _warehouses(
     request: PageRequest,
     name: str,
@@ -127,8 +137,15 @@ def _warehouses(
     all_ = cache.warehouses(name)
     shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
     configs = [each for each in (config, cache.config("")) if each is not None]
-    rows = warehouse_rows(name, list(shown.object_list), configs, findings)
-    return {"warehouses": rows, "page": shown, "sees_all": request.access.projects is None}
+    newest = request.runtime.newest_freight.of
+    context = {
+        "name": name,
+        "warehouses": warehouse_rows(name, list(shown.object_list), configs, findings, newest),
+        "page": shown,
+        "sees_all": request.access.projects is None,
+    }
+    part = live_fragments.render_fragment(request, "projects/_warehouses.html", context)
+    return {"warehouses": part, "warehouses_page": f"{project_url(name)}?page={shown.number}"}
 
 
 def _page_of(request: PageRequest, warehouses: Sequence[Warehouse]) -> int:

@@ -22,6 +22,7 @@ from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse
+from receivers.models import Origin
 from receivers.testfire import suggestions
 from receivers.testfire.send import (
     TargetNotTestable,
@@ -189,7 +190,9 @@ def _suggested_push(request: PageRequest, aim: TestTarget) -> Mapping[str, str] 
 
 def _tags(request: PageRequest, aim: TestTarget, repository: str) -> list[str]:
     """Return the tags pushed to the receiver most recently, and some that its Warehouses select."""
-    pushed = DeliveryFilter(project=aim.project, receiver=aim.receiver, repository=repository)
+    pushed = DeliveryFilter(
+        project=aim.project, receiver=aim.receiver, repository=repository, origin=Origin.PUSH
+    )
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
     selected = suggestions.tags(repository, _scope(request, aim))
     return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median
 from uuid import UUID
 
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
+from receivers.kargo.artifacts import Freight
 from receivers.kargo.coverage import covering_receivers, is_on_docker_hub
 from receivers.kargo.refresh_outcomes import RefreshOutcome
-from receivers.kargo.resources import ReceiverConfig, Warehouse
+from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import Delivery, Refresh
 from receivers.web.finding_rows import FindingRow, SubjectKey
@@ -27,12 +29,30 @@ class SubscriptionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LastFreight:
+    """The newest Freight of a Warehouse. `alias` may be empty and `at`, when it was created, None if unknown."""
+
+    name: str
+    alias: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedPushes:
+    """The pushes since the last one that refreshed a Warehouse, the last of them, and the repository to search for."""
+
+    count: int
+    last_at: datetime
+    repository: str
+
+
+@dataclass(frozen=True, slots=True)
 class WarehouseRow:
     """A Warehouse; `key` is `project/name`.
 
-    `push` is the last delivery that refreshed it, and `refresh` that refresh. `freight` is the last refresh that
-    created Freight, and `median` the median seconds from push to Freight. Both come from the last
-    `statistics.REFRESHES_READ` refreshes and are None if none of those created Freight.
+    `push` is the last delivery that refreshed it, and `refresh` that refresh. `freight` is its newest Freight, None if
+    it has none. `median` is the median seconds from push to Freight of the last `statistics.REFRESHES_READ` refreshes,
+    None if none of those created Freight. `unmatched` are the pushes since then, None if there are none.
     """
 
     name: str
@@ -41,8 +61,9 @@ class WarehouseRow:
     subscriptions: tuple[SubscriptionRow, ...]
     push: Delivery | None
     refresh: Refresh | None
-    freight: Refresh | None
+    freight: LastFreight | None
     median: float | None
+    unmatched: UnmatchedPushes | None
     findings: tuple[FindingRow, ...] = ()
 
 
@@ -51,46 +72,68 @@ def warehouse_rows(
     warehouses: Sequence[Warehouse],
     configs: Sequence[ReceiverConfig],
     findings: Mapping[SubjectKey, Sequence[FindingRow]],
+    newest: Callable[[WarehouseKey], Freight | None],
 ) -> list[WarehouseRow]:
-    """Return the rows of Warehouses of one project, with two queries."""
+    """Return the rows of Warehouses of one project, with three queries. `newest` returns the newest known Freight."""
     refreshes = statistics.last_refreshes(project, [warehouse.name for warehouse in warehouses])
     pushes = statistics.deliveries_by_id({latest_first[0].delivery_id for latest_first in refreshes.values()})
-    return [
-        _row(
-            warehouse,
-            refreshes.get(warehouse.name, []),
-            pushes,
-            configs,
-            findings.get((Subject.WAREHOUSE, warehouse.name), ()),
-        )
-        for warehouse in warehouses
-    ]
-
-
-def _row(
-    warehouse: Warehouse,
-    refreshes: Sequence[Refresh],
-    pushes: Mapping[UUID, Delivery],
-    configs: Sequence[ReceiverConfig],
-    findings: Sequence[FindingRow],
-) -> WarehouseRow:
-    freight = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]
-    durations = [
-        seconds for refresh in freight if (seconds := statistics.freight_seconds(refresh)) is not None
-    ]
-    return WarehouseRow(
-        name=warehouse.name,
-        key=f"{warehouse.project}/{warehouse.name}",
-        manual=warehouse.creation_policy == "Manual",
-        subscriptions=tuple(
-            SubscriptionRow(
-                subscription, is_on_docker_hub(subscription), covering_receivers(subscription, configs)
+    subscribed = [(warehouse.name, name) for warehouse in warehouses for name in _docker_hub_names(warehouse)]
+    unmatched = statistics.unmatched_pushes(project, subscribed)
+    rows = []
+    for warehouse in warehouses:
+        own = refreshes.get(warehouse.name, [])
+        push = pushes.get(own[0].delivery_id) if own else None
+        rows.append(
+            WarehouseRow(
+                name=warehouse.name,
+                key=f"{warehouse.project}/{warehouse.name}",
+                manual=warehouse.creation_policy == "Manual",
+                subscriptions=_subscriptions(warehouse, configs),
+                push=push,
+                refresh=own[0] if own else None,
+                freight=_last_freight(warehouse, newest(warehouse.key), own),
+                median=_median(own),
+                unmatched=_unmatched(warehouse, unmatched.get(warehouse.name, {}), push),
+                findings=tuple(findings.get((Subject.WAREHOUSE, warehouse.name), ())),
             )
-            for subscription in warehouse.subscriptions
-        ),
-        push=pushes.get(refreshes[0].delivery_id) if refreshes else None,
-        refresh=refreshes[0] if refreshes else None,
-        freight=freight[0] if freight else None,
-        median=median(durations) if durations else None,
-        findings=tuple(findings),
+        )
+    return rows
+
+
+def _docker_hub_names(warehouse: Warehouse) -> list[str]:
+    names = (each.repository for each in warehouse.subscriptions if is_on_docker_hub(each))
+    return list(dict.fromkeys(names))
+
+
+def _last_freight(
+    warehouse: Warehouse, newest: Freight | None, refreshes: Sequence[Refresh]
+) -> LastFreight | None:
+    """Return the newest Freight. Until it is known, the last one from a push, or else the last that Kargo created."""
+    if newest is not None:
+        return LastFreight(newest.name, newest.alias, newest.created_at)
+    created = (refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED)
+    if (refresh := next(created, None)) is not None:
+        return LastFreight(refresh.freight, refresh.freight_alias, refresh.ended_at)
+    return LastFreight(warehouse.last_freight_id) if warehouse.last_freight_id else None
+
+
+def _unmatched(
+    warehouse: Warehouse, pushes: Mapping[UUID, datetime], last: Delivery | None
+) -> UnmatchedPushes | None:
+    since = [at for at in pushes.values() if last is None or at > last.received_at]
+    return UnmatchedPushes(len(since), max(since), _docker_hub_names(warehouse)[0]) if since else None
+
+
+def _subscriptions(warehouse: Warehouse, configs: Sequence[ReceiverConfig]) -> tuple[SubscriptionRow, ...]:
+    return tuple(
+        SubscriptionRow(each, is_on_docker_hub(each), covering_receivers(each, configs))
+        for each in warehouse.subscriptions
     )
+
+
+def _median(refreshes: Sequence[Refresh]) -> float | None:
+    created = (refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED)
+    durations = [
+        seconds for refresh in created if (seconds := statistics.freight_seconds(refresh)) is not None
+    ]
+    return median(durations) if durations else None

@@ -5,7 +5,7 @@ Intake stores the verdicts; the test-push preview, the API and `manage.py explai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -35,6 +35,7 @@ HINT_CANDIDATES: Final = 3 * HINTS
 
 ELSEWHERE: Final = "no Warehouse in scope subscribes to this repository; one of another project does"
 
+_OF_REPOSITORY: Final = frozenset({MatchResult.MATCH, MatchResult.NOT_EVALUABLE, MatchResult.NO_MATCH})
 _ORDER: Final = {result: number for number, result in enumerate(MatchResult)}
 
 
@@ -108,6 +109,11 @@ def explain(
     rest = (verdict for verdict in other_verdicts(push, scope) if _subscription(verdict) not in explained)
     shown += islice(rest, max(0, most - len(shown)))
     return MatchReport(keys, tuple(shown[:most]), max(0, len(in_scope) + len(hints) + others - most))
+
+
+def concerned_projects(verdicts: Iterable[Verdict]) -> frozenset[str]:
+    """Return the projects of the subscriptions that use the pushed repository."""
+    return frozenset(verdict.project for verdict in verdicts if verdict.result in _OF_REPOSITORY)
 
 
 def _candidates(cache: ClusterCache, push: Push, project: str) -> list[Warehouse]:

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from receivers.cluster.cache import ClusterCache
+from receivers.deliveries.cluster_pushes import project_deliveries
 from receivers.deliveries.deduplication import PushDeduplicator
 from receivers.deliveries.store import AlreadySaved, DeliveryStore, NotSaved
 from receivers.kargo import responses
@@ -29,7 +30,7 @@ from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Tracker
 from receivers.webhook import results
 from receivers.webhook.catch_up import RefusedPushes
-from receivers.webhook.explain import MatchReport, explain
+from receivers.webhook.explain import MatchReport, concerned_projects, explain
 from receivers.webhook.incoming import IncomingRequest, find_target, identify_test, new_delivery, read_body
 from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.results import IntakeResult
@@ -221,8 +222,10 @@ class Intake:
         """Record the result, track the refreshes, and queue both for the database."""
         results.record_result(delivery, result)
         refreshes = self.tracker.track_new(delivery, result.requests, timezone.now())
+        projects = (*(request.key[0] for request in result.requests), *concerned_projects(result.verdicts))
+        inserts = [*refreshes, *project_deliveries(delivery, projects)]
         # A Warehouse may have been deleted, or the tracker may be faster than the database.
-        self.store.finish(delivery, refreshes, (partial(update_ended, refreshes),))
+        self.store.finish(delivery, inserts, (partial(update_ended, refreshes),))
 
     def _receiver_exists(self, delivery: Delivery) -> bool:
         """Say whether the receiver of a redelivery still exists; there is no URL that would tell."""

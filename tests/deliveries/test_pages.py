@@ -12,10 +12,11 @@ from django.db import connection
 
 from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
 from receivers.deliveries.bulk_sql import insert
+from receivers.deliveries.cluster_pushes import MOST_PROJECTS
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.pagination import InvalidCursor
-from receivers.deliveries.querysets import MAX_PAGE_SIZE, MOST_PROJECTS, MOST_REPEATS, delivery_log
+from receivers.deliveries.querysets import MAX_PAGE_SIZE, MOST_REPEATS, delivery_log
 from receivers.models import Origin, Outcome, Refresh
 from tests.deliveries.rows import START, delivery, delivery_filter, store, unique_name
 

@@ -95,8 +95,10 @@ class TestSingleDelivery:
             ),
             ({"outcome": "pending", "body": b"{}"}, "it is still in progress"),
             ({"outcome": "invalid_body", "body": b""}, "its body is empty or incomplete"),
+            ({"origin": "test", "outcome": "test_passed", "body": b"{}"}, "it is a test"),
+            ({"outcome": "test_refused", "body": b"{}"}, "it is a test"),
         ],
-        ids=["another kind", "not ended", "no body"],
+        ids=["another kind", "not ended", "no body", "a test", "an invalid test"],
     )
     def test_the_error_says_why_a_delivery_cannot_be_redelivered(self, database, fields, sentence):
         # Claimed, so that no serving process recovers it.
@@ -143,6 +145,19 @@ class TestManyDeliveries:
         failures = delivery_filter(project=project, **FAILURES)
         assert len(redeliver_all(failures, "ada").deliveries) == 1
         assert redeliver_all(failures, "ada").deliveries == ()
+
+    def test_tests_and_what_can_never_succeed_are_left_out(self):
+        project = unique_name()
+        [failed, *_] = store(
+            failed_delivery(project, 1),
+            failed_delivery(project, 2, origin=Origin.TEST),
+            failed_delivery(project, 3, outcome=Outcome.TEST_REFUSED),
+            failed_delivery(project, 4, outcome=Outcome.INVALID_BODY),
+            failed_delivery(project, 5, outcome=Outcome.TOO_LARGE, body=b""),
+            failed_delivery(project, 6, outcome=Outcome.UNSUPPORTED_KIND, kind="github"),
+        )
+        batch = redeliver_all(DeliveryFilter(project=project), "ada", dry_run=True)
+        assert (batch.originals, batch.refused, batch.more) == ((failed,), (), False)
 
     def test_a_dry_run_stores_nothing(self):
         project = unique_name()

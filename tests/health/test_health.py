@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from django.db import connection
@@ -57,7 +58,7 @@ def project(product, world, cache) -> KargoProject:
 
 def findings_of(health: HealthMonitor, project: KargoProject) -> dict[str, Finding]:
     """Return the current findings of a project by check."""
-    return {finding.check: finding for finding in health.run_checks() if finding.project == project.name}
+    return {finding.check: finding for finding in health.run_checks() if project.name in finding.projects}
 
 
 def delivery(project: KargoProject, /, *, days: float = 0, **fields: Any) -> Delivery:
@@ -98,7 +99,17 @@ class TestReceivers:
         delivery(project, outcome=Outcome.FAILED, days=2)
         delivery(project, outcome=Outcome.FAILED, origin=Origin.TEST)
         reason = findings_of(health, project)["high_failure_rate"].reason
-        assert reason == '3 of the last 4 deliveries failed: "Not handled".'
+        assert reason == '3 of the last 4 pushes failed: "Not handled".'
+
+    def test_deliveries_of_one_push_count_once_with_the_last_outcome(self, project, health):
+        for number, outcome in enumerate([*5 * [Outcome.NOT_HANDLED], Outcome.FREIGHT_CREATED]):
+            delivery(project, days=1e-5 * (9 - number), push_id=uuid5(NAMESPACE_URL, "one"), outcome=outcome)
+        delivery(project, outcome=Outcome.NOT_HANDLED)
+        assert "high_failure_rate" not in findings_of(health, project)
+        for _ in range(2):
+            delivery(project, outcome=Outcome.NOT_HANDLED)
+        reason = findings_of(health, project)["high_failure_rate"].reason
+        assert reason == '3 of the last 4 pushes failed: "Not handled".'
 
     def test_requests_to_an_old_url_are_reported(self, product, project, health, cache):
         before = project.path()

@@ -238,6 +238,10 @@ UNRELATED = {
     "another project's receiver": {"project": "another"},
     "a test": {"origin": Origin.TEST},
     "a test that was refused": {"outcome": Outcome.TEST_REFUSED},
+    "another repository, to an old URL": {"repository": "acme/web", "outcome": Outcome.RETIRED_URL},
+    "another repository, to a shared URL": {"repository": "acme/web", "outcome": Outcome.COLLISION},
+    "another repository, in progress": {"repository": "acme/web", "outcome": Outcome.PENDING},
+    "another tag, to an old URL": {"tag": "1.0.9", "outcome": Outcome.RETIRED_URL},
 }
 
 
@@ -259,6 +263,12 @@ def test_a_mutable_tag_needs_a_recent_delivery(detection, kargo, ago, recorded):
 @pytest.mark.parametrize("outcome", [Outcome.RETIRED_URL, Outcome.COLLISION, Outcome.INVALID_BODY])
 def test_a_delivery_whose_body_was_not_parsed_counts_for_any_tag(detection, warehouse, outcome):
     delivery(warehouse, "", repository="", outcome=outcome)
+    detection.find_by_polling(warehouse, "1.1.0")
+    assert detection.after_grace_period(warehouse) == []
+
+
+def test_a_delivery_to_an_old_url_counts_for_its_tag(detection, warehouse):
+    delivery(warehouse, "1.1.0", outcome=Outcome.RETIRED_URL)
     detection.find_by_polling(warehouse, "1.1.0")
     assert detection.after_grace_period(warehouse) == []
 

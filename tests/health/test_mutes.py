@@ -32,23 +32,23 @@ def finding(database) -> Finding:
 def test_a_new_mute_replaces_the_previous_one_and_can_be_deleted(finding):
     mutes.mute(finding, "jane", "known")
     mutes.mute(finding, "joe", "still \x00 known")
-    muted = mutes.read()[finding.key]
+    muted = mutes.read()[finding.mute_key]
     assert (muted.user, muted.note) == ("joe", "still � known")
-    mutes.unmute(finding.key)
-    assert finding.key not in mutes.read()
-    mutes.unmute(finding.key)
+    mutes.unmute(finding)
+    assert finding.mute_key not in mutes.read()
+    mutes.unmute(finding)
 
 
 def test_a_mute_expires_a_day_after_its_finding_was_last_seen(finding):
     mutes.mute(finding, "jane", "")
     all_keys, now = set(mutes.read()), timezone.now()
-    other_keys = all_keys - {finding.key}
+    other_keys = all_keys - {finding.mute_key}
     later = now + mutes.EXPIRES_AFTER
     mutes.prune(all_keys, later)
     mutes.prune(other_keys, later + timedelta(hours=23))
-    assert finding.key in mutes.read()
+    assert finding.mute_key in mutes.read()
     mutes.prune(other_keys, later + mutes.EXPIRES_AFTER + timedelta(seconds=1))
-    assert finding.key not in mutes.read()
+    assert finding.mute_key not in mutes.read()
     assert other_keys <= set(mutes.read())
     Mute.objects.update(seen_at=now)
 

@@ -307,4 +307,4 @@ def test_the_severity_depends_on_the_share_of_failures(outcomes, severity):
 def test_the_failure_rate_names_the_most_frequent_outcome():
     outcomes = {"freight_created": 2, "discovery_failed": 3, "failed": 1}
     finding = findings_for(ReceiverFacts(last_push=NOON, outcomes=outcomes))["high_failure_rate"]
-    assert finding.reason == '4 of the last 6 deliveries failed: most often "Discovery failed" (3).'
+    assert finding.reason == '4 of the last 6 pushes failed: most often "Discovery failed" (3).'

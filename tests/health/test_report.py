@@ -16,7 +16,7 @@ from tests.clusters import ROOT
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 URGENT = Finding(
-    Severity.URGENT, Check.NO_CONTROLLER, "shop", Subject.WAREHOUSE, "app", "It is down.", "Start it."
+    Severity.URGENT, Check.INVALID_SUBSCRIPTION, "shop", Subject.WAREHOUSE, "app", "It is down.", "Start it."
 )
 WARNING = replace(URGENT, severity=Severity.WARNING, check=Check.WAREHOUSE_WITHOUT_RECEIVER)
 NOTE = replace(URGENT, severity=Severity.NOTE, check=Check.OFFICIAL_IMAGE)
@@ -27,7 +27,7 @@ JANE = Muted("jane", NOON, "known")
 
 
 def report(*muted: Finding) -> HealthReport:
-    return HealthReport.build(NOON, ALL, {finding.key: JANE for finding in muted})
+    return HealthReport.build(NOON, ALL, {finding.mute_key: JANE for finding in muted})
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def report(*muted: Finding) -> HealthReport:
     ids=["nothing muted", "a note", "a warning", "two other findings", "a finding before it changed"],
 )
 def test_unmuted_urgent_findings_and_warnings_are_counted(muted, expected):
-    assert dict(report(*muted).action_counts) == expected
+    assert {project: len(keys) for project, keys in report(*muted).action_keys.items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_new_mutes_change_only_the_counts():
     before = report()
     after = before.with_mutes({URGENT.key: JANE})
     assert (after.findings, after.at) == (before.findings, before.at)
-    assert after.action_counts["shop"] == before.action_counts["shop"] - 1
+    assert after.action_keys["shop"] == before.action_keys["shop"] - {URGENT.key}
 
 
 def test_groups_are_sorted_by_severity_and_then_by_size():
@@ -68,7 +68,7 @@ def test_groups_are_sorted_by_severity_and_then_by_size():
     groups = group_findings(most_urgent_first([*ALL, *missed]))
     assert [(group.severity, group.check, len(group.findings)) for group in groups] == [
         ("urgent", "missed_pushes", 1000),
-        ("urgent", "no_controller", 2),
+        ("urgent", "invalid_subscription", 2),
         ("urgent", "cluster_unreadable", 1),
         ("warning", "warehouse_without_receiver", 1),
         ("note", "official_image", 1),
@@ -101,3 +101,37 @@ def test_muting_a_finding_does_not_mute_other_findings():
         if muted is not other:
             open_, _ = report(muted).open_and_muted(None)
             assert other in open_
+
+
+SHARED = Finding(
+    Severity.URGENT, Check.NO_CONTROLLER, "", Subject.CONTROLLER, "eu", "It is down.", "Start it.",
+    warehouses=(("blog", "web"), ("shop", "api"), ("shop", "web")),
+)  # fmt: skip
+
+
+def test_a_problem_of_several_warehouses_is_one_finding_reduced_to_what_a_reader_may_see():
+    shared = HealthReport.build(NOON, (SHARED,), {})
+    [finding], _ = shared.open_and_muted({"shop", "other"})
+    assert finding.affected == "Affects 2 Warehouses: shop/api, shop/web."
+    assert (finding.key, shared.find(SHARED.key, {"shop", "other"})) == (SHARED.key, finding)
+    assert shared.for_project("blog") == (replace(SHARED, warehouses=(("blog", "web"),)),)
+    assert shared.open_and_muted({"other"}) == ((), ())
+    assert shared.find(SHARED.key, {"other"}) is None
+    assert shared.for_project("") == (SHARED,)
+
+
+def test_many_warehouses_are_counted_instead_of_named():
+    many = replace(SHARED, warehouses=tuple(("shop", f"w-{number:03}") for number in range(112)))
+    assert many.affected.startswith("Affects 112 Warehouses: shop/w-000, ")
+    assert many.affected.endswith(", shop/w-009 and 102 more.")
+
+
+def test_findings_of_the_same_cause_are_muted_together_within_a_project():
+    first = replace(URGENT, identity="rate limit", common_cause=True)
+    second, elsewhere = replace(first, name="web"), replace(first, project="blog")
+    unrelated = replace(second, identity="401")
+    findings = (first, second, elsewhere, unrelated)
+    after = HealthReport.build(NOON, findings, {first.mute_key: JANE})
+    assert after.open_and_muted(None) == ((elsewhere, unrelated), (first, second))
+    assert after.with_same_cause(second) == (first, second)
+    assert len({finding.key for finding in findings}) == 4

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from receivers.cluster.heartbeats import Heartbeat
 from receivers.health.finding import Finding
 from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, warehouse_findings
+from receivers.health.warehouse_problems import WarehouseProblems, current_problem
 from receivers.kargo.golang.goduration import format_duration, parse_duration
-from receivers.kargo.resources import decode_warehouse
+from receivers.kargo.resources import WAREHOUSES, Warehouse, decode_warehouse
 from tests.worlds import image
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-FACTS = WarehouseFacts(covered=True, now=NOON, min_interval=timedelta(minutes=5))
-RUNNING, DOWN = NOON + timedelta(seconds=30), NOON - timedelta(seconds=1)
+FACTS = WarehouseFacts(covered=True, min_interval=timedelta(minutes=5))
 
 
 def findings_for(*subscriptions, facts: WarehouseFacts = FACTS, conditions=(), **spec) -> dict[str, Finding]:
     """Return the findings about a Warehouse by check."""
-    raw = {
-        "metadata": {"name": "app", "namespace": "shop"},
-        "spec": {"subscriptions": list(subscriptions) or [image("acme/shop")], **spec},
-        "status": {"conditions": list(conditions)},
-    }
-    return {finding.check: finding for finding in warehouse_findings(decode_warehouse(raw), facts)}
+    warehouse = warehouse_with(*conditions, subscriptions=list(subscriptions) or [image("acme/shop")], **spec)
+    facts = replace(facts, problem=current_problem(warehouse))
+    return {finding.check: finding for finding in warehouse_findings(warehouse, facts)}
+
+
+def warehouse_with(
+    *conditions: dict[str, str], discovered_at: str = "", uid: str = "1", **spec: Any
+) -> Warehouse:
+    """Return a Warehouse with these conditions."""
+    status = {"conditions": list(conditions), "discoveredArtifacts": {"discoveredAt": discovered_at}}
+    metadata = {"name": "app", "namespace": "shop", "uid": uid}
+    return decode_warehouse({"metadata": metadata, "spec": spec, "status": status})
 
 
 def test_a_healthy_warehouse_has_no_findings():
@@ -119,38 +125,6 @@ def test_durations_are_formatted_as_in_go(seconds, text):
     assert format_duration(timedelta(seconds=seconds)) == text
 
 
-SHARDS = [
-    (None, "", False, "heartbeats unknown"),
-    ({}, "", False, "no Lease at all"),
-    ({}, "eu", False, "no Lease at all, with a shard"),
-    ({"": RUNNING}, "", False, "the default controller runs"),
-    ({"": DOWN}, "", True, "the default controller is down"),
-    ({"": RUNNING}, "eu", True, "no controller has this shard"),
-    ({"eu": RUNNING}, "eu", False, "the controller of the shard runs"),
-    ({"": RUNNING, "eu": DOWN}, "eu", True, "the controller of the shard is down"),
-    ({"eu": RUNNING}, "", False, "a named controller may be the default"),
-    ({"": DOWN, "eu": RUNNING}, "", False, "the unnamed controller is down, a named one may be the default"),
-    ({"eu": DOWN}, "", True, "all controllers are down"),
-]
-
-
-@pytest.mark.parametrize(
-    ("leases", "shard", "expected"), [row[:3] for row in SHARDS], ids=[row[3] for row in SHARDS]
-)
-def test_a_shard_is_reported_if_no_controller_of_it_is_running(leases, shard, expected):
-    heartbeats = None if leases is None else {name: Heartbeat(name, until) for name, until in leases.items()}
-    findings = findings_for(shard=shard, facts=replace(FACTS, heartbeats=heartbeats))
-    assert ("no_controller" in findings) is expected
-
-
-def test_running_controllers_are_listed():
-    heartbeats = {"": Heartbeat("", RUNNING), "eu": Heartbeat("eu", DOWN), "us": Heartbeat("us", RUNNING)}
-    finding = findings_for(shard="eu", facts=replace(FACTS, heartbeats=heartbeats))["no_controller"]
-    assert finding.severity == "urgent"
-    assert 'The controller of shard "eu" has been down since 2026-03-02 11:59 UTC' in finding.reason
-    assert 'Running controllers: default, "us".' in finding.reason
-
-
 def failed(message: str, type_: str = "Healthy", reason: str = "DiscoveryFailed", status: str = "False"):
     return {"type": type_, "status": status, "reason": reason, "message": message}
 
@@ -167,6 +141,81 @@ CONDITIONS = [
 @pytest.mark.parametrize(("conditions", "expected"), CONDITIONS)
 def test_a_failed_discovery_is_reported(conditions, expected):
     assert ("discovery_failed" in findings_for(conditions=conditions)) is expected
+
+
+BLOCKED = [
+    ("MissingImageReferences", "warning"),
+    ("MissingCommits", "warning"),
+    ("MissingChartVersions", "warning"),
+    ("CriteriaEvaluationFailed", "urgent"),
+    ("FreightBuildFailure", "urgent"),
+    ("FreightCreationFailure", "urgent"),
+]
+
+
+@pytest.mark.parametrize(("reason", "severity"), BLOCKED)
+def test_a_warehouse_that_can_create_no_freight_is_reported(reason, severity):
+    finding = findings_for(conditions=[failed("cannot compile.", "Ready", reason)])["freight_blocked"]
+    assert (finding.severity, finding.reason.endswith(" cannot compile.")) == (severity, True)
+
+
+def test_criteria_that_are_not_met_are_no_problem():
+    unmet = failed("", "FreightCreationCriteriaSatisfied", "CriteriaNotSatisfied")
+    assert findings_for(conditions=[unmet]) == {}
+
+
+def test_a_discovery_that_fails_because_of_an_invalid_subscription_is_one_finding():
+    invalid = image("acme/web", allowTagsRegexes=["("])
+    assert set(findings_for(invalid, conditions=[failed("cannot compile")])) == {"invalid_subscription"}
+
+
+DISCOVERING = (
+    failed("", "Healthy", "Pending", "Unknown"),
+    failed("", "Ready", "DiscoveryInProgress"),
+    failed("", "Reconciling", "ScheduledDiscovery", "True"),
+)
+DISCOVERED = failed("", "Ready", "ArtifactsDiscovered", "True")
+DISCOVERY_FAILED = failed("git: 401")
+MISSING = failed("none", "Ready", "MissingImageReferences")
+STORIES = {
+    "while Kargo tries again": ([(DISCOVERY_FAILED, "1"), (*DISCOVERING, "1")], "git: 401"),
+    "after a retry without a discovery": (
+        [(DISCOVERY_FAILED, "1"), (*DISCOVERING, "1"), (DISCOVERED, "1")],
+        "git: 401",
+    ),
+    "after a retry that found old artifacts incomplete": (
+        [(DISCOVERY_FAILED, "1"), (MISSING, "1")],
+        "git: 401",
+    ),
+    "until discoveredAt changes": ([(DISCOVERY_FAILED, "1"), (DISCOVERED, "2")], ""),
+    "with the latest message": ([(DISCOVERY_FAILED, "1"), (failed("timeout"), "1")], "timeout"),
+    "the first discovery failed": ([(DISCOVERY_FAILED, ""), (*DISCOVERING, "")], "git: 401"),
+    "missing artifacts, during the next discovery": ([(MISSING, "1"), (*DISCOVERING, "1")], "none"),
+    "missing artifacts, after the next discovery": (
+        [(MISSING, "1"), (*DISCOVERING, "1"), (DISCOVERED, "2")],
+        "",
+    ),
+    "artifacts are missing after a failed discovery": ([(DISCOVERY_FAILED, "1"), (MISSING, "2")], "none"),
+}
+
+
+@pytest.mark.parametrize(("states", "message"), STORIES.values(), ids=STORIES.keys())
+def test_a_problem_lasts_until_kargo_has_resolved_it(states, message):
+    problems, warehouse = WarehouseProblems(), warehouse_with()
+    for *conditions, discovered_at in states:
+        warehouse = warehouse_with(*conditions, discovered_at=discovered_at)
+        problems.on_change(WAREHOUSES, None, warehouse)
+    problem = problems.of(warehouse)
+    assert (problem.condition.message if problem else "") == message
+
+
+def test_a_problem_ends_with_its_warehouse():
+    problems, failing = WarehouseProblems(), warehouse_with(DISCOVERY_FAILED)
+    problems.on_change(WAREHOUSES, None, failing)
+    assert problems.of(warehouse_with(*DISCOVERING)) is not None
+    assert problems.of(warehouse_with(*DISCOVERING, uid="2")) is None
+    problems.on_change(WAREHOUSES, failing, None)
+    assert problems.of(warehouse_with(*DISCOVERING)) is None
 
 
 def test_a_rate_limit_has_its_own_remedy_and_the_same_key_for_all_requests():

@@ -8,7 +8,8 @@ from typing import Any
 from demo.controller.behaviors import BEHAVIOR_ANNOTATION
 from demo.registry import IMAGE_INDEX
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
-from receivers.models import Delivery, Refresh
+from receivers.models import Delivery, Refresh, new_id
+from receivers.webhook.signed_test_tokens import TestToken, issue
 from tests.clusters import until
 from tests.demo.kargo import Kargo
 from tests.product import Product
@@ -117,6 +118,13 @@ class Shop:
         )
         assert response.status == 200, response.data
         return self.delivery(response)
+
+    def test(self, tag: str) -> Delivery:
+        """Send a test push; return the delivery as it was stored."""
+        body = push_body(self.repository, tag)
+        token = TestToken(new_id(), self.project, "hook", "jane", dry_run=False)
+        headers = {"X-Kargoweb-Test": issue(token, body)}
+        return self.delivery(self.product.post(self.kargo_project.path(), body, headers))
 
     def push(self, tag: str, **options: Any) -> Delivery:
         """Put a tag into the registry and announce it."""

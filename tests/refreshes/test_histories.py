@@ -18,7 +18,7 @@ from receivers.deliveries.spool import Spool
 from receivers.deliveries.store import DeliveryStore
 from receivers.kargo.artifacts import Artifact, Freight
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
-from receivers.models import Delivery, Outcome, Refresh, Replica, new_id
+from receivers.models import Delivery, Origin, Outcome, Refresh, Replica, new_id
 from receivers.refreshes.attempts import Attempt
 from receivers.refreshes.history import MAX_EVENTS, append_event, end_refresh, record_request
 from receivers.refreshes.late_freight import COMPARE_AGAIN_SECONDS, LateFreightMatcher
@@ -239,6 +239,15 @@ class TestLateFreight:
         outcomes = [Refresh.objects.get(pk=row.pk).outcome for row in (earlier, *pushes)]
         assert outcomes[0] == RefreshOutcome.TAG_NOT_VISIBLE
         assert outcomes[1:] == [RefreshOutcome.FREIGHT_CREATED] * 2
+
+    def test_a_test_is_neither_corrected_nor_a_later_push(self, matcher):
+        project = unique_name()
+        push, test = (self.ended_without_freight(project, new_id(), seconds) for seconds in (0, 3600))
+        Delivery.objects.filter(pk=test.delivery_id).update(origin=Origin.TEST)
+        Refresh.objects.filter(pk=test.pk).update(outcome=RefreshOutcome.TEST_PASSED)
+        matcher.correct([self.freight(project)])
+        outcomes = [Refresh.objects.get(pk=row.pk).outcome for row in (push, test)]
+        assert outcomes == [RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.TEST_PASSED]
 
     def test_the_last_push_is_the_last_received_even_if_its_id_is_lower(self, matcher):
         """The ids from two processes do not show which row was created first."""

@@ -8,6 +8,7 @@ import pytest
 
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
+from receivers.web.delivery_summary import summarize
 from tests.clusters import until
 from tests.refreshes.shop import events
 from tests.worlds import image
@@ -61,6 +62,33 @@ def test_a_token_that_replaces_ours_before_kargo_sees_it_is_an_answer(shop, toke
     refresh = main.ended_refresh(delivery)
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.attempts == 1
+
+
+def test_a_test_passes_once_kargo_discovered_artifacts_although_its_tag_does_not_exist(shop):
+    main = shop()
+    delivery = main.test("1.1.0")
+    refresh = main.ended_refresh(delivery)
+    assert (refresh.outcome, refresh.attempts) == (RefreshOutcome.TEST_PASSED, 1)
+    assert events(refresh) == ["requested", "handled", "test_passed"]
+    delivery.refresh_from_db()
+    summary = summarize(delivery, [refresh])
+    assert (summary.happened, summary.why, summary.to_do) == ("Test passed: reached 1 Warehouse.", "", "")
+
+
+def test_a_test_whose_tag_becomes_freight_passes_and_names_it(shop):
+    main = shop()
+    main.put("1.1.0")
+    refresh = main.ended_refresh(main.test("1.1.0"))
+    assert refresh.outcome == RefreshOutcome.TEST_PASSED
+    assert refresh.freight
+    assert refresh.freight_alias in refresh.reason
+
+
+def test_a_test_fails_if_discovery_fails(shop):
+    main = shop()
+    main.behave("fail-discovery")
+    refresh = main.ended_refresh(main.test("1.1.0"))
+    assert (refresh.outcome, refresh.attempts) == (RefreshOutcome.DISCOVERY_FAILED, 1)
 
 
 def test_a_discovery_whose_error_kargo_discards_is_retried(shop):

@@ -23,9 +23,11 @@ from receivers.models import (
     AuditAction,
     Delivery,
     Downtime,
+    KargoController,
     MissedPush,
     Mute,
     Outcome,
+    ProjectDelivery,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -69,6 +71,8 @@ def row_of(model: type[Model]) -> Model:
         return Refresh.objects.create(
             delivery=store(delivery(name))[0], project=name, warehouse="web", outcome="not_newest"
         )
+    if model is ProjectDelivery:
+        return ProjectDelivery.objects.create(delivery=store(delivery(""))[0], project=name, received_at=now)
     if model is Replica:
         return Replica.objects.create(
             id=uuid.uuid4(), host=name, version="1", started_at=now, seen_at=now.replace(year=2020)
@@ -85,6 +89,7 @@ def row_of(model: type[Model]) -> Model:
         UnknownCall: {"kind": "dockerhub", "url_suffix": "abcdef", "client_address": name[:64]},
         MissedPush: {"project": name, "warehouse": "web", "repository": "a/b", "tag": "1", "freight": "f"},
         Audit: {"at": now, "user": name, "action": AuditAction.MUTE},
+        KargoController: {"shard": name, "until": now},
         Mute: {"key": secrets.token_hex(8), "user": name, "at": now, "seen_at": now},
     }
     times = {"first_at": now, "last_at": now} if model in {UnknownCall, MissedPush} else {}

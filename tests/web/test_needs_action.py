@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from receivers.kargo.resources import PROJECT_CONFIGS
-from receivers.models import Audit, Mute
+from receivers.kargo.resources import PROJECT_CONFIGS, WAREHOUSES
+from receivers.models import Audit, KargoController, Mute
 from receivers.ops import runtime
 from tests.clusters import DemoCluster, until
 from tests.delivery_rows import routed_project
@@ -138,7 +140,7 @@ def test_an_operator_can_mute_and_unmute_and_is_audited(signed_in, project):
     page = browser.submit(path, {"unmute": "yes"}, on=path)
     assert "Unmuted" in page
     assert f'class="count">{count[1]}<' in page
-    assert not Mute.objects.filter(key=key).exists()
+    assert not Mute.objects.filter(project=project.name).exists()
     entries = Audit.objects.filter(project=project.name).order_by("at").values_list("action", "detail")
     assert list(entries) == [
         ("mute", "url_unreachable of hook"), ("unmute", "url_unreachable of hook")
@@ -160,7 +162,7 @@ def test_only_operators_can_mute(signed_in, project, group, status):
     browser = signed_in(group.format(project=project.name))
     browser.submit(f"/attention/{key}", {"note": ""}, on="/")
     assert browser.status == status
-    assert Mute.objects.filter(key=key).exists() == (status == 200)
+    assert Mute.objects.filter(project=project.name).exists() == (status == 200)
 
 
 def test_a_request_without_a_csrf_token_mutes_nothing(signed_in, project):
@@ -168,7 +170,7 @@ def test_a_request_without_a_csrf_token_mutes_nothing(signed_in, project):
     key = urgent_finding(browser, project)
     browser.open(f"/attention/{key}", {"note": "forged"})
     assert browser.status == 403
-    assert not Mute.objects.filter(key=key).exists()
+    assert not Mute.objects.filter(project=project.name).exists()
 
 
 def test_a_reason_that_is_too_long_is_rejected_with_an_error(signed_in, project):
@@ -209,6 +211,45 @@ def test_the_project_page_shows_findings_beside_their_objects(signed_in, product
     row = page.partition('id="warehouse-broken"')[2].partition("</tr>")[0]
     assert f"kubectl edit warehouse broken -n {project.name}" in row
     assert "is invalid, so Kargo" not in page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
+
+
+def test_a_controller_that_stopped_is_one_finding_for_the_warehouses_a_reader_may_see(signed_in, world):
+    own, other = world.bare_project(), world.bare_project()
+    shard = f"shard-{own.name}"
+    for project, name in ((own, "api"), (own, "web"), (other, "app")):
+        project.warehouse(name, image("ghcr.io/acme/shop"))
+        world.cluster.patch(WAREHOUSES, name, project.name, {"spec": {"shard": shard}})
+    now = timezone.now()
+    KargoController.objects.create(shard="", until=now + timedelta(hours=1))
+    KargoController.objects.create(shard=shard, until=now - timedelta(hours=1))
+    try:
+        browser = signed_in(f"viewer:{own.name}")
+        affected = f"Affects 2 Warehouses: {own.name}/api, {own.name}/web."
+        page = browser.open_until("/attention", affected)
+        assert page.count("has been down since") == 1
+        assert other.name not in page
+        assert affected in browser.open(f"/attention?project={own.name}")
+        assert 'class="count">1<' in page
+        assert affected in browser.open(f"/attention/{FINDING.findall(page)[0]}")
+        warehouses = browser.open(f"/projects/{own.name}").partition('id="warehouses"')[2]
+        assert warehouses.count("has been down since") == 1
+        assert "Affects 3 Warehouses" in signed_in("viewer").open("/attention?check=no_controller")
+    finally:
+        KargoController.objects.filter(shard__in=["", shard]).delete()
+
+
+def test_findings_of_one_cause_are_muted_together(signed_in, world):
+    project = world.bare_project()
+    project.publish("hook", "other")
+    browser = signed_in(f"operator:{project.name}")
+    remedy = "Use a public host name"
+    until("both are found", lambda: open_findings(browser, project).count(remedy) == 2)
+    page = open_findings(browser, project)
+    path = f"/attention/{FINDING.findall(page)[0]}"
+    assert "2 findings of this project have the same cause" in browser.open(path)
+    page = browser.submit(path, {"note": "demo"}, on=path)
+    assert "Muted 2 findings of the same cause until they change." in page
+    assert remedy not in page.partition('id="attention"')[2].partition("<details")[0]
 
 
 def test_the_link_to_a_warehouse_opens_its_page_of_the_list(admin_client, world):

@@ -7,12 +7,12 @@ from html import unescape
 
 import pytest
 
-from receivers.kargo.resources import PROJECT_CONFIGS, PROJECTS, PublishedUrl
-from receivers.models import Audit, Delivery, Origin, Outcome
+from receivers.kargo.resources import FREIGHTS, PROJECT_CONFIGS, PROJECTS, PublishedUrl
+from receivers.models import Audit, Delivery, Origin, Outcome, Refresh
 from receivers.web.receiver_rows import masked
 from tests.clusters import until
 from tests.deliveries.rows import delivery, store
-from tests.delivery_rows import routed_project
+from tests.delivery_rows import deliveries_of, routed_project
 from tests.product import DIGEST
 from tests.web.deliveries import send_push
 from tests.web.queries import query_count
@@ -98,6 +98,51 @@ def test_a_warehouse_is_shown_with_its_receiver_and_last_push(signed_in, product
     assert 'title="example/covered:1.2.3"' in row
 
 
+def warehouse_row(browser, project, name="warehouse-0") -> str:
+    """Return the row of a Warehouse."""
+    page = unescape(browser.open(f"/projects/{project.name}"))
+    return page.partition(f'id="warehouse-{name}"')[2].partition("</tr>")[0]
+
+
+def test_pushes_that_no_subscription_of_a_warehouse_matched_are_counted(signed_in, product, world):
+    project = routed_project(product, world, image("example/unmatched", constraint="^1.0.0"))
+    other = routed_project(product, world, image("example/elsewhere"))
+    deliveries_of(project).delete()
+    browser = signed_in(f"viewer:{project.name}")
+    assert "never" in warehouse_row(browser, project)
+    for tag in ("2.0.0", "2.0.1", "2.0.1"):
+        send_push(product, project, push_body("example/unmatched", tag))
+    send_push(product, other, push_body("example/unmatched", "2.0.2"))
+    row = warehouse_row(browser, project)
+    assert "2 pushes, none matched" in row
+    assert "never" not in row
+    send_push(product, project, push_body("example/unmatched", "1.2.3"))
+    assert "none matched" not in warehouse_row(browser, project)
+    send_push(product, project, push_body("example/unmatched", "2.0.3"))
+    assert "1 later push, none matched" in warehouse_row(browser, project)
+
+
+def test_a_push_to_an_old_url_was_not_evaluated(signed_in, product, world):
+    project = routed_project(product, world, image("example/old"))
+    deliveries_of(project).delete()
+    store(delivery(project.name, repository="example/old", outcome=Outcome.RETIRED_URL))
+    assert "none matched" not in warehouse_row(signed_in("viewer"), project)
+
+
+def test_the_last_freight_is_the_newest_whoever_created_it(signed_in, product, world):
+    project = routed_project(product, world, image("example/freight"))
+    freight = {
+        "metadata": {"name": "f00", "namespace": project.name},
+        "alias": "manual-mole",
+        "origin": {"kind": "Warehouse", "name": "warehouse-0"},
+    }
+    world.create(FREIGHTS, freight, project.name)
+    browser = signed_in("viewer")
+    until("the Freight is shown", lambda: "manual-mole" in warehouse_row(browser, project))
+    fragment = browser.fragment(f"/projects/{project.name}", "warehouse-list")
+    assert "manual-mole" in fragment
+
+
 def test_a_warehouse_without_a_receiver_is_marked(signed_in, world):
     project = world.bare_project()
     project.warehouse("uncovered", image("example/uncovered"))
@@ -145,7 +190,7 @@ def test_the_number_of_queries_does_not_grow_with_warehouses_and_deliveries(admi
         send_push(product, large, push_body("example/large", f"1.0.{number}"))
     until("the cache has both", lambda: admin_client.get(f"/projects/{large.name}").status_code == 200)
     queries = query_count(admin_client, f"/projects/{large.name}")
-    assert queries == query_count(admin_client, f"/projects/{small.name}") <= 11
+    assert queries == query_count(admin_client, f"/projects/{small.name}") <= 13
 
 
 def test_repeated_deliveries_of_one_push_are_one_recent_delivery(signed_in, product, world):
@@ -157,6 +202,17 @@ def test_repeated_deliveries_of_one_push_are_one_recent_delivery(signed_in, prod
     recent = page.partition('id="recent"')[2]
     assert recent.count(f'href="/deliveries/{last.pk}"') == 1
     assert "sent this push 3 times" in recent
+
+
+def test_a_test_is_not_the_last_push_of_a_warehouse(signed_in, product, world):
+    project = routed_project(product, world, image("example/tried"))
+    last = send_push(product, project, push_body("example/tried", "1.2.3"))
+    for origin in (Origin.TEST, Origin.PUSH):
+        [newer] = store(delivery(project.name, origin=origin, outcome=Outcome.TEST_PASSED, tag="9.9.9"))
+        Refresh.objects.create(delivery=newer, project=project.name, warehouse="warehouse-0")
+        page = signed_in("viewer").open(f"/projects/{project.name}")
+        row = page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
+        assert f'href="/deliveries/{(last if origin == Origin.TEST else newer).pk}"' in row
 
 
 def test_a_test_push_is_not_the_first_push(signed_in, product, world):

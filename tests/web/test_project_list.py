@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from receivers.kargo.resources import PROJECT_CONFIGS
+from receivers.models import Delivery, Origin, Outcome
 from tests.clusters import until
+from tests.deliveries.rows import delivery, store
 from tests.delivery_rows import routed_project
 from tests.web.deliveries import send_push
 from tests.web.html import seen_version
@@ -36,6 +40,24 @@ def test_a_project_is_listed_with_its_counts_and_last_delivery(signed_in, produc
     assert numbers == [("Receivers", "1"), ("Warehouses", "3")]
     assert re.search(r'aria-label="\d+ deliveries in 24 h: ', text)
     assert 'class="badge"' in text.partition('data-label="Last"')[2]
+
+
+def test_tests_are_neither_charted_nor_the_last_delivery(signed_in, product, world):
+    project = routed_project(product, world)
+    Delivery.objects.filter(project=project.name).delete()
+    now: dict[str, Any] = {"received_at": timezone.now()}
+    store(
+        delivery(project.name, origin=Origin.TEST, outcome=Outcome.TEST_PASSED, **now),
+        delivery(project.name, outcome=Outcome.TEST_REFUSED, **now),
+    )
+    browser = signed_in("viewer")
+    text = listed_row(browser, project)
+    assert "never" in text.partition('data-label="Last"')[2]
+    assert "none" in text.partition('data-label="24 h"')[2].partition("</td>")[0]
+    [push] = store(delivery(project.name, outcome=Outcome.FREIGHT_CREATED, **now))
+    text = listed_row(browser, project)
+    assert f'href="/deliveries/{push.pk}"' in text
+    assert 'aria-label="1 deliveries in 24 h: ' in text
 
 
 def test_an_empty_project_is_listed_with_zero_counts(signed_in, world):

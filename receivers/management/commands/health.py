@@ -23,6 +23,7 @@ from receivers.management.console import ConsoleCommand, ExitCode, fail
 
 CLUSTER_SECONDS: Final = 60.0  # default timeout; 10,000 Warehouses take a few seconds
 MAX_SECRETS: Final = 500  # read for one report, one after the other
+OF_CLUSTER: Final = frozenset({Subject.CLUSTER, Subject.CONTROLLER})
 
 
 class Command(ConsoleCommand):
@@ -78,8 +79,10 @@ def check_cluster(project: str | None, timeout: float) -> HealthReport:
 def _as_text(findings: tuple[Finding, ...]) -> Iterator[str]:
     """Yield the lines of each finding, and a last line that counts them by severity."""
     for finding in findings:
-        prefix = "" if finding.subject is Subject.CLUSTER else f"{scope_name(finding.project)}/"
+        prefix = "" if finding.subject in OF_CLUSTER else f"{scope_name(finding.project)}/"
         yield f"{finding.severity.value.upper()}  {finding.subject.label} {prefix}{finding.name}: {finding.reason}"
+        if finding.affected:
+            yield f"    {finding.affected}"
         yield f"    {finding.remedy}"
         if finding.command:
             yield f"    $ {finding.command}"
