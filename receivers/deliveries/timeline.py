@@ -76,6 +76,11 @@ def request_timeline(delivery: Delivery) -> tuple[TimelineEntry, ...]:
     return received, saved, TimelineEntry(at, f"answered {delivery.status}", "", success, seconds)
 
 
+def is_planned(refresh: Refresh) -> bool:
+    """Say whether a refresh is planned for later and was not requested yet."""
+    return bool(refresh.history) and refresh.history[-1]["event"] == HistoryEvent.PLANNED
+
+
 def refresh_timeline(refresh: Refresh, received_at: datetime) -> RefreshTimeline:
     """Return what happened to the refresh of one Warehouse and, while it is open, what it waits for."""
     steps: list[TimelineEntry] = []
@@ -118,7 +123,7 @@ def _waiting(refresh: Refresh, previous: str) -> TimelineEntry:
     text = refresh.reason or refresh.error
     text = "" if text == previous else text
     retry_at = refresh.next_attempt_at
-    next_step = "next retry" if refresh.attempts else "refresh"
+    next_step = "refresh" if is_planned(refresh) else "next retry"
     return TimelineEntry(retry_at, next_step if retry_at else "waiting", text, Tone.OPEN)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from receivers.deliveries.outcomes import named_results
 from receivers.deliveries.remedies import remedy
+from receivers.deliveries.timeline import is_planned
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Outcome, Refresh
 from receivers.web import durations
@@ -44,7 +45,7 @@ def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySumma
     retries = [
         refresh.next_attempt_at for refresh in refreshes if refresh.next_attempt_at and not refresh.outcome
     ]
-    if retries and not any(refresh.attempts for refresh in refreshes):
+    if retries and all(map(is_planned, refreshes)):
         happened = f"The refresh is planned for {min(retries):%H:%M:%S} UTC."
     elif retries and delivery.outcome == Outcome.REFRESHED:
         happened = f"Kargo hasn't succeeded yet. Next retry at {min(retries):%H:%M:%S} UTC."

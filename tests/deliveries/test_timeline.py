@@ -82,6 +82,14 @@ def test_the_reason_of_a_scheduled_retry_is_not_repeated():
     ]
 
 
+def test_the_next_step_of_a_planned_refresh_is_no_retry():
+    row = refresh(event(1, "planned", "catch-up"), reason="catch-up", next_attempt_at=START)
+    assert as_tuples(timeline.refresh_timeline(row, START).steps) == [
+        ("planned", "catch-up", 1.0, Tone.GOOD),
+        ("refresh", "", None, Tone.OPEN),
+    ]
+
+
 def test_the_timeline_of_a_row_without_a_history_comes_from_its_times():
     at = [START + timedelta(seconds=n) for n in range(4)]
     row = refresh(

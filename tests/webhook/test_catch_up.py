@@ -129,9 +129,7 @@ def test_the_refreshes_are_spread_over_time(catch_up, project):
     until("they are known", lambda: len(catch_up._cache.warehouses(project.name)) == 9)
     down(minutes=2)
     catch_up.work()
-    due = sorted(
-        refresh.next_attempt_at for refresh in caught_up(project).values() if refresh.next_attempt_at
-    )
+    due = sorted(at for refresh in caught_up(project).values() if (at := refresh.next_attempt_at))
     assert len(due) == 6
     assert min(later - earlier for earlier, later in itertools.pairwise(due)) >= timedelta(seconds=0.5)
 
