@@ -45,6 +45,11 @@ class UnmatchedPushes:
     last_at: datetime
     repository: str
 
+    @property
+    def at_least(self) -> str:
+        """Return the count, with a plus sign if there may be more than were read."""
+        return f"{self.count}{'+' if self.count >= statistics.PUSHES_READ else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class WarehouseRow:
