@@ -93,7 +93,7 @@ class Finding:
             return ""
         names = ["/".join(key) for key in self.warehouses[:WAREHOUSES_NAMED]]
         more = len(self.warehouses) - len(names)
-        noun = "Warehouse" if len(self.warehouses) == 1 else f"{len(self.warehouses)} Warehouses"
+        noun = "1 Warehouse" if len(self.warehouses) == 1 else f"{len(self.warehouses)} Warehouses"
         return f"Affects {noun}: {', '.join(names)}{f' and {more} more' if more else ''}."
 
     def reduced_to(self, projects: Collection[str] | None) -> Finding | None:
