@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
@@ -39,6 +42,9 @@ LARGE_RESPONSE: Final = 1 << 20
 """Bytes above which only `LARGE_RESPONSES` wait at the same time for their clients to read them: exports."""
 
 LARGE_RESPONSES: Final = 4
+
+UNREAD_SECONDS: Final = 30
+"""For a client to read some of a response that it has not read."""
 
 RETRY_AFTER: Final = 5  # seconds; there is no way to tell when there will be room
 
@@ -104,6 +110,11 @@ class Gateway:
         self._choose = choose
         self._large_bodies = asyncio.Semaphore(LARGE_BODIES)
         self._large_responses = asyncio.Semaphore(LARGE_RESPONSES)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Prepare the event loop. It starts when granian has opened its listening socket."""
+        if sys.platform == "linux":
+            loop.call_soon(_limit_unread_responses)
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Serve a request."""
@@ -236,6 +247,20 @@ def _respond(
         return response
     response.send(protocol)
     return None
+
+
+def _limit_unread_responses() -> None:
+    """Let the kernel close connections whose clients do not read for `UNREAD_SECONDS`.
+
+    granian has no such limit and no access to its listening socket, from which connections inherit the option.
+    """
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # not a TCP socket, or closed in the meantime
+            if not entry.is_socket():
+                continue
+            with socket.socket(fileno=os.dup(int(entry.name))) as candidate:
+                if candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
 
 
 def _busy() -> Response:

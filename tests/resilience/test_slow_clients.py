@@ -6,6 +6,7 @@ import pytest
 
 from bench.processes import pss
 from receivers.models import Delivery, Outcome
+from tests.clusters import until
 from tests.deliveries.rows import failed_delivery, store
 from tests.delivery_rows import routed_project
 from tests.resilience.slow_clients import clients, get, read_all, unfinished_post
@@ -83,3 +84,17 @@ def test_large_bodies_take_little_memory(product, project):
         statuses = {connection.recv(12) for connection in connections}
         assert pss(product.pids[0]) - before < 250
     assert statuses <= {b"HTTP/1.1 200", b"HTTP/1.1 400", b"HTTP/1.1 503"}
+
+
+def test_a_client_that_does_not_read_is_disconnected(product):
+    # Many responses on one connection, more than fit into the buffers of both ends.
+    requests = get("/static/kargoweb.css") * 1_000
+    with clients(product, 1, requests, receive_buffer=4_096) as [connection]:
+        until("the server closes the connection", lambda: not established(connection))
+
+
+def established(connection):
+    """Return whether the server still holds its end of a connection."""
+    port = f"{connection.getsockname()[1]:04X}"
+    with open("/proc/net/tcp") as table:
+        return any(line.split()[2].endswith(f":{port}") and line.split()[3] == "01" for line in table)
