@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ import django
 import psycopg
 from django.apps import apps
 
-from bench.__main__ import cluster as new_cluster
+from bench.clusters import new_cluster
 from bench.faults import Chaos, fault_kinds
 from bench.kargo import TAG, simulate
 from bench.load import post
@@ -65,6 +66,15 @@ class Condition:
         return f"{self.name:<62} {self.measured:>8.6g} {sign} {self.limit:<5g} {mark}"
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryLog:
+    """What the database contains after a run: the ids of the stored deliveries with the numbers of their pushes."""
+
+    stored: Mapping[str, int]
+    open_deliveries: int
+    open_refreshes: int
+
+
 class MemoryWatch:
     """The most memory that each process has used, measured once a second."""
 
@@ -96,38 +106,35 @@ def request(number: int) -> bytes:
     return post(receiver_path(project_name(project)), body)
 
 
-def conditions(load: SteadyLoad, seconds: float, rate: float, memory: float) -> Iterator[Condition]:
-    """Wait until all deliveries have ended; yield the conditions of the run."""
-    open_deliveries, open_refreshes = wait_until_ended()
-    rows = apps.get_model("receivers", "Delivery").objects.filter(pusher__startswith=PUSHER)
-    stored = {str(id_): int(pusher.removeprefix(PUSHER)) for id_, pusher in rows.values_list("pk", "pusher")}
-    times: dict[int, int] = {}
-    for number in stored.values():
-        times[number] = times.get(number, 0) + 1
-    yield Condition(f"requests a second, for {seconds:g} s", rate, 100, at_least=True)
+def conditions(load: SteadyLoad, log: DeliveryLog, rate: float, memory: float) -> Iterator[Condition]:
+    """Yield the conditions of a run: `rate` is the requests per second, `memory` the most of a process, in MB."""
+    times = Counter(log.stored.values())
+    yield Condition("requests a second", rate, 100, at_least=True)
     yield Condition("pushes refused (4xx)", sum(load.statuses[s] for s in range(400, 500)), 0)
     yield Condition("pushes never acknowledged", len(load.sends.keys() - load.acknowledged), 0)
     yield Condition("acknowledged pushes lost", len(load.acknowledged - times.keys()), 0)
-    yield Condition("deliveries lost that an answer named", len(load.recorded - stored.keys()), 0)
+    yield Condition("deliveries lost that an answer named", len(load.recorded - log.stored.keys()), 0)
     yield Condition(
         "pushes stored more often than sent",
         sum(count > load.sends[number] for number, count in times.items()),
         0,
     )
-    yield Condition(f"deliveries open after {SETTLE:g} s", open_deliveries, 0)
-    yield Condition(f"refreshes open after {SETTLE:g} s", open_refreshes, 0)
+    yield Condition(f"deliveries open after {SETTLE:g} s", log.open_deliveries, 0)
+    yield Condition(f"refreshes open after {SETTLE:g} s", log.open_refreshes, 0)
     yield Condition("longest answer, in seconds", load.longest, MAX_ANSWER)
     yield Condition("most memory (PSS) of a process with its children, in MB", memory, MAX_MEMORY)
 
 
-def wait_until_ended() -> tuple[int, int]:
-    """Return the numbers of deliveries and of refreshes that have not ended, at the latest after `SETTLE`."""
+def read_log() -> DeliveryLog:
+    """Wait until all deliveries have ended, for `SETTLE` seconds at most, and return what is stored."""
     deliveries = apps.get_model("receivers", "Delivery").objects.filter(ended_at=None)
     refreshes = apps.get_model("receivers", "Refresh").objects.filter(outcome="")
     deadline = time.monotonic() + SETTLE
     while (counts := (deliveries.count(), refreshes.count())) != (0, 0) and time.monotonic() < deadline:
         time.sleep(1)
-    return counts
+    rows = apps.get_model("receivers", "Delivery").objects.filter(pusher__startswith=PUSHER)
+    stored = {str(id_): int(pusher.removeprefix(PUSHER)) for id_, pusher in rows.values_list("pk", "pusher")}
+    return DeliveryLog(stored, *counts)
 
 
 @contextmanager
@@ -137,7 +144,7 @@ def database(directory: Path) -> Iterator[str]:
     if not server.startswith("postgres"):
         yield f"sqlite:///{directory / 'log.sqlite3'}"
         return
-    name = f"chaos_{os.getpid()}"
+    name = f"kargoweb_chaos_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
         try:
@@ -150,7 +157,7 @@ def database(directory: Path) -> Iterator[str]:
 def serving(kubeconfig: Path, directory: Path, url: str) -> Iterator[list[Product]]:
     """Start one process on SQLite, three on PostgreSQL."""
     with ExitStack() as stack:
-        products = []
+        products: list[Product] = []
         for number in range(3 if url.startswith("postgres") else 1):
             data_dir = directory / f"replica-{number}"
             data_dir.mkdir()
@@ -170,7 +177,8 @@ def soak(directory: Path, seconds: float, seed: int) -> bool:
     """Run the load and the faults, and print the table. Return whether all conditions are met."""
     stopped = threading.Event()
     with ExitStack() as stack:
-        cluster = stack.enter_context(new_cluster(directory / "cluster"))
+        cluster = new_cluster(directory / "cluster")
+        stack.enter_context(cluster)
         fill(cluster.kubeconfig, WORLD)
         url = stack.enter_context(database(directory))
         os.environ |= {
@@ -195,14 +203,14 @@ def soak(directory: Path, seconds: float, seed: int) -> bool:
             asyncio.run(load.run(seconds))
         rate = load.sends.total() / seconds
         asyncio.run(load.finish(SETTLE))
-        table = list(conditions(load, seconds, rate, memory.peak))
+        table = list(conditions(load, read_log(), rate, memory.peak))
         print(f"faults: {_counts(chaos.counts)}")
         print(f"pushes: {len(load.sends)}, requests by status (0: no answer): {_counts(load.statuses)}")
         print(*table, sep="\n")
         return all(condition.met for condition in table)
 
 
-def _counts(counts: dict[str, int] | dict[int, int]) -> str:
+def _counts(counts: Mapping[str, int] | Mapping[int, int]) -> str:
     return ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
 
 
