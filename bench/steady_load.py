@@ -20,7 +20,7 @@ class SteadyLoad:
     """Sends pushes to random servers, each over a connection of its own, as Docker Hub does.
 
     A push is sent again if there is no answer, or one other than 2xx and 4xx. `request` returns the bytes of a push by
-    its number, `rate` is the number of requests per second. A retry takes the place of a new push, every other time.
+    its number, `rate` is the number of requests per second. Two of three requests are retries, while there are any.
     """
 
     ports: Sequence[int]
@@ -43,7 +43,7 @@ class SteadyLoad:
 
         def next_push() -> int:
             nonlocal pushes
-            if self._retries and self.sends.total() % 2:
+            if self._retries and self.sends.total() % 3:
                 return self._retries.popleft()
             pushes += 1
             return pushes
