@@ -23,6 +23,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings"
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.clusters import ASSETS, new_cluster
 from bench.load import LoadResult, cycle, post, run
 from bench.processes import cpu_seconds, pss
 from bench.worlds import SHARED, TARGET, BenchWorld, fill, project_name, receiver_path
@@ -30,10 +31,8 @@ from receivers.cluster.client import connect
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import DemoCluster
 from tests.product import Product
-from tests.real_cluster import LocalCluster
 from tests.worlds import push_body
 
-ASSETS = os.environ.get("KUBEBUILDER_ASSETS")
 PATCH_SECONDS = 0.003  # of simulated latency in the demo's API server
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 LARGE = BenchWorld(projects=1_000, warehouses=10, target=100)
@@ -73,7 +72,7 @@ class Bench:
     def __init__(self, stack: ExitStack, directory: Path, world: BenchWorld) -> None:
         self.world = world
         directory.mkdir()
-        self.cluster = cluster(directory / "cluster")
+        self.cluster = new_cluster(directory / "cluster")
         stack.enter_context(self.cluster)
         fill(self.cluster.kubeconfig, world)
         if isinstance(self.cluster, DemoCluster):
@@ -176,14 +175,6 @@ class Bench:
         result = run(address, requests, connections=connections, seconds=seconds, pid=pid)
         assert set(result.statuses) == {200}, result.statuses
         return result
-
-
-def cluster(directory: Path) -> DemoCluster | LocalCluster:
-    """Return an API server that serves TLS. It is not started yet."""
-    if not ASSETS:
-        return DemoCluster(directory, tls=True)
-    directory.mkdir()
-    return LocalCluster(Path(ASSETS), directory)
 
 
 def measure(large: Bench, small: Bench) -> Iterator[Row]:

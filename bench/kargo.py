@@ -10,10 +10,12 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from receivers.cluster.client import KubernetesClient, connect
+from receivers.cluster.errors import AlreadyExists
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, WAREHOUSES
 
 TAG = "1.2.3"
@@ -29,18 +31,20 @@ class RefreshRequest(NamedTuple):
 
 
 def simulate(kubeconfig: str, rate: float, seconds: float) -> int:
-    """Change `rate` statuses per second for `seconds`, or until all refreshes are handled; return their number."""
-    cluster = connect(kubeconfig)
-    changes = _handle(cluster, list(_requests(cluster)))
-    begin, done = time.monotonic(), 0
-    while (now := time.monotonic() - begin) < seconds:
-        if done / rate > now:
-            time.sleep(done / rate - now)
-        if next(changes, None) is None:
-            break
-        done += 1
-    cluster.close()
-    return done
+    """Change `rate` statuses per second for `seconds`, or until all refreshes are handled; return their number.
+
+    Raises `ClusterError` if the API server is away. Another call continues.
+    """
+    with closing(connect(kubeconfig)) as cluster:
+        changes = _handle(cluster, list(_requests(cluster)))
+        begin, done = time.monotonic(), 0
+        while (now := time.monotonic() - begin) < seconds:
+            if done / rate > now:
+                time.sleep(done / rate - now)
+            if next(changes, None) is None:
+                break
+            done += 1
+        return done
 
 
 def _requests(cluster: KubernetesClient) -> Iterator[RefreshRequest]:
@@ -72,7 +76,7 @@ def _handle(cluster: KubernetesClient, requests: list[RefreshRequest]) -> Iterat
 
 
 def _freight(cluster: KubernetesClient, project: str, warehouse: str, repository: str, digest: str) -> str:
-    freight = {
+    freight: dict[str, Any] = {
         "apiVersion": FREIGHTS.api_version,
         "kind": FREIGHTS.kind,
         "metadata": {"name": hashlib.sha1(f"{warehouse}{digest}".encode()).hexdigest(), "namespace": project},
@@ -80,7 +84,9 @@ def _freight(cluster: KubernetesClient, project: str, warehouse: str, repository
         "origin": {"kind": "Warehouse", "name": warehouse},
         "images": [{"repoURL": repository, "tag": TAG, "digest": digest}],
     }
-    return str(cluster.create(FREIGHTS, freight, project)["metadata"]["name"])
+    with suppress(AlreadyExists):  # the call before was interrupted
+        cluster.create(FREIGHTS, freight, project)
+    return str(freight["metadata"]["name"])
 
 
 def _handled_status(token: str, repository: str, digest: str, freight: str) -> dict[str, Any]:

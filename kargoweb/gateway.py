@@ -64,6 +64,14 @@ class UnfinishedBody(io.BytesIO):
         return data
 
 
+class UnreadBody(io.BytesIO):
+    """A body that was not read, because nobody was to need it."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Raise `UnsupportedOperation`: an empty body would look like one that was cut off."""
+        raise io.UnsupportedOperation("the body was not read")
+
+
 class Lane:
     """Threads for one class of requests, which no other class can take. `waiting` more requests may wait for them."""
 
@@ -102,7 +110,8 @@ class Gateway:
     """An RSGI application that serves a WSGI application.
 
     `choose` returns for a path the lane, and the number of bytes to read of a body. The application gets one byte more
-    of a larger body, or its first part if the rest did not arrive in time (see `UnfinishedBody`).
+    of a larger body, or its first part if the rest did not arrive in time (see `UnfinishedBody`). If the number is 0,
+    it gets an `UnreadBody`.
     """
 
     def __init__(self, application: WSGIApplication, choose: Callable[[str], tuple[Lane, int]]) -> None:
@@ -121,9 +130,10 @@ class Gateway:
         lane, limit = self._choose(scope.path)
         environ = environ_of(scope)
         async with AsyncExitStack() as held:
-            if limit and _has_body(environ):
-                environ["wsgi.input"] = await self._read(
-                    protocol, environ.get("CONTENT_LENGTH", ""), limit, held
+            if _has_body(environ):
+                length = environ.get("CONTENT_LENGTH", "")
+                environ["wsgi.input"] = (
+                    await self._read(protocol, length, limit, held) if limit else UnreadBody()
                 )
             if lane.full or environ["wsgi.input"] is None:
                 _busy().send(protocol)

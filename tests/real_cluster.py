@@ -165,6 +165,25 @@ class LocalCluster(RealCluster):
         self.clean_up(self._admin)
         self._stop()
 
+    def suspend(self) -> None:
+        """Let kube-apiserver hang: its connections stay open, and it accepts others, but it sends nothing."""
+        self._processes[-1].send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End `suspend`."""
+        self._processes[-1].send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill kube-apiserver with SIGKILL. etcd still runs."""
+        process = self._processes.pop()
+        process.kill()
+        process.wait()
+
+    def start(self) -> None:
+        """Start kube-apiserver after `kill`, with the same address and data."""
+        self._run("kube-apiserver", self._apiserver_flags())
+        until("kube-apiserver is ready", self._ready)
+
     def _start(self) -> None:
         (self.directory / "tokens.csv").write_text(f'{self._token},first,first,"system:masters"\n')
         _write_service_account_key(self.directory / "service-accounts.key")
@@ -206,7 +225,7 @@ class LocalCluster(RealCluster):
 
     def _run(self, program: str, flags: dict[str, object]) -> None:
         command = [str(self._assets / program), *(f"--{name}={value}" for name, value in flags.items())]
-        with (self.directory / f"{program}.log").open("wb") as log:
+        with (self.directory / f"{program}.log").open("ab") as log:
             self._processes.append(subprocess.Popen(command, stdout=log, stderr=log))
 
     def _has_certificate(self) -> bool:

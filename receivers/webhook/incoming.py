@@ -29,11 +29,16 @@ class BodyIncomplete(Exception):
     """The sender closed the connection before the end of the body; the text says after how many bytes."""
 
 
+class BodyNotRead(Exception):
+    """The body was not read, because the URL was unknown when the request arrived."""
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingRequest:
     """A POST to something that looks like a receiver URL.
 
-    `read_body` reads the body, once, and raises `BodyTooLarge` or `BodyIncomplete`; it is only called for known URLs.
+    `read_body` reads the body, once, and raises `BodyTooLarge`, `BodyIncomplete` or `BodyNotRead`. It is only called
+    for known URLs.
     `test_token` marks a test (see `signed_test_tokens`) and is None for other requests; it isn't among the headers. A
     token that the server or a proxy could not read is empty, and marks a test, too.
     """
@@ -78,7 +83,10 @@ def find_target(cache: ClusterCache, urls: UrlRegistry, kind: str, digest: str) 
 
 
 def read_body(request: IncomingRequest) -> tuple[bytes, IntakeResult | None]:
-    """Return the body. If it can't be read, return an empty one and the result of the request."""
+    """Return the body. If it can't be read, return an empty one and the result of the request.
+
+    Raises `BodyNotRead`.
+    """
     try:
         return request.read_body(), None
     except BodyTooLarge:

@@ -31,7 +31,14 @@ from receivers.refreshes.tracker import Tracker
 from receivers.webhook import results
 from receivers.webhook.catch_up import RefusedPushes
 from receivers.webhook.explain import MatchReport, concerned_projects, explain
-from receivers.webhook.incoming import IncomingRequest, find_target, identify_test, new_delivery, read_body
+from receivers.webhook.incoming import (
+    BodyNotRead,
+    IncomingRequest,
+    find_target,
+    identify_test,
+    new_delivery,
+    read_body,
+)
 from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.results import IntakeResult
 from receivers.webhook.signed_test_tokens import USED
@@ -84,6 +91,10 @@ class Intake:
         try:
             return self._take(request, time.monotonic())
         except NotSaved:
+            return Reply(responses.UNAVAILABLE)
+        except BodyNotRead:
+            # The URL became known while the request waited for a thread, for example during a start.
+            self.refused.add(request.digest)
             return Reply(responses.UNAVAILABLE)
 
     def _take(self, request: IncomingRequest, started: float) -> Reply:

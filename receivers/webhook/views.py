@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
+from io import UnsupportedOperation
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
@@ -19,7 +20,7 @@ from rest_framework.views import APIView
 
 from receivers.accounts.client_address import client_address
 from receivers.kargo import responses
-from receivers.webhook.incoming import BodyIncomplete, BodyTooLarge, IncomingRequest
+from receivers.webhook.incoming import BodyIncomplete, BodyNotRead, BodyTooLarge, IncomingRequest
 from receivers.webhook.intake import Reply
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
 def read_body(stream: BinaryIO, content_length: str) -> bytes:
     """Return a body of at most `responses.MAX_BODY` bytes, with or without a Content-Length.
 
-    Raises `BodyTooLarge`, or `BodyIncomplete` if the sender closed the connection or was too slow.
+    Raises `BodyTooLarge`, `BodyIncomplete` if the sender closed the connection or was too slow, or `BodyNotRead`.
     """
     expected = int(content_length) if content_length.isdecimal() else None
     if expected is not None and expected > responses.MAX_BODY:
@@ -157,6 +158,8 @@ def read_body(stream: BinaryIO, content_length: str) -> bytes:
         while size != expected and (chunk := stream.read(responses.MAX_BODY + 1)):
             size += len(chunk)
             chunks.append(chunk)
+    except UnsupportedOperation as error:
+        raise BodyNotRead from error
     except TimeoutError as error:
         raise BodyIncomplete(f"{error}: {size} of {expected or 'unknown'} bytes") from error
     if size > responses.MAX_BODY:
