@@ -111,8 +111,8 @@ def _row(number: int, at: datetime, project: str, outcome: str, rng: random.Rand
         path="/dockerhub/…abcdef",
         verdicts=[VERDICT | {"project": project, "repo_url": repository}],
         headers=[["Content-Type", "application/json"]],
-        body=b"x" * 1_200,
     )
+    delivery.body = b"x" * 1_200
     if not matched:
         return delivery, None
     refresh = Refresh(

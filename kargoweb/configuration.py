@@ -48,6 +48,7 @@ NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS la
 SHORTEST_SECRET_KEY: Final = 32
 MIN_DIFFERENT_CHARACTERS: Final = 5  # in the key, as Django's check security.W009 asks for
 
+LARGEST_QUOTA: Final = 10_000_000  # MiB
 VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}(\.\d+[0-9A-Za-z.+-]*)?", re.ASCII)
 
 
@@ -80,6 +81,8 @@ class Configuration:
     rate_limit_delays: tuple[float, ...]
     lag_delays: tuple[float, ...]
     keep_days: int
+    body_quota: int
+    receiver_body_quota: int
     catch_up_rate: float
     log_level: str
     sign_in_note: str
@@ -127,6 +130,8 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         rate_limit_delays=env.read("KARGOWEB_RATE_LIMIT_DELAYS", (120.0, 300.0, 900.0, 1800.0), DELAYS),
         lag_delays=env.read("KARGOWEB_LAG_DELAYS", (10.0, 60.0, 300.0), DELAYS),
         keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, integer(1, 3650)),
+        body_quota=env.read("KARGOWEB_BODY_QUOTA", 2048, integer(0, LARGEST_QUOTA)),
+        receiver_body_quota=env.read("KARGOWEB_RECEIVER_BODY_QUOTA", 512, integer(0, LARGEST_QUOTA)),
         catch_up_rate=env.read("KARGOWEB_CATCH_UP_RATE", 1.0, per_second(0, 100)),
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),

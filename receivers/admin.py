@@ -231,7 +231,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 class DeliveryAdmin(ReadOnlyAdmin):
     """Deliveries, the latest first. kargoweb's own page of a delivery has the request and the verdicts."""
 
-    exclude = ("verdicts", "headers", "body")
+    exclude = ("verdicts", "headers", "stored_body")
     list_display = (
         "received_at",
         "repository",

@@ -71,6 +71,8 @@ INVALID = [
     ("KARGOWEB_LAG_DELAYS", "1,2,3,4,5,6,7", "must be 1 to 6 numbers of seconds"),
     ("KARGOWEB_LAG_DELAYS", "0", "must be 1 to 6 numbers of seconds"),
     ("KARGOWEB_MANAGE_RECEIVERS", "maybe", "must be true or false"),
+    ("KARGOWEB_BODY_QUOTA", "2GiB", "must be an integer from 0 to 10000000"),
+    ("KARGOWEB_RECEIVER_BODY_QUOTA", "-1", "must be an integer from 0 to 10000000"),
     ("KARGOWEB_LOG_LEVEL", "LOUD", "must be one of DEBUG, INFO, WARNING, ERROR"),
     ("KARGOWEB_BIND", "localhost", "must be an IP address"),
     ("KARGOWEB_BIND", "0.0.0.0:8000", "must be an IP address"),

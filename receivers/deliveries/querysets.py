@@ -48,7 +48,7 @@ MAX_PAGE_SIZE: Final = 500  # rows; more than a person reads, and exports read p
 MOST_REPEATS: Final = 1_000
 """Deliveries of one push that are counted. More than that is abuse, and not worth the time."""
 
-WIDE: Final = ("verdicts", "headers", "body")
+WIDE: Final = ("verdicts", "headers", "stored_body")
 """Columns of kilobytes up to megabytes, which no list shows."""
 
 ID_PREFIX: Final = re.compile(r"[0-9a-f]{8,32}")

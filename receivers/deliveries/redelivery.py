@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Length
 from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import insert
@@ -46,7 +45,7 @@ WORTHWHILE: Final = (
 
 COPIED: Final = (
     "project", "receiver", "kind", "url_suffix", "repository", "tag", "media_type", "pusher", "pushed_at",
-    "path", "headers",
+    "path", "headers", "body_size", "stored_bytes", "stored_body",
 )  # fmt: skip
 
 
@@ -73,7 +72,7 @@ def redeliver(original: Delivery, actor: str) -> Delivery:
 
     Raises `NotRedeliverable`.
     """
-    problem = refusal(original, len(original.body))
+    problem = refusal(original)
     if problem:
         raise NotRedeliverable(problem)
     delivery = _copy(original, actor, timezone.now())
@@ -94,8 +93,7 @@ def redeliver_all(
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise ValueError(f"the rate must be a number from {LOWEST_RATE:g} to {HIGHEST_RATE:g} per second")
     candidates, more = _candidates(wanted)
-    sizes = _body_sizes(candidates)
-    checked = [(original, refusal(original, sizes.get(original.pk, 0))) for original in candidates]
+    checked = [(original, refusal(original)) for original in candidates]
     originals = tuple(original for original, problem in checked if not problem)
     refused = tuple((original, problem) for original, problem in checked if problem)
     if dry_run:
@@ -103,24 +101,30 @@ def redeliver_all(
     deliveries = _store(originals, actor, rate)
     sent = {delivery.original_id for delivery in deliveries}
     skipped = (original for original in originals if original.pk not in sent)
-    refused += tuple((original, "it has been redelivered meanwhile") for original in skipped)
+    refused += tuple(
+        (original, "it has been redelivered, or its body dropped, meanwhile") for original in skipped
+    )
     redelivered = tuple(original for original in originals if original.pk in sent)
     return RedeliveryBatch(redelivered, refused, more, deliveries)
 
 
-def refusal(original: Delivery, body_size: int) -> str:
-    """Return why a delivery with a body of `body_size` bytes can't be redelivered; empty if it can."""
+def refusal(original: Delivery) -> str:
+    """Return why a delivery can't be redelivered; empty if it can. Doesn't read its body."""
     if original.kind not in KINDS:
         return f"kargoweb does not support {original.kind} receivers"
     if original.origin == Origin.TEST or original.outcome == Outcome.TEST_REFUSED:
         return "it is a test; send another one instead"
     if original.outcome == Outcome.PENDING:
         return "it is still in progress"
+    return "" if original.stored_bytes else _why_without_body(original)
+
+
+def _why_without_body(original: Delivery) -> str:
     if original.outcome == Outcome.TOO_LARGE:
         return "its body was too large to be stored"
-    if not body_size:
-        return "its body is empty or incomplete"
-    return ""
+    if original.body_dropped:
+        return "its body was dropped because of the quota for stored bodies"
+    return "its body is empty or incomplete"
 
 
 def _candidates(wanted: DeliveryFilter) -> tuple[list[Delivery], bool]:
@@ -138,12 +142,6 @@ def _candidates(wanted: DeliveryFilter) -> tuple[list[Delivery], bool]:
             break
     more = bool(after) or len(candidates) > MOST_AT_ONCE
     return candidates[:MOST_AT_ONCE][::-1], more
-
-
-def _body_sizes(rows: Sequence[Delivery]) -> dict[UUID, int]:
-    """Return the size of each body in bytes, without reading the bodies."""
-    stored = Delivery.objects.filter(pk__in=[row.pk for row in rows]).annotate(size=Length("body"))
-    return dict(stored.values_list("pk", "size"))
 
 
 def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Delivery, ...]:
@@ -164,8 +162,11 @@ def _store(originals: Sequence[Delivery], actor: str, rate: float) -> tuple[Deli
 
 
 def _lock_remaining(ids: Sequence[UUID]) -> Mapping[UUID, Delivery]:
-    """Lock and return those that have not been redelivered since they were selected: people click twice."""
-    rows = Delivery.objects.filter(pk__in=ids).order_by("pk")
+    """Lock and return those that have not been redelivered since they were selected: people click twice.
+
+    Those whose body was dropped meanwhile are left out, too.
+    """
+    rows = Delivery.objects.filter(pk__in=ids, stored_bytes__gt=0).order_by("pk")
     if connection.features.has_select_for_update:
         rows = rows.select_for_update()
     whole = {row.pk: row for row in rows}
@@ -177,7 +178,6 @@ def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:
     copied = {name: getattr(original, name) for name in COPIED}
     delivery = Delivery(
         **copied,
-        body=bytes(original.body),
         received_at=now,
         origin=Origin.REDELIVERY,
         original=original,

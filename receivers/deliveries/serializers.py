@@ -53,19 +53,24 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 
 
 class RequestSerializer(serializers.ModelSerializer[Delivery]):
-    """The request of a delivery. If the body is not UTF-8, `body` is None and `body_base64` has it."""
+    """The request of a delivery. If the body is not UTF-8, `body` is None and `body_base64` has it.
+
+    If the body was dropped because of a quota, `body` is empty, `body_dropped` true, and `body_size` not 0.
+    """
 
     body = serializers.SerializerMethodField()
     body_base64 = serializers.SerializerMethodField()
 
     class Meta:
         model = Delivery
-        fields = ("client_address", "user_agent", "path", "headers", "body", "body_base64")
+        fields = (
+            "client_address", "user_agent", "path", "headers", "body", "body_base64", "body_size", "body_dropped",
+        )  # fmt: skip
 
     def get_body(self, delivery: Delivery) -> str | None:
         """Return the body as text."""
         try:
-            return bytes(delivery.body).decode()
+            return delivery.body.decode()
         except UnicodeDecodeError:
             return None
 
@@ -73,7 +78,7 @@ class RequestSerializer(serializers.ModelSerializer[Delivery]):
         """Return the body in base64."""
         if self.get_body(delivery) is not None:
             return None
-        return base64.b64encode(bytes(delivery.body)).decode()
+        return base64.b64encode(delivery.body).decode()
 
 
 class RefreshSerializer(serializers.ModelSerializer[Refresh]):

@@ -86,7 +86,9 @@ def _request(request: dict[str, Any]) -> Iterator[str]:
     for name, value in request["headers"]:
         yield f"{name}: {value}"
     body = request["body"]
-    if body is None:
+    if request["body_dropped"]:
+        yield f"(the body of {request['body_size']} bytes was dropped because of the quota for stored bodies)"
+    elif body is None:
         yield f"(binary content, base64) {request['body_base64'][:MAX_BODY_SHOWN]}"
     elif body:
         yield ""

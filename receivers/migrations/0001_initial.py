@@ -114,9 +114,11 @@ class Migration(migrations.Migration):
                 ('client_address', models.CharField(blank=True, max_length=64)),
                 ('user_agent', models.CharField(blank=True, max_length=255)),
                 ('path', models.CharField(blank=True, max_length=1024)),
+                ('body_size', models.PositiveIntegerField(default=0)),
+                ('stored_bytes', models.PositiveIntegerField(default=0)),
                 ('verdicts', models.JSONField(default=list)),
                 ('headers', models.JSONField(default=list)),
-                ('body', models.BinaryField(default=bytes)),
+                ('stored_body', models.BinaryField(default=bytes)),
                 ('original', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='redeliveries', to='receivers.delivery')),
             ],
             options={
@@ -261,6 +263,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='delivery',
             index=models.Index(condition=models.Q(('original__isnull', False)), fields=['original'], name='delivery_by_original'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('stored_bytes__gt', 0), models.Q(('outcome', 'pending'), _negated=True)), fields=['project', 'receiver', 'received_at', 'stored_bytes', 'outcome'], name='delivery_with_body'),
         ),
         migrations.AddIndex(
             model_name='projectdelivery',

@@ -16,6 +16,7 @@ from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.kargo_version import KargoVersionDetector
 from receivers.cluster.newest_freight import NewestFreight
 from receivers.controller.receiver_controller import ReceiverController
+from receivers.deliveries.body_quota import BodyQuota
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
 from receivers.deliveries.spool import Spool
@@ -48,6 +49,7 @@ from receivers.webhook.url_sync import UrlSync
 
 log = logging.getLogger(__name__)
 
+MEBIBYTE: Final = 1024 * 1024
 STOP_SECONDS: Final = 5.0  # for running tasks to finish when the process stops
 # Of the tasks that run now and then. Two may wait for a slow API server or database without delaying the others.
 PERIODIC_THREADS: Final = 3
@@ -83,6 +85,10 @@ class Runtime:
             writer=self.writer,
             policy=_retry_policy(configuration),
             replica=self.lease.id,
+        )
+        self.body_quota = BodyQuota(
+            per_receiver=configuration.receiver_body_quota * MEBIBYTE,
+            total=configuration.body_quota * MEBIBYTE,
         )
         self.metrics = Metrics()
         self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
@@ -148,6 +154,7 @@ class Runtime:
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
             PeriodicTask("rate-limit", self._report_refused, pause=60.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
+            PeriodicTask("body-quota", self.body_quota.work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
             PeriodicTask("mutes", self.health.prune_mutes, pause=600.0),

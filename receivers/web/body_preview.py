@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from receivers.deliveries.escaping import escape_invisible
-from receivers.models import Outcome
+from receivers.models import Delivery, Outcome
 
 LONGEST_SHOWN: Final = (
     64 << 10
@@ -29,10 +29,15 @@ class BodyPreview:
     note: str
 
 
-def preview(body: bytes, outcome: str) -> BodyPreview:
-    """Return the preview of a body. The delivery's `outcome` tells why a body may be missing."""
+def preview(delivery: Delivery) -> BodyPreview:
+    """Return the preview of the body of a delivery, or why it has none."""
+    if delivery.body_dropped:
+        return BodyPreview(
+            delivery.body_size, "", "", "The body was dropped because of the quota for stored bodies."
+        )
+    body = delivery.body
     if not body:
-        too_large = outcome == Outcome.TOO_LARGE
+        too_large = delivery.outcome == Outcome.TOO_LARGE
         return BodyPreview(
             0, "", "", "The body was too large to be saved." if too_large else "The body was not saved."
         )

@@ -85,9 +85,9 @@ def _context(request: PageRequest, details: visibility.DeliveryDetails) -> dict[
         "delivery": row,
         "name": f"{row.repository}:{row.tag}" if row.tag else row.repository,
         "details": details,
-        "body": preview(bytes(row.body), row.outcome),
+        "body": preview(row),
         "may_redeliver": may(request.user, Action.REDELIVER, row.project),
         # A pending delivery has usually ended by the time the user presses the button.
-        "refusal": "" if row.outcome == Outcome.PENDING else refusal(row, len(row.body)),
+        "refusal": "" if row.outcome == Outcome.PENDING else refusal(row),
         "link": request.build_absolute_uri(),
     }

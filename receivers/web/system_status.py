@@ -93,6 +93,7 @@ def _live_context(here: runtime.Runtime) -> Mapping[str, Any]:
         "tracked": len(here.tracker),
         "queued_writes": len(here.writer),
         "spool": here.spool,
+        "bodies": here.body_quota,
     }
 
 

@@ -119,7 +119,7 @@ def new_delivery(
     identity: dict[str, Any] = {}
     if test is not None:
         identity = {"id": test.delivery, "origin": Origin.TEST, "actor": storable(test.user)}
-    return Delivery(
+    delivery = Delivery(
         **identity,
         received_at=timezone.now(),
         project=route.project,
@@ -130,5 +130,6 @@ def new_delivery(
         user_agent=storable(redact(request.user_agent, request.digest)),
         path=storable(redact(request.path, request.digest), PATH_LENGTH),
         headers=redact_headers(request.headers, request.digest),
-        body=redact_body(body, request.digest),
     )
+    delivery.body = redact_body(body, request.digest)
+    return delivery

@@ -195,12 +195,11 @@ class Intake:
 
     def _read_push(self, delivery: Delivery) -> Push | IntakeResult:
         """Return the push in the body, or the result of a delivery whose body has none."""
-        body = bytes(delivery.body)
         try:
             push = self._parse(delivery)
         except InvalidBody as error:
-            return results.invalid_body(str(error), body)
-        return push if push.repository else results.no_repository(body)
+            return results.invalid_body(str(error), delivery.body)
+        return push if push.repository else results.no_repository(delivery.body)
 
     def _match(self, push: Push, project: str) -> MatchReport:
         """Match a push against every Warehouse in the scope of a receiver of `project`."""
@@ -208,7 +207,7 @@ class Intake:
 
     def _parse(self, delivery: Delivery) -> Push:
         """Return the push in the body, and set it on the delivery. Raises `InvalidBody`."""
-        push = KINDS[delivery.kind].parse(bytes(delivery.body))
+        push = KINDS[delivery.kind].parse(delivery.body)
         results.record_push(delivery, push)
         delivery.push_id = self._push_id(delivery)
         return push

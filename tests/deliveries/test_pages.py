@@ -260,7 +260,7 @@ def test_a_list_reads_no_large_column():
     project = unique_name()
     store(delivery(project, body=b"x" * 1000))
     (row,) = delivery_log().page(DeliveryFilter(project=project)).rows
-    assert row.get_deferred_fields() == {"verdicts", "headers", "body"}
+    assert row.get_deferred_fields() == {"verdicts", "headers", "stored_body"}
 
 
 @pytest.mark.parametrize(

@@ -335,7 +335,7 @@ class TestCost:
         [count] = [sql for sql in statements if "COUNT(" in sql]
         assert f" LIMIT {admin.ROWS_LISTED})" in count
         for sql in statements:
-            for column in ("verdicts", "headers", "body", "history", "digest_hash"):
+            for column in ("verdicts", "headers", "stored_body", "history", "digest_hash"):
                 assert f'"{column}"' not in sql
 
     @pytest.mark.skipif(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import re
 from html import unescape
 
@@ -10,8 +12,14 @@ import yaml
 from django.conf import settings
 from django.db import connection
 
+from receivers.models import Outcome
 from tests.clusters import DemoCluster, until
+from tests.databases import temporary_database
+from tests.deliveries.rows import delivery, store
+from tests.product import Product
+from tests.users import create_session, create_user
 from tests.web.conftest import other_installation
+from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 from tests.web.queries import query_count
 
@@ -69,6 +77,24 @@ def test_a_role_in_one_project_does_not_open_the_page(signed_in, product, group,
 def test_the_number_of_queries_is_constant(admin_client):
     admin_client.get("/")  # the first page after a while runs the health checks
     assert query_count(admin_client, "/status") == query_count(admin_client, "/status") <= 13
+
+
+def test_bodies_that_a_quota_costs_are_reported(database, demo_cluster, seed):
+    body = random.Random(seed).randbytes(500_000)
+    with temporary_database():
+        rows = store(*(delivery("shop", n, outcome=Outcome.INVALID_BODY, body=body) for n in range(5)))
+        session = create_session(create_user("admin"))
+        with Product(demo_cluster.kubeconfig, KARGOWEB_RECEIVER_BODY_QUOTA="1") as product:
+            browser = HttpBrowser(product)
+            browser.resume_session(session)
+            dropped = "Quota reached: this process dropped 3 bodies, the last"
+            until("it is reported", lambda: dropped in visible_text(browser.open("/status")))
+            assert re.search(r"the last .* from shop/hook\.", visible_text(browser.open("/status")))
+            page = visible_text(browser.open(f"/deliveries/{rows[0].pk}"))
+            assert "The body was dropped because of the quota for stored bodies." in page
+            request = json.loads(browser.open(f"/api/deliveries/{rows[0].pk}"))["request"]
+            fields = ("body", "body_base64", "body_size", "body_dropped")
+            assert [request[field] for field in fields] == ["", None, 500_000, True]
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ class Command(ConsoleCommand):
 
     def _redeliver_one(self, options: dict[str, Any]) -> RedeliveryBatch:
         original = find_delivery(options["id"])
-        problem = refusal(original, len(original.body))
+        problem = refusal(original)
         if problem:
             fail(f"Can't redeliver {original.pk}: {problem}")
         deliveries = () if options["dry_run"] else (redeliver(original, _actor()),)
