@@ -48,7 +48,7 @@ _NOT_CORRECTED: Final = (
     RefreshOutcome.ALREADY_CURRENT,
     RefreshOutcome.TEST_PASSED,
 )
-_WIDE_COLUMNS: Final = ("delivery__body", "delivery__headers", "delivery__verdicts")
+_WIDE_COLUMNS: Final = ("delivery__stored_body", "delivery__headers", "delivery__verdicts")
 
 
 class LateFreightMatcher:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from receivers.deliveries.bulk_sql import update
 from receivers.deliveries.outcomes import Tone, named_results, summary, tone
@@ -83,7 +84,11 @@ def _outcome(rows: Sequence[Refresh]) -> tuple[Outcome, str, datetime | None]:
     outcome = summary(row.outcome for row in rows)
     if outcome is not None:
         reason = rows[0].reason if len(rows) == 1 else named_results(rows, MOST_NAMED)
-        return outcome, storable(reason, TEXT_LENGTH), max(row.ended_at for row in rows if row.ended_at)
+        return (
+            outcome,
+            storable(reason, TEXT_LENGTH),
+            max((row.ended_at for row in rows if row.ended_at), default=timezone.now()),
+        )
     if any(row.state == RefreshState.WAITING for row in rows):
         return (
             Outcome.FAILED,

@@ -38,13 +38,25 @@ def reviewed(cluster: DemoCluster, role: str, *, manages: bool = False, namespac
     ("role", "manages", "missing"),
     [
         ("admin", True, set()),
-        ("kargoweb", False, {"leases"}),
-        ("kargoweb", True, {"leases", "secrets", "projectconfigs/status", "clusterconfigs/status"}),
-        ("manager", True, {"leases"}),
+        ("kargoweb", False, {"leases", "deployments"}),
+        (
+            "kargoweb",
+            True,
+            {"leases", "deployments", "secrets", "projectconfigs/status", "clusterconfigs/status"},
+        ),
+        ("manager", True, {"leases", "deployments"}),
         (
             "nobody",
             False,
-            {"leases", "projects", "projectconfigs", "clusterconfigs", "warehouses", "freights"},
+            {
+                "leases",
+                "deployments",
+                "projects",
+                "projectconfigs",
+                "clusterconfigs",
+                "warehouses",
+                "freights",
+            },
         ),
     ],
 )

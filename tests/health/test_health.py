@@ -329,7 +329,7 @@ class TestCommand:
         try:
             assert run(demo_cluster.kubeconfig, "--project", "cluster").code == 0
         finally:
-            mutes.unmute(finding.key)
+            mutes.unmute(finding)
 
     def test_json_has_the_same_findings(self, project, demo_cluster, health):
         done = run(demo_cluster.kubeconfig, "--project", project.name, "--json")

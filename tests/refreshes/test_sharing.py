@@ -36,8 +36,10 @@ def test_pushes_that_wait_for_a_lagging_registry_share_retries(shop, kargo_clust
     with ThreadPoolExecutor(8) as pool:
         deliveries = list(pool.map(announce, tags))
     outcomes = [main.ended_refresh(delivery).outcome for delivery in deliveries]
-    assert set(outcomes) <= {RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.NOT_NEWEST}
-    assert outcomes[-1] == RefreshOutcome.FREIGHT_CREATED
+    # On a slow machine, the registry lists the last tags before they are announced.
+    with_freight = {RefreshOutcome.FREIGHT_CREATED, RefreshOutcome.ALREADY_CURRENT}
+    assert set(outcomes) <= {*with_freight, RefreshOutcome.NOT_NEWEST}
+    assert outcomes[-1] in with_freight
     assert len(kargo_cluster.recorded_patches(main.project)) - before <= 2 * PUSHES
     retry_times = {
         entry["at"]
