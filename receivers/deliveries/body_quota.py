@@ -80,7 +80,11 @@ class BodyQuota:
 
 
 def stored_bytes() -> Mapping[ReceiverKey, int]:
-    """Return the bytes of the bodies that may be dropped, by receiver. Reads only the index of these deliveries."""
+    """Return the bytes of the bodies that may be dropped, by receiver.
+
+    Reads only the index of these deliveries, which takes about 0.3 s for a million. PostgreSQL also reads the rows that
+    autovacuum has not visited yet.
+    """
     rows = Delivery.objects.filter(DROPPABLE_BODY).order_by().values_list("project", "receiver")
     return {(project, receiver): size for project, receiver, size in rows.annotate(Sum("stored_bytes"))}
 

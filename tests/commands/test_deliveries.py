@@ -114,6 +114,11 @@ class TestShow:
         assert run("deliveries", "show", str(row.pk), "--json").json["request"]["body_base64"] == "/wA="
         assert "(binary content, base64) /wA=" in run("deliveries", "show", str(row.pk)).out
 
+    def test_a_dropped_body_is_reported_with_its_size(self):
+        (row,) = store(delivery(unique_name(), body_size=5_000))
+        out = run("deliveries", "show", str(row.pk)).out
+        assert "(the body of 5000 bytes was dropped because of the quota for stored bodies)" in out
+
 
 class TestIds:
     def test_a_unique_prefix_is_enough(self):

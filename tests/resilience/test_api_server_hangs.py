@@ -97,7 +97,7 @@ def test_requests_that_failed_are_repeated_when_the_api_server_returns(cluster, 
 def failed_request(project: str) -> Refresh:
     """Store a refresh whose requests have failed several times, so that the next one is due in an hour."""
     now = timezone.now()
-    delivery = Delivery.objects.create(
+    delivery = Delivery(
         received_at=now,
         project=project,
         receiver="hook",
@@ -106,8 +106,9 @@ def failed_request(project: str) -> Refresh:
         tag="1.0.0",
         outcome=Outcome.FAILED,
         warehouses=1,
-        body=push_body("example/app"),
     )
+    delivery.body = push_body("example/app")
+    delivery.save(force_insert=True)
     return Refresh.objects.create(
         delivery=delivery,
         project=project,

@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 
 from receivers.models import Delivery, Outcome
-from receivers.web.body_preview import BYTES_SHOWN, LONGEST_SHOWN, preview
+from receivers.web.body_preview import BYTES_SHOWN, LONGEST_SHOWN, BodyPreview, preview
+
+
+def preview_of(body: bytes, outcome: Outcome) -> BodyPreview:
+    """Return the preview of the body of a delivery with this outcome."""
+    delivery = Delivery(outcome=outcome)
+    delivery.body = body
+    return preview(delivery)
 
 
 def test_json_is_shown_formatted_and_raw():
-    body = preview(Delivery(body=b'{"a":[1,"\xc3\xa9"]}', outcome=Outcome.NO_MATCH))
+    body = preview_of(b'{"a":[1,"\xc3\xa9"]}', Outcome.NO_MATCH)
     assert body.pretty == '{\n  "a": [\n    1,\n    "é"\n  ]\n}'
     assert (body.raw, body.note, body.size) == ('{"a":[1,"é"]}', "", 14)
 
@@ -26,31 +33,29 @@ def test_json_is_shown_formatted_and_raw():
     ids=["text", "bytes", "controls", "deep nesting", "empty"],
 )
 def test_other_content_is_shown_escaped(body, raw, note):
-    shown = preview(Delivery(body=body, outcome=Outcome.INVALID_BODY))
+    shown = preview_of(body, Outcome.INVALID_BODY)
     assert (shown.pretty, shown.raw, shown.note) == ("", raw, note)
 
 
 def test_a_lone_surrogate_in_json_can_be_encoded():
-    shown = preview(Delivery(body=b'"\\ud800"', outcome=Outcome.INVALID_BODY))
+    shown = preview_of(b'"\\ud800"', Outcome.INVALID_BODY)
     assert shown.pretty.encode() == b'"\\ud800"'
 
 
 def test_a_large_body_is_truncated_with_a_note():
-    shown = preview(Delivery(body="é".encode() * LONGEST_SHOWN, outcome=Outcome.NO_MATCH))
+    shown = preview_of("é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
     assert len(shown.raw) == LONGEST_SHOWN // 2
     assert shown.note == "Only the first 64 KiB are shown."
     assert (shown.size, shown.pretty) == (2 * LONGEST_SHOWN, "")
-    odd = preview(Delivery(body=b"x" + "é".encode() * LONGEST_SHOWN, outcome=Outcome.NO_MATCH))
+    odd = preview_of(b"x" + "é".encode() * LONGEST_SHOWN, Outcome.NO_MATCH)
     assert odd.raw.endswith("é")
-    binary = preview(Delivery(body=b"\xff" * 1000, outcome=Outcome.INVALID_BODY))
+    binary = preview_of(b"\xff" * 1000, Outcome.INVALID_BODY)
     assert binary.raw.count("ff") == BYTES_SHOWN
     assert binary.note.endswith(f"first {BYTES_SHOWN} bytes in hexadecimal.")
 
 
 def test_a_body_that_was_too_large_to_save_has_a_note():
-    assert (
-        preview(Delivery(body=b"", outcome=Outcome.TOO_LARGE)).note == "The body was too large to be saved."
-    )
+    assert preview_of(b"", Outcome.TOO_LARGE).note == "The body was too large to be saved."
 
 
 def test_a_dropped_body_has_a_note_and_its_size():
