@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
+from bench.processes import tree
 from tests.clusters import DemoCluster
 from tests.product import Product
 from tests.real_cluster import LocalCluster
@@ -146,19 +147,20 @@ def _disk_full(products: Iterable[Product]) -> Iterator[None]:
 
     That is a limit on the size of files (EFBIG instead of ENOSPC), since a small file system would need root.
     """
-    with ExitStack() as stack:
-        for product in products:
-            with suppress(OSError):  # it was killed
-                for pid in product.pids:
-                    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, limits[1]))
-                    stack.callback(_restore, pid, limits)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    _limit_files(products, (0, limits[1]))
+    try:
         yield
+    finally:
+        _limit_files(products, limits)
 
 
-def _restore(pid: int, limits: tuple[int, int]) -> None:
-    with suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+def _limit_files(products: Iterable[Product], limits: tuple[int, int]) -> None:
+    for product in products:
+        with suppress(OSError):  # it was killed
+            # Each process before its children, which inherit the limit of a process that is just starting.
+            for pid in tree(product.pids[0]):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
 
 @contextmanager
