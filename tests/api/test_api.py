@@ -163,7 +163,7 @@ class TestRedeliver:
         assert not row.redeliveries.exists()
 
     def test_a_delivery_that_cannot_be_redelivered_is_409_with_a_message(self, signed_in, database):
-        [row] = store(failed_delivery(unique_name(), outcome=Outcome.TOO_LARGE))
+        [row] = store(failed_delivery(unique_name(), outcome=Outcome.TOO_LARGE, body=b""))
         browser = signed_in("operator")
         response = redeliver(browser, row.pk)
         assert browser.status == 409

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -115,7 +116,8 @@ def test_a_push_is_sent_again_until_it_is_acknowledged_or_refused():
         lambda server: server.respond(answer(200, "b"), times=1),
     ) as server:
         load = SteadyLoad([server.port], lambda number: post(f"/{number}", b"{}"), 100, random.Random(0))
-        asyncio.run(run(load))
+        with ThreadPoolExecutor(1) as pool:  # Playwright may run an event loop in this thread
+            pool.submit(asyncio.run, run(load)).result()
     assert load.statuses[500] == load.statuses[NO_ANSWER] == load.statuses[404] == 1
     assert load.statuses[200] == len(load.acknowledged) == len(load.sends) - 1
     assert load.sends.total() == load.statuses.total() == len(load.sends) + 2
