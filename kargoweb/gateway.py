@@ -252,6 +252,9 @@ def _respond(
     finally:
         if hasattr(chunks, "close"):
             chunks.close()
+        # DRF's response and its context refer to each other, and keep the request until the garbage collector runs.
+        # With bodies of 2 MiB, that was 300 MB.
+        environ["wsgi.input"].close()
     response = Response(status, headers, body)
     if len(body) > LARGE_RESPONSE:
         return response

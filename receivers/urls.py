@@ -1,7 +1,8 @@
 """The URLs of the webhook, the probes, the pages and the JSON API."""
 
 from django.contrib.auth import views as auth_views
-from django.urls import path, re_path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
 
 from receivers import admin
 from receivers.api.views import (
@@ -29,6 +30,15 @@ from receivers.web import (
 )
 from receivers.webhook.views import RECEIVER_URL, Webhook
 
+
+class NameConverter(StringConverter):
+    """Converts names, which contain no NUL: PostgreSQL rejects statements with it."""
+
+    regex = r"[^/\0]+"
+
+
+register_converter(NameConverter, "name")
+
 urlpatterns = [
     # First, because most requests are pushes.
     re_path(RECEIVER_URL, Webhook.as_view(take=runtime.take), name="webhook"),
@@ -36,14 +46,14 @@ urlpatterns = [
     path("readyz", probes.readiness, name="readiness"),
     path("metrics", probes.metrics, name="metrics"),
     path("", project_list.projects, name="home"),
-    path("projects/<str:name>", project_detail.project, name="project"),
-    path("projects/<str:name>/receivers/<str:receiver>", project_detail.receiver, name="receiver"),
-    path("projects/<str:name>/receivers/<str:receiver>/test", send_test_push.test, name="test"),
+    path("projects/<name:name>", project_detail.project, name="project"),
+    path("projects/<name:name>/receivers/<name:receiver>", project_detail.receiver, name="receiver"),
+    path("projects/<name:name>/receivers/<name:receiver>/test", send_test_push.test, name="test"),
     path("cluster", project_detail.project, {"name": ""}, name="cluster"),
-    path("cluster/receivers/<str:receiver>", project_detail.receiver, {"name": ""}, name="cluster-receiver"),
-    path("cluster/receivers/<str:receiver>/test", send_test_push.test, {"name": ""}, name="cluster-test"),
+    path("cluster/receivers/<name:receiver>", project_detail.receiver, {"name": ""}, name="cluster-receiver"),
+    path("cluster/receivers/<name:receiver>/test", send_test_push.test, {"name": ""}, name="cluster-test"),
     path("attention", needs_action.needs_action, name="attention"),
-    path("attention/<str:key>", needs_action.finding, name="finding"),
+    path("attention/<name:key>", needs_action.finding, name="finding"),
     path("status", system_status.status, name="status"),
     path("deliveries", delivery_list.deliveries, name="deliveries"),
     path("deliveries.csv", export.export, {"kind": "csv"}, name="deliveries-csv"),

@@ -130,6 +130,7 @@ def test_after_an_upgrade_of_kargo_warehouses_are_decoded_by_its_rules(demo):
                 return warehouse.subscriptions[0].selector.evaluate("1.0.0").matches
 
             assert selected() is True
+            until("all watches are open", lambda: all(each.is_watching for each in cache.reflectors))
             stage_links(demo, {"stageLinks": OPEN})
             demo.faults(dropWatches=True)  # as Kubernetes does when a definition changes
             until("the Warehouse is decoded again", lambda: selected() is None)

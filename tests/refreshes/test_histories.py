@@ -150,7 +150,8 @@ class TestRollup:
             refresh_of(
                 row, warehouse=f"web-{number}", **created, freight_alias=f"bear-{number}", ended_at=ended_at
             ).save()
-        update_deliveries({row.pk})
+        with transaction.atomic():
+            update_deliveries({row.pk})
         row.refresh_from_db()
         assert (row.outcome, row.with_freight) == (Outcome.ARTIFACTS_MISSING, 5)
         assert row.reason == (
