@@ -12,6 +12,8 @@ LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --gene
 # Two worker processes per core, each with its own servers and databases. A file runs in one worker, which keeps the
 # fixtures of its module; tests/conftest.py puts the slowest files first. ARGS=-n0 runs everything in one process.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+# Tests start kargoweb about two hundred times. Where PYTHONDONTWRITEBYTECODE is set, each start would compile it anew.
+COMPILE = @$(PY) -m compileall -q kargoweb receivers demo
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.
 DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com
 
@@ -28,9 +30,11 @@ run: $(VENV)/.installed  ## start the demo: kargoweb on PORT with a simulated Ka
 	PORT=$(PORT) $(PY) manage.py demo
 
 test: $(VENV)/.dev-installed  ## run all tests on all cores; ARGS are passed to pytest
+	$(COMPILE)
 	$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 test-postgres: $(VENV)/.dev-installed  ## run the tests that use the database on PostgreSQL: DATABASE_URL, or a private server
+	$(COMPILE)
 	$(PY) tools/postgres.py -- $(PY) -m pytest -m database $(PARALLEL) $(ARGS)
 
 check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, types, import layers, Django's checks

@@ -38,15 +38,12 @@ class SteadyLoad:
     _retries: deque[int] = field(default_factory=deque)
 
     async def run(self, seconds: float) -> None:
-        """Send pushes for `seconds`."""
-        pushes = 0
+        """Send pushes for `seconds`. A second run goes on where the first one ended."""
 
         def next_push() -> int:
-            nonlocal pushes
             if self._retries and self.sends.total() % 3:
                 return self._retries.popleft()
-            pushes += 1
-            return pushes
+            return len(self.sends) + 1
 
         await self._send_until(lambda elapsed: elapsed >= seconds, next_push)
 
@@ -62,12 +59,13 @@ class SteadyLoad:
         begin, sent = time.monotonic(), 0
         async with asyncio.TaskGroup() as group:
             while not done(time.monotonic() - begin):
-                group.create_task(self._send(next_push()))
+                number = next_push()
+                self.sends[number] += 1
+                group.create_task(self._send(number))
                 sent += 1
                 await asyncio.sleep(begin + sent / self.rate - time.monotonic())
 
     async def _send(self, number: int) -> None:
-        self.sends[number] += 1
         begin = time.monotonic()
         try:
             async with asyncio.timeout(SILENCE):

@@ -106,7 +106,8 @@ def test_a_low_rate_and_much_memory_are_noticed():
 
 def test_a_push_is_sent_again_until_it_is_acknowledged_or_refused():
     async def run(load: SteadyLoad) -> None:
-        await load.run(0.035)
+        while load.sends.total() < 4:  # on a busy machine, one run may send a single push
+            await load.run(0.035)
         await load.finish(60)
 
     with serving(

@@ -176,7 +176,7 @@ def test_names_in_page_addresses_cause_no_server_error(shared_product, group):
         url = f"{shared_product.url}/projects/{project}/receivers/{name}"
         response = shared_product.http.request("GET", url, headers=headers, redirect=False)
         # A receiver may be named like a digest: its page is no receiver URL, to which a GET is answered with 405.
-        assert response.status == (404 if group else 302)
+        assert response.status == (404 if group or "%00" in url else 302)
 
 
 def resident_memory(pid: int) -> int:
