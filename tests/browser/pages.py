@@ -56,7 +56,8 @@ class MonitoredPage:
     def assert_no_errors(self) -> None:
         """Fail if the page recorded an error."""
         violations = self.page.evaluate("window.violations ?? []")
-        assert [*self.errors, *violations] == []
+        problems = [*self.errors, *violations]
+        assert problems == [], problems
 
     def _record(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not message.text.startswith(EXPECTED_ERROR):

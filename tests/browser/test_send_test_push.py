@@ -45,7 +45,9 @@ def test_the_preview_follows_the_input_and_a_click_sends_the_push(operator: Visi
         expect(preview).to_contain_text("does not satisfy ^1.0.0")
         tag.fill("1.2.3")
         expect(preview).to_contain_text("refreshes 2 Warehouses.")
-        page.get_by_label("Type").select_option("chart")
+        with page.expect_response(lambda response: response.request.method == "POST"):
+            # Leaving the page during this request would be an error in the console.
+            page.get_by_label("Type").select_option("chart")
         expect(preview).to_contain_text("refreshes 2 Warehouses.")
         page.get_by_role("button", name="Send test push").click()
         expect(page.locator("#main")).to_contain_text("warehouse-1")

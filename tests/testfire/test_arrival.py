@@ -10,6 +10,7 @@ from receivers.models import Delivery, Origin, Outcome, new_id
 from receivers.webhook import signed_test_tokens
 from receivers.webhook.signed_test_tokens import VALID_SECONDS, issue
 from tests.clusters import until
+from tests.deliveries.rows import unique_name
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import image, push_body
 
@@ -68,8 +69,10 @@ def test_a_dry_run_evaluates_and_refreshes_nothing(product, project):
 
 
 def test_a_dry_run_does_not_name_warehouses_of_other_projects(product, world):
-    own, other = (routed_project(product, world, image(name)) for name in ("example/own", "example/other"))
-    body = push_body("example/other", "1.2.3")
+    # No other test subscribes to them.
+    own_repository, repository = (f"example/{unique_name()}" for _ in range(2))
+    own, other = (routed_project(product, world, image(name)) for name in (own_repository, repository))
+    body = push_body(repository, "1.2.3")
     send(product, own, issue(test := token_for(own, dry_run=True), body), body)
     delivery = wait_for_result(str(test.delivery))
     assert [verdict["project"] for verdict in delivery.verdicts] == [other.name]
