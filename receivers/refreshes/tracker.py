@@ -143,6 +143,8 @@ class Tracker:
                     attempt = attempts[tracked.key, row.token] = _attempt_of(row)
                     self._queue.restore(attempt)
                 tracked.attempt = attempt
+            elif row.next_attempt_at is None:
+                row.next_attempt_at = now  # else nothing would ever request it, and it would always be due
             self._queue.add(tracked, self._seconds_to_assessment(tracked, now))
         # Their requests may have failed for a reason that was gone before this process took them over.
         self._retry_failed.set()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.utils import timezone
 
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState
 from receivers.kargo.resources import WAREHOUSES
+from receivers.models import Outcome, Refresh
 from receivers.web.delivery_summary import summarize
 from tests.clusters import until
+from tests.deliveries.rows import delivery, store
 from tests.refreshes.shop import events
 from tests.worlds import image
 
@@ -45,6 +48,17 @@ def test_a_tag_that_never_appears_in_the_registry_ends_as_not_visible(shop):
     assert refresh.outcome == RefreshOutcome.TAG_NOT_VISIBLE
     assert events(refresh).count("retried") == 3
     assert main.repository in refresh.reason
+
+
+def test_a_refresh_that_was_never_requested_and_has_no_planned_attempt_is_requested(shop):
+    """No code stores one, but nothing else would ever end it."""
+    main = shop()
+    main.put("1.1.0")
+    [row] = store(delivery(main.project, repository=main.repository, tag="1.1.0", outcome=Outcome.REFRESHED))
+    refresh = Refresh(delivery=row, project=main.project, warehouse="main", state=RefreshState.WAITING)
+    refresh.requested_at = timezone.now()
+    refresh.save()
+    assert main.ended_refresh(row).outcome == RefreshOutcome.FREIGHT_CREATED
 
 
 def whole_second(token: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -22,8 +22,12 @@ from tests.web.html import seen_version, visible_text
 from tests.web.queries import query_count
 from tests.worlds import image, push_body
 
-# A refresh that has not ended and that no serving process resumes.
-OPEN = {"state": RefreshState.WAITING, "ended_at": None}
+# A refresh that has not ended, and that a serving process leaves as it is.
+OPEN = {
+    "state": RefreshState.WAITING,
+    "ended_at": None,
+    "next_attempt_at": datetime(2100, 1, 1, tzinfo=UTC),
+}
 
 
 def refresh_of(row, **fields):
@@ -64,7 +68,7 @@ class TestResult:
     def test_a_pending_retry_shows_its_time(self, signed_in, database):
         [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=1))
         at = timezone.now() + timedelta(minutes=5)
-        refresh_of(row, **OPEN, next_attempt_at=at, reason="the registry does not list it yet").save()
+        refresh_of(row, **OPEN | {"next_attempt_at": at}, reason="the registry does not list it yet").save()
         page = visible_text(signed_in("viewer").open(f"/deliveries/{row.pk}"))
         assert f"Kargo hasn't succeeded yet. Next retry at {at:%H:%M:%S} UTC." in page
         assert "Why: The registry does not list it yet." in page

@@ -16,6 +16,7 @@ class Stopped(BaseException):
 class Command(BaseCommand):
     """Start the demo and wait until it is stopped."""
 
+    requires_system_checks = ()  # they would load the application
     help = "Run kargoweb with a simulated Kargo installation. Press Ctrl-C to stop."
 
     def add_arguments(self, parser: CommandParser) -> None:
