@@ -12,7 +12,7 @@ LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --gene
 # Two worker processes per core, each with its own servers and databases. A file runs in one worker, which keeps the
 # fixtures of its module; tests/conftest.py puts the slowest files first. ARGS=-n0 runs everything in one process.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
-# Tests start kargoweb about two hundred times. Where PYTHONDONTWRITEBYTECODE is set, each start would compile it anew.
+# Many tests start kargoweb. Where PYTHONDONTWRITEBYTECODE is set, each start would compile it anew.
 COMPILE = @$(PY) -m compileall -q kargoweb receivers demo
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.
 DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com

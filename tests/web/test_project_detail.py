@@ -99,9 +99,10 @@ def test_a_warehouse_is_shown_with_its_receiver_and_last_push(signed_in, product
 
 
 def warehouse_row(browser, project, name="warehouse-0") -> str:
-    """Return the row of a Warehouse."""
+    """Return the HTML of the row of a Warehouse, with single spaces."""
     page = unescape(browser.open(f"/projects/{project.name}"))
-    return page.partition(f'id="warehouse-{name}"')[2].partition("</tr>")[0]
+    row = page.partition(f'id="warehouse-{name}"')[2].partition("</tr>")[0]
+    return " ".join(row.split())
 
 
 def test_pushes_that_no_subscription_of_a_warehouse_matched_are_counted(signed_in, product, world):

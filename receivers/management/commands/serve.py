@@ -33,7 +33,7 @@ MIGRATION_LOCK: Final = 0x6B617267  # an arbitrary number: two pods that start t
 class Command(BaseCommand):
     """Migrate the database, then serve until a signal stops the process."""
 
-    # They inspect the code, not the installation, and would load the application, which the worker does anyway.
+    # They check the code, which is the same in every installation, and would load the application a second time.
     requires_system_checks = ()
     help = "Migrate the database, then serve webhooks and pages on KARGOWEB_BIND:PORT."
 
