@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from django import template
+from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -30,12 +31,15 @@ register.simple_tag(links.deliveries_url)
 register.simple_tag(links.same_push_url)
 register.simple_tag(links.warehouse_url)
 
-TONE_ICONS: Final = {
-    Tone.GOOD: "check-circle",
-    Tone.PLAIN: "minus-circle",
-    Tone.BAD: "exclamation-triangle",
-    Tone.OPEN: "clock",
-}
+SPRITE: Final = frozenset(
+    {
+        "action", "again", "bad", "copy", "down", "eye", "flask", "gone", "good", "open", "out", "overview", "pause",
+        "plain", "plus", "projects", "pushes", "run", "save", "search", "send", "status", "todo", "user",
+    }
+)  # fmt: skip
+"""The symbols of `static/icons.svg`."""
+
+TONE_ICONS: Final = {Tone.GOOD: "good", Tone.PLAIN: "plain", Tone.BAD: "bad", Tone.OPEN: "open"}
 VERDICT_TONES: Final = {
     MatchResult.MATCH: Tone.GOOD,
     MatchResult.NOT_EVALUABLE: Tone.BAD,
@@ -52,12 +56,16 @@ DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """Return an icon of the heroicons `mini` set. It is decorative: put a word next to it."""
+    """Return an icon of `static/icons.svg`. It is decorative: put a word next to it."""
     return _icon(str(name))
 
 
 @lru_cache(maxsize=256)  # every row of a list has several icons
 def _icon(name: str) -> SafeString:
+    if name in SPRITE:
+        return format_html(
+            '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("icons.svg"), name
+        )
     return mark_safe(heroicon_mini(name, size=16, **{"class": "icon"}))  # noqa: S308 - a file of the package
 
 

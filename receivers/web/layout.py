@@ -32,13 +32,22 @@ class NavigationTarget:
 
 
 NAVIGATION: Final = (
-    NavigationTarget("home", "Projects", "squares-2x2"),
+    NavigationTarget("home", "Projects", "projects"),
     NavigationTarget("cluster", "Cluster receivers", "globe-alt", everywhere=True),
-    NavigationTarget("deliveries", "Deliveries", "inbox-stack"),
-    NavigationTarget("attention", "Needs action", "bell-alert"),
-    NavigationTarget("status", "Status", "heart", everywhere=True),
+    NavigationTarget("deliveries", "Deliveries", "pushes"),
+    NavigationTarget("attention", "Needs action", "action"),
+    NavigationTarget("status", "Status", "status", everywhere=True),
     NavigationTarget("audit", "Audit log", "clipboard-document-list", Action.READ_AUDIT_LOG, everywhere=True),
 )
+
+
+STYLESHEETS: Final = tuple(
+    f"css/{name}.css"
+    for name in (
+        "tokens", "base", "controls", "blocks", "rail", "rows", "charts", "search", "responsive",
+    )
+)  # fmt: skip
+"""The stylesheets of every page, in the order in which they apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class ClusterProblem:
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
-    context: dict[str, Any] = {"theme": theme_of(request)}
+    context: dict[str, Any] = {"theme": theme_of(request), "stylesheets": STYLESHEETS}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
