@@ -14,7 +14,7 @@ from receivers.cluster.cache import ClusterCache
 from receivers.health.monitor import HealthMonitor
 from receivers.ops.middleware import runtime_of
 from receivers.web.action_counts import action_count
-from receivers.web.theme import theme_of
+from receivers.web.theme import look_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class NavigationTarget:
 
 NAVIGATION: Final = (
     NavigationTarget("home", "Projects", "projects"),
-    NavigationTarget("cluster", "Cluster receivers", "globe-alt", everywhere=True),
+    NavigationTarget("cluster", "Cluster receivers", "globe", everywhere=True),
     NavigationTarget("deliveries", "Deliveries", "pushes"),
     NavigationTarget("attention", "Needs action", "action"),
     NavigationTarget("status", "Status", "status", everywhere=True),
-    NavigationTarget("audit", "Audit log", "clipboard-document-list", Action.READ_AUDIT_LOG, everywhere=True),
+    NavigationTarget("audit", "Audit log", "audit", Action.READ_AUDIT_LOG, everywhere=True),
 )
 
 
 STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
-        "tokens", "base", "controls", "blocks", "rail", "rows", "charts", "search", "responsive",
+        "tokens", "base", "shell", "controls", "blocks", "rail", "rows", "charts", "search", "responsive",
     )
 )  # fmt: skip
 """The stylesheets of every page, in the order in which they apply."""
@@ -74,7 +74,7 @@ class ClusterProblem:
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
-    context: dict[str, Any] = {"theme": theme_of(request), "stylesheets": STYLESHEETS}
+    context: dict[str, Any] = look_of(request) | {"stylesheets": STYLESHEETS}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
