@@ -32,7 +32,8 @@ class NavigationTarget:
 
 
 NAVIGATION: Final = (
-    NavigationTarget("home", "Projects", "projects"),
+    NavigationTarget("home", "Overview", "overview"),
+    NavigationTarget("projects", "Projects", "projects"),
     NavigationTarget("cluster", "Cluster receivers", "globe-alt", everywhere=True),
     NavigationTarget("deliveries", "Deliveries", "pushes"),
     NavigationTarget("attention", "Needs action", "action"),
