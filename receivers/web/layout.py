@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -32,13 +33,20 @@ class NavigationTarget:
 
 
 NAVIGATION: Final = (
-    NavigationTarget("home", "Projects", "projects"),
-    NavigationTarget("cluster", "Cluster receivers", "globe", everywhere=True),
-    NavigationTarget("deliveries", "Deliveries", "pushes"),
+    NavigationTarget("home", "Overview", "overview"),
+    NavigationTarget("projects", "Projects", "projects"),
+    NavigationTarget("pushes", "Pushes", "pushes"),
     NavigationTarget("attention", "Needs action", "action"),
     NavigationTarget("status", "Status", "status", everywhere=True),
+)
+"""The links in the header."""
+
+MORE: Final = (
+    NavigationTarget("deliveries", "All deliveries", "rows"),
+    NavigationTarget("cluster", "Cluster receivers", "globe", everywhere=True),
     NavigationTarget("audit", "Audit log", "audit", Action.READ_AUDIT_LOG, everywhere=True),
 )
+"""The links in the account menu."""
 
 
 STYLESHEETS: Final = tuple(
@@ -82,17 +90,20 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     runtime = runtime_of(request)
     return context | {
         "access": access,
-        "navigation": [] if access.is_empty else navigation(request, access, runtime.health),
+        "navigation": [] if access.is_empty else navigation(NAVIGATION, request, access, runtime.health),
+        "more": [] if access.is_empty else navigation(MORE, request, access, runtime.health),
         "cluster_problem": None if access.is_empty else cluster_problem(runtime.cache, access),
     }
 
 
-def navigation(request: HttpRequest, access: Access, health: HealthMonitor) -> list[NavigationItem]:
-    """Return links to the pages the user may open. Pages without an address in this installation are left out."""
+def navigation(
+    targets: Iterable[NavigationTarget], request: HttpRequest, access: Access, health: HealthMonitor
+) -> list[NavigationItem]:
+    """Return links to those of the pages that the user may open. Pages without an address in this installation are left out."""
     match = getattr(request, "resolver_match", None)
     current = match.url_name if match else ""
     items = []
-    for target in NAVIGATION:
+    for target in targets:
         if target.everywhere and not access.may(target.action):
             continue
         try:
