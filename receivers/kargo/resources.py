@@ -171,7 +171,8 @@ def _published(raw: Any) -> PublishedUrl:
     return PublishedUrl(as_text(entry.get("name")), as_text(entry.get("path")), as_text(entry.get("url")))
 
 
-def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+def decode_conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """Decode the conditions in the status of an object. Never raises."""
     entries = (as_map(entry) for entry in as_list(status.get("conditions")))
     return tuple(
         _condition(*(as_text(entry.get(key)) for key in ("type", "status", "reason", "message")))
@@ -196,7 +197,7 @@ def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
         observed_generation=as_number(status.get("observedGeneration")),
         receivers=tuple(map(decode_receiver, as_list(spec.get("webhookReceivers")))),
         published=tuple(map(_published, as_list(status.get("webhookReceivers")))),
-        conditions=_conditions(status),
+        conditions=decode_conditions(status),
         refresh_token=as_text(as_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
         last_handled_refresh=as_text(status.get("lastHandledRefresh")),
     )
@@ -231,6 +232,6 @@ def decode_warehouse(
         last_handled_refresh=as_text(status.get("lastHandledRefresh")),
         discovered_at=as_text(as_map(status.get("discoveredArtifacts")).get("discoveredAt")),
         last_freight_id=as_text(status.get("lastFreightID")),
-        conditions=_conditions(status),
+        conditions=decode_conditions(status),
         rules=rules,
     )
