@@ -7,13 +7,12 @@ Source: `IsAutoPromotionEnabled` in Kargo's `pkg/api/auto_promotion.go`, and `pk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from receivers.kargo.golang.goregexp import InvalidRegex, RegexTooComplex, compile_regex
 from receivers.kargo.json_values import as_list, as_map, as_text
-from receivers.kargo.stages import Stage
 
 _GLOB: Final = "glob:"
 _REGEXES: Final = ("regex:", "regexp:")
@@ -50,24 +49,16 @@ class PromotionPolicy:
     labels: tuple[LabelRule, ...]
     automatic: bool
 
-    def selects(self, stage: Stage) -> bool:
-        """Return whether the policy applies to a Stage."""
-        return (not self.name or name_matches(self.name, stage.name)) and all(
-            rule.matches(stage.labels) for rule in self.labels
+    def selects(self, stage: str, labels: Mapping[str, str]) -> bool:
+        """Return whether the policy applies to a Stage with this name and these labels."""
+        return (not self.name or name_matches(self.name, stage)) and all(
+            rule.matches(labels) for rule in self.labels
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectPolicies:
-    """The promotion policies of a project, in their order."""
-
-    project: str
-    resource_version: str
-    policies: tuple[PromotionPolicy, ...]
-
-    def is_automatic(self, stage: Stage) -> bool:
-        """Return whether Kargo promotes to a Stage automatically. The first policy that selects it decides."""
-        return next((policy.automatic for policy in self.policies if policy.selects(stage)), False)
+def is_automatic(policies: Iterable[PromotionPolicy], stage: str, labels: Mapping[str, str]) -> bool:
+    """Return whether Kargo promotes to a Stage automatically. The first policy that selects it decides."""
+    return next((policy.automatic for policy in policies if policy.selects(stage, labels)), False)
 
 
 def name_matches(pattern: str, name: str) -> bool:
@@ -116,14 +107,9 @@ def _quoted(char: str) -> str:
     return f"\\{char}" if char in _SPECIAL else char
 
 
-def decode_policies(raw: Mapping[str, Any]) -> ProjectPolicies:
-    """Decode the policies in a ProjectConfig as the API server sent it. Never raises."""
-    metadata, spec = as_map(raw.get("metadata")), as_map(raw.get("spec"))
-    return ProjectPolicies(
-        project=as_text(metadata.get("namespace")),
-        resource_version=as_text(metadata.get("resourceVersion")),
-        policies=tuple(_policy(as_map(entry)) for entry in as_list(spec.get("promotionPolicies"))),
-    )
+def decode_policies(entries: Any) -> tuple[PromotionPolicy, ...]:
+    """Decode `spec.promotionPolicies` of a ProjectConfig. Never raises."""
+    return tuple(_policy(as_map(entry)) for entry in as_list(entries))
 
 
 def _policy(raw: Mapping[str, Any]) -> PromotionPolicy:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 
 from receivers.kargo.json_values import as_list, as_map, as_number, as_text
 from receivers.kargo.kargo_rules import LATEST, KargoRules
+from receivers.kargo.promotion_policies import PromotionPolicy, decode_policies
 from receivers.kargo.subscriptions import Subscription, decode_subscription
 
 KARGO_GROUP: Final = "kargo.akuity.io"
@@ -117,6 +118,7 @@ class ReceiverConfig:
     conditions: tuple[Condition, ...]
     refresh_token: str
     last_handled_refresh: str
+    promotion_policies: tuple[PromotionPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
         conditions=decode_conditions(status),
         refresh_token=as_text(as_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
         last_handled_refresh=as_text(status.get("lastHandledRefresh")),
+        promotion_policies=decode_policies(spec.get("promotionPolicies")),
     )
 
 

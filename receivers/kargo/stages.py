@@ -117,9 +117,10 @@ class StepResult:
 class Promotion:
     """A Promotion of Freight to a Stage.
 
-    `phase` is empty, `Pending`, `Running` or one of `TERMINAL_PHASES`. `steps` are the aliases of its steps, empty if
-    unknown; `current_step` counts from 0. `warehouse` is the Freight's origin, empty until Kargo has noted it. `uses` names the kind of each step. `actor` is who created it, empty if
-    Kargo did so automatically. The names of one Stage's Promotions sort by their creation.
+    `phase` is empty, `Pending`, `Running` or one of `TERMINAL_PHASES`. `warehouse` is the Freight's origin, empty until
+    Kargo has noted it. `steps` are the aliases of the steps and `uses` their kinds, empty if unknown; `current_step`
+    counts from 0. `actor` is who created it, empty if Kargo did so automatically. The names of one Stage's Promotions
+    sort by their creation.
     """
 
     project: str
@@ -205,6 +206,11 @@ class Stage:
     def condition(self, type_: str) -> Condition | None:
         """Return the condition of this type, or None."""
         return next((condition for condition in self.conditions if condition.type == type_), None)
+
+
+def actor_name(actor: str) -> str:
+    """Return an actor without the kind that Kargo puts before it: `jane` for `kubernetes:jane`."""
+    return actor.partition(":")[2] or actor
 
 
 def decode_stage(raw: Mapping[str, Any]) -> Stage:
