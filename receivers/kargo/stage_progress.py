@@ -338,7 +338,9 @@ class _Assessment:
         newer = self._newer(stage, request)
         if not blank.automatic:
             current = self._pipeline.freight.get(blank.in_stage.name) if blank.in_stage else None
-            other = current.known_as if current and _age(current) > _age(self._freight) else None
+            other = (
+                current.known_as if current and newest_first(current) > newest_first(self._freight) else None
+            )
             return replace(blank, state=StageState.AWAITING_PROMOTION, other=other, stuck=True)
         hold = stage.holds.get(self._freight.warehouse)
         if hold is not None:
@@ -372,13 +374,13 @@ class _Assessment:
             other
             for other in self._pipeline.freight.values()
             if other.warehouse == freight.warehouse
-            and _age(other) > _age(freight)
+            and newest_first(other) > newest_first(freight)
             and self._what_is_missing(other, stage, request) is None
         )
-        newest = max(newer, key=_age, default=None)
+        newest = max(newer, key=newest_first, default=None)
         return newest.known_as if newest else None
 
 
-def _age(freight: FreightStatus) -> tuple[datetime, str]:
-    """Return what Kargo orders Freight by: the newest has the largest."""
+def newest_first(freight: FreightStatus) -> tuple[datetime, str]:
+    """Return the key that Kargo orders Freight by: that of the newest is the largest."""
     return freight.discovered_at or freight.created_at or _LONG_AGO, freight.name
