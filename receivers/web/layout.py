@@ -14,7 +14,9 @@ from receivers.cluster.cache import ClusterCache
 from receivers.health.monitor import HealthMonitor
 from receivers.ops.middleware import runtime_of
 from receivers.web.action_counts import action_count
+from receivers.web.density import density_of
 from receivers.web.theme import theme_of
+from receivers.web.time_zone import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class NavigationTarget:
 NAVIGATION: Final = (
     NavigationTarget("home", "Projects", "projects"),
     NavigationTarget("cluster", "Cluster receivers", "globe-alt", everywhere=True),
-    NavigationTarget("deliveries", "Deliveries", "pushes"),
+    NavigationTarget("pushes", "Pushes", "pushes"),
     NavigationTarget("attention", "Needs action", "action"),
     NavigationTarget("status", "Status", "status", everywhere=True),
     NavigationTarget("audit", "Audit log", "clipboard-document-list", Action.READ_AUDIT_LOG, everywhere=True),
@@ -44,7 +46,7 @@ NAVIGATION: Final = (
 STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
-        "tokens", "base", "controls", "blocks", "rail", "rows", "charts", "search", "responsive",
+        "tokens", "base", "controls", "blocks", "rail", "rows", "charts", "search", "lists", "delivery", "responsive",
     )
 )  # fmt: skip
 """The stylesheets of every page, in the order in which they apply."""
@@ -74,7 +76,7 @@ class ClusterProblem:
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
-    context: dict[str, Any] = {"theme": theme_of(request), "stylesheets": STYLESHEETS}
+    context: dict[str, Any] = {"theme": theme_of(request), "stylesheets": STYLESHEETS, "zone": zone_of(request), "density": density_of(request)}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
