@@ -62,6 +62,16 @@
     link.textContent = `Show ${fresh} new`;
     if (!detail.shouldSwap) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
   });
+  // Findings stay selected and sections stay unfolded when their list is replaced.
+  let selected = [], folds = {};
+  document.addEventListener("htmx:beforeSwap", ({ target }) => {
+    selected = all("[name=key]:checked", target).map(({ value }) => value);
+    folds = Object.fromEntries(all("details[id]", target).map(({ id, open }) => [id, open]));
+  });
+  document.addEventListener("htmx:afterSwap", ({ target }) => {
+    all("[name=key]", target).filter(({ value }) => selected.includes(value)).forEach((box) => { box.checked = true; });
+    all("details[id]", target).filter(({ id }) => id in folds).forEach((fold) => { fold.open = folds[fold.id]; });
+  });
   const copy = async (button) => {
     const label = button.querySelector("span"), original = (label.dataset.original ??= label.textContent);
     try {
@@ -72,9 +82,9 @@
     }
     setTimeout(() => { label.textContent = original; }, 2000);
   };
-  const choose = (theme) => {
-    root.dataset.theme = theme;
-    document.cookie = `theme=${theme};path=/;max-age=31536000;samesite=lax${secure}`;
+  const choose = ({ name, value }) => {
+    root.dataset[name] = value;
+    document.cookie = `${name}=${value};path=/;max-age=31536000;samesite=lax${secure}`;
   };
   const help = () => document.getElementById("help")?.showModal();
   document.addEventListener("click", (event) => {
@@ -82,9 +92,9 @@
     if (on("[data-copy]")) copy(on("[data-copy]"));
     if (on("[data-help]")) help();
     on("[data-pause]")?.setAttribute("aria-pressed", on("[data-pause]").ariaPressed !== "true");
-    if (on(".theme button")) {
+    if (on(".pick button")) {
       event.preventDefault();
-      choose(on(".theme button").value);
+      choose(on(".pick button"));
     }
     all("details.menu[open]").filter((menu) => !menu.contains(event.target)).forEach((menu) => { menu.open = false; });
   });
@@ -113,7 +123,7 @@
     j: () => move(1),
     k: () => move(-1),
     "?": help,
-    "/": () => document.querySelector("[data-search]")?.focus(),
+    "/": () => document.getElementById("q")?.focus(),
     Enter: () => document.querySelector("tr.current a")?.click(),
   };
   document.addEventListener("keydown", (event) => {

@@ -16,7 +16,6 @@ from django.utils import timezone
 from receivers.accounts.access import Action
 from receivers.deliveries.pagination import InvalidCursor
 from receivers.web import live_fragments, local_times
-from receivers.web.density import COMFORTABLE, COMPACT, PARAMETER, density_of, store_density
 from receivers.web.filter_form import PRESETS, FilterForm, tidy
 from receivers.web.page_view import PageRequest
 from receivers.web.saved_views import current_view, view_tabs
@@ -58,12 +57,8 @@ def respond(
     """
     form = FilterForm(request.GET, zone_of(request))
     query = None if request.htmx else tidy(form, request.GET)
-    if query is None and PARAMETER in request.GET:
-        query = form.query
     if query is not None:
-        response = redirect(_address(kind.page, query))
-        store_density(request, response)
-        return response
+        return redirect(_address(kind.page, query))
     after = request.GET.get("after", "")
     try:
         context = rows(form, after)
@@ -91,14 +86,6 @@ def respond(
         "presets": PRESETS,
         "lists": [
             (other.title, _address(other.page, form.query), other is kind) for other in (PUSHES, DELIVERIES)
-        ],
-        "densities": [
-            (
-                name.capitalize(),
-                _address(kind.page, f"{form.query}{'&' if form.query else ''}{PARAMETER}={name}"),
-                name == density_of(request),
-            )
-            for name in (COMFORTABLE, COMPACT)
         ],
     }
     return render(request, "deliveries/list_page.html", context)
