@@ -10,8 +10,10 @@ import zlib
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
 from receivers.kargo.receiver_path import SUFFIX_LENGTH
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
@@ -553,3 +555,19 @@ class Mute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} by {self.user}"
+
+
+class SavedView(models.Model):
+    """A filter of a list that a person saved under a name. `page` is the URL name of the list."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    page = models.CharField(max_length=10, choices=[("pushes", "Pushes"), ("deliveries", "Deliveries")])
+    name = models.CharField(max_length=40)
+    query = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "page", "name"], name="saved_view_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.page}: {self.name}"

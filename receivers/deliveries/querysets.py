@@ -174,23 +174,8 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         """
         size = max(1, min(size, MAX_PAGE_SIZE))
         position = Position.read(after) if after else None
-        candidates = self.filter(in_time(wanted), following(position) if position else Q())
         newest = self._is_newest() if each_push_once else Q()
-        recent = None
-        if selects_one_warehouse(wanted):
-            recent = scan_refreshes(wanted, candidates.filter(all_but_warehouse(wanted), newest), size + 1)
-        if recent and (
-            recent.floor is None
-            or (recent.matches and (position is None or position.received_at > recent.floor))
-        ):
-            results = [recent]
-        else:
-            branches = self._branches(wanted) if recent is None else self._of_warehouse(wanted)
-            most = LOOKED_AT // max(1, len(branches))
-            results = [
-                scan(candidates.filter(branch), all_conditions(wanted) & newest, size + 1, most)
-                for branch in branches
-            ]
+        results = self.scanned(wanted, position, size, newest)
         if not with_cluster:
             return self._page(results, size)
         results += scan_cluster_pushes(wanted, self.filter(newest), position, size + 1)
@@ -198,6 +183,28 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         if projects := reduced_projects(wanted):
             reduce_rows(page.rows, projects)
         return page
+
+    def scanned(
+        self, wanted: DeliveryFilter, position: Position | None, size: int, also: Q
+    ) -> list[ScanResult]:
+        """Scan for `size` deliveries after a position that a filter and a further condition select.
+
+        `page` says what is scanned. Deliveries to cluster receivers that are reduced to projects are not included.
+        """
+        candidates = self.filter(in_time(wanted), following(position) if position else Q())
+        recent = None
+        if selects_one_warehouse(wanted):
+            recent = scan_refreshes(wanted, candidates.filter(all_but_warehouse(wanted), also), size + 1)
+        if recent and (
+            recent.floor is None
+            or (recent.matches and (position is None or position.received_at > recent.floor))
+        ):
+            return [recent]
+        branches = self._branches(wanted) if recent is None else self._of_warehouse(wanted)
+        most = LOOKED_AT // max(1, len(branches))
+        return [
+            scan(candidates.filter(branch), all_conditions(wanted) & also, size + 1, most) for branch in branches
+        ]
 
     def _branches(self, wanted: DeliveryFilter) -> list[Q]:
         """Return the most selective field of the filter as conditions that each have an index by time.
@@ -231,24 +238,29 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         return [Q(project=project, receiver=name) for name in names]
 
     def _page(self, results: Sequence[ScanResult], size: int) -> DeliveryPage:
-        """Merge the scans, down to the highest floor of those that stopped before they had enough."""
-        floors = [
-            result.floor for result in results if result.floor is not None and len(result.matches) <= size
-        ]
-        floor = max(floors, default=None)
-        positions = sorted({position for result in results for position in result.matches}, reverse=True)
-        if floor is not None:
-            positions = [position for position in positions if position.received_at >= floor]
-        rows = self._rows(positions[:size])
-        if len(positions) > size:
-            return DeliveryPage(rows, next=positions[size - 1].cursor())
-        if floor is not None:
-            return DeliveryPage(rows, next=Position(floor, FIRST_ID).cursor(), looked_to=floor)
-        return DeliveryPage(rows)
+        positions, following_cursor, looked_to = merged(results, size)
+        return DeliveryPage(self._rows(positions), following_cursor, looked_to)
 
     def _rows(self, positions: Iterable[Position]) -> tuple[Delivery, ...]:
         ids = [position.id for position in positions]
         return tuple(self.filter(pk__in=ids).narrow().with_repeats().order_by(*NEWEST_FIRST))
+
+
+def merged(results: Sequence[ScanResult], size: int) -> tuple[list[Position], str, datetime | None]:
+    """Merge scans, down to the highest floor of those that stopped before they had enough.
+
+    Return `size` positions at most, and `next` and `looked_to` of their page.
+    """
+    floors = [result.floor for result in results if result.floor is not None and len(result.matches) <= size]
+    floor = max(floors, default=None)
+    positions = sorted({position for result in results for position in result.matches}, reverse=True)
+    if floor is not None:
+        positions = [position for position in positions if position.received_at >= floor]
+    if len(positions) > size:
+        return positions[:size], positions[size - 1].cursor(), None
+    if floor is not None:
+        return positions, Position(floor, FIRST_ID).cursor(), floor
+    return positions, "", None
 
 
 def _is_above(position: Position | None, floor: datetime) -> bool:

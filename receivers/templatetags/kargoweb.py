@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from receivers.health.finding import Severity
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
-from receivers.web import durations, links
+from receivers.web import durations, links, local_times
 from receivers.web.charts import Chart
 
 register = template.Library()
@@ -44,6 +44,7 @@ SEVERITIES: Final = {
     Severity.WARNING: (Tone.OPEN, "open"),
     Severity.NOTE: (Tone.PLAIN, "info"),
 }
+NO_TIME: Final = mark_safe('<span class="quiet">–</span>')
 DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
 
 
@@ -112,23 +113,52 @@ def severity_icon(severity: Severity) -> SafeString:
     return _icon(SEVERITIES[severity][1])
 
 
-@register.simple_tag
-def when(at: datetime | None) -> SafeString:
-    """Return a relative time with the exact time in its tooltip, or a dash for None."""
+@register.simple_tag(takes_context=True)
+def when(context: template.Context, at: datetime | None) -> SafeString:
+    """Return a relative time with the full date and the zone in its tooltip, or a dash for None."""
     if at is None:
-        return mark_safe('<span class="quiet">–</span>')
+        return NO_TIME
     return format_html(
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         at.isoformat(timespec="milliseconds"),
-        f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        local_times.full(at, _zone(context)),
         durations.ago((timezone.now() - at).total_seconds()),
     )
+
+
+@register.simple_tag(takes_context=True)
+def time(context: template.Context, at: datetime | None, form: str = "minutes") -> SafeString:
+    """Return a time in the reader's zone, with the full date and the zone in its tooltip, or a dash for None.
+
+    `form` is one of `local_times.FORMS`. `kargoweb.js` converts the time if the server doesn't know the zone yet.
+    """
+    if at is None:
+        return NO_TIME
+    zone = _zone(context)
+    return format_html(
+        '<time datetime="{}" title="{}" data-local="{}">{}</time>',
+        at.isoformat(timespec="milliseconds"),
+        local_times.full(at, zone),
+        form,
+        local_times.text(at, zone, form),
+    )
+
+
+def _zone(context: template.Context) -> tzinfo:
+    zone = context.get("zone")
+    return zone if isinstance(zone, tzinfo) else UTC
 
 
 @register.filter
 def milliseconds(value: float | None) -> str:
     """Return a duration given in milliseconds as text, or a dash for None."""
     return "–" if value is None else durations.duration(value / 1000)
+
+
+@register.filter
+def thousands(value: int) -> str:
+    """Return a number with commas between its thousands."""
+    return f"{value:,}"
 
 
 @register.filter
@@ -150,6 +180,23 @@ def artifact(repository: str, tag: str = "") -> SafeString:
         repository,
         format_html('<span class="tag">:{}</span>', tag) if tag else "",
     )
+
+
+@register.simple_tag
+def artifact_link(url: str, repository: str, tag: str = "") -> SafeString:
+    """Return a link named `repository:tag`. The name wraps where it doesn't fit."""
+    return format_html(
+        '<a class="artifact row-link" href="{}">{}{}</a>',
+        url,
+        escape_invisible(repository) or "No repository",
+        format_html("<b>:{}</b>", escape_invisible(tag)) if tag else "",
+    )
+
+
+@register.simple_tag
+def state(tone: str, icon: str, word: str) -> SafeString:
+    """Return the word of a state in its tone, with its icon, for a row."""
+    return format_html('<span class="state" data-tone="{}">{}{}</span>', tone, _icon(icon), word)
 
 
 @register.simple_tag
@@ -243,17 +290,6 @@ def verdict_icon(result: str) -> SafeString:
 def verdict_word(result: str) -> str:
     """Return a `MatchResult` in words."""
     return result.replace("_", " ").capitalize()
-
-
-@register.simple_tag
-def clock(at: datetime) -> SafeString:
-    """Return a time of day in UTC with milliseconds; its tooltip has the date."""
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        at.isoformat(timespec="milliseconds"),
-        f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
-    )
 
 
 @register.filter

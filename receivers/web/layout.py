@@ -16,6 +16,7 @@ from receivers.health.monitor import HealthMonitor
 from receivers.ops.middleware import runtime_of
 from receivers.web.action_counts import action_count
 from receivers.web.theme import look_of
+from receivers.web.time_zone import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
         "tokens", "base", "shell", "controls", "blocks", "findings", "rail", "rows", "charts", "search",
-        "responsive",
+        "lists", "delivery", "responsive",
     )
 )  # fmt: skip
 """The stylesheets of every page, in the order in which they apply."""
@@ -83,7 +84,7 @@ class ClusterProblem:
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
-    context: dict[str, Any] = look_of(request) | {"stylesheets": STYLESHEETS}
+    context: dict[str, Any] = look_of(request) | {"stylesheets": STYLESHEETS, "zone": zone_of(request)}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
