@@ -15,6 +15,7 @@ from demo.registry import IMAGE_INDEX, Registry
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import AlreadyExists
 from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, PROJECTS, SECRETS, WAREHOUSES
+from receivers.kargo.stages import STAGES
 
 MANIFESTS: Final = Path(__file__).with_name("manifests")
 RANDOM: Final = "<random>"
@@ -23,7 +24,8 @@ CHART: Final = "application/vnd.cncf.helm.config.v1+json"
 DAY: Final = 86_400.0  # seconds
 
 _RESOURCES: Final = {
-    resource.kind: resource for resource in (PROJECTS, PROJECT_CONFIGS, CLUSTER_CONFIGS, WAREHOUSES, SECRETS)
+    resource.kind: resource
+    for resource in (PROJECTS, PROJECT_CONFIGS, CLUSTER_CONFIGS, WAREHOUSES, SECRETS, STAGES)
 }
 _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "example/repo": ("0.9.0", "1.0.0", "1.0.1", "1.1.0", "1.2.0-rc.1", "1.2.0", "latest"),

@@ -50,10 +50,10 @@
     }
     setTimeout(() => { label.textContent = original; }, 2000);
   };
-  const choose = (theme) => {
-    root.dataset.theme = theme;
+  const choose = ({ name, value }) => {
+    root.dataset[name] = value;
     const secure = location.protocol === "https:" ? ";secure" : "";
-    document.cookie = `theme=${theme};path=/;max-age=31536000;samesite=lax${secure}`;
+    document.cookie = `${name}=${value};path=/;max-age=31536000;samesite=lax${secure}`;
   };
   const help = () => document.getElementById("help")?.showModal();
   document.addEventListener("click", (event) => {
@@ -61,9 +61,9 @@
     if (on("[data-copy]")) copy(on("[data-copy]"));
     if (on("[data-help]")) help();
     on("[data-pause]")?.setAttribute("aria-pressed", on("[data-pause]").ariaPressed !== "true");
-    if (on(".theme button")) {
+    if (on(".pick button")) {
       event.preventDefault();
-      choose(on(".theme button").value);
+      choose(on(".pick button"));
     }
     all("details.menu[open]").filter((menu) => !menu.contains(event.target)).forEach((menu) => { menu.open = false; });
   });
@@ -92,7 +92,7 @@
     j: () => move(1),
     k: () => move(-1),
     "?": help,
-    "/": () => document.querySelector("[data-search]")?.focus(),
+    "/": () => document.getElementById("q")?.focus(),
     Enter: () => document.querySelector("tr.current a")?.click(),
   };
   document.addEventListener("keydown", (event) => {

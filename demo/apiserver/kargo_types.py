@@ -25,6 +25,20 @@ _FREIGHT: Final = (
     ("Origin (Name)", ".origin.name", "string"),
     _AGE,
 )
+_STAGE: Final = (
+    ("Shard", ".spec.shard", "string"),
+    ("Current Freight", ".status.freightSummary", "string"),
+    ("Health", ".status.health.status", "string"),
+    *_CONDITIONS,
+)
+_PROMOTION: Final = (
+    ("Shard", r".metadata.labels.kargo\.akuity\.io/shard", "string"),
+    ("Stage", ".spec.stage", "string"),
+    ("Freight", ".spec.freight", "string"),
+    ("Phase", ".status.phase", "string"),
+    _AGE,
+)
+_SHORT_NAMES: Final = {"Promotion": ["promo", "promos"]}
 _TYPES: Final = (
     # kind, namespaced, columns
     ("Project", False, _CONDITIONS),
@@ -32,6 +46,8 @@ _TYPES: Final = (
     ("ClusterConfig", False, _CONDITIONS),
     ("Warehouse", True, (("Shard", ".spec.shard", "string"), _AGE)),
     ("Freight", True, _FREIGHT),
+    ("Stage", True, _STAGE),
+    ("Promotion", True, _PROMOTION),
 )
 
 
@@ -56,7 +72,14 @@ def _definition(kind: str, namespaced: bool, columns: tuple[tuple[str, str, str]
             {"name": name, "jsonPath": path, "type": column} for name, path, column in columns
         ],
     }
-    names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
+    names: dict[str, Any] = {
+        "plural": plural,
+        "singular": kind.lower(),
+        "kind": kind,
+        "listKind": f"{kind}List",
+    }
+    if kind in _SHORT_NAMES:
+        names["shortNames"] = _SHORT_NAMES[kind]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -24,6 +24,7 @@ from demo.apiserver.errors import (
 )
 from demo.apiserver.messages import Request, Response
 from demo.apiserver.objects import changed_object, check_shape, new_object
+from demo.apiserver.promotions import PROMOTIONS, admit_promotion, check_unchanged
 from demo.apiserver.queries import renderer
 from demo.apiserver.resource_types import DEFINITIONS, NAMESPACES, Catalog, ResourceType, from_definition
 from demo.apiserver.routes import Route
@@ -55,6 +56,8 @@ class Writer:
         objects = self._store.collection(kind.qualified).objects
         content = new_object(kind, content, lambda name: object_key(namespace, name) in objects)
         content = admit(kind, content, None)
+        if kind.qualified == PROMOTIONS:
+            content = admit_promotion(self._store, kind, content)
         name = content["metadata"]["name"]
         key = object_key(namespace, name)
         if key in objects:
@@ -106,6 +109,8 @@ class Writer:
         kind = route.kind
         if route.subresource != "status":
             new = admit(kind, new, old.content)
+            if kind.qualified == PROMOTIONS:
+                check_unchanged(kind, new, old.content)
         changed = changed_object(kind, old.content, new, route.subresource)
         if changed is old.content:
             stored = old

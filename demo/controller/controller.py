@@ -13,6 +13,7 @@ from typing import Any, Final
 from demo.controller.behaviors import BEHAVIOR_ANNOTATION, parse_behavior
 from demo.controller.heartbeat import Heartbeat
 from demo.controller.reconciler import MINIMUM_INTERVAL, ReconcileError, Reconciler
+from demo.controller.stage_controller import StageController
 from demo.controller.work_queue import WorkQueue
 from demo.registry import Registry
 from receivers.cluster.client import KubernetesClient
@@ -42,6 +43,7 @@ class Controller:
         self._queue: WorkQueue[WarehouseKey] = WorkQueue()
         self._reconciler = Reconciler(cluster, registry, self._stopping, minimum_interval)
         self._heartbeat = Heartbeat(cluster)
+        self._stages = StageController(cluster)
         self._seen: dict[WarehouseKey, State] = {}
         self._watch: Watch | None = None
         self._threads = [
@@ -49,6 +51,7 @@ class Controller:
             threading.Thread(
                 target=self._heartbeat.run, args=(self._stopping,), name="heartbeat", daemon=True
             ),
+            threading.Thread(target=self._stages.run, args=(self._stopping,), name="stages", daemon=True),
             *(threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)),
         ]
 

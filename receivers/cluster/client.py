@@ -84,7 +84,7 @@ class KubernetesClient:
 
     @overload
     def list_pages(
-        self, resource: Resource, namespace: str | None = None, *, limit: int = PAGE_SIZE
+        self, resource: Resource, namespace: str | None = None, *, limit: int = PAGE_SIZE, labels: str = ""
     ) -> Iterator[ListPage[Object]]: ...
 
     @overload
@@ -94,6 +94,7 @@ class KubernetesClient:
         namespace: str | None = None,
         *,
         limit: int = PAGE_SIZE,
+        labels: str = "",
         item: Callable[[Object], T],
     ) -> Iterator[ListPage[T]]: ...
 
@@ -103,14 +104,15 @@ class KubernetesClient:
         namespace: str | None = None,
         *,
         limit: int = PAGE_SIZE,
+        labels: str = "",
         item: Callable[[Object], Any] | None = None,
     ) -> Iterator[ListPage[Any]]:
         """Yield all objects of a type page by page, in one namespace or, with None, in all namespaces.
 
-        `item` decodes an object; without it, items are the decoded JSON. Raises `Gone` if the continue token expires
-        between two pages; the list must then be restarted.
+        `labels` is a label selector. `item` decodes an object; without it, items are the decoded JSON. Raises `Gone` if
+        the continue token expires between two pages; the list must then be restarted.
         """
-        query: dict[str, Any] = {"limit": limit}
+        query: dict[str, Any] = {"limit": limit} | ({"labelSelector": labels} if labels else {})
         while True:
             target = f"{_path(resource, namespace)}?{urlencode(query)}"
             request = ApiRequest("GET", target, timeout=LIST_TIMEOUT, repeatable=True)

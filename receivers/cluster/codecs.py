@@ -20,6 +20,7 @@ from receivers.kargo.resources import (
     decode_project,
     decode_warehouse,
 )
+from receivers.kargo.stages import PROMOTIONS, STAGES, decode_promotion, decode_stage
 
 Key = tuple[str, str]
 
@@ -89,5 +90,7 @@ CODECS: Final[Mapping[Resource, Codec]] = {
         Codec(CLUSTER_CONFIGS, lambda raw, _: decode_config(raw)),
         Codec(WAREHOUSES, _warehouse),
         Codec(FREIGHTS, lambda raw, _: decode_freight(raw)),
+        Codec(STAGES, lambda raw, _: decode_stage(raw)),
+        Codec(PROMOTIONS, lambda raw, _: decode_promotion(raw)),
     )
 }

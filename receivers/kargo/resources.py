@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 
 from receivers.kargo.json_values import as_list, as_map, as_number, as_text
 from receivers.kargo.kargo_rules import LATEST, KargoRules
+from receivers.kargo.promotion_policies import PromotionPolicy, decode_policies
 from receivers.kargo.subscriptions import Subscription, decode_subscription
 
 KARGO_GROUP: Final = "kargo.akuity.io"
@@ -117,6 +118,7 @@ class ReceiverConfig:
     conditions: tuple[Condition, ...]
     refresh_token: str
     last_handled_refresh: str
+    promotion_policies: tuple[PromotionPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ def _published(raw: Any) -> PublishedUrl:
     return PublishedUrl(as_text(entry.get("name")), as_text(entry.get("path")), as_text(entry.get("url")))
 
 
-def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+def decode_conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """Decode the conditions in the status of an object. Never raises."""
     entries = (as_map(entry) for entry in as_list(status.get("conditions")))
     return tuple(
         _condition(*(as_text(entry.get(key)) for key in ("type", "status", "reason", "message")))
@@ -196,9 +199,10 @@ def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
         observed_generation=as_number(status.get("observedGeneration")),
         receivers=tuple(map(decode_receiver, as_list(spec.get("webhookReceivers")))),
         published=tuple(map(_published, as_list(status.get("webhookReceivers")))),
-        conditions=_conditions(status),
+        conditions=decode_conditions(status),
         refresh_token=as_text(as_map(metadata.get("annotations")).get(REFRESH_ANNOTATION)),
         last_handled_refresh=as_text(status.get("lastHandledRefresh")),
+        promotion_policies=decode_policies(spec.get("promotionPolicies")),
     )
 
 
@@ -231,6 +235,6 @@ def decode_warehouse(
         last_handled_refresh=as_text(status.get("lastHandledRefresh")),
         discovered_at=as_text(as_map(status.get("discoveredArtifacts")).get("discoveredAt")),
         last_freight_id=as_text(status.get("lastFreightID")),
-        conditions=_conditions(status),
+        conditions=decode_conditions(status),
         rules=rules,
     )

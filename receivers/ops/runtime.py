@@ -15,6 +15,7 @@ from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.kargo_version import KargoVersionDetector
 from receivers.cluster.newest_freight import NewestFreight
+from receivers.cluster.stage_watch import StageWatch
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.body_quota import BodyQuota
 from receivers.deliveries.hourly_figures import FigureRollUp
@@ -78,6 +79,10 @@ class Runtime:
         queue = WorkQueue(self._warehouse)
         self.sender = RefreshSender(self.cache.cluster, self._warehouse, queue, patch_timeout)
         self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
+        self.stages: StageWatch | None = None
+        if configuration.follow_stages != "false":
+            self.stages = StageWatch(self.cache.cluster, self.cache.config, configuration.namespaces)
+            self.cache.add_return_listener(self.stages.retry)
         self.tracker = Tracker(
             cache=self.cache,
             freight=self.freight,
@@ -184,6 +189,8 @@ class Runtime:
         self.writer.start()
         self.cache.start()
         self.freight.start()
+        if self.stages is not None:
+            self.stages.start()
         for scheduler in self._schedulers:
             scheduler.start()
 
@@ -194,6 +201,8 @@ class Runtime:
         self.sender.stop()
         self.tracker.stop()
         self.freight.stop()
+        if self.stages is not None:
+            self.stages.stop()
         self.cache.stop()
         deadline = time.monotonic() + STOP_SECONDS
         for scheduler in self._schedulers:
@@ -231,6 +240,7 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         namespaces=configuration.namespaces,
         system_namespace=configuration.system_namespace,
         kargo_namespace=configuration.kargo_namespace,
+        follows_stages=configuration.follow_stages != "false",
     )
 
 

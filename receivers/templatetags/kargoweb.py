@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from heroicons.templatetags.heroicons import heroicon_mini
 
 from receivers.accounts.access import Action
 from receivers.deliveries.escaping import escape_invisible
@@ -31,14 +32,6 @@ register.simple_tag(links.deliveries_url)
 register.simple_tag(links.same_push_url)
 register.simple_tag(links.warehouse_url)
 
-SPRITE: Final = frozenset(
-    {
-        "action", "again", "bad", "copy", "down", "eye", "flask", "gone", "good", "open", "out", "overview", "pause",
-        "plain", "plus", "projects", "pushes", "run", "save", "search", "send", "status", "todo", "user",
-    }
-)  # fmt: skip
-"""The symbols of `static/icons.svg`."""
-
 TONE_ICONS: Final = {Tone.GOOD: "good", Tone.PLAIN: "plain", Tone.BAD: "bad", Tone.OPEN: "open"}
 VERDICT_TONES: Final = {
     MatchResult.MATCH: Tone.GOOD,
@@ -47,9 +40,9 @@ VERDICT_TONES: Final = {
     MatchResult.OUT_OF_SCOPE: Tone.OPEN,
 }
 SEVERITIES: Final = {
-    Severity.URGENT: (Tone.BAD, "exclamation-triangle"),
-    Severity.WARNING: (Tone.OPEN, "exclamation-circle"),
-    Severity.NOTE: (Tone.PLAIN, "information-circle"),
+    Severity.URGENT: (Tone.BAD, "bad"),
+    Severity.WARNING: (Tone.OPEN, "open"),
+    Severity.NOTE: (Tone.PLAIN, "info"),
 }
 DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
 
@@ -62,11 +55,18 @@ def icon(name: str) -> SafeString:
 
 @lru_cache(maxsize=256)  # every row of a list has several icons
 def _icon(name: str) -> SafeString:
-    if name in SPRITE:
-        return format_html(
-            '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("icons.svg"), name
-        )
-    return mark_safe(heroicon_mini(name, size=16, **{"class": "icon"}))  # noqa: S308 - a file of the package
+    # Checked, because a symbol that does not exist would be invisible.
+    if name not in symbols():
+        raise ValueError(f"static/icons.svg has no symbol {name!r}")
+    url = static("icons.svg")
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', url, name)
+
+
+@lru_cache(maxsize=1)
+def symbols() -> frozenset[str]:
+    """Return the names of the symbols of `static/icons.svg`."""
+    sprite = (settings.BASE_DIR / "static" / "icons.svg").read_text()
+    return frozenset(re.findall(r'<symbol id="([^"]+)"', sprite))
 
 
 @register.simple_tag
@@ -202,7 +202,7 @@ def copy_button(text: str, what: str, word: str = "Copy") -> SafeString:
         '<button type="button" class="quiet-button copy" data-copy="{}" hidden>{}<span>{}</span>'
         '<span class="unseen"> {}</span></button>',
         conditional_escape(text),
-        _icon("clipboard-document"),
+        _icon("copy"),
         word,
         what,
     )
