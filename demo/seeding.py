@@ -43,7 +43,8 @@ def seed_objects(cluster: KubernetesClient) -> None:
         metadata = manifest["metadata"]
         # As set by `kubectl apply`, which otherwise warns when a user applies a change.
         applied = json.dumps(manifest, separators=(",", ":")) + "\n"
-        body = manifest | {"metadata": metadata | {"annotations": {APPLIED: applied}}}
+        annotations = metadata.get("annotations", {}) | {APPLIED: applied}
+        body = manifest | {"metadata": metadata | {"annotations": annotations}}
         try:
             cluster.create(_RESOURCES[manifest["kind"]], body, metadata.get("namespace"))
         except AlreadyExists:

@@ -161,11 +161,12 @@ class Delivery(models.Model):
 
     `project` is `CLUSTER_SCOPE` for a cluster receiver. `status` is the HTTP status of the response, None while there
     is none; a delivery with an outcome but no status was finished after a restart, when the connection was closed.
-    `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends several for a
-    multi-platform image. `original` is the delivery that this one repeats, and `actor` the user who sent it, for tests
-    and redeliveries. `warehouses` counts the Warehouses that it matched, `with_freight` those of them that have Freight
-    with the push. `ended_at` is when the delivery and all of its refreshes had an outcome. `held_by` is the
-    `Replica` that processes it. If there is none, any replica may take it up from `due_at` on.
+    `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends one to each
+    webhook, and several for a multi-platform image. `original` is the delivery that this one repeats, and `actor` the
+    user who sent it, for tests and redeliveries. `warehouses` counts the Warehouses that it matched, `with_freight`
+    those of them that have Freight with the push. `ended_at` is when the delivery and all of its refreshes had an
+    outcome. `held_by` is the `Replica` that processes it. If there is none, any replica may take it up from `due_at`
+    on.
 
     `body` has `body_size` bytes. `stored_body` has the `stored_bytes` of it that are stored: fewer if they are
     compressed, none if the body was dropped (`body_dropped`).
@@ -215,7 +216,7 @@ class Delivery(models.Model):
     )  # fmt: skip
 
     repeats: int
-    """How many deliveries announce the same push; only rows of a `DeliveryPage` have it."""
+    """How many deliveries announce the same push to the same receiver; only rows of a `DeliveryPage` have it."""
 
     class Meta:
         verbose_name_plural = "deliveries"

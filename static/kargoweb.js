@@ -40,6 +40,16 @@
     link.textContent = `Show ${fresh} new`;
     if (!detail.shouldSwap) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
   });
+  // Findings stay selected and sections stay unfolded when their list is replaced.
+  let selected = [], folds = {};
+  document.addEventListener("htmx:beforeSwap", ({ target }) => {
+    selected = all("[name=key]:checked", target).map(({ value }) => value);
+    folds = Object.fromEntries(all("details[id]", target).map(({ id, open }) => [id, open]));
+  });
+  document.addEventListener("htmx:afterSwap", ({ target }) => {
+    all("[name=key]", target).filter(({ value }) => selected.includes(value)).forEach((box) => { box.checked = true; });
+    all("details[id]", target).filter(({ id }) => id in folds).forEach((fold) => { fold.open = folds[fold.id]; });
+  });
   const copy = async (button) => {
     const label = button.querySelector("span"), original = (label.dataset.original ??= label.textContent);
     try {

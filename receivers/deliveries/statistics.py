@@ -177,6 +177,8 @@ def _newest(receivers: Sequence[ReceiverKey], count: int, condition: str = "") -
     selection = (
         "SELECT id FROM receivers_delivery this WHERE project = %s AND receiver = %s AND NOT EXISTS"
         " (SELECT 1 FROM receivers_delivery newer WHERE newer.push_id = this.push_id"
+        # As one text, or the database may use the index by receiver and read all of its newer deliveries.
+        " AND newer.project || '/' || newer.receiver = this.project || '/' || this.receiver"
         " AND (newer.received_at, newer.id) > (this.received_at, this.id))"
         f" {condition} ORDER BY received_at DESC LIMIT {int(count)}"
     )

@@ -24,8 +24,8 @@ RELATED_SHOWN: Final = 20  # redeliveries, and deliveries of the same push; the 
 class DeliveryDetails:
     """A delivery and all that belongs to it, as far as the user may see it. Lists are bounded.
 
-    `alike` has the other deliveries of the same push, newest first. `reduced`: a cluster receiver got the delivery, and
-    the user sees only what concerns some projects, without the request and the response.
+    `alike` has the other deliveries of the same push to the same receiver, newest first. `reduced`: a cluster receiver
+    got the delivery, and the user sees only what concerns some projects, without the request and the response.
     """
 
     delivery: Delivery
@@ -67,12 +67,12 @@ def verdicts_of(verdicts: Iterable[Mapping[str, Any]], access: Access) -> list[M
 def details(access: Access, delivery: Delivery) -> DeliveryDetails:
     """Return all about a delivery that the user may see. Three queries. Changes a reduced delivery.
 
-    Redeliveries and deliveries of the same push have the same receiver: a user who sees one of them sees all.
+    Redeliveries and `alike` have the same receiver: a user who sees one of them sees all.
     """
     if not access.may(Action.SEE, delivery.project):
         return _reduced(access, delivery)
     redeliveries = delivery_log().narrow().filter(original=delivery).order_by(*NEWEST_FIRST)[:RELATED_SHOWN]
-    alike = delivery_log().filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
+    alike = delivery_log().alike(delivery)
     return DeliveryDetails(
         delivery,
         refreshes_of(delivery),

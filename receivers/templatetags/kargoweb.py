@@ -224,7 +224,25 @@ def tone_icon(tone: str) -> SafeString:
 @register.simple_tag
 def verdict_badge(result: str) -> SafeString:
     """Return the badge of a `MatchResult`."""
-    return badge(VERDICT_TONES.get(MatchResult(result), Tone.PLAIN), result.replace("_", " ").capitalize())
+    return badge(verdict_tone(result), verdict_word(result))
+
+
+@register.simple_tag
+def verdict_tone(result: str) -> Tone:
+    """Return the tone of a `MatchResult`."""
+    return VERDICT_TONES.get(MatchResult(result), Tone.PLAIN)
+
+
+@register.simple_tag
+def verdict_icon(result: str) -> SafeString:
+    """Return the icon of a `MatchResult`."""
+    return _icon(TONE_ICONS[verdict_tone(result)])
+
+
+@register.simple_tag
+def verdict_word(result: str) -> str:
+    """Return a `MatchResult` in words."""
+    return result.replace("_", " ").capitalize()
 
 
 @register.simple_tag

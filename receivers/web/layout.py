@@ -52,7 +52,8 @@ MORE: Final = (
 STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
-        "tokens", "base", "shell", "controls", "blocks", "rail", "rows", "charts", "search", "responsive",
+        "tokens", "base", "shell", "controls", "blocks", "findings", "rail", "rows", "charts", "search",
+        "responsive",
     )
 )  # fmt: skip
 """The stylesheets of every page, in the order in which they apply."""
@@ -99,7 +100,7 @@ def layout(request: HttpRequest) -> dict[str, Any]:
 def navigation(
     targets: Iterable[NavigationTarget], request: HttpRequest, access: Access, health: HealthMonitor
 ) -> list[NavigationItem]:
-    """Return links to those of the pages that the user may open. Pages without an address in this installation are left out."""
+    """Return links to those pages that the user may open, without those that this installation has no address for."""
     match = getattr(request, "resolver_match", None)
     current = match.url_name if match else ""
     items = []

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from demo.paths import DemoPaths
 from receivers.cluster.client import KubernetesClient, connect
-from receivers.cluster.errors import ClusterError, Invalid, NotFound
+from receivers.cluster.errors import ClusterError, NotFound, Rejected
 from receivers.kargo.resources import FREIGHTS
 from receivers.kargo.stage_availability import missing_for
 from receivers.kargo.stage_progress import newest_first
@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 created = cluster.create(PROMOTIONS, body, project)
         except NotFound as error:
             raise CommandError(f"{project} has no Stage {stage}") from error
-        except Invalid as error:
+        except Rejected as error:
             raise CommandError(str(error)) from error
         except ClusterError as error:
             raise CommandError(f"The demo is not running (start it with `make run`): {error}") from error
