@@ -59,6 +59,30 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='HourlyFigure',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scope', models.CharField(choices=[('all', 'All'), ('project', 'Project'), ('receiver', 'Receiver')], max_length=8)),
+                ('project', models.CharField(blank=True, max_length=253)),
+                ('receiver', models.CharField(blank=True, max_length=253)),
+                ('hour', models.DateTimeField()),
+                ('measure', models.CharField(max_length=32)),
+                ('count', models.PositiveIntegerField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['hour'], name='hourly_figure_by_hour')],
+                'constraints': [models.UniqueConstraint(fields=('scope', 'project', 'receiver', 'hour', 'measure'), name='hourly_figure_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='RolledUpHour',
+            fields=[
+                ('hour', models.DateTimeField(primary_key=True, serialize=False)),
+                ('computed_at', models.DateTimeField()),
+                ('unfinished', models.PositiveIntegerField(default=0)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Replica',
             fields=[
                 ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
