@@ -203,7 +203,8 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         branches = self._branches(wanted) if recent is None else self._of_warehouse(wanted)
         most = LOOKED_AT // max(1, len(branches))
         return [
-            scan(candidates.filter(branch), all_conditions(wanted) & also, size + 1, most) for branch in branches
+            scan(candidates.filter(branch), all_conditions(wanted) & also, size + 1, most)
+            for branch in branches
         ]
 
     def _branches(self, wanted: DeliveryFilter) -> list[Q]:
