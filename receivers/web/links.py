@@ -39,6 +39,14 @@ def deliveries_url(**filters: Any) -> str:
     return f"{reverse('deliveries')}?{query}"
 
 
+def pushes_url(**filters: Any) -> str:
+    """Return the address of the filtered list of pushes; an empty `project` means the cluster receivers."""
+    if "project" in filters:
+        filters["project"] = scope_name(filters["project"])
+    query = urlencode({name: str(value) for name, value in filters.items() if value})
+    return f"{reverse('pushes')}?{query}"
+
+
 def push_url(push_id: UUID) -> str:
     """Return the address of a push's page."""
     try:

@@ -14,7 +14,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
 from receivers.accounts.access import Action, may, require_permission
-from receivers.deliveries import statistics
+from receivers.deliveries import statistics, visibility
+from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.pushes import push_page
 from receivers.health.finding import Subject
 from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.resources import ReceiverConfig, Warehouse
@@ -24,13 +26,15 @@ from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
 from receivers.web.links import project_url
 from receivers.web.page_view import PageRequest, page_view
+from receivers.web.push_rows import PushRow, push_row
 from receivers.web.receiver_rows import ReceiverRow, receiver_rows
 from receivers.web.registrations import checklists
+from receivers.web.time_zone import zone_of
 from receivers.web.warehouse_rows import warehouse_rows
 from receivers.web.weeks import weeks_of_receivers
 
 PROJECT: Final = "project-page"
-RECENT: Final = 10  # deliveries
+RECENT: Final = 10  # pushes
 REMOVED_SHOWN: Final = 10  # findings about removed receivers
 WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 
@@ -91,7 +95,7 @@ def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
         "removed": _of_removed_receivers(config, findings),
         "may_reveal": may(request.user, Action.REVEAL_URL, name),
         "may_fire": may(request.user, Action.TEST_FIRE, name),
-        "recent": _recent(name, config),
+        "recent": _recent(request, name),
         "warehouse_count": len(warehouses),
         "median": statistics.push_to_freight([name]).get(name) if name else None,
         **(_warehouses(request, name, config, findings) if name else {}),
@@ -117,9 +121,10 @@ def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Deliver
     return statistics.last_deliveries([name], receivers, pushes=True)
 
 
-def _recent(name: str, config: ReceiverConfig | None) -> list[Delivery]:
-    receivers = [receiver.name for receiver in config.receivers] if config else []
-    return statistics.recent_deliveries(name, receivers, RECENT)
+def _recent(request: PageRequest, name: str) -> list[PushRow]:
+    wanted = visibility.limited(DeliveryFilter(project=name), request.access)
+    zone, stages = zone_of(request), request.runtime.stages
+    return [push_row(entry, request.access, stages, zone) for entry in push_page(wanted, size=RECENT).rows]
 
 
 def _of_removed_receivers(
