@@ -241,6 +241,7 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         system_namespace=configuration.system_namespace,
         kargo_namespace=configuration.kargo_namespace,
         follows_stages=configuration.follow_stages != "false",
+        creates_receivers=configuration.create_receivers,
     )
 
 
