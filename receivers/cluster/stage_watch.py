@@ -85,8 +85,8 @@ class StageWatch:
         """Create a watch that is not yet running, of all namespaces or only of `namespaces`.
 
         `cluster` may raise `ClusterError`; it is called again after a delay. `config` returns the ProjectConfig of a
-        project, which has its promotion policies. `required`: what may not be read is an error in `freshness`, otherwise
-        it isn't mentioned there.
+        project, which has its promotion policies. `required`: `freshness` has what may not be read as an error,
+        otherwise it doesn't mention that.
         """
         self._cluster = cluster
         self._config = config
