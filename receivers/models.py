@@ -617,7 +617,9 @@ class SavedView(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "page", "name"], name="saved_view_once")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "page", "name"], name="saved_view_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.page}: {self.name}"

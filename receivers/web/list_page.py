@@ -91,7 +91,9 @@ def respond(
     return render(request, "deliveries/list_page.html", context)
 
 
-def by_day(request: PageRequest, rows: Iterable[Row], received_at: Callable[[Row], datetime]) -> list[Day[Row]]:
+def by_day(
+    request: PageRequest, rows: Iterable[Row], received_at: Callable[[Row], datetime]
+) -> list[Day[Row]]:
     """Group rows, which are sorted by time, by the day in the reader's zone."""
     zone = zone_of(request)
     today = timezone.now().astimezone(zone).date()
