@@ -12,8 +12,7 @@ from receivers.deliveries.pushes import PushPage, count_pushes, push_page
 from receivers.web import list_page
 from receivers.web.filter_form import FilterForm
 from receivers.web.page_view import PageRequest, page_view
-from receivers.web.push_rows import push_row
-from receivers.web.reach import freight_keys
+from receivers.web.push_rows import push_rows
 from receivers.web.time_zone import zone_of
 
 
@@ -27,10 +26,7 @@ def pushes(request: PageRequest) -> HttpResponse:
 def _rows(request: PageRequest, form: FilterForm, after: str) -> dict[str, Any]:
     wanted = visibility.limited(form.wanted, request.access) if form.wanted else None
     page = push_page(wanted, after=after, size=list_page.PAGE_SIZE) if wanted else PushPage(())
-    zone, stages = zone_of(request), request.runtime.stages
-    named = (key for entry in page.rows for key in freight_keys(entry.refreshes))
-    journeys = stages.outlines(named) if stages else {}
-    rows = [push_row(entry, journeys, zone) for entry in page.rows]
+    rows = push_rows(page.rows, request.runtime.stages, zone_of(request))
     return {
         "days": list_page.by_day(request, rows, lambda row: row.received_at),
         "next": page.next,

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from receivers.accounts.access import Access, Action
+from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
 from receivers.deliveries.pushes import PushEntry
 from receivers.kargo.scopes import scope_name
@@ -15,7 +16,7 @@ from receivers.kargo.stage_states import StageJourney
 from receivers.models import Delivery, Origin, Outcome, Refresh
 from receivers.web import links
 from receivers.web.delivery_summary import summarize
-from receivers.web.reach import FreightKey, Reach, reach_of
+from receivers.web.reach import FreightKey, Reach, freight_keys, reach_of
 
 RECEIVERS_NAMED: Final = 1  # of a push; with more of them, the row counts them and names all in its tooltip
 FAILING: Final = 400  # response codes from here on are shown
@@ -66,6 +67,13 @@ class DeliveryRow:
     reason: str
     warehouses: int
     duration_ms: float | None
+
+
+def push_rows(entries: Sequence[PushEntry], stages: StageWatch | None, zone: tzinfo) -> list[PushRow]:
+    """Return the rows of pushes, with the way of their Freight through the Stages if these are followed."""
+    keys = [key for entry in entries for key in freight_keys(entry.refreshes)]
+    journeys = stages.outlines(keys) if stages and keys else {}
+    return [push_row(entry, journeys, zone) for entry in entries]
 
 
 def push_row(entry: PushEntry, journeys: Mapping[FreightKey, StageJourney], zone: tzinfo) -> PushRow:
