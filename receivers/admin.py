@@ -29,6 +29,7 @@ from receivers.models import (
     AuditAction,
     Delivery,
     Downtime,
+    HourlyFigure,
     KargoController,
     MissedPush,
     Mute,
@@ -37,6 +38,7 @@ from receivers.models import (
     ReceiverUrl,
     Refresh,
     Replica,
+    RolledUpHour,
     UnknownCall,
 )
 
@@ -368,3 +370,19 @@ class ReplicaAdmin(ReadOnlyAdmin):
 
     list_display = ("seen_at", "host", "version", "started_at")
     ordering = ("-seen_at", "id")
+
+
+@admin.register(HourlyFigure, site=site)
+class HourlyFigureAdmin(ReadOnlyAdmin):
+    """Pushes per hour by what became of them, the latest first."""
+
+    list_display = ("hour", "scope", "project", "receiver", "measure", "count")
+    ordering = ("-hour", "-id")
+
+
+@admin.register(RolledUpHour, site=site)
+class RolledUpHourAdmin(ReadOnlyAdmin):
+    """Hours whose figures are computed, the latest first. There are never many."""
+
+    list_display = ("hour", "computed_at", "unfinished")
+    ordering = ("-hour",)

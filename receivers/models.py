@@ -10,8 +10,10 @@ import zlib
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
 from receivers.kargo.receiver_path import SUFFIX_LENGTH
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
@@ -161,11 +163,12 @@ class Delivery(models.Model):
 
     `project` is `CLUSTER_SCOPE` for a cluster receiver. `status` is the HTTP status of the response, None while there
     is none; a delivery with an outcome but no status was finished after a restart, when the connection was closed.
-    `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends several for a
-    multi-platform image. `original` is the delivery that this one repeats, and `actor` the user who sent it, for tests
-    and redeliveries. `warehouses` counts the Warehouses that it matched, `with_freight` those of them that have Freight
-    with the push. `ended_at` is when the delivery and all of its refreshes had an outcome. `held_by` is the
-    `Replica` that processes it. If there is none, any replica may take it up from `due_at` on.
+    `push_id` is set if the body was parsed, and the deliveries of one push share it: Docker Hub sends one to each
+    webhook, and several for a multi-platform image. `original` is the delivery that this one repeats, and `actor` the
+    user who sent it, for tests and redeliveries. `warehouses` counts the Warehouses that it matched, `with_freight`
+    those of them that have Freight with the push. `ended_at` is when the delivery and all of its refreshes had an
+    outcome. `held_by` is the `Replica` that processes it. If there is none, any replica may take it up from `due_at`
+    on.
 
     `body` has `body_size` bytes. `stored_body` has the `stored_bytes` of it that are stored: fewer if they are
     compressed, none if the body was dropped (`body_dropped`).
@@ -215,7 +218,7 @@ class Delivery(models.Model):
     )  # fmt: skip
 
     repeats: int
-    """How many deliveries announce the same push; only rows of a `DeliveryPage` have it."""
+    """How many deliveries announce the same push to the same receiver; only rows of a `DeliveryPage` have it."""
 
     class Meta:
         verbose_name_plural = "deliveries"
@@ -383,6 +386,56 @@ class Refresh(models.Model):
         return f"{self.project}/{self.warehouse} {self.outcome or self.state}"
 
 
+class FigureScope(models.TextChoices):
+    """Whom a figure is for."""
+
+    ALL = "all"
+    """Everyone who sees all projects and the cluster receivers."""
+
+    PROJECT = "project"
+    """The readers of one project (`CLUSTER_SCOPE`: the cluster receivers)."""
+
+    RECEIVER = "receiver"
+
+
+class HourlyFigure(models.Model):
+    """How many pushes of an hour have one outcome, or became Freight within some seconds.
+
+    `measure` is an outcome, or the number of a bucket of the histogram (`hourly_figures.bucket_measure`). `project`
+    and `receiver` are empty where the scope has none. Computed by `deliveries.hourly_figures` from the log.
+    """
+
+    scope = models.CharField(max_length=8, choices=FigureScope)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    receiver = models.CharField(max_length=NAME_LENGTH, blank=True)
+    hour = models.DateTimeField()
+    measure = models.CharField(max_length=OUTCOME_LENGTH)
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            # In the order of the queries: those of one scope, from some hour on.
+            models.UniqueConstraint(
+                fields=["scope", "project", "receiver", "hour", "measure"], name="hourly_figure_once"
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["hour"], name="hourly_figure_by_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.project}/{self.receiver} {self.hour}: {self.count} {self.measure}"
+
+
+class RolledUpHour(models.Model):
+    """An hour whose figures are computed: when, and how many of its pushes were in progress."""
+
+    hour = models.DateTimeField(primary_key=True)
+    computed_at = models.DateTimeField()
+    unfinished = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.hour)
+
+
 class Replica(models.Model):
     """A serving process. If it isn't seen for a while, others take over the deliveries and refreshes that it held."""
 
@@ -504,6 +557,7 @@ class AuditAction(models.TextChoices):
     UNMUTE = "unmute", "Unmuted a finding"
     CHANGE_PASSWORD = "change_password", "Changed their password"
     CHANGE_USERS = "change_users", "Changed users"
+    CREATE_RECEIVER = "create_receiver", "Created a receiver"
 
 
 class Audit(models.Model):
@@ -552,3 +606,21 @@ class Mute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} by {self.user}"
+
+
+class SavedView(models.Model):
+    """A filter of a list that a person saved under a name. `page` is the URL name of the list."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    page = models.CharField(max_length=10, choices=[("pushes", "Pushes"), ("deliveries", "Deliveries")])
+    name = models.CharField(max_length=40)
+    query = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "page", "name"], name="saved_view_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.page}: {self.name}"

@@ -20,10 +20,33 @@
   });
   setInterval(() => document.hidden || updateTimes(), 1000);
 
+  // The reader's zone, for the server; and the same words as receivers/web/local_times.py, until the server knows it.
+  const secure = location.protocol === "https:" ? ";secure" : "";
+  document.cookie = `zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;max-age=31536000;samesite=lax${secure}`;
+  const formatted = (options) => new Intl.DateTimeFormat("en-US", { hourCycle: "h23", ...options });
+  const clock = { hour: "2-digit", minute: "2-digit" }, precise = { ...clock, second: "2-digit" }, day = { month: "long", day: "numeric" };
+  const FORMS = {
+    minutes: formatted(clock), seconds: formatted(precise), exact: formatted({ ...precise, fractionalSecondDigits: 3 }),
+    date: formatted({ ...day, ...clock }),
+  };
+  const FULL = formatted({ weekday: "long", ...day, year: "numeric", ...precise });
+  const offset = (at) => {
+    const minutes = -at.getTimezoneOffset(), size = Math.abs(minutes), rest = size % 60;
+    return minutes ? `UTC${minutes < 0 ? "-" : "+"}${Math.floor(size / 60)}${rest ? `:${rest}` : ""}` : "UTC";
+  };
+  const localize = (within) => all("time[data-local], time[data-relative]", within).forEach((time) => {
+    const at = new Date(time.dateTime), { weekday, month, day, year, hour, minute, second } = Object.fromEntries(FULL.formatToParts(at).map(({ type, value }) => [type, value]));
+    time.title = `${weekday}, ${month} ${day}, ${year}, ${hour}:${minute}:${second} ${offset(at)}`;
+    const form = FORMS[time.dataset.local];
+    if (form) time.textContent = form.format(at).replace(" at ", ", ");
+  });
+  localize();
+
   // Controls that need a script are hidden without one.
   const show = (within) => all("[data-copy], [data-help], [data-pause]", within).forEach((one) => { one.hidden = false; });
   show();
-  document.addEventListener("htmx:load", ({ target }) => { show(target.parentElement ?? target); updateTimes(target); });
+  document.addEventListener("htmx:load", ({ target }) => { show(target.parentElement ?? target); updateTimes(target); localize(target); });
+  document.addEventListener("kargoweb:updated", ({ target }) => { show(target); updateTimes(target); localize(target); });
   // Polling stops while the page is in a background tab.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && (event.target.getAttribute("hx-trigger") ?? "").startsWith("every")) event.preventDefault();
@@ -32,13 +55,23 @@
   const isBeingRead = (list) => document.querySelector("[data-pause][aria-pressed=true]") || list.getBoundingClientRect().top < 0 || list.matches(":hover, :focus-within");
   document.addEventListener("htmx:beforeSwap", ({ target: list, detail }) => {
     const link = document.querySelector("[data-fresh]");
-    if (!link || list.id !== "deliveries" || detail.xhr.status !== 200) return;
-    const rows = all("tbody tr", new DOMParser().parseFromString(detail.serverResponse, "text/html"));
+    if (!link || !["pushes", "deliveries"].includes(list.id) || detail.xhr.status !== 200) return;
+    const rows = all("tbody tr[id]", new DOMParser().parseFromString(detail.serverResponse, "text/html"));
     const fresh = rows.filter(({ id }) => !document.getElementById(id)).length;
     detail.shouldSwap = detail.requestConfig.elt === link || !isBeingRead(list);
     link.hidden = detail.shouldSwap || !fresh;
     link.textContent = `Show ${fresh} new`;
     if (!detail.shouldSwap) rows.forEach((row) => document.querySelector(`[id="${row.id}"]:not(:focus-within, .current)`)?.replaceWith(row));
+  });
+  // Findings stay selected and sections stay unfolded when their list is replaced.
+  let selected = [], folds = {};
+  document.addEventListener("htmx:beforeSwap", ({ target }) => {
+    selected = all("[name=key]:checked", target).map(({ value }) => value);
+    folds = Object.fromEntries(all("details[id]", target).map(({ id, open }) => [id, open]));
+  });
+  document.addEventListener("htmx:afterSwap", ({ target }) => {
+    all("[name=key]", target).filter(({ value }) => selected.includes(value)).forEach((box) => { box.checked = true; });
+    all("details[id]", target).filter(({ id }) => id in folds).forEach((fold) => { fold.open = folds[fold.id]; });
   });
   const copy = async (button) => {
     const label = button.querySelector("span"), original = (label.dataset.original ??= label.textContent);
@@ -50,10 +83,9 @@
     }
     setTimeout(() => { label.textContent = original; }, 2000);
   };
-  const choose = (theme) => {
-    root.dataset.theme = theme;
-    const secure = location.protocol === "https:" ? ";secure" : "";
-    document.cookie = `theme=${theme};path=/;max-age=31536000;samesite=lax${secure}`;
+  const choose = ({ name, value }) => {
+    root.dataset[name] = value;
+    document.cookie = `${name}=${value};path=/;max-age=31536000;samesite=lax${secure}`;
   };
   const help = () => document.getElementById("help")?.showModal();
   document.addEventListener("click", (event) => {
@@ -61,9 +93,9 @@
     if (on("[data-copy]")) copy(on("[data-copy]"));
     if (on("[data-help]")) help();
     on("[data-pause]")?.setAttribute("aria-pressed", on("[data-pause]").ariaPressed !== "true");
-    if (on(".theme button")) {
+    if (on(".pick button")) {
       event.preventDefault();
-      choose(on(".theme button").value);
+      choose(on(".pick button"));
     }
     all("details.menu[open]").filter((menu) => !menu.contains(event.target)).forEach((menu) => { menu.open = false; });
   });
@@ -71,7 +103,7 @@
   // The id of the current row, which finds it again after a list has been replaced. Its link then gets the focus back.
   let current = "", focused = false;
   const move = (step) => {
-    const rows = all(".rows tbody tr");
+    const rows = all(".rows tbody tr:not(.day)");
     const at = rows.findIndex((row) => row.classList.contains("current"));
     const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
     if (!next) return;
@@ -92,7 +124,7 @@
     j: () => move(1),
     k: () => move(-1),
     "?": help,
-    "/": () => document.querySelector("[data-search]")?.focus(),
+    "/": () => document.getElementById("q")?.focus(),
     Enter: () => document.querySelector("tr.current a")?.click(),
   };
   document.addEventListener("keydown", (event) => {

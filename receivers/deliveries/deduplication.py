@@ -1,4 +1,7 @@
-"""Recognize deliveries of the same push: Docker Hub sends several for a multi-platform image, all alike.
+"""Recognize deliveries of the same push.
+
+Docker Hub sends one to every webhook of the repository, so to several receivers, and for a multi-platform image several
+to each, all alike. What they announce is one push, whoever receives it.
 
 All replicas must agree without talking to each other, so the id of a push is a hash of what its deliveries share.
 """
@@ -24,14 +27,15 @@ REMEMBERED: Final = 10_000
 # Arbitrary, but fixed: with another namespace, deliveries of one push would no longer match those already stored.
 _NAMESPACE: Final = UUID("4cd605e7-afa2-5360-b5b9-c5e9fb5c76f4")
 
-PushKey = tuple[str, str, str, str]
-"""What was pushed where: project (`CLUSTER_SCOPE` for a cluster receiver), receiver, repository and tag."""
+PushKey = tuple[str, str]
+"""What was pushed: repository and tag."""
 
 
 def push_id(key: PushKey, pushed_at: datetime) -> UUID:
     """Return the id of the push with this key and time. The same arguments give the same id in every process.
 
-    Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a multi-platform image.
+    Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a push. The id is no secret: whoever knows
+    repository, tag and time can compute it, so nothing may be shown because somebody knows an id.
     """
     # JSON keeps different keys apart, whatever characters they contain.
     return uuid5(_NAMESPACE, json.dumps([*key, pushed_at.astimezone(UTC).isoformat()]))

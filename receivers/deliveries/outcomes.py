@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from django.db import models
 
@@ -31,6 +33,7 @@ _TONES: Final = {
     },
 }  # fmt: skip
 
+_REFRESH_ORDER: Final[dict[str, int]] = {code.value: place for place, code in enumerate(RefreshOutcome)}
 
 NOT_EVALUATED: Final = frozenset(
     {
@@ -44,6 +47,46 @@ NOT_EVALUATED: Final = frozenset(
 def tone(outcome: str) -> Tone:
     """Return the tone of an `Outcome` or a `RefreshOutcome`; BAD for everything that is neither."""
     return next((tone for tone, outcomes in _TONES.items() if outcome in outcomes), Tone.BAD)
+
+
+_DECISIVE_TONES: Final = (Tone.BAD, Tone.OPEN, Tone.GOOD, Tone.PLAIN)
+
+
+def urgency(outcome: str) -> tuple[int, int]:
+    """Return the sort key of an outcome among those of one push: the smallest one decides.
+
+    What needs action comes first, then what is in progress, then what succeeded; one receiver without a match hides
+    nothing. Within a tone, the order is that of `RefreshOutcome`, from the most urgent to the least.
+    """
+    place = _REFRESH_ORDER.get(outcome, len(_REFRESH_ORDER))
+    return _DECISIVE_TONES.index(tone(outcome)), place
+
+
+def decisive(deliveries: Iterable[Delivery]) -> Delivery:
+    """Return the delivery that has the outcome of a push, given all deliveries of the push, in any order.
+
+    For each receiver its last delivery counts, so that a redelivery replaces what it repeats. A delivery that found
+    the Freight of an earlier one succeeded, too: the one that created it counts. Of several receivers, the
+    outcome that most needs action decides (`urgency`), and of equal ones the newest. Raises ValueError without any.
+    """
+    by_receiver: dict[tuple[str, str], list[Delivery]] = {}
+    for delivery in sorted(deliveries, key=_newest_last):
+        by_receiver.setdefault((delivery.project, delivery.receiver), []).append(delivery)
+    candidates = [_counting(rows) for rows in by_receiver.values()]
+    return min(sorted(candidates, key=_newest_last, reverse=True), key=lambda row: urgency(row.outcome))
+
+
+def _counting(deliveries: Sequence[Delivery]) -> Delivery:
+    """Return the delivery to one receiver that counts, given all to it, the newest last."""
+    last = deliveries[-1]
+    if last.outcome != Outcome.ALREADY_CURRENT:
+        return last
+    created = (row for row in reversed(deliveries) if row.outcome == Outcome.FREIGHT_CREATED)
+    return next(created, last)
+
+
+def _newest_last(delivery: Delivery) -> tuple[datetime, UUID]:
+    return delivery.received_at, delivery.pk
 
 
 def label(code: str) -> str:

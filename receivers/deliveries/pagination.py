@@ -47,10 +47,11 @@ class Position:
 class DeliveryPage:
     """A page of the list, newest first.
 
-    `rows` lack the columns in `querysets.WIDE` and have `repeats`: how many deliveries announce the same push, itself
-    included, where `querysets.MOST_REPEATS` means that many or more. `next` is the cursor of the next page, empty at
-    the end. `looked_to` is set if the page is short because the search stopped after `bounded_scan.LOOKED_AT` rows:
-    the search is complete back to that time and `next` continues it, with or without further results.
+    `rows` lack the columns in `querysets.WIDE` and have `repeats`: how many deliveries announce the same push to the
+    same receiver, itself included, where `querysets.MOST_REPEATS` means that many or more. `next` is the cursor of the
+    next page, empty at the end. `looked_to` is set if the page is short because the search stopped after
+    `bounded_scan.LOOKED_AT` rows: the search is complete back to that time and `next` continues it, with or without
+    further results.
     """
 
     rows: tuple[Delivery, ...]

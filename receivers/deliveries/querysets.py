@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Concat
 
 from receivers.deliveries.bounded_scan import (
     LOOKED_AT,
@@ -69,6 +69,11 @@ _RECEIVERS: Final = """
 """
 
 
+_OF_RECEIVER: Final = Concat("project", Value("/"), "receiver", output_field=models.CharField())
+"""Project and receiver as one text. As two columns, they could make a database read an index by receiver, which has all
+deliveries of years, where the index by push has a few rows."""
+
+
 class _CountUpTo(Subquery):
     """Counts the rows of a sliced subquery, so that counting stops at the end of the slice."""
 
@@ -84,24 +89,31 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         return self.defer(*WIDE)
 
     def newest_of_each_push(self) -> Self:
-        """Keep the newest delivery of each push, and all deliveries without a push.
+        """Keep the newest delivery of each push to each receiver, and all deliveries without a push.
 
         A newer delivery hides an older one even if other filters exclude the newer one: the outcome of a push is that
-        of its last delivery. Costs one index lookup for each row (`delivery_by_push`).
+        of its last delivery. A delivery to another receiver hides nothing, for not every reader may see that receiver.
+        Costs one index lookup for each row (`delivery_by_push`).
         """
         return self.filter(self._is_newest())
 
     def _is_newest(self) -> Q:
         # By time, as the pages are sorted: ids of several processes do not tell which one came first.
         later = Q(received_at__gt=OuterRef("received_at")) | Q(id__gt=OuterRef("id"))
-        newer = self.model._default_manager.filter(
-            later, push_id=OuterRef("push_id"), received_at__gte=OuterRef("received_at")
-        )
+        newer = self._of_same_push().filter(later, received_at__gte=OuterRef("received_at"))
         return Q(push_id=None) | Q(~Exists(newer))
 
+    def _of_same_push(self) -> Self:
+        """Return the deliveries of the push of an outer query's row to the same receiver, for a subquery."""
+        of_push = DeliveryQuerySet(self.model).filter(push_id=OuterRef("push_id"))
+        outer_path = Concat(
+            OuterRef("project"), Value("/"), OuterRef("receiver"), output_field=models.CharField()
+        )
+        return of_push.alias(of_receiver=_OF_RECEIVER).filter(of_receiver=outer_path)
+
     def with_repeats(self) -> Self:
-        """Annotate `repeats`: how many deliveries announce the same push, from 1 to `MOST_REPEATS`."""
-        same = self.model._default_manager.filter(push_id=OuterRef("push_id")).order_by().values("pk")
+        """Annotate `repeats`: how many deliveries announce a push to the same receiver, from 1 to `MOST_REPEATS`."""
+        same = self._of_same_push().order_by().values("pk")
         return self.annotate(
             repeats=models.Case(
                 models.When(push_id=None, then=Value(1)),
@@ -111,8 +123,18 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         )
 
     def of_push(self, push_id: UUID) -> Self:
-        """Return the deliveries of a push, newest first, at most `MOST_REPEATS`."""
+        """Return the deliveries of a push to all receivers, newest first, at most `MOST_REPEATS`.
+
+        Readers may see only some of them: see `visibility.deliveries_of_push`.
+        """
         return self.filter(push_id=push_id).order_by(*NEWEST_FIRST)[:MOST_REPEATS]
+
+    def alike(self, delivery: Delivery) -> Self:
+        """Return the other deliveries of the same push to the same receiver, unordered."""
+        of_push = self.filter(push_id=delivery.push_id or delivery.pk).exclude(pk=delivery.pk)
+        return of_push.alias(of_receiver=_OF_RECEIVER).filter(
+            of_receiver=f"{delivery.project}/{delivery.receiver}"
+        )
 
     def with_id(self, prefix: str) -> Self:
         """Return the deliveries whose id starts with `prefix`, oldest first: 8 to 32 hex digits.
@@ -152,23 +174,8 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         """
         size = max(1, min(size, MAX_PAGE_SIZE))
         position = Position.read(after) if after else None
-        candidates = self.filter(in_time(wanted), following(position) if position else Q())
         newest = self._is_newest() if each_push_once else Q()
-        recent = None
-        if selects_one_warehouse(wanted):
-            recent = scan_refreshes(wanted, candidates.filter(all_but_warehouse(wanted), newest), size + 1)
-        if recent and (
-            recent.floor is None
-            or (recent.matches and (position is None or position.received_at > recent.floor))
-        ):
-            results = [recent]
-        else:
-            branches = self._branches(wanted) if recent is None else self._of_warehouse(wanted)
-            most = LOOKED_AT // max(1, len(branches))
-            results = [
-                scan(candidates.filter(branch), all_conditions(wanted) & newest, size + 1, most)
-                for branch in branches
-            ]
+        results = self.scanned(wanted, position, size, newest)
         if not with_cluster:
             return self._page(results, size)
         results += scan_cluster_pushes(wanted, self.filter(newest), position, size + 1)
@@ -176,6 +183,29 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         if projects := reduced_projects(wanted):
             reduce_rows(page.rows, projects)
         return page
+
+    def scanned(
+        self, wanted: DeliveryFilter, position: Position | None, size: int, also: Q
+    ) -> list[ScanResult]:
+        """Scan for `size` deliveries after a position that a filter and a further condition select.
+
+        `page` says what is scanned. Deliveries to cluster receivers that are reduced to projects are not included.
+        """
+        candidates = self.filter(in_time(wanted), following(position) if position else Q())
+        recent = None
+        if selects_one_warehouse(wanted):
+            recent = scan_refreshes(wanted, candidates.filter(all_but_warehouse(wanted), also), size + 1)
+        if recent and (
+            recent.floor is None
+            or (recent.matches and (position is None or position.received_at > recent.floor))
+        ):
+            return [recent]
+        branches = self._branches(wanted) if recent is None else self._of_warehouse(wanted)
+        most = LOOKED_AT // max(1, len(branches))
+        return [
+            scan(candidates.filter(branch), all_conditions(wanted) & also, size + 1, most)
+            for branch in branches
+        ]
 
     def _branches(self, wanted: DeliveryFilter) -> list[Q]:
         """Return the most selective field of the filter as conditions that each have an index by time.
@@ -209,24 +239,29 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         return [Q(project=project, receiver=name) for name in names]
 
     def _page(self, results: Sequence[ScanResult], size: int) -> DeliveryPage:
-        """Merge the scans, down to the highest floor of those that stopped before they had enough."""
-        floors = [
-            result.floor for result in results if result.floor is not None and len(result.matches) <= size
-        ]
-        floor = max(floors, default=None)
-        positions = sorted({position for result in results for position in result.matches}, reverse=True)
-        if floor is not None:
-            positions = [position for position in positions if position.received_at >= floor]
-        rows = self._rows(positions[:size])
-        if len(positions) > size:
-            return DeliveryPage(rows, next=positions[size - 1].cursor())
-        if floor is not None:
-            return DeliveryPage(rows, next=Position(floor, FIRST_ID).cursor(), looked_to=floor)
-        return DeliveryPage(rows)
+        positions, following_cursor, looked_to = merged(results, size)
+        return DeliveryPage(self._rows(positions), following_cursor, looked_to)
 
     def _rows(self, positions: Iterable[Position]) -> tuple[Delivery, ...]:
         ids = [position.id for position in positions]
         return tuple(self.filter(pk__in=ids).narrow().with_repeats().order_by(*NEWEST_FIRST))
+
+
+def merged(results: Sequence[ScanResult], size: int) -> tuple[list[Position], str, datetime | None]:
+    """Merge scans, down to the highest floor of those that stopped before they had enough.
+
+    Return `size` positions at most, and `next` and `looked_to` of their page.
+    """
+    floors = [result.floor for result in results if result.floor is not None and len(result.matches) <= size]
+    floor = max(floors, default=None)
+    positions = sorted({position for result in results for position in result.matches}, reverse=True)
+    if floor is not None:
+        positions = [position for position in positions if position.received_at >= floor]
+    if len(positions) > size:
+        return positions[:size], positions[size - 1].cursor(), None
+    if floor is not None:
+        return positions, Position(floor, FIRST_ID).cursor(), floor
+    return positions, "", None
 
 
 def _is_above(position: Position | None, floor: datetime) -> bool:

@@ -18,6 +18,7 @@ from receivers.cluster.newest_freight import NewestFreight
 from receivers.cluster.stage_watch import StageWatch
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.body_quota import BodyQuota
+from receivers.deliveries.hourly_figures import FigureRollUp
 from receivers.deliveries.log_writer import LogWriter
 from receivers.deliveries.retention import Retention
 from receivers.deliveries.spool import Spool
@@ -164,6 +165,7 @@ class Runtime:
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
             PeriodicTask("rate-limit", self._report_refused, pause=60.0),
             PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
+            PeriodicTask("figures", FigureRollUp(configuration.keep_days).work, pause=2.0),
             PeriodicTask("body-quota", self.body_quota.work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
@@ -244,6 +246,7 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         system_namespace=configuration.system_namespace,
         kargo_namespace=configuration.kargo_namespace,
         follows_stages=configuration.follow_stages != "false",
+        creates_receivers=configuration.create_receivers,
     )
 
 

@@ -16,6 +16,13 @@ NOT_HANDLED_RETRIES: Final = 2  # each waits twice as long as the one before
 REQUEST_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds after the first, second, ... failed request to the API server; then hourly for a day."""
 
+SHARED_WITHIN: Final = 30.0
+"""Seconds: a retry also serves the refreshes of its Warehouse that are due this soon."""
+
+# But none in the first half of its delay. Otherwise the retries of a busy Warehouse would use up those of a push long
+# before the registry lists its tag.
+SHARED_SHARE: Final = 0.5
+
 HOURLY: Final = 3600.0
 MAX_REQUESTS: Final = len(REQUEST_DELAYS) + 24
 
@@ -52,6 +59,14 @@ class RetryPolicy:
         """
         delays = self._delays(cause)
         return delays[retries] if retries < len(delays) and total_retries < MAX_RETRIES else None
+
+    def is_soon(self, left: float, cause: RetryCause, retries: int, total_retries: int) -> bool:
+        """Say whether a retry that is due in `left` seconds can be made now, with another one of its Warehouse.
+
+        The other arguments are those of `delay`.
+        """
+        delay = self.delay(cause, retries, total_retries) or 0.0
+        return left <= max(0.0, min(SHARED_WITHIN, delay * SHARED_SHARE))
 
     def timeout(self, phase: RefreshPhase, retries: int) -> float:
         """Return how many seconds a phase may take; it doubles with each previous retry."""

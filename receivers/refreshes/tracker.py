@@ -42,7 +42,7 @@ from receivers.refreshes.history import (
     record_waiting,
 )
 from receivers.refreshes.lookups import ClusterLookups, LookupResult
-from receivers.refreshes.retry_policy import RetryPolicy
+from receivers.refreshes.retry_policy import SHARED_WITHIN, RetryPolicy
 from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender, RequestResult
 from receivers.refreshes.work_queue import SETTLE_SECONDS, DueWarehouse, WorkQueue
@@ -56,7 +56,6 @@ IDLE_SECONDS: Final = 0.25  # to wait for due work; short, so that the process c
 REQUEST_SECONDS: Final = 10.0
 POSTPONE_SECONDS: Final = 5.0  # until the next assessment if the cluster does not respond
 ROWS_PER_WRITE: Final = 500
-SHARED_WITHIN: Final = timedelta(seconds=30)  # a retry also serves refreshes that are due this soon
 # Warehouses per second whose failed requests are retried when the API server returns, which has much else to do then
 RETRIES_PER_SECOND: Final = 50
 
@@ -373,7 +372,9 @@ class Tracker:
         for result in self._sender.request(sorted(round_.requests), REQUEST_SECONDS):
             # The patch may have taken seconds, so the time is that of the result and not of the round.
             now = timezone.now()
-            for tracked in self._queue.planned_until(result.key, now + SHARED_WITHIN):
+            for tracked in self._queue.planned_until(result.key, now + timedelta(seconds=SHARED_WITHIN)):
+                if not self._shares_retry(tracked.refresh, now):
+                    continue
                 record_request(tracked.refresh, result, now)
                 round_.changed[tracked.refresh.pk] = tracked.refresh
                 if tracked.refresh.outcome:
@@ -381,6 +382,14 @@ class Tracker:
                     continue
                 tracked.attempt = result.attempt or tracked.attempt
                 self._queue.settle(tracked, self._seconds_to_assessment(tracked, now))
+
+    def _shares_retry(self, refresh: Refresh, now: datetime) -> bool:
+        """Say whether a request that the API server has just answered also serves this planned one."""
+        if refresh.failed_requests or not refresh.retry_cause:  # the API server responds again
+            return True
+        cause = RetryCause(refresh.retry_cause)
+        left = _seconds_until(refresh.next_attempt_at, now)
+        return self._policy.is_soon(left, cause, refresh.retries.get(cause, 0), sum(refresh.retries.values()))
 
     def _store(self, rows: Sequence[Refresh]) -> None:
         for start in range(0, len(rows), ROWS_PER_WRITE):

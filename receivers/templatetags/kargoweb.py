@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from heroicons.templatetags.heroicons import heroicon_mini
 
 from receivers.accounts.access import Action
 from receivers.deliveries.escaping import escape_invisible
@@ -20,7 +21,7 @@ from receivers.health.finding import Severity
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
-from receivers.web import durations, links
+from receivers.web import durations, links, local_times
 from receivers.web.charts import Chart
 
 register = template.Library()
@@ -28,16 +29,10 @@ register.simple_tag(links.project_url)
 register.simple_tag(links.receiver_page_url)
 register.simple_tag(links.test_url)
 register.simple_tag(links.deliveries_url)
+register.simple_tag(links.pushes_url)
 register.simple_tag(links.same_push_url)
+register.simple_tag(links.push_url)
 register.simple_tag(links.warehouse_url)
-
-SPRITE: Final = frozenset(
-    {
-        "action", "again", "bad", "copy", "down", "eye", "flask", "gone", "good", "open", "out", "overview", "pause",
-        "plain", "plus", "projects", "pushes", "run", "save", "search", "send", "status", "todo", "user",
-    }
-)  # fmt: skip
-"""The symbols of `static/icons.svg`."""
 
 TONE_ICONS: Final = {Tone.GOOD: "good", Tone.PLAIN: "plain", Tone.BAD: "bad", Tone.OPEN: "open"}
 VERDICT_TONES: Final = {
@@ -47,10 +42,11 @@ VERDICT_TONES: Final = {
     MatchResult.OUT_OF_SCOPE: Tone.OPEN,
 }
 SEVERITIES: Final = {
-    Severity.URGENT: (Tone.BAD, "exclamation-triangle"),
-    Severity.WARNING: (Tone.OPEN, "exclamation-circle"),
-    Severity.NOTE: (Tone.PLAIN, "information-circle"),
+    Severity.URGENT: (Tone.BAD, "bad"),
+    Severity.WARNING: (Tone.OPEN, "open"),
+    Severity.NOTE: (Tone.PLAIN, "info"),
 }
+NO_TIME: Final = mark_safe('<span class="quiet">–</span>')
 DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
 
 
@@ -62,11 +58,18 @@ def icon(name: str) -> SafeString:
 
 @lru_cache(maxsize=256)  # every row of a list has several icons
 def _icon(name: str) -> SafeString:
-    if name in SPRITE:
-        return format_html(
-            '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("icons.svg"), name
-        )
-    return mark_safe(heroicon_mini(name, size=16, **{"class": "icon"}))  # noqa: S308 - a file of the package
+    # Checked, because a symbol that does not exist would be invisible.
+    if name not in symbols():
+        raise ValueError(f"static/icons.svg has no symbol {name!r}")
+    url = static("icons.svg")
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', url, name)
+
+
+@lru_cache(maxsize=1)
+def symbols() -> frozenset[str]:
+    """Return the names of the symbols of `static/icons.svg`."""
+    sprite = (settings.BASE_DIR / "static" / "icons.svg").read_text()
+    return frozenset(re.findall(r'<symbol id="([^"]+)"', sprite))
 
 
 @register.simple_tag
@@ -112,23 +115,52 @@ def severity_icon(severity: Severity) -> SafeString:
     return _icon(SEVERITIES[severity][1])
 
 
-@register.simple_tag
-def when(at: datetime | None) -> SafeString:
-    """Return a relative time with the exact time in its tooltip, or a dash for None."""
+@register.simple_tag(takes_context=True)
+def when(context: template.Context, at: datetime | None) -> SafeString:
+    """Return a relative time with the full date and the zone in its tooltip, or a dash for None."""
     if at is None:
-        return mark_safe('<span class="quiet">–</span>')
+        return NO_TIME
     return format_html(
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         at.isoformat(timespec="milliseconds"),
-        f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        local_times.full(at, _zone(context)),
         durations.ago((timezone.now() - at).total_seconds()),
     )
+
+
+@register.simple_tag(takes_context=True)
+def time(context: template.Context, at: datetime | None, form: str = "minutes") -> SafeString:
+    """Return a time in the reader's zone, with the full date and the zone in its tooltip, or a dash for None.
+
+    `form` is one of `local_times.FORMS`. `kargoweb.js` converts the time if the server doesn't know the zone yet.
+    """
+    if at is None:
+        return NO_TIME
+    zone = _zone(context)
+    return format_html(
+        '<time datetime="{}" title="{}" data-local="{}">{}</time>',
+        at.isoformat(timespec="milliseconds"),
+        local_times.full(at, zone),
+        form,
+        local_times.text(at, zone, form),
+    )
+
+
+def _zone(context: template.Context) -> tzinfo:
+    zone = context.get("zone")
+    return zone if isinstance(zone, tzinfo) else UTC
 
 
 @register.filter
 def milliseconds(value: float | None) -> str:
     """Return a duration given in milliseconds as text, or a dash for None."""
     return "–" if value is None else durations.duration(value / 1000)
+
+
+@register.filter
+def thousands(value: int) -> str:
+    """Return a number with commas between its thousands."""
+    return f"{value:,}"
 
 
 @register.filter
@@ -150,6 +182,23 @@ def artifact(repository: str, tag: str = "") -> SafeString:
         repository,
         format_html('<span class="tag">:{}</span>', tag) if tag else "",
     )
+
+
+@register.simple_tag
+def artifact_link(url: str, repository: str, tag: str = "") -> SafeString:
+    """Return a link named `repository:tag`. The name wraps where it doesn't fit."""
+    return format_html(
+        '<a class="artifact row-link" href="{}">{}{}</a>',
+        url,
+        escape_invisible(repository) or "No repository",
+        format_html("<b>:{}</b>", escape_invisible(tag)) if tag else "",
+    )
+
+
+@register.simple_tag
+def state(tone: str, icon: str, word: str) -> SafeString:
+    """Return the word of a state in its tone, with its icon, for a row."""
+    return format_html('<span class="state" data-tone="{}">{}{}</span>', tone, _icon(icon), word)
 
 
 @register.simple_tag
@@ -202,7 +251,7 @@ def copy_button(text: str, what: str, word: str = "Copy") -> SafeString:
         '<button type="button" class="quiet-button copy" data-copy="{}" hidden>{}<span>{}</span>'
         '<span class="unseen"> {}</span></button>',
         conditional_escape(text),
-        _icon("clipboard-document"),
+        _icon("copy"),
         word,
         what,
     )
@@ -224,18 +273,32 @@ def tone_icon(tone: str) -> SafeString:
 @register.simple_tag
 def verdict_badge(result: str) -> SafeString:
     """Return the badge of a `MatchResult`."""
-    return badge(VERDICT_TONES.get(MatchResult(result), Tone.PLAIN), result.replace("_", " ").capitalize())
+    return badge(verdict_tone(result), verdict_word(result))
 
 
 @register.simple_tag
-def clock(at: datetime) -> SafeString:
-    """Return a time of day in UTC with milliseconds; its tooltip has the date."""
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        at.isoformat(timespec="milliseconds"),
-        f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
-    )
+def verdict_tone(result: str) -> Tone:
+    """Return the tone of a `MatchResult`."""
+    return VERDICT_TONES.get(MatchResult(result), Tone.PLAIN)
+
+
+@register.simple_tag
+def verdict_icon(result: str) -> SafeString:
+    """Return the icon of a `MatchResult`."""
+    return _icon(TONE_ICONS[verdict_tone(result)])
+
+
+@register.simple_tag
+def verdict_state(result: str) -> SafeString:
+    """Return a `MatchResult` in its tone, with its icon, for a row."""
+    of_result = verdict_tone(result)
+    return state(of_result, TONE_ICONS[of_result], verdict_word(result))
+
+
+@register.simple_tag
+def verdict_word(result: str) -> str:
+    """Return a `MatchResult` in words."""
+    return result.replace("_", " ").capitalize()
 
 
 @register.filter

@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
 from typing import Any, Final
@@ -51,12 +51,24 @@ class ProbeStep(StrEnum):
     HTTP = "http"
 
 
-class ProbeError(Exception):
-    """The probe got no response. `step` is the step that failed; the text says why, without the URL's path."""
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """A step that was tried, and how long it took. The last one of a failed probe is the one that failed."""
 
-    def __init__(self, step: ProbeStep, reason: str) -> None:
+    step: ProbeStep
+    seconds: float
+
+
+class ProbeError(Exception):
+    """The probe got no response. `step` is the step that failed; the text says why, without the URL's path.
+
+    `times` has the steps that were tried.
+    """
+
+    def __init__(self, step: ProbeStep, reason: str, times: tuple[StepTime, ...] = ()) -> None:
         super().__init__(reason)
         self.step = step
+        self.times = times
 
 
 class TooManyProbes(Exception):
@@ -65,13 +77,17 @@ class TooManyProbes(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProbeResponse:
-    """A response from any server. `body` is its beginning; missing headers are empty."""
+    """A response from any server. `body` is its beginning; missing headers are empty.
+
+    `times` has the steps of the probe; none if the request took no network.
+    """
 
     status: int
     body: str
     delivery: str = ""
     server: str = ""
     location: str = ""
+    times: tuple[StepTime, ...] = ()
 
 
 _slots: Final = threading.BoundedSemaphore(MAX_CONCURRENT)
@@ -94,6 +110,8 @@ class _Probe:
         self._url, self._body, self._headers, self._timeout = url, body, headers, timeout
         self._deadline = time.monotonic() + timeout
         self._step = ProbeStep.DNS
+        self._step_began = time.monotonic()
+        self._times: tuple[StepTime, ...] = ()
         self._socket: socket.socket | None = None
         self._response: ProbeResponse | None = None
         self._error: ProbeError | None = None
@@ -105,17 +123,27 @@ class _Probe:
         # The thread may still be running; whatever it does from here on doesn't change the result.
         response, error, step = self._response, self._error, self._step
         if response is not None:
-            return response
+            return replace(response, times=self._times_so_far())
         if error is None and self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)  # unblocks the thread
-        raise error or ProbeError(step, f"{_TIMED_OUT[step]} within {self._timeout:g} s")
+        raise error or ProbeError(
+            step, f"{_TIMED_OUT[step]} within {self._timeout:g} s", self._times_so_far()
+        )
+
+    def _begin(self, step: ProbeStep) -> None:
+        self._times = self._times_so_far()
+        self._step, self._step_began = step, time.monotonic()
+
+    def _times_so_far(self) -> tuple[StepTime, ...]:
+        """Return the finished steps and the current one."""
+        return *self._times, StepTime(self._step, time.monotonic() - self._step_began)
 
     def _work(self) -> None:
         try:
             self._response = self._send()
         except Exception as error:  # noqa: BLE001 - a server may send anything; whatever it breaks is the result
-            self._error = ProbeError(self._step, self._describe(error))
+            self._error = ProbeError(self._step, self._describe(error), self._times_so_far())
         finally:
             if self._socket is not None:
                 self._socket.close()
@@ -127,14 +155,14 @@ class _Probe:
             raise ValueError("the published URL is not a valid HTTP URL")
         self._socket = self._connect(parts)
         if parts.scheme == "https":
-            self._step = ProbeStep.TLS
+            self._begin(ProbeStep.TLS)
             context = ssl.create_default_context()
             wrapped = context.wrap_socket(
                 self._socket, server_hostname=parts.hostname, do_handshake_on_connect=False
             )
             self._socket = wrapped  # before the handshake, so that `run` can abort it
             wrapped.do_handshake()
-        self._step = ProbeStep.HTTP
+        self._begin(ProbeStep.HTTP)
         return self._exchange(parts, self._socket)
 
     def _connect(self, parts: SplitResult) -> socket.socket:
@@ -144,7 +172,7 @@ class _Probe:
         """
         port = parts.port or (443 if parts.scheme == "https" else 80)
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-        self._step = ProbeStep.CONNECT
+        self._begin(ProbeStep.CONNECT)
         problems: list[str] = []
         for left, (family, kind, protocol, _, address) in zip(
             range(len(addresses), 0, -1), addresses, strict=True
@@ -224,8 +252,8 @@ def _tls_problem(error: ssl.SSLError) -> str:
 
 
 def _probe_response(response: Any, body: bytes) -> ProbeResponse:
-    headers = {
-        name: (response.headers.get(name) or "")[:MAX_HEADER]
+    delivery, server, location = (
+        (response.headers.get(name) or "")[:MAX_HEADER]
         for name in ("X-Kargoweb-Delivery", "Server", "Location")
-    }
-    return ProbeResponse(response.status, body.decode(errors="replace"), *headers.values())
+    )
+    return ProbeResponse(response.status, body.decode(errors="replace"), delivery, server, location)

@@ -20,7 +20,7 @@ from receivers.kargo.push import Push
 from receivers.kargo.resources import PublishedUrl
 from receivers.models import Delivery, new_id
 from receivers.testfire import probe
-from receivers.testfire.probe import ProbeError, ProbeResponse, ProbeStep, TooManyProbes
+from receivers.testfire.probe import ProbeError, ProbeResponse, ProbeStep, StepTime, TooManyProbes
 from receivers.testfire.responder import describe_other_responder
 from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake
@@ -70,11 +70,16 @@ class TestRequest:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """The result of a test push. `delivery` is its id in the log if `recorded`; `problem` says what went wrong."""
+    """The result of a test push. `delivery` is its id in the log if `recorded`; `problem` says what went wrong.
+
+    `times` has the steps that were tried on the network, and `failed_step` the one that failed.
+    """
 
     delivery: UUID
     recorded: bool
     problem: str
+    times: tuple[StepTime, ...] = ()
+    failed_step: ProbeStep | None = None
 
 
 def find_target(cache: ClusterCache, project: str, receiver: str) -> TestTarget:
@@ -98,18 +103,23 @@ def send_test(target: TestTarget, request: TestRequest, intake: Intake | None = 
     body = KINDS[target.kind].compose(push)
     if not intake and not _is_receiver_url(target):
         return TestResult(token.delivery, recorded=False, problem=_NOT_A_RECEIVER_URL)
+    times: tuple[StepTime, ...] = ()
+    failed_step: ProbeStep | None = None
     try:
         if intake:
             response = _send_to_intake(target, body, token, intake, request.address)
         else:
             response = _send_to_url(target, body, token)
-        problem = _responder_problem(response, token)
+        problem, times = _responder_problem(response, token), response.times
     except ProbeError as error:
-        problem = _probe_problem(target, error)
+        problem, times, failed_step = _probe_problem(target, error), error.times, error.step
     except TooManyProbes:
         problem = "Other test pushes are in progress. Try again in a few seconds."
     recorded = Delivery.objects.filter(pk=token.delivery).exists()
-    return TestResult(token.delivery, recorded, problem or ("" if recorded else _OTHER_DATABASE))
+    problem = problem or ("" if recorded else _OTHER_DATABASE)
+    if problem and times and failed_step is None:
+        failed_step = ProbeStep.HTTP  # a response, but not the right one
+    return TestResult(token.delivery, recorded, problem, times, failed_step)
 
 
 def _send_to_url(target: TestTarget, body: bytes, token: TestToken) -> ProbeResponse:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
+from receivers.cluster.client import KubernetesClient
+from receivers.cluster.errors import ClusterError
+from receivers.kargo.artifacts import decode_discovered
 from receivers.kargo.coverage import is_on_docker_hub
 from receivers.kargo.repository_names import normalize_chart, normalize_image
-from receivers.kargo.resources import Warehouse
+from receivers.kargo.resources import WAREHOUSES, Warehouse
 from receivers.kargo.selectors import ChartSelector, ExactTagSelector, SemverSelector
 from receivers.kargo.subscriptions import Subscription
 
 MAX_REPOSITORIES: Final = 200  # enough for a list to choose from; any other can be typed
+MAX_READ: Final = 2  # Warehouses, each a request to the API server while a person waits
+MAX_TAGS: Final = 5  # of each subscription
 COMMON_TAGS: Final = ("1.0.0", "v1.0.0", "latest", "main")
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+){0,2}")
 _PARTS: Final = 3
@@ -36,6 +42,32 @@ def tags(repository: str, warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
         _tag(subscription) for subscription in _subscriptions(warehouses) if subscription.repository in names
     )
     return tuple(dict.fromkeys(filter(None, selected)))
+
+
+def discovered_tags(
+    cluster: KubernetesClient, repository: str, warehouses: Iterable[Warehouse]
+) -> tuple[str, ...]:
+    """Return the tags of a repository that Kargo discovered last, the best of each subscription first.
+
+    Reads at most `MAX_READ` Warehouses. What can't be read is left out: these are suggestions.
+    """
+    names = {normalize_image(repository), normalize_chart(repository)}
+    subscribers = (
+        warehouse
+        for warehouse in warehouses
+        if any(each.repository in names for each in warehouse.subscriptions)
+    )
+    found: dict[str, None] = {}
+    for warehouse in islice(subscribers, MAX_READ):
+        project, name = warehouse.key
+        with suppress(ClusterError):
+            for result in decode_discovered(cluster.get(WAREHOUSES, name, project)):
+                found.update(
+                    (artifact.tag, None)
+                    for artifact in result.artifacts[:MAX_TAGS]
+                    if artifact.repository in names
+                )
+    return tuple(found)
 
 
 def _subscriptions(warehouses: Iterable[Warehouse]) -> Iterator[Subscription]:

@@ -28,6 +28,7 @@ from receivers.models import Delivery, Origin
 from receivers.web import live_fragments
 from receivers.web.filter_form import FilterForm
 from receivers.web.page_view import PageRequest, page_view
+from receivers.web.time_zone import zone_of
 
 PART: Final = "progress"
 EVERY: Final = "2s"
@@ -55,7 +56,7 @@ class RateForm(forms.Form):
 def redeliver_many(request: PageRequest) -> HttpResponse:
     """Show what would be redelivered on GET. On POST, start the redelivery and redirect to its progress."""
     sending = request.method == "POST"
-    form = FilterForm(request.POST if sending else request.GET)
+    form = FilterForm(request.POST if sending else request.GET, zone_of(request))
     if form.wanted is None:
         return redirect(f"{reverse('deliveries')}?{form.query}")
     wanted = _allowed(request, form.wanted)

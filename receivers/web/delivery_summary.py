@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from receivers.deliveries.outcomes import named_results
@@ -11,7 +12,7 @@ from receivers.deliveries.remedies import remedy
 from receivers.deliveries.timeline import is_planned
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Outcome, Refresh
-from receivers.web import durations
+from receivers.web import durations, local_times
 
 MOST_NAMED: Final = 20
 """Warehouses with Freight, and others, that the summary names; the timeline has all of them."""
@@ -26,8 +27,8 @@ class DeliverySummary:
     to_do: str
 
 
-def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySummary:
-    """Return the summary of a delivery."""
+def summarize(delivery: Delivery, refreshes: Sequence[Refresh], zone: tzinfo = UTC) -> DeliverySummary:
+    """Return the summary of a delivery, with times in the reader's zone."""
     outcome_remedy = remedy(delivery.outcome)
     if delivery.outcome == Outcome.TEST_PASSED:
         count = delivery.warehouses
@@ -46,10 +47,14 @@ def summarize(delivery: Delivery, refreshes: Sequence[Refresh]) -> DeliverySumma
         refresh.next_attempt_at for refresh in refreshes if refresh.next_attempt_at and not refresh.outcome
     ]
     if retries and all(map(is_planned, refreshes)):
-        happened = f"The refresh is planned for {min(retries):%H:%M:%S} UTC."
+        happened = f"The refresh is planned for {_clock(min(retries), zone)}."
     elif retries and delivery.outcome == Outcome.REFRESHED:
-        happened = f"Kargo hasn't succeeded yet. Next retry at {min(retries):%H:%M:%S} UTC."
+        happened = f"Kargo hasn't succeeded yet. Next retry at {_clock(min(retries), zone)}."
     return DeliverySummary(happened, "" if sentence(why) == happened else sentence(why), to_do)
+
+
+def _clock(at: datetime, zone: tzinfo) -> str:
+    return f"{local_times.text(at, zone, 'seconds')} {local_times.offset(at.astimezone(zone))}"
 
 
 def sentence(text: str) -> str:
@@ -57,7 +62,9 @@ def sentence(text: str) -> str:
     text = text.replace("`", "").strip()
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+    # A name at the start, as in `api: Freight brave-bear`, is spelled as it is.
+    start = text[0] if text.split(maxsplit=1)[0].endswith(":") else text[0].upper()
+    return start + text[1:] + ("" if text[-1] in ".!?…" else ".")
 
 
 def _of_several(delivery: Delivery, refreshes: Sequence[Refresh], to_do: str) -> DeliverySummary:

@@ -21,6 +21,7 @@ from receivers.deliveries.serializers import DeliverySerializer, isoformat
 from receivers.web.delivery_list import listed
 from receivers.web.filter_form import FilterForm
 from receivers.web.page_view import PageRequest, page_view
+from receivers.web.time_zone import zone_of
 
 MOST_ROWS: Final = 10_000
 """Rows per file: more than is convenient in a spreadsheet, and some seconds of work. `until` selects older ones."""
@@ -50,7 +51,7 @@ def export(request: PageRequest, kind: str) -> HttpResponse:
 
     Return 400 with the reasons if the filter is invalid, and 503 while too many exports are put together.
     """
-    form = FilterForm(request.GET)
+    form = FilterForm(request.GET, zone_of(request))
     if not form.is_valid():
         problems = "\n".join(form_errors(form))
         return HttpResponse(f"{problems}\n", status=400, content_type="text/plain; charset=utf-8")

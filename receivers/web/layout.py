@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +15,8 @@ from receivers.cluster.cache import ClusterCache
 from receivers.health.monitor import HealthMonitor
 from receivers.ops.middleware import runtime_of
 from receivers.web.action_counts import action_count
-from receivers.web.theme import theme_of
+from receivers.web.theme import look_of
+from receivers.web.time_zone import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,27 @@ class NavigationTarget:
 
 
 NAVIGATION: Final = (
-    NavigationTarget("home", "Projects", "projects"),
-    NavigationTarget("cluster", "Cluster receivers", "globe-alt", everywhere=True),
-    NavigationTarget("deliveries", "Deliveries", "pushes"),
+    NavigationTarget("home", "Overview", "overview"),
+    NavigationTarget("projects", "Projects", "projects"),
+    NavigationTarget("pushes", "Pushes", "pushes"),
     NavigationTarget("attention", "Needs action", "action"),
     NavigationTarget("status", "Status", "status", everywhere=True),
-    NavigationTarget("audit", "Audit log", "clipboard-document-list", Action.READ_AUDIT_LOG, everywhere=True),
 )
+"""The links in the header."""
+
+MORE: Final = (
+    NavigationTarget("deliveries", "All deliveries", "rows"),
+    NavigationTarget("cluster", "Cluster receivers", "globe", everywhere=True),
+    NavigationTarget("audit", "Audit log", "audit", Action.READ_AUDIT_LOG, everywhere=True),
+)
+"""The links in the account menu."""
 
 
 STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
-        "tokens", "base", "controls", "blocks", "rail", "rows", "charts", "search", "responsive",
+        "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "search",
+        "lists", "delivery", "responsive",
     )
 )  # fmt: skip
 """The stylesheets of every page, in the order in which they apply."""
@@ -74,7 +84,7 @@ class ClusterProblem:
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
-    context: dict[str, Any] = {"theme": theme_of(request), "stylesheets": STYLESHEETS}
+    context: dict[str, Any] = look_of(request) | {"stylesheets": STYLESHEETS, "zone": zone_of(request)}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
@@ -82,17 +92,20 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     runtime = runtime_of(request)
     return context | {
         "access": access,
-        "navigation": [] if access.is_empty else navigation(request, access, runtime.health),
+        "navigation": [] if access.is_empty else navigation(NAVIGATION, request, access, runtime.health),
+        "more": [] if access.is_empty else navigation(MORE, request, access, runtime.health),
         "cluster_problem": None if access.is_empty else cluster_problem(runtime.cache, access),
     }
 
 
-def navigation(request: HttpRequest, access: Access, health: HealthMonitor) -> list[NavigationItem]:
-    """Return links to the pages the user may open. Pages without an address in this installation are left out."""
+def navigation(
+    targets: Iterable[NavigationTarget], request: HttpRequest, access: Access, health: HealthMonitor
+) -> list[NavigationItem]:
+    """Return links to those pages that the user may open, without those that this installation has no address for."""
     match = getattr(request, "resolver_match", None)
     current = match.url_name if match else ""
     items = []
-    for target in NAVIGATION:
+    for target in targets:
         if target.everywhere and not access.may(target.action):
             continue
         try:

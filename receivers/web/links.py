@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Refresh
@@ -30,12 +31,35 @@ def test_url(project: str, receiver: str) -> str:
     return reverse("cluster-test", args=[receiver])
 
 
+def registration_url(project: str, receiver: str) -> str:
+    """Return the address of the page that waits for a receiver's first push."""
+    if project:
+        return reverse("registration", args=[project, receiver])
+    return reverse("cluster-registration", args=[receiver])
+
+
 def deliveries_url(**filters: Any) -> str:
     """Return the address of the filtered delivery list; an empty `project` means the cluster receivers."""
     if "project" in filters:
         filters["project"] = scope_name(filters["project"])
     query = urlencode({name: str(value) for name, value in filters.items() if value})
     return f"{reverse('deliveries')}?{query}"
+
+
+def pushes_url(**filters: Any) -> str:
+    """Return the address of the filtered list of pushes; an empty `project` means the cluster receivers."""
+    if "project" in filters:
+        filters["project"] = scope_name(filters["project"])
+    query = urlencode({name: str(value) for name, value in filters.items() if value})
+    return f"{reverse('pushes')}?{query}"
+
+
+def push_url(push_id: UUID) -> str:
+    """Return the address of a push's page."""
+    try:
+        return reverse("push", args=[push_id])
+    except NoReverseMatch:
+        return deliveries_url(push=push_id)
 
 
 def same_push_url(delivery: Delivery) -> str:

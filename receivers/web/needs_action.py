@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from receivers.accounts import audit
 from receivers.accounts.access import Action, require_permission
@@ -30,6 +30,7 @@ FEW: Final = 3
 PAGE_SIZE: Final = 50  # findings on a page that shows all findings of one check
 MUTED_SHOWN: Final = 100  # muted findings; they are muted so that nobody has to read them
 EVERY: Final = "5s"
+MOST_SELECTED: Final = 500  # findings muted with one request
 
 
 class FindingFilterForm(forms.Form):
@@ -94,10 +95,13 @@ class GroupRow:
 
 
 @page_view
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def needs_action(request: PageRequest) -> HttpResponse:
-    """Show the visible findings, or for HTMX the list if it has changed."""
+    """Show the visible findings, or for HTMX the list if it has changed; POST mutes the selected ones."""
     report = request.runtime.health.report()
+    if request.method == "POST":
+        _mute_selected(request, report)
+        return redirect("attention")
     open_, muted = report.open_and_muted(request.access.projects)
     form = FindingFilterForm(request.GET, (*open_, *muted))
     part = live_fragments.render_fragment(
@@ -113,8 +117,33 @@ def needs_action(request: PageRequest) -> HttpResponse:
         "muted": [finding_row(finding, report, request.access) for finding in matching_muted[:MUTED_SHOWN]],
         "muted_count": len(matching_muted),
         "check": form.cleaned_data.get("check"),
+        "may_mute": any(request.access.may(Action.MUTE, finding.project) for finding in open_),
+        "mute_form": MuteForm(),
     }
     return render(request, "health/needs_action.html", context)
+
+
+def _mute_selected(request: PageRequest, report: HealthReport) -> None:
+    """Mute the findings whose keys were posted, as far as they still exist and the user may mute them."""
+    form = MuteForm(request.POST)
+    keys = dict.fromkeys(request.POST.getlist("key")[:MOST_SELECTED])
+    targets = [target for key in keys if (target := report.find(key, request.access.projects))]
+    muted = [target for target in targets if request.access.may(Action.MUTE, target.project)]
+    if not form.is_valid():
+        messages.error(request, f"{form.fields['note'].label} {form.errors['note'][0]}.")
+        return
+    if not keys:
+        messages.error(request, "Select the findings to mute.")
+        return
+    for target in muted:
+        mutes.mute(target, request.user.get_username(), form.cleaned_data["note"])
+        audit.record(request, Action.MUTE, project=target.project, detail=f"{target.check} of {target.name}")
+    request.runtime.health.reload_mutes()
+    if muted:
+        what = "1 finding" if len(muted) == 1 else f"{len(muted)} findings"
+        messages.success(request, f"Muted {what} until {'it changes' if len(muted) == 1 else 'they change'}.")
+    if left := len(keys) - len(muted):
+        messages.error(request, f"{left} of the selected findings have changed, or you can't mute them.")
 
 
 def _list(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
@@ -24,6 +26,7 @@ from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse
 from receivers.models import Origin
 from receivers.testfire import suggestions
+from receivers.testfire.probe import ProbeStep
 from receivers.testfire.send import (
     TargetNotTestable,
     TestRequest,
@@ -32,6 +35,7 @@ from receivers.testfire.send import (
     find_target,
     send_test,
 )
+from receivers.web.durations import duration
 from receivers.web.page_view import PageRequest, page_view
 from receivers.web.receiver_rows import masked
 from receivers.webhook.explain import explain
@@ -41,6 +45,18 @@ VERDICTS_SHOWN: Final = 50
 
 TAGS_SUGGESTED: Final = 10
 DELIVERIES_READ: Final = 20  # for the tags to suggest
+TITLES: Final = {
+    ProbeStep.DNS: "DNS",
+    ProbeStep.CONNECT: "TCP",
+    ProbeStep.TLS: "TLS",
+    ProbeStep.HTTP: "HTTP",
+}
+DONE: Final = {
+    ProbeStep.DNS: "Resolved in",
+    ProbeStep.CONNECT: "Connected in",
+    ProbeStep.TLS: "Trusted after",
+    ProbeStep.HTTP: "Answered after",
+}
 MEDIA_TYPES: Final = (
     ("application/vnd.oci.image.index.v1+json", "image"),
     ("application/vnd.cncf.helm.config.v1+json", "chart"),
@@ -130,9 +146,12 @@ def _fire(request: PageRequest, aim: TestTarget, form: TestPushForm) -> HttpResp
         detail=_detail(form, fired),
     )
     if not fired.recorded:
-        return _page(request, aim, form, fired.problem)
+        return _page(request, aim, form, fired)
     if fired.problem:
         messages.error(request, f"{fired.problem} The test push did arrive.")
+    elif fired.times:
+        steps = ", ".join(f"{TITLES[each.step]} {duration(each.seconds)}" for each in fired.times)
+        messages.success(request, f"The test push arrived through the receiver URL: {steps}.")
     return redirect("delivery", pk=fired.delivery)
 
 
@@ -143,16 +162,47 @@ def _detail(form: TestPushForm, fired: TestResult) -> str:
     return f"{how} of {form.push.repository}:{form.push.tag} {where}{end}"
 
 
-def _page(request: PageRequest, aim: TestTarget, form: TestPushForm, problem: str = "") -> HttpResponse:
+def _page(
+    request: PageRequest, aim: TestTarget, form: TestPushForm, fired: TestResult | None = None
+) -> HttpResponse:
     context = {
         "project": aim.project,
         "receiver": aim.receiver,
         "masked": masked(aim.published),
         "repositories": suggestions.repositories(_scope(request, aim)),
-        "problem": problem,
+        "problem": fired.problem if fired else "",
+        "strip": step_strip(aim, fired) if fired and fired.times else (),
         **_preview(request, aim, form),
     }
     return render(request, "testfire/test_push.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step on the way to the receiver URL: its title, tone (`good`, `bad`, or `plain` if not tried) and words."""
+
+    title: str
+    tone: str
+    word: str
+    seconds: float | None
+
+
+def step_strip(aim: TestTarget, fired: TestResult) -> list[StepRow]:
+    """Return all steps of a test push through the receiver URL, with the one that failed."""
+    took = {each.step: each.seconds for each in fired.times}
+    https = urlsplit(aim.published.url).scheme == "https"
+    rows = []
+    for step, title in TITLES.items():
+        if step is ProbeStep.TLS and not https:
+            continue
+        if step is fired.failed_step:
+            row = StepRow(title, "bad", "Failed after", took.get(step))
+        elif step in took:
+            row = StepRow(title, "good", DONE[step], took[step])
+        else:
+            row = StepRow(title, "plain", "Not tried", None)
+        rows.append(row)
+    return rows
 
 
 def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
@@ -189,13 +239,19 @@ def _suggested_push(request: PageRequest, aim: TestTarget) -> Mapping[str, str] 
 
 
 def _tags(request: PageRequest, aim: TestTarget, repository: str) -> list[str]:
-    """Return the tags pushed to the receiver most recently, and some that its Warehouses select."""
+    """Return the tags pushed to the receiver most recently, the newest discovered ones, and some that would match."""
     pushed = DeliveryFilter(
         project=aim.project, receiver=aim.receiver, repository=repository, origin=Origin.PUSH
     )
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
-    selected = suggestions.tags(repository, _scope(request, aim))
-    return [tag for tag in dict.fromkeys([*newest, *selected]) if tag][:TAGS_SUGGESTED]
+    scope = _scope(request, aim)
+    # Not while somebody types: each reads from the API server.
+    typing = request.method == "POST" and request.htmx
+    discovered = (
+        () if typing else suggestions.discovered_tags(request.runtime.cache.cluster(), repository, scope)
+    )
+    selected = suggestions.tags(repository, scope)
+    return [tag for tag in dict.fromkeys([*newest, *discovered, *selected]) if tag][:TAGS_SUGGESTED]
 
 
 def _scope(request: PageRequest, aim: TestTarget) -> tuple[Warehouse, ...]:

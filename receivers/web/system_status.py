@@ -85,10 +85,15 @@ def status(request: PageRequest) -> HttpResponse:
 def _live_context(here: runtime.Runtime) -> Mapping[str, Any]:
     reviews = here.access_reviews.latest()
     missing = reviews.missing if reviews else ()
+    sync, permissions = sync_rows(here), permission_rows(here.access_reviews, reviews)
     return {
-        "sync_rows": sync_rows(here),
+        "problems": _problems(here, sync, permissions),
+        "syncing": not here.cache.ready,
+        "sync_rows": sync,
+        "failing": sum(row.tone == "bad" for row in sync),
         "reviews": reviews,
-        "permissions": permission_rows(here.access_reviews, reviews)[:ROWS_SHOWN],
+        "permissions": permissions[:ROWS_SHOWN],
+        "missing_required": sum(bool(row.missing) and not row.optional for row in permissions),
         "missing": missing,
         "rbac": rbac_manifest(missing),
         "work": database_stats.work_in_progress(),
@@ -97,6 +102,22 @@ def _live_context(here: runtime.Runtime) -> Mapping[str, Any]:
         "spool": here.spool,
         "bodies": here.body_quota,
     }
+
+
+def _problems(here: runtime.Runtime, sync: list[SyncRow], permissions: list[PermissionRow]) -> list[str]:
+    """Return what does not work, as clauses of the verdict at the top of the page."""
+    problems = []
+    if failing := [row.kind for row in sync if row.tone == "bad"]:
+        problems.append(f"The watch of {', '.join(dict.fromkeys(failing))} fails.")
+    if missing := sum(bool(row.missing) and not row.optional for row in permissions):
+        problems.append(
+            f"Required permissions are missing on {missing} resource type{'s' if missing > 1 else ''}."
+        )
+    if here.spool.problem:
+        problems.append("Deliveries can't be saved to disk while the database is unavailable.")
+    elif len(here.spool):
+        problems.append("The database is unavailable, and deliveries wait on disk.")
+    return problems
 
 
 def sync_rows(here: runtime.Runtime) -> list[SyncRow]:

@@ -222,10 +222,13 @@ class Intake:
                 self._parse(delivery)
 
     def _push_id(self, delivery: Delivery) -> UUID:
-        """Return the id that deliveries of one push share. Tests and redeliveries are pushes of their own."""
+        """Return the id that deliveries of one push share, whichever receivers got them.
+
+        Tests and redeliveries are pushes of their own.
+        """
         if delivery.origin != Origin.PUSH or not delivery.repository:
             return delivery.pk
-        key = (delivery.project, delivery.receiver, delivery.repository, delivery.tag)
+        key = (delivery.repository, delivery.tag)
         return self.deduplicator.push_id(key, delivery.pushed_at, delivery.received_at)
 
     def _finish(self, delivery: Delivery, result: IntakeResult) -> None:

@@ -18,9 +18,11 @@ from tests.delivery_rows import deliveries_of
 from tests.worlds import KargoProject
 
 PAGES = {
-    "projects": "/",
-    "projects, no results": "/?q=no+such+project",
-    "projects, bad search": f"/?q={'x' * 256}",
+    "overview": "/",
+    "search": "/search?q=app",
+    "projects": "/projects",
+    "projects, no results": "/projects?q=no+such+project",
+    "projects, bad search": f"/projects?q={'x' * 256}",
     "project": "/projects/{project}",
     "cluster receivers": "/cluster",
     "send test push": "/projects/{project}/receivers/hook/test",

@@ -76,6 +76,21 @@ def test_each_push_is_one_row_with_its_newest_delivery_and_a_count():
     assert ids(delivery_log().of_push(push)) == ids(reversed(rows[:6]))
 
 
+def test_each_receiver_of_a_push_has_a_row_and_a_count_of_its_own():
+    """Readers may see only one of them: neither its row nor its count depends on the others."""
+    project, other, push = unique_name(), unique_name(), uuid.uuid4()
+    rows = store(
+        delivery(project, 1, push_id=push),
+        delivery(project, 2, push_id=push),
+        delivery(project, 3, push_id=push, receiver="second"),
+        delivery(other, 4, push_id=push),
+    )
+    page = delivery_log().page(DeliveryFilter(seen=frozenset({project})))
+    assert [(row.pk, row.repeats) for row in page.rows] == [(rows[2].pk, 1), (rows[1].pk, 2)]
+    assert [row.repeats for row in delivery_log().page(DeliveryFilter(project=other)).rows] == [1]
+    assert ids(delivery_log().alike(rows[1])) == [rows[0].pk]
+
+
 def test_the_newest_delivery_of_a_push_is_the_last_received_even_if_its_id_is_lower():
     """The ids from two processes are unordered within a millisecond, and their clocks may differ."""
     project, push = unique_name(), uuid.uuid4()

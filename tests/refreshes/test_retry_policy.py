@@ -74,3 +74,23 @@ def test_every_outcome_of_a_refresh_is_also_an_outcome_of_deliveries_and_has_a_t
     assert tone(RefreshOutcome.FREIGHT_CREATED) is Tone.GOOD
     assert tone(Outcome.NOT_HANDLED) is Tone.BAD
     assert tone(Outcome.NO_MATCH) is Tone.PLAIN
+
+
+@pytest.mark.parametrize(
+    ("left", "cause", "retries", "soon"),
+    [
+        (-1.0, RetryCause.NOT_VISIBLE, 0, True),
+        (0.5, RetryCause.NOT_VISIBLE, 0, True),
+        (0.6, RetryCause.NOT_VISIBLE, 0, False),
+        (1.0, RetryCause.NOT_VISIBLE, 1, True),
+        (1.1, RetryCause.NOT_VISIBLE, 1, False),
+        (30.0, RetryCause.RATE_LIMITED, 0, True),
+        (31.0, RetryCause.RATE_LIMITED, 0, False),
+        (0.1, RetryCause.NOT_HANDLED, 0, False),
+    ],
+)
+def test_a_retry_is_made_early_only_in_the_second_half_of_its_delay(
+    left: float, cause: RetryCause, retries: int, soon: bool
+) -> None:
+    """Otherwise the pushes of a busy repository would use up each other's retries before the registry lists a tag."""
+    assert POLICY.is_soon(left, cause, retries, retries) is soon

@@ -23,6 +23,7 @@ from receivers.models import (
     AuditAction,
     Delivery,
     Downtime,
+    HourlyFigure,
     KargoController,
     MissedPush,
     Mute,
@@ -31,6 +32,7 @@ from receivers.models import (
     ReceiverUrl,
     Refresh,
     Replica,
+    RolledUpHour,
     UnknownCall,
 )
 from tests.deliveries.rows import delivery, store, unique_name
@@ -71,6 +73,10 @@ def row_of(model: type[Model]) -> Model:
         return Refresh.objects.create(
             delivery=store(delivery(name))[0], project=name, warehouse="web", outcome="not_newest"
         )
+    if model is HourlyFigure:
+        return HourlyFigure.objects.create(scope="project", project=name, hour=now, measure="failed", count=1)
+    if model is RolledUpHour:
+        return RolledUpHour.objects.create(hour=now, computed_at=now)
     if model is ProjectDelivery:
         return ProjectDelivery.objects.create(delivery=store(delivery(""))[0], project=name, received_at=now)
     if model is Replica:

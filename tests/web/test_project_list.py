@@ -27,7 +27,9 @@ def row_of(page: str, project: KargoProject) -> str:
 
 def listed_row(browser, project: KargoProject) -> str:
     """Return the row of a project once it is listed; a search, because of the projects of other tests."""
-    return until("the project is listed", lambda: row_of(browser.open(f"/?q={project.name}"), project))
+    return until(
+        "the project is listed", lambda: row_of(browser.open(f"/projects?q={project.name}"), project)
+    )
 
 
 def test_a_project_is_listed_with_its_counts_and_last_delivery(signed_in, product, world):
@@ -79,7 +81,7 @@ def test_a_receiver_without_a_url_is_counted_as_a_problem(signed_in, world):
 def test_a_role_in_one_project_shows_only_that_project(signed_in, world):
     own, other = world.bare_project(), world.bare_project()
     browser = signed_in(f"viewer:{own.name}")
-    page = browser.open_until("/", own.name)
+    page = browser.open_until("/projects", own.name)
     assert other.name not in page
     assert "Cluster receivers" not in page
 
@@ -88,7 +90,7 @@ def test_a_search_without_results_is_reported(signed_in, world):
     project = world.bare_project()
     browser = signed_in("viewer")
     listed_row(browser, project)
-    assert "No project name contains “nope”" in browser.open("/?q=nope")
+    assert "No project name contains “nope”" in browser.open("/projects?q=nope")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_a_search_without_results_is_reported(signed_in, world):
     [("x" * 256, "can have at most 255 characters"), ("%00", "can't contain NUL characters")],
 )
 def test_an_invalid_search_has_an_error_and_lists_nothing(signed_in, query, error):
-    page = unescape(signed_in("viewer").open(f"/?q={query}"))
+    page = unescape(signed_in("viewer").open(f"/projects?q={query}"))
     assert re.search(rf'<p class="error" id="q_error">Search {error}\.</p>', page)
     assert re.search(r'<input [^>]*name="q"[^>]* aria-invalid="true" aria-describedby="q_error"', page)
     assert "<table" not in page
@@ -107,29 +109,31 @@ def test_a_project_is_listed_in_every_sort_order(signed_in, world, sort):
     project = world.bare_project()
     browser = signed_in("viewer")
     listed_row(browser, project)
-    assert row_of(browser.open(f"/?q={project.name}&sort={sort}"), project)
+    assert row_of(browser.open(f"/projects?q={project.name}&sort={sort}"), project)
 
 
 def test_the_list_is_a_fragment_that_is_not_sent_unchanged(signed_in, world):
     project = world.bare_project()
     browser = signed_in("viewer")
     listed_row(browser, project)
-    fragment = browser.fragment(f"/?q={project.name}", "projects")
-    assert f'hx-get="/?q={project.name}"' in fragment
+    fragment = browser.fragment(f"/projects?q={project.name}", "projects")
+    assert f'hx-get="/projects?q={project.name}"' in fragment
     assert not re.search(r"<(html|h\d|form)\b", fragment)
-    assert browser.fragment(f"/?q={project.name}&seen={seen_version(fragment)}", "projects") == ""
+    assert browser.fragment(f"/projects?q={project.name}&seen={seen_version(fragment)}", "projects") == ""
     assert browser.status == 204
-    assert project.name in browser.fragment(f"/?q={project.name}&seen=other", "projects")
+    assert project.name in browser.fragment(f"/projects?q={project.name}&seen=other", "projects")
 
 
 @pytest.mark.parametrize("sort", ["name", "last"])
 def test_the_number_of_queries_does_not_grow_with_projects(admin_client, world, sort):
     world.project(image("example/one"))
-    until("the cache has a project", lambda: b"project-" in admin_client.get("/").content)
-    before = query_count(admin_client, f"/?sort={sort}")
+    until("the cache has a project", lambda: b"project-" in admin_client.get("/projects").content)
+    before = query_count(admin_client, f"/projects?sort={sort}")
     projects = [world.project(image("example/more"), warehouses=2) for _ in range(5)]
     last = projects[-1].name
-    until("the cache has the others", lambda: last.encode() in admin_client.get(f"/?q={last}").content)
+    until(
+        "the cache has the others", lambda: last.encode() in admin_client.get(f"/projects?q={last}").content
+    )
     # At most two of the queries look for the first pushes to receivers whose URLs are not stored yet.
-    assert query_count(admin_client, f"/?sort={sort}") <= before + 2 < before + len(projects)
+    assert query_count(admin_client, f"/projects?sort={sort}") <= before + 2 < before + len(projects)
     assert before <= 11 + 2

@@ -21,7 +21,7 @@ def test_an_anonymous_user_is_redirected_to_the_sign_in_page_with_the_target(bro
 
 
 def test_a_live_fragment_without_a_session_reloads_the_page(browser):
-    assert browser.fragment("/", "projects") == ""
+    assert browser.fragment("/projects", "projects") == ""
     assert browser.headers["HX-Refresh"] == "true"
 
 

@@ -41,8 +41,18 @@ def test_six_deliveries_of_a_push_are_one_row_and_a_refresh_follows_the_last_one
     assert listed.pk == max(row.pk for row in rows)
 
 
-def test_a_different_tag_time_or_receiver_is_a_different_push(product, world):
-    project, other = (routed_project(product, world, image("example/grouped")) for _ in range(2))
+def test_deliveries_to_several_receivers_are_the_same_push_and_each_receiver_counts_its_own(product, world):
+    project, other = (routed_project(product, world, image("example/shared")) for _ in range(2))
+    body = push_body("example/shared", "1.0.0")
+    rows = [*send(product, project, body, body), *send(product, other, body)]
+    assert len({row.push_id for row in rows}) == 1
+    for name, count in ((project.name, 2), (other.name, 1)):
+        (listed,) = delivery_log().page(DeliveryFilter(project=name, tag="1.0.0")).rows
+        assert (listed.project, listed.repeats) == (name, count)
+
+
+def test_a_different_tag_or_time_is_a_different_push(product, world):
+    project = routed_project(product, world, image("example/grouped"))
     rows = send(
         product,
         project,
@@ -50,8 +60,7 @@ def test_a_different_tag_time_or_receiver_is_a_different_push(product, world):
         push_body("example/grouped", "1.0.1"),
         push_body("example/grouped", "1.0.0", pushed_at=1_700_000_001),
     )
-    rows += send(product, other, push_body("example/grouped", "1.0.0"))
-    assert len({row.push_id for row in rows}) == 4
+    assert len({row.push_id for row in rows}) == 3
 
 
 def test_deliveries_without_a_time_are_one_push_if_they_arrive_within_a_minute(product, world):

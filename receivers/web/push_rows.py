@@ -1,0 +1,144 @@
+"""The rows of the lists of pushes and deliveries: what happened, why, and where it got to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from receivers.accounts.access import Access, Action
+from receivers.deliveries.outcomes import Tone, headline_of, label, tone
+from receivers.deliveries.pushes import PushEntry
+from receivers.kargo.scopes import scope_name
+from receivers.models import Delivery, Origin, Outcome, Refresh
+from receivers.web import links
+from receivers.web.delivery_summary import summarize
+from receivers.web.reach import Reach, reach_of
+
+RECEIVERS_NAMED: Final = 1  # of a push; with more of them, the row counts them and names all in its tooltip
+FAILING: Final = 400  # response codes from here on are shown
+TESTS: Final = frozenset({Outcome.TEST_PASSED, Outcome.DRY_RUN})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An outcome as a row shows it."""
+
+    tone: str
+    icon: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushRow:
+    """A row of the list of pushes. `id` finds it again when the list is replaced."""
+
+    id: str
+    url: str
+    received_at: datetime
+    repository: str
+    tag: str
+    receivers: str
+    all_receivers: str
+    origin: str
+    state: State
+    code: int | None
+    reason: str
+    reach: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A row of the list of deliveries. `receiver_url` is empty if the user may not open the receiver's page."""
+
+    id: str
+    url: str
+    received_at: datetime
+    repository: str
+    tag: str
+    receiver: str
+    receiver_url: str
+    origin: str
+    state: State
+    code: int | None
+    reason: str
+    warehouses: int
+    duration_ms: float | None
+
+
+def push_row(entry: PushEntry, access: Access, stages: Any, zone: tzinfo) -> PushRow:
+    """Return the row of a push. `stages` follows Freight through the Stages; None if nothing does."""
+    row = entry.decisive
+    of_row = [refresh for refresh in entry.refreshes if refresh.delivery_id == row.pk]
+    names = list(
+        dict.fromkeys(f"{scope_name(each.project)}/{each.receiver}" for each in reversed(entry.deliveries))
+    )
+    few = len(names) <= RECEIVERS_NAMED
+    return PushRow(
+        id=f"push-{entry.push_id}",
+        url=links.push_url(entry.push_id),
+        received_at=entry.received_at,
+        repository=row.repository,
+        tag=row.tag,
+        receivers=", ".join(names) if few else f"{_scope(entry.deliveries)}{len(names)} receivers",
+        all_receivers="" if few else ", ".join(names),
+        origin=_origin(entry.first),
+        state=state_of(row),
+        code=_failing_code(row),
+        reason=reason_of(row, of_row, zone),
+        reach=reach_of(row, entry.refreshes, stages, zone),
+    )
+
+
+def delivery_row(row: Delivery, refreshes: Sequence[Refresh], access: Access, zone: tzinfo) -> DeliveryRow:
+    """Return the row of a delivery."""
+    may_see = access.may(Action.SEE, row.project)
+    return DeliveryRow(
+        id=f"delivery-{row.pk}",
+        url=row.get_absolute_url(),
+        received_at=row.received_at,
+        repository=row.repository,
+        tag=row.tag,
+        receiver=f"{scope_name(row.project)}/{row.receiver}",
+        receiver_url=links.receiver_page_url(row.project, row.receiver) if may_see else "",
+        origin=_origin(row),
+        state=state_of(row),
+        code=_failing_code(row),
+        reason=reason_of(row, refreshes, zone),
+        warehouses=row.warehouses,
+        duration_ms=row.duration_ms,
+    )
+
+
+def state_of(row: Delivery) -> State:
+    """Return the outcome of a delivery as a row shows it."""
+    if row.origin == Origin.TEST and row.outcome in TESTS:
+        return State("test", "flask", label(row.outcome))
+    kind = tone(row.outcome)
+    if kind is Tone.OPEN:
+        return State("run", "run", "In progress" if row.outcome == Outcome.PENDING else label(row.outcome))
+    return State(kind.value, kind.value, label(row.outcome))
+
+
+def reason_of(row: Delivery, refreshes: Sequence[Refresh], zone: tzinfo) -> str:
+    """Return why a delivery has its outcome, or what happened, in a sentence or two."""
+    summary = summarize(row, refreshes, zone)
+    partly = headline_of(row) if 0 < row.with_freight < row.warehouses else ""
+    if summary.why and partly:
+        return f"{partly}. {summary.why}"
+    return summary.why or summary.happened
+
+
+def _scope(rows: Sequence[Delivery]) -> str:
+    """Return the project of the deliveries if all of them have the same."""
+    projects = {row.project for row in rows}
+    return f"{scope_name(projects.pop())}, " if len(projects) == 1 else ""
+
+
+def _origin(row: Delivery) -> str:
+    return "" if row.origin == Origin.PUSH else str(Origin(row.origin).label)
+
+
+def _failing_code(row: Delivery) -> int | None:
+    return row.status if row.status and row.status >= FAILING else None
