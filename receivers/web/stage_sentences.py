@@ -66,7 +66,7 @@ def summary(journey: StageJourney) -> Phrase:
     waiting = unfinished(journey)
     ready = [node.name for node in waiting if node.progress.state is StageState.AWAITING_PROMOTION]
     others = [node.progress for node in waiting if node.name not in ready]
-    clauses = [_CLAUSES[progress.state](progress) for progress in others[:MOST_CLAUSES]]
+    clauses = [clause(progress) for progress in others[:MOST_CLAUSES]]
     if len(others) > MOST_CLAUSES:
         clauses.append(phrase(f"{len(others) - MOST_CLAUSES} more Stages wait"))
     if ready:
@@ -79,6 +79,11 @@ def summary(journey: StageJourney) -> Phrase:
     elif journey.nodes and not waiting:
         first = phrase("Replaced in all Stages.")
     return phrase(first, " " if first and clauses else None, _joined(clauses))
+
+
+def clause(progress: StageProgress) -> Phrase:
+    """Return how far the Freight is in a Stage that it has not reached, as a clause with the name of the Stage."""
+    return _CLAUSES[progress.state](progress)
 
 
 def unfinished(journey: StageJourney) -> tuple[StageNode, ...]:
@@ -97,22 +102,22 @@ def unfinished(journey: StageJourney) -> tuple[StageNode, ...]:
 def _joined(clauses: Sequence[Phrase]) -> Phrase:
     """Return clauses as a sentence."""
     parts: list[Part] = []
-    for number, clause in enumerate(clauses):
+    for number, one in enumerate(clauses):
         if not number:
-            parts.append(_capitalized(clause))
+            parts.append(_capitalized(one))
         elif number == len(clauses) - 1:
-            parts += [", and " if number > 1 else " and ", clause]
+            parts += [", and " if number > 1 else " and ", one]
         else:
-            parts += [", ", clause]
+            parts += [", ", one]
     return phrase(*parts, "." if parts else None)
 
 
-def _capitalized(clause: Phrase) -> Phrase:
+def _capitalized(words: Phrase) -> Phrase:
     """Return a clause as the start of a sentence. The name of a Stage keeps its spelling."""
-    first = clause[0]
+    first = words[0]
     if not first.text.startswith(("the ", "auto-promotion ")):
-        return clause
-    return Phrase((Piece(first.text[:1].upper() + first.text[1:]), *clause[1:]))
+        return words
+    return Phrase((Piece(first.text[:1].upper() + first.text[1:]), *words[1:]))
 
 
 def _fixed(*parts: Part) -> Wording:
@@ -223,7 +228,7 @@ _SENTENCES: Final[Mapping[StageState, Wording]] = {
     StageState.VERIFICATION_FAILED: _since,
     StageState.UNHEALTHY: lambda it: _since(it, "live since "),
     StageState.CURRENT: _since,
-    StageState.REPLACED: lambda it: phrase(_by_other(it), _with(" at ", it.until)),
+    StageState.REPLACED: lambda it: phrase(_by_other(it), _with(" at " if it.other else "at ", it.until)),
     StageState.PASSED: _at,
 }
 
@@ -401,6 +406,7 @@ _CLAUSES: Final[Mapping[StageState, Wording]] = {
     StageState.WAITING_FOR_SOAK: lambda it: phrase(f"{it.stage} waits until ", it.until),
     StageState.SOAK_CUT_SHORT: lambda it: phrase(f"{it.stage} lacks soak time in {_upstreams(it)}"),
     StageState.SOAK_IMPOSSIBLE: lambda it: phrase(f"{it.stage} lacks soak time in {_upstreams(it)}"),
+    StageState.AWAITING_PROMOTION: lambda it: phrase(f"{it.stage} is ready for manual promotion"),
     StageState.HELD: lambda it: phrase(f"auto-promotion to {it.stage} is paused"),
     StageState.SUPERSEDED: lambda it: phrase(f"{it.stage} takes {_other(it)} instead"),
     StageState.RECONCILE_ERROR: lambda it: phrase(f"{it.stage} is blocked by an error"),
