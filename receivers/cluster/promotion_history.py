@@ -65,6 +65,7 @@ class PromotionHistory:
         self._condition = threading.Condition()
         self._promotions: dict[StageKey, dict[str, Promotion]] = {}
         self._requested_at: dict[StageKey, float] = {}
+        self._first_requested_at: dict[StageKey, float] = {}
         self._list_at: dict[StageKey, float] = {}
         self._listed: set[StageKey] = set()
         self._stopping = False
@@ -87,19 +88,22 @@ class PromotionHistory:
     ) -> tuple[Mapping[str, list[Promotion]], bool]:
         """Return the Promotions by Stage, each sorted by name, and whether all were listed.
 
-        Waits up to `timeout` seconds for the first list.
+        Waits for the first list, up to `timeout` seconds after the first request.
         """
         keys = [(project, stage) for stage in stages]
         with self._condition:
             now = self._clock()
+            wait_until = now + timeout
             for key in keys:
                 self._requested_at[key] = now
+                wait_until = min(wait_until, self._first_requested_at.setdefault(key, now) + timeout)
                 if key not in self._list_at:
                     self._list_at[key] = now
                     self._condition.notify_all()
             # A failed list is due later, so that no page waits for it again.
             self._condition.wait_for(
-                lambda: all(key in self._listed or self._list_at.get(key, now) > now for key in keys), timeout
+                lambda: all(key in self._listed or self._list_at.get(key, now) > now for key in keys),
+                wait_until - now,
             )
             promotions = {
                 stage: sorted(self._promotions.get((project, stage), {}).values(), key=_name)
@@ -163,7 +167,7 @@ class PromotionHistory:
         """Return a project and its Stages that are to be listed now. Forget what no page shows any more."""
         now = self._clock()
         for key in [key for key, at in self._requested_at.items() if now - at > IDLE_SECONDS]:
-            for kept in (self._requested_at, self._list_at, self._promotions):
+            for kept in (self._requested_at, self._first_requested_at, self._list_at, self._promotions):
                 kept.pop(key, None)
             self._listed.discard(key)
         due = sorted(key for key, at in self._list_at.items() if at <= now)

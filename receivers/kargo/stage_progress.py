@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from receivers.kargo.promotion_policies import PromotionPolicy, is_automatic
@@ -335,7 +336,6 @@ class _Assessment:
     def _available(self, stage: Stage, request: FreightRequest) -> StageProgress:
         """Return the progress of Freight that could be promoted now."""
         blank = self._blank(stage, StageState.IMMINENT)
-        newer = self._newer(stage, request)
         if not blank.automatic:
             current = self._pipeline.freight.get(blank.in_stage.name) if blank.in_stage else None
             other = (
@@ -352,6 +352,7 @@ class _Assessment:
                 other=self._pipeline.name_of(hold.freight) if hold.freight else None,
                 stuck=True,
             )
+        newer = self._newer(stage, request)
         if newer is not None:
             return replace(blank, state=StageState.SUPERSEDED, other=newer, stuck=True)
         ready = stage.condition("Ready")
@@ -370,15 +371,20 @@ class _Assessment:
             upstream = self._pipeline.stages.get(request.upstreams[0])
             current = upstream.current(freight.warehouse) if upstream else None
             return self._known_as(current) if current and current.name != freight.name else None
+        available = (other for other in self._newest if self._what_is_missing(other, stage, request) is None)
+        newest = next(available, None)
+        return newest.known_as if newest else None
+
+    @cached_property
+    def _newest(self) -> Sequence[FreightStatus]:
+        """Return the Freight of the Warehouse that is newer than this one, the newest first."""
         newer = (
             other
             for other in self._pipeline.freight.values()
-            if other.warehouse == freight.warehouse
-            and newest_first(other) > newest_first(freight)
-            and self._what_is_missing(other, stage, request) is None
+            if other.warehouse == self._freight.warehouse
+            and newest_first(other) > newest_first(self._freight)
         )
-        newest = max(newer, key=newest_first, default=None)
-        return newest.known_as if newest else None
+        return sorted(newer, key=newest_first, reverse=True)
 
 
 def newest_first(freight: FreightStatus) -> tuple[datetime, str]:

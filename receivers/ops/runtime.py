@@ -102,7 +102,9 @@ class Runtime:
             total=configuration.body_quota * MEBIBYTE,
         )
         self.metrics = Metrics()
-        self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
+        self.metrics.watch(
+            Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.stages)
+        )
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self.newest_freight = NewestFreight(self.cache.cluster)
         self._add_listeners()
