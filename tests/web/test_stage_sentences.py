@@ -7,7 +7,7 @@ import pytest
 from receivers.kargo.stage_states import StageNode, StageProgress, StageState
 from receivers.kargo.stages import FreightName
 from receivers.web import stage_sentences
-from receivers.web.phrases import listed, long_duration, phrase
+from receivers.web.phrases import code, listed, long_duration, phrase
 from receivers.web.stage_sentences import explanation, sentence, summary, tone, unfinished, word
 from tests.kargo.pipelines import Pipelines, at, text
 
@@ -167,7 +167,7 @@ def test_every_state_has_words(state):
 
 
 def test_a_phrase_keeps_times_and_code_apart():
-    words = phrase("at ", at(0), phrase(" in ", stage_sentences.code("x")), None)
+    words = phrase("at ", at(0), phrase(" in ", code("x")), None)
     assert str(words) == "at 13:00 in x"
     assert [piece.at for piece in words] == [None, at(0), None, None]
     assert [piece.code for piece in words] == [False, False, False, True]
