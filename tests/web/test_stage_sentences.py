@@ -133,17 +133,19 @@ class TestSummary:
         line.promote("test", "1", "Failed", 60)
         assert str(summary(line.journey("1"))) == "The promotion to test failed."
 
-    def test_stages_that_are_ready_share_a_clause(self, line):
+    def test_stages_in_the_same_state_share_a_clause(self, line):
         for name in ("eu", "us"):
-            line.stage(name, "uat")
-        line.enter("uat", "1", 120).promote("prod", "1", "Failed", 180)
-        assert "and eu and us are ready for manual promotion." in str(summary(line.journey("1")))
-
-    def test_many_stages_are_counted(self, line):
-        for number in range(7):
-            line.stage(f"eu-{number}", "uat").promote(f"eu-{number}", "1", "Failed", 180)
+            line.stage(name, "uat", soak="1h")
         line.enter("test", "1", 60).enter("uat", "1", 120)
-        assert "3 more Stages wait" in str(summary(line.journey("1")))
+        assert str(summary(line.journey("1"))) == (
+            "Live in test and uat. eu and us wait until 14:02 and prod is ready for manual promotion."
+        )
+
+    def test_many_states_are_counted(self, line):
+        line.enter("test", "1", 60).enter("uat", "1", 120)
+        for number in range(7):
+            line.stage(f"eu-{number}", "uat", soak=f"{number + 1}h")
+        assert "and 4 more Stages wait." in str(summary(line.journey("1")))
 
     def test_replaced_everywhere(self, line):
         line.freight("2", 9)
@@ -163,7 +165,7 @@ def test_every_state_has_words(state):
     assert tone(progress) in {"good", "bad", "open", "run", "gone", "plain"}
     assert str(sentence(progress)) == str(sentence(progress)).strip()
     assert explanation(progress).title or progress.is_reached
-    assert node.progress.is_reached or str(stage_sentences.clause(progress))
+    assert node.progress.is_reached or str(stage_sentences.clause([progress]))
 
 
 def test_a_phrase_keeps_times_and_code_apart():
