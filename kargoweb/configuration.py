@@ -69,6 +69,7 @@ class Configuration:
     namespaces: tuple[str, ...]
     system_namespace: str
     kargo_namespace: str
+    kargo_url: str
     kargo_version: str
     kargo_min_interval: float
     manage_receivers: bool
@@ -118,6 +119,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         namespaces=env.read("KARGOWEB_NAMESPACES", (), comma_separated(_namespace)),
         system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),
         kargo_namespace=env.read("KARGOWEB_KARGO_NAMESPACE", "kargo", _namespace),
+        kargo_url=env.read("KARGOWEB_KARGO_URL", "", _page_url),
         kargo_version=env.read("KARGOWEB_KARGO_VERSION", "", _version),
         kargo_min_interval=env.read("KARGOWEB_KARGO_MIN_INTERVAL", 300.0, seconds(1, 86_400)),
         manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, boolean),
@@ -189,6 +191,17 @@ def _address(value: str) -> str:
         ) from None
 
 
+def _page_url(value: str) -> str:
+    """Return an HTTP URL without its trailing slash."""
+    url = value.rstrip("/")
+    parts = _split(url)
+    if not parts or parts.scheme not in {"http", "https"} or "@" in parts.netloc or not parts.hostname:
+        raise ValueError(
+            "must be an http:// or https:// URL with a host and optionally a port and a path, such as https://hooks.example.com"
+        )
+    return url
+
+
 def _host(value: str) -> str:
     if not HOST.fullmatch(value):
         raise ValueError(
@@ -213,12 +226,7 @@ def _version(value: str) -> str:
 
 
 def _base_url(value: str) -> str:
-    url = value.rstrip("/")
-    parts = _split(url)
-    if not parts or parts.scheme not in {"http", "https"} or "@" in parts.netloc or not parts.hostname:
-        raise ValueError(
-            "must be an http:// or https:// URL with a host and optionally a port and a path, such as https://hooks.example.com"
-        )
+    url = _page_url(value)
     if len(url) > LONGEST_BASE_URL:
         raise ValueError(
             f"must have at most {LONGEST_BASE_URL} characters, not {len(url)}: Docker Hub limits webhook URLs to "

@@ -25,6 +25,7 @@ from receivers.web import (
     password,
     project_detail,
     project_list,
+    push_detail,
     push_list,
     saved_views,
     search,
@@ -42,7 +43,14 @@ class NameConverter(StringConverter):
     regex = r"[^/\0]+"
 
 
+class TextConverter(StringConverter):
+    """Converts any text without NUL, also with slashes: the names of repositories have some."""
+
+    regex = r"[^\0]+"
+
+
 register_converter(NameConverter, "name")
+register_converter(TextConverter, "text")
 
 urlpatterns = [
     # First, because most requests are pushes.
@@ -75,6 +83,8 @@ urlpatterns = [
     path("attention/<str:key>", needs_action.finding, name="finding"),
     path("status", system_status.status, name="status"),
     path("pushes", push_list.pushes, name="pushes"),
+    path("pushes/<uuid:push_id>", push_detail.push, name="push"),
+    path("r/<text:repository>/<text:tag>", push_detail.push_by_name, name="push-by-name"),
     path("views", saved_views.save_view, name="save-view"),
     path("views/<int:pk>/remove", saved_views.remove_view, name="remove-view"),
     path("deliveries", delivery_list.deliveries, name="deliveries"),

@@ -103,7 +103,7 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         newer = self._of_same_push().filter(later, received_at__gte=OuterRef("received_at"))
         return Q(push_id=None) | Q(~Exists(newer))
 
-    def _of_same_push(self) -> Self:
+    def _of_same_push(self) -> models.QuerySet[Delivery]:
         """Return the deliveries of the push of an outer query's row to the same receiver, for a subquery."""
         of_push = DeliveryQuerySet(self.model).filter(push_id=OuterRef("push_id"))
         outer_path = Concat(

@@ -23,6 +23,7 @@ from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
 from receivers.web import durations, links, local_times
 from receivers.web.charts import Chart
+from receivers.web.phrases import Phrase, Piece
 
 register = template.Library()
 register.simple_tag(links.project_url)
@@ -144,6 +145,24 @@ def time(context: template.Context, at: datetime | None, form: str = "minutes") 
         form,
         local_times.text(at, zone, form),
     )
+
+
+@register.simple_tag(takes_context=True)
+def words(context: template.Context, said: Phrase, form: str = "minutes") -> SafeString:
+    """Return a phrase, with its times in the reader's zone and its code as code.
+
+    `form` is that of times of today (see `time`); others have their date.
+    """
+    return format_html_join("", "{}", ((_piece(context, piece, form),) for piece in said))
+
+
+def _piece(context: template.Context, piece: Piece, form: str) -> SafeString:
+    if piece.at is not None:
+        zone = _zone(context)
+        is_today = piece.at.astimezone(zone).date() == timezone.now().astimezone(zone).date()
+        return time(context, piece.at, form if is_today else "date")
+    text = escape_invisible(piece.text)
+    return format_html("<code>{}</code>", text) if piece.code else conditional_escape(text)
 
 
 def _zone(context: template.Context) -> tzinfo:

@@ -54,7 +54,7 @@ STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
         "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "search",
-        "lists", "delivery", "responsive",
+        "lists", "delivery", "journey", "responsive",
     )
 )  # fmt: skip
 """The stylesheets of every page, in the order in which they apply."""

@@ -1,0 +1,290 @@
+"""The journey of a push as data: stops from Docker Hub over receivers, Warehouses and Freight to the Stages.
+
+The template draws it from left to right where there is room, and as a tree elsewhere. It is a nested list, so a screen
+reader reads the same order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from receivers.accounts.roles import Access, Action
+from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, label, tone
+from receivers.deliveries.push_record import PushRecord
+from receivers.deliveries.timeline import is_planned
+from receivers.kargo.refresh_outcomes import RefreshOutcome
+from receivers.kargo.scopes import CLUSTER_SCOPE
+from receivers.kargo.stage_states import StageNode, StageState
+from receivers.models import Delivery, Origin, Outcome, Refresh
+from receivers.web import durations, kargo_links, links, stage_sentences
+from receivers.web.delivery_summary import sentence
+from receivers.web.phrases import Phrase, Piece, phrase
+from receivers.web.push_results import PushResults, WarehouseResult
+
+NOTHING: Final = Phrase()
+RECEIVERS_SHOWN: Final = 8
+SOAK_STEPS: Final = 40  # of the meter, so that the page changes no more often than this
+BEFORE_STAGES: Final = 2  # columns of a lane: Warehouse and Freight
+MOST_COLUMNS: Final = 5  # side by side; a longer way is drawn downwards
+
+_ICONS: Final = {"test": "flask"}
+_STANDS_NOW: Final = frozenset({"bad", "open", "run"})
+# Kargo did nothing for them, so there is nothing to say about Freight.
+_NOT_REFRESHED: Final = frozenset(
+    {RefreshOutcome.NOT_REQUESTED, RefreshOutcome.WAREHOUSE_DELETED, RefreshOutcome.NOT_HANDLED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Progress towards an end. `label` is for screen readers."""
+
+    value: float
+    most: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop of the journey: what it is, its name, its state as a word in a tone, and two lines about it.
+
+    `url` is empty if there is no page for it. `on`: the push went on from here. `last`: nothing follows.
+    """
+
+    kind: str
+    name: str
+    tone: str
+    word: str
+    text: Phrase = NOTHING
+    detail: Phrase = NOTHING
+    url: str = ""
+    on: bool = False
+    last: bool = False
+    meter: Meter | None = None
+
+    @property
+    def form(self) -> str:
+        """Return the form of times: with seconds up to the Freight, which takes few of them."""
+        return "minutes" if self.kind.endswith("Stage") else "seconds"
+
+    @property
+    def icon(self) -> str:
+        """Return the symbol of the tone."""
+        return _ICONS.get(self.tone, self.tone)
+
+    @property
+    def classes(self) -> str:
+        """Return the classes of its element."""
+        flags = {"on": self.on, "end": self.last, "now": self.is_now, "rest": self.last and not self.name}
+        return " ".join(["stop", *(name for name, is_set in flags.items() if is_set)])
+
+    @property
+    def is_now(self) -> bool:
+        """Return whether the push stands here: it is tinted."""
+        return self.last and self.tone in _STANDS_NOW
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The way through a Warehouse: its columns in order, each with one stop or several."""
+
+    name: str
+    columns: tuple[tuple[Stop, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """The picture. `columns` is how many columns the lanes have; `downwards` if they don't fit side by side."""
+
+    source: Stop
+    receivers: tuple[Stop, ...]
+    lanes: tuple[Lane, ...]
+    columns: int
+    downwards: bool
+
+
+def journey(access: Access, record: PushRecord, results: PushResults) -> Journey:
+    """Return the journey of a push, as far as the user may see it."""
+    lanes = tuple(_lane(record, result, several=results.several_projects) for result in results.shown)
+    columns = max((len(lane.columns) for lane in lanes), default=BEFORE_STAGES)
+    return Journey(
+        source=_source(record),
+        receivers=tuple(_receivers(access, record)),
+        lanes=lanes,
+        columns=columns,
+        downwards=columns > MOST_COLUMNS,
+    )
+
+
+def _source(record: PushRecord) -> Stop:
+    first = record.first
+    if first.origin == Origin.TEST:
+        by = phrase(f"by {first.actor}") if first.actor else phrase()
+        return Stop("kargoweb", "Test push", "test", "Sent", by, on=True)
+    if first.origin == Origin.REDELIVERY:
+        return Stop("kargoweb", "Redelivery", "good", "Sent", phrase(f"by {first.actor}"), on=True)
+    at = phrase(Piece("", at=first.pushed_at)) if first.pushed_at else phrase()
+    url = kargo_links.docker_hub_url(first.repository)
+    return Stop("Docker Hub", first.repository, "good", "Pushed", at, url=url, on=True)
+
+
+def _receivers(access: Access, record: PushRecord) -> list[Stop]:
+    by_receiver: dict[tuple[str, str], list[Delivery]] = defaultdict(list)
+    for row in record.deliveries:
+        by_receiver[row.project, row.receiver].append(row)
+    stops = [_receiver(access, rows) for rows in list(by_receiver.values())[:RECEIVERS_SHOWN]]
+    left_out = len(by_receiver) - RECEIVERS_SHOWN
+    if left_out > 0:
+        name = f"{left_out} more receiver{'s' if left_out > 1 else ''}"
+        stops.append(Stop("Receivers", name, "plain", "Received"))
+    return stops
+
+
+def _receiver(access: Access, rows: Sequence[Delivery]) -> Stop:
+    first, last = rows[0], rows[-1]
+    is_cluster = first.project == CLUSTER_SCOPE
+    may_see = access.may(Action.SEE, first.project)
+    answer = ""
+    if first.status is not None and first.duration_ms is not None:
+        answer = f"{first.status} in {durations.duration(first.duration_ms / 1000)}"
+    if len(rows) > 1:
+        answer = f"{answer}, {len(rows)} deliveries" if answer else f"{len(rows)} deliveries"
+    rejected = last.outcome in NOT_EVALUATED
+    stopped = rejected or not any(row.warehouses for row in rows)
+    return Stop(
+        kind="Cluster receiver" if is_cluster else "Receiver",
+        name=first.receiver if is_cluster else f"{first.project}/{first.receiver}",
+        tone="bad" if rejected else "run" if last.outcome == Outcome.PENDING else "good",
+        word=label(last.outcome) if rejected else "Received",
+        text=phrase(Piece("", at=first.received_at)),
+        detail=phrase(answer),
+        url=links.receiver_page_url(first.project, first.receiver) if may_see else "",
+        on=not stopped,
+        last=stopped,
+    )
+
+
+def _lane(record: PushRecord, result: WarehouseResult, *, several: bool) -> Lane:
+    name = f"{result.project}/{result.warehouse}" if several else result.warehouse
+    warehouse = _warehouse(result, name)
+    if warehouse.last:
+        return Lane(name, ((warehouse,),))
+    stages = _stages(result)
+    return Lane(name, ((warehouse,), (_freight(record, result, has_more=bool(stages)),), *stages))
+
+
+def _warehouse(result: WarehouseResult, name: str) -> Stop:
+    refresh = result.refresh
+    url = links.warehouse_url(refresh)
+    failed = refresh.outcome in _NOT_REFRESHED
+    waiting = refresh.requested_at is None and not refresh.outcome
+    if failed or waiting:
+        retry = phrase(", next attempt ", refresh.next_attempt_at) if refresh.next_attempt_at else phrase()
+        word = label(refresh.outcome) if failed else "Planned" if is_planned(refresh) else "Not refreshed yet"
+        kind = tone(refresh.outcome).value if failed else "open" if refresh.failed_requests else "run"
+        text = phrase(retry) if not failed else phrase()
+        return Stop(
+            "Warehouse", name, kind, word, text, phrase(refresh.reason or refresh.error), url, last=True
+        )
+    detail = phrase()
+    if refresh.discovered_at and refresh.requested_at:
+        seconds = max(0.0, (refresh.discovered_at - refresh.requested_at).total_seconds())
+        detail = phrase(f"found the tag after {durations.duration(seconds)}")
+    elif refresh.handled_at:
+        detail = phrase("handled by Kargo")
+    text = phrase(Piece("", at=refresh.requested_at)) if refresh.requested_at else phrase()
+    return Stop("Warehouse", name, "good", "Refreshed", text, detail, url, on=bool(refresh.freight))
+
+
+def _freight(record: PushRecord, result: WarehouseResult, *, has_more: bool) -> Stop:
+    refresh = result.refresh
+    if refresh.freight:
+        return _existing_freight(record, result, has_more=has_more)
+    if not refresh.outcome:
+        if refresh.next_attempt_at:
+            text = phrase("next retry ", refresh.next_attempt_at)
+            return Stop(
+                "Freight", "", "open", "No Freight yet", text, phrase(sentence(refresh.reason)), last=True
+            )
+        return Stop("Freight", "", "run", "In progress", detail=phrase(sentence(refresh.reason)), last=True)
+    word = "No Freight" if tone(refresh.outcome) is not Tone.GOOD else label(refresh.outcome)
+    text = phrase(label(refresh.outcome).lower()) if word == "No Freight" else phrase()
+    return Stop("Freight", "", _tone(refresh), word, text, phrase(sentence(refresh.reason)), last=True)
+
+
+def _existing_freight(record: PushRecord, result: WarehouseResult, *, has_more: bool) -> Stop:
+    refresh = result.refresh
+    created = refresh.outcome == RefreshOutcome.FREIGHT_CREATED
+    detail = phrase()
+    if created and refresh.ended_at:
+        seconds = max(0.0, (refresh.ended_at - record.first.received_at).total_seconds())
+        detail = phrase(f"{durations.duration(seconds)} after the push")
+    elif not created:
+        detail = phrase(sentence(refresh.reason))
+    journey = result.journey
+    return Stop(
+        kind="Freight",
+        name=result.freight,
+        tone="good" if created else _tone(refresh),
+        word="Created" if created else label(refresh.outcome),
+        text=phrase(Piece("", at=refresh.ended_at)) if created and refresh.ended_at else phrase(),
+        detail=detail,
+        url=kargo_links.freight_url(result.project, refresh.freight),
+        on=journey is not None and any(node.progress.is_reached for node in journey.nodes),
+        last=not has_more,
+    )
+
+
+def _tone(refresh: Refresh) -> str:
+    return tone(refresh.outcome).value
+
+
+def _stages(result: WarehouseResult) -> list[tuple[Stop, ...]]:
+    """Return the columns of the Stages: those with the same distance from the Warehouse share one."""
+    if result.journey is None:
+        return []
+    by_depth: dict[int, list[StageNode]] = defaultdict(list)
+    for node in result.journey.nodes:
+        by_depth[node.depth].append(node)
+    columns: list[tuple[Stop, ...]] = []
+    before: set[str] = set()
+    for depth in sorted(by_depth):
+        nodes = by_depth[depth]
+        columns.append(tuple(_stage(result, node, before) for node in nodes))
+        before = {node.name for node in nodes}
+    return columns
+
+
+def _stage(result: WarehouseResult, node: StageNode, before: set[str]) -> Stop:
+    """Return the stop of a Stage. `before` are the Stages of the column before, as which its parents are drawn."""
+    progress = node.progress
+    after = phrase()
+    if node.depth and set(node.parents) != before:
+        names = ", ".join(node.parents)
+        after = phrase(f"after {names}")
+    detail = stage_sentences.detail(progress)
+    return Stop(
+        kind="Control flow Stage" if node.control_flow else "Stage",
+        name=node.name,
+        tone=stage_sentences.tone(progress),
+        word=stage_sentences.word(progress),
+        text=stage_sentences.sentence(progress),
+        detail=phrase(detail, "; " if detail and after else None, after),
+        url=kargo_links.stage_url(result.project, node.name),
+        on=progress.is_reached,
+        last=node.is_last or stage_sentences.tone(progress) in _STANDS_NOW,
+        meter=_meter(node),
+    )
+
+
+def _meter(node: StageNode) -> Meter | None:
+    progress = node.progress
+    if progress.state is StageState.PROMOTING and progress.steps:
+        done = max(0.5, progress.step - 0.5)
+        return Meter(done, progress.steps, f"Step {progress.step} of {progress.steps}")
+    if progress.state is StageState.WAITING_FOR_SOAK and progress.soak:
+        return Meter(round(SOAK_STEPS * (progress.soaked / progress.soak)), SOAK_STEPS, "Soak time")
+    return None
