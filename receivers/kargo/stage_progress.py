@@ -323,6 +323,7 @@ class _Assessment:
             progress,
             until=missing.until,
             upstreams=missing.upstreams,
+            all_upstreams=request.all_upstreams,
             causes=causes,
             soak=request.soak,
             soaked=missing.soaked,

@@ -88,6 +88,7 @@ class Runtime:
                 required=configuration.follow_stages == "true",
             )
             self.cache.add_return_listener(self.stages.retry)
+            self.cache.add_listener(self.stages.on_change)
         self.tracker = Tracker(
             cache=self.cache,
             freight=self.freight,

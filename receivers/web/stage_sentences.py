@@ -172,7 +172,7 @@ def _short(time: timedelta) -> str:
 
 
 def _upstreams(progress: StageProgress) -> str:
-    return listed(progress.upstreams, "or")
+    return listed(progress.upstreams, "and" if progress.all_upstreams else "or")
 
 
 def _by_actor(progress: StageProgress) -> str:

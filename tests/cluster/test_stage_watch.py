@@ -12,7 +12,13 @@ import pytest
 from receivers.cluster import stage_watch
 from receivers.cluster.client import connect
 from receivers.cluster.stage_watch import StageWatch
-from receivers.kargo.resources import FREIGHTS, ReceiverConfig, decode_config
+from receivers.kargo.resources import (
+    CLUSTER_CONFIGS,
+    FREIGHTS,
+    PROJECT_CONFIGS,
+    ReceiverConfig,
+    decode_config,
+)
 from receivers.kargo.stage_states import StageProgress, StageState
 from receivers.kargo.stages import PROMOTIONS, STAGES
 from tests.clusters import DemoCluster, until
@@ -198,6 +204,17 @@ def test_listeners_hear_of_every_change_in_a_project(shop, watch):
     shop.stage("test")
     until("the change is heard", lambda: shop.project in heard)
     assert watch.version(shop.project) > before
+
+
+def test_listeners_hear_of_new_policies(watch):
+    heard: list[str] = []
+    watch.add_listener(heard.append)
+    config = decode_config({"metadata": {"name": "shop", "namespace": "shop"}})
+    watch.on_change(PROJECT_CONFIGS, None, config)
+    watch.on_change(PROJECT_CONFIGS, config, None)
+    watch.on_change(CLUSTER_CONFIGS, None, decode_config({"metadata": {"name": "cluster"}}))
+    assert heard.count("shop") == 2
+    assert "" not in heard
 
 
 def test_a_failing_listener_does_not_stop_the_watch(shop, watch):

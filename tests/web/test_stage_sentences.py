@@ -71,6 +71,12 @@ class TestStops:
         assert told(line, "1", "uat") == "Not yet verified in test"
         assert told(line.enter("test", "1", 60), "1", "uat") == "Waiting for soak time in test until 13:35"
 
+    def test_one_of_several_upstreams_or_all_of_them(self, line):
+        line.stage("qa", direct=True).stage("any", "test", "qa")
+        line.stage("all", "test", "qa", availabilityStrategy="All")
+        assert told(line, "1", "any") == "Not yet verified in test or qa"
+        assert told(line, "1", "all") == "Not yet verified in test and qa"
+
     def test_ready(self, line):
         assert told(line.enter("uat", "1", 60), "1", "prod") == "Ready for manual promotion"
 
