@@ -19,7 +19,14 @@ from receivers.cluster.errors import ClusterError
 from receivers.cluster.reflector import Reflector
 from receivers.cluster.snapshot import Change
 from receivers.kargo.resources import Resource
-from receivers.kargo.stages import PROMOTIONS, STAGE_LABEL, Promotion, StageKey, decode_promotion
+from receivers.kargo.stages import (
+    PROMOTIONS,
+    STAGE_LABEL,
+    Promotion,
+    StageKey,
+    creation_order,
+    decode_promotion,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +93,7 @@ class PromotionHistory:
     def of(
         self, project: str, stages: Sequence[str], timeout: float = 0.0
     ) -> tuple[Mapping[str, list[Promotion]], bool]:
-        """Return the Promotions by Stage, each sorted by name, and whether all were listed.
+        """Return the Promotions by Stage, oldest first, and whether all were listed.
 
         Waits for the first list, up to `timeout` seconds after the first request.
         """
@@ -106,7 +113,7 @@ class PromotionHistory:
                 wait_until - now,
             )
             promotions = {
-                stage: sorted(self._promotions.get((project, stage), {}).values(), key=_name)
+                stage: sorted(self._promotions.get((project, stage), {}).values(), key=_order)
                 for stage in stages
             }
             return promotions, all(key in self._listed for key in keys)
@@ -142,7 +149,7 @@ class PromotionHistory:
         if before is None or _number(before.resource_version) <= _number(promotion.resource_version):
             known[promotion.name] = promotion
         if len(known) > KEPT_PER_STAGE:
-            del known[min(known)]
+            del known[min(known, key=creation_order)]
 
     def _run(self) -> None:
         while True:
@@ -213,8 +220,8 @@ def _fit_label(stages: Sequence[str]) -> bool:
     return all(len(stage) <= MAX_LABEL for stage in stages)
 
 
-def _name(promotion: Promotion) -> str:
-    return promotion.name
+def _order(promotion: Promotion) -> str:
+    return promotion.order
 
 
 def _number(version: str) -> int:

@@ -50,7 +50,7 @@ _NEVER_VERIFIED: Final = frozenset({StageState.REPLACED, StageState.NOT_REQUESTE
 class Pipeline:
     """What is known of a project at one moment.
 
-    `freight` is that of one Warehouse, by name; `promotions` are by Stage and sorted by name. `complete`: nothing is
+    `freight` is that of one Warehouse, by name; `promotions` are by Stage, in any order. `complete`: nothing is
     missing.
     """
 
@@ -71,7 +71,7 @@ class Pipeline:
                 promotions[last.name] = last
             elif not known.is_terminal:  # the watches are not in step with each other
                 promotions[last.name] = replace(last, steps=known.steps, uses=known.uses, actor=known.actor)
-        return [promotions[name] for name in sorted(promotions)]
+        return sorted(promotions.values(), key=_order)
 
     def name_of(self, freight: str) -> FreightName:
         """Return the names of a piece of Freight, as far as they are known."""
@@ -261,7 +261,7 @@ class _Assessment:
             return None
         arrived = own[-1] if own else None
         last = stage.last_promotion
-        if arrived is not None and (last is None or last.name < arrived.name):
+        if arrived is not None and (last is None or last.order < arrived.order):
             return replace(
                 self._blank(stage, StageState.ARRIVING),
                 since=arrived.finished_at,
@@ -288,7 +288,7 @@ class _Assessment:
             if promotion.phase == SUCCEEDED and promotion.freight != name and self._is_of_warehouse(promotion)
         ]
         if arrived is not None:
-            after = next((promotion for promotion in following if promotion.name > arrived.name), None)
+            after = next((promotion for promotion in following if promotion.order > arrived.order), None)
             if after is not None:
                 return self._pipeline.name_of(after.freight), after.finished_at
         successor = held[held.index(name) - 1] if name in held[1:] else ""
@@ -386,6 +386,10 @@ class _Assessment:
             and newest_first(other) > newest_first(self._freight)
         )
         return sorted(newer, key=newest_first, reverse=True)
+
+
+def _order(promotion: Promotion) -> str:
+    return promotion.order
 
 
 def newest_first(freight: FreightStatus) -> tuple[datetime, str]:

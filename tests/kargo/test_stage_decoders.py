@@ -14,6 +14,7 @@ from receivers.kargo.promotion_policies import decode_policies, is_automatic, na
 from receivers.kargo.stages import (
     FreightName,
     actor_name,
+    creation_order,
     decode_freight_status,
     decode_promotion,
     decode_stage,
@@ -89,6 +90,20 @@ def test_freight_without_a_time_of_discovery_was_discovered_when_it_was_created(
 )
 def test_the_label_of_freight(freight, label):
     assert freight.label == label
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("test.01m89hkgw8trf29p6atavbda1g.1100edd", "01m89hkgw8trf29p6atavbda1g"),
+        ("test.eu.01m89hkgw8trf29p6atavbda1g.1100edd", "01m89hkgw8trf29p6atavbda1g"),
+        ("by-hand", "by-hand"),
+        ("a.b.c", "a.b.c"),
+        ("", ""),
+    ],
+)
+def test_promotions_sort_by_the_time_in_their_names(name, order):
+    assert creation_order(name) == order
 
 
 @pytest.mark.parametrize(
