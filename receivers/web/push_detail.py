@@ -22,6 +22,7 @@ from receivers.deliveries.timeline import RefreshTimeline
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Origin, Outcome, Refresh
 from receivers.web import kargo_links, live_fragments
+from receivers.web.delivery_summary import sentence as to_sentence
 from receivers.web.journey import journey
 from receivers.web.page_view import PageRequest, page_view
 from receivers.web.push_results import PushResults, push_results
@@ -68,8 +69,7 @@ def push(request: PageRequest, push_id: UUID) -> HttpResponse:
     stages = request.runtime.stages
     results = push_results(record, stages)
     part = live_fragments.render_fragment(request, "pushes/_push.html", _content(request, record, results))
-    # Without Stages, nothing happens once the refreshes have ended.
-    ended = not results.follows_stages and _has_ended(record)
+    ended = _has_ended(record, results)
     if request.htmx.target == PART:
         return live_fragments.respond(request, part, every=EVERY, ended=ended)
     name = f"{record.first.repository}:{record.first.tag}" if record.first.tag else record.first.repository
@@ -107,7 +107,10 @@ def _belongs_to(request: PageRequest, record: PushRecord) -> HttpResponseRedirec
     return None
 
 
-def _has_ended(record: PushRecord) -> bool:
+def _has_ended(record: PushRecord, results: PushResults) -> bool:
+    """Say whether nothing more will happen: without Stages to follow, once the refreshes have ended."""
+    if results.follows_stages and results.with_freight:
+        return False
     return all(timeline.has_ended(row, ()) for row in record.deliveries) and all(
         refresh.outcome for refresh in record.refreshes
     )
@@ -128,9 +131,7 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
         "digest": next(iter(digests), ""),
         "journey": journey(request.access, record, results),
         "issues": issues,
-        "issues_title": "Not in production yet"
-        if any(r.has_stages for r in results.shown)
-        else "No Freight yet",
+        "issues_title": _issues_title(results),
         "ways_out": ways_out(request.access, record, request.runtime.cache),
         "deliveries": [DeliveryLine(row, state_of(row), _reason(row, record)) for row in record.deliveries],
         "verdicts": record.verdicts,
@@ -143,17 +144,23 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
         "kargo": _kargo_url(results),
         "link": request.build_absolute_uri(reverse("push", args=[record.push_id])),
         "may_redeliver": _may_redeliver(request, decisive),
-        "live": results.follows_stages or not _has_ended(record),
-        "now": timezone.now(),
+        "live": not _has_ended(record, results),
     }
+
+
+def _issues_title(results: PushResults) -> str:
+    if any(result.has_stages for result in results.shown):
+        return "Not in production yet"
+    return "No Freight yet" if any(result.is_open for result in results.shown) else "Why there is no Freight"
 
 
 def _reason(row: Delivery, record: PushRecord) -> str:
     """Return why a delivery has its outcome."""
     if row.reason:
-        return row.reason
+        # With several Warehouses, it starts with the name of one.
+        return row.reason if row.warehouses > 1 else to_sentence(row.reason)
     own = (refresh for refresh in record.refreshes if refresh.delivery_id == row.pk)
-    return next((refresh.reason for refresh in own if refresh.outcome == row.outcome), "")
+    return to_sentence(next((refresh.reason for refresh in own if refresh.outcome == row.outcome), ""))
 
 
 def _retries(results: PushResults) -> list[RefreshTimeline]:

@@ -165,7 +165,6 @@ def _consequences(subscription: Subscription, loosening: Loosening, tags: Sequen
         more = f" and {rest} more" if rest > 0 else ""
         yield f"Of the tags pushed lately, it also selects {named}{more}."
     elif tags:
-        count = len(tags)
-        yield f"None of the {count} other tag{'s' if count > 1 else ''} pushed lately is selected in addition."
+        yield f"No other tag that was pushed lately is selected in addition ({len(tags)} checked)."
     if subscription.strategy == "SemVer" or subscription.kind == "chart":
         yield HIGHEST_WINS
