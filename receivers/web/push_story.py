@@ -12,7 +12,7 @@ from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.remedies import remedy
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.stage_states import StageNode, StageState
-from receivers.models import Outcome
+from receivers.models import Delivery, Outcome
 from receivers.web import kargo_links, stage_sentences
 from receivers.web.delivery_summary import sentence, summarize
 from receivers.web.phrases import Phrase, Piece, phrase
@@ -60,11 +60,17 @@ def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phr
         )
     if any(result.is_open for result in results.shown):
         return _in_progress(name, results)
+    if record.refreshes and tone(row.outcome) is not Tone.GOOD:
+        return phrase(f"No Freight from {name}: {_cause(row, record)}")
     summary = summarize(row, record.refreshes, zone)
-    no_freight = (
-        f"No Freight from {name}. " if record.refreshes and tone(row.outcome) is not Tone.GOOD else ""
-    )
-    return phrase(" ".join(filter(None, (no_freight.strip(), summary.happened, summary.why))))
+    return phrase(" ".join(filter(None, (summary.happened, summary.why))))
+
+
+def _cause(row: Delivery, record: PushRecord) -> str:
+    """Return why there is no Freight, for the middle of a sentence."""
+    decisive = (refresh.reason for refresh in record.refreshes if refresh.outcome == row.outcome)
+    cause = next(filter(None, decisive), "") or row.reason or remedy(row.outcome).means
+    return cause if cause.endswith((".", "!", "?")) else f"{cause}."
 
 
 def _with_freight(name: str, results: PushResults) -> Phrase:
