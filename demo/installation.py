@@ -156,6 +156,7 @@ class Installation:
             "KUBECONFIG": str(self.paths.kubeconfig),
             "KARGOWEB_DATA_DIR": str(self._configuration.data_dir.resolve()),
             "KARGOWEB_MANAGE_RECEIVERS": "true",
+            "KARGOWEB_CREATE_RECEIVERS": "true",
             # The sign-in page shows the password in the demo only; no other code sets this note.
             "KARGOWEB_SIGN_IN_NOTE": f"This is the demo: sign in as {USER} with the password {password}",
         }

@@ -73,6 +73,7 @@ class Configuration:
     kargo_version: str
     kargo_min_interval: float
     manage_receivers: bool
+    create_receivers: bool
     follow_stages: str
     forwarded_hops: int
     answer_timeout: float
@@ -122,6 +123,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         kargo_version=env.read("KARGOWEB_KARGO_VERSION", "", _version),
         kargo_min_interval=env.read("KARGOWEB_KARGO_MIN_INTERVAL", 300.0, seconds(1, 86_400)),
         manage_receivers=env.read("KARGOWEB_MANAGE_RECEIVERS", False, boolean),
+        create_receivers=env.read("KARGOWEB_CREATE_RECEIVERS", False, boolean),
         follow_stages=env.read("KARGOWEB_FOLLOW_STAGES", "auto", choice("auto", "true", "false")),
         forwarded_hops=env.read("KARGOWEB_FORWARDED_HOPS", 0, integer(0, 10)),
         # At most the time that a process has to end, or it would be killed before it has answered.

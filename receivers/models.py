@@ -557,6 +557,7 @@ class AuditAction(models.TextChoices):
     UNMUTE = "unmute", "Unmuted a finding"
     CHANGE_PASSWORD = "change_password", "Changed their password"
     CHANGE_USERS = "change_users", "Changed users"
+    CREATE_RECEIVER = "create_receiver", "Created a receiver"
 
 
 class Audit(models.Model):

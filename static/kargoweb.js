@@ -46,6 +46,7 @@
   const show = (within) => all("[data-copy], [data-help], [data-pause]", within).forEach((one) => { one.hidden = false; });
   show();
   document.addEventListener("htmx:load", ({ target }) => { show(target.parentElement ?? target); updateTimes(target); localize(target); });
+  document.addEventListener("kargoweb:updated", ({ target }) => { show(target); updateTimes(target); localize(target); });
   // Polling stops while the page is in a background tab.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && (event.target.getAttribute("hx-trigger") ?? "").startsWith("every")) event.preventDefault();

@@ -27,6 +27,9 @@ class Action(StrEnum):
     TEST_FIRE = "test_fire"
     REDELIVER = "redeliver"
     MUTE = "mute"
+    CREATE_RECEIVER = "create_receiver"
+    """Create a receiver with kargoweb's own permissions in the cluster."""
+
     READ_AUDIT_LOG = "read_audit_log"
     READ_CONFIGURATION = "read_configuration"
 
@@ -38,6 +41,7 @@ REQUIRED_ROLES: Final[Mapping[Action, Role]] = MappingProxyType(
         Action.TEST_FIRE: Role.OPERATOR,
         Action.REDELIVER: Role.OPERATOR,
         Action.MUTE: Role.OPERATOR,
+        Action.CREATE_RECEIVER: Role.ADMIN,
         Action.READ_AUDIT_LOG: Role.ADMIN,
         Action.READ_CONFIGURATION: Role.ADMIN,
     }

@@ -123,6 +123,11 @@ class Reflector:
         return bool(self._error) and not (self._may_be_forbidden and self._forbidden)
 
     @property
+    def is_forbidden(self) -> bool:
+        """Return whether the service account may not read the objects, unless they can't be done without."""
+        return self._may_be_forbidden and self._forbidden
+
+    @property
     def is_watching(self) -> bool:
         """Return whether a watch is open."""
         return self._open

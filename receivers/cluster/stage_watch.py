@@ -78,17 +78,20 @@ class StageWatch:
         config: Callable[[str], ReceiverConfig | None],
         namespaces: Sequence[str] = (),
         *,
+        required: bool = False,
         backoff: Backoff | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Create a watch that is not yet running, of all namespaces or only of `namespaces`.
 
         `cluster` may raise `ClusterError`; it is called again after a delay. `config` returns the ProjectConfig of a
-        project, which has its promotion policies.
+        project, which has its promotion policies. `required`: `freshness` has what may not be read as an error,
+        otherwise it doesn't mention that.
         """
         self._cluster = cluster
         self._config = config
         self._clock = clock
+        self._required = required
         self._lock = threading.Lock()  # of writes to the fields below
         self._stages: dict[str, ProjectStages] = {}
         self._freight: dict[str, dict[str, FreightStatus]] = {}
@@ -160,7 +163,11 @@ class StageWatch:
 
     def freshness(self) -> tuple[Freshness, ...]:
         """Return the freshness of Stages, Freight and Promotions, per namespace if limited to namespaces."""
-        return tuple(reflector.freshness() for reflector in self.reflectors)
+        return tuple(
+            reflector.freshness()
+            for reflector in self.reflectors
+            if self._required or not reflector.is_forbidden
+        )
 
     @property
     def is_permitted(self) -> bool:

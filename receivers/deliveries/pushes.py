@@ -127,7 +127,7 @@ def _is_newest_of(conditions: Q) -> Q:
 def _entries(
     wanted: DeliveryFilter, positions: Sequence[Position], after: Position | None
 ) -> tuple[PushEntry, ...]:
-    """Return the pushes of these deliveries, each once, in this order. Three statements, and two if rows are reduced."""
+    """Return the pushes of these deliveries, each once, in this order. Three to five statements."""
     anchors = {row.pk: row for row in _rows(Q(pk__in=[position.id for position in positions]))}
     push_ids = {row.push_id for row in anchors.values() if row.push_id}
     by_push: dict[UUID, dict[UUID, Delivery]] = defaultdict(dict)

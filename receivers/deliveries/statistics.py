@@ -6,6 +6,7 @@ import hashlib
 import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final, TypeVar
@@ -44,6 +45,7 @@ REFRESHES_READ: Final = 20  # of a Warehouse, to find the last push and the last
 # Deliveries of a repository, to count those that no subscription of a Warehouse matches. A page of 50 Warehouses with
 # two repositories each reads 2,000 of them by index, which takes about as long as its last refreshes.
 PUSHES_READ: Final = 20
+TIMES_READ: Final = 50  # deliveries of a repository, from either end, to see which receivers it calls
 MOST_SUBSCRIPTIONS: Final = 500  # terms of a UNION in SQLite; a page of Warehouses has fewer
 
 _NOT_EVALUATED: Final = ", ".join(
@@ -231,6 +233,43 @@ def unmatched_pushes(project: str, subscribed: Iterable[tuple[str, str]]) -> dic
             of_warehouse = pushes[row.warehouse]  # type: ignore[attr-defined]  # an extra column of the query
             of_warehouse[row.push_id] = max(row.received_at, of_warehouse.get(row.push_id, row.received_at))
     return pushes
+
+
+@dataclass(frozen=True, slots=True)
+class PushTimes:
+    """When a repository sent its first push to a receiver, None if that is too long ago to tell, and its last."""
+
+    first: datetime | None
+    last: datetime
+
+
+def push_times(repositories: Collection[str]) -> dict[tuple[str, str, str], PushTimes]:
+    """Return when repositories, as Docker Hub names them, sent pushes, by repository, project and receiver.
+
+    Only the first and the last `TIMES_READ` deliveries of a repository count, so that it costs the same however many
+    there are. Two queries, for at most `MOST_SUBSCRIPTIONS` repositories.
+    """
+    first, last = (
+        {
+            (row.repository, row.project, row.receiver): row.received_at
+            # The last one of a receiver wins: the oldest of the first, the newest of the last.
+            for row in sorted(
+                _ends(repositories, order), key=lambda row: row.received_at, reverse=order == ""
+            )
+        }
+        for order in ("", "DESC")
+    )
+    return {key: PushTimes(first.get(key), last.get(key) or first[key]) for key in {**last, **first}}
+
+
+def _ends(repositories: Collection[str], order: str) -> list[Delivery]:
+    selection = (
+        "SELECT id, repository, project, receiver, received_at FROM ("
+        "SELECT id, repository, project, receiver, received_at, origin, outcome FROM receivers_delivery"
+        f" WHERE repository = %s AND push_id IS NOT NULL ORDER BY received_at {order} LIMIT {TIMES_READ}) AS ends"
+        f" WHERE TRUE {_IS_PUSH}"
+    )
+    return of_each(Delivery, selection, [(name,) for name in list(repositories)[:MOST_SUBSCRIPTIONS]])
 
 
 def deliveries_by_id(ids: Iterable[UUID]) -> dict[UUID, Delivery]:

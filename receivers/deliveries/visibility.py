@@ -14,7 +14,7 @@ from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.scopes import CLUSTER_SCOPE
-from receivers.models import Delivery, Refresh
+from receivers.models import UNDERSTOOD, Delivery, Refresh
 
 REFRESHES_SHOWN: Final = 200  # of one delivery; more Warehouses than a person reads about
 RELATED_SHOWN: Final = 20  # redeliveries, and deliveries of the same push; the list has all of them
@@ -80,6 +80,22 @@ def details(access: Access, delivery: Delivery) -> DeliveryDetails:
         list(redeliveries),
         list(alike.narrow().order_by(*NEWEST_FIRST)[:RELATED_SHOWN]),
     )
+
+
+def previous_of_repository(access: Access, delivery: Delivery) -> Delivery | None:
+    """Return the delivery of the repository's push before this one that the user may see whole, with its body.
+
+    Two queries at most. Reads the last `RELATED_SHOWN` deliveries of the repository.
+    """
+    if not delivery.repository or delivery.push_id is None:
+        return None
+    log = delivery_log().filter(UNDERSTOOD, repository=delivery.repository)
+    earlier = log.filter(received_at__lt=delivery.received_at).order_by("-received_at")
+    columns = earlier.values_list("pk", "project", "push_id", "stored_bytes")[:RELATED_SHOWN]
+    for pk, project, push_id, stored_bytes in columns:
+        if push_id != delivery.push_id and stored_bytes and access.may(Action.SEE, project):
+            return Delivery.objects.defer("verdicts", "headers").filter(pk=pk).first()
+    return None
 
 
 def _reduced(access: Access, delivery: Delivery) -> DeliveryDetails:

@@ -24,6 +24,8 @@ from receivers.kargo.resources import (
 from receivers.kargo.stages import PROMOTIONS, STAGES
 
 READ: Final = ("get", "list", "watch")
+CREATE: Final = ("create",)
+CHANGE: Final = ("create", "patch")
 ACCOUNT: Final = "kargoweb"  # name and namespace of the service account in deploy/base
 STATUS: Final = "status"
 
@@ -54,10 +56,12 @@ def required_permissions(
     system_namespace: str,
     kargo_namespace: str,
     follows_stages: bool = False,
+    creates_receivers: bool = False,
 ) -> tuple[RequiredPermission, ...]:
     """Return the required permissions: cluster-wide, or limited to `namespaces` if that isn't empty.
 
     `manages`: kargoweb manages receivers, see `receivers.controller`. `follows_stages`: it shows Stages.
+    `creates_receivers`: admins create receivers in its pages, see `controller.receiver_setup`.
     """
     permissions = _of_cluster(manages, namespaced=bool(namespaces))
     if not namespaces:
@@ -67,6 +71,8 @@ def required_permissions(
     if follows_stages:
         for namespace in namespaces or ("",):
             permissions += _read(STAGES, namespace, _NO_STAGES) + _read(PROMOTIONS, namespace, _NO_PROMOTIONS)
+    if creates_receivers:
+        permissions += _to_create_receivers(namespaces, system_namespace)
     if manages and namespaces:
         permissions.append(
             RequiredPermission("get", SECRETS, system_namespace, optional=_NO_CLUSTER_RECEIVERS)
@@ -78,6 +84,24 @@ def required_permissions(
     return tuple(permissions)
 
 
+def _to_create_receivers(namespaces: Sequence[str], system_namespace: str) -> list[RequiredPermission]:
+    permissions = [
+        RequiredPermission(verb, resource, namespace, optional=_NO_NEW_RECEIVERS)
+        for namespace in namespaces or ("",)
+        for resource, verbs in ((PROJECT_CONFIGS, CHANGE), (SECRETS, CREATE))
+        for verb in verbs
+    ]
+    permissions += [
+        RequiredPermission(verb, CLUSTER_CONFIGS, "", optional=_NO_NEW_RECEIVERS) for verb in CHANGE
+    ]
+    if namespaces:
+        permissions.append(
+            RequiredPermission("create", SECRETS, system_namespace, optional=_NO_NEW_RECEIVERS)
+        )
+    return permissions
+
+
+_NO_NEW_RECEIVERS: Final = "without it, pages show what to apply, but can't create receivers"
 _NO_CLUSTER_RECEIVERS: Final = "without it, cluster receivers don't work"
 _NO_EXACT_VERSION: Final = "without it, kargoweb knows only the range of Kargo's version"
 _NO_PROMOTIONS: Final = "without it, pages don't show the steps of running Promotions, nor older failures"

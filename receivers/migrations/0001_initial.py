@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField()),
                 ('user', models.CharField(max_length=255)),
-                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('change_users', 'Changed users')], max_length=32)),
+                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('change_users', 'Changed users'), ('create_receiver', 'Created a receiver')], max_length=32)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('receiver', models.CharField(blank=True, max_length=253)),
                 ('delivery', models.UUIDField(blank=True, null=True)),

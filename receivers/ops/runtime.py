@@ -81,7 +81,12 @@ class Runtime:
         self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
         self.stages: StageWatch | None = None
         if configuration.follow_stages != "false":
-            self.stages = StageWatch(self.cache.cluster, self.cache.config, configuration.namespaces)
+            self.stages = StageWatch(
+                self.cache.cluster,
+                self.cache.config,
+                configuration.namespaces,
+                required=configuration.follow_stages == "true",
+            )
             self.cache.add_return_listener(self.stages.retry)
         self.tracker = Tracker(
             cache=self.cache,
@@ -241,6 +246,7 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         system_namespace=configuration.system_namespace,
         kargo_namespace=configuration.kargo_namespace,
         follows_stages=configuration.follow_stages != "false",
+        creates_receivers=configuration.create_receivers,
     )
 
 

@@ -30,7 +30,9 @@ register.simple_tag(links.project_url)
 register.simple_tag(links.receiver_page_url)
 register.simple_tag(links.test_url)
 register.simple_tag(links.deliveries_url)
+register.simple_tag(links.pushes_url)
 register.simple_tag(links.same_push_url)
+register.simple_tag(links.push_url)
 register.simple_tag(links.warehouse_url)
 
 TONE_ICONS: Final = {Tone.GOOD: "good", Tone.PLAIN: "plain", Tone.BAD: "bad", Tone.OPEN: "open"}
@@ -303,6 +305,13 @@ def verdict_tone(result: str) -> Tone:
 def verdict_icon(result: str) -> SafeString:
     """Return the icon of a `MatchResult`."""
     return _icon(TONE_ICONS[verdict_tone(result)])
+
+
+@register.simple_tag
+def verdict_state(result: str) -> SafeString:
+    """Return a `MatchResult` in its tone, with its icon, for a row."""
+    of_result = verdict_tone(result)
+    return state(of_result, TONE_ICONS[of_result], verdict_word(result))
 
 
 @register.simple_tag

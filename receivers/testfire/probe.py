@@ -252,8 +252,8 @@ def _tls_problem(error: ssl.SSLError) -> str:
 
 
 def _probe_response(response: Any, body: bytes) -> ProbeResponse:
-    headers = {
-        name: (response.headers.get(name) or "")[:MAX_HEADER]
+    delivery, server, location = (
+        (response.headers.get(name) or "")[:MAX_HEADER]
         for name in ("X-Kargoweb-Delivery", "Server", "Location")
-    }
-    return ProbeResponse(response.status, body.decode(errors="replace"), *headers.values())
+    )
+    return ProbeResponse(response.status, body.decode(errors="replace"), delivery, server, location)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,13 +15,26 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, may, require_permission
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.outcomes import NOT_EVALUATED
-from receivers.deliveries.redelivery import NotRedeliverable, redeliver, refusal
+from receivers.deliveries.redelivery import WORTHWHILE, NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
 from receivers.web import live_fragments
+from receivers.web.body_difference import FieldChange, body_changes
 from receivers.web.body_preview import preview
+from receivers.web.curl import curl_command
 from receivers.web.delivery_summary import summarize
 from receivers.web.page_view import PageRequest, page_view
+from receivers.web.push_rows import state_of
+from receivers.web.time_zone import zone_of
+
+
+@dataclass(frozen=True, slots=True)
+class BodyDifference:
+    """The fields of the body that differ from those of the repository's push before."""
+
+    previous: Delivery
+    changes: tuple[FieldChange, ...]
+
 
 PART: Final = "story"
 EVERY: Final = "2s"  # short, because the user is waiting for the result
@@ -33,7 +47,9 @@ def delivery(request: PageRequest, pk: UUID) -> HttpResponse:
     row = _visible_delivery(request, pk)
     details = visibility.details(request.access, row)
     ended = timeline.has_ended(row, details.refreshes)
-    part = live_fragments.render_fragment(request, "deliveries/_result.html", _result(details))
+    part = live_fragments.render_fragment(
+        request, "deliveries/_result.html", _result(request, details) | {"ended": ended}
+    )
     if request.htmx.target == PART:
         return live_fragments.respond(request, part, every=EVERY, ended=ended)
     return render(
@@ -64,18 +80,24 @@ def _visible_delivery(request: PageRequest, pk: UUID) -> Delivery:
     return row
 
 
-def _result(details: visibility.DeliveryDetails) -> dict[str, Any]:
+def _result(request: PageRequest, details: visibility.DeliveryDetails) -> dict[str, Any]:
     row = details.delivery
     timelines = [timeline.refresh_timeline(refresh, row.received_at) for refresh in details.refreshes]
     return {
         "delivery": row,
-        "summary": summarize(row, details.refreshes),
+        "details": details,
+        "name": _name(row),
+        "state": state_of(row),
+        "summary": summarize(row, details.refreshes, zone_of(request)),
         "beginning": timeline.request_timeline(row),
         "timelines": timelines,
         "left_out": max(0, row.warehouses - len(timelines)),
         "not_evaluated": row.outcome in NOT_EVALUATED,
         "verdicts": details.verdicts,
         "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in details.verdicts),
+        "body": preview(row),
+        "curl": curl_command(row),
+        "difference": None if details.reduced else _difference(request, row),
     }
 
 
@@ -83,11 +105,21 @@ def _context(request: PageRequest, details: visibility.DeliveryDetails) -> dict[
     row = details.delivery
     return {
         "delivery": row,
-        "name": f"{row.repository}:{row.tag}" if row.tag else row.repository,
+        "name": _name(row),
         "details": details,
-        "body": preview(row),
+        "curl": curl_command(row),
         "may_redeliver": may(request.user, Action.REDELIVER, row.project),
         # A pending delivery has usually ended by the time the user presses the button.
         "refusal": "" if row.outcome == Outcome.PENDING else refusal(row),
-        "link": request.build_absolute_uri(),
+        "helps": row.outcome in WORTHWHILE and all(refresh.outcome for refresh in details.refreshes),
     }
+
+
+def _name(row: Delivery) -> str:
+    return f"{row.repository}:{row.tag}" if row.tag else row.repository
+
+
+def _difference(request: PageRequest, row: Delivery) -> BodyDifference | None:
+    previous = visibility.previous_of_repository(request.access, row) if row.stored_bytes else None
+    changes = body_changes(previous.body, row.body) if previous else None
+    return BodyDifference(previous, tuple(changes)) if previous and changes is not None else None

@@ -62,7 +62,9 @@ def sentence(text: str) -> str:
     text = text.replace("`", "").strip()
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+    # A name at the start, as in `api: Freight brave-bear`, is spelled as it is.
+    start = text[0] if text.split(maxsplit=1)[0].endswith(":") else text[0].upper()
+    return start + text[1:] + ("" if text[-1] in ".!?…" else ".")
 
 
 def _of_several(delivery: Delivery, refreshes: Sequence[Refresh], to_do: str) -> DeliverySummary:

@@ -53,7 +53,7 @@ MORE: Final = (
 STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
-        "tokens", "base", "shell", "controls", "blocks", "findings", "rail", "rows", "charts", "search",
+        "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "search",
         "lists", "delivery", "journey", "responsive",
     )
 )  # fmt: skip

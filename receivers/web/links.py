@@ -31,12 +31,27 @@ def test_url(project: str, receiver: str) -> str:
     return reverse("cluster-test", args=[receiver])
 
 
+def registration_url(project: str, receiver: str) -> str:
+    """Return the address of the page that waits for a receiver's first push."""
+    if project:
+        return reverse("registration", args=[project, receiver])
+    return reverse("cluster-registration", args=[receiver])
+
+
 def deliveries_url(**filters: Any) -> str:
     """Return the address of the filtered delivery list; an empty `project` means the cluster receivers."""
     if "project" in filters:
         filters["project"] = scope_name(filters["project"])
     query = urlencode({name: str(value) for name, value in filters.items() if value})
     return f"{reverse('deliveries')}?{query}"
+
+
+def pushes_url(**filters: Any) -> str:
+    """Return the address of the filtered list of pushes; an empty `project` means the cluster receivers."""
+    if "project" in filters:
+        filters["project"] = scope_name(filters["project"])
+    query = urlencode({name: str(value) for name, value in filters.items() if value})
+    return f"{reverse('pushes')}?{query}"
 
 
 def push_url(push_id: UUID) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -13,8 +14,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from receivers.accounts import audit
 from receivers.accounts.access import Action, may, require_permission
-from receivers.deliveries import statistics
+from receivers.deliveries import statistics, visibility
+from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.pushes import push_page
 from receivers.health.finding import Subject
+from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import Delivery
@@ -22,12 +26,15 @@ from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
 from receivers.web.links import project_url
 from receivers.web.page_view import PageRequest, page_view
+from receivers.web.push_rows import PushRow, push_row
 from receivers.web.receiver_rows import ReceiverRow, receiver_rows
+from receivers.web.registrations import checklists
+from receivers.web.time_zone import zone_of
 from receivers.web.warehouse_rows import warehouse_rows
+from receivers.web.weeks import weeks_of_receivers
 
-WAREHOUSES: Final = "warehouse-list"
-RECENT_DELIVERIES: Final = "recent"
-RECENT: Final = 10  # deliveries
+PROJECT: Final = "project-page"
+RECENT: Final = 10  # pushes
 REMOVED_SHOWN: Final = 10  # findings about removed receivers
 WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 
@@ -35,7 +42,7 @@ WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 @page_view
 @require_safe
 def project(request: PageRequest, name: str) -> HttpResponse:
-    """Show a project, or the cluster receivers if `name` is empty; or for HTMX the recent deliveries."""
+    """Show a project, or the cluster receivers if `name` is empty; or for HTMX its content if it has changed."""
     require_permission(request, Action.SEE, name)
     return _page(request, name)
 
@@ -75,29 +82,38 @@ def _receiver(request: PageRequest, name: str, receiver: str, *, reveal: bool) -
 def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
     cache = request.runtime.cache
     config = cache.config(name)
-    findings = by_subject(request.runtime.health.report(), request.access, name)
-    if name and request.htmx.target == WAREHOUSES:
-        part = _warehouses(request, name, config, findings)["warehouses"]
-        return live_fragments.respond(request, part)
-    recent = _recent(request, name, config)
-    if request.htmx.target == RECENT_DELIVERIES:
-        return live_fragments.respond(request, recent)
     exists = not name or config is not None or any(project.name == name for project in cache.projects())
     last = _last(name, config)
     if not exists and cache.ready and not last:
         raise Http404
+    findings = by_subject(request.runtime.health.report(), request.access, name)
+    warehouses = cache.warehouses(name or None)
     context = {
         "name": name,
         "exists": exists or not cache.ready,
-        "receivers": receiver_rows(config, last, revealed, findings),
+        "receivers": _with_history(receiver_rows(config, last, revealed, findings), name, warehouses),
         "removed": _of_removed_receivers(config, findings),
-        "controllers": _of_controllers(findings),
         "may_reveal": may(request.user, Action.REVEAL_URL, name),
         "may_fire": may(request.user, Action.TEST_FIRE, name),
-        "recent": recent,
+        "recent": _recent(request, name),
+        "warehouse_count": len(warehouses),
+        "median": statistics.push_to_freight([name]).get(name) if name else None,
         **(_warehouses(request, name, config, findings) if name else {}),
     }
-    return render(request, "projects/detail.html", context)
+    part = live_fragments.render_fragment(request, "projects/_project.html", context)
+    if request.htmx.target == PROJECT:
+        return live_fragments.respond(request, part)
+    return render(request, "projects/detail.html", context | {"part": part})
+
+
+def _with_history(
+    rows: Sequence[ReceiverRow], name: str, warehouses: Sequence[Warehouse]
+) -> list[ReceiverRow]:
+    """Return receivers with their last seven days and their registration checklists. Three queries."""
+    called = [row.name for row in rows if row.kind == DOCKER_HUB and row.masked]
+    lists = checklists(name, called, warehouses) if called else {}
+    weeks = weeks_of_receivers(name) if rows else {}
+    return [replace(row, week=weeks.get(row.name), checklist=lists.get(row.name)) for row in rows]
 
 
 def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Delivery]:
@@ -105,10 +121,10 @@ def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Deliver
     return statistics.last_deliveries([name], receivers, pushes=True)
 
 
-def _recent(request: PageRequest, name: str, config: ReceiverConfig | None) -> live_fragments.Fragment:
-    receivers = [receiver.name for receiver in config.receivers] if config else []
-    deliveries = statistics.recent_deliveries(name, receivers, RECENT)
-    return live_fragments.render_fragment(request, "deliveries/_table.html", {"deliveries": deliveries})
+def _recent(request: PageRequest, name: str) -> list[PushRow]:
+    wanted = visibility.limited(DeliveryFilter(project=name), request.access)
+    zone, stages = zone_of(request), request.runtime.stages
+    return [push_row(entry, request.access, stages, zone) for entry in push_page(wanted, size=RECENT).rows]
 
 
 def _of_removed_receivers(
@@ -123,10 +139,6 @@ def _of_removed_receivers(
     return list(islice(chain.from_iterable(of_removed), REMOVED_SHOWN))
 
 
-def _of_controllers(findings: Mapping[SubjectKey, Sequence[FindingRow]]) -> list[FindingRow]:
-    return [row for (subject, _), rows in findings.items() if subject is Subject.CONTROLLER for row in rows]
-
-
 def _warehouses(
     request: PageRequest,
     name: str,
@@ -138,14 +150,14 @@ def _warehouses(
     shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
     configs = [each for each in (config, cache.config("")) if each is not None]
     newest = request.runtime.newest_freight.of
-    context = {
-        "name": name,
+    of_controllers = (rows for (subject, _), rows in findings.items() if subject is Subject.CONTROLLER)
+    return {
         "warehouses": warehouse_rows(name, list(shown.object_list), configs, findings, newest),
+        "controllers": list(chain.from_iterable(of_controllers)),
         "page": shown,
+        "page_url": project_url(name),
         "sees_all": request.access.projects is None,
     }
-    part = live_fragments.render_fragment(request, "projects/_warehouses.html", context)
-    return {"warehouses": part, "warehouses_page": f"{project_url(name)}?page={shown.number}"}
 
 
 def _page_of(request: PageRequest, warehouses: Sequence[Warehouse]) -> int:

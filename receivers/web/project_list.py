@@ -65,7 +65,7 @@ class ProjectRow:
 @require_safe
 def projects(request: PageRequest) -> HttpResponse:
     """Show the project list, or for HTMX its rows if they have changed."""
-    form = ProjectListForm(request.GET, auto_id="%s")
+    form = ProjectListForm(request.GET, auto_id="projects-%s")
     form.full_clean()
     query, sort = form.cleaned_data.get("q"), form.cleaned_data.get("sort", "")
     found = [] if query is None else _matching(_summaries(request), query)

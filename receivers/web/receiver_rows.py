@@ -15,6 +15,8 @@ from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import Delivery
 from receivers.web.finding_rows import FindingRow, SubjectKey
+from receivers.web.registrations import Checklist
+from receivers.web.weeks import Week
 
 ABSENT: Final = (
     Check.RECEIVER_WITHOUT_URL
@@ -25,7 +27,8 @@ ABSENT: Final = (
 class ReceiverRow:
     """A receiver. `masked` is its URL without the secret part, empty if it has none; `url` is set only when revealed.
 
-    `project` is empty for a cluster receiver. `last` is the last push, None if there was none.
+    `project` is empty for a cluster receiver. `last` is the last push, None if there was none. `week` is None if there
+    were no pushes in the last seven days, and `checklist` if Docker Hub doesn't call the receiver.
     """
 
     project: str
@@ -37,6 +40,8 @@ class ReceiverRow:
     url: str
     last: Delivery | None
     findings: tuple[FindingRow, ...] = ()
+    week: Week | None = None
+    checklist: Checklist | None = None
 
     @property
     def waiting(self) -> bool:

@@ -52,7 +52,9 @@ class Explanation:
 def explanation(progress: StageProgress) -> Explanation:
     """Return why the Freight is not in the Stage, and what to do."""
     title, text = _EXPLANATIONS[progress.state]
-    return Explanation(tone(progress), title(progress), progress.message, text(progress))
+    # Kargo starts the message with the step, which the title names.
+    message = progress.message.removeprefix(f'step "{progress.step_alias}": ')
+    return Explanation(tone(progress), title(progress), message, text(progress))
 
 
 def summary(journey: StageJourney) -> Phrase:
@@ -62,9 +64,14 @@ def summary(journey: StageJourney) -> Phrase:
     """
     live = [node for node in journey.nodes if node.progress.is_live]
     waiting = unfinished(journey)
-    clauses = [_CLAUSES[node.progress.state](node.progress) for node in waiting[:MOST_CLAUSES]]
-    if len(waiting) > MOST_CLAUSES:
-        clauses.append(phrase(f"{len(waiting) - MOST_CLAUSES} more Stages are open"))
+    ready = [node.name for node in waiting if node.progress.state is StageState.AWAITING_PROMOTION]
+    others = [node.progress for node in waiting if node.name not in ready]
+    clauses = [_CLAUSES[progress.state](progress) for progress in others[:MOST_CLAUSES]]
+    if len(others) > MOST_CLAUSES:
+        clauses.append(phrase(f"{len(others) - MOST_CLAUSES} more Stages wait"))
+    if ready:
+        verb = "is" if len(ready) == 1 else "are"
+        clauses.append(phrase(f"{listed(ready, 'and')} {verb} ready for manual promotion"))
     first = phrase()
     if live:
         since = _since(live[0].progress, " since ") if len(live) == 1 else phrase()
@@ -394,7 +401,6 @@ _CLAUSES: Final[Mapping[StageState, Wording]] = {
     StageState.WAITING_FOR_SOAK: lambda it: phrase(f"{it.stage} waits until ", it.until),
     StageState.SOAK_CUT_SHORT: lambda it: phrase(f"{it.stage} lacks soak time in {_upstreams(it)}"),
     StageState.SOAK_IMPOSSIBLE: lambda it: phrase(f"{it.stage} lacks soak time in {_upstreams(it)}"),
-    StageState.AWAITING_PROMOTION: lambda it: phrase(f"{it.stage} is ready for manual promotion"),
     StageState.HELD: lambda it: phrase(f"auto-promotion to {it.stage} is paused"),
     StageState.SUPERSEDED: lambda it: phrase(f"{it.stage} takes {_other(it)} instead"),
     StageState.RECONCILE_ERROR: lambda it: phrase(f"{it.stage} is blocked by an error"),

@@ -22,6 +22,8 @@ from receivers.cluster.kargo_version import KargoVersion, VersionSource
 from receivers.cluster.reflector import Freshness
 from receivers.health.access_reviews import AccessReviewResults, AccessReviews
 from receivers.health.rbac import RequiredPermission, rbac_manifest
+from receivers.kargo.resources import FREIGHTS
+from receivers.kargo.stages import STAGES
 from receivers.ops import database_stats, runtime
 from receivers.refreshes.leases import LEASE_DURATION
 from receivers.web import live_fragments
@@ -122,6 +124,12 @@ def sync_rows(here: runtime.Runtime) -> list[SyncRow]:
     """Return the watched kinds, failing ones first. Controller heartbeats, which are polled, come last."""
     watched = [_sync_row(watch, counted=True) for watch in here.cache.freshness()]
     watched += [_sync_row(watch, counted=False) for watch in here.freight.freshness()]
+    if here.stages is not None:
+        watched += [
+            _sync_row(watch, counted=watch.resource is STAGES)
+            for watch in here.stages.freshness()
+            if watch.resource is not FREIGHTS  # has a row already
+        ]
     watched.sort(key=lambda row: row.tone != "bad")
     return [*watched[:ROWS_SHOWN], _heartbeats(here)]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
+from typing import Final
 from uuid import UUID
 
 from receivers.deliveries import statistics
@@ -17,13 +18,17 @@ from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import Delivery, Refresh
 from receivers.web.finding_rows import FindingRow, SubjectKey
+from receivers.web.subscription_words import criteria
+
+SHORT_NAME: Final = 12  # hexadecimal digits of a name of Freight: as many as Docker shows of a digest
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRow:
-    """A subscription, and the (project, name) of the receivers that get pushes to its repository."""
+    """A subscription, what it selects, and the (project, name) of the receivers that get pushes to its repository."""
 
     subscription: Subscription
+    criteria: list[tuple[str, str]]
     on_docker_hub: bool
     covered_by: tuple[tuple[str, str], ...]
 
@@ -35,6 +40,11 @@ class LastFreight:
     name: str
     alias: str = ""
     at: datetime | None = None
+
+    @property
+    def short(self) -> str:
+        """Return the start of the name, which is a hash."""
+        return self.name[:SHORT_NAME]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +141,7 @@ def _unmatched(
 
 def _subscriptions(warehouse: Warehouse, configs: Sequence[ReceiverConfig]) -> tuple[SubscriptionRow, ...]:
     return tuple(
-        SubscriptionRow(each, is_on_docker_hub(each), covering_receivers(each, configs))
+        SubscriptionRow(each, criteria(each), is_on_docker_hub(each), covering_receivers(each, configs))
         for each in warehouse.subscriptions
     )
 

@@ -54,6 +54,17 @@ def test_the_deployed_roles_grant_exactly_the_required_permissions(manages, path
     assert granted(required(manages=manages)) == deployed(*paths)
 
 
+def test_the_component_for_stages_grants_exactly_what_following_them_requires():
+    more = granted(required(follows_stages=True)) - granted(required())
+    assert more == deployed("components/follow-stages")
+
+
+def test_stages_are_optional():
+    permissions = set(required(follows_stages=True)) - set(required())
+    assert {item.resource.plural for item in permissions if item.optional} == {"stages", "promotions"}
+    assert all(item.optional for item in permissions)
+
+
 @pytest.mark.parametrize("manages", [False, True])
 @pytest.mark.parametrize("namespaces", [(), ("shop", "blog")], ids=["everywhere", "in two namespaces"])
 def test_the_manifest_grants_exactly_the_missing_permissions(manages, namespaces):
