@@ -89,7 +89,15 @@ def test_several_rules_that_reject_a_tag_are_changed_together():
         ({"imageSelectionStrategy": "Lexical", "allowTags": "^v"}, "1.0.0"),
         ({"constraint": " || ".join(["^1.0.0"] * 32)}, "2.0.0"),
     ],
-    ids=["selected", "no tag", "no version", "broken", "another tag is tracked", "one expression", "too long"],
+    ids=[
+        "selected",
+        "no tag",
+        "no version",
+        "broken",
+        "another tag is tracked",
+        "one expression",
+        "too long",
+    ],
 )
 def test_where_nothing_is_to_be_changed_or_no_way_is_safe_there_is_no_proposal(fields, tag):
     assert loosen(image(**fields), tag) is None
