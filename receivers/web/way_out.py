@@ -64,7 +64,7 @@ def ways_out(access: Access, record: PushRecord, cache: ClusterCache) -> tuple[W
             ways.append(_way_out(verdict, subscription, loosening, tags))
         if len(ways) == MOST_SHOWN:
             break
-    return tuple(ways)
+    return tuple(sorted(ways, key=lambda way: not way.matches_now))
 
 
 def _subscription(verdict: Mapping[str, Any], cache: ClusterCache) -> Subscription | None:
