@@ -93,10 +93,8 @@ def _stages(results: Sequence[WarehouseResult]) -> Phrase:
     if len(results) == 1:
         return _continued(_summary(results[0]))
     if len(results) <= MOST_TOLD:
-        return phrase(
-            ". ",
-            *(phrase(f"{result.warehouse}: ", _uncapitalized(_summary(result)), " ") for result in results),
-        )
+        parts = (phrase(" ", f"{result.warehouse}: ", _uncapitalized(_summary(result))) for result in results)
+        return phrase(".", *parts)
     nodes = [node for result in results if result.journey for node in result.journey.nodes]
     live = sum(node.progress.is_live for node in nodes)
     return phrase(f", live in {live} of {len(nodes)} Stages.")
