@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
@@ -36,6 +36,8 @@ from receivers.web.way_out import ways_out
 
 PART: Final = "push"
 EVERY: Final = "2s"  # short, because people watch their push on its way
+DELIVERIES_SHOWN: Final = 25  # the newest; the list has all of them
+VERDICTS_SHOWN: Final = 50  # more than a person reads
 RETRIES_SHOWN: Final = 4  # Warehouses
 HISTORY_FOLLOWED: Final = 4  # other pushes of a tag of which the page says in which Stages they are or were
 MOST_SPLITS: Final = 8  # readings of an address in which it isn't clear where the repository ends
@@ -137,8 +139,12 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
         "issues": issues,
         "issues_title": _issues_title(results),
         "ways_out": ways_out(request.access, record, request.runtime.cache),
-        "deliveries": [_line(row, record, zone) for row in record.deliveries],
-        "verdicts": record.verdicts,
+        "results_pending": any(not each.looked for each in results.shown)
+        or any(each.journey is not None and not each.journey.complete for each in results.shown),
+        "left_out": max(0, len(record.deliveries) - DELIVERIES_SHOWN),
+        "deliveries": [_line(row, record, zone) for row in record.deliveries[-DELIVERIES_SHOWN:]],
+        "verdicts": _verdicts(record),
+        "all_verdicts": len(record.verdicts),
         "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in record.verdicts),
         "not_evaluated": decisive.outcome in NOT_EVALUATED,
         "several_projects": len({verdict["project"] for verdict in record.verdicts}) > 1,
@@ -157,6 +163,12 @@ def _issues_title(results: PushResults) -> str:
     if any(result.has_stages for result in results.shown):
         return "Not in production yet"
     return "No Freight yet" if any(result.is_open for result in results.shown) else "Why there is no Freight"
+
+
+def _verdicts(record: PushRecord) -> list[Mapping[str, Any]]:
+    """Return the most informative verdicts."""
+    order = {result.value: place for place, result in enumerate(MatchResult)}
+    return sorted(record.verdicts, key=lambda verdict: order[verdict["result"]])[:VERDICTS_SHOWN]
 
 
 def _line(row: Delivery, record: PushRecord, zone: tzinfo) -> DeliveryLine:
