@@ -38,6 +38,7 @@ from receivers.models import (
     ReceiverUrl,
     Refresh,
     Replica,
+    SavedView,
     RolledUpHour,
     UnknownCall,
 )
@@ -354,6 +355,15 @@ class MuteAdmin(ReadOnlyAdmin):
 
     list_display = ("at", "key", "project", "user", "note", "seen_at")
     ordering = ("-at", "key")
+
+
+@admin.register(SavedView, site=site)
+class SavedViewAdmin(ReadOnlyAdmin):
+    """Saved views of the lists, by person."""
+
+    list_display = ("user", "page", "name", "query")
+    list_select_related = ("user",)
+    ordering = ("user_id", "page", "pk")
 
 
 @admin.register(Downtime, site=site)

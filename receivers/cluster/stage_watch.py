@@ -251,6 +251,34 @@ class StageWatch:
         )
         return assess_journey(pipeline, freight)
 
+    def outlines(self, freight: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], StageJourney]:
+        """Return how far several pieces of Freight (project, Warehouse, name) are, for a list.
+
+        Unlike `journey`, it asks nothing of the API server: Freight that isn't kept is left out, and of Promotions it
+        knows what the Stages note, the current and the last one.
+        """
+        if not self.is_permitted:
+            return {}
+        found: dict[tuple[str, str, str], StageJourney] = {}
+        pipelines: dict[WarehouseKey, Pipeline] = {}
+        for project, warehouse, name in set(freight):
+            status = self._freight.get(project, {}).get(name)
+            if status is None or status.warehouse != warehouse:
+                continue
+            key = (project, warehouse)
+            if key not in pipelines:
+                config = self._config(project)
+                pipelines[key] = Pipeline(
+                    stages=self._stages.get(project, _NONE).by_name,
+                    freight=self._freight_of(key),
+                    promotions={},
+                    policies=config.promotion_policies if config else (),
+                    now=self._clock(),
+                    complete=False,
+                )
+            found[project, warehouse, name] = assess_journey(pipelines[key], status)
+        return found
+
     def _freight_of(self, key: WarehouseKey) -> dict[str, FreightStatus]:
         project, warehouse = key
         return {

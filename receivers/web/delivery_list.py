@@ -11,7 +11,7 @@ from receivers.accounts.access import Access
 from receivers.deliveries import visibility
 from receivers.deliveries.cluster_pushes import reduced_projects
 from receivers.deliveries.pagination import DeliveryPage
-from receivers.deliveries.pushes import count_pushes, refreshes_by_delivery
+from receivers.deliveries.pushes import PushCount, refreshes_by_delivery
 from receivers.deliveries.querysets import delivery_log
 from receivers.models import Delivery
 from receivers.web import list_page
@@ -44,8 +44,16 @@ def _rows(request: PageRequest, form: FilterForm, after: str) -> dict[str, Any]:
         "days": list_page.by_day(request, _described(request, form, page.rows), lambda row: row.received_at),
         "next": page.next,
         "looked_to": list_page.to_the_second(page.looked_to),
-        "count": count_pushes(visibility.limited(form.wanted, request.access)) if form.wanted else None,
+        "count": _count(request, form, page, after),
     }
+
+
+def _count(request: PageRequest, form: FilterForm, page: DeliveryPage, after: str) -> PushCount | None:
+    if form.wanted is None:
+        return None
+    if page.next or after:
+        return list_page.counted(form, visibility.limited(form.wanted, request.access))
+    return PushCount(0, len(page.rows))
 
 
 def _described(request: PageRequest, form: FilterForm, rows: tuple[Delivery, ...]) -> list[DeliveryRow]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 from typing import Any, Final, Generic, TypeVar
 
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
 from receivers.accounts.access import Action
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.pagination import InvalidCursor
+from receivers.deliveries.pushes import PushCount, count_pushes
 from receivers.web import live_fragments, local_times
 from receivers.web.filter_form import PRESETS, FilterForm, tidy
 from receivers.web.page_view import PageRequest
@@ -23,6 +28,9 @@ from receivers.web.time_zone import zone_of
 
 PAGE_SIZE: Final = 50  # rows; enough to find a recent one without a filter
 EVERY: Final = "3s"  # polling interval; short enough to feel live
+
+COUNT_SECONDS: Final = 15
+"""A count reads more rows than a page, and a list asks for it every three seconds."""
 
 Row = TypeVar("Row")
 
@@ -104,6 +112,18 @@ def by_day(
     return [
         Day(local_times.day_title(day, today), tuple(of_day)) for day, of_day in groupby(rows, key=day_of)
     ]
+
+
+def counted(form: FilterForm, wanted: DeliveryFilter) -> PushCount:
+    """Return how much a filter selects, for a list with more than one page; a moment old, as the list asks often."""
+    readable = sorted(wanted.seen) if wanted.seen is not None else None
+    text = json.dumps([form.query, str(form.zone), readable])
+    key = f"push-count-{hashlib.sha256(text.encode()).hexdigest()}"
+    found: PushCount | None = cache.get(key)
+    if found is None:
+        found = count_pushes(wanted)
+        cache.set(key, found, COUNT_SECONDS)
+    return found
 
 
 def to_the_second(at: datetime | None) -> datetime | None:

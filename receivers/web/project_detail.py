@@ -26,7 +26,7 @@ from receivers.web import live_fragments
 from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
 from receivers.web.links import project_url
 from receivers.web.page_view import PageRequest, page_view
-from receivers.web.push_rows import PushRow, push_row
+from receivers.web.push_rows import PushRow, push_rows
 from receivers.web.receiver_rows import ReceiverRow, receiver_rows
 from receivers.web.registrations import checklists
 from receivers.web.time_zone import zone_of
@@ -123,8 +123,7 @@ def _last(name: str, config: ReceiverConfig | None) -> dict[ReceiverKey, Deliver
 
 def _recent(request: PageRequest, name: str) -> list[PushRow]:
     wanted = visibility.limited(DeliveryFilter(project=name), request.access)
-    zone, stages = zone_of(request), request.runtime.stages
-    return [push_row(entry, request.access, stages, zone) for entry in push_page(wanted, size=RECENT).rows]
+    return push_rows(push_page(wanted, size=RECENT).rows, request.runtime.stages, zone_of(request))
 
 
 def _of_removed_receivers(

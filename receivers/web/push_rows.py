@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Final
+from typing import Final
 
 from receivers.accounts.access import Access, Action
+from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
 from receivers.deliveries.pushes import PushEntry
 from receivers.kargo.scopes import scope_name
+from receivers.kargo.stage_states import StageJourney
 from receivers.models import Delivery, Origin, Outcome, Refresh
 from receivers.web import links
 from receivers.web.delivery_summary import summarize
-from receivers.web.reach import Reach, reach_of
+from receivers.web.reach import FreightKey, Reach, freight_keys, reach_of
 
 RECEIVERS_NAMED: Final = 1  # of a push; with more of them, the row counts them and names all in its tooltip
 FAILING: Final = 400  # response codes from here on are shown
@@ -67,8 +69,15 @@ class DeliveryRow:
     duration_ms: float | None
 
 
-def push_row(entry: PushEntry, access: Access, stages: Any, zone: tzinfo) -> PushRow:
-    """Return the row of a push. `stages` follows Freight through the Stages; None if nothing does."""
+def push_rows(entries: Sequence[PushEntry], stages: StageWatch | None, zone: tzinfo) -> list[PushRow]:
+    """Return the rows of pushes, with the way of their Freight through the Stages if these are followed."""
+    keys = [key for entry in entries for key in freight_keys(entry.refreshes)]
+    journeys = stages.outlines(keys) if stages and keys else {}
+    return [push_row(entry, journeys, zone) for entry in entries]
+
+
+def push_row(entry: PushEntry, journeys: Mapping[FreightKey, StageJourney], zone: tzinfo) -> PushRow:
+    """Return the row of a push. `journeys` has the way of its Freight through the Stages, as far as it is known."""
     row = entry.decisive
     of_row = [refresh for refresh in entry.refreshes if refresh.delivery_id == row.pk]
     names = list(
@@ -87,7 +96,7 @@ def push_row(entry: PushEntry, access: Access, stages: Any, zone: tzinfo) -> Pus
         state=state_of(row),
         code=_failing_code(row),
         reason=reason_of(row, of_row, zone),
-        reach=reach_of(row, entry.refreshes, stages, zone),
+        reach=reach_of(row, entry.refreshes, journeys, zone),
     )
 
 

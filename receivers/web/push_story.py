@@ -61,16 +61,18 @@ def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phr
     if any(result.is_open for result in results.shown):
         return _in_progress(name, results)
     if record.refreshes and tone(row.outcome) is not Tone.GOOD:
-        return phrase(f"No Freight from {name}: {_cause(row, record)}")
+        return phrase(f"No Freight from {name}", _cause(row, record, several=results.total > 1))
     summary = summarize(row, record.refreshes, zone)
     return phrase(" ".join(filter(None, (summary.happened, summary.why))))
 
 
-def _cause(row: Delivery, record: PushRecord) -> str:
-    """Return why there is no Freight, for the middle of a sentence."""
-    decisive = (refresh.reason for refresh in record.refreshes if refresh.outcome == row.outcome)
-    cause = next(filter(None, decisive), "") or row.reason or remedy(row.outcome).means
-    return cause if cause.endswith((".", "!", "?")) else f"{cause}."
+def _cause(row: Delivery, record: PushRecord, *, several: bool) -> str:
+    """Return why there is no Freight, as the end of a sentence; of several Warehouses, the one that decides."""
+    decisive = [refresh for refresh in record.refreshes if refresh.outcome == row.outcome]
+    reasons = (refresh.reason for refresh in decisive if refresh.reason)
+    cause = next(reasons, "") or row.reason or remedy(row.outcome).means
+    end = "" if cause.endswith((".", "!", "?")) else "."
+    return f". {decisive[0].warehouse}: {cause}{end}" if several and decisive else f": {cause}{end}"
 
 
 def _with_freight(name: str, results: PushResults) -> Phrase:

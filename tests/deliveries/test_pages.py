@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from receivers.deliveries.cluster_pushes import MOST_PROJECTS
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.pagination import InvalidCursor
+from receivers.deliveries.pushes import count_pushes, push_page
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, MOST_REPEATS, delivery_log
 from receivers.models import Origin, Outcome, Refresh
 from tests.deliveries.rows import START, delivery, delivery_filter, store, unique_name
@@ -297,21 +299,54 @@ def test_a_list_reads_no_large_column():
     "connection.vendor != 'sqlite'", reason="plans of PostgreSQL depend on what is in the tables"
 )
 def test_no_page_scans_or_sorts_the_whole_log(values):
+    after = delivery_log().page(DeliveryFilter(), size=1).next or "5-" + "0" * 32
+    assert_bounded(lambda: delivery_log().page(delivery_filter(**values), after=after), most=3)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"text": "app"},
+        {"project": "p", "receiver": "r", "outcome": "bad"},
+        {"repository": "example/app", "tag": "1.0.0"},
+        {"outcome": "failed"},
+        {"warehouse": "unknown/unknown"},
+        {"since": "2026-01-01", "status": "2xx"},
+    ],
+    ids=str,
+)
+@pytest.mark.skipif(
+    "connection.vendor != 'sqlite'", reason="plans of PostgreSQL depend on what is in the tables"
+)
+def test_no_page_of_pushes_scans_or_sorts_the_whole_log(values):
+    store(delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED, warehouses=1))
+    after = push_page(DeliveryFilter(), size=1).next or "5-" + "0" * 32
+    wanted = delivery_filter(**values)
+    assert_bounded(lambda: push_page(wanted, after=after), most=6)
+    assert_bounded(lambda: count_pushes(wanted), most=8, from_the_start=True)
+
+
+def assert_bounded(read: Callable[[], object], most: int, *, from_the_start: bool = False) -> None:
+    """Assert that a function runs at most `most` statements, and that none reads or sorts a whole table.
+
+    `from_the_start` allows statements with a limit to read an index of deliveries from its start.
+    """
     statements = []
 
     def record(execute, sql, params, many, context):
         statements.append((sql, params))
         return execute(sql, params, many, context)
 
-    after = delivery_log().page(DeliveryFilter(), size=1).next or "5-" + "0" * 32
     with connection.execute_wrapper(record):
-        delivery_log().page(delivery_filter(**values), after=after)
-    assert len(statements) <= 3
+        read()
+    assert len(statements) <= most
     for sql, params in statements:
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
             plan = [row[3] for row in cursor.fetchall()]
-        assert not [step for step in plan if step.startswith("SCAN receivers")], plan
+        limited = "INDEX delivery_" if from_the_start and "LIMIT" in sql else "none"
+        assert not [step for step in plan if step.startswith("SCAN receivers") and limited not in step], plan
         if "repeats" not in sql:
             assert not [step for step in plan if step == "USE TEMP B-TREE FOR ORDER BY"], plan
 

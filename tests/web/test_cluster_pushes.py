@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from html import unescape
 
@@ -50,11 +51,11 @@ def test_readers_of_a_project_see_the_pushes_that_concern_it(signed_in, product,
     assert set(concerned) == {own.name, other.name}
 
     browser = signed_in(f"viewer:{own.name}")
-    for path in ("/deliveries", f"/deliveries?project={own.name}", f"/projects/{own.name}"):
+    for path in ("/pushes", "/deliveries", f"/deliveries?project={own.name}", f"/projects/{own.name}"):
         page = browser.open(path)
-        assert f"delivery-{shared.pk}" in page
-        assert f"delivery-{unmatched.pk}" in page
-        assert f"delivery-{unrelated.pk}" not in page
+        rows = set(re.findall(r'<tr id="(?:delivery|push)-([^"]+)"', page))
+        for row, visible in ((shared, True), (unmatched, True), (unrelated, False)):
+            assert bool(rows & {str(row.pk), str(row.push_id)}) is visible
         assert other.name not in page
     assert "1 later push, none matched" in visible_text(browser.open(f"/projects/{own.name}"))
 

@@ -52,8 +52,8 @@ class TestResult:
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
         result = visible_text(page.partition('aria-label="Result"')[2].partition("</section>")[0])
         assert "No match No subscription matches this push." in result
-        assert 'Why: Tag "2.0.0" does not satisfy ^1.0.0' in result
-        assert "What to do: Compare the subscription's repository and constraint" in result
+        assert 'Tag "2.0.0" does not satisfy ^1.0.0' in result
+        assert "Compare the subscription's repository and constraint" in result
 
     def test_created_freight_is_shown_with_its_alias_and_duration(self, signed_in, database):
         [row] = store(delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED, warehouses=1))
@@ -63,7 +63,6 @@ class TestResult:
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
         assert "Freight brave-bear of Warehouse main was created 4.0 s after the push." in visible_text(page)
         assert 'title="sha256:' + "1" * 64 in page
-        assert "What to do" not in page
 
     def test_a_pending_retry_shows_its_time(self, signed_in, database):
         [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=1))
@@ -71,7 +70,7 @@ class TestResult:
         refresh_of(row, **OPEN | {"next_attempt_at": at}, reason="the registry does not list it yet").save()
         page = visible_text(signed_in("viewer").open(f"/deliveries/{row.pk}"))
         assert f"Kargo hasn't succeeded yet. Next retry at {at:%H:%M:%S} UTC." in page
-        assert "Why: The registry does not list it yet." in page
+        assert "The registry does not list it yet." in page
 
     def test_the_last_fragment_shows_the_result_and_is_not_replaced(self, signed_in, database):
         [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=1))
@@ -95,9 +94,9 @@ class TestResult:
             row, warehouse="two", outcome=RefreshOutcome.NOT_HANDLED, reason="shard 7 does not answer"
         ).save()
         page = signed_in("viewer").open(f"/deliveries/{row.pk}")
-        assert "Why: Shard 7 does not answer." in visible_text(page)
+        assert "Shard 7 does not answer." in visible_text(page)
         assert "Check that the controller of the Warehouse's shard is running." in visible_text(page)
-        assert page.count('<ol class="steps-line">') == 3
+        assert page.count('<ol class="rail') == 3
         for name in ("one", "two"):
             assert f"warehouse={row.project}%2F{name}" in page
 
@@ -111,7 +110,7 @@ class TestResult:
         text = visible_text(signed_in("viewer").open(f"/deliveries/{row.pk}"))
         assert "Freight in 1 of 2 Warehouses 4.0 s after the push." in text
         assert "web: Freight brave-bear; api: artifacts missing (No references discovered)" in text
-        assert "What to do: Check that subscription." in text
+        assert "Check that subscription." in text
         listed = visible_text(signed_in("viewer").open(f"/deliveries?project={project}"))
         assert "Freight in 1 of 2 Warehouses" in listed
 
@@ -212,7 +211,7 @@ class TestLinks:
         assert f'href="/deliveries/{again.pk}"' in page
         page = browser.open(f"/deliveries/{again.pk}")
         assert f'href="/deliveries/{first.pk}"' in page
-        assert "redelivery by ada of an earlier delivery" in visible_text(page)
+        assert "Redelivery by ada of an earlier delivery" in visible_text(page)
 
     def test_deliveries_of_one_push_link_to_each_other(self, signed_in, database):
         project, push = unique_name(), uuid.uuid4()
@@ -329,4 +328,4 @@ def test_the_number_of_queries_is_constant(admin_client, database):
     )
     store(*(delivery(project, 2 + n, outcome=Outcome.FREIGHT_CREATED, push_id=push) for n in range(20)))
     store(*(delivery(project, 30 + n, outcome=Outcome.FREIGHT_CREATED, original=large) for n in range(20)))
-    assert queries(large.pk) == queries(small.pk) <= 8
+    assert queries(large.pk) == queries(small.pk) <= 10

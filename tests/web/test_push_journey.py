@@ -73,6 +73,18 @@ def test_without_any_stage_reached_the_sentence_goes_on_with_what_happens():
     assert text == '1.2.3 is Freight "calm-lemur". test is being promoted.'
 
 
+def test_without_freight_the_sentence_names_the_warehouse_that_decides():
+    one, two = result("api", **NO_FREIGHT), result("web", **NO_FREIGHT | {"outcome": "not_newest"})
+    record = record_of(two, one)
+    record.decisive.outcome = Outcome.ARTIFACTS_MISSING
+    assert (
+        str(push_sentence(record, results_of(two, one), UTC)) == "No Freight from 1.2.3. api: no chart yet."
+    )
+    alone = record_of(one)
+    alone.decisive.outcome = Outcome.ARTIFACTS_MISSING
+    assert str(push_sentence(alone, results_of(one), UTC)) == "No Freight from 1.2.3: no chart yet."
+
+
 def test_without_stages_the_sentence_ends_with_the_freight():
     assert sentence(result("api")) == '1.2.3 is Freight "calm-lemur".'
 
