@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 
-from receivers.deliveries.outcomes import Tone, tone
+from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, tone
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.remedies import remedy
 from receivers.kargo.refresh_outcomes import RefreshOutcome
@@ -63,7 +63,8 @@ def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phr
     if record.refreshes and tone(row.outcome) is not Tone.GOOD:
         return phrase(f"No Freight from {name}", _cause(row, record, several=results.total > 1))
     summary = summarize(row, record.refreshes, zone)
-    return phrase(" ".join(filter(None, (summary.happened, summary.why))))
+    rejected = f"{name} was rejected." if row.outcome in NOT_EVALUATED else ""
+    return phrase(" ".join(filter(None, (rejected, summary.happened, summary.why))))
 
 
 def _cause(row: Delivery, record: PushRecord, *, several: bool) -> str:

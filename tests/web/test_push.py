@@ -122,6 +122,29 @@ class TestSentence:
         page = signed_in("viewer").open(f"/pushes/{row.push_id}")
         assert sentence_of(page) == "1.0.0 was received. Matching Warehouses …"
 
+    @pytest.mark.parametrize(
+        ("outcome", "sentence"),
+        [
+            (Outcome.RETIRED_URL, "1.0.0 was rejected. This is an old URL of the receiver"),
+            (Outcome.DRY_RUN, "This was a dry run; nothing was refreshed."),
+            (Outcome.COLLISION, "1.0.0 was rejected. Two receivers share this URL"),
+        ],
+    )
+    def test_a_push_that_was_not_evaluated_says_why(
+        self, signed_in, project_name, repository, outcome, sentence
+    ):
+        row = pushed(project_name, repository, outcome=outcome, warehouses=0, with_freight=0)
+        page = signed_in("viewer").open(f"/pushes/{row.push_id}")
+        assert sentence_of(page).startswith(sentence)
+        assert "How to include" not in page
+
+    def test_a_test_push_passed(self, signed_in, project_name, repository):
+        row = pushed(project_name, repository, outcome=Outcome.TEST_PASSED, origin=Origin.TEST, actor="ada")
+        refresh_of(row, outcome=RefreshOutcome.TEST_PASSED, freight="", freight_alias="")
+        page = signed_in("viewer").open(f"/pushes/{row.push_id}")
+        assert sentence_of(page) == "Test passed: reached 1 Warehouse."
+        assert "Test push Sent by ada" in visible_text(page)
+
 
 class TestReceivers:
     def test_deliveries_to_several_receivers_are_one_page(self, signed_in, project_name, repository):
