@@ -113,3 +113,23 @@ def test_an_internal_error_is_500(admin_client, monkeypatch):
     admin_client.raise_request_exception = False
     response = admin_client.get("/")
     assert (response.status_code, "This is an error in kargoweb" in response.content.decode()) == (500, True)
+
+
+def test_who_has_roles_in_some_projects_is_told_so_without_learning_what_exists(signed_in, product, world):
+    project = routed_project(product, world)
+    browser = signed_in("viewer:shop")
+    hidden = browser.open(f"/projects/{project.name}")
+    assert browser.status == 404
+    assert "Your roles are limited to shop." in hidden
+    missing = browser.open("/projects/no-such-project")
+    assert browser.status == 404
+    assert re.sub("no-such-project", project.name, missing) == hidden
+
+
+def test_pages_are_compressed_and_answers_to_pushes_are_not(signed_in, product, world):
+    project = routed_project(product, world)
+    browser = signed_in("viewer")
+    browser.open("/projects", headers={"Accept-Encoding": "gzip"})
+    assert browser.headers["Content-Encoding"] == "gzip"
+    response = product.post(project.path(), push_body("example/x"), {"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in response.headers
