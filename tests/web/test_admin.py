@@ -32,8 +32,8 @@ from receivers.models import (
     ReceiverUrl,
     Refresh,
     Replica,
-    SavedView,
     RolledUpHour,
+    SavedView,
     UnknownCall,
 )
 from tests.deliveries.rows import delivery, store, unique_name
