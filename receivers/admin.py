@@ -38,8 +38,8 @@ from receivers.models import (
     ReceiverUrl,
     Refresh,
     Replica,
-    SavedView,
     RolledUpHour,
+    SavedView,
     UnknownCall,
 )
 

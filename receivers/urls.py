@@ -64,7 +64,11 @@ urlpatterns = [
     path("projects/<name:name>", project_detail.project, name="project"),
     path("projects/<name:name>/receivers/<name:receiver>", project_detail.receiver, name="receiver"),
     path("projects/<name:name>/receivers/<name:receiver>/test", send_test_push.test, name="test"),
-    path("projects/<name:name>/receivers/<name:receiver>/registration", new_receiver.registration, name="registration"),
+    path(
+        "projects/<name:name>/receivers/<name:receiver>/registration",
+        new_receiver.registration,
+        name="registration",
+    ),
     path("receivers/new", new_receiver.new_receiver, name="new-receiver"),
     path("cluster", project_detail.project, {"name": ""}, name="cluster"),
     path("cluster/receivers/<name:receiver>", project_detail.receiver, {"name": ""}, name="cluster-receiver"),

@@ -85,7 +85,9 @@ def row_of(model: type[Model]) -> Model:
             id=uuid.uuid4(), host=name, version="1", started_at=now, seen_at=now.replace(year=2020)
         )
     if model is SavedView:
-        return SavedView.objects.create(user=create_user("viewer"), page="pushes", name=name[:40], query="tag=1")
+        return SavedView.objects.create(
+            user=create_user("viewer"), page="pushes", name=name[:40], query="tag=1"
+        )
     if model is ReceiverUrl:
         digest_hash = secrets.token_bytes(32)
         return ReceiverUrl.objects.create(
