@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 120.0  # seconds until a test that waits for anything fails; no test measures this time
 
 READ = ["get", "list", "watch"]
-KARGO = ["projects", "projectconfigs", "clusterconfigs", "warehouses", "freights"]
+KARGO = ["projects", "projectconfigs", "clusterconfigs", "warehouses", "freights", "stages", "promotions"]
 
 # The permissions of the roles, in the format of the demo's token file. Real clusters get the same as RBAC.
 ROLES: dict[str, list[dict[str, list[str]]]] = {

@@ -19,7 +19,14 @@ from receivers.cluster.errors import ClusterError
 from receivers.cluster.reflector import Reflector
 from receivers.cluster.snapshot import Change
 from receivers.kargo.resources import Resource
-from receivers.kargo.stages import PROMOTIONS, STAGE_LABEL, Promotion, StageKey, decode_promotion
+from receivers.kargo.stages import (
+    PROMOTIONS,
+    STAGE_LABEL,
+    Promotion,
+    StageKey,
+    creation_order,
+    decode_promotion,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +72,7 @@ class PromotionHistory:
         self._condition = threading.Condition()
         self._promotions: dict[StageKey, dict[str, Promotion]] = {}
         self._requested_at: dict[StageKey, float] = {}
+        self._first_requested_at: dict[StageKey, float] = {}
         self._list_at: dict[StageKey, float] = {}
         self._listed: set[StageKey] = set()
         self._stopping = False
@@ -85,24 +93,27 @@ class PromotionHistory:
     def of(
         self, project: str, stages: Sequence[str], timeout: float = 0.0
     ) -> tuple[Mapping[str, list[Promotion]], bool]:
-        """Return the Promotions by Stage, each sorted by name, and whether all were listed.
+        """Return the Promotions by Stage, oldest first, and whether all were listed.
 
-        Waits up to `timeout` seconds for the first list.
+        Waits for the first list, up to `timeout` seconds after the first request.
         """
         keys = [(project, stage) for stage in stages]
         with self._condition:
             now = self._clock()
+            wait_until = now + timeout
             for key in keys:
                 self._requested_at[key] = now
+                wait_until = min(wait_until, self._first_requested_at.setdefault(key, now) + timeout)
                 if key not in self._list_at:
                     self._list_at[key] = now
                     self._condition.notify_all()
             # A failed list is due later, so that no page waits for it again.
             self._condition.wait_for(
-                lambda: all(key in self._listed or self._list_at.get(key, now) > now for key in keys), timeout
+                lambda: all(key in self._listed or self._list_at.get(key, now) > now for key in keys),
+                wait_until - now,
             )
             promotions = {
-                stage: sorted(self._promotions.get((project, stage), {}).values(), key=_name)
+                stage: sorted(self._promotions.get((project, stage), {}).values(), key=_order)
                 for stage in stages
             }
             return promotions, all(key in self._listed for key in keys)
@@ -138,7 +149,7 @@ class PromotionHistory:
         if before is None or _number(before.resource_version) <= _number(promotion.resource_version):
             known[promotion.name] = promotion
         if len(known) > KEPT_PER_STAGE:
-            del known[min(known)]
+            del known[min(known, key=creation_order)]
 
     def _run(self) -> None:
         while True:
@@ -163,7 +174,7 @@ class PromotionHistory:
         """Return a project and its Stages that are to be listed now. Forget what no page shows any more."""
         now = self._clock()
         for key in [key for key, at in self._requested_at.items() if now - at > IDLE_SECONDS]:
-            for kept in (self._requested_at, self._list_at, self._promotions):
+            for kept in (self._requested_at, self._first_requested_at, self._list_at, self._promotions):
                 kept.pop(key, None)
             self._listed.discard(key)
         due = sorted(key for key, at in self._list_at.items() if at <= now)
@@ -209,8 +220,8 @@ def _fit_label(stages: Sequence[str]) -> bool:
     return all(len(stage) <= MAX_LABEL for stage in stages)
 
 
-def _name(promotion: Promotion) -> str:
-    return promotion.name
+def _order(promotion: Promotion) -> str:
+    return promotion.order
 
 
 def _number(version: str) -> int:

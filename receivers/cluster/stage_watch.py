@@ -183,6 +183,12 @@ class StageWatch:
         """Call `listener` with the name of a project after a change there, in the thread of a watch."""
         self._listeners += (listener,)
 
+    def on_change(self, _: Resource, old: object, new: object) -> None:
+        """Note that the promotion policies of a project may have changed; a listener of the cluster cache."""
+        config = new or old
+        if isinstance(config, ReceiverConfig) and config.project:
+            self._note(config.project)
+
     def version(self, project: str) -> int:
         """Return a number that increases with every change in a project."""
         return self._versions.get(project, 0)

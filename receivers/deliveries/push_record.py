@@ -9,8 +9,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q
-
 from receivers.accounts.roles import Access, Action
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.cluster_pushes import NO_MATCH, reduce
@@ -26,7 +24,8 @@ DELIVERIES_READ: Final = 100
 REFRESHES_READ: Final = 1_000  # of a push; more Warehouses than a person reads about
 VERDICTS_OF: Final = 10  # receivers whose verdicts are read: each may have a thousand of them
 GENERATIONS: Final = 3  # redeliveries of redeliveries that belong to the page of their push
-TAG_READ: Final = 500  # the newest deliveries of a tag that are searched for its pushes
+TAG_READ: Final = 500  # the newest deliveries of a tag or a repository, of which a reader may see only some
+HISTORY_READ: Final = 200  # the same for a page that updates itself: `latest` may have been pushed all day
 EARLIER_SHOWN: Final = 8  # earlier pushes of the same tag
 
 ReceiverKey = tuple[str, str]
@@ -93,21 +92,23 @@ def find_push(access: Access, push_id: UUID) -> PushRecord | None:
 
 
 def newest_push(access: Access, artifacts: Iterable[tuple[str, str]]) -> UUID | None:
-    """Return the id of the newest push of one of these (repository, tag) that the user may see. One query, or two.
+    """Return the newest push of the first of these (repository, tag) of which the user may see one.
 
-    Redeliveries and tests count only if nothing else does.
+    One query or two for each. Redeliveries and tests count only if nothing else does.
     """
-    rows = _of_tags(access, artifacts)
-    pushes = (row for row in rows if row.origin == Origin.PUSH)
-    newest = next(pushes, None) or next(iter(rows), None)
-    return newest.push_id if newest else None
+    for repository, tag in artifacts:
+        rows = _of_tag(access, repository, tag, TAG_READ)
+        pushes = (row for row in rows if row.origin == Origin.PUSH)
+        if newest := next(pushes, None) or next(iter(rows), None):
+            return newest.push_id
+    return None
 
 
 def other_pushes(access: Access, record: PushRecord) -> tuple[EarlierPush, ...]:
     """Return the other pushes of the same tag, the newest first, `EARLIER_SHOWN` at most. Two or three queries."""
     own = {row.pk for row in record.deliveries} | {row.original_id for row in record.deliveries}
     by_push: dict[UUID, list[Delivery]] = defaultdict(list)
-    for row in _of_tags(access, [(record.first.repository, record.first.tag)]):
+    for row in _of_tag(access, record.first.repository, record.first.tag, HISTORY_READ):
         if row.pk not in own and row.origin == Origin.PUSH and row.push_id and row.push_id != record.push_id:
             by_push[row.push_id].append(row)
     shown = dict(list(by_push.items())[:EARLIER_SHOWN])
@@ -138,16 +139,11 @@ def _freight(refreshes: Sequence[Refresh], rows: Sequence[Delivery]) -> tuple[Re
     return tuple(by_name.values())
 
 
-def _of_tags(access: Access, artifacts: Iterable[tuple[str, str]]) -> list[Delivery]:
-    """Return the newest visible deliveries of these artifacts, the newest first."""
-    of_any = Q()
-    for repository, tag in artifacts:
-        of_any |= Q(repository=repository, tag=tag)
-    if not of_any:
-        return []
+def _of_tag(access: Access, repository: str, tag: str, most: int) -> list[Delivery]:
+    """Return the newest visible deliveries of a tag, the newest first. At most `most` are read."""
     columns = ("received_at", "push_id", "project", "origin", "outcome", "original", "warehouses")
-    log = delivery_log().filter(of_any, push_id__isnull=False).only(*columns)
-    return _visible(access, list(log.order_by(*NEWEST_FIRST)[:TAG_READ]))
+    log = delivery_log().filter(repository=repository, tag=tag, push_id__isnull=False).only(*columns)
+    return _visible(access, list(log.order_by("-received_at")[:most]))
 
 
 def _visible(access: Access, rows: list[Delivery]) -> list[Delivery]:

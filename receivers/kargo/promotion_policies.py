@@ -16,7 +16,7 @@ from receivers.kargo.json_values import as_list, as_map, as_text
 
 _GLOB: Final = "glob:"
 _REGEXES: Final = ("regex:", "regexp:")
-_SPECIAL: Final = frozenset(".+()|^$\\{}[]")
+_SPECIAL: Final = frozenset(".*?+()|^$\\{}[]")
 
 
 @dataclass(frozen=True, slots=True)

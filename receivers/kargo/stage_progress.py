@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from receivers.kargo.promotion_policies import PromotionPolicy, is_automatic
@@ -49,7 +50,7 @@ _NEVER_VERIFIED: Final = frozenset({StageState.REPLACED, StageState.NOT_REQUESTE
 class Pipeline:
     """What is known of a project at one moment.
 
-    `freight` is that of one Warehouse, by name; `promotions` are by Stage and sorted by name. `complete`: nothing is
+    `freight` is that of one Warehouse, by name; `promotions` are by Stage, in any order. `complete`: nothing is
     missing.
     """
 
@@ -70,7 +71,7 @@ class Pipeline:
                 promotions[last.name] = last
             elif not known.is_terminal:  # the watches are not in step with each other
                 promotions[last.name] = replace(last, steps=known.steps, uses=known.uses, actor=known.actor)
-        return [promotions[name] for name in sorted(promotions)]
+        return sorted(promotions.values(), key=_order)
 
     def name_of(self, freight: str) -> FreightName:
         """Return the names of a piece of Freight, as far as they are known."""
@@ -260,7 +261,7 @@ class _Assessment:
             return None
         arrived = own[-1] if own else None
         last = stage.last_promotion
-        if arrived is not None and (last is None or last.name < arrived.name):
+        if arrived is not None and (last is None or last.order < arrived.order):
             return replace(
                 self._blank(stage, StageState.ARRIVING),
                 since=arrived.finished_at,
@@ -287,7 +288,7 @@ class _Assessment:
             if promotion.phase == SUCCEEDED and promotion.freight != name and self._is_of_warehouse(promotion)
         ]
         if arrived is not None:
-            after = next((promotion for promotion in following if promotion.name > arrived.name), None)
+            after = next((promotion for promotion in following if promotion.order > arrived.order), None)
             if after is not None:
                 return self._pipeline.name_of(after.freight), after.finished_at
         successor = held[held.index(name) - 1] if name in held[1:] else ""
@@ -322,6 +323,7 @@ class _Assessment:
             progress,
             until=missing.until,
             upstreams=missing.upstreams,
+            all_upstreams=request.all_upstreams,
             causes=causes,
             soak=request.soak,
             soaked=missing.soaked,
@@ -335,7 +337,6 @@ class _Assessment:
     def _available(self, stage: Stage, request: FreightRequest) -> StageProgress:
         """Return the progress of Freight that could be promoted now."""
         blank = self._blank(stage, StageState.IMMINENT)
-        newer = self._newer(stage, request)
         if not blank.automatic:
             current = self._pipeline.freight.get(blank.in_stage.name) if blank.in_stage else None
             other = (
@@ -352,6 +353,7 @@ class _Assessment:
                 other=self._pipeline.name_of(hold.freight) if hold.freight else None,
                 stuck=True,
             )
+        newer = self._newer(stage, request)
         if newer is not None:
             return replace(blank, state=StageState.SUPERSEDED, other=newer, stuck=True)
         ready = stage.condition("Ready")
@@ -370,15 +372,24 @@ class _Assessment:
             upstream = self._pipeline.stages.get(request.upstreams[0])
             current = upstream.current(freight.warehouse) if upstream else None
             return self._known_as(current) if current and current.name != freight.name else None
+        available = (other for other in self._newest if self._what_is_missing(other, stage, request) is None)
+        newest = next(available, None)
+        return newest.known_as if newest else None
+
+    @cached_property
+    def _newest(self) -> Sequence[FreightStatus]:
+        """Return the Freight of the Warehouse that is newer than this one, the newest first."""
         newer = (
             other
             for other in self._pipeline.freight.values()
-            if other.warehouse == freight.warehouse
-            and newest_first(other) > newest_first(freight)
-            and self._what_is_missing(other, stage, request) is None
+            if other.warehouse == self._freight.warehouse
+            and newest_first(other) > newest_first(self._freight)
         )
-        newest = max(newer, key=newest_first, default=None)
-        return newest.known_as if newest else None
+        return sorted(newer, key=newest_first, reverse=True)
+
+
+def _order(promotion: Promotion) -> str:
+    return promotion.order
 
 
 def newest_first(freight: FreightStatus) -> tuple[datetime, str]:

@@ -83,7 +83,8 @@ class StageProgress:
     - `verified_at`: first verified in this Stage, in any state.
     - `step` of `steps` (from 1; 0 if unknown) and its alias `step_alias`: of a running or failed Promotion.
     - `message`: Kargo's words: of a failed Promotion, verification, health check, or an error.
-    - `upstreams`: the Stages that the Freight waits for; `causes` is how far it is there.
+    - `upstreams`: the Stages that the Freight waits for, one or all of them (`all_upstreams`); `causes`: how far it is
+      there.
     - `soak` and `soaked`: the required time and what has passed of it.
     - `other`: the Freight that replaced or superseded this one, is promoted before it, or is pinned by a hold.
     - `failed_other`: Freight whose Promotion failed to replace this one.
@@ -106,6 +107,7 @@ class StageProgress:
     step_alias: str = ""
     message: str = ""
     upstreams: tuple[str, ...] = ()
+    all_upstreams: bool = False
     causes: tuple[StageProgress, ...] = ()
     soak: timedelta = timedelta()
     soaked: timedelta = timedelta()

@@ -27,6 +27,7 @@ STAGE_LABEL: Final = "kargo.akuity.io/stage"
 """Label of a Promotion; longer names are hashed there, and complete in the annotation of the same name."""
 CREATOR_ANNOTATION: Final = "kargo.akuity.io/create-actor"
 
+ULID_LENGTH: Final = 26  # characters
 SUCCEEDED: Final = "Succeeded"
 TERMINAL_PHASES: Final = frozenset({SUCCEEDED, "Failed", "Errored", "Aborted"})
 
@@ -119,8 +120,7 @@ class Promotion:
 
     `phase` is empty, `Pending`, `Running` or one of `TERMINAL_PHASES`. `warehouse` is the Freight's origin, empty until
     Kargo has noted it. `steps` are the aliases of the steps and `uses` their kinds, empty if unknown; `current_step`
-    counts from 0. `actor` is who created it, empty if Kargo did so automatically. The names of one Stage's Promotions
-    sort by their creation.
+    counts from 0. `actor` is who created it, empty if Kargo did so automatically.
     """
 
     project: str
@@ -141,6 +141,11 @@ class Promotion:
     results: tuple[StepResult, ...]
 
     @property
+    def order(self) -> str:
+        """Return the key by which the Promotions of a Stage sort by their creation."""
+        return creation_order(self.name)
+
+    @property
     def is_terminal(self) -> bool:
         """Return whether the Promotion has ended."""
         return self.phase in TERMINAL_PHASES
@@ -149,6 +154,15 @@ class Promotion:
     def failed_step(self) -> StepResult | None:
         """Return the result of the first step that failed, or None."""
         return next((result for result in self.results if result.status in {"Failed", "Errored"}), None)
+
+
+def creation_order(promotion: str) -> str:
+    """Return the key by which the names of a Stage's Promotions sort by their creation: the ULID in them.
+
+    Names are `<stage>.<ulid>.<freight>`; for a Stage with targets, `<stage>.<target>.<ulid>.<freight>`.
+    """
+    *_, ulid, _ = ["", "", *promotion.rsplit(".", 2)]
+    return ulid if len(ulid) == ULID_LENGTH else promotion
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from prometheus_client.registry import Collector
 
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
+from receivers.cluster.stage_watch import StageWatch
 from receivers.kargo.refresh_outcomes import RefreshOutcome
+from receivers.kargo.resources import FREIGHTS
 from receivers.models import Refresh
 
 RESPONSE_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -84,6 +86,7 @@ class Gauges(Collector):
     tracker: Sized
     writer: Sized
     spool: Sized
+    stages: StageWatch | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; called for every scrape."""
@@ -110,6 +113,8 @@ class Gauges(Collector):
             labels=["kind"],
         )
         watches = [*self.cache.freshness(), *self.freight.freshness()]
+        if self.stages is not None:
+            watches += [watch for watch in self.stages.freshness() if watch.resource is not FREIGHTS]
         for kind in sorted({watch.resource.kind for watch in watches}):
             of_kind = [watch for watch in watches if watch.resource.kind == kind]
             synced.add_metric([kind], all(watch.synced for watch in of_kind))

@@ -88,6 +88,7 @@ class Runtime:
                 required=configuration.follow_stages == "true",
             )
             self.cache.add_return_listener(self.stages.retry)
+            self.cache.add_listener(self.stages.on_change)
         self.tracker = Tracker(
             cache=self.cache,
             freight=self.freight,
@@ -102,7 +103,9 @@ class Runtime:
             total=configuration.body_quota * MEBIBYTE,
         )
         self.metrics = Metrics()
-        self.metrics.watch(Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool))
+        self.metrics.watch(
+            Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.stages)
+        )
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self.newest_freight = NewestFreight(self.cache.cluster)
         self._add_listeners()

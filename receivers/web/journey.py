@@ -7,7 +7,7 @@ reader reads the same order.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,7 +51,8 @@ class Meter:
 class Stop:
     """A stop of the journey: what it is, its name, its state as a word in a tone, and two lines about it.
 
-    `url` is empty if there is no page for it. `on`: the push went on from here. `last`: nothing follows.
+    `url` is empty if there is no page for it. `on`: the push went on from here. `last`: nothing follows. `ended`: the
+    push ends here, for a reason that is no failure.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Stop:
     url: str = ""
     on: bool = False
     last: bool = False
+    ended: bool = False
     meter: Meter | None = None
 
     @property
@@ -84,7 +86,7 @@ class Stop:
     @property
     def is_now(self) -> bool:
         """Return whether the push stands here: it is tinted."""
-        return self.last and self.tone in _STANDS_NOW
+        return self.ended or self.tone in _STANDS_NOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Journey:
 def journey(access: Access, record: PushRecord, results: PushResults) -> Journey:
     """Return the journey of a push, as far as the user may see it."""
     lanes = tuple(_lane(record, result, several=results.several_projects) for result in results.shown)
+    lanes = lanes or tuple(_no_lane(record))
     columns = max((len(lane.columns) for lane in lanes), default=BEFORE_STAGES)
     return Journey(
         source=_source(record),
@@ -153,7 +156,7 @@ def _receiver(access: Access, rows: Sequence[Delivery]) -> Stop:
     if len(rows) > 1:
         answer = f"{answer}, {len(rows)} deliveries" if answer else f"{len(rows)} deliveries"
     rejected = last.outcome in NOT_EVALUATED
-    stopped = rejected or not any(row.warehouses for row in rows)
+    went_on = any(row.warehouses for row in rows)
     return Stop(
         kind="Cluster receiver" if is_cluster else "Receiver",
         name=first.receiver if is_cluster else f"{first.project}/{first.receiver}",
@@ -162,9 +165,23 @@ def _receiver(access: Access, rows: Sequence[Delivery]) -> Stop:
         text=phrase(Piece("", at=first.received_at)),
         detail=phrase(answer),
         url=links.receiver_page_url(first.project, first.receiver) if may_see else "",
-        on=not stopped,
-        last=stopped,
+        on=went_on,
+        last=rejected and not went_on,
     )
+
+
+def _no_lane(record: PushRecord) -> Iterator[Lane]:
+    """Yield a lane that says why no Warehouse was refreshed, unless the receiver's stop does."""
+    row = record.decisive
+    if row.outcome in NOT_EVALUATED:
+        return
+    if row.outcome == Outcome.PENDING:
+        stop = Stop("Warehouses", "", "run", "Matching", last=True)
+    else:
+        reason = phrase(sentence(row.reason))
+        kind = tone(row.outcome).value
+        stop = Stop("Warehouses", "", kind, label(row.outcome), detail=reason, last=True, ended=True)
+    yield Lane("none", ((stop,),))
 
 
 def _lane(record: PushRecord, result: WarehouseResult, *, several: bool) -> Lane:
@@ -275,7 +292,7 @@ def _stage(result: WarehouseResult, node: StageNode, before: set[str]) -> Stop:
         detail=phrase(detail, "; " if detail and after else None, after),
         url=kargo_links.stage_url(result.project, node.name),
         on=progress.is_reached,
-        last=node.is_last or stage_sentences.tone(progress) in _STANDS_NOW,
+        last=node.is_last,
         meter=_meter(node),
     )
 

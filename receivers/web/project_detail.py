@@ -50,13 +50,11 @@ def project(request: PageRequest, name: str) -> HttpResponse:
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def receiver(request: PageRequest, name: str, receiver: str) -> HttpResponse:
-    """Reveal a receiver's URL on POST. On GET, return its state to HTMX, which polls until the first push arrives."""
+    """Reveal a receiver's URL on POST. On GET, redirect to its place on the page of its project."""
     require_permission(request, Action.REVEAL_URL if request.method == "POST" else Action.SEE, name)
     row = _receiver(request, name, receiver, reveal=request.method == "POST")
     if request.method == "POST":
         return _reveal(request, row)
-    if request.htmx:
-        return render(request, "projects/_receiver_state.html", {"receiver": row})
     return redirect(f"{project_url(name)}#receiver-{receiver}")
 
 

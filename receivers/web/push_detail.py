@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,25 +15,31 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Action, may
+from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries import timeline
 from receivers.deliveries.outcomes import NOT_EVALUATED, label
 from receivers.deliveries.push_record import EarlierPush, PushRecord, find_push, newest_push, other_pushes
 from receivers.deliveries.redelivery import refusal
 from receivers.deliveries.timeline import RefreshTimeline
 from receivers.kargo.matching import MatchResult
+from receivers.kargo.stage_states import StageState
 from receivers.models import Delivery, Origin, Outcome, Refresh
 from receivers.web import kargo_links, live_fragments
 from receivers.web.journey import journey
 from receivers.web.page_view import PageRequest, page_view
+from receivers.web.phrases import Part, Phrase, listed, phrase
 from receivers.web.push_results import PushResults, push_results
-from receivers.web.push_rows import State, state_of
+from receivers.web.push_rows import State, reason_of, state_of
 from receivers.web.push_story import open_issues, push_sentence
 from receivers.web.time_zone import zone_of
 from receivers.web.way_out import ways_out
 
 PART: Final = "push"
 EVERY: Final = "2s"  # short, because people watch their push on its way
+DELIVERIES_SHOWN: Final = 25  # the newest; the list has all of them
+VERDICTS_SHOWN: Final = 50  # more than a person reads
 RETRIES_SHOWN: Final = 4  # Warehouses
+HISTORY_FOLLOWED: Final = 4  # other pushes of a tag of which the page says in which Stages they are or were
 MOST_SPLITS: Final = 8  # readings of an address in which it isn't clear where the repository ends
 REGISTRY_PREFIX: Final = "docker.io/"
 
@@ -48,12 +55,12 @@ class DeliveryLine:
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """Another push of the same tag. `stages` has the names of the Stages that hold its Freight now."""
+    """Another push of the same tag. `where` says in which Stages its Freight is or was, after a comma."""
 
     push: EarlierPush
     outcome: str
-    freight: tuple[Refresh, ...]
-    stages: tuple[str, ...]
+    where: Phrase
+    is_later: bool
 
 
 @page_view
@@ -68,8 +75,7 @@ def push(request: PageRequest, push_id: UUID) -> HttpResponse:
     stages = request.runtime.stages
     results = push_results(record, stages)
     part = live_fragments.render_fragment(request, "pushes/_push.html", _content(request, record, results))
-    # Without Stages, nothing happens once the refreshes have ended.
-    ended = not results.follows_stages and _has_ended(record)
+    ended = _has_ended(record, results)
     if request.htmx.target == PART:
         return live_fragments.respond(request, part, every=EVERY, ended=ended)
     name = f"{record.first.repository}:{record.first.tag}" if record.first.tag else record.first.repository
@@ -107,7 +113,10 @@ def _belongs_to(request: PageRequest, record: PushRecord) -> HttpResponseRedirec
     return None
 
 
-def _has_ended(record: PushRecord) -> bool:
+def _has_ended(record: PushRecord, results: PushResults) -> bool:
+    """Say whether nothing more will happen: without Stages to follow, once the refreshes have ended."""
+    if results.follows_stages and results.with_freight:
+        return False
     return all(timeline.has_ended(row, ()) for row in record.deliveries) and all(
         refresh.outcome for refresh in record.refreshes
     )
@@ -118,7 +127,7 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
     decisive, first = record.decisive, record.first
     digests = dict.fromkeys(refresh.digest for refresh in reversed(record.refreshes) if refresh.digest)
     issues = open_issues(results)
-    history = other_pushes(request.access, record)
+    history = _history(request, record)
     return {
         "record": record,
         "first": first,
@@ -128,41 +137,52 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
         "digest": next(iter(digests), ""),
         "journey": journey(request.access, record, results),
         "issues": issues,
-        "issues_title": "Not in production yet"
-        if any(r.has_stages for r in results.shown)
-        else "No Freight yet",
+        "issues_title": _issues_title(results),
         "ways_out": ways_out(request.access, record, request.runtime.cache),
-        "deliveries": [DeliveryLine(row, state_of(row), _reason(row, record)) for row in record.deliveries],
-        "verdicts": record.verdicts,
+        "results_pending": any(not each.looked for each in results.shown)
+        or any(each.journey is not None and not each.journey.complete for each in results.shown),
+        "left_out": max(0, len(record.deliveries) - DELIVERIES_SHOWN),
+        "deliveries": [_line(row, record, zone) for row in record.deliveries[-DELIVERIES_SHOWN:]],
+        "verdicts": _verdicts(record),
+        "all_verdicts": len(record.verdicts),
         "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in record.verdicts),
         "not_evaluated": decisive.outcome in NOT_EVALUATED,
         "several_projects": len({verdict["project"] for verdict in record.verdicts}) > 1,
         "retries": _retries(results),
-        "history": _history(request, history),
+        "history": history,
+        "pushed_again": next((line.push for line in history if line.is_later), None),
         "docker_hub": kargo_links.docker_hub_url(first.repository, first.tag),
         "kargo": _kargo_url(results),
         "link": request.build_absolute_uri(reverse("push", args=[record.push_id])),
         "may_redeliver": _may_redeliver(request, decisive),
-        "live": results.follows_stages or not _has_ended(record),
-        "now": timezone.now(),
+        "live": not _has_ended(record, results),
     }
 
 
-def _reason(row: Delivery, record: PushRecord) -> str:
-    """Return why a delivery has its outcome."""
-    if row.reason:
-        return row.reason
-    own = (refresh for refresh in record.refreshes if refresh.delivery_id == row.pk)
-    return next((refresh.reason for refresh in own if refresh.outcome == row.outcome), "")
+def _issues_title(results: PushResults) -> str:
+    if any(result.has_stages for result in results.shown):
+        return "Not in production yet"
+    return "No Freight yet" if any(result.is_open for result in results.shown) else "Why there is no Freight"
+
+
+def _verdicts(record: PushRecord) -> list[Mapping[str, Any]]:
+    """Return the most informative verdicts."""
+    order = {result.value: place for place, result in enumerate(MatchResult)}
+    return sorted(record.verdicts, key=lambda verdict: order[verdict["result"]])[:VERDICTS_SHOWN]
+
+
+def _line(row: Delivery, record: PushRecord, zone: tzinfo) -> DeliveryLine:
+    own = [refresh for refresh in record.refreshes if refresh.delivery_id == row.pk]
+    return DeliveryLine(row, state_of(row), reason_of(row, own, zone))
 
 
 def _retries(results: PushResults) -> list[RefreshTimeline]:
-    """Return the timelines of refreshes that were retried, or will be."""
+    """Return the timelines of Warehouses whose refresh was retried or will be: of the delivery with most attempts."""
+    longest = (max(result.attempts, key=lambda refresh: refresh.attempts) for result in results.shown)
     retried = [
-        attempt
-        for result in results.shown
-        for attempt in result.attempts
-        if attempt.next_attempt_at or attempt.failed_requests or attempt.attempts > 1 or attempt.retries
+        refresh
+        for refresh in longest
+        if refresh.next_attempt_at or refresh.failed_requests or refresh.attempts > 1 or refresh.retries
     ]
     return [
         timeline.refresh_timeline(refresh, refresh.requested_at or timezone.now())
@@ -170,16 +190,34 @@ def _retries(results: PushResults) -> list[RefreshTimeline]:
     ]
 
 
-def _history(request: PageRequest, pushes: Sequence[EarlierPush]) -> list[HistoryLine]:
+def _history(request: PageRequest, record: PushRecord) -> list[HistoryLine]:
     stages = request.runtime.stages
     lines = []
-    for other in pushes:
-        names: list[str] = []
-        if stages is not None:
-            for refresh in other.freight:
-                names += stages.where_is(refresh.project, [refresh.freight]).get(refresh.freight, ())
-        lines.append(HistoryLine(other, label(other.outcome), other.freight, tuple(dict.fromkeys(names))))
+    for number, other in enumerate(other_pushes(request.access, record)):
+        where = phrase()
+        if stages is not None and number < HISTORY_FOLLOWED:
+            where = _where(stages, other.freight)
+        is_later = other.received_at > record.first.received_at
+        lines.append(HistoryLine(other, label(other.outcome), where, is_later))
     return lines
+
+
+def _where(stages: StageWatch, refreshes: Sequence[Refresh]) -> Phrase:
+    """Return in which Stages the Freight of an earlier push is or was, as far as that is in memory."""
+    known = [
+        refresh
+        for refresh in refreshes
+        if stages.freight_by_alias_or_name(refresh.freight, [refresh.project], most=1)
+    ]
+    found = [stages.journey(refresh.project, refresh.warehouse, refresh.freight) for refresh in known]
+    nodes = [node for journey in found if journey for node in journey.nodes]
+    live = [node.name for node in nodes if node.progress.is_live]
+    parts: list[Part] = ["live in " + listed(live, "and")] if live else []
+    for node in nodes:
+        if node.progress.state is StageState.REPLACED:
+            until = phrase(" until ", node.progress.until) if node.progress.until else phrase()
+            parts.append(phrase(f"in {node.name}", until))
+    return phrase(*(piece for part in parts for piece in (", ", part)))
 
 
 def _kargo_url(results: PushResults) -> str:

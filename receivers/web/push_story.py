@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 
-from receivers.deliveries.outcomes import Tone, tone
+from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, tone
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.remedies import remedy
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.stage_states import StageNode, StageState
-from receivers.models import Outcome
+from receivers.models import Delivery, Outcome
 from receivers.web import kargo_links, stage_sentences
 from receivers.web.delivery_summary import sentence, summarize
 from receivers.web.phrases import Phrase, Piece, phrase
@@ -60,11 +60,20 @@ def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phr
         )
     if any(result.is_open for result in results.shown):
         return _in_progress(name, results)
+    if record.refreshes and tone(row.outcome) is not Tone.GOOD:
+        return phrase(f"No Freight from {name}", _cause(row, record, several=results.total > 1))
     summary = summarize(row, record.refreshes, zone)
-    no_freight = (
-        f"No Freight from {name}. " if record.refreshes and tone(row.outcome) is not Tone.GOOD else ""
-    )
-    return phrase(" ".join(filter(None, (no_freight.strip(), summary.happened, summary.why))))
+    rejected = f"{name} was rejected." if row.outcome in NOT_EVALUATED else ""
+    return phrase(" ".join(filter(None, (rejected, summary.happened, summary.why))))
+
+
+def _cause(row: Delivery, record: PushRecord, *, several: bool) -> str:
+    """Return why there is no Freight, as the end of a sentence; of several Warehouses, the one that decides."""
+    decisive = [refresh for refresh in record.refreshes if refresh.outcome == row.outcome]
+    reasons = (refresh.reason for refresh in decisive if refresh.reason)
+    cause = next(reasons, "") or row.reason or remedy(row.outcome).means
+    end = "" if cause.endswith((".", "!", "?")) else "."
+    return f". {decisive[0].warehouse}: {cause}{end}" if several and decisive else f": {cause}{end}"
 
 
 def _with_freight(name: str, results: PushResults) -> Phrase:
@@ -87,10 +96,8 @@ def _stages(results: Sequence[WarehouseResult]) -> Phrase:
     if len(results) == 1:
         return _continued(_summary(results[0]))
     if len(results) <= MOST_TOLD:
-        return phrase(
-            ". ",
-            *(phrase(f"{result.warehouse}: ", _uncapitalized(_summary(result)), " ") for result in results),
-        )
+        parts = (phrase(" ", f"{result.warehouse}: ", _uncapitalized(_summary(result))) for result in results)
+        return phrase(".", *parts)
     nodes = [node for result in results if result.journey for node in result.journey.nodes]
     live = sum(node.progress.is_live for node in nodes)
     return phrase(f", live in {live} of {len(nodes)} Stages.")

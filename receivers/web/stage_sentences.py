@@ -64,14 +64,12 @@ def summary(journey: StageJourney) -> Phrase:
     """
     live = [node for node in journey.nodes if node.progress.is_live]
     waiting = unfinished(journey)
-    ready = [node.name for node in waiting if node.progress.state is StageState.AWAITING_PROMOTION]
-    others = [node.progress for node in waiting if node.name not in ready]
-    clauses = [_CLAUSES[progress.state](progress) for progress in others[:MOST_CLAUSES]]
-    if len(others) > MOST_CLAUSES:
-        clauses.append(phrase(f"{len(others) - MOST_CLAUSES} more Stages wait"))
-    if ready:
-        verb = "is" if len(ready) == 1 else "are"
-        clauses.append(phrase(f"{listed(ready, 'and')} {verb} ready for manual promotion"))
+    groups: dict[tuple[object, ...], list[StageProgress]] = {}
+    for progress in (node.progress for node in waiting):
+        groups.setdefault((progress.state, progress.upstreams, progress.until), []).append(progress)
+    clauses = [clause(group) for group in list(groups.values())[:MOST_CLAUSES]]
+    if more := sum(map(len, list(groups.values())[MOST_CLAUSES:])):
+        clauses.append(phrase(f"{more} more {'Stages wait' if more > 1 else 'Stage waits'}"))
     first = phrase()
     if live:
         since = _since(live[0].progress, " since ") if len(live) == 1 else phrase()
@@ -79,6 +77,31 @@ def summary(journey: StageJourney) -> Phrase:
     elif journey.nodes and not waiting:
         first = phrase("Replaced in all Stages.")
     return phrase(first, " " if first and clauses else None, _joined(clauses))
+
+
+def clause(group: Sequence[StageProgress]) -> Phrase:
+    """Return how far the Freight is in Stages that it has not reached, all in the same state, as a clause."""
+    subject = _Subject(tuple(progress.stage for progress in group))
+    return _CLAUSES[group[0].state](group[0], subject)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The Stages that a clause is about."""
+
+    stages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return listed(self.stages, "and")
+
+    def does(self, verb: str) -> str:
+        """Return the Stages with a verb."""
+        return f"{self} {verb}" if len(self.stages) > 1 else f"{self} {verb}s"
+
+    @property
+    def are(self) -> str:
+        """Return the Stages with "is" or "are"."""
+        return f"{self} {'are' if len(self.stages) > 1 else 'is'}"
 
 
 def unfinished(journey: StageJourney) -> tuple[StageNode, ...]:
@@ -97,22 +120,22 @@ def unfinished(journey: StageJourney) -> tuple[StageNode, ...]:
 def _joined(clauses: Sequence[Phrase]) -> Phrase:
     """Return clauses as a sentence."""
     parts: list[Part] = []
-    for number, clause in enumerate(clauses):
+    for number, one in enumerate(clauses):
         if not number:
-            parts.append(_capitalized(clause))
+            parts.append(_capitalized(one))
         elif number == len(clauses) - 1:
-            parts += [", and " if number > 1 else " and ", clause]
+            parts += [", and " if number > 1 else " and ", one]
         else:
-            parts += [", ", clause]
+            parts += [", ", one]
     return phrase(*parts, "." if parts else None)
 
 
-def _capitalized(clause: Phrase) -> Phrase:
+def _capitalized(words: Phrase) -> Phrase:
     """Return a clause as the start of a sentence. The name of a Stage keeps its spelling."""
-    first = clause[0]
+    first = words[0]
     if not first.text.startswith(("the ", "auto-promotion ")):
-        return clause
-    return Phrase((Piece(first.text[:1].upper() + first.text[1:]), *clause[1:]))
+        return words
+    return Phrase((Piece(first.text[:1].upper() + first.text[1:]), *words[1:]))
 
 
 def _fixed(*parts: Part) -> Wording:
@@ -149,7 +172,7 @@ def _short(time: timedelta) -> str:
 
 
 def _upstreams(progress: StageProgress) -> str:
-    return listed(progress.upstreams, "or")
+    return listed(progress.upstreams, "and" if progress.all_upstreams else "or")
 
 
 def _by_actor(progress: StageProgress) -> str:
@@ -223,7 +246,7 @@ _SENTENCES: Final[Mapping[StageState, Wording]] = {
     StageState.VERIFICATION_FAILED: _since,
     StageState.UNHEALTHY: lambda it: _since(it, "live since "),
     StageState.CURRENT: _since,
-    StageState.REPLACED: lambda it: phrase(_by_other(it), _with(" at ", it.until)),
+    StageState.REPLACED: lambda it: phrase(_by_other(it), _with(" at " if it.other else "at ", it.until)),
     StageState.PASSED: _at,
 }
 
@@ -392,24 +415,25 @@ _EXPLANATIONS: Final[Mapping[StageState, tuple[Wording, Wording]]] = {
 }
 """Title and text by state."""
 
-_CLAUSES: Final[Mapping[StageState, Wording]] = {
-    StageState.NOT_REQUESTED: lambda it: phrase(f"{it.stage} doesn't request it"),
-    StageState.NOT_REACHED: lambda it: phrase(f"{it.stage} waits for {_upstreams(it)}"),
-    StageState.WAITING_FOR_VERIFICATION: lambda it: phrase(
-        f"{it.stage} waits for verification in {_upstreams(it)}"
+_CLAUSES: Final[Mapping[StageState, Callable[[StageProgress, _Subject], Phrase]]] = {
+    StageState.NOT_REQUESTED: lambda _, who: phrase(f"{who.are} of other Warehouses"),
+    StageState.NOT_REACHED: lambda it, who: phrase(f"{who.does('wait')} for {_upstreams(it)}"),
+    StageState.WAITING_FOR_VERIFICATION: lambda it, who: phrase(
+        f"{who.does('wait')} for verification in {_upstreams(it)}"
     ),
-    StageState.WAITING_FOR_SOAK: lambda it: phrase(f"{it.stage} waits until ", it.until),
-    StageState.SOAK_CUT_SHORT: lambda it: phrase(f"{it.stage} lacks soak time in {_upstreams(it)}"),
-    StageState.SOAK_IMPOSSIBLE: lambda it: phrase(f"{it.stage} lacks soak time in {_upstreams(it)}"),
-    StageState.HELD: lambda it: phrase(f"auto-promotion to {it.stage} is paused"),
-    StageState.SUPERSEDED: lambda it: phrase(f"{it.stage} takes {_other(it)} instead"),
-    StageState.RECONCILE_ERROR: lambda it: phrase(f"{it.stage} is blocked by an error"),
-    StageState.WINDOW_CLOSED: lambda it: phrase(f"{it.stage} waits for its promotion window"),
-    StageState.IMMINENT: lambda it: phrase(f"{it.stage} follows shortly"),
-    StageState.QUEUED: lambda it: phrase(f"the promotion to {it.stage} is queued"),
-    StageState.PROMOTING: lambda it: phrase(f"{it.stage} is being promoted"),
-    StageState.WAITING_FOR_PULL_REQUEST: lambda it: phrase(f"{it.stage} waits for its pull request"),
-    StageState.FAILED: lambda it: phrase(f"the promotion to {it.stage} failed"),
-    StageState.ABORTED: lambda it: phrase(f"the promotion to {it.stage} was aborted"),
+    StageState.WAITING_FOR_SOAK: lambda it, who: phrase(who.does("wait"), _with(" until ", it.until)),
+    StageState.SOAK_CUT_SHORT: lambda it, who: phrase(f"{who.does('lack')} soak time in {_upstreams(it)}"),
+    StageState.SOAK_IMPOSSIBLE: lambda it, who: phrase(f"{who.does('lack')} soak time in {_upstreams(it)}"),
+    StageState.AWAITING_PROMOTION: lambda _, who: phrase(f"{who.are} ready for manual promotion"),
+    StageState.HELD: lambda _, who: phrase(f"auto-promotion to {who} is paused"),
+    StageState.SUPERSEDED: lambda it, who: phrase(f"{who.does('take')} {_other(it)} instead"),
+    StageState.RECONCILE_ERROR: lambda _, who: phrase(f"{who.are} blocked by an error"),
+    StageState.WINDOW_CLOSED: lambda _, who: phrase(f"{who.does('wait')} for the promotion window"),
+    StageState.IMMINENT: lambda _, who: phrase(f"{who.does('follow')} shortly"),
+    StageState.QUEUED: lambda _, who: phrase(f"the promotion to {who} is queued"),
+    StageState.PROMOTING: lambda _, who: phrase(f"{who.are} being promoted"),
+    StageState.WAITING_FOR_PULL_REQUEST: lambda _, who: phrase(f"{who.does('wait')} for a pull request"),
+    StageState.FAILED: lambda _, who: phrase(f"the promotion to {who} failed"),
+    StageState.ABORTED: lambda _, who: phrase(f"the promotion to {who} was aborted"),
 }
-"""How far Freight is in a Stage that it has not reached, as a clause of a summary."""
+"""How far Freight is in Stages that it has not reached, as a clause of a summary."""

@@ -14,6 +14,7 @@ from receivers.deliveries.push_record import PushRecord, tags_pushed
 from receivers.kargo.loosening import FieldChange, Loosening, loosen
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.subscriptions import Subscription
+from receivers.models import Outcome
 
 MOST_SHOWN: Final = 3  # subscriptions; who needs more of them changes the Warehouses as a whole
 TAGS_NAMED: Final = 5
@@ -49,7 +50,7 @@ def ways_out(access: Access, record: PushRecord, cache: ClusterCache) -> tuple[W
     """Return the ways out for a push that refreshed nothing, `MOST_SHOWN` at most. Up to two queries."""
     tag, repository = record.decisive.tag, record.decisive.repository
     rejected = [verdict for verdict in record.verdicts if verdict["result"] == MatchResult.NO_MATCH]
-    if record.refreshes or not tag or not rejected:
+    if record.decisive.outcome != Outcome.NO_MATCH or not tag or not rejected:
         return ()
     tags: tuple[str, ...] | None = None
     ways: list[WayOut] = []
@@ -64,7 +65,7 @@ def ways_out(access: Access, record: PushRecord, cache: ClusterCache) -> tuple[W
             ways.append(_way_out(verdict, subscription, loosening, tags))
         if len(ways) == MOST_SHOWN:
             break
-    return tuple(ways)
+    return tuple(sorted(ways, key=lambda way: not way.matches_now))
 
 
 def _subscription(verdict: Mapping[str, Any], cache: ClusterCache) -> Subscription | None:
@@ -165,7 +166,6 @@ def _consequences(subscription: Subscription, loosening: Loosening, tags: Sequen
         more = f" and {rest} more" if rest > 0 else ""
         yield f"Of the tags pushed lately, it also selects {named}{more}."
     elif tags:
-        count = len(tags)
-        yield f"None of the {count} other tag{'s' if count > 1 else ''} pushed lately is selected in addition."
+        yield f"No other tag that was pushed lately is selected in addition ({len(tags)} checked)."
     if subscription.strategy == "SemVer" or subscription.kind == "chart":
         yield HIGHEST_WINS

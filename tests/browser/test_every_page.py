@@ -38,6 +38,8 @@ PAGES = {
     "deliveries": "/deliveries?project={project}",
     "deliveries, no results": "/deliveries?repository=nobody/ever&tag=1.2.3&since=2h",
     "deliveries, bad filter": f"/deliveries?since=yesterday&status=teapot&tag={'x' * 256}",
+    "push": "/pushes/{push}",
+    "push that matches nothing": "/pushes/{rejected}",
     "delivery": "/deliveries/{delivery}",
     "delivery with an invalid body": "/deliveries/{invalid}",
     "redeliver": "/deliveries/redeliver?project={project}",
@@ -56,6 +58,10 @@ def path_of(name: str, shop: KargoProject) -> str:
     values = {"project": shop.name}
     if "{delivery}" in PAGES[name]:
         values["delivery"] = str(pushes.filter(tag="1.2.3")[0].pk)
+    if "{push}" in PAGES[name]:
+        values["push"] = str(pushes.filter(tag="1.2.3")[0].push_id)
+    if "{rejected}" in PAGES[name]:
+        values["rejected"] = str(pushes.filter(tag="2.0.0")[0].push_id)
     if "{invalid}" in PAGES[name]:
         values["invalid"] = str(pushes.filter(outcome=Outcome.INVALID_BODY)[0].pk)
     if "{redelivered}" in PAGES[name]:

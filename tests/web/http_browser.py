@@ -26,7 +26,7 @@ class HttpBrowser:
         self, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> str:
         """GET `path`, or POST `form` to it; return the body as text."""
-        data = urlencode(form).encode() if form else None
+        data = urlencode(form, doseq=True).encode() if form else None
         try:
             response = self._opener.open(Request(self._root + path, data, dict(headers or {})), timeout=30)
         except HTTPError as error:
@@ -43,7 +43,7 @@ class HttpBrowser:
         """GET a fragment of a page as HTMX does; `target` is the id of the element."""
         return self.open(path, headers={"HX-Request": "true", "HX-Target": target})
 
-    def submit(self, path: str, form: Mapping[str, str] | None = None, *, on: str = "/") -> str:
+    def submit(self, path: str, form: Mapping[str, str | list[str]] | None = None, *, on: str = "/") -> str:
         """POST a form with the CSRF token of the page `on`; return the resulting page."""
         token = csrf_token(self.open(on))
         return self.open(path, {**(form or {}), "csrfmiddlewaretoken": token})

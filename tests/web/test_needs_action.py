@@ -132,7 +132,7 @@ def test_an_operator_can_mute_and_unmute_and_is_audited(signed_in, project):
     )
     page = browser.submit(path, {"note": "only <b>here</b>"}, on=path)
     assert "Muted until it changes" in page
-    assert 'Muted <span class="chip">' in page
+    assert 'Muted <span class="count"' in page
     assert "only &lt;b&gt;here&lt;/b&gt;" in page
     assert f'class="count">{count[1]}<' not in page
     assert 'id="attention"' in page
@@ -145,6 +145,29 @@ def test_an_operator_can_mute_and_unmute_and_is_audited(signed_in, project):
     assert list(entries) == [
         ("mute", "url_unreachable of hook"), ("unmute", "url_unreachable of hook")
     ]  # fmt: skip
+
+
+def test_several_findings_are_muted_at_once(signed_in, project):
+    browser = signed_in(f"operator:{project.name}")
+    key = urgent_finding(browser, project)
+    page = browser.submit("/attention", {"key": [key, "no-such-finding"], "note": "known"}, on="/attention")
+    assert "Muted 1 finding until it changes" in page
+    assert "1 of the selected findings have changed, or you can&#x27;t mute them" in page
+    assert Mute.objects.get(project=project.name).note == "known"
+    assert Audit.objects.filter(project=project.name, action="mute").count() == 1
+
+
+def test_muting_nothing_asks_for_a_selection(signed_in, project):
+    page = signed_in("operator").submit("/attention", {"note": ""}, on="/attention")
+    assert "Select the findings to mute" in page
+
+
+def test_a_viewer_mutes_nothing_by_selection(signed_in, project):
+    browser = signed_in("viewer")
+    key = urgent_finding(browser, project)
+    page = browser.submit("/attention", {"key": key, "note": ""}, on="/")
+    assert "you can&#x27;t mute them" in page
+    assert not Mute.objects.filter(project=project.name).exists()
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,10 @@ def test_a_search_without_results_is_reported(signed_in, world):
 )
 def test_an_invalid_search_has_an_error_and_lists_nothing(signed_in, query, error):
     page = unescape(signed_in("viewer").open(f"/projects?q={query}"))
-    assert re.search(rf'<p class="error" id="q_error">Search {error}\.</p>', page)
-    assert re.search(r'<input [^>]*name="q"[^>]* aria-invalid="true" aria-describedby="q_error"', page)
+    assert re.search(rf'<p class="error" id="projects-q_error">Search {error}\.</p>', page)
+    assert re.search(
+        r'<input [^>]*name="q"[^>]* aria-invalid="true" aria-describedby="projects-q_error"', page
+    )
     assert "<table" not in page
 
 

@@ -90,7 +90,7 @@ def test_a_theme_is_saved_without_javascript(browser, theme):
     browser.sign_in(create_user("viewer").username)
     page = browser.submit("/theme", {"theme": theme, "next": "/cluster"})
     assert browser.url.endswith("/cluster")
-    assert f'<html lang="en" data-theme="{theme}">' in page
+    assert f'<html lang="en" data-theme="{theme}" ' in page
 
 
 def test_choosing_a_theme_does_not_redirect_to_other_sites(browser, product: Product):

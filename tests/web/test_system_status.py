@@ -109,11 +109,12 @@ def restricted_installation(database, tmp_path):
 def test_missing_permissions_are_shown_with_objects_that_grant_them(restricted_installation):
     _, browser = restricted_installation
     page = status_page(browser)
-    manifests = re.search(r"<pre>(.*?)</pre>", page, re.S)
+    manifests = re.search(r'<pre class="code">(.*?)</pre>', page, re.S)
     assert manifests
     kinds = [manifest["kind"] for manifest in yaml.safe_load_all(manifests[1])]
     assert kinds == ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
     assert "failing" in page
+    assert re.search(r'<h2 class="big" id="verdict">[^<]*Required permissions are missing', page)
     assert "can't detect a shard without a controller" in page
 
 
