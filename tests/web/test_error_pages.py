@@ -118,18 +118,21 @@ def test_an_internal_error_is_500(admin_client, monkeypatch):
 def test_who_has_roles_in_some_projects_is_told_so_without_learning_what_exists(signed_in, product, world):
     project = routed_project(product, world)
     browser = signed_in("viewer:shop")
-    hidden = browser.open(f"/projects/{project.name}")
+
+    def page(name: str) -> str:
+        text = re.sub(r'value="[A-Za-z0-9]{64}"', "", browser.open(f"/projects/{name}"))  # CSRF tokens
+        return text.replace(name, "<name>")
+
+    hidden = page(project.name)
     assert browser.status == 404
     assert "Your roles are limited to shop." in hidden
-    missing = browser.open("/projects/no-such-project")
+    assert page("no-such-project") == hidden
     assert browser.status == 404
-    assert re.sub("no-such-project", project.name, missing) == hidden
 
 
-def test_pages_are_compressed_and_answers_to_pushes_are_not(signed_in, product, world):
+def test_pages_are_compressed_and_answers_to_pushes_are_not(product, world):
     project = routed_project(product, world)
-    browser = signed_in("viewer")
-    browser.open("/projects", headers={"Accept-Encoding": "gzip"})
-    assert browser.headers["Content-Encoding"] == "gzip"
+    page = product.http.request("GET", f"{product.url}/sign-in", headers={"Accept-Encoding": "gzip"})
+    assert page.headers["Content-Encoding"] == "gzip"
     response = product.post(project.path(), push_body("example/x"), {"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in response.headers
