@@ -113,3 +113,26 @@ def test_an_internal_error_is_500(admin_client, monkeypatch):
     admin_client.raise_request_exception = False
     response = admin_client.get("/")
     assert (response.status_code, "This is an error in kargoweb" in response.content.decode()) == (500, True)
+
+
+def test_who_has_roles_in_some_projects_is_told_so_without_learning_what_exists(signed_in, product, world):
+    project = routed_project(product, world)
+    browser = signed_in("viewer:shop")
+
+    def page(name: str) -> str:
+        text = re.sub(r'value="[A-Za-z0-9]{64}"', "", browser.open(f"/projects/{name}"))  # CSRF tokens
+        return text.replace(name, "<name>")
+
+    hidden = page(project.name)
+    assert browser.status == 404
+    assert "Your roles are limited to shop." in hidden
+    assert page("no-such-project") == hidden
+    assert browser.status == 404
+
+
+def test_pages_are_compressed_and_answers_to_pushes_are_not(product, world):
+    project = routed_project(product, world)
+    page = product.http.request("GET", f"{product.url}/sign-in", headers={"Accept-Encoding": "gzip"})
+    assert page.headers["Content-Encoding"] == "gzip"
+    response = product.post(project.path(), push_body("example/x"), {"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in response.headers
