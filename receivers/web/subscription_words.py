@@ -18,7 +18,7 @@ from receivers.kargo.subscriptions import Subscription
 
 
 DEFAULT_LIMIT: Final = 20
-"""The default of `discoveryLimit` in the CustomResourceDefinition of Warehouses, which the API server writes into them."""
+"""The default of `discoveryLimit`, which Kargo writes into each subscription that has none."""
 
 
 def criteria(subscription: Subscription) -> list[tuple[str, str]]:
