@@ -71,11 +71,6 @@ class Access:
         """Return the projects that the user may see; None means all projects and the cluster receivers."""
         return self.projects_with(Action.SEE)
 
-    @property
-    def project_names(self) -> list[str]:
-        """Return the names of the projects that the user's roles are limited to, sorted; none if they are not limited."""
-        return sorted(self.projects or ())
-
     def projects_with(self, action: Action) -> frozenset[str] | None:
         """Return the projects in which `action` is permitted; None means all projects and the cluster receivers."""
         if self.everywhere and _RANKS[self.everywhere] >= _RANKS[REQUIRED_ROLES[action]]:
