@@ -16,7 +16,6 @@ from receivers.kargo.selectors import (
 )
 from receivers.kargo.subscriptions import Subscription
 
-
 DEFAULT_LIMIT: Final = 20
 """The default of `discoveryLimit`, which Kargo writes into each subscription that has none."""
 
