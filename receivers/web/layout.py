@@ -52,7 +52,7 @@ MORE: Final = (
 STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
-        "tokens", "base", "shell", "controls", "blocks", "findings", "rail", "rows", "charts", "search",
+        "tokens", "base", "shell", "controls", "blocks", "findings", "rail", "rows", "charts", "overview", "search",
         "responsive",
     )
 )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Refresh
@@ -36,6 +37,24 @@ def deliveries_url(**filters: Any) -> str:
         filters["project"] = scope_name(filters["project"])
     query = urlencode({name: str(value) for name, value in filters.items() if value})
     return f"{reverse('deliveries')}?{query}"
+
+
+def push_url(push_id: UUID) -> str:
+    """Return the address of a push's page."""
+    try:
+        return reverse("push", args=[push_id])
+    except NoReverseMatch:
+        return deliveries_url(push=push_id)
+
+
+def pushes_url(**filters: Any) -> str:
+    """Return the address of the filtered list of pushes."""
+    query = urlencode({name: str(value) for name, value in filters.items() if value})
+    try:
+        url = reverse("pushes")
+    except NoReverseMatch:
+        url = reverse("deliveries")
+    return f"{url}?{query}"
 
 
 def same_push_url(delivery: Delivery) -> str:
