@@ -247,6 +247,8 @@ class Delivery(models.Model):
             models.Index(
                 fields=["repository", "tag", "-received_at"], name="delivery_by_tag", condition=UNDERSTOOD
             ),
+            # For the search: people know a tag, and not always whose.
+            models.Index(fields=["tag", "-received_at"], name="delivery_by_any_tag", condition=UNDERSTOOD),
             models.Index(
                 fields=["outcome", "-received_at"],
                 name="delivery_by_outcome",
@@ -374,6 +376,10 @@ class Refresh(models.Model):
         verbose_name_plural = "refreshes"
         indexes: ClassVar = [
             models.Index(fields=["project", "warehouse", "-id"], name="refresh_by_warehouse"),
+            # For the search. Not partial: SQLite would not recognize the condition that a text isn't empty.
+            models.Index(fields=["digest"], name="refresh_by_digest"),
+            models.Index(fields=["freight"], name="refresh_by_freight"),
+            models.Index(fields=["freight_alias"], name="refresh_by_alias"),
             models.Index(fields=["held_by"], name="refresh_open", condition=models.Q(outcome="")),
             models.Index(
                 fields=["project", "-ended_at"],

@@ -92,6 +92,19 @@ def push_page(wanted: DeliveryFilter, *, after: str = "", size: int = 50) -> Pus
     return PushPage(entries, following, looked_to)
 
 
+def pushes_of(rows: Sequence[Delivery], seen: frozenset[str] | None, most: int) -> tuple[PushEntry, ...]:
+    """Return up to `most` (1 to `MAX_PAGE_SIZE`) pushes of these deliveries, in their order, as a reader may see them.
+
+    The rows need `project`, `push_id` and `received_at`. Deliveries that the reader may not see, and those whose body
+    was not understood, are left out. Six statements at most.
+    """
+    positions: dict[UUID, Position] = {}
+    for row in _visible(seen, rows):
+        if row.push_id and len(positions) < most:
+            positions.setdefault(row.push_id, _position(row))
+    return _entries(DeliveryFilter(seen=seen), list(positions.values()), None) if positions else ()
+
+
 def count_pushes(wanted: DeliveryFilter) -> PushCount:
     """Count the pushes and deliveries that a filter selects, up to about `COUNTED` deliveries."""
     log = delivery_log()

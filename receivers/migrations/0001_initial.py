@@ -285,6 +285,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
+            index=models.Index(condition=models.Q(('push_id__isnull', False)), fields=['tag', '-received_at'], name='delivery_by_any_tag'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
             index=models.Index(condition=models.Q(('ended_at__isnull', False)), fields=['outcome', '-received_at'], name='delivery_by_outcome'),
         ),
         migrations.AddIndex(
@@ -306,6 +310,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='refresh',
             index=models.Index(fields=['project', 'warehouse', '-id'], name='refresh_by_warehouse'),
+        ),
+        migrations.AddIndex(
+            model_name='refresh',
+            index=models.Index(fields=['digest'], name='refresh_by_digest'),
+        ),
+        migrations.AddIndex(
+            model_name='refresh',
+            index=models.Index(fields=['freight'], name='refresh_by_freight'),
+        ),
+        migrations.AddIndex(
+            model_name='refresh',
+            index=models.Index(fields=['freight_alias'], name='refresh_by_alias'),
         ),
         migrations.AddIndex(
             model_name='refresh',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.urls import reverse
@@ -18,6 +18,7 @@ from receivers.kargo.scopes import scope_name
 from receivers.web.figure_chart import STACKED, FigureChart, figure_chart
 from receivers.web.links import pushes_url
 from receivers.web.page_view import PageRequest
+from receivers.web.time_zone import zone_of
 
 SEVERAL: Final = 2  # columns that are one on a phone, where they would be too narrow to hit
 _BEFORE: Final = {
@@ -118,7 +119,7 @@ def figure_view(request: PageRequest, *, project: str | None = None, receiver: s
         until = span.until - timedelta(microseconds=1)
         return pushes_url(**filters, **more, since=_moment(span.since), until=_moment(until))
 
-    zone = reader_zone(request)
+    zone = zone_of(request)
     problems = open_problems(request.runtime.health.report(), visible, project)
     return FigureView(
         range_,
@@ -174,11 +175,6 @@ def short(seconds: float | None) -> tuple[str, str]:
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f}", name
     return f"{seconds:.0f}", "s"
-
-
-def reader_zone(request: PageRequest) -> tzinfo:
-    """Return the time zone that the chart is labelled in."""
-    return UTC
 
 
 def _moment(at: datetime) -> str:

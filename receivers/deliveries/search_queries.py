@@ -1,0 +1,77 @@
+"""Find deliveries by what people know of a push: tag, artifact, digest, Freight, id. Bounded index lookups."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q
+
+from receivers.models import UNDERSTOOD, Delivery, Refresh
+
+CANDIDATES: Final = 200
+"""Deliveries or refreshes that one lookup reads, the newest first. Docker Hub sends about six for each push."""
+
+SHORT_DIGEST: Final = 6
+"""Hexadecimal digits from which on a text may be the start of a digest or of the name of Freight."""
+
+_HEX: Final = re.compile(rf"(?:sha256:)?([0-9a-f]{{{SHORT_DIGEST},64}})")
+_AFTER_HEX: Final = "g"  # follows every hexadecimal digit, in every collation
+_ROW: Final = ("id", "project", "push_id", "received_at")
+
+
+def by_artifact(repository: str, tag: str) -> list[Delivery]:
+    """Return the newest deliveries of a repository as Docker Hub names it, of one tag or (empty) of all."""
+    wanted = Q(repository=repository, tag=tag) if tag else Q(repository=repository)
+    return _newest(wanted)
+
+
+def by_tag(tag: str) -> list[Delivery]:
+    """Return the newest deliveries of a tag, of any repository."""
+    return _newest(Q(tag=tag))
+
+
+def by_id(text: str) -> list[Delivery]:
+    """Return the delivery with this id, or those of the push with this id."""
+    try:
+        key = UUID(text)
+    except ValueError:
+        return []
+    return list(Delivery.objects.filter(pk=key).only(*_ROW)) or _newest(Q(push_id=key))
+
+
+def refreshes_by_freight(text: str) -> list[Refresh]:
+    """Return refreshes whose Freight has this alias, or a name that starts with the text. Two queries at most."""
+    found = _refreshes(Q(freight_alias=text))
+    if not found and (match := _HEX.fullmatch(text)):
+        found = _refreshes(Q(freight__gte=match[1], freight__lt=match[1] + _AFTER_HEX))
+    return found
+
+
+def refreshes_by_digest(text: str) -> list[Refresh]:
+    """Return refreshes of artifacts whose digest starts with the text, with or without `sha256:`."""
+    match = _HEX.fullmatch(text)
+    if match is None:
+        return []
+    start = f"sha256:{match[1]}"
+    return _refreshes(Q(digest__gte=start, digest__lt=start + _AFTER_HEX))
+
+
+def of_refreshes(refreshes: list[Refresh]) -> list[Delivery]:
+    """Return the deliveries of refreshes, the newest first. One query."""
+    ids = {refresh.delivery_id for refresh in refreshes}
+    rows = Delivery.objects.filter(pk__in=ids).only(*_ROW) if ids else ()
+    return sorted(rows, key=lambda row: (row.received_at, row.pk), reverse=True)
+
+
+def _newest(wanted: Q) -> list[Delivery]:
+    rows = Delivery.objects.filter(UNDERSTOOD, wanted).order_by("-received_at").only(*_ROW)
+    return list(rows[:CANDIDATES])
+
+
+def _refreshes(wanted: Q) -> list[Refresh]:
+    # In no order: sorting would read all of them. There are more only if somebody pushes the same image all the time.
+    columns = ("id", "project", "warehouse", "delivery_id", "freight", "freight_alias")
+    rows = list(Refresh.objects.filter(wanted).only(*columns)[:CANDIDATES])
+    return sorted(rows, key=lambda row: row.pk, reverse=True)
