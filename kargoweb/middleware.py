@@ -1,4 +1,4 @@
-"""The middleware that serves machines before all other middleware."""
+"""The middleware that serves machines before all other middleware, and the one that compresses pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, resolve
 
@@ -38,3 +40,20 @@ def serve_machines(
         return response.render() if isinstance(response, SimpleTemplateResponse) else response
 
     return middleware
+
+
+class CompressPages(GZipMiddleware):
+    """Compresses HTML for browsers that accept gzip.
+
+    BREACH guesses a secret in a compressed page from the length of many responses. Against that, Django adds up to
+    `max_random_bytes` random bytes to each response and masks the CSRF token anew in each page. And the only pages
+    that show a secret which stays the same, the revealed URLs of receivers, are responses to POST: those are not
+    compressed. Neither are responses to machines, which `serve_machines` sends, nor exports, which are streamed.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Return the response, compressed if it is a page."""
+        is_page = response.headers.get("Content-Type", "").startswith("text/html") and not response.streaming
+        if request.method not in {"GET", "HEAD"} or not is_page:
+            return response
+        return super().process_response(request, response)

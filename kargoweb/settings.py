@@ -45,7 +45,8 @@ MIDDLEWARE = [
     "kargoweb.middleware.serve_machines",  # first: pushes and probes need none of the others
     "receivers.ops.middleware.attach_runtime",  # before all that may respond with an error page, which needs it
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",  # before the next: it has compressed the static files already
+    "kargoweb.middleware.CompressPages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -2,8 +2,9 @@
 
 from django.urls import include, path
 
-from receivers.web.error_pages import server_error
+from receivers.web.error_pages import not_found, server_error
 
 urlpatterns = [path("", include("receivers.urls"))]
 
+handler404 = not_found
 handler500 = server_error

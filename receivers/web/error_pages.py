@@ -1,14 +1,43 @@
-"""The page shown when a view raises an exception."""
+"""The pages shown when a view raises an exception, or when no view has the address."""
 
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.views import defaults
 
-RETRY_AFTER = "5"  # seconds; longer than locks are held, and about what a database needs to restart
+from receivers.accounts.access import access_of, admin_names
+
+EVERYWHERE: Final = frozenset(
+    {"cluster", "cluster-receiver", "cluster-test", "cluster-registration", "status", "audit"}
+)
+"""URL names of the pages that require a role in all projects."""
+
+RETRY_AFTER: Final = "5"  # seconds; longer than locks are held, and about what a database needs to restart
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return the 404 page. To users with roles in some projects only, say that a role may be missing.
+
+    They get the same page for what they may not see and for what does not exist, so it confirms neither.
+    """
+    user, match = getattr(request, "user", None), request.resolver_match
+    projects = access_of(user).projects if user is not None and user.is_authenticated else None
+    name = match.kwargs.get("name", "") if match else ""
+    if not projects or match is None or match.namespace or name in projects:
+        return defaults.page_not_found(request, exception)
+    context = {
+        "is_project": bool(name),
+        "everywhere": match.url_name in EVERYWHERE,
+        "admins": admin_names(),
+        "projects": sorted(projects),
+    }
+    return render(request, "accounts/no_project.html", context, status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

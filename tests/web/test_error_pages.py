@@ -35,6 +35,46 @@ def test_an_unknown_url_shows_the_404_page(browser):
     assert "nothing-here" not in page
 
 
+NO_ROLE = "You have no role in this project, or it does not exist"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/projects/{hidden}", NO_ROLE),
+        ("/projects/nowhere", NO_ROLE),
+        ("/projects/{hidden}/receivers/hook/test", NO_ROLE),
+        ("/projects/nowhere/receivers/hook/test", NO_ROLE),
+        ("/deliveries/{delivery}", "You have no role in the project of this page"),
+        ("/deliveries/00000000-0000-0000-0000-000000000000", "You have no role in the project of this page"),
+        ("/cluster", "This page needs a role in all projects"),
+        ("/status", "This page needs a role in all projects"),
+        ("/projects/own-project", "This page doesn't exist"),
+        ("/nothing-here", "This page doesn't exist"),
+    ],
+)
+def test_a_user_of_some_projects_is_told_that_a_role_may_be_missing(signed_in, product, world, path, text):
+    hidden = routed_project(product, world)
+    delivery = send_push(product, hidden, push_body("example/hidden"))
+    browser = signed_in("viewer:own-project")
+    page = browser.open(path.format(hidden=hidden.name, delivery=delivery.pk))
+    assert (browser.status, text in page) == (404, True)
+    assert hidden.name not in page.partition("<main")[2]
+
+
+def test_the_page_for_a_missing_role_names_admins_and_projects_with_a_role(signed_in):
+    admin = create_user("admin").username
+    page = signed_in("viewer:own-project").open("/projects/nowhere")
+    assert f"<strong>{admin}</strong>" in page
+    assert 'href="/projects/own-project"' in page
+
+
+def test_a_user_of_all_projects_is_not_told_that_a_role_is_missing(signed_in):
+    browser = signed_in("viewer")
+    page = browser.open("/projects/nowhere")
+    assert (browser.status, "This page doesn't exist" in page) == (404, True)
+
+
 def test_a_user_without_a_role_sees_how_to_get_one(browser):
     name = create_user("unrelated group").username
     page = browser.sign_in(name)

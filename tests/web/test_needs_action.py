@@ -37,7 +37,7 @@ def listed_projects(shared_product: Product, demo_cluster: DemoCluster) -> Itera
     browser = HttpBrowser(shared_product)
     browser.resume_session(create_session(create_user("viewer")))
     with World(demo_cluster.kubeconfig) as world:
-        projects = [world.project() for _ in range(18)]
+        projects = [world.project() for _ in range(20)]
         for project in projects:
             open_findings(browser, project)
         yield iter(projects)
