@@ -38,7 +38,11 @@ def chain(prod: StageState = StageState.AWAITING_PROMOTION, **fields: Any) -> tu
 
 
 def result(warehouse: str, *nodes: StageNode, **fields: Any) -> WarehouseResult:
-    defaults = {"outcome": "freight_created", "freight": FREIGHT.name, "freight_alias": FREIGHT.alias}
+    defaults: dict[str, Any] = {
+        "outcome": "freight_created",
+        "freight": FREIGHT.name,
+        "freight_alias": FREIGHT.alias,
+    }
     defaults |= {"requested_at": AT, "ended_at": AT}
     refresh = Refresh(project="shop", warehouse=warehouse, **(defaults | fields))
     stages = StageJourney("shop", warehouse, FREIGHT, nodes) if refresh.freight else None
