@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -98,11 +99,15 @@ def test_a_delivery_leads_to_its_push(viewer: Visitor, shared_product: Product, 
 def test_a_change_does_not_move_the_page_or_the_focus(viewer: Visitor, database: None):
     project = unique_name()
     [row] = store(delivery(project, repository=f"a/{project}", outcome=Outcome.REFRESHED, warehouses=1))
-    refresh = Refresh(delivery=row, project=project, warehouse="api", requested_at=START)
+    # Planned for later, so that no serving process requests it.
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    refresh = Refresh(
+        delivery=row, project=project, warehouse="api", requested_at=START, next_attempt_at=later
+    )
     refresh.save()
     with viewer.page() as monitored:
         page = monitored.open(f"/pushes/{row.push_id}")
-        expect(page.locator(".sentence")).to_contain_text("Kargo is looking for 1.0.0")
+        expect(page.locator(".sentence")).to_contain_text("No Freight from 1.0.0 yet")
         link = page.get_by_role("link", name="Docker Hub", exact=True)
         link.focus()
         freight = {"freight": "f00d" * 10, "freight_alias": "calm-lemur", "outcome": "freight_created"}

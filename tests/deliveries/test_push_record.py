@@ -69,6 +69,7 @@ def test_redeliveries_of_redeliveries_belong_to_the_push(repository):
     again = {"repository": repository, "origin": Origin.REDELIVERY}
     [second] = store(delivery("shop", 1, original=first, outcome=Outcome.FAILED, **again))
     [third] = store(delivery("shop", 2, original=second, outcome=Outcome.FREIGHT_CREATED, **again))
+    assert first.push_id is not None
     found = find_push(EVERYTHING, first.push_id)
     assert found is not None
     assert [row.pk for row in found.deliveries] == [first.pk, second.pk, third.pk]

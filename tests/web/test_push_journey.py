@@ -13,7 +13,7 @@ from receivers.deliveries.push_record import PushRecord
 from receivers.kargo.stage_states import StageJourney, StageNode, StageProgress, StageState
 from receivers.kargo.stages import FreightName
 from receivers.models import Outcome, Refresh
-from receivers.web.journey import journey
+from receivers.web.journey import Journey, journey
 from receivers.web.push_results import PushResults, WarehouseResult
 from receivers.web.push_story import open_issues, push_sentence
 from tests.deliveries.rows import delivery
@@ -38,7 +38,11 @@ def chain(prod: StageState = StageState.AWAITING_PROMOTION, **fields: Any) -> tu
 
 
 def result(warehouse: str, *nodes: StageNode, **fields: Any) -> WarehouseResult:
-    defaults = {"outcome": "freight_created", "freight": FREIGHT.name, "freight_alias": FREIGHT.alias}
+    defaults: dict[str, Any] = {
+        "outcome": "freight_created",
+        "freight": FREIGHT.name,
+        "freight_alias": FREIGHT.alias,
+    }
     defaults |= {"requested_at": AT, "ended_at": AT}
     refresh = Refresh(project="shop", warehouse=warehouse, **(defaults | fields))
     stages = StageJourney("shop", warehouse, FREIGHT, nodes) if refresh.freight else None
@@ -56,6 +60,12 @@ def results_of(*results: WarehouseResult) -> PushResults:
 
 def sentence(*results: WarehouseResult) -> str:
     return str(push_sentence(record_of(*results), results_of(*results), UTC))
+
+
+def only_lane(picture: Journey) -> Any:
+    """Return the lane of a journey through one Warehouse."""
+    [lane] = picture.lanes
+    return lane
 
 
 def outline(lane: Any) -> list[Any]:
@@ -122,7 +132,7 @@ class TestJourney:
         )
         one = result("api", *stages)
         picture = journey(VIEWER, record_of(one), results_of(one))
-        [lane] = picture.lanes
+        lane = only_lane(picture)
         assert [[stop.name for stop in column] for column in lane.columns] == [
             ["api"], ["calm-lemur"], ["test"], ["uat"], ["prod-eu", "prod-us"],
         ]  # fmt: skip
@@ -142,7 +152,7 @@ class TestJourney:
             node("prod", StageState.NOT_REACHED, "uat", depth=2, last=True),
         )
         one = result("api", *stages)
-        [lane] = journey(VIEWER, record_of(one), results_of(one)).lanes
+        lane = only_lane(journey(VIEWER, record_of(one), results_of(one)))
         assert "after uat" in str(lane.columns[-1][0].detail)
         assert "after" not in str(lane.columns[-2][0].detail)
 
@@ -159,7 +169,7 @@ class TestJourney:
         one = result("api", *stages)
         picture = journey(VIEWER, record_of(one), results_of(one))
         assert picture.downwards
-        [lane] = picture.lanes
+        lane = only_lane(picture)
         assert outline(lane) == ["api", "calm-lemur", "test", ["perf", ["uat", "prod", ["eu", "us"]]]]
         [perf, branch] = lane.columns[-1]
         assert "after" not in str(perf.detail)
@@ -172,13 +182,13 @@ class TestJourney:
             for depth in range(4)
         ]
         one = result("api", *stages)
-        [lane] = journey(VIEWER, record_of(one), results_of(one)).lanes
+        lane = only_lane(journey(VIEWER, record_of(one), results_of(one)))
         assert outline(lane)[2:] == [[["stage-0", "stage-3"], "stage-1", "stage-2"]]
 
     def test_a_push_that_matches_nothing_ends_with_the_reason(self):
         record = record_of()
         record = replace(record, decisive=delivery("shop", outcome=Outcome.NO_MATCH, reason="no such tag"))
-        [lane] = journey(VIEWER, record, results_of()).lanes
+        lane = only_lane(journey(VIEWER, record, results_of()))
         [[stop]] = lane.columns
         assert (stop.word, str(stop.detail), stop.is_now) == ("No match", "No such tag.", True)
 
@@ -196,7 +206,7 @@ class TestJourney:
     def test_a_warehouse_without_new_freight_says_how_far_it_is(self, fields, words):
         refresh = {"freight": "", "freight_alias": ""} | fields
         one = result("api", **refresh)
-        [lane] = journey(VIEWER, record_of(one), results_of(one)).lanes
+        lane = only_lane(journey(VIEWER, record_of(one), results_of(one)))
         assert [stop.word for column in lane.columns for stop in column] == words
 
 
