@@ -196,9 +196,7 @@ class TestManifests:
         kubectl = require("kubectl")
         shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
         example = tmp_path / "deploy" / "example" / "kustomization.yaml"
-        example.write_text(
-            re.sub(r"^( *)# (- \.\./components)", r"\1\2", example.read_text(), flags=re.M)
-        )
+        example.write_text(re.sub(r"^( *)# (- \.\./components)", r"\1\2", example.read_text(), flags=re.M))
         built = subprocess.run(
             [kubectl, "kustomize", example.parent], capture_output=True, text=True, check=True
         ).stdout

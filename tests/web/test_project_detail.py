@@ -178,7 +178,7 @@ def test_unknown_and_hidden_projects_are_404(signed_in, world):
     browser = signed_in("viewer:elsewhere")
     for path in ("/projects/nowhere", f"/projects/{project.name}", "/cluster"):
         page = browser.open(path)
-        assert (browser.status, "This page doesn't exist" in page) == (404, True)
+        assert (browser.status, "or it doesn't exist" in page) == (404, True)
 
 
 def test_the_history_of_a_deleted_project_is_available(signed_in, product, world):
@@ -266,7 +266,7 @@ def test_the_last_seven_days_of_a_receiver_lead_to_their_pushes(signed_in, produ
     hourly_figures.roll_up(hourly_figures.hour_of(timezone.now()))
     card = unescape(receiver_card(signed_in("viewer").open(f"/projects/{project.name}"), "hook"))
     assert f"/pushes?project={project.name}&receiver=hook&time={timezone.now():%Y-%m-%d}" in card
-    assert "1 skipped in 7 days" in card or "1 skipped, 1 in progress in 7 days" in card
+    assert re.search(r"1 skipped(, 1 in progress)? in 7 days", card)
 
 
 def test_a_test_is_not_the_last_push_of_a_warehouse(signed_in, product, world):
