@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -277,7 +278,7 @@ class TestDifference:
 
 class TestActions:
     def test_redeliver_is_primary_only_where_it_helps(self, signed_in, database):
-        fields = {"body": b"{}", "kind": "dockerhub"}
+        fields: dict[str, Any] = {"body": b"{}", "kind": "dockerhub"}
         failed, fine = store(
             delivery(unique_name(), outcome=Outcome.NOT_HANDLED, **fields),
             delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED, **fields),
