@@ -134,7 +134,7 @@ def _is_newest_of(conditions: Q) -> Q:
     newer = delivery_log().filter(
         later, conditions, push_id=OuterRef("push_id"), received_at__gte=OuterRef("received_at")
     )
-    return UNDERSTOOD & ~Exists(newer)
+    return UNDERSTOOD & Q(~Exists(newer))
 
 
 def _entries(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -252,6 +253,51 @@ class TestVisibility:
         assert hidden.name not in page
         assert "one of another project does" in page
         assert hidden.name in signed_in("viewer").open(f"/deliveries/{row.pk}")
+
+
+class TestDifference:
+    def test_the_fields_that_changed_since_the_push_before_are_shown(self, signed_in, database):
+        project, repository = unique_name(), f"example/{unique_name()}"
+        fields = {"outcome": Outcome.NO_MATCH, "repository": repository}
+        store(delivery(project, 0, tag="1.0.0", body=push_body(repository, "1.0.0"), **fields))
+        [row] = store(delivery(project, 9, tag="1.0.1", body=push_body(repository, "1.0.1"), **fields))
+        page = visible_text(signed_in("viewer").open(f"/deliveries/{row.pk}"))
+        assert 'push_data.tag "1.0.0" "1.0.1"' in unescape(page)
+        assert "repository.name" not in page
+
+    def test_a_push_of_a_hidden_project_is_not_compared(self, signed_in, database):
+        hidden, project, repository = unique_name(), unique_name(), f"example/{unique_name()}"
+        fields = {"outcome": Outcome.NO_MATCH, "repository": repository}
+        store(delivery(hidden, 0, tag="secret", body=push_body(repository, "secret"), **fields))
+        [row] = store(delivery(project, 9, tag="1.0.1", body=push_body(repository, "1.0.1"), **fields))
+        page = signed_in(f"viewer:{project}").open(f"/deliveries/{row.pk}")
+        assert "Difference" not in page
+        assert "secret" not in page
+        assert "Difference" in signed_in("viewer").open(f"/deliveries/{row.pk}")
+
+
+class TestActions:
+    def test_redeliver_is_primary_only_where_it_helps(self, signed_in, database):
+        fields: dict[str, Any] = {"body": b"{}", "kind": "dockerhub"}
+        failed, fine = store(
+            delivery(unique_name(), outcome=Outcome.NOT_HANDLED, **fields),
+            delivery(unique_name(), outcome=Outcome.FREIGHT_CREATED, **fields),
+        )
+        browser = signed_in("operator")
+        for row, primary in ((failed, True), (fine, False)):
+            form = (
+                browser.open(f"/deliveries/{row.pk}")
+                .partition(f"{row.pk}/redeliver")[2]
+                .partition("</form>")[0]
+            )
+            assert ('class="primary"' in form) is primary
+
+    def test_the_command_to_copy_has_no_receiver_url(self, signed_in, product, world):
+        project = routed_project(product, world, image("example/curl"))
+        row = send_push(product, project, push_body("example/curl"))
+        page = unescape(signed_in("viewer").open(f"/deliveries/{row.pk}"))
+        assert 'curl "$RECEIVER_URL" -H' in page
+        assert project.path() not in page
 
 
 class TestLive:
