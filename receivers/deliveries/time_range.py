@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 ACCEPTED: Final = (
-    "must be an age such as 2h or 7d, a day such as today, yesterday, last monday or 2026-03-01, a time such as "
-    "2026-03-01T09:30, or two of these with to between them: yesterday to now"
+    "must be a time such as 2h, yesterday, last monday or 2026-03-01, or a range: yesterday to now"
 )
 """The grammar, as the message of an error. `read_time_range` explains it."""
 

@@ -74,13 +74,14 @@ class FilterForm(DeliveryFilterForm):
     """
 
     time = FilterField("Time", "2h, or yesterday")
-    every = None  # the list of deliveries has all of them, and that of pushes has each push once
 
     def __init__(self, data: Mapping[str, Any], zone: tzinfo = UTC) -> None:
         super().__init__(data, auto_id="f-%s")
+        del self.fields[
+            "every"
+        ]  # the list of deliveries has all of them, and that of pushes has each push once
         self.zone = zone
         self.fields["text"].widget.attrs |= {
-            "data-search": True,
             "placeholder": "repository:tag, or words of an error",
         }
         outcome: Any = self.fields["outcome"].widget

@@ -17,84 +17,21 @@ from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.timeline import is_planned
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import CLUSTER_SCOPE
-from receivers.kargo.stage_states import StageNode, StageState
 from receivers.models import Delivery, Origin, Outcome, Refresh
-from receivers.web import durations, kargo_links, links, stage_sentences
+from receivers.web import durations, kargo_links, links
 from receivers.web.delivery_summary import sentence
-from receivers.web.phrases import Phrase, Piece, phrase
+from receivers.web.phrases import Piece, phrase
 from receivers.web.push_results import PushResults, WarehouseResult
+from receivers.web.stage_stops import is_long, stage_columns
+from receivers.web.stops import Lane, Stop
 
-NOTHING: Final = Phrase()
 RECEIVERS_SHOWN: Final = 8
-SOAK_STEPS: Final = 40  # of the meter, so that the page changes no more often than this
 BEFORE_STAGES: Final = 2  # columns of a lane: Warehouse and Freight
-MOST_COLUMNS: Final = 5  # side by side; a longer way is drawn downwards
 
-_ICONS: Final = {"test": "flask"}
-_STANDS_NOW: Final = frozenset({"bad", "open", "run"})
 # Kargo did nothing for them, so there is nothing to say about Freight.
 _NOT_REFRESHED: Final = frozenset(
     {RefreshOutcome.NOT_REQUESTED, RefreshOutcome.WAREHOUSE_DELETED, RefreshOutcome.NOT_HANDLED}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """Progress towards an end. `label` is for screen readers."""
-
-    value: float
-    most: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """A stop of the journey: what it is, its name, its state as a word in a tone, and two lines about it.
-
-    `url` is empty if there is no page for it. `on`: the push went on from here. `last`: nothing follows. `ended`: the
-    push ends here, for a reason that is no failure.
-    """
-
-    kind: str
-    name: str
-    tone: str
-    word: str
-    text: Phrase = NOTHING
-    detail: Phrase = NOTHING
-    url: str = ""
-    on: bool = False
-    last: bool = False
-    ended: bool = False
-    meter: Meter | None = None
-
-    @property
-    def form(self) -> str:
-        """Return the form of times: with seconds up to the Freight, which takes few of them."""
-        return "minutes" if self.kind.endswith("Stage") else "seconds"
-
-    @property
-    def icon(self) -> str:
-        """Return the symbol of the tone."""
-        return _ICONS.get(self.tone, self.tone)
-
-    @property
-    def classes(self) -> str:
-        """Return the classes of its element."""
-        flags = {"on": self.on, "end": self.last, "now": self.is_now, "rest": self.last and not self.name}
-        return " ".join(["stop", *(name for name, is_set in flags.items() if is_set)])
-
-    @property
-    def is_now(self) -> bool:
-        """Return whether the push stands here: it is tinted."""
-        return self.ended or self.tone in _STANDS_NOW
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """The way through a Warehouse: its columns in order, each with one stop or several."""
-
-    name: str
-    columns: tuple[tuple[Stop, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +50,13 @@ def journey(access: Access, record: PushRecord, results: PushResults) -> Journey
     lanes = tuple(_lane(record, result, several=results.several_projects) for result in results.shown)
     lanes = lanes or tuple(_no_lane(record))
     columns = max((len(lane.columns) for lane in lanes), default=BEFORE_STAGES)
+    downwards = any(is_long(result.journey) for result in results.shown)
     return Journey(
         source=_source(record),
         receivers=tuple(_receivers(access, record)),
         lanes=lanes,
         columns=columns,
-        downwards=columns > MOST_COLUMNS,
+        downwards=downwards,
     )
 
 
@@ -189,7 +127,7 @@ def _lane(record: PushRecord, result: WarehouseResult, *, several: bool) -> Lane
     warehouse = _warehouse(result, name)
     if warehouse.last:
         return Lane(name, ((warehouse,),))
-    stages = _stages(result)
+    stages = stage_columns(result)
     return Lane(name, ((warehouse,), (_freight(record, result, has_more=bool(stages)),), *stages))
 
 
@@ -257,51 +195,3 @@ def _existing_freight(record: PushRecord, result: WarehouseResult, *, has_more: 
 
 def _tone(refresh: Refresh) -> str:
     return tone(refresh.outcome).value
-
-
-def _stages(result: WarehouseResult) -> list[tuple[Stop, ...]]:
-    """Return the columns of the Stages: those with the same distance from the Warehouse share one."""
-    if result.journey is None:
-        return []
-    by_depth: dict[int, list[StageNode]] = defaultdict(list)
-    for node in result.journey.nodes:
-        by_depth[node.depth].append(node)
-    columns: list[tuple[Stop, ...]] = []
-    before: set[str] = set()
-    for depth in sorted(by_depth):
-        nodes = by_depth[depth]
-        columns.append(tuple(_stage(result, node, before) for node in nodes))
-        before = {node.name for node in nodes}
-    return columns
-
-
-def _stage(result: WarehouseResult, node: StageNode, before: set[str]) -> Stop:
-    """Return the stop of a Stage. `before` are the Stages of the column before, as which its parents are drawn."""
-    progress = node.progress
-    after = phrase()
-    if node.depth and set(node.parents) != before:
-        names = ", ".join(node.parents)
-        after = phrase(f"after {names}")
-    detail = stage_sentences.detail(progress)
-    return Stop(
-        kind="Control flow Stage" if node.control_flow else "Stage",
-        name=node.name,
-        tone=stage_sentences.tone(progress),
-        word=stage_sentences.word(progress),
-        text=stage_sentences.sentence(progress),
-        detail=phrase(detail, "; " if detail and after else None, after),
-        url=kargo_links.stage_url(result.project, node.name),
-        on=progress.is_reached,
-        last=node.is_last,
-        meter=_meter(node),
-    )
-
-
-def _meter(node: StageNode) -> Meter | None:
-    progress = node.progress
-    if progress.state is StageState.PROMOTING and progress.steps:
-        done = max(0.5, progress.step - 0.5)
-        return Meter(done, progress.steps, f"Step {progress.step} of {progress.steps}")
-    if progress.state is StageState.WAITING_FOR_SOAK and progress.soak:
-        return Meter(round(SOAK_STEPS * (progress.soaked / progress.soak)), SOAK_STEPS, "Soak time")
-    return None

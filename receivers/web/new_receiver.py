@@ -12,6 +12,7 @@ import yaml
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.validators import RegexValidator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -119,10 +120,15 @@ class Manifests:
 @page_view
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_receiver(request: PageRequest) -> HttpResponse:
-    """Show the form. On POST, show what to apply for it, or apply it and redirect to the wait for its first push."""
+    """Show the form. On POST, show what to apply for it, or apply it and redirect to the wait for its first push.
+
+    Raise `PermissionDenied` if the user can't add receivers to any project.
+    """
+    if request.access.projects_with(Action.TEST_FIRE) == frozenset():
+        raise PermissionDenied
     initial = {"project": request.GET.get("project", "")}
     form = NewReceiverForm(request, request.POST if request.method == "POST" else None, initial)
-    context: dict[str, Any] = {"form": form, "system_namespace": settings.KARGOWEB.system_namespace}
+    context: dict[str, Any] = {"form": form, "scope": _scope(form)}
     if request.method != "POST" or not form.is_valid():
         return render(request, "receivers/new.html", context)
     new = form.new_receiver
@@ -142,6 +148,13 @@ def new_receiver(request: PageRequest) -> HttpResponse:
     return render(request, "receivers/new.html", context)
 
 
+def _scope(form: NewReceiverForm) -> str | None:
+    """Return the project that is selected ("" for the cluster), None if it is none of the choices."""
+    selected = form["project"].value()
+    choices = {value for value, _ in form.fields["project"].choices}  # type: ignore[attr-defined]
+    return parse_scope(selected) if selected in choices else None
+
+
 def _apply(request: PageRequest, new: NewReceiver, form: NewReceiverForm) -> bool:
     """Create the receiver and return True, or add the reason to the form."""
     where = f"ProjectConfig {new.project}" if new.project else "the ClusterConfig"
@@ -155,7 +168,11 @@ def _apply(request: PageRequest, new: NewReceiver, form: NewReceiverForm) -> boo
             f"already exists in namespace {new.secret_namespace}; choose another name, so that nothing is overwritten",
         )
     except ClusterError as error:
-        form.add_error(None, f"The receiver could not be created: {error}. Nothing that existed was changed.")
+        form.add_error(
+            None,
+            f"The receiver could not be created: {error}. Nothing that existed was changed. If Secret {new.secret} was"
+            " created, delete it or choose another name for the next attempt.",
+        )
     else:
         audit.record(
             request,

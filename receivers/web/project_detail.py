@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Final
 
 from django.core.paginator import Paginator
@@ -22,7 +22,7 @@ from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.resources import ReceiverConfig, Warehouse
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import Delivery
-from receivers.web import live_fragments
+from receivers.web import kargo_links, live_fragments
 from receivers.web.finding_rows import FindingRow, SubjectKey, by_subject
 from receivers.web.links import project_url
 from receivers.web.page_view import PageRequest, page_view
@@ -35,7 +35,7 @@ from receivers.web.weeks import weeks_of_receivers
 
 PROJECT: Final = "project-page"
 RECENT: Final = 10  # pushes
-REMOVED_SHOWN: Final = 10  # findings about removed receivers
+FINDINGS_SHOWN: Final = 10  # a project may have one for each Warehouse; Needs action has all
 WAREHOUSES_SHOWN: Final = 50  # on a page; a project may have thousands
 
 
@@ -86,15 +86,17 @@ def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
         raise Http404
     findings = by_subject(request.runtime.health.report(), request.access, name)
     warehouses = cache.warehouses(name or None)
+    receivers = _with_history(receiver_rows(config, last, revealed, findings), name, warehouses)
     context = {
         "name": name,
         "exists": exists or not cache.ready,
-        "receivers": _with_history(receiver_rows(config, last, revealed, findings), name, warehouses),
-        "removed": _of_removed_receivers(config, findings),
+        "receivers": receivers,
+        **_findings(receivers, findings),
         "may_reveal": may(request.user, Action.REVEAL_URL, name),
         "may_fire": may(request.user, Action.TEST_FIRE, name),
         "recent": _recent(request, name),
         "warehouse_count": len(warehouses),
+        "kargo_url": kargo_links.project_url(name),
         "median": statistics.push_to_freight([name]).get(name) if name else None,
         **(_warehouses(request, name, config, findings) if name else {}),
     }
@@ -124,16 +126,27 @@ def _recent(request: PageRequest, name: str) -> list[PushRow]:
     return push_rows(push_page(wanted, size=RECENT).rows, request.runtime.stages, zone_of(request))
 
 
-def _of_removed_receivers(
-    config: ReceiverConfig | None, findings: Mapping[SubjectKey, Sequence[FindingRow]]
-) -> list[FindingRow]:
-    configured = {receiver.name for receiver in config.receivers} if config else set()
-    of_removed = (
-        rows
-        for (subject, name), rows in findings.items()
-        if subject is Subject.RECEIVER and name not in configured
+def _findings(
+    receivers: Sequence[ReceiverRow], findings: Mapping[SubjectKey, Sequence[FindingRow]]
+) -> Mapping[str, Any]:
+    """Return the most urgent findings, the muted ones, and how many more there are.
+
+    Rows of receivers have left out what may be outdated. Findings of removed receivers are included.
+    """
+    shown = {receiver.name: receiver.findings for receiver in receivers}
+    rows = sorted(
+        chain.from_iterable(
+            shown.get(name, rows) if subject is Subject.RECEIVER else rows
+            for (subject, name), rows in findings.items()
+        ),
+        key=lambda row: row.finding.severity.rank,
     )
-    return list(islice(chain.from_iterable(of_removed), REMOVED_SHOWN))
+    open_ = [row for row in rows if row.muted is None]
+    return {
+        "findings": open_[:FINDINGS_SHOWN],
+        "more_findings": len(open_[FINDINGS_SHOWN:]),
+        "muted": [row for row in rows if row.muted is not None][:FINDINGS_SHOWN],
+    }
 
 
 def _warehouses(
@@ -147,10 +160,8 @@ def _warehouses(
     shown = Paginator(all_, WAREHOUSES_SHOWN).get_page(request.GET.get("page") or _page_of(request, all_))
     configs = [each for each in (config, cache.config("")) if each is not None]
     newest = request.runtime.newest_freight.of
-    of_controllers = (rows for (subject, _), rows in findings.items() if subject is Subject.CONTROLLER)
     return {
         "warehouses": warehouse_rows(name, list(shown.object_list), configs, findings, newest),
-        "controllers": list(chain.from_iterable(of_controllers)),
         "page": shown,
         "page_url": project_url(name),
         "sees_all": request.access.projects is None,

@@ -13,9 +13,10 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from receivers.accounts.access import Action
 from receivers.deliveries import statistics
 from receivers.deliveries.form_fields import ShortTextField
-from receivers.kargo.scopes import ReceiverKey
+from receivers.kargo.scopes import CLUSTER_SCOPE, ReceiverKey
 from receivers.models import Delivery, ReceiverUrl
 from receivers.web import live_fragments
 from receivers.web.action_counts import action_counts
@@ -76,10 +77,14 @@ def projects(request: PageRequest) -> HttpResponse:
         "form": form,
         "ready": request.runtime.cache.ready,
     }
-    part = live_fragments.render_fragment(request, "projects/_list.html", context)
+    set_up = {
+        "may_set_up": request.access.projects_with(Action.TEST_FIRE) != frozenset(),
+        "may_set_up_cluster": request.access.may(Action.TEST_FIRE, CLUSTER_SCOPE),
+    }
+    part = live_fragments.render_fragment(request, "projects/_list.html", context | set_up)
     if request.htmx.target == "projects":
         return live_fragments.respond(request, part, every=EVERY)
-    return render(request, "projects/list.html", {"part": part, "every": EVERY, "form": form})
+    return render(request, "projects/list.html", {"part": part, "every": EVERY, "form": form} | set_up)
 
 
 def _summaries(request: PageRequest) -> list[ProjectSummary]:

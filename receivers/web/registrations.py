@@ -49,8 +49,8 @@ class Checklist:
 
     @property
     def possible(self) -> int:
-        """Return how many repositories can be registered: official images can't."""
-        return sum(bool(each.webhooks_url) for each in self.registrations)
+        """Return how many repositories can be registered: official images can't, unless a push proves otherwise."""
+        return sum(bool(each.webhooks_url or each.times) for each in self.registrations)
 
 
 def checklists(

@@ -54,7 +54,7 @@ class ViewTab:
 
 def view_tabs(request: PageRequest, page: str, query: str) -> list[ViewTab]:
     """Return the user's saved views of a list, in the order in which they were saved. One query."""
-    views = SavedView.objects.filter(user_id=request.user.pk, page=page).order_by("pk")[:MOST_VIEWS]
+    views = SavedView.objects.filter(user_id=_owner(request), page=page).order_by("pk")[:MOST_VIEWS]
     return [ViewTab(view.pk, view.name, view.query, view.query == query) for view in views]
 
 
@@ -70,7 +70,7 @@ def save_view(request: PageRequest) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, f"The view wasn't saved: {form_errors(form)[0]}.")
     else:
-        problem = _save(request.user.pk, page, form.cleaned_data["name"], query)
+        problem = _save(_owner(request), page, form.cleaned_data["name"], query)
         if problem:
             messages.error(request, problem)
     return _list(page, query)
@@ -80,14 +80,18 @@ def save_view(request: PageRequest) -> HttpResponse:
 @require_POST
 def remove_view(request: PageRequest, pk: int) -> HttpResponse:
     """Remove a view of the user, and return to its list without a filter. A view of another user stays."""
-    view = SavedView.objects.filter(pk=pk, user_id=request.user.pk).first()
+    view = SavedView.objects.filter(pk=pk, user_id=_owner(request)).first()
     if view is None:
         return redirect("home")
     view.delete()
     return _list(view.page, "")
 
 
-def _save(user_id: int | None, page: str, name: str, query: str) -> str:
+def _owner(request: PageRequest) -> int:
+    return int(request.user.pk or 0)  # `page_view` lets only users with a key in
+
+
+def _save(user_id: int, page: str, name: str, query: str) -> str:
     """Save a view; return why that is impossible, empty if it isn't."""
     own = SavedView.objects.filter(user_id=user_id, page=page)
     if own.filter(name=name).update(query=query):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from receivers.kargo.selectors import (
     ChartSelector,
@@ -15,6 +16,9 @@ from receivers.kargo.selectors import (
 )
 from receivers.kargo.subscriptions import Subscription
 
+DEFAULT_LIMIT: Final = 20
+"""The default of `discoveryLimit`, which Kargo writes into each subscription that has none."""
+
 
 def criteria(subscription: Subscription) -> list[tuple[str, str]]:
     """Return what selects tags, as pairs of a word and a value as written, either of which may be empty."""
@@ -22,7 +26,7 @@ def criteria(subscription: Subscription) -> list[tuple[str, str]]:
     words = [*strategy, *_of(subscription.selector)]
     if subscription.platform:
         words.append(("platform", subscription.platform))
-    if subscription.limit:
+    if subscription.limit and subscription.limit != DEFAULT_LIMIT:
         words.append(("limit", str(subscription.limit)))
     return words
 

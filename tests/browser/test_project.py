@@ -7,8 +7,9 @@ from playwright.sync_api import expect
 from receivers.models import Audit
 from tests.browser.pages import Visitor
 from tests.clusters import DemoCluster
+from tests.delivery_rows import deliveries_of, routed_project
 from tests.product import Product
-from tests.worlds import KargoProject, World, push_body
+from tests.worlds import KargoProject, World, image, push_body
 
 
 def test_an_operator_reveals_and_copies_a_url_and_a_viewer_cannot(
@@ -54,6 +55,35 @@ def test_the_first_push_appears_on_the_open_page(
         shared_product.post(project.path(), push_body("example/first", "1.0.0"))
         expect(card).to_contain_text("last push")
         expect(page.locator("#recent")).to_contain_text("example/first")
+
+
+def test_a_push_changes_all_parts_of_the_open_page_and_what_is_being_read_stays(
+    viewer: Visitor, shared_product: Product, demo_cluster: DemoCluster
+):
+    with World(demo_cluster.kubeconfig) as world, viewer.page() as monitored:
+        project = routed_project(shared_product, world, image("example/live"))
+        deliveries_of(project).delete()
+        page = monitored.open(f"/projects/{project.name}")
+        card = page.get_by_role("article", name="Receiver hook")
+        warehouse = page.locator("#warehouse-warehouse-0")
+        expect(card).to_contain_text("waiting for the first push")
+        expect(card).to_contain_text("Registered for 0 of 1 repository")
+        expect(warehouse).to_contain_text("never")
+        card.locator("summary").click()
+        page.get_by_role("link", name="All deliveries").focus()
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('#warehouse-warehouse-0 b'))")
+        shared_product.post(project.path(), push_body("example/live", "1.0.0"))
+        expect(card).to_contain_text("last push")
+        expect(card).to_contain_text("Registered for 1 of 1 repository")
+        expect(warehouse).to_contain_text("example/live:1.0.0")
+        expect(page.locator("#recent")).to_contain_text("example/live:1.0.0")
+        expect(page.get_by_role("link", name="All deliveries")).to_be_focused()
+        assert page.evaluate("getSelection().toString()") == "warehouse-0"
+        assert card.locator("details").get_attribute("open") is None
+        card.locator("summary").click()
+        shared_product.post(project.path(), push_body("example/live", "1.1.0"))
+        expect(warehouse).to_contain_text("example/live:1.1.0")
+        expect(card.get_by_text("first push")).to_be_visible()
 
 
 def test_an_unchanged_list_is_not_replaced(viewer: Visitor, shop: KargoProject):

@@ -59,6 +59,11 @@ def test_the_component_for_stages_grants_exactly_what_following_them_requires():
     assert more == deployed("components/follow-stages")
 
 
+def test_the_component_for_new_receivers_grants_exactly_what_creating_them_requires():
+    more = granted(required(creates_receivers=True)) - granted(required())
+    assert more == deployed("components/create-receivers")
+
+
 def test_stages_are_optional():
     permissions = set(required(follows_stages=True)) - set(required())
     assert {item.resource.plural for item in permissions if item.optional} == {"stages", "promotions"}

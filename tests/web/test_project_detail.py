@@ -268,7 +268,7 @@ def test_the_last_seven_days_of_a_receiver_lead_to_their_pushes(signed_in, produ
     hourly_figures.roll_up(hourly_figures.hour_of(timezone.now()))
     card = unescape(receiver_card(signed_in("viewer").open(f"/projects/{project.name}"), "hook"))
     assert f"/pushes?project={project.name}&receiver=hook&time={timezone.now():%Y-%m-%d}" in card
-    assert "1 skipped in 7 days" in card or "1 skipped, 1 in progress in 7 days" in card
+    assert re.search(r"1 skipped(, 1 in progress)? in 7 days", card)
 
 
 def test_a_test_is_not_the_last_push_of_a_warehouse(signed_in, product, world):

@@ -240,6 +240,13 @@ class TestHistory:
             f"/pushes/{pushed(project_name, 'a/b').push_id}"
         )
 
+    def test_a_push_whose_tag_was_pushed_again_says_so(self, signed_in, project_name, repository):
+        earlier = pushed(project_name, repository)
+        later = pushed(project_name, repository, 60)
+        browser = signed_in("viewer")
+        assert "Pushed again" in visible_text(browser.open(f"/pushes/{earlier.push_id}"))
+        assert "Pushed again" not in visible_text(browser.open(f"/pushes/{later.push_id}"))
+
 
 class TestName:
     @pytest.mark.parametrize("tag", ["1.0.0", "v1.0+build", "50%", "a/b", "ä?#&", "latest"])

@@ -58,6 +58,17 @@ def sentence(*results: WarehouseResult) -> str:
     return str(push_sentence(record_of(*results), results_of(*results), UTC))
 
 
+def outline(lane: Any) -> list[Any]:
+    """Return the names of the stops of a lane: a list for each place where it branches."""
+
+    def name(entry: Any) -> Any:
+        return outline(entry) if hasattr(entry, "columns") else entry.name
+
+    return [
+        name(column[0]) if len(column) == 1 else [name(entry) for entry in column] for column in lane.columns
+    ]
+
+
 NO_FREIGHT = {"outcome": "artifacts_missing", "freight": "", "freight_alias": "", "reason": "no chart yet"}
 
 
@@ -135,10 +146,34 @@ class TestJourney:
         assert "after uat" in str(lane.columns[-1][0].detail)
         assert "after" not in str(lane.columns[-2][0].detail)
 
-    def test_a_long_way_is_drawn_downwards(self):
-        stages = [node(f"stage-{depth}", StageState.CURRENT, depth=depth) for depth in range(4)]
+    def test_a_long_way_is_a_tree_in_which_each_stage_follows_an_upstream_stage(self):
+        waiting = StageState.NOT_REACHED
+        stages = (
+            node("test", StageState.CURRENT),
+            node("perf", waiting, "test", depth=1, last=True),
+            node("uat", waiting, "test", depth=1),
+            node("prod", waiting, "uat", "gone", depth=2),
+            node("eu", waiting, "prod", depth=3, last=True),
+            node("us", waiting, "prod", "uat", depth=3, last=True),
+        )
         one = result("api", *stages)
-        assert journey(VIEWER, record_of(one), results_of(one)).downwards
+        picture = journey(VIEWER, record_of(one), results_of(one))
+        assert picture.downwards
+        [lane] = picture.lanes
+        assert outline(lane) == ["api", "calm-lemur", "test", ["perf", ["uat", "prod", ["eu", "us"]]]]
+        [perf, branch] = lane.columns[-1]
+        assert "after" not in str(perf.detail)
+        assert "after uat, gone" in str(branch.columns[1][0].detail)
+        assert "after prod, uat" in str(branch.columns[2][1].detail)
+
+    def test_a_cycle_of_stages_is_drawn_without_an_end(self):
+        stages = [
+            node(f"stage-{depth}", StageState.CURRENT, f"stage-{(depth + 1) % 4}", depth=depth)
+            for depth in range(4)
+        ]
+        one = result("api", *stages)
+        [lane] = journey(VIEWER, record_of(one), results_of(one)).lanes
+        assert outline(lane)[2:] == [[["stage-0", "stage-3"], "stage-1", "stage-2"]]
 
     def test_a_push_that_matches_nothing_ends_with_the_reason(self):
         record = record_of()
