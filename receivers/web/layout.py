@@ -53,8 +53,8 @@ MORE: Final = (
 STYLESHEETS: Final = tuple(
     f"css/{name}.css"
     for name in (
-        "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "search",
-        "lists", "delivery", "journey", "responsive",
+        "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "overview",
+        "search", "lists", "delivery", "journey", "responsive",
     )
 )  # fmt: skip
 """The stylesheets of every page, in the order in which they apply."""

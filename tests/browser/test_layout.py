@@ -45,7 +45,7 @@ def test_keyboard_shortcuts_search_select_open_and_show_help(viewer: Visitor, sh
 
 def test_a_list_that_is_replaced_keeps_its_current_row(viewer: Visitor, shop: KargoProject):
     with viewer.page() as monitored:
-        page = monitored.open(f"/?q={shop.name}")
+        page = monitored.open(f"/projects?q={shop.name}")
         page.keyboard.press("j")
         expect(page.locator("tr.current a").first).to_be_focused()
         page.evaluate("document.querySelector('tr.current').dataset.old = 'yes'")
@@ -92,7 +92,7 @@ def test_a_user_signs_in_and_out_on_a_phone(anonymous: Visitor):
         expect(page.get_by_role("alert")).to_contain_text("Incorrect username or password")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("heading", name="Projects")).to_be_visible()
+        expect(page.get_by_role("link", name="Overview")).to_have_attribute("aria-current", "page")
         page.locator(".menu summary").click()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -33,7 +33,11 @@ def test_a_new_installation_starts_before_its_cluster_and_without_projects(new_i
     page = browser.sign_in(create_user("viewer").username)
     assert "The initial cluster sync hasn't finished" in page
     assert "answered with 503" in page
+    assert "The cluster is being read." in page
     cluster.start()
-    page = browser.open_until("/", "No Kargo projects yet")
+    page = browser.open_until("/", "In sync with the cluster")
+    assert "Connect your first repository" in page
+    assert "0 receivers and 0 Warehouses in 0 projects" in page
     assert "webhookReceivers:" in page
     assert "initial cluster sync" not in page
+    assert "No Kargo projects yet" in browser.open("/projects")

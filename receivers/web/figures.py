@@ -1,0 +1,245 @@
+"""The figures of the overview, of a project and of a receiver, which `overview/_figures.html` shows: tiles, a chart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final
+
+from django.urls import reverse
+from django.utils import timezone
+
+from receivers.deliveries.figures import Figures, Range, Span, figures
+from receivers.deliveries.outcomes import Tone
+from receivers.health.finding import Finding
+from receivers.health.report import NEEDS_ACTION, HealthReport
+from receivers.kargo.resources import WarehouseKey
+from receivers.kargo.scopes import scope_name
+from receivers.web.figure_chart import STACKED, FigureChart, figure_chart
+from receivers.web.links import pushes_url
+from receivers.web.page_view import PageRequest
+
+SEVERAL: Final = 2  # columns that are one on a phone, where they would be too narrow to hit
+_BEFORE: Final = {
+    Range.DAY: "the day before",
+    Range.WEEK: "the 7 days before",
+    Range.MONTH: "the 30 days before",
+}
+_COLUMN: Final = {
+    Range.DAY: ("hour", "2 hours"),
+    Range.WEEK: ("6 hours", "12 hours"),
+    Range.MONTH: ("day", "2 days"),
+}
+_LEGEND: Final = {
+    Tone.GOOD: "Succeeded",
+    Tone.OPEN: "In progress",
+    Tone.PLAIN: "Skipped by configuration",
+    Tone.BAD: "Failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure that leads to the list behind it: values with their units, and a comparison or an explanation."""
+
+    title: str
+    url: str
+    values: tuple[tuple[str, str], ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """A tone of the chart, with its number of pushes and their list."""
+
+    tone: Tone
+    word: str
+    count: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RangeLink:
+    """A range to choose."""
+
+    range: Range
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FigureView:
+    """What the template shows. `narrow` is the chart with fewer columns, for phones."""
+
+    range: Range
+    ranges: tuple[RangeLink, ...]
+    tiles: tuple[Tile, ...]
+    legend: tuple[LegendEntry, ...]
+    wide: FigureChart
+    narrow: FigureChart
+    pushes: int
+
+    @property
+    def title(self) -> str:
+        """Return the title of the chart."""
+        return f"Pushes per {_COLUMN[self.range][0]}"
+
+    @property
+    def narrow_title(self) -> str:
+        """Return the title of the chart with fewer columns."""
+        return f"Pushes per {_COLUMN[self.range][1]}"
+
+    @property
+    def column(self) -> str:
+        """Return the heading of the times in the table."""
+        return "Hour" if self.range is Range.DAY else "Time"
+
+
+def range_of(request: PageRequest) -> Range:
+    """Return the range in the address; a day by default, and for everything that is no range."""
+    value = request.GET.get("range", "")
+    return Range(value) if value in Range.values else Range.DAY
+
+
+def figure_view(request: PageRequest, *, project: str | None = None, receiver: str = "") -> FigureView:
+    """Return the figures of a project ("" for the cluster receivers), of a receiver of it, or of all that is visible.
+
+    The caller has checked that the user may see the project. Two queries.
+    """
+    range_ = range_of(request)
+    visible = request.access.projects
+    found = figures(range_, timezone.now(), projects=visible, project=project, receiver=receiver)
+    filters: dict[str, Any] = {} if project is None else {"project": scope_name(project)}
+    if receiver:
+        filters["receiver"] = receiver
+
+    def url(span: Span, **more: Any) -> str:
+        # The filter includes its end, and a push exactly there belongs to the next column.
+        until = span.until - timedelta(microseconds=1)
+        return pushes_url(**filters, **more, since=_moment(span.since), until=_moment(until))
+
+    zone = reader_zone(request)
+    problems = open_problems(request.runtime.health.report(), visible, project)
+    return FigureView(
+        range_,
+        tuple(_range_links(request, range_)),
+        (
+            Tile("Pushes", url(found.whole), ((f"{found.whole.pushes:,}", ""),), _more_or_less(found)),
+            Tile(
+                "Became Freight",
+                url(found.whole, outcome=Tone.GOOD),
+                (_share(found.whole),),
+                _of_matched(found.whole),
+            ),
+            Tile(
+                "Push to Freight",
+                url(found.whole, outcome=Tone.GOOD),
+                _percentiles(found.whole),
+                _p95_before(found),
+            ),
+            _problems_tile(problems, project),
+        ),
+        tuple(
+            LegendEntry(tone, _LEGEND[tone], found.whole.tones[tone], url(found.whole, outcome=tone))
+            for tone in STACKED
+        ),
+        figure_chart(range_, found.columns, zone, url),
+        figure_chart(range_, found.wider(SEVERAL), zone, url),
+        found.whole.pushes,
+    )
+
+
+def open_problems(
+    report: HealthReport, visible: frozenset[str] | None, project: str | None = None
+) -> list[Finding]:
+    """Return the findings that need action, one for each cause, most urgent first."""
+    projects = visible if project is None else frozenset({project})
+    open_, _ = report.open_and_muted(projects)
+    causes: dict[str, Finding] = {}
+    for finding in open_:
+        if finding.severity in NEEDS_ACTION:
+            causes.setdefault(finding.mute_key, finding)
+    return list(causes.values())
+
+
+def short(seconds: float | None) -> tuple[str, str]:
+    """Return a duration as one number and its unit: 4.2 and s."""
+    if seconds is None:
+        return "–", ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}", "ms"
+    if seconds < 10:
+        return f"{seconds:.1f}", "s"
+    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f}", name
+    return f"{seconds:.0f}", "s"
+
+
+def reader_zone(request: PageRequest) -> tzinfo:
+    """Return the time zone that the chart is labelled in."""
+    return UTC
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat()
+
+
+def _range_links(request: PageRequest, current: Range) -> list[RangeLink]:
+    links = []
+    for range_ in Range:
+        query = request.GET.copy()
+        query["range"] = range_.value
+        links.append(RangeLink(range_, f"?{query.urlencode()}", range_ is current))
+    return links
+
+
+def _more_or_less(found: Figures) -> str:
+    now, before = found.whole.pushes, found.before.pushes
+    if not before:
+        return f"none {_BEFORE[found.range]}" if now else "none yet"
+    change = round((now - before) / before * 100)
+    if not change:
+        return f"as many as {_BEFORE[found.range]}"
+    return f"{abs(change)}% {'more' if change > 0 else 'fewer'} than {_BEFORE[found.range]}"
+
+
+def _share(span: Span) -> tuple[str, str]:
+    return ("–", "") if span.share is None else (f"{span.share * 100:.0f}%", "")
+
+
+def _of_matched(span: Span) -> str:
+    return f"{span.became_freight:,} of {span.matched:,} that matched" if span.matched else "no push matched"
+
+
+def _percentiles(span: Span) -> tuple[tuple[str, str], ...]:
+    if span.p50 is None:
+        return (("–", ""),)
+    return tuple(
+        (value, f"{unit} {name}".strip())
+        for name, (value, unit) in (("p50", short(span.p50)), ("p95", short(span.p95)))
+    )
+
+
+def _p95_before(found: Figures) -> str:
+    if found.whole.p50 is None:
+        return "no Freight"
+    if found.before.p95 is None:
+        return f"no Freight {_BEFORE[found.range]}"
+    return f"p95 was {' '.join(short(found.before.p95))} {_BEFORE[found.range]}"
+
+
+def _problems_tile(problems: list[Finding], project: str | None) -> Tile:
+    query = "" if project is None else f"?project={scope_name(project)}"
+    warehouses: set[WarehouseKey] = {key for finding in problems for key in finding.warehouses}
+    projects = {name for finding in problems for name in finding.projects if name}
+    note = f"in {len(projects)} project{'' if len(projects) == 1 else 's'}" if projects else ""
+    if warehouses:
+        count = len(warehouses)
+        note = f"{count} Warehouse{'' if count == 1 else 's'} {note}"
+    return Tile(
+        "Open problems",
+        f"{reverse('attention')}{query}",
+        ((str(len(problems)), ""),),
+        note if problems else "nothing needs action",
+    )
