@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from http.client import HTTPResponse
 from urllib.request import Request, urlopen
 
@@ -18,10 +19,10 @@ GZIP = {"Accept-Encoding": "gzip, deflate, br"}
 
 
 def opened(
-    product: Product, path: str, data: bytes | None = None, **headers: str
+    product: Product, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[HTTPResponse, bytes]:
     """Send a request of a browser that accepts gzip; return the response and its body as it was sent."""
-    with urlopen(Request(product.url + path, data, {**GZIP, **headers}), timeout=30) as response:
+    with urlopen(Request(product.url + path, data, {**GZIP, **(headers or {})}), timeout=30) as response:
         return response, response.read()
 
 
@@ -33,7 +34,7 @@ def session(product: Product) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", ["/", "/projects", "/pushes", "/status"])
 def test_a_page_is_compressed(product, session, path):
-    response, body = opened(product, path, **session)
+    response, body = opened(product, path, headers=session)
     assert response.headers["Content-Encoding"] == "gzip"
     assert "Accept-Encoding" in response.headers["Vary"]
     assert len(body) < 30_000
@@ -46,7 +47,7 @@ def test_the_length_of_a_compressed_page_varies(product):
 
 
 def test_a_browser_without_gzip_gets_the_page_as_it_is(product):
-    response, body = opened(product, "/sign-in", **{"Accept-Encoding": "identity"})
+    response, body = opened(product, "/sign-in", headers={"Accept-Encoding": "identity"})
     assert response.headers["Content-Encoding"] is None
     assert b"</html>" in body
 

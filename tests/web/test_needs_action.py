@@ -132,7 +132,7 @@ def test_an_operator_can_mute_and_unmute_and_is_audited(signed_in, project):
     )
     page = browser.submit(path, {"note": "only <b>here</b>"}, on=path)
     assert "Muted until it changes" in page
-    assert 'Muted <span class="count"' in page
+    assert '<h2>Muted</h2> <span class="count"' in page
     assert "only &lt;b&gt;here&lt;/b&gt;" in page
     assert f'class="count">{count[1]}<' not in page
     assert 'id="attention"' in page
