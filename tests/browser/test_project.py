@@ -47,8 +47,8 @@ def test_the_first_push_appears_on_the_open_page(
     with World(demo_cluster.kubeconfig) as world:
         project = world.project()
     with viewer.page() as monitored:
-        page = monitored.open("/")
-        page.get_by_role("searchbox").fill(project.name)
+        page = monitored.open("/projects")
+        page.get_by_label("Search projects").fill(project.name)
         page.get_by_role("link", name=project.name).click()
         card = page.get_by_role("article", name="Receiver hook")
         expect(card).to_contain_text("waiting for the first push")
