@@ -34,6 +34,6 @@ def test_a_new_installation_starts_before_its_cluster_and_without_projects(new_i
     assert "The initial cluster sync hasn't finished" in page
     assert "answered with 503" in page
     cluster.start()
-    page = browser.open_until("/", "No Kargo projects yet")
+    page = browser.open_until("/projects", "No Kargo projects yet")
     assert "webhookReceivers:" in page
     assert "initial cluster sync" not in page
