@@ -47,8 +47,8 @@ def test_the_first_push_appears_on_the_open_page(
     with World(demo_cluster.kubeconfig) as world:
         project = world.project()
     with viewer.page() as monitored:
-        page = monitored.open("/")
-        page.get_by_role("searchbox").fill(project.name)
+        page = monitored.open("/projects")
+        page.get_by_label("Search projects").fill(project.name)
         page.get_by_role("link", name=project.name).click()
         card = page.get_by_role("article", name="Receiver hook")
         expect(card).to_contain_text("waiting for the first push")
@@ -69,7 +69,7 @@ def test_a_push_changes_all_parts_of_the_open_page_and_what_is_being_read_stays(
         expect(card).to_contain_text("waiting for the first push")
         expect(card).to_contain_text("Registered for 0 of 1 repository")
         expect(warehouse).to_contain_text("never")
-        card.locator("summary").click()
+        card.locator("summary").first.click()
         page.get_by_role("link", name="All deliveries").focus()
         page.evaluate("getSelection().selectAllChildren(document.querySelector('#warehouse-warehouse-0 b'))")
         shared_product.post(project.path(), push_body("example/live", "1.0.0"))
@@ -79,8 +79,8 @@ def test_a_push_changes_all_parts_of_the_open_page_and_what_is_being_read_stays(
         expect(page.locator("#recent")).to_contain_text("example/live:1.0.0")
         expect(page.get_by_role("link", name="All deliveries")).to_be_focused()
         assert page.evaluate("getSelection().toString()") == "warehouse-0"
-        assert card.locator("details").get_attribute("open") is None
-        card.locator("summary").click()
+        assert card.locator("details").first.get_attribute("open") is None
+        card.locator("summary").first.click()
         shared_product.post(project.path(), push_body("example/live", "1.1.0"))
         expect(warehouse).to_contain_text("example/live:1.1.0")
         expect(card.get_by_text("first push")).to_be_visible()

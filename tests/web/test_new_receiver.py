@@ -116,6 +116,22 @@ class TestWhatToApply:
         page = browser.submit(PAGE, {"project": project.name, "name": "second"}, on=PAGE)
         assert "you can&#x27;t add a receiver to it" in page
 
+    def test_whoever_cannot_add_receivers_is_not_offered_to(self, signed_in, project):
+        browser = signed_in("viewer")
+        for path in ("/projects", f"/projects/{project.name}"):
+            assert PAGE not in browser.open(path)
+        browser.open(PAGE)
+        assert browser.status == 403
+        browser = signed_in(f"operator:{project.name}")
+        for path in ("/projects", f"/projects/{project.name}"):
+            assert PAGE in browser.open(path)
+        page = browser.open(f"{PAGE}?project={project.name}")
+        assert f'<a href="/projects/{project.name}">{project.name}</a>' in page
+
+    def test_a_project_that_one_cannot_choose_is_not_named(self, signed_in, project):
+        page = signed_in("operator:elsewhere").open(f"{PAGE}?project={project.name}")
+        assert f"/projects/{project.name}" not in page
+
     def test_the_page_needs_few_queries(self, admin_client, project):
         admin_client.get(PAGE)  # computes the findings that the navigation counts
         assert query_count(admin_client, PAGE) <= 3

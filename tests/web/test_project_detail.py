@@ -223,6 +223,33 @@ def test_a_warehouse_shows_what_its_subscriptions_select(signed_in, product, wor
     assert "limit <code>7</code>" in row
 
 
+class TestFindings:
+    """What needs action in a project, first and in full width."""
+
+    def test_a_finding_is_above_the_receiver_that_names_it(self, signed_in, world):
+        project = world.bare_project()
+        project.warehouse("lonely", image("example/lonely"))
+        browser = signed_in("viewer")
+        path = f"/projects/{project.name}"
+        page = browser.open_until(path, 'id="findings"')
+        findings, _, rest = page[page.index('id="findings"') :].partition("</section>")
+        key = re.search(r'id="finding-([0-9a-f]{32})"', findings)
+        assert key
+        assert "lonely" in findings
+        assert f'href="/attention/{key[1]}"' in rest
+
+    def test_a_muted_finding_is_folded(self, signed_in, world):
+        project = world.bare_project()
+        project.warehouse("lonely", image("example/lonely"))
+        browser = signed_in("operator")
+        path = f"/projects/{project.name}"
+        page = browser.open_until(path, 'id="findings"')
+        for key in set(re.findall(r'id="finding-([0-9a-f]{32})"', page)):
+            browser.submit(f"/attention/{key}", {"action": "mute"}, on=f"/attention/{key}")
+        page = browser.open_until(path, "1 muted</summary>")
+        assert 'id="findings"' not in page
+
+
 class TestChecklist:
     """The repositories that a receiver has to be registered in."""
 
