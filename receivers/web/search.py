@@ -22,7 +22,7 @@ from receivers.kargo.coverage import is_on_docker_hub
 from receivers.models import Delivery, Refresh
 from receivers.web.links import project_url, push_url, pushes_url
 from receivers.web.page_view import PageRequest, page_view
-from receivers.web.push_rows import push_row
+from receivers.web.push_rows import push_rows
 from receivers.web.time_zone import zone_of
 
 FEW: Final = 5  # hits of one kind
@@ -95,21 +95,20 @@ def find(request: PageRequest, text: str) -> Found:
     freight = search_queries.refreshes_by_freight(lower)
     named = _named(text, lower, freight)
     pushes = pushes_of(named, request.access.projects, FEW)
-    groups = [Group("Pushes", tuple(_pushes(request, pushes)))]
-    if len(pushes) < FEW and len(text) >= LEAST_TEXT:
-        wanted = visibility.limited(DeliveryFilter(text=text), request.access)
-        known = {entry.push_id for entry in pushes}
-        others = [entry for entry in push_page(wanted, size=FEW).rows if entry.push_id not in known]
-        groups.append(
-            Group("Recent pushes with these words", tuple(_pushes(request, others[: FEW - len(pushes)])))
-        )
-    groups += [
+    groups = [
+        Group("Pushes", tuple(_pushes(request, pushes))),
         Group("Freight", tuple(_freight(request, lower, freight, pushes))),
         Group("Projects", tuple(_projects(request.runtime.cache, request.access, lower))),
         Group("Warehouses", tuple(_warehouses(request.runtime.cache, request.access, lower))),
         Group("Receivers", tuple(_receivers(request.runtime.cache, request.access, lower))),
         Group("Repositories", tuple(_repositories(request.runtime.cache, request.access, lower))),
     ]
+    if len(pushes) < FEW and len(text) >= LEAST_TEXT:
+        wanted = visibility.limited(DeliveryFilter(text=text), request.access)
+        known = {entry.push_id for entry in pushes}
+        others = [entry for entry in push_page(wanted, size=FEW).rows if entry.push_id not in known]
+        hits = tuple(_pushes(request, others[: FEW - len(pushes)]))
+        groups.append(Group("Recent pushes with these words", hits))
     shown = [group for group in groups if group.hits]
     exact = bool(pushes) or any(hit.name.lower() == lower for group in shown[:1] for hit in group.hits[:1])
     return Found(tuple(shown), exact)
@@ -128,9 +127,7 @@ def _named(text: str, lower: str, freight: list[Refresh]) -> list[Delivery]:
 
 
 def _pushes(request: PageRequest, entries: Iterable[PushEntry]) -> Iterator[Hit]:
-    zone, stages = zone_of(request), request.runtime.stages
-    for entry in entries:
-        row = push_row(entry, request.access, stages, zone)
+    for row in push_rows(list(entries), request.runtime.stages, zone_of(request)):
         note = f"{row.state.word}: {row.reach.words}" if row.reach.words else row.state.word
         tag = f":{row.tag}" if row.tag else ""
         yield Hit(row.url, row.repository, tag, note, row.state.tone, row.state.icon, row.received_at)

@@ -1,0 +1,190 @@
+"""Search: by everything that people know of a push, and by names in the cluster."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+
+from receivers.models import Outcome, Refresh
+from tests.clusters import until
+from tests.deliveries.rows import delivery, store, unique_name
+from tests.delivery_rows import routed_project
+from tests.web.queries import query_count
+from tests.worlds import image
+
+DIGEST = "sha256:" + "ab12cd34" * 8
+
+
+@pytest.fixture
+def project(product, world):
+    return routed_project(product, world, image(f"acme/{unique_name()}"))
+
+
+@pytest.fixture
+def pushed(project):
+    """A push that became Freight, with a tag, a repository, a digest and Freight that no other test has."""
+    name = unique_name()
+    row = delivery(
+        project.name,
+        repository=f"acme/{name}",
+        tag=f"7.7.7-{name}",
+        outcome=Outcome.FREIGHT_CREATED,
+        push_id=uuid4(),
+        reason=f"Freight {name}-lemur contains it",
+        warehouses=1,
+        with_freight=1,
+    )
+    store(row)
+    Refresh.objects.create(
+        delivery=row,
+        project=project.name,
+        warehouse="warehouse-0",
+        digest=DIGEST.replace("ab12", uuid4().hex[:4]),
+        freight=f"{uuid4().hex}{uuid4().hex[:8]}",
+        freight_alias=f"{name}-lemur",
+        outcome="freight_created",
+    )
+    return row
+
+
+def found(browser, text: str) -> str:
+    """Return the results for a text, without the form."""
+    return unescape(browser.fragment(f"/search?q={quote(text)}", "found"))
+
+
+def known(row, what: str) -> str:
+    refresh = row.refreshes.get()
+    return {
+        "tag": row.tag,
+        "repository": row.repository,
+        "artifact": f"{row.repository}:{row.tag}",
+        "artifact with a host": f"docker.io/{row.repository}:{row.tag}",
+        "digest": refresh.digest,
+        "short digest": refresh.digest.removeprefix("sha256:")[:12],
+        "alias": refresh.freight_alias,
+        "alias in capitals": refresh.freight_alias.upper(),
+        "Freight": refresh.freight,
+        "short Freight": refresh.freight[:10],
+        "delivery": str(row.pk),
+        "push": str(row.push_id),
+    }[what]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "tag", "repository", "artifact", "artifact with a host", "digest", "short digest", "alias",
+        "alias in capitals", "Freight", "short Freight", "delivery", "push",
+    ],
+)  # fmt: skip
+def test_a_push_is_found_by_all_that_people_know_of_it(signed_in, pushed, what):
+    browser = signed_in("viewer")
+    page = found(browser, known(pushed, what))
+    best = re.search(r'<a href="([^"]*)" class="best">', page)
+    assert best
+    assert best[1] == f"/pushes/{pushed.push_id}"
+    browser.open(f"/search?go=1&q={quote(known(pushed, what))}")
+    assert browser.url.endswith(f"/pushes/{pushed.push_id}")
+
+
+@pytest.mark.parametrize(
+    "what", ["tag", "repository", "artifact", "digest", "alias", "Freight", "delivery", "push"]
+)
+def test_nothing_of_other_projects_is_found(signed_in, pushed, project, what):
+    browser = signed_in("viewer:elsewhere")
+    text = known(pushed, what)
+    page = found(browser, text)
+    assert "Nothing matches" in page
+    assert str(pushed.push_id) not in page.replace(text, "")
+    assert project.name not in page
+
+
+def test_words_of_an_error_are_found_in_recent_pushes(signed_in, project):
+    word = unique_name()
+    row = delivery(
+        project.name, repository="acme/broken", tag="1", push_id=uuid4(), outcome=Outcome.DISCOVERY_FAILED
+    )
+    row.reason = f"registry said {word} to that"
+    store(row)
+    page = found(signed_in("viewer"), f"SAID {word}")
+    assert "Recent pushes with these words" in page
+    assert f"/pushes/{row.push_id}" in page
+    assert "Nothing matches" in found(signed_in("viewer:elsewhere"), f"said {word}")
+
+
+def test_names_in_the_cluster_are_found(signed_in, project):
+    browser = signed_in("viewer")
+    page = found(browser, project.name)
+    assert f'href="/projects/{project.name}" class="best"' in page
+    repository = until(
+        "the cache has it", lambda: re.search(r"acme/[\w-]+", browser.open(f"/projects/{project.name}"))
+    )
+    assert "Repositories" in found(browser, repository[0])
+    hidden = signed_in("viewer:elsewhere")
+    assert "Nothing matches" in found(hidden, project.name)
+    assert "Nothing matches" in found(hidden, repository[0])
+
+
+def test_receivers_and_warehouses_are_limited_to_visible_projects(signed_in, project):
+    page = found(signed_in(f"viewer:{project.name}"), "warehouse-0")
+    assert "?warehouse=warehouse-0" in page
+    assert set(re.findall(r'href="/projects/([\w-]+)\?warehouse', page)) == {project.name}
+    page = found(signed_in(f"viewer:{project.name}"), "hook")
+    assert set(re.findall(r'href="/projects/([\w-]+)#receiver', page)) == {project.name}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("%00", "can't contain NUL characters"),
+        ("x" * 256, "can have at most 255 characters"),
+        ("%E2%80%AE", "Nothing matches"),
+        ("100%25_", "Nothing matches"),
+    ],
+)
+def test_odd_texts_are_answered(signed_in, text, message):
+    browser = signed_in("viewer")
+    page = unescape(browser.open(f"/search?q={text}"))
+    assert browser.status == 200
+    assert message in page
+
+
+def test_without_a_text_the_page_says_what_can_be_found(signed_in):
+    page = signed_in("viewer").open("/search")
+    assert "words of an error" in page
+
+
+def test_a_text_that_is_no_name_is_not_jumped_to(signed_in, project):
+    browser = signed_in("viewer")
+    browser.open(f"/search?go=1&q={project.name[:-1]}")
+    assert "/search" in browser.url
+
+
+def test_the_number_of_queries_does_not_grow_with_hits(admin_client, project, product):
+    repository = f"acme/{unique_name()}"
+    store(delivery(project.name, repository=repository, tag="1.0.0", push_id=uuid4()))
+    admin_client.get("/search")
+    few = query_count(admin_client, f"/search?q={repository}")
+    store(
+        *(
+            delivery(project.name, repository=repository, tag=f"1.0.{number}", push_id=uuid4())
+            for number in range(1, 30)
+        )
+    )
+    assert query_count(admin_client, f"/search?q={repository}") <= few <= 20
+
+
+def test_a_push_to_two_receivers_is_one_hit(signed_in, project):
+    tag = f"5.5.5-{unique_name()}"
+    key = uuid4()
+    store(
+        *(
+            delivery(project.name, receiver=name, repository="acme/twice", tag=tag, push_id=key)
+            for name in "ab"
+        )
+    )
+    assert found(signed_in("viewer"), tag).count(f"/pushes/{key}") == 1
