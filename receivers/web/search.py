@@ -154,7 +154,7 @@ def _freight(
         if (freight.project, freight.name) in shown or len(shown) == FEW:
             continue
         shown.add((freight.project, freight.name))
-        artifacts = ", ".join(f"{image.repository}:{image.tag}" for image in freight.images)
+        artifacts = ", ".join(f"{image.repository}:{image.tag}" for image in freight.artifacts)
         note = f"{artifacts} in {freight.project}"
         yield Hit(project_url(freight.project), freight.alias or freight.name, note=note)
 

@@ -100,7 +100,8 @@ def test_a_project_counts_pushes_to_cluster_receivers_as_its_readers_see_them():
 
 def test_the_time_to_freight_is_that_of_the_last_warehouse():
     row = push()
-    freight(row, 3), freight(row, 40, warehouse="api")
+    freight(row, 3)
+    freight(row, 40, warehouse="api")
     roll_up(THIS)
     assert figures() == {"freight_created": 1, hourly_figures.bucket_measure(bucket_of(40)): 1}
 

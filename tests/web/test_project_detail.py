@@ -273,9 +273,16 @@ class TestChecklist:
     def test_a_push_to_another_receiver_or_a_test_does_not_count(self, signed_in, product, world):
         project = routed_project(product, world, image("example/elsewhere-only"))
         Delivery.objects.filter(project=project.name).delete()
-        fields = {"repository": "example/elsewhere-only", "push_id": uuid4()}
-        store(delivery(project.name, receiver="other", **fields))
-        store(delivery(project.name, receiver="hook", origin=Origin.TEST, **fields))
+        for receiver, origin in (("other", Origin.PUSH), ("hook", Origin.TEST)):
+            store(
+                delivery(
+                    project.name,
+                    receiver=receiver,
+                    origin=origin,
+                    repository="example/elsewhere-only",
+                    push_id=uuid4(),
+                )
+            )
         card = receiver_card(signed_in("viewer").open(f"/projects/{project.name}"), "hook")
         assert "Registered for 0 of 1 repository" in " ".join(card.split())
 

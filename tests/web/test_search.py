@@ -58,7 +58,7 @@ def found(browser, text: str) -> str:
 
 def known(row, what: str) -> str:
     refresh = row.refreshes.get()
-    return {
+    names: dict[str, str] = {
         "tag": row.tag,
         "repository": row.repository,
         "artifact": f"{row.repository}:{row.tag}",
@@ -71,7 +71,8 @@ def known(row, what: str) -> str:
         "short Freight": refresh.freight[:10],
         "delivery": str(row.pk),
         "push": str(row.push_id),
-    }[what]
+    }
+    return names[what]
 
 
 @pytest.mark.parametrize(
