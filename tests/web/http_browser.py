@@ -23,7 +23,10 @@ class HttpBrowser:
         self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(self._cookies))
 
     def open(
-        self, path: str, form: Mapping[str, str | list[str]] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        form: Mapping[str, str | list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> str:
         """GET `path`, or POST `form` to it; return the body as text."""
         data = urlencode(form, doseq=True).encode() if form else None
