@@ -114,12 +114,14 @@
     next.querySelector("a")?.focus({ preventScroll: true });
   };
   document.addEventListener("htmx:beforeSwap", () => { focused = !!document.querySelector("tr.current:focus-within"); });
-  document.addEventListener("htmx:afterSettle", () => {
+  const restore = () => {
     const row = current && document.getElementById(current);
     if (!row) return;
     row.classList.add("current");
     if (focused && document.activeElement === document.body) row.querySelector("a")?.focus({ preventScroll: true });
-  });
+  };
+  document.addEventListener("htmx:afterSettle", restore);
+  document.addEventListener("kargoweb:updated", restore);
   const keys = {
     j: () => move(1),
     k: () => move(-1),

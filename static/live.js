@@ -9,7 +9,9 @@
     for (const { name } of [...from.attributes]) if (!to.hasAttribute(name) && !kept(from, name)) from.removeAttribute(name);
     for (const { name, value } of to.attributes) if (from.getAttribute(name) !== value && !kept(from, name)) from.setAttribute(name, value);
   };
-  const isAlike = (from, to) => from.nodeType === to.nodeType && from.nodeName === to.nodeName && (from.id ?? "") === (to.id ?? "");
+  // What tells siblings apart: an id, for sections the heading that names them, for other elements what they are.
+  const keyOf = (node) => node.id || node.getAttribute?.("aria-labelledby") || "";
+  const isAlike = (from, to) => from.nodeName === to.nodeName && keyOf(from) === keyOf(to) && (keyOf(from) || from.classList?.[0] === to.classList?.[0]);
 
   const morph = (from, to) => {
     if (from.nodeType !== Node.ELEMENT_NODE) {
@@ -24,23 +26,26 @@
   };
 
   const morphChildren = (from, to) => {
-    const named = new Map([...from.children].filter(({ id }) => id).map((child) => [child.id, child]));
+    const keyed = (parent) => new Map([...parent.children].filter(keyOf).map((child) => [keyOf(child), child]));
+    const known = keyed(from), later = keyed(to);
     let next = from.firstChild;
     for (const wanted of [...to.childNodes]) {
-      let match = wanted.id ? named.get(wanted.id) : next;
-      // Nodes with an id wait for their own turn.
-      while (!wanted.id && match && !isAlike(match, wanted)) match = match.nextSibling;
+      const key = keyOf(wanted);
+      let match = key ? known.get(key) : next;
+      // Nodes with a key wait for their own turn, and nothing overtakes them.
+      while (!key && match && !isAlike(match, wanted)) match = later.has(keyOf(match)) ? null : match.nextSibling;
       if (!match || !isAlike(match, wanted)) {
         from.insertBefore(wanted, next);
         continue;
       }
-      if (match === next) next = next.nextSibling;
-      else if (wanted.id) from.insertBefore(match, next);
+      if (match.parentNode !== from) from.insertBefore(match, next);
       else {
+        // A node that moves loses the focus, so this one stays, and what is before it goes. If it is wanted later, it
+        // comes back then.
         while (next !== match) {
           const gone = next;
           next = next.nextSibling;
-          if (!gone.id || !to.querySelector(`[id="${gone.id}"]`)) gone.remove();
+          gone.remove();
         }
         next = match.nextSibling;
       }

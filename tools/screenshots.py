@@ -26,6 +26,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
 START_TIMEOUT: Final = 120.0  # seconds until the demo is ready
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
+STAGES_TIME: Final = 20.0  # seconds until Freight is in the automatic Stages, and figures are rolled up
 WIDE: Final = {"width": 1280, "height": 800}
 PHONE: Final = {"width": 390, "height": 844}
 # The arguments of each `manage.py push`, which together produce every kind of outcome.
@@ -110,10 +111,12 @@ def screenshots(demo: Demo) -> tuple[Screenshot, ...]:
     """Return the screenshots to take."""
     delivery = f"/deliveries/{demo.delivery_of('acme/storefront-api', '2.6.0')}"
     return (
-        Screenshot("deliveries", "/deliveries", WIDE),
+        Screenshot("push", "/r/example/repo/1.3.0", WIDE),
+        Screenshot("push-phone", "/r/example/repo/1.3.0", PHONE),
+        Screenshot("pushes", "/pushes", WIDE),
         Screenshot("delivery", delivery, WIDE),
-        Screenshot("delivery-phone", delivery, PHONE),
-        Screenshot("deliveries-dark", "/deliveries", WIDE, dark=True),
+        Screenshot("overview-dark", "/", WIDE, dark=True),
+        Screenshot("new-receiver", "/receivers/new?project=storefront", WIDE),
         Screenshot("test-fire", "/projects/kargo-demo/receivers/dockerhub-receiver/test", WIDE),
         # Not the first page: opening any page starts the health checks, whose results this one shows.
         Screenshot("attention", "/attention", WIDE),
@@ -157,6 +160,7 @@ def main() -> None:
         for arguments in PUSHES:
             running.push(*arguments)
             time.sleep(1)
+        time.sleep(STAGES_TIME)
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for screenshot in screenshots(running):
             take(browser, running, screenshot)

@@ -13,7 +13,7 @@ from receivers.models import UNDERSTOOD, Delivery, Refresh
 CANDIDATES: Final = 200
 """Deliveries or refreshes that one lookup reads, the newest first. Docker Hub sends about six for each push."""
 
-SHORT_DIGEST: Final = 6
+SHORT_DIGEST: Final = 7
 """Hexadecimal digits from which on a text may be the start of a digest or of the name of Freight."""
 
 _HEX: Final = re.compile(rf"(?:sha256:)?([0-9a-f]{{{SHORT_DIGEST},64}})")

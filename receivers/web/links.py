@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Refresh
@@ -56,10 +56,7 @@ def pushes_url(**filters: Any) -> str:
 
 def push_url(push_id: UUID) -> str:
     """Return the address of a push's page."""
-    try:
-        return reverse("push", args=[push_id])
-    except NoReverseMatch:
-        return deliveries_url(push=push_id)
+    return reverse("push", args=[push_id])
 
 
 def same_push_url(delivery: Delivery) -> str:

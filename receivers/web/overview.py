@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from receivers.cluster.cache import ClusterCache
@@ -140,7 +140,7 @@ def _context(
         "ready": cache.ready,
         "stops": JOURNEY,
         "receivers": waiting,
-        "new_receiver_url": _new_receiver_url(request),
+        "new_receiver_url": reverse("new-receiver"),
     }
 
 
@@ -233,10 +233,3 @@ def _is_new(request: PageRequest) -> bool:
     visible = request.access.projects
     urls = ReceiverUrl.objects.all() if visible is None else ReceiverUrl.objects.filter(project__in=visible)
     return not urls.filter(retired_at__isnull=False).exists()
-
-
-def _new_receiver_url(request: PageRequest) -> str:
-    try:
-        return reverse("new-receiver")
-    except NoReverseMatch:
-        return ""

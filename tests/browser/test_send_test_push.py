@@ -74,7 +74,7 @@ def test_the_result_of_a_test_push_is_accessible(operator: Visitor, project: Kar
         page = monitored.open(path(project))
         page.get_by_label("Internal").check()
         page.get_by_role("button", name="Send test push").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("example/tested")
+        expect(page.get_by_role("main")).to_contain_text("example/tested")
         assert_accessible(page)
         page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         assert_fits(page)

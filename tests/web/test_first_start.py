@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import DemoCluster
+from tests.deliveries.rows import unique_name
 from tests.product import Product
 from tests.users import create_user
 from tests.web.http_browser import HttpBrowser
@@ -30,7 +31,8 @@ def new_installation(tmp_path: Path, database: None):
 def test_a_new_installation_starts_before_its_cluster_and_without_projects(new_installation):
     cluster, browser = new_installation
     assert NOTE in browser.open("/sign-in")
-    page = browser.sign_in(create_user("viewer").username)
+    # With a role in one project, because the deliveries of other tests are in the same database.
+    page = browser.sign_in(create_user(f"viewer:{unique_name()}").username)
     assert "The initial cluster sync hasn't finished" in page
     assert "answered with 503" in page
     assert "The cluster is being read." in page

@@ -237,7 +237,7 @@ class TestHistory:
         assert "Freight calm-lemur in api" in visible_text(history)
         assert str(hidden.push_id) not in page
         assert "History of this tag" not in signed_in("viewer").open(
-            f"/pushes/{pushed(project_name, 'a/b').push_id}"
+            f"/pushes/{pushed(project_name, unique_name()).push_id}"
         )
 
     def test_a_push_whose_tag_was_pushed_again_says_so(self, signed_in, project_name, repository):
