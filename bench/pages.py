@@ -58,9 +58,27 @@ ADMIN_LISTS = {
     "refreshes": "refresh/",
     "refreshes of a Warehouse": f"refresh/?q={BUSY}/main-0",
 }
-PAGES = {name: f"/deliveries?{urlencode(values)}" for name, values in FILTERS.items()} | {
-    f"admin: {name}": f"/admin/receivers/{path}" for name, path in ADMIN_LISTS.items()
+# The pages of the dashboard.
+DASHBOARD = {
+    "overview": "/",
+    "overview of 30 days": "/?range=30d",
+    "pushes": "/pushes",
+    "pushes of a busy project": f"/pushes?project={BUSY}",
+    "pushes of a quiet project": f"/pushes?project={QUIET}",
+    "failed pushes": "/pushes?outcome=bad",
+    "search: a repository": f"/search?q={BUSY}/app-0",
+    "search: an artifact": f"/search?q={BUSY}/app-0:1.5.0",
+    "search: a tag": "/search?q=1.5.0",
+    "search: a digest": "/search?q=sha256:0123456789ab",
+    "search: words": "/search?q=app-2",
+    "search: nothing": "/search?q=no-such-text",
+    "a project": f"/projects/{BUSY}",
 }
+PAGES = (
+    {name: f"/deliveries?{urlencode(values)}" for name, values in FILTERS.items()}
+    | DASHBOARD
+    | {f"admin: {name}": f"/admin/receivers/{path}" for name, path in ADMIN_LISTS.items()}
+)
 USER, PASSWORD = "bench", "only-for-this-measurement-1"
 
 
