@@ -88,7 +88,7 @@ def test_large_bodies_take_little_memory(product, project):
 
 def test_a_client_that_does_not_read_is_disconnected(product):
     # Many responses on one connection, more than fit into the buffers of both ends.
-    requests = get("/static/kargoweb.css") * 1_000
+    requests = get("/static/kargoweb.js") * 1_000
     with clients(product, 1, requests, receive_buffer=4_096) as [connection]:
         until("the server closes the connection", lambda: not established(connection))
 
