@@ -64,6 +64,7 @@ def test_a_refused_connection_fails_at_connect():
     error = failed_probe(f"http://127.0.0.1:{port}{SECRET}")
     assert error.step is ProbeStep.CONNECT
     assert str(error) == f"connection refused at 127.0.0.1, port {port}"
+    assert [each.step for each in error.times] == [ProbeStep.DNS, ProbeStep.CONNECT]
 
 
 def test_a_connection_that_is_never_accepted_fails_at_connect():
@@ -105,7 +106,10 @@ def test_a_certificate_of_a_trusted_authority_is_accepted(monkeypatch):
     tls.load_cert_chain(SERVER)
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     with serving(lambda server: server.respond(reply()), tls=tls) as server:
-        assert post(f"https://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS).status == 200
+        response = post(f"https://127.0.0.1:{server.port}{SECRET}", BODY, HEADERS)
+    assert response.status == 200
+    assert [each.step for each in response.times] == list(ProbeStep)
+    assert all(each.seconds >= 0 for each in response.times)
 
 
 def test_plain_http_instead_of_tls_fails_at_tls():

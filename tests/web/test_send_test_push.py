@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 
+from receivers.kargo.resources import WAREHOUSES
 from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.cluster.servers import serving
 from tests.clusters import until
@@ -185,17 +186,30 @@ def test_invalid_fields_are_rejected(signed_in, project, fields, problem):
 
 
 @pytest.mark.parametrize(
-    ("base", "error"),
+    ("base", "error", "steps"),
     [
-        pytest.param("http://nobody.invalid", "nobody.invalid doesn't resolve (DNS)", id="DNS"),
-        pytest.param(f"http://127.0.0.1:{free_port()}", "connection refused at 127.0.0.1", id="connect"),
+        pytest.param(
+            "http://nobody.invalid",
+            "nobody.invalid doesn't resolve (DNS)",
+            [("DNS", "bad"), ("TCP", "plain"), ("HTTP", "plain")],
+            id="DNS",
+        ),
+        pytest.param(
+            f"https://127.0.0.1:{free_port()}",
+            "connection refused at 127.0.0.1",
+            [("DNS", "good"), ("TCP", "bad"), ("TLS", "plain"), ("HTTP", "plain")],
+            id="connect",
+        ),
     ],
 )
-def test_an_unreachable_url_is_reported_with_the_failed_step(signed_in, project, base, error):
+def test_an_unreachable_url_is_reported_with_the_failed_step(signed_in, project, base, error, steps):
     publish_at(project, base)
     browser = signed_in("operator")
     page = send_test(browser, project, way="outside")
     assert error in page
+    strip = page.partition('class="strip"')[2].partition("</ol>")[0]
+    tones, titles = re.findall(r'data-tone="(\w+)"', strip), re.findall(r'class="who">(\w+)<', strip)
+    assert list(zip(titles, tones, strict=True)) == steps
     assert not DIGEST.search(page)
     assert not deliveries_of_tests(project).exists()
     [entry] = Audit.objects.filter(project=project.name)
@@ -273,3 +287,17 @@ def test_the_number_of_queries_does_not_grow_with_deliveries(admin_client, produ
         for number in range(15):
             product.post(project.path(), push_body("example/counted", f"1.0.{number}"))
     assert counts[0] == counts[1] <= 11
+
+
+def test_the_newest_discovered_tags_are_suggested(signed_in, world, project):
+    warehouse = next(iter(world.cluster.list_pages(WAREHOUSES, project.name))).items[0]
+    name, spec = warehouse["metadata"]["name"], warehouse["spec"]["subscriptions"][0]["image"]
+    references = [{"tag": tag, "digest": "sha256:1"} for tag in ("7.8.9", "7.8.8")]
+    found = {
+        "discoveredAt": "2026-01-01T00:00:00Z",
+        "images": [{"repoURL": spec["repoURL"], "references": references}],
+    }
+    world.cluster.patch_status(WAREHOUSES, name, project.name, {"status": {"discoveredArtifacts": found}})
+    page = signed_in("operator").open(f"{page_path(project)}?repository=example/fire")
+    assert '<option value="7.8.9">' in page
+    assert ">7.8.8</a>" in page
