@@ -72,7 +72,6 @@ DASHBOARD = {
     "search: a digest": "/search?q=sha256:0123456789ab",
     "search: words": "/search?q=app-2",
     "search: nothing": "/search?q=no-such-text",
-    "a project": f"/projects/{BUSY}",
 }
 PAGES = (
     {name: f"/deliveries?{urlencode(values)}" for name, values in FILTERS.items()}

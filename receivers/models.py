@@ -225,16 +225,21 @@ class Delivery(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["-received_at", "-id"], name="delivery_newest"),
             models.Index(fields=["project", "receiver", "-received_at"], name="delivery_by_receiver"),
+            # With the id, as lists are sorted. Otherwise SQLite reads all of `delivery_newest` if few rows qualify.
             models.Index(
-                fields=["received_at"], name="delivery_pending", condition=models.Q(outcome=Outcome.PENDING)
+                fields=["-received_at", "-id"],
+                name="delivery_pending",
+                condition=models.Q(outcome=Outcome.PENDING),
             ),
             models.Index(
-                fields=["received_at"],
+                fields=["-received_at", "-id"],
                 name="delivery_followed",
                 condition=models.Q(outcome=Outcome.REFRESHED),
             ),
             models.Index(
-                fields=["received_at"], name="delivery_failed", condition=models.Q(outcome=Outcome.FAILED)
+                fields=["-received_at", "-id"],
+                name="delivery_failed",
+                condition=models.Q(outcome=Outcome.FAILED),
             ),
             # Partial, so that the insertion that a sender waits for doesn't update them, and with conditions without
             # parameters, which every database recognizes in a query.

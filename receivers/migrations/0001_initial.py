@@ -261,15 +261,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('outcome', 'pending')), fields=['received_at'], name='delivery_pending'),
+            index=models.Index(condition=models.Q(('outcome', 'pending')), fields=['-received_at', '-id'], name='delivery_pending'),
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('outcome', 'refreshed')), fields=['received_at'], name='delivery_followed'),
+            index=models.Index(condition=models.Q(('outcome', 'refreshed')), fields=['-received_at', '-id'], name='delivery_followed'),
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('outcome', 'failed')), fields=['received_at'], name='delivery_failed'),
+            index=models.Index(condition=models.Q(('outcome', 'failed')), fields=['-received_at', '-id'], name='delivery_failed'),
         ),
         migrations.AddIndex(
             model_name='delivery',

@@ -327,6 +327,38 @@ def test_no_page_of_pushes_scans_or_sorts_the_whole_log(values):
     assert_bounded(lambda: count_pushes(wanted), most=8, from_the_start=True)
 
 
+@pytest.mark.parametrize("outcome", ["pending", "refreshed", "failed", "bad"])
+@pytest.mark.skipif(
+    "connection.vendor != 'sqlite'", reason="plans of PostgreSQL depend on what is in the tables"
+)
+def test_few_deliveries_of_an_outcome_are_not_searched_for_in_the_whole_log(outcome):
+    wanted = delivery_filter(outcome=outcome)
+    for read in (
+        lambda: push_page(wanted),
+        lambda: count_pushes(wanted),
+        lambda: delivery_log().page(wanted),
+    ):
+        assert not [step for plan in plans_of(read) for step in plan if "INDEX delivery_newest" in step]
+
+
+def plans_of(read: Callable[[], object]) -> list[list[str]]:
+    """Return the query plan of each statement that a function runs."""
+    statements = []
+
+    def record(execute, sql, params, many, context):
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(record):
+        read()
+    plans = []
+    for sql, params in statements:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+            plans.append([row[3] for row in cursor.fetchall()])
+    return plans
+
+
 def assert_bounded(read: Callable[[], object], most: int, *, from_the_start: bool = False) -> None:
     """Assert that a function runs at most `most` statements, and that none reads or sorts a whole table.
 
