@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -41,21 +42,24 @@ def by_id(text: str) -> list[Delivery]:
     return list(Delivery.objects.filter(pk=key).only(*_ROW)) or _newest(Q(push_id=key))
 
 
-def refreshes_by_freight(text: str) -> list[Refresh]:
-    """Return refreshes whose Freight has this alias, or a name that starts with the text. Two queries at most."""
-    found = _refreshes(Q(freight_alias=text))
+def refreshes_by_freight(text: str, seen: Collection[str] | None) -> list[Refresh]:
+    """Return refreshes whose Freight has this alias, or a name that starts with the text. Two queries at most.
+
+    `seen` are the projects that the reader may see, None for all.
+    """
+    found = _refreshes(Q(freight_alias=text), seen)
     if not found and (match := _HEX.fullmatch(text)):
-        found = _refreshes(Q(freight__gte=match[1], freight__lt=match[1] + _AFTER_HEX))
+        found = _refreshes(Q(freight__gte=match[1], freight__lt=match[1] + _AFTER_HEX), seen)
     return found
 
 
-def refreshes_by_digest(text: str) -> list[Refresh]:
-    """Return refreshes of artifacts whose digest starts with the text, with or without `sha256:`."""
+def refreshes_by_digest(text: str, seen: Collection[str] | None) -> list[Refresh]:
+    """Return refreshes in `seen` of artifacts whose digest starts with the text, with or without `sha256:`."""
     match = _HEX.fullmatch(text)
     if match is None:
         return []
     start = f"sha256:{match[1]}"
-    return _refreshes(Q(digest__gte=start, digest__lt=start + _AFTER_HEX))
+    return _refreshes(Q(digest__gte=start, digest__lt=start + _AFTER_HEX), seen)
 
 
 def of_refreshes(refreshes: list[Refresh]) -> list[Delivery]:
@@ -70,8 +74,11 @@ def _newest(wanted: Q) -> list[Delivery]:
     return list(rows[:CANDIDATES])
 
 
-def _refreshes(wanted: Q) -> list[Refresh]:
+def _refreshes(wanted: Q, seen: Collection[str] | None) -> list[Refresh]:
+    # A push to a cluster receiver concerns several projects, and its readers see the Freight of their own only. Not a
+    # condition of the query, because a database may then read all refreshes of these projects.
     # In no order: sorting would read all of them. There are more only if somebody pushes the same image all the time.
     columns = ("id", "project", "warehouse", "delivery_id", "freight", "freight_alias")
     rows = list(Refresh.objects.filter(wanted).only(*columns)[:CANDIDATES])
-    return sorted(rows, key=lambda row: row.pk, reverse=True)
+    visible = (row for row in rows if seen is None or row.project in seen)
+    return sorted(visible, key=lambda row: row.pk, reverse=True)

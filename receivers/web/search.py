@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -92,9 +92,10 @@ def search(request: PageRequest) -> HttpResponse:
 def find(request: PageRequest, text: str) -> Found:
     """Return what the text names, as far as the user may see it. A bounded number of index lookups."""
     lower = text.lower()
-    freight = search_queries.refreshes_by_freight(lower)
-    named = _named(text, lower, freight)
-    pushes = pushes_of(named, request.access.projects, FEW)
+    seen = request.access.projects
+    freight = search_queries.refreshes_by_freight(lower, seen)
+    named = _named(text, lower, freight, seen)
+    pushes = pushes_of(named, seen, FEW)
     groups = [
         Group("Pushes", tuple(_pushes(request, pushes))),
         Group("Freight", tuple(_freight(request, lower, freight, pushes))),
@@ -114,7 +115,7 @@ def find(request: PageRequest, text: str) -> Found:
     return Found(tuple(shown), exact)
 
 
-def _named(text: str, lower: str, freight: list[Refresh]) -> list[Delivery]:
+def _named(text: str, lower: str, freight: list[Refresh], seen: Collection[str] | None) -> list[Delivery]:
     """Return the deliveries that the text names exactly, by the first of the ways to name one that fits."""
     repository, colon, tag = text.rpartition(":")
     if colon and (rows := search_queries.by_artifact(repository.removeprefix("docker.io/").lower(), tag)):
@@ -123,7 +124,7 @@ def _named(text: str, lower: str, freight: list[Refresh]) -> list[Delivery]:
         return rows
     if "/" in text and (rows := search_queries.by_artifact(lower.removeprefix("docker.io/"), "")):
         return rows
-    return search_queries.of_refreshes(freight or search_queries.refreshes_by_digest(lower))
+    return search_queries.of_refreshes(freight or search_queries.refreshes_by_digest(lower, seen))
 
 
 def _pushes(request: PageRequest, entries: Iterable[PushEntry]) -> Iterator[Hit]:

@@ -21,10 +21,10 @@ LOOKUPS: dict[str, Callable[[], Any]] = {
     "a repository": lambda: search_queries.by_artifact("acme/app", ""),
     "a tag": lambda: search_queries.by_tag("1.0.0"),
     "an id": lambda: search_queries.by_id(str(uuid.uuid4())),
-    "a digest": lambda: search_queries.refreshes_by_digest(DIGEST),
-    "a short digest": lambda: search_queries.refreshes_by_digest("0123456"),
-    "an alias": lambda: search_queries.refreshes_by_freight("calm-lemur"),
-    "a name of Freight": lambda: search_queries.refreshes_by_freight("0123456789abcdef"),
+    "a digest": lambda: search_queries.refreshes_by_digest(DIGEST, None),
+    "a short digest": lambda: search_queries.refreshes_by_digest("0123456", None),
+    "an alias": lambda: search_queries.refreshes_by_freight("calm-lemur", None),
+    "a name of Freight": lambda: search_queries.refreshes_by_freight("0123456789abcdef", None),
 }
 
 
@@ -53,7 +53,7 @@ def test_a_lookup_searches_an_index(name):
 
 @pytest.mark.parametrize("text", ["", "012345", "not-hex", "sha256:", "SHA256", "g" * 12])
 def test_what_is_no_digest_is_not_looked_up(text):
-    assert search_queries.refreshes_by_digest(text) == []
+    assert search_queries.refreshes_by_digest(text, None) == []
 
 
 def test_the_start_of_a_digest_finds_only_digests_that_start_with_it():
@@ -63,5 +63,5 @@ def test_the_start_of_a_digest_finds_only_digests_that_start_with_it():
     other = f"sha256:{start[:-1]}{'f' if start[-1] != 'f' else '0'}{'0' * 32}"
     for number, digest in enumerate((wanted, other)):
         Refresh.objects.create(delivery=row, project="shop", warehouse=f"w-{number}", digest=digest)
-    assert [each.warehouse for each in search_queries.refreshes_by_digest(start)] == ["w-0"]
-    assert {each.warehouse for each in search_queries.refreshes_by_digest(start[:-1])} == {"w-0", "w-1"}
+    assert [each.warehouse for each in search_queries.refreshes_by_digest(start, None)] == ["w-0"]
+    assert {each.warehouse for each in search_queries.refreshes_by_digest(start[:-1], None)} == {"w-0", "w-1"}

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from receivers.models import Outcome, Refresh
+from receivers.deliveries.cluster_pushes import project_deliveries
+from receivers.models import Outcome, ProjectDelivery, Refresh
 from tests.clusters import until
 from tests.deliveries.rows import delivery, store, unique_name
 from tests.delivery_rows import routed_project
@@ -102,6 +103,26 @@ def test_nothing_of_other_projects_is_found(signed_in, pushed, project, what):
     assert "Nothing matches" in page
     assert str(pushed.push_id) not in page.replace(text, "")
     assert project.name not in page
+
+
+def test_freight_of_another_project_is_not_found_through_a_push_that_concerns_both(signed_in, project):
+    own, alias = unique_name(), f"{unique_name()}-lemur"
+    # A push to a cluster receiver: readers of both projects see it, each reduced to their own Freight.
+    [row] = store(delivery("", repository=f"acme/{own}", outcome=Outcome.FREIGHT_CREATED, push_id=uuid4()))
+    ProjectDelivery.objects.bulk_create(project_deliveries(row, [own, project.name]))
+    digest, freight = f"sha256:{uuid4().hex * 2}", uuid4().hex
+    Refresh.objects.create(
+        delivery=row, project=project.name, warehouse="web", digest=digest, freight=freight,
+        freight_alias=alias, outcome="freight_created",
+    )  # fmt: skip
+    browser = signed_in(f"viewer:{own}")
+    for text in (alias, freight, freight[:10]):
+        page = found(browser, text)
+        assert "Nothing matches" in page
+        assert project.name not in page
+        assert str(row.push_id) not in page
+    assert alias in found(signed_in(f"viewer:{project.name}"), alias)
+    assert str(row.push_id) in found(browser, f"acme/{own}")
 
 
 def test_words_of_an_error_are_found_in_recent_pushes(signed_in, project):
