@@ -2,7 +2,7 @@
 
 Nothing that exists is overwritten: the Secret is created, and the entry is appended on condition that the configuration
 has not changed in the meantime. `spec.webhookReceivers` is an atomic list, so server-side apply would replace the
-entries of others, or conflict with whoever applied them.
+entries of others, or conflict with their field managers.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class NewReceiver:
 
 
 def random_secret() -> str:
-    """Return a random value for a Secret. Whoever knows it can compute the receiver URL."""
+    """Return a random value for a Secret. The receiver URL can be computed from it."""
     alphabet = string.ascii_letters + string.digits
     return "".join(secrets.choice(alphabet) for _ in range(SECRET_LENGTH))
 
@@ -135,7 +135,7 @@ def create_receiver(cluster: KubernetesClient, new: NewReceiver) -> None:
     for attempt in range(ATTEMPTS):
         try:
             _add(cluster, new)
-        except Conflict:  # somebody changed the configuration since it was read
+        except Conflict:  # the configuration has changed since it was read
             if attempt + 1 == ATTEMPTS:
                 raise
         else:

@@ -1,7 +1,7 @@
 """Recognize deliveries of the same push.
 
 Docker Hub sends one to every webhook of the repository, so to several receivers, and for a multi-platform image several
-to each, all alike. What they announce is one push, whoever receives it.
+to each, all alike. What they announce is one push, whichever receivers get it.
 
 All replicas must agree without talking to each other, so the id of a push is a hash of what its deliveries share.
 """
@@ -34,8 +34,8 @@ PushKey = tuple[str, str]
 def push_id(key: PushKey, pushed_at: datetime) -> UUID:
     """Return the id of the push with this key and time. The same arguments give the same id in every process.
 
-    Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a push. The id is no secret: whoever knows
-    repository, tag and time can compute it, so nothing may be shown because somebody knows an id.
+    Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a push. The id is no secret: it
+    can be computed from repository, tag and time, so an id alone must not grant access to anything.
     """
     # JSON keeps different keys apart, whatever characters they contain.
     return uuid5(_NAMESPACE, json.dumps([*key, pushed_at.astimezone(UTC).isoformat()]))

@@ -77,7 +77,7 @@ def _newest(wanted: Q) -> list[Delivery]:
 def _refreshes(wanted: Q, seen: Collection[str] | None) -> list[Refresh]:
     # A push to a cluster receiver concerns several projects, and its readers see the Freight of their own only. Not a
     # condition of the query, because a database may then read all refreshes of these projects.
-    # In no order: sorting would read all of them. There are more only if somebody pushes the same image all the time.
+    # In no order: sorting would read all of them. There are more only if the same image is pushed all the time.
     columns = ("id", "project", "warehouse", "delivery_id", "freight", "freight_alias")
     rows = list(Refresh.objects.filter(wanted).only(*columns)[:CANDIDATES])
     visible = (row for row in rows if seen is None or row.project in seen)

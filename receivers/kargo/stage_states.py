@@ -92,7 +92,7 @@ class StageProgress:
     - `actor`: who created the Promotion or the hold, empty if Kargo did.
     - `promotion`: the name of the Promotion.
     - `automatic`: Kargo promotes to the Stage automatically.
-    - `stuck`: the state won't change by itself; somebody must act.
+    - `stuck`: the state won't change by itself; it needs action.
     """
 
     project: str

@@ -290,12 +290,6 @@ def tone_icon(tone: str) -> SafeString:
 
 
 @register.simple_tag
-def verdict_badge(result: str) -> SafeString:
-    """Return the badge of a `MatchResult`."""
-    return badge(verdict_tone(result), verdict_word(result))
-
-
-@register.simple_tag
 def verdict_tone(result: str) -> Tone:
     """Return the tone of a `MatchResult`."""
     return VERDICT_TONES.get(MatchResult(result), Tone.PLAIN)

@@ -245,7 +245,7 @@ def _tags(request: PageRequest, aim: TestTarget, repository: str) -> list[str]:
     )
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
     scope = _scope(request, aim)
-    # Not while somebody types: each reads from the API server.
+    # Not while the user types: each call reads from the API server.
     typing = request.method == "POST" and request.htmx
     discovered = (
         () if typing else suggestions.discovered_tags(request.runtime.cache.cluster(), repository, scope)
