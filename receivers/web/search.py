@@ -53,10 +53,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result: groups in the order of relevance. `exact` says that the first hit is just what the text names."""
+    """The result: groups in the order of relevance. `exact` says that the first hit is just what the text names.
+
+    `searched_to` is set if words were not searched in all pushes, but only in those since that time.
+    """
 
     groups: tuple[Group, ...] = ()
     exact: bool = False
+    searched_to: datetime | None = None
 
     @property
     def best(self) -> Hit | None:
@@ -84,7 +88,13 @@ def search(request: PageRequest) -> HttpResponse:
     found = find(request, text) if text else Found()
     if "go" in request.GET and found.exact and found.best:
         return redirect(found.best.url)
-    context = {"found": found, "text": text, "error": error, "search_query": request.GET.get("q", "")}
+    context = {
+        "found": found,
+        "text": text,
+        "error": error,
+        "search_query": request.GET.get("q", ""),
+        "pushes_url": pushes_url(text=text),
+    }
     panel = request.htmx.target == PALETTE
     return render(request, "search/_results.html" if panel else "search/search.html", context)
 
@@ -104,15 +114,17 @@ def find(request: PageRequest, text: str) -> Found:
         Group("Receivers", tuple(_receivers(request.runtime.cache, request.access, lower))),
         Group("Repositories", tuple(_repositories(request.runtime.cache, request.access, lower))),
     ]
+    searched_to = None
     if len(pushes) < FEW and len(text) >= LEAST_TEXT:
-        wanted = visibility.limited(DeliveryFilter(text=text), request.access)
+        page = push_page(visibility.limited(DeliveryFilter(text=text), request.access), size=FEW)
+        searched_to = page.looked_to
         known = {entry.push_id for entry in pushes}
-        others = [entry for entry in push_page(wanted, size=FEW).rows if entry.push_id not in known]
+        others = [entry for entry in page.rows if entry.push_id not in known]
         hits = tuple(_pushes(request, others[: FEW - len(pushes)]))
         groups.append(Group("Recent pushes with these words", hits))
     shown = [group for group in groups if group.hits]
     exact = bool(pushes) or any(hit.name.lower() == lower for group in shown[:1] for hit in group.hits[:1])
-    return Found(tuple(shown), exact)
+    return Found(tuple(shown), exact, searched_to)
 
 
 def _named(text: str, lower: str, freight: list[Refresh], seen: Collection[str] | None) -> list[Delivery]:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.cluster_pushes import project_deliveries
 from receivers.models import Outcome, ProjectDelivery, Refresh
 from tests.clusters import until
@@ -132,10 +133,22 @@ def test_words_of_an_error_are_found_in_recent_pushes(signed_in, project):
     )
     row.reason = f"registry said {word} to that"
     store(row)
-    page = found(signed_in("viewer"), f"SAID {word}")
+    # Words are searched in the newest deliveries of the reader's projects, and other tests store thousands in theirs.
+    page = found(signed_in(f"viewer:{project.name}"), f"SAID {word}")
     assert "Recent pushes with these words" in page
     assert f"/pushes/{row.push_id}" in page
+    assert "Words were searched" not in page
     assert "Nothing matches" in found(signed_in("viewer:elsewhere"), f"said {word}")
+
+
+def test_the_search_says_how_far_back_it_searched_words(signed_in):
+    project = unique_name()
+    store(*(delivery(project, n, tag=f"0.0.{n}") for n in range(LOOKED_AT + 1)))
+    store(delivery(project, -1, repository="acme/needle", reason="the needle"))
+    page = found(signed_in(f"viewer:{project}"), "the needle")
+    assert "Nothing matches" in page
+    assert "Words were searched in pushes since" in page
+    assert 'href="/pushes?text=the+needle"' in page
 
 
 def test_names_in_the_cluster_are_found(signed_in, project):
