@@ -26,19 +26,19 @@ class Muted:
 
 @dataclass(frozen=True, slots=True)
 class FindingGroup:
-    """The findings of one check and severity; there is at least one."""
+    """The findings of one check and severity, grouped by cause; there is at least one."""
 
     severity: Severity
     check: Check
-    findings: tuple[Finding, ...]
+    causes: tuple[tuple[Finding, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
     """The findings at one moment, most urgent first, and the mutes by finding key. Create it with `build`.
 
-    `action_keys` has the keys of the unmuted urgent findings and warnings by project ("" for the cluster), each
-    under every project that it concerns; `by_key` and `by_project` are indexes.
+    `causes_by_project` has the causes of the unmuted urgent findings and warnings (their `mute_key`) by project
+    ("" for the cluster), each under every project that it concerns; `by_key` and `by_project` are indexes.
     """
 
     at: datetime
@@ -46,7 +46,7 @@ class HealthReport:
     mutes: Mapping[str, Muted]
     by_key: Mapping[str, Finding] = field(default_factory=dict)
     by_project: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    action_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    causes_by_project: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def build(cls, at: datetime, findings: tuple[Finding, ...], mutes: Mapping[str, Muted]) -> HealthReport:
@@ -67,13 +67,13 @@ class HealthReport:
 
     def with_mutes(self, mutes: Mapping[str, Muted]) -> HealthReport:
         """Return the same findings with other mutes."""
-        keys: dict[str, set[str]] = defaultdict(set)
-        for key, finding in self.by_key.items():
+        causes: dict[str, set[str]] = defaultdict(set)
+        for finding in self.by_key.values():
             if finding.severity in NEEDS_ACTION and finding.mute_key not in mutes:
                 for project in {finding.project} | finding.projects:
-                    keys[project].add(key)
-        frozen = {project: frozenset(of_project) for project, of_project in keys.items()}
-        return replace(self, mutes=mutes, action_keys=frozen)
+                    causes[project].add(finding.mute_key)
+        frozen = {project: frozenset(of_project) for project, of_project in causes.items()}
+        return replace(self, mutes=mutes, causes_by_project=frozen)
 
     def for_project(self, project: str) -> tuple[Finding, ...]:
         """Return the findings of one project ("" for the cluster), including muted ones."""
@@ -100,10 +100,18 @@ class HealthReport:
         return tuple(other for other in self.findings if other.mute_key == finding.mute_key)
 
 
+def group_by_cause(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
+    """Group findings by what causes them; groups and findings keep their order."""
+    causes: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        causes[finding.mute_key].append(finding)
+    return [tuple(of_cause) for of_cause in causes.values()]
+
+
 def group_findings(findings: Iterable[Finding]) -> tuple[FindingGroup, ...]:
-    """Group findings by severity and check: most urgent first, then largest first. Each group keeps their order."""
+    """Group findings by severity and check: most urgent first, then most causes first. Each group keeps their order."""
     groups: dict[tuple[Severity, Check], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.severity, finding.check].append(finding)
-    order = sorted(groups, key=lambda key: (key[0].rank, -len(groups[key]), key[1]))
-    return tuple(FindingGroup(*key, tuple(groups[key])) for key in order)
+    grouped = [FindingGroup(*key, tuple(group_by_cause(of_check))) for key, of_check in groups.items()]
+    return tuple(sorted(grouped, key=lambda group: (group.severity.rank, -len(group.causes), group.check)))

@@ -12,7 +12,7 @@ from django.utils import timezone
 from receivers.deliveries.figures import Figures, Range, Span, figures
 from receivers.deliveries.outcomes import Tone
 from receivers.health.finding import Finding
-from receivers.health.report import NEEDS_ACTION, HealthReport
+from receivers.health.report import NEEDS_ACTION, HealthReport, group_by_cause
 from receivers.kargo.resources import WarehouseKey
 from receivers.kargo.scopes import scope_name
 from receivers.web.figure_chart import STACKED, FigureChart, figure_chart
@@ -156,11 +156,7 @@ def open_problems(
     """Return the findings that need action, one for each cause, most urgent first."""
     projects = visible if project is None else frozenset({project})
     open_, _ = report.open_and_muted(projects)
-    causes: dict[str, Finding] = {}
-    for finding in open_:
-        if finding.severity in NEEDS_ACTION:
-            causes.setdefault(finding.mute_key, finding)
-    return list(causes.values())
+    return [first for first, *_ in group_by_cause(f for f in open_ if f.severity in NEEDS_ACTION)]
 
 
 def short(seconds: float | None) -> tuple[str, str]:

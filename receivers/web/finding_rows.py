@@ -18,21 +18,37 @@ from receivers.web.links import project_url
 # The state badge of a receiver and the text below it say the same.
 SHOWN_BY_STATE: Final = frozenset({Check.NO_PUSH_YET, Check.UNSUPPORTED_KIND})
 
+OTHERS_NAMED: Final = 20  # an expired credential has a finding for each of its Warehouses
+
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding. `url` is the address of its subject; `muted` says who muted it, None if it is not muted."""
+    """A finding. `url` is the address of its subject; `muted` says who muted it, None if it is not muted.
+
+    `others` has the findings with the same cause that the row stands for, too.
+    """
 
     finding: Finding
     key: str
     url: str
     muted: Muted | None
     may_mute: bool
+    others: tuple[Finding, ...] = ()
 
     @property
     def title(self) -> str:
         """Return the title of the check and the name of the subject."""
         return f"{self.finding.check.label}, {self.finding.name}"
+
+    @property
+    def others_named(self) -> list[tuple[str, str]]:
+        """Return the first of the others: the name of the subject and its address."""
+        return [(finding.name, subject_url(finding)) for finding in self.others[:OTHERS_NAMED]]
+
+    @property
+    def others_left(self) -> int:
+        """Return how many of the others are not named."""
+        return max(0, len(self.others) - OTHERS_NAMED)
 
     @property
     def action(self) -> str:
@@ -42,15 +58,24 @@ class FindingRow:
         return "Unmute" if self.muted else "Mute"
 
 
-def finding_row(finding: Finding, report: HealthReport, access: Access) -> FindingRow:
-    """Return a finding of a report as this user sees it."""
+def finding_row(
+    finding: Finding, report: HealthReport, access: Access, others: tuple[Finding, ...] = ()
+) -> FindingRow:
+    """Return a finding of a report as this user sees it, alone or for `others` of the same cause."""
     return FindingRow(
         finding,
         finding.key,
         subject_url(finding),
         report.mutes.get(finding.mute_key),
         access.may(Action.MUTE, finding.project),
+        others,
     )
+
+
+def cause_row(findings: tuple[Finding, ...], report: HealthReport, access: Access) -> FindingRow:
+    """Return one row for the findings of one cause, of which there is at least one."""
+    first, *others = findings
+    return finding_row(first, report, access, tuple(others))
 
 
 def subject_url(finding: Finding) -> str:

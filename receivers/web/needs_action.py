@@ -1,9 +1,10 @@
-"""The findings that need action, most urgent first, grouped by check; and one finding, with its mute form."""
+"""What needs action, most urgent first, grouped by check, one row a cause; and one finding, with its mute form."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from django import forms
@@ -19,16 +20,15 @@ from receivers.deliveries.form_fields import OpenSelect, ShortTextField
 from receivers.health import mutes
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
-from receivers.health.report import FindingGroup, HealthReport, group_findings
+from receivers.health.report import FindingGroup, HealthReport, group_by_cause, group_findings
 from receivers.kargo.scopes import scope_name
 from receivers.web import live_fragments
-from receivers.web.finding_rows import FindingRow, finding_row
+from receivers.web.finding_rows import FindingRow, cause_row, finding_row
 from receivers.web.page_view import PageRequest, page_view
 
-# Findings of a check shown before "Show all": an expired credential has one for each of its Warehouses.
-FEW: Final = 3
-PAGE_SIZE: Final = 50  # findings on a page that shows all findings of one check
-MUTED_SHOWN: Final = 100  # muted findings; they are muted so that nobody has to read them
+FEW: Final = 3  # causes of a check shown before "Show all"
+PAGE_SIZE: Final = 50  # causes on a page that shows all findings of one check
+MUTED_SHOWN: Final = 100  # muted causes; they are muted so that nobody has to read them
 EVERY: Final = "5s"
 MOST_SELECTED: Final = 500  # findings muted with one request
 
@@ -88,7 +88,7 @@ class MuteForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """The findings of one check and severity, and the rows that are shown."""
+    """The findings of one check and severity, and the rows that are shown, one for each cause."""
 
     group: FindingGroup
     rows: list[FindingRow]
@@ -109,12 +109,12 @@ def needs_action(request: PageRequest) -> HttpResponse:
     )
     if request.htmx.target == "attention":
         return live_fragments.respond(request, part, every=EVERY)
-    matching_muted = form.matching(muted)
+    matching_muted = group_by_cause(form.matching(muted))
     context = {
         "part": part,
         "every": EVERY,
         "form": form,
-        "muted": [finding_row(finding, report, request.access) for finding in matching_muted[:MUTED_SHOWN]],
+        "muted": [cause_row(findings, report, request.access) for findings in matching_muted[:MUTED_SHOWN]],
         "muted_count": len(matching_muted),
         "check": form.cleaned_data.get("check"),
         "may_mute": any(request.access.may(Action.MUTE, finding.project) for finding in open_),
@@ -151,16 +151,18 @@ def _list(
 ) -> Mapping[str, Any]:
     matching = form.matching(open_)
     of_one_check = form.cleaned_data.get("check") is not None
-    page = Paginator(matching, PAGE_SIZE).get_page(request.GET.get("page")) if of_one_check else None
-    groups = group_findings(matching if page is None else page.object_list)
+    page = None
+    if of_one_check:
+        page = Paginator(group_by_cause(matching), PAGE_SIZE).get_page(request.GET.get("page"))
+        matching = list(chain.from_iterable(page.object_list))
     limit = FEW if page is None else PAGE_SIZE
     return {
         "groups": [
             GroupRow(
                 group,
-                [finding_row(finding, report, request.access) for finding in group.findings[:limit]],
+                [cause_row(findings, report, request.access) for findings in group.causes[:limit]],
             )
-            for group in groups
+            for group in group_findings(matching)
         ],
         "page": page,
         "filtered": form.has_changed(),

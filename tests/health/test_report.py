@@ -42,7 +42,7 @@ def report(*muted: Finding) -> HealthReport:
     ids=["nothing muted", "a note", "a warning", "two other findings", "a finding before it changed"],
 )
 def test_unmuted_urgent_findings_and_warnings_are_counted(muted, expected):
-    assert {project: len(keys) for project, keys in report(*muted).action_keys.items()} == expected
+    assert {project: len(causes) for project, causes in report(*muted).causes_by_project.items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -60,20 +60,20 @@ def test_new_mutes_change_only_the_counts():
     before = report()
     after = before.with_mutes({URGENT.key: JANE})
     assert (after.findings, after.at) == (before.findings, before.at)
-    assert after.action_keys["shop"] == before.action_keys["shop"] - {URGENT.key}
+    assert after.causes_by_project["shop"] == before.causes_by_project["shop"] - {URGENT.key}
 
 
 def test_groups_are_sorted_by_severity_and_then_by_size():
     missed = [replace(URGENT, name=f"app-{number:04}", check=Check.MISSED_PUSHES) for number in range(1000)]
     groups = group_findings(most_urgent_first([*ALL, *missed]))
-    assert [(group.severity, group.check, len(group.findings)) for group in groups] == [
+    assert [(group.severity, group.check, len(group.causes)) for group in groups] == [
         ("urgent", "missed_pushes", 1000),
         ("urgent", "invalid_subscription", 2),
         ("urgent", "cluster_unreadable", 1),
         ("warning", "warehouse_without_receiver", 1),
         ("note", "official_image", 1),
     ]
-    assert [finding.name for finding in groups[0].findings[:2]] == ["app-0000", "app-0001"]
+    assert [finding.name for [finding] in groups[0].causes[:2]] == ["app-0000", "app-0001"]
 
 
 def test_findings_of_a_check_with_different_severities_are_separate_groups():
@@ -135,3 +135,13 @@ def test_findings_of_the_same_cause_are_muted_together_within_a_project():
     assert after.open_and_muted(None) == ((elsewhere, unrelated), (first, second))
     assert after.with_same_cause(second) == (first, second)
     assert len({finding.key for finding in findings}) == 4
+
+
+def test_findings_of_the_same_cause_count_once_and_are_one_row():
+    first = replace(URGENT, identity="rate limit", common_cause=True)
+    second, unrelated = replace(first, name="web"), replace(first, identity="401")
+    findings = (first, second, unrelated)
+    counts = HealthReport.build(NOON, findings, {}).causes_by_project
+    assert {project: len(causes) for project, causes in counts.items()} == {"shop": 2}
+    [group] = group_findings(findings)
+    assert group.causes == ((first, second), (unrelated,))
