@@ -368,4 +368,9 @@ class TestSettings:
         assert "hunter2" not in repr(configuration)
         assert KEY not in repr(configuration)
         secret = {setting.name: (setting.value, setting.given) for setting in settings if setting.secret}
-        assert secret == {"DATABASE_URL": ("", True), "KARGOWEB_SECRET_KEY": ("", True)}
+        assert secret == {
+            "DATABASE_URL": ("", True),
+            "KARGOWEB_SECRET_KEY": ("", True),
+            "KARGOWEB_SECRET_KEY_FALLBACKS": ("", False),
+            "KARGOWEB_EMAIL_URL": ("", False),
+        }

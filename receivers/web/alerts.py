@@ -30,7 +30,7 @@ from receivers.ops.alerts.alert_log import EVERYTHING
 from receivers.ops.alerts.channels import destination_shown, refused_address
 from receivers.ops.alerts.encryption import encrypt
 from receivers.ops.alerts.outbox import drop_unsent
-from receivers.ops.alerts.sending import new_signing_key, signing_bytes
+from receivers.ops.alerts.sending import check_signing_key, new_signing_key
 from receivers.web.new_receiver import NameField
 from receivers.web.page_view import PageRequest, page_view
 
@@ -128,7 +128,7 @@ class ChannelForm(forms.Form):
         cleaned["signing_key"] = key
         if key and self.kind_of_channel == ChannelKind.WEBHOOK:
             try:
-                signing_bytes(key)
+                check_signing_key(key)
             except ValueError as error:
                 self.add_error("signing_key", str(error))
         return cleaned
