@@ -15,7 +15,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -162,18 +162,14 @@ class ChannelForm(forms.Form):
 @require_safe
 def alerts(request: PageRequest) -> HttpResponse:
     """Show the channels and the history. Raise `PermissionDenied` if the user can't manage any."""
-    channels = list(_manageable(request.access).order_by("project", "name"))
-    ids = [channel.pk for channel in channels]
-    history = AlertMessage.objects.filter(channel__in=ids).select_related("channel").order_by("-created_at")
-    last: dict[UUID, AlertMessage] = {}
-    shown = list(history[:HISTORY])
-    for message in shown:
-        last.setdefault(message.channel_id, message)
-    for channel in channels:
-        if channel.pk not in last and (newest := history.filter(channel=channel).first()):
-            last[channel.pk] = newest
+    newest = AlertMessage.objects.filter(channel=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+    channels = _manageable(request.access).annotate(last=Subquery(newest)).order_by("project", "name")
+    rows = [(channel, last) for channel in channels for last in [getattr(channel, "last", None)]]
+    last_messages = AlertMessage.objects.in_bulk([last for _, last in rows if last])
+    history = AlertMessage.objects.filter(channel__in=[channel.pk for channel, _ in rows])
+    shown = history.select_related("channel").order_by("-created_at")[:HISTORY]
     context = {
-        "channels": [_channel_row(channel, last.get(channel.pk)) for channel in channels],
+        "channels": [_channel_row(channel, last_messages.get(last)) for channel, last in rows],
         "history": [MessageRow(message, *_state(message)) for message in shown],
         "email_is_off": settings.KARGOWEB.email is None,
     }

@@ -58,7 +58,8 @@ def no_secret(channel: AlertChannel) -> Any:
 
 
 def outbox(**options: Any) -> Outbox:
-    return Outbox(BASE_URL, **({"group": 0.0, "rate": 100, "look_up": no_secret} | options))
+    values: dict[str, Any] = {"group": 0.0, "rate": 100, "look_up": no_secret}
+    return Outbox(BASE_URL, **(values | options))
 
 
 @pytest.fixture
@@ -366,7 +367,7 @@ class TestFindings:
         assert sorted(Alert.objects.values_list("end", flat=True)) == ["", "replaced"]
 
     def test_findings_of_one_cause_are_one_alert(self, project):
-        shared = {"identity": "registry", "common_cause": True}
+        shared: dict[str, Any] = {"identity": "registry", "common_cause": True}
         findings = [finding(project, f"hook-{number}", **shared) for number in range(5)]
         SteadyFindings(0).compare(project, report(*findings))
         alert = Alert.objects.get()

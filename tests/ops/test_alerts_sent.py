@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def wait_until_noted() -> None:
     until("all failures are noted", lambda: not PushFailure.objects.exists())
 
 
-def pushes(sink: Sink, path: str) -> list[dict]:
+def pushes(sink: Sink, path: str) -> list[dict[str, Any]]:
     return [alert for request in sink.at(path) for alert in request.alerts if alert["kind"] == "push"]
 
 
@@ -174,7 +175,7 @@ def test_an_unreachable_api_server_alerts_the_channels_for_everything_only(
     assert not any(alert["kind"] == "kargoweb" for each in sink.at("/team") for alert in each.alerts)
 
 
-def _about_kargoweb(sink: Sink, status: str) -> list[dict]:
+def _about_kargoweb(sink: Sink, status: str) -> list[dict[str, Any]]:
     return [
         alert
         for request in sink.at("/all")
