@@ -39,6 +39,7 @@ PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+ROLES: Final = ("all", "receiver", "dashboard")  # what a process serves
 HOUR: Final = 3600.0  # seconds
 DAY: Final = 24 * HOUR
 # At most six retries. A registry that needs more is better served by polling (the Warehouse's interval).
@@ -60,6 +61,7 @@ class Configuration:
     secret_key: str = field(repr=False)
     allowed_hosts: tuple[str, ...]
     base_url: str
+    role: str
     database: dict[str, Any] = field(repr=False)
     bind: str
     port: int
@@ -110,6 +112,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         allowed_hosts=env.read("KARGOWEB_ALLOWED_HOSTS", (), comma_separated(_host))
         or _default_hosts(base_url),
         base_url=base_url,
+        role=env.read("KARGOWEB_ROLE", "all", choice(*ROLES)),
         database=env.read("DATABASE_URL", sqlite(data_dir / "kargoweb.sqlite3"), database, secret=True),
         bind=env.read("KARGOWEB_BIND", "127.0.0.1", _address),
         port=port,
