@@ -42,7 +42,7 @@ OUTCOMES = {  # and their relative frequency
     "tag_not_visible": 2,
     "discovery_failed": 1,
     "not_handled": 1,
-    "invalid_body": 1,
+    "invalid_body": 5,
 }
 VERDICT = {
     "project": "",
