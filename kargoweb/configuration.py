@@ -90,6 +90,7 @@ class Configuration:
     receiver_body_quota: int
     catch_up_rate: float
     log_level: str
+    log_format: str
     sign_in_note: str
     metrics: bool
     settings: tuple[Setting, ...] = ()
@@ -143,6 +144,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         receiver_body_quota=env.read("KARGOWEB_RECEIVER_BODY_QUOTA", 512, integer(0, LARGEST_QUOTA)),
         catch_up_rate=env.read("KARGOWEB_CATCH_UP_RATE", 1.0, per_second(0, 100)),
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=env.read("KARGOWEB_LOG_FORMAT", "text", choice("text", "json")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
     )

@@ -181,13 +181,20 @@ REST_FRAMEWORK = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "kargoweb.logs.JsonLines"},
+    },
     "filters": {
         "credentials": {"()": "receivers.deliveries.redaction.RedactCredentials"},
         "faults_only": {"()": "kargoweb.logs.FaultsOnly"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["credentials"]},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": KARGOWEB.log_format,
+            "filters": ["credentials"],
+        },
     },
     "loggers": {
         "django.request": {"filters": ["faults_only"]},
