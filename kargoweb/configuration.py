@@ -86,6 +86,8 @@ class Configuration:
     rate_limit_delays: tuple[float, ...]
     lag_delays: tuple[float, ...]
     keep_days: int
+    keep_body_days: int
+    keep_deliveries: int
     body_quota: int
     receiver_body_quota: int
     catch_up_rate: float
@@ -140,6 +142,8 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         rate_limit_delays=env.read("KARGOWEB_RATE_LIMIT_DELAYS", (120.0, 300.0, 900.0, 1800.0), DELAYS),
         lag_delays=env.read("KARGOWEB_LAG_DELAYS", (10.0, 60.0, 300.0), DELAYS),
         keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, integer(1, 3650)),
+        keep_body_days=env.read("KARGOWEB_KEEP_BODY_DAYS", 0, integer(0, 3650)),
+        keep_deliveries=env.read("KARGOWEB_KEEP_DELIVERIES", 0, integer(0, 1_000_000_000)),
         body_quota=env.read("KARGOWEB_BODY_QUOTA", 2048, integer(0, LARGEST_QUOTA)),
         receiver_body_quota=env.read("KARGOWEB_RECEIVER_BODY_QUOTA", 512, integer(0, LARGEST_QUOTA)),
         catch_up_rate=env.read("KARGOWEB_CATCH_UP_RATE", 1.0, per_second(0, 100)),
