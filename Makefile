@@ -17,7 +17,7 @@ COMPILE = @$(PY) -m compileall -q kargoweb receivers demo
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.
 DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com
 
-.PHONY: help install run test test-postgres check format bench lock clean
+.PHONY: help install run serve test test-postgres check format bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## show this help
@@ -28,6 +28,15 @@ install: $(VENV)/.dev-installed  ## create .venv with the development requiremen
 
 run: $(VENV)/.installed  ## start the demo: kargoweb on PORT with a simulated Kargo installation
 	PORT=$(PORT) $(PY) manage.py demo
+
+serve: export KARGOWEB_ROLE ?= dashboard
+serve: export KARGOWEB_CATCH_UP_RATE ?= 0
+serve: export KARGOWEB_DATA_DIR ?= $(CURDIR)/var/serve
+serve: $(VENV)/.installed  ## look at the Kargo of the current kubeconfig context, without receiving pushes
+	@$(PY) manage.py migrate --verbosity 0
+	@$(PY) manage.py users | grep -q '^admin ' || { echo "Your user and its password:"; \
+		$(PY) manage.py users --add admin && $(PY) manage.py grant admin admin; }
+	$(PY) manage.py serve
 
 test: $(VENV)/.dev-installed  ## run all tests on all cores; ARGS are passed to pytest
 	$(COMPILE)

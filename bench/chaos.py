@@ -43,7 +43,7 @@ WORLD = BenchWorld(projects=10, warehouses=2, target=0)
 STATUS_CHANGES = 20.0  # per second: Kargo refreshes each Warehouse about every two seconds
 SETTLE = 180.0  # seconds after the faults until every delivery has ended
 MAX_ANSWER = 10.0  # seconds: what Docker Hub waits for an answer
-MAX_MEMORY = 512.0  # MB of one process: the limit of the pod in deploy/base/deployment.yaml
+MAX_MEMORY = 512.0  # MB of one process: the limit of the pod in the Helm chart
 PUSHER = "push-"  # and the number of the push, to recognize it in the delivery log
 
 

@@ -1,8 +1,9 @@
 """`python -m bench.history COUNT`: fill the delivery log with a realistic history, to measure lists.
 
-Writes COUNT deliveries of the last two months, most with a refresh that has ended. They belong to two hundred projects
-with a receiver and a few repositories each, some much busier than others, and have various outcomes. Uses the database
-of the settings.
+Writes COUNT deliveries of the last two months, most with a refresh that has ended. They belong to up to two hundred
+projects with a receiver and a few repositories each, some much busier than others, and have various outcomes. A short
+history has fewer projects, so that their lists still fill a page: otherwise a comparison with a long one would compare
+the rows of the pages. Uses the database of the settings.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from receivers.models import Delivery, Refresh  # noqa: E402
 
 Pair = tuple[Delivery, Refresh | None]
 REPOSITORIES = 3  # per project
+DELIVERIES = 100  # per project, on average, even in a short history
 DAYS = 60
 BATCH_SIZE = 1_000  # deliveries
 COMMIT_SIZE = 20_000  # deliveries
@@ -40,7 +42,7 @@ OUTCOMES = {  # and their relative frequency
     "tag_not_visible": 2,
     "discovery_failed": 1,
     "not_handled": 1,
-    "invalid_body": 1,
+    "invalid_body": 5,
 }
 VERDICT = {
     "project": "",
@@ -71,15 +73,19 @@ def _rows(count: int, rng: random.Random) -> Iterator[Pair]:
     end = timezone.now()
     step = timedelta(days=DAYS) / count
     outcomes = rng.choices(list(OUTCOMES), list(OUTCOMES.values()), k=count)
+    numbers = _projects(count)
     # About half of all pushes go to a tenth of the projects.
-    projects = rng.choices(
-        range(HISTORY_PROJECTS),
-        [10 if number < HISTORY_PROJECTS // 10 else 1 for number in range(HISTORY_PROJECTS)],
-        k=count,
-    )
+    weights = [10 if number < HISTORY_PROJECTS // 10 else 1 for number in numbers]
+    projects = rng.choices(numbers, weights, k=count)
     for number in range(count):
         at = end - step * (count - number)
         yield _row(number, at, history_project(projects[number]), outcomes[number], rng)
+
+
+def _projects(count: int) -> list[int]:
+    """Return the numbers of the projects of a history, evenly spread, with the busiest and the quietest."""
+    wanted = min(HISTORY_PROJECTS, max(2, count // DELIVERIES))
+    return [number * (HISTORY_PROJECTS - 1) // (wanted - 1) for number in range(wanted)]
 
 
 def _row(number: int, at: datetime, project: str, outcome: str, rng: random.Random) -> Pair:

@@ -41,6 +41,7 @@ DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 EMAIL_ADDRESS: Final = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+ROLES: Final = ("all", "receiver", "dashboard")  # what a process serves
 HOUR: Final = 3600.0  # seconds
 DAY: Final = 24 * HOUR
 # At most six retries. A registry that needs more is better served by polling (the Warehouse's interval).
@@ -62,6 +63,7 @@ class Configuration:
     secret_key: str = field(repr=False)
     allowed_hosts: tuple[str, ...]
     base_url: str
+    role: str
     database: dict[str, Any] = field(repr=False)
     bind: str
     port: int
@@ -86,10 +88,13 @@ class Configuration:
     rate_limit_delays: tuple[float, ...]
     lag_delays: tuple[float, ...]
     keep_days: int
+    keep_body_days: int
+    keep_deliveries: int
     body_quota: int
     receiver_body_quota: int
     catch_up_rate: float
     log_level: str
+    log_format: str
     sign_in_note: str
     metrics: bool
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
@@ -118,6 +123,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         allowed_hosts=env.read("KARGOWEB_ALLOWED_HOSTS", (), comma_separated(_host))
         or _default_hosts(base_url),
         base_url=base_url,
+        role=env.read("KARGOWEB_ROLE", "all", choice(*ROLES)),
         database=env.read("DATABASE_URL", sqlite(data_dir / "kargoweb.sqlite3"), database, secret=True),
         bind=env.read("KARGOWEB_BIND", "127.0.0.1", _address),
         port=port,
@@ -144,10 +150,13 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         rate_limit_delays=env.read("KARGOWEB_RATE_LIMIT_DELAYS", (120.0, 300.0, 900.0, 1800.0), DELAYS),
         lag_delays=env.read("KARGOWEB_LAG_DELAYS", (10.0, 60.0, 300.0), DELAYS),
         keep_days=env.read("KARGOWEB_KEEP_DAYS", 90, integer(1, 3650)),
+        keep_body_days=env.read("KARGOWEB_KEEP_BODY_DAYS", 0, integer(0, 3650)),
+        keep_deliveries=env.read("KARGOWEB_KEEP_DELIVERIES", 0, integer(0, 1_000_000_000)),
         body_quota=env.read("KARGOWEB_BODY_QUOTA", 2048, integer(0, LARGEST_QUOTA)),
         receiver_body_quota=env.read("KARGOWEB_RECEIVER_BODY_QUOTA", 512, integer(0, LARGEST_QUOTA)),
         catch_up_rate=env.read("KARGOWEB_CATCH_UP_RATE", 1.0, per_second(0, 100)),
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=env.read("KARGOWEB_LOG_FORMAT", "text", choice("text", "json")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
         secret_key_fallbacks=env.read(

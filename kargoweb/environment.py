@@ -190,11 +190,13 @@ def ascending_seconds(lowest: float, highest: float, most: int) -> Callable[[str
 
 def choice(*words: str) -> Callable[[str], str]:
     """Return a parser of one of these words, in any case."""
+    by_lower_case = {word.lower(): word for word in words}
 
     def parse(value: str) -> str:
-        if value.upper() not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return value.upper()
+        try:
+            return by_lower_case[value.lower()]
+        except KeyError:
+            raise ValueError(f"must be one of {', '.join(words)}") from None
 
     return parse
 

@@ -27,8 +27,12 @@ BASE = urlsplit(KARGOWEB.base_url)
 HTTPS = BASE.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [f"https://{BASE.netloc}"] if HTTPS else []
 
+# A process that faces the internet serves no pages: it has neither templates nor sessions nor a sign-in.
+SERVES_PAGES: bool = KARGOWEB.role != "receiver"
+
 INSTALLED_APPS = [
-    "django.contrib.admin.apps.SimpleAdminConfig",  # receivers/admin.py has a site of its own
+    # receivers/admin.py has a site of its own
+    *(["django.contrib.admin.apps.SimpleAdminConfig"] if SERVES_PAGES else []),
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -42,8 +46,8 @@ INSTALLED_APPS = [
     *(["demo"] if find_spec("demo") else []),  # not in the container image
 ]
 
-MIDDLEWARE = [
-    "kargoweb.middleware.serve_machines",  # first: pushes and probes need none of the others
+MIDDLEWARE = ["kargoweb.middleware.serve_machines"]  # first: pushes and probes need none of the others
+PAGE_MIDDLEWARE = [
     "receivers.ops.middleware.attach_runtime",  # before all that may respond with an error page, which needs it
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # before the next: it has compressed the static files already
@@ -59,10 +63,13 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",  # last: it replaces the sign-in page's response with the lockout page
 ]
 
-ROOT_URLCONF = "kargoweb.urls"
+if SERVES_PAGES:
+    MIDDLEWARE += PAGE_MIDDLEWARE
+
+ROOT_URLCONF = "kargoweb.urls" if SERVES_PAGES else "kargoweb.receiver_urls"
 WSGI_APPLICATION = "kargoweb.wsgi.application"
 
-TEMPLATES: list[dict[str, Any]] = [
+PAGE_TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
@@ -77,6 +84,8 @@ TEMPLATES: list[dict[str, Any]] = [
         },
     },
 ]
+
+TEMPLATES = PAGE_TEMPLATES if SERVES_PAGES else []
 
 DATABASES = {"default": KARGOWEB.database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -181,13 +190,20 @@ REST_FRAMEWORK = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "kargoweb.logs.JsonLines"},
+    },
     "filters": {
         "credentials": {"()": "receivers.deliveries.redaction.RedactCredentials"},
         "faults_only": {"()": "kargoweb.logs.FaultsOnly"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["credentials"]},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": KARGOWEB.log_format,
+            "filters": ["credentials"],
+        },
     },
     "loggers": {
         "django.request": {"filters": ["faults_only"]},

@@ -296,7 +296,7 @@ class Delivery(models.Model):
 
     @property
     def body_dropped(self) -> bool:
-        """Say whether the body was dropped because of a quota."""
+        """Say whether the body was dropped, because of a quota or its age."""
         return self.body_size > 0 and self.stored_bytes == 0
 
 

@@ -1,7 +1,7 @@
-"""The URLs of the webhook, the probes, the pages and the JSON API."""
+"""The URLs of the pages and the JSON API, after those for machines."""
 
 from django.contrib.auth import views as auth_views
-from django.urls import path, re_path, register_converter
+from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 from receivers import admin
@@ -12,7 +12,6 @@ from receivers.api.views import (
     NotFoundView,
     RedeliveryView,
 )
-from receivers.ops import probes, runtime
 from receivers.web import (
     alerts,
     audit_log,
@@ -35,7 +34,6 @@ from receivers.web import (
     system_status,
     theme,
 )
-from receivers.webhook.views import RECEIVER_URL, Webhook
 
 
 class NameConverter(StringConverter):
@@ -54,11 +52,7 @@ register_converter(NameConverter, "name")
 register_converter(TextConverter, "text")
 
 urlpatterns = [
-    # First, because most requests are pushes.
-    re_path(RECEIVER_URL, Webhook.as_view(take=runtime.take), name="webhook"),
-    path("healthz", probes.health, name="health"),
-    path("readyz", probes.readiness, name="readiness"),
-    path("metrics", probes.metrics, name="metrics"),
+    path("", include("receivers.machine_urls")),
     path("", overview.overview, name="home"),
     path("search", search.search, name="search"),
     path("projects", project_list.projects, name="projects"),

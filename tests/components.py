@@ -17,6 +17,7 @@ SKIPPED: Final = "NOT RUN: "
 COMPONENTS: Final = {
     "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",
+    "helm": "go install helm.sh/helm/v3/cmd/helm@latest",
     "kubectl": "apt-get install kubernetes-client",
 }
 

@@ -14,7 +14,7 @@ import pytest
 from django.core.management import get_commands
 from django.urls import URLPattern, URLResolver
 
-from receivers import urls
+from receivers import machine_urls, urls
 from receivers.deliveries.outcomes import Tone
 from receivers.health.checks import Check
 from receivers.models import Outcome
@@ -133,7 +133,8 @@ class TestAddresses:
 
     @staticmethod
     def existing() -> set[str]:
-        patterns = [pattern for pattern in urls.urlpatterns if isinstance(pattern, URLPattern)]
+        served = (*machine_urls.urlpatterns, *urls.urlpatterns)
+        patterns = [pattern for pattern in served if isinstance(pattern, URLPattern)]
         routes = {pattern.name: str(pattern.pattern) for pattern in patterns}
         assert routes.pop("webhook").startswith("^")
         assert routes.pop("api-nothing") == "^api/"

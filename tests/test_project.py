@@ -10,16 +10,12 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 
 from kargoweb import VERSION
 from tests.commands.running import run_process
-from tests.components import require
-from tests.test_docs import settings_read
 
 ROOT = Path(__file__).resolve().parent.parent
 # Home directories and hosts of developers. The patterns are written so that they do not match themselves.
@@ -132,79 +128,3 @@ class TestMake:
         phony = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split()
         output = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert sorted(re.findall(r"^  make ([a-z-]+) +\S", output, re.M)) == sorted(phony)
-
-
-class TestManifests:
-    @staticmethod
-    def objects() -> Iterator[tuple[Path, dict[str, Any]]]:
-        for path in sorted((ROOT / "deploy").rglob("*.yaml")):
-            yield from ((path, manifest) for manifest in yaml.safe_load_all(path.read_text()))
-
-    def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        return [manifest for _, manifest in self.objects() if manifest["kind"] == kind]
-
-    def test_files_that_manifests_refer_to_exist(self) -> None:
-        for path, manifest in self.objects():
-            for name in (
-                [*manifest.get("resources", []), *manifest.get("components", [])]
-                if "kustomize" in manifest["apiVersion"]
-                else []
-            ):
-                assert (path.parent / name).exists(), f"{path}: {name}"
-
-    def test_variables_in_manifests_are_settings(self) -> None:
-        text = "".join(path.read_text() for path, _ in self.objects())
-        named = set(re.findall(r"\b(?:KARGOWEB_[A-Z_]+|DATABASE_URL)\b", text))
-        assert named <= settings_read()
-
-    def test_the_pod_is_restricted(self) -> None:
-        (deployment,) = self.of_kind("Deployment")
-        pod = deployment["spec"]["template"]["spec"]
-        assert pod["securityContext"]["runAsNonRoot"]
-        context = pod["containers"][0]["securityContext"]
-        assert context["readOnlyRootFilesystem"]
-        assert context["capabilities"] == {"drop": ["ALL"]}
-        assert not context["allowPrivilegeEscalation"]
-
-    def test_only_components_grant_access_to_secrets_to_get_or_to_create_them(self) -> None:
-        rules = {role["metadata"]["name"]: role["rules"] for role in self.of_kind("ClusterRole")}
-        on_secrets = {
-            (name, verb)
-            for name, granted in rules.items()
-            for rule in granted
-            if {"secrets", "*"} & set(rule["resources"])
-            for verb in rule["verbs"]
-        }
-        assert on_secrets == {("kargoweb-manage-receivers", "get"), ("kargoweb-create-receivers", "create")}
-
-    def test_the_public_host_leads_to_kargoweb_for_docker_hub_only(self) -> None:
-        paths = {
-            rule["host"]: [path["path"] for path in rule["http"]["paths"]]
-            for ingress in self.of_kind("Ingress")
-            for rule in ingress["spec"]["rules"]
-        }
-        assert paths == {"kargo-hooks.example.com": ["/dockerhub/"], "kargoweb.example.com": ["/"]}
-
-    def test_the_policy_admits_one_port_and_no_metadata_service(self) -> None:
-        (policy,) = self.of_kind("NetworkPolicy")
-        assert policy["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
-        (egress,) = policy["spec"]["egress"]
-        refused = {address for block in egress["to"] for address in block["ipBlock"]["except"]}
-        assert {"169.254.169.254/32", "fd00:ec2::254/128"} <= refused
-
-    def test_all_components_together_can_be_built(self, tmp_path: Path) -> None:
-        kubectl = require("kubectl")
-        shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
-        example = tmp_path / "deploy" / "example" / "kustomization.yaml"
-        example.write_text(re.sub(r"^( *)# (- \.\./components)", r"\1\2", example.read_text(), flags=re.M))
-        built = subprocess.run(
-            [kubectl, "kustomize", example.parent], capture_output=True, text=True, check=True
-        ).stdout
-        objects = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(built)}
-        pod = objects["Deployment"]["spec"]["template"]
-        assert "@sha256:" in pod["spec"]["containers"][0]["image"]
-        assert len(pod["spec"]["topologySpreadConstraints"]) == 2
-        budget = objects["PodDisruptionBudget"]
-        assert budget["metadata"]["namespace"] == "kargoweb"
-        assert budget["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
-        assert "PersistentVolumeClaim" not in objects

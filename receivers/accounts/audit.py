@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import timedelta
 from typing import Any, Final
@@ -18,6 +19,8 @@ from django.utils import timezone
 from receivers.accounts.client_address import client_address
 from receivers.accounts.roles import Action
 from receivers.models import ADDRESS_LENGTH, Audit, AuditAction, Delivery, storable
+
+log = logging.getLogger(__name__)
 
 # A script that guesses passwords must not fill the log; further failures add no information.
 FAILURES_RECORDED: Final = 50  # per address and window
@@ -39,7 +42,7 @@ def record(
     `action` is an `AuditAction` or a permission of the same code. `detail` is text for readers; it must not contain a
     receiver URL or digest. `user` overrides the request's user. Raises `ValueError` if the log has no such action.
     """
-    Audit.objects.create(
+    entry = Audit.objects.create(
         at=timezone.now(),
         user=storable(user or request.user.get_username()),
         action=AuditAction(str(action)),
@@ -49,6 +52,12 @@ def record(
         detail=storable(detail),
         address=_address(request),
     )
+    fields = {
+        name: str(value)
+        for name in ("user", "action", "project", "receiver", "delivery", "detail", "address")
+        if (value := getattr(entry, name))
+    }
+    log.info("%s: %s %s", entry.user, entry.get_action_display(), entry.detail, extra={"fields": fields})
 
 
 def record_about(request: HttpRequest, action: Action, delivery: Delivery, detail: str) -> None:

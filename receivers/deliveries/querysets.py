@@ -163,8 +163,8 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         """Return up to `size` (1 to `MAX_PAGE_SIZE`) deliveries that a filter selects after a cursor, newest first.
 
         With `each_push_once`, only the newest delivery of each push. Runs three statements. Without a push, a
-        repository, a receiver and a Warehouse, but with a project, it scans each of the project's receivers (two
-        statements, and one to find them); without a project, too, but with outcomes, it scans each outcome. For a
+        repository, a receiver and a Warehouse, but with a project or for a reader of a few, it scans each of their
+        receivers (two statements, and one to find them); otherwise, with outcomes, it scans each outcome. For a
         Warehouse it reads the newest `REFRESHES_LOOKED_AT` refreshes first, then scans the receivers of the project
         and of the cluster.
 
@@ -217,10 +217,11 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
             return [selective]
         if wanted.project is not None:
             return self._receivers_of(wanted.project)
-        if wanted.outcomes:
-            return [of_outcome(outcome) for outcome in sorted(wanted.outcomes)]
+        # Before the outcomes: failures in projects that the reader can't see must not use up the bound.
         if wanted.seen is not None and len(wanted.seen) <= MOST_PROJECTS:
             return [branch for project in sorted(wanted.seen) for branch in self._receivers_of(project)]
+        if wanted.outcomes:
+            return [of_outcome(outcome) for outcome in sorted(wanted.outcomes)]
         return [Q()]
 
     def _of_warehouse(self, wanted: DeliveryFilter) -> list[Q]:

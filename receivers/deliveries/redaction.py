@@ -24,6 +24,8 @@ SECRET_HEADERS: Final = re.compile(
 """Names of headers whose values are credentials. GitLab sends a receiver's Secret in `X-Gitlab-Token`."""
 
 REDACTED: Final = "[redacted]"
+FIELDS: Final = "fields"
+"""Name of the attribute of a log record with the values of its message, which `kargoweb.logs.JsonLines` writes."""
 
 
 def redact(text: str, digest: str = "") -> str:
@@ -71,12 +73,18 @@ def _is_secret(header: str) -> bool:
     return SECRET_HEADERS.search(header) is not None
 
 
+def _redacted_value(value: object) -> object:
+    return escape_invisible(redact(value)) if isinstance(value, str) else value
+
+
 class RedactCredentials(logging.Filter):
     """A filter for log handlers that removes receiver digests and tokens, and escapes what could control a terminal."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Redact the message and the traceback in place; return True."""
+        """Redact the message, its fields and the traceback in place; return True."""
         record.msg, record.args = escape_invisible(redact(record.getMessage())), None
+        fields = getattr(record, FIELDS, {})
+        setattr(record, FIELDS, {name: _redacted_value(value) for name, value in fields.items()})
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:

@@ -123,7 +123,7 @@ def _why_without_body(original: Delivery) -> str:
     if original.outcome == Outcome.TOO_LARGE:
         return "its body was too large to be stored"
     if original.body_dropped:
-        return "its body was dropped because of the quota for stored bodies"
+        return "its body was dropped because of its age or the quota for stored bodies"
     return "its body is empty or incomplete"
 
 

@@ -55,7 +55,7 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 class RequestSerializer(serializers.ModelSerializer[Delivery]):
     """The request of a delivery. If the body is not UTF-8, `body` is None and `body_base64` has it.
 
-    If the body was dropped because of a quota, `body` is empty, `body_dropped` true, and `body_size` not 0.
+    If the body was dropped, because of its age or a quota, `body` is empty, `body_dropped` true, and `body_size` not 0.
     """
 
     body = serializers.SerializerMethodField()

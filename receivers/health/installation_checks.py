@@ -51,7 +51,7 @@ def misrouted_webhooks(requests: Mapping[str, int]) -> Finding | None:
         f"{count} for receivers of other kinds ({', '.join(sorted(requests))}) arrived at kargoweb recently, not at "
         "Kargo. kargoweb serves only Docker Hub, so it rejected them with 404.",
         "All receivers of a Kargo installation share one host name. Route only its path /dockerhub/ to kargoweb, and "
-        "all others to Kargo's external webhooks server, as in deploy/example/ingress.yaml.",
+        "all others to Kargo's external webhooks server, as the chart's Ingress does.",
         command="kubectl get ingress --all-namespaces",
         identity=" ".join(sorted(requests)),
     )

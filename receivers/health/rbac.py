@@ -1,6 +1,6 @@
 """The permissions that kargoweb's service account requires, and the RBAC manifest that grants missing ones.
 
-They match `deploy/base/rbac.yaml`, `deploy/components` and `deploy/heartbeats`; a test compares them.
+They match the roles of the Helm chart (`deploy/chart/files/rbac`); a test compares them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from receivers.kargo.stages import PROMOTIONS, STAGES
 READ: Final = ("get", "list", "watch")
 CREATE: Final = ("create",)
 CHANGE: Final = ("create", "patch")
-ACCOUNT: Final = "kargoweb"  # name and namespace of the service account in deploy/base
+ACCOUNT: Final = "kargoweb"  # name and namespace of the service account of the chart
 STATUS: Final = "status"
 
 

@@ -87,7 +87,8 @@ def _request(request: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: {value}"
     body = request["body"]
     if request["body_dropped"]:
-        yield f"(the body of {request['body_size']} bytes was dropped because of the quota for stored bodies)"
+        size = request["body_size"]
+        yield f"(the body of {size} bytes was dropped because of its age or the quota for stored bodies)"
     elif body is None:
         yield f"(binary content, base64) {request['body_base64'][:MAX_BODY_SHOWN]}"
     elif body:

@@ -158,10 +158,11 @@ class Runtime:
             Scheduler("tracker", [PeriodicTask("tracker", self.tracker.work, pause=0.0)]),
             Scheduler("lease", [self._lease_task]),
             Scheduler("recovery", [recovery]),
-            # The other side of a channel may take its time.
-            Scheduler("alerts", [PeriodicTask("alerts", self.alerts.work, pause=1.0)]),
             Scheduler("periodic", self._create_tasks(configuration, urls, secrets), threads=PERIODIC_THREADS),
         ]
+        if configuration.role != "receiver":  # alerts link to pages, and those that face the internet send nothing out
+            alerts = PeriodicTask("alerts", self.alerts.work, pause=1.0)
+            self._schedulers.append(Scheduler("alerts", [alerts]))
 
     def _create_checks(self, configuration: Configuration) -> SecretChecks:
         """Create the health checks; return the one that compares Secrets."""
@@ -187,7 +188,7 @@ class Runtime:
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
             PeriodicTask("rate-limit", self._report_refused, pause=60.0),
-            PeriodicTask("retention", Retention(configuration.keep_days).work, pause=60.0),
+            PeriodicTask("retention", _retention(configuration).work, pause=60.0),
             PeriodicTask("figures", FigureRollUp(configuration.keep_days).work, pause=2.0),
             PeriodicTask("body-quota", self.body_quota.work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
@@ -278,6 +279,10 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         follows_stages=configuration.follow_stages != "false",
         creates_receivers=configuration.create_receivers,
     )
+
+
+def _retention(configuration: Configuration) -> Retention:
+    return Retention(configuration.keep_days, configuration.keep_body_days, configuration.keep_deliveries)
 
 
 def _retry_policy(configuration: Configuration) -> RetryPolicy:

@@ -33,7 +33,10 @@ def preview(delivery: Delivery) -> BodyPreview:
     """Return the preview of the body of a delivery, or why it has none."""
     if delivery.body_dropped:
         return BodyPreview(
-            delivery.body_size, "", "", "The body was dropped because of the quota for stored bodies."
+            delivery.body_size,
+            "",
+            "",
+            "The body was dropped because of its age or the quota for stored bodies.",
         )
     body = delivery.body
     if not body:

@@ -115,7 +115,8 @@ def find(request: PageRequest, text: str) -> Found:
         Group("Repositories", tuple(_repositories(request.runtime.cache, request.access, lower))),
     ]
     searched_to = None
-    if len(pushes) < FEW and len(text) >= LEAST_TEXT:
+    is_artifact = bool(named) and ":" in text  # named in full, so words would add nothing
+    if len(pushes) < FEW and len(text) >= LEAST_TEXT and not is_artifact:
         page = push_page(visibility.limited(DeliveryFilter(text=text), request.access), size=FEW)
         searched_to = page.looked_to
         known = {entry.push_id for entry in pushes}

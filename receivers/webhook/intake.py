@@ -6,6 +6,7 @@ refreshed; the response is Kargo's.
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
+from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome
 from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender
@@ -44,6 +46,8 @@ from receivers.webhook.results import IntakeResult
 from receivers.webhook.signed_test_tokens import USED
 from receivers.webhook.unknown_urls import UnknownUrlCounter
 from receivers.webhook.url_registry import UrlRegistry
+
+log = logging.getLogger(__name__)
 
 # Verdicts stored with a delivery, the most relevant first: a cluster receiver may evaluate every Warehouse there is.
 VERDICTS_KEPT: Final = 1_000
@@ -142,6 +146,7 @@ class Intake:
         results.record_response(delivery, result.response, started)
         results.record_result(delivery, result)
         self._save(delivery)
+        _log(delivery)
         return Reply(result.response, delivery.pk)
 
     def _deliver(self, delivery: Delivery, started: float) -> Reply:
@@ -160,6 +165,7 @@ class Intake:
         except Exception:
             self.store.abandon(delivery)
             raise
+        _log(delivery)
         return Reply(response, delivery.pk)
 
     def _save(self, delivery: Delivery) -> None:
@@ -247,3 +253,24 @@ class Intake:
         return any(
             (receiver.name, receiver.kind) == (delivery.receiver, delivery.kind) for receiver in receivers
         )
+
+
+def _log(delivery: Delivery) -> None:
+    """Write the log line of a delivery that has been answered."""
+    fields = {
+        "delivery": str(delivery.pk),
+        "origin": delivery.origin,
+        "receiver": f"{scope_name(delivery.project)}/{delivery.receiver}",
+        "repository": delivery.repository,
+        "tag": delivery.tag,
+        "outcome": delivery.outcome,
+        "warehouses": delivery.warehouses,
+        "status": delivery.status,
+        "milliseconds": round(delivery.duration_ms or 0, 1),
+    }
+    log.info(
+        "delivery %(delivery)s to %(receiver)s: %(repository)s:%(tag)s, %(outcome)s, %(warehouses)d Warehouses, "
+        "%(status)s in %(milliseconds)s ms",
+        fields,
+        extra={"fields": fields},
+    )

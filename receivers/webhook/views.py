@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -93,6 +94,17 @@ class Webhook(APIView):
     def get_exception_handler(self) -> Callable[[Exception, Mapping[str, Any]], Response]:
         """Return the handler whose responses look like Kargo's, instead of that of the API."""
         return respond_to_exception
+
+
+def not_served_here(request: HttpRequest, kind: str, digest: str) -> HttpResponse:
+    """Return 404 and log it: a push came to a process that serves no receiver URLs (`KARGOWEB_ROLE=dashboard`)."""
+    log.warning(
+        "rejected a %s request: KARGOWEB_ROLE=dashboard serves no receiver URLs; route them to a pod that does",
+        kind,
+    )
+    return HttpResponse(
+        "This server has no receiver URLs.\n", status=404, content_type="text/plain; charset=utf-8"
+    )
 
 
 def respond_to_exception(exc: Exception, context: Mapping[str, Any]) -> Response:

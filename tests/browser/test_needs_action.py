@@ -34,7 +34,7 @@ def test_an_operator_mutes_and_unmutes_a_finding(operator: Visitor, shop: KargoP
         )
         monitored.open(path)
         expect(page.get_by_role("region", name=TITLE)).to_have_count(0)
-        page.locator("details.folded summary").click()
+        page.locator("details.folded > summary").click()
         expect(page.locator("details.folded")).to_contain_text("a test host")
         assert Mute.objects.filter(project=shop.name).count() == 1
         if javascript:
@@ -56,7 +56,7 @@ def test_a_mute_appears_in_open_pages_of_others(operator: Visitor, viewer: Visit
         region = seen.get_by_role("region", name=TITLE)
         expect(region.get_by_text(f"{shop.name} / hook")).to_have_count(0)
         operator_page.open(path)
-        page.locator("details.folded summary").click()
+        page.locator("details.folded > summary").click()
         page.get_by_role("link", name=f"Unmute {TITLE}, hook").click()
         page.get_by_role("button", name="Unmute").click()
         expect(region.get_by_text(f"{shop.name} / hook")).to_have_count(1)

@@ -65,7 +65,8 @@ def test_the_results_are_accessible_and_fit_on_a_phone(viewer: Visitor, shop: Ka
 def test_without_javascript_the_search_is_a_page(viewer: Visitor, shop: KargoProject):
     with viewer.page(javascript=False) as monitored:
         page = monitored.open("/")
-        page.get_by_role("searchbox").fill(shop.name[:-1])
+        # Not the whole name, which would open the project, and not its start, which other projects have, too.
+        page.get_by_role("searchbox").fill(shop.name[1:])
         page.keyboard.press("Enter")
         page.wait_for_url("**/search?*")
         expect(page.get_by_role("main").get_by_role("link", name=shop.name).first).to_be_visible()

@@ -117,7 +117,7 @@ class TestShow:
     def test_a_dropped_body_is_reported_with_its_size(self):
         (row,) = store(delivery(unique_name(), body_size=5_000))
         out = run("deliveries", "show", str(row.pk)).out
-        assert "(the body of 5000 bytes was dropped because of the quota for stored bodies)" in out
+        assert "(the body of 5000 bytes was dropped because of its age or the quota for stored bodies)" in out
 
 
 class TestIds:

@@ -39,3 +39,17 @@ def test_a_damaged_sqlite_file_is_an_error_of_one_line(tmp_path, start, command)
     assert "The SQLite file is damaged: " in done.err
     assert done.err.endswith("to start with an empty delivery log.\n")
     assert done.err.count("\n") == 1
+
+
+def test_a_schema_of_a_newer_version_is_refused(tmp_path):
+    variables = {"KARGOWEB_DATA_DIR": str(tmp_path), "DATABASE_URL": ""}
+    assert run_process("manage.py", "migrate", "-v0", **variables).code == 0
+    with closing(sqlite3.connect(tmp_path / "kargoweb.sqlite3")) as connection, connection:
+        connection.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('receivers', '0999_later', '2030-01-01')"
+        )
+    done = run_process("manage.py", "serve", **variables)
+    assert (done.code, done.out) == (3, "")
+    assert "was migrated by a newer version of kargoweb than" in done.err
+    assert "(it has 0999_later). Run that version, or restore a backup" in done.err
+    assert done.err.count("\n") == 1

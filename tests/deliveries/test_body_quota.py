@@ -131,7 +131,7 @@ def test_a_delivery_without_its_body_cannot_be_redelivered():
     project = unique_name()
     rows = store(failed_delivery(project, 1, tag="1"), failed_delivery(project, 2, tag="2"))
     drop(per_receiver=2)
-    reason = "its body was dropped because of the quota for stored bodies"
+    reason = "its body was dropped because of its age or the quota for stored bodies"
     with pytest.raises(NotRedeliverable, match=reason):
         redeliver(Delivery.objects.get(pk=rows[0].pk), "ada")
     batch = redeliver_all(delivery_filter(project=project, outcome="failed"), "ada")

@@ -211,6 +211,15 @@ def test_deliveries_with_different_outcomes_are_sorted_by_time():
     assert [pk for page in result for pk in ids(page.rows)] == ids(reversed(rows))
 
 
+def test_failures_of_others_do_not_use_up_the_scan_limit_of_a_reader():
+    own, other = unique_name(), unique_name()
+    failed = {"outcome": Outcome.DISCOVERY_FAILED}
+    [row] = store(delivery(own, -1, **failed))
+    store(*(delivery(other, n, **failed) for n in range(LOOKED_AT + 10)))
+    page = delivery_log().page(DeliveryFilter(outcomes=frozenset(failed.values()), seen=frozenset({own})))
+    assert ids(page.rows) == [row.pk]
+
+
 def test_a_page_stops_at_the_scan_limit_and_reports_its_position():
     project = unique_name()
     store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))

@@ -17,18 +17,22 @@ Granted = set[tuple[str, str, str]]
 def granted_by(text: str) -> Granted:
     """Return the group, resource and verb of each permission that the roles of a manifest grant."""
     roles = [item for item in yaml.safe_load_all(text) if item["kind"] in {"Role", "ClusterRole"}]
+    return set().union(*(granted_by_rules(role["rules"]) for role in roles))
+
+
+def granted_by_rules(rules: list[dict[str, list[str]]]) -> Granted:
     return {
         (group, resource, verb)
-        for role in roles
-        for rule in role["rules"]
+        for rule in rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
 
 
-def deployed(*paths: str) -> Granted:
-    return set().union(*(granted_by((ROOT / "deploy" / path / "rbac.yaml").read_text()) for path in paths))
+def deployed(*names: str) -> Granted:
+    rules = (yaml.safe_load((ROOT / f"deploy/chart/files/rbac/{name}.yaml").read_text()) for name in names)
+    return set().union(*(granted_by_rules(of_file) for of_file in rules))
 
 
 def required(**changes: Any) -> tuple[RequiredPermission, ...]:
@@ -46,22 +50,22 @@ def granted(permissions: Iterable[RequiredPermission]) -> Granted:
 
 
 @pytest.mark.parametrize(
-    ("manages", "paths"),
-    [(False, ["base", "heartbeats"]), (True, ["base", "heartbeats", "components/manage-receivers"])],
+    ("manages", "names"),
+    [(False, ["base", "heartbeats"]), (True, ["base", "heartbeats", "manage-receivers"])],
     ids=["Kargo manages", "kargoweb manages"],
 )
-def test_the_deployed_roles_grant_exactly_the_required_permissions(manages, paths):
-    assert granted(required(manages=manages)) == deployed(*paths)
+def test_the_deployed_roles_grant_exactly_the_required_permissions(manages, names):
+    assert granted(required(manages=manages)) == deployed(*names)
 
 
-def test_the_component_for_stages_grants_exactly_what_following_them_requires():
+def test_the_role_for_stages_grants_exactly_what_following_them_requires():
     more = granted(required(follows_stages=True)) - granted(required())
-    assert more == deployed("components/follow-stages")
+    assert more == deployed("follow-stages")
 
 
-def test_the_component_for_new_receivers_grants_exactly_what_creating_them_requires():
+def test_the_role_for_new_receivers_grants_exactly_what_creating_them_requires():
     more = granted(required(creates_receivers=True)) - granted(required())
-    assert more == deployed("components/create-receivers")
+    assert more == deployed("create-receivers")
 
 
 def test_stages_are_optional():

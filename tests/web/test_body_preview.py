@@ -60,4 +60,7 @@ def test_a_body_that_was_too_large_to_save_has_a_note():
 
 def test_a_dropped_body_has_a_note_and_its_size():
     shown = preview(Delivery(body_size=5_000, outcome=Outcome.NO_MATCH))
-    assert (shown.note, shown.size) == ("The body was dropped because of the quota for stored bodies.", 5_000)
+    assert (shown.note, shown.size) == (
+        "The body was dropped because of its age or the quota for stored bodies.",
+        5_000,
+    )

@@ -91,7 +91,7 @@ def test_bodies_that_a_quota_costs_are_reported(database, demo_cluster, seed):
             until("it is reported", lambda: dropped in visible_text(browser.open("/status")))
             assert re.search(r"the last .* from shop/hook\.", visible_text(browser.open("/status")))
             page = visible_text(browser.open(f"/deliveries/{rows[0].pk}"))
-            assert "The body was dropped because of the quota for stored bodies." in page
+            assert "The body was dropped because of its age or the quota for stored bodies." in page
             request = json.loads(browser.open(f"/api/deliveries/{rows[0].pk}"))["request"]
             fields = ("body", "body_base64", "body_size", "body_dropped")
             assert [request[field] for field in fields] == ["", None, 500_000, True]

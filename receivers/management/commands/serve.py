@@ -13,7 +13,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
+from django.db.migrations.loader import MigrationLoader
 
+from kargoweb import VERSION
 from kargoweb.configuration import Configuration
 from kargoweb.database import describe_error
 
@@ -108,7 +110,8 @@ def check_address(host: str, port: int) -> None:
 def migrate() -> None:
     """Apply the migrations, one process at a time. Wait for a database that is still starting.
 
-    Raises `CommandError` if the database stays unreachable for `DATABASE_TIMEOUT` seconds.
+    Raises `CommandError` if the database stays unreachable for `DATABASE_TIMEOUT` seconds, or if a newer version of
+    kargoweb has migrated it.
     """
     deadline = time.monotonic() + DATABASE_TIMEOUT
     while True:
@@ -123,6 +126,26 @@ def migrate() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
     try:
+        refuse_newer_schema()
         call_command("migrate", verbosity=0, interactive=False)
     finally:
         connection.close()  # releases the lock
+
+
+def refuse_newer_schema() -> None:
+    """Raise `CommandError` if the database has a migration that this version doesn't know.
+
+    Django would start, and fail later, one statement at a time.
+    """
+    loader = MigrationLoader(connection)
+    unknown = sorted(
+        name
+        for app, name in loader.applied_migrations or ()
+        if app == "receivers" and (app, name) not in loader.disk_migrations
+    )
+    if unknown:
+        raise CommandError(
+            f"The database was migrated by a newer version of kargoweb than {VERSION} (it has {unknown[-1]}). "
+            "Run that version, or restore a backup from before the upgrade.",
+            returncode=3,
+        )
