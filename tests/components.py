@@ -19,6 +19,7 @@ COMPONENTS: Final = {
     "curl": "apt-get install curl",
     "helm": "go install helm.sh/helm/v3/cmd/helm@latest",
     "kubectl": "apt-get install kubernetes-client",
+    "promtool": "apt-get install prometheus",
 }
 
 
