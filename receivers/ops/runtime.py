@@ -160,7 +160,9 @@ class Runtime:
             Scheduler("recovery", [recovery]),
             Scheduler("periodic", self._create_tasks(configuration, urls, secrets), threads=PERIODIC_THREADS),
         ]
-        if configuration.role != "receiver":  # alerts link to pages, and those that face the internet send nothing out
+        if (
+            configuration.role != "receiver"
+        ):  # alerts link to pages, and those that face the internet send nothing out
             alerts = PeriodicTask("alerts", self.alerts.work, pause=1.0)
             self._schedulers.append(Scheduler("alerts", [alerts]))
 

@@ -289,14 +289,25 @@ class TestPushes:
         assert alert.path == f"/deliveries/{row.pk}"
 
     def test_a_failure_that_was_redelivered_meanwhile_is_no_news(self, project):
-        push_id = uuid4()
-        failed, _ = store(
-            delivery(project, outcome=Outcome.DISCOVERY_FAILED, push_id=push_id),
-            delivery(project, 5, outcome=Outcome.FREIGHT_CREATED, push_id=push_id, origin=Origin.REDELIVERY),
+        (failed,) = store(delivery(project, outcome=Outcome.DISCOVERY_FAILED))
+        store(
+            delivery(project, 5, outcome=Outcome.FREIGHT_CREATED, original=failed, origin=Origin.REDELIVERY)
         )
         PushFailure.objects.create(delivery=failed.pk)
         push_alerts.note_failures([project])
         assert not Alert.objects.exists()
+
+    def test_a_redelivery_belongs_to_the_push_that_it_repeats(self, project):
+        (failed,) = store(delivery(project, outcome=Outcome.DISCOVERY_FAILED))
+        (again,) = store(
+            delivery(project, 5, outcome=Outcome.FREIGHT_FAILED, original=failed, origin=Origin.REDELIVERY)
+        )
+        PushFailure.objects.bulk_create([PushFailure(delivery=row.pk) for row in (failed, again)])
+        push_alerts.note_failures([project])
+        assert Alert.objects.get().path == f"/pushes/{failed.push_id}"
+        store(delivery(project, 9, outcome=Outcome.FREIGHT_CREATED, original=again, origin=Origin.REDELIVERY))
+        push_alerts.end_recovered([project])
+        assert Alert.objects.get().end == AlertEnd.RESOLVED
 
     def test_an_alert_ends_when_the_push_succeeds_and_expires_after_two_days(self, project):
         rows = store(

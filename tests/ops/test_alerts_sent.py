@@ -19,6 +19,7 @@ from receivers.models import (
     AlertSeverity,
     ChannelKind,
     Delivery,
+    Outcome,
     PushFailure,
 )
 from receivers.ops.alerts.encryption import encrypt
@@ -63,7 +64,7 @@ def is_signed(request: Received) -> bool:
 
 def broken_project(product, world):
     """Return a project whose Warehouse has a subscription that can't be evaluated, once nothing of it is news."""
-    project = routed_project(product, world, image("example/alerted", semverConstraint="no constraint"))
+    project = routed_project(product, world, image("example/alerted", constraint="no constraint"))
     wait_until_noted()
     return project
 
@@ -109,7 +110,9 @@ def test_a_failed_push_alerts_each_channel_once_and_again_when_it_succeeds(
                 project.name,
                 {"spec": {"subscriptions": [image("example/elsewhere")]}},
             )
-            redeliver(delivery, "ada")
+            until("it is known", lambda: verdict_count(product, project, "example/elsewhere"))
+            again = redeliver(delivery, "ada")
+            until("it ended", lambda: Delivery.objects.filter(pk=again.pk, outcome=Outcome.NO_MATCH).first())
             until(
                 "the end is told",
                 lambda: [each for each in pushes(sink, "/team") if each["status"] == "resolved"],

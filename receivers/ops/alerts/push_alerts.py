@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from receivers.accounts.access import Access, Role
 from receivers.deliveries.outcomes import Tone, headline_of, tone
-from receivers.deliveries.pushes import PushEntry, pushes_of
+from receivers.deliveries.push_record import GENERATIONS, find_push
 from receivers.kargo.scopes import scope_name
 from receivers.models import (
     TESTS,
@@ -26,7 +28,9 @@ from receivers.models import (
 from receivers.ops.alerts.alert_log import EVERYTHING, Problem, begin, finish, open_alerts
 
 KIND: Final = "push"
+PUSH: Final = "push:"  # the start of the keys of pushes; a delivery without a push has another one
 BATCH: Final = 100  # notes at once, so that one transaction is short
+READ: Final = 2_000  # deliveries of the pushes of one batch
 WATCHED: Final = timedelta(days=2)  # in which a failed push may still succeed: the retries take one
 _COLUMNS: Final = (
     "project",
@@ -46,13 +50,8 @@ def note_failures(scopes: Iterable[str]) -> bool:
     notes = list(PushFailure.objects.order_by("pk")[:BATCH])
     if not notes:
         return False
-    rows = list(
-        Delivery.objects.filter(pk__in=[note.delivery for note in notes])
-        .exclude(TESTS)
-        .exclude(origin=Origin.CATCH_UP)
-        .only(*_COLUMNS)
-        .order_by("-received_at", "-pk")
-    )
+    failed = _log().filter(pk__in=[note.delivery for note in notes])
+    rows = _originals(list(failed.exclude(TESTS).exclude(origin=Origin.CATCH_UP)))
     problems = {scope: list(_failed(scope, rows)) for scope in scopes}
     with transaction.atomic():
         for scope, of_scope in problems.items():
@@ -62,61 +61,87 @@ def note_failures(scopes: Iterable[str]) -> bool:
 
 
 def end_recovered(scopes: Iterable[str]) -> None:
-    """End the alerts about pushes that succeeded, were redelivered, or are too old to watch."""
+    """End the alerts about pushes that succeeded, also by a redelivery, or that are too old to watch."""
     for scope in scopes:
         alerts = open_alerts(scope, {KIND})
         for start in range(0, len(alerts), BATCH):
             _end_recovered(scope, alerts[start : start + BATCH])
 
 
-def _end_recovered(scope: str, alerts: list[Alert]) -> None:
-    ids = [UUID(alert.key.removeprefix("push:")) for alert in alerts if alert.key.startswith("push:")]
-    rows = list(
-        Delivery.objects.filter(push_id__in=ids).only(*_COLUMNS).order_by("-received_at", "-pk")[:2_000]
-    )
-    current = {entry.push_id: entry for entry in _entries(scope, rows)}
-    recovered, expired = [], []
-    for alert in alerts:
-        entry = current.get(UUID(alert.key.partition(":")[2])) if alert.key.startswith("push:") else None
-        # One that is redelivered is in progress: neither failed nor over.
-        if entry is not None and tone(entry.decisive.outcome) in {Tone.GOOD, Tone.PLAIN}:
-            recovered.append(alert)
-        elif timezone.now() - alert.opened_at > WATCHED:
-            expired.append(alert)
+def _end_recovered(scope: str, alerts: Sequence[Alert]) -> None:
+    pushes = {UUID(alert.key.removeprefix(PUSH)): alert for alert in alerts if alert.key.startswith(PUSH)}
+    recovered = [pushes[push_id] for push_id in _perhaps_recovered(pushes) if _has_recovered(scope, push_id)]
     finish(recovered, AlertEnd.RESOLVED)
+    now = timezone.now()
+    expired = [alert for alert in alerts if now - alert.opened_at > WATCHED and alert not in recovered]
     finish(expired, AlertEnd.EXPIRED)
 
 
-def _failed(scope: str, rows: list[Delivery]) -> Iterator[Problem]:
-    for entry in _entries(scope, rows):
-        decisive = entry.decisive
+def _perhaps_recovered(push_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these pushes of which a delivery or a redelivery is not a failure. A few queries for all."""
+    candidates: set[UUID] = set()
+    pushes = {row.pk: row.push_id for row in _log().filter(push_id__in=push_ids)[:READ]}
+    rows = list(_log().filter(pk__in=pushes))
+    for _ in range(GENERATIONS + 1):
+        candidates.update(
+            push_id for row in rows if tone(row.outcome) is not Tone.BAD and (push_id := pushes[row.pk])
+        )
+        rows = list(_log().filter(original__in=[row.pk for row in rows])[:READ])
+        if not rows:
+            break
+        pushes |= {row.pk: pushes[row.original_id] for row in rows if row.original_id}
+    return candidates
+
+
+def _has_recovered(scope: str, push_id: UUID) -> bool:
+    """Say whether a push succeeded. One that is redelivered now has neither failed nor succeeded."""
+    record = find_push(_access(scope), push_id)
+    return record is not None and tone(record.decisive.outcome) in {Tone.GOOD, Tone.PLAIN}
+
+
+def _failed(scope: str, rows: Iterable[Delivery]) -> Iterator[Problem]:
+    """Return what failed of these deliveries, which are no redeliveries, as the readers of a scope see it."""
+    rows = list(rows)
+    for push_id in dict.fromkeys(row.push_id for row in rows if row.push_id):
+        record = find_push(_access(scope), push_id)
+        if record is None:
+            continue
+        decisive = record.decisive
         if tone(decisive.outcome) is Tone.BAD and decisive.ended_at is not None:
-            yield _of_push(entry)
+            yield _of_push(push_id, decisive)
     for row in rows:
         # A body that wasn't understood belongs to no push; only the readers of the receiver's project see it.
         if row.push_id is None and scope in {EVERYTHING, row.project}:
             yield _of_delivery(row)
 
 
-def _entries(scope: str, rows: list[Delivery]) -> tuple[PushEntry, ...]:
-    seen = None if scope == EVERYTHING else frozenset({scope})
-    return tuple(
-        entry
-        for start in range(0, len(rows), BATCH)
-        for entry in pushes_of(rows[start : start + BATCH], seen, BATCH)
-    )
+def _originals(rows: list[Delivery]) -> list[Delivery]:
+    """Return what these deliveries repeat, in the place of redeliveries: their push is that of the original."""
+    for _ in range(GENERATIONS):
+        repeated = [row.original_id for row in rows if row.original_id]
+        if not repeated:
+            break
+        rows = [row for row in rows if not row.original_id] + list(_log().filter(pk__in=repeated))
+    return rows
 
 
-def _of_push(entry: PushEntry) -> Problem:
-    decisive = entry.decisive
+def _log() -> QuerySet[Delivery]:
+    return Delivery.objects.only(*_COLUMNS)
+
+
+def _access(scope: str) -> Access:
+    return Access(Role.VIEWER) if scope == EVERYTHING else Access(by_project={scope: Role.VIEWER})
+
+
+def _of_push(push_id: UUID, decisive: Delivery) -> Problem:
     return Problem(
-        key=f"push:{entry.push_id}",
+        key=f"{PUSH}{push_id}",
         kind=KIND,
         severity=AlertSeverity.URGENT,
         project=decisive.project,
         title=f"{decisive.repository}:{decisive.tag}: {_lower(headline_of(decisive))}",
         text=_reason(decisive),
-        path=reverse("push", args=[entry.push_id]),
+        path=reverse("push", args=[push_id]),
     )
 
 
