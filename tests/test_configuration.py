@@ -372,4 +372,5 @@ class TestSettings:
         assert "hunter2" not in repr(configuration)
         assert KEY not in repr(configuration)
         secret = {setting.name: (setting.value, setting.given) for setting in settings if setting.secret}
+        assert secret.pop("KARGOWEB_OIDC_CLIENT_SECRET") == ("", False)
         assert secret == {"DATABASE_URL": ("", True), "KARGOWEB_SECRET_KEY": ("", True)}
