@@ -365,6 +365,7 @@ class ProviderIdentityAdmin(ReadOnlyAdmin):
     list_display = ("user", "issuer", "subject")
     list_select_related = ("user",)
     search_fields = ("user__username", "subject")
+    ordering = ("user__username", "pk")
 
 
 @admin.register(SavedView, site=site)
