@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from kargoweb.database import POSTGRESQL, SQLITE, database, sqlite
+from kargoweb.email_server import EmailServer, email_server
 from kargoweb.environment import (
     ConfigurationError,
     Environment,
@@ -40,6 +41,7 @@ PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+EMAIL_ADDRESS: Final = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 ROLES: Final = ("all", "receiver", "dashboard")  # what a process serves
 HOUR: Final = 3600.0  # seconds
 DAY: Final = 24 * HOUR
@@ -98,6 +100,12 @@ class Configuration:
     local_accounts: bool
     oidc: OidcConfiguration
     metrics: bool
+    secret_key_fallbacks: tuple[str, ...] = field(repr=False)
+    email: EmailServer | None
+    email_from: str
+    alert_after: float
+    alert_group: float
+    alert_rate: int
     settings: tuple[Setting, ...] = ()
 
 
@@ -156,6 +164,14 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         local_accounts=env.read("KARGOWEB_LOCAL_ACCOUNTS", True, boolean),
         oidc=read_oidc(env),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
+        secret_key_fallbacks=env.read(
+            "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(_secret_key), secret=True
+        ),
+        email=env.read("KARGOWEB_EMAIL_URL", None, email_server, secret=True),
+        email_from=env.read("KARGOWEB_EMAIL_FROM", f"kargoweb@{_host_name(base_url)}", _email_address),
+        alert_after=env.read("KARGOWEB_ALERT_AFTER", 60.0, seconds(0, HOUR)),
+        alert_group=env.read("KARGOWEB_ALERT_GROUP", 15.0, seconds(0, HOUR)),
+        alert_rate=env.read("KARGOWEB_ALERT_RATE", 6, integer(1, 1000)),
     )
     for problem in _contradictions(configuration):
         env.report(problem)
@@ -260,8 +276,18 @@ def _split(url: str) -> SplitResult | None:
     return parts if usable else None
 
 
+def _host_name(base_url: str) -> str:
+    return urlsplit(base_url).hostname or "localhost"
+
+
+def _email_address(value: str) -> str:
+    if not EMAIL_ADDRESS.fullmatch(value):
+        raise ValueError("must be an e-mail address, such as kargoweb@example.com")
+    return value
+
+
 def _default_hosts(base_url: str) -> tuple[str, ...]:
-    name = urlsplit(base_url).hostname or "localhost"
+    name = _host_name(base_url)
     return ("localhost", "127.0.0.1", "[::1]", f"[{name}]" if ":" in name else name)
 
 

@@ -20,6 +20,7 @@ except ConfigurationError as error:
 
 BASE_DIR: Path = PROJECT_ROOT
 SECRET_KEY = KARGOWEB.secret_key
+SECRET_KEY_FALLBACKS = list(KARGOWEB.secret_key_fallbacks)
 DEBUG = False  # debug pages show the settings and the variables of the code, secrets included
 ALLOWED_HOSTS = list(KARGOWEB.allowed_hosts)
 BASE = urlsplit(KARGOWEB.base_url)
@@ -123,6 +124,14 @@ OIDC_TIMEOUT = 5  # seconds; someone waits for the page
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
+
+# E-mail of the alerts.
+if KARGOWEB.email is not None:
+    EMAIL_HOST, EMAIL_PORT = KARGOWEB.email.host, KARGOWEB.email.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = KARGOWEB.email.user, KARGOWEB.email.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = KARGOWEB.email.scheme == "smtp+tls", KARGOWEB.email.scheme == "smtps"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = KARGOWEB.email_from
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

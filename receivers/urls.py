@@ -12,6 +12,7 @@ from receivers.api.views import (
     RedeliveryView,
 )
 from receivers.web import (
+    alerts,
     audit_log,
     bulk_redelivery,
     delivery_detail,
@@ -93,6 +94,12 @@ urlpatterns = [
     path("api/deliveries/<uuid:pk>/redeliver", RedeliveryView.as_view(), name="api-redeliver"),
     path("api/explain", ExplainView.as_view(), name="api-explain"),
     re_path(r"^api/", NotFoundView.as_view(), name="api-nothing"),
+    path("alerts", alerts.alerts, name="alerts"),
+    path("alerts/new", alerts.new_channel, name="new-alert-channel"),
+    path("alerts/<uuid:pk>", alerts.edit_channel, name="alert-channel"),
+    path("alerts/<uuid:pk>/test", alerts.test_channel, name="test-alert-channel"),
+    path("alerts/<uuid:pk>/switch", alerts.switch_channel, name="switch-alert-channel"),
+    path("alerts/<uuid:pk>/delete", alerts.delete_channel, name="delete-alert-channel"),
     path("audit", audit_log.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-in/provider", provider_sign_in.Begin.as_view(), name="provider-begin"),

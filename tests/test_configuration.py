@@ -372,5 +372,10 @@ class TestSettings:
         assert "hunter2" not in repr(configuration)
         assert KEY not in repr(configuration)
         secret = {setting.name: (setting.value, setting.given) for setting in settings if setting.secret}
-        assert secret.pop("KARGOWEB_OIDC_CLIENT_SECRET") == ("", False)
-        assert secret == {"DATABASE_URL": ("", True), "KARGOWEB_SECRET_KEY": ("", True)}
+        assert secret == {
+            "DATABASE_URL": ("", True),
+            "KARGOWEB_SECRET_KEY": ("", True),
+            "KARGOWEB_SECRET_KEY_FALLBACKS": ("", False),
+            "KARGOWEB_EMAIL_URL": ("", False),
+            "KARGOWEB_OIDC_CLIENT_SECRET": ("", False),
+        }

@@ -30,6 +30,12 @@ class Action(StrEnum):
     CREATE_RECEIVER = "create_receiver"
     """Create a receiver with kargoweb's own permissions in the cluster."""
 
+    MANAGE_ALERTS = "manage_alerts"
+    """Manage the alert channels of a project."""
+
+    MANAGE_ALL_ALERTS = "manage_all_alerts"
+    """Manage the alert channels of all projects and of kargoweb itself."""
+
     READ_AUDIT_LOG = "read_audit_log"
     READ_CONFIGURATION = "read_configuration"
 
@@ -42,6 +48,8 @@ REQUIRED_ROLES: Final[Mapping[Action, Role]] = MappingProxyType(
         Action.REDELIVER: Role.OPERATOR,
         Action.MUTE: Role.OPERATOR,
         Action.CREATE_RECEIVER: Role.ADMIN,
+        Action.MANAGE_ALERTS: Role.OPERATOR,
+        Action.MANAGE_ALL_ALERTS: Role.ADMIN,
         Action.READ_AUDIT_LOG: Role.ADMIN,
         Action.READ_CONFIGURATION: Role.ADMIN,
     }
