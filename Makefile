@@ -17,7 +17,7 @@ COMPILE = @$(PY) -m compileall -q kargoweb receivers demo
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.
 DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com
 
-.PHONY: help install run serve test test-postgres check format bench lock clean
+.PHONY: help install run serve test test-image test-postgres check format bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## show this help
@@ -40,7 +40,10 @@ serve: $(VENV)/.installed  ## look at the Kargo of the current kubeconfig contex
 
 test: $(VENV)/.dev-installed  ## run all tests on all cores; ARGS are passed to pytest
 	$(COMPILE)
-	$(PY) -m pytest $(PARALLEL) $(ARGS)
+	$(PY) -m pytest -m "not image" $(PARALLEL) $(ARGS)
+
+test-image: $(VENV)/.dev-installed  ## build the container image without a container engine, and test it; needs root
+	$(PY) -m pytest -m image -n0 $(ARGS)
 
 test-postgres: $(VENV)/.dev-installed  ## run the tests that use the database on PostgreSQL: DATABASE_URL, or a private server
 	$(COMPILE)

@@ -32,6 +32,7 @@ from kargoweb.environment import (
     seconds,
     text,
 )
+from kargoweb.sign_on import OidcConfiguration, contradictions, read_oidc
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
@@ -96,6 +97,8 @@ class Configuration:
     log_level: str
     log_format: str
     sign_in_note: str
+    local_accounts: bool
+    oidc: OidcConfiguration
     metrics: bool
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
     email: EmailServer | None
@@ -158,6 +161,8 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=env.read("KARGOWEB_LOG_FORMAT", "text", choice("text", "json")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
+        local_accounts=env.read("KARGOWEB_LOCAL_ACCOUNTS", True, boolean),
+        oidc=read_oidc(env),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
         secret_key_fallbacks=env.read(
             "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(_secret_key), secret=True
@@ -187,6 +192,7 @@ def _contradictions(configuration: Configuration) -> Iterator[str]:
                 f"{name} adds up to {sum(values) / DAY:.1f} days; KARGOWEB_KEEP_DAYS is {configuration.keep_days}, so "
                 "deliveries would be deleted before their last retry; reduce the delays or keep deliveries longer"
             )
+    yield from contradictions(configuration.oidc, local_accounts=configuration.local_accounts)
     if configuration.database["ENGINE"] == POSTGRESQL and not configuration.secret_key:
         yield (
             "KARGOWEB_SECRET_KEY must be set if DATABASE_URL is a PostgreSQL server: all pods that share the database "

@@ -94,11 +94,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
-# Lock out by user name and address together, so that nobody can lock out a user from another address.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    *(["receivers.accounts.oidc.ProviderBackend"] if KARGOWEB.oidc.issuer else []),
+    *(["django.contrib.auth.backends.ModelBackend"] if KARGOWEB.local_accounts else []),
 ]
+# Lock out by user name and address together, so that nobody can lock out a user from another address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=10)
@@ -111,6 +112,14 @@ AXES_LOCKOUT_CALLABLE = "receivers.web.sign_in.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_VERBOSE = False
+
+# Of mozilla-django-oidc; the addresses of the provider come from its discovery document.
+OIDC_RP_CLIENT_ID = KARGOWEB.oidc.client_id
+OIDC_RP_CLIENT_SECRET = KARGOWEB.oidc.client_secret
+OIDC_RP_SCOPES = KARGOWEB.oidc.scopes
+OIDC_AUTHENTICATION_CALLBACK_URL = "provider-callback"
+OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 5  # seconds; someone waits for the page
 
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
@@ -160,7 +169,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # Signing out at the provider is a redirect after a form, which browsers check, too.
+        "form-action": [SELF, *([KARGOWEB.oidc.origin] if KARGOWEB.oidc.issuer else [])],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     }

@@ -35,6 +35,7 @@ from receivers.models import (
     Mute,
     Outcome,
     ProjectDelivery,
+    ProviderIdentity,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -355,6 +356,16 @@ class MuteAdmin(ReadOnlyAdmin):
 
     list_display = ("at", "key", "project", "user", "note", "seen_at")
     ordering = ("-at", "key")
+
+
+@admin.register(ProviderIdentity, site=site)
+class ProviderIdentityAdmin(ReadOnlyAdmin):
+    """Who users are at the OpenID Connect provider."""
+
+    list_display = ("user", "issuer", "subject")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "subject")
+    ordering = ("user__username", "pk")
 
 
 @admin.register(SavedView, site=site)

@@ -620,6 +620,23 @@ class Mute(models.Model):
         return f"{self.key} by {self.user}"
 
 
+class ProviderIdentity(models.Model):
+    """Who a user is at the OpenID Connect provider: its address, and the subject that it never gives to another."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    issuer = models.TextField()
+    subject = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "provider identities"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="provider_identity_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
+
+
 class SavedView(models.Model):
     """A filter of a list that a person saved under a name. `page` is the URL name of the list."""
 

@@ -1,6 +1,5 @@
 """The URLs of the pages and the JSON API, after those for machines."""
 
-from django.contrib.auth import views as auth_views
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
 
@@ -25,6 +24,7 @@ from receivers.web import (
     password,
     project_detail,
     project_list,
+    provider_sign_in,
     push_detail,
     push_list,
     saved_views,
@@ -102,7 +102,9 @@ urlpatterns = [
     path("alerts/<uuid:pk>/delete", alerts.delete_channel, name="delete-alert-channel"),
     path("audit", audit_log.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
-    path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),
+    path("sign-in/provider", provider_sign_in.Begin.as_view(), name="provider-begin"),
+    path("sign-in/callback", provider_sign_in.Callback.as_view(), name="provider-callback"),
+    path("sign-out", provider_sign_in.SignOut.as_view(), name="sign-out"),
     path("password", password.PasswordChange.as_view(), name="password"),
     path("theme", theme.choose, name="theme"),
     path("admin/", admin.site.urls),

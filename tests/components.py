@@ -15,8 +15,10 @@ import pytest
 SKIPPED: Final = "NOT RUN: "
 # Each program with the command that installs it.
 COMPONENTS: Final = {
+    "buildah": "apt-get install buildah",
     "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",
+    "debootstrap": "apt-get install debootstrap",
     "helm": "go install helm.sh/helm/v3/cmd/helm@latest",
     "kubectl": "apt-get install kubernetes-client",
     "promtool": "apt-get install prometheus",

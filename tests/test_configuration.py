@@ -416,4 +416,5 @@ class TestSettings:
             "KARGOWEB_SECRET_KEY": ("", True),
             "KARGOWEB_SECRET_KEY_FALLBACKS": ("", False),
             "KARGOWEB_EMAIL_URL": ("", False),
+            "KARGOWEB_OIDC_CLIENT_SECRET": ("", False),
         }

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core.management import get_commands
@@ -23,7 +23,7 @@ from receivers.ops.metrics import Gauges, Metrics
 ROOT = Path(__file__).resolve().parent.parent
 README_BYTES = 8_192
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 SETTING = re.compile(r"KARGOWEB_[A-Z_]+|PORT|DATABASE_URL")
 TEST_SETTINGS = {
     "KARGOWEB_VECTORS",
@@ -38,8 +38,8 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: 
 
 def settings_read() -> set[str]:
     """Return the names of the environment variables that the configuration reads."""
-    tree = ast.parse((ROOT / "kargoweb" / "configuration.py").read_text())
-    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    trees = (ast.parse(path.read_text()) for path in (ROOT / "kargoweb").glob("*.py"))
+    constants = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
     return {value for value in constants if isinstance(value, str) and SETTING.fullmatch(value)}
 
 
@@ -210,3 +210,18 @@ def test_the_map_of_contributing_is_short() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Map")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (?!---|place )", text, re.M)
     assert 0 < len(rows) <= 15
+
+
+class TestThreatModel:
+    CLAIMS: ClassVar = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", (ROOT / "SECURITY.md").read_text())
+
+    def test_every_threat_has_a_test(self) -> None:
+        rows = [line for line in (ROOT / "SECURITY.md").read_text().splitlines() if line.startswith("| ")]
+        threats = [row for row in rows if not row.startswith(("| threat", "| ---"))]
+        assert len(threats) > 10
+        assert not [row for row in threats if "`tests/" not in row]
+
+    @pytest.mark.parametrize(("path", "name"), CLAIMS)
+    def test_the_tests_exist(self, path: str, name: str) -> None:
+        function = name.rpartition("::")[2]
+        assert re.search(rf"^ *def {function}\(", (ROOT / path).read_text(), re.M)

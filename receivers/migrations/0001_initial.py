@@ -332,6 +332,19 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('outcome', receivers.kargo.refresh_outcomes.RefreshOutcome['FREIGHT_CREATED'])), fields=['project', '-ended_at'], name='refresh_freight'),
         ),
         migrations.CreateModel(
+            name='ProviderIdentity',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('issuer', models.TextField()),
+                ('subject', models.TextField()),
+                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name_plural': 'provider identities',
+                'constraints': [models.UniqueConstraint(fields=('issuer', 'subject'), name='provider_identity_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='SavedView',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

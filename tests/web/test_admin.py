@@ -29,6 +29,7 @@ from receivers.models import (
     Mute,
     Outcome,
     ProjectDelivery,
+    ProviderIdentity,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -84,6 +85,9 @@ def row_of(model: type[Model]) -> Model:
         return Replica.objects.create(
             id=uuid.uuid4(), host=name, version="1", started_at=now, seen_at=now.replace(year=2020)
         )
+    if model is ProviderIdentity:
+        user = create_user("viewer")
+        return ProviderIdentity.objects.create(user=user, issuer="https://login.example.com", subject=name)
     if model is SavedView:
         return SavedView.objects.create(
             user=create_user("viewer"), page="pushes", name=name[:40], query="tag=1"
