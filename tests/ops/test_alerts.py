@@ -488,6 +488,7 @@ class TestContents:
             ("http://[fe80::1]/", True),
             ("http://[::ffff:169.254.169.254]/", True),
             ("http://10.0.0.1/", False),
+            ("http://kargoweb/dockerhub/" + "a" * 64, True),
             ("https://hooks.slack.com/", False),
         ],
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from receivers.models import AlertChannel, ChannelKind
 from receivers.ops.alerts.encryption import Undecryptable, decrypt
 from receivers.testfire.forbidden_addresses import is_forbidden
+
+RECEIVER_PATH: Final = re.compile(r"/dockerhub/[0-9a-f]{64}", re.IGNORECASE)
 
 
 def destination_shown(channel: AlertChannel) -> str:
@@ -31,6 +35,8 @@ def refused_address(url: str) -> str:
     The addresses of a host name are checked for each message, because they may change.
     """
     host = urlsplit(url).hostname or ""
+    if RECEIVER_PATH.search(url):
+        return "can't be a receiver URL: each alert would be a failed push"
     try:
         forbidden = is_forbidden(host)
     except ValueError:  # a name

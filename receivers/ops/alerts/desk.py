@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 DUTY: Final = UUID(int=1)
 COMPARE_SECONDS: Final = 15.0  # between two comparisons with the health report, which costs a few queries
+FORGET_SECONDS: Final = 3600.0  # between two deletions of old alerts
 MOST_ROUNDS: Final = 50  # of notes at once; the others wait a second
 LONG_OUTAGE: Final = timedelta(minutes=1)  # of the database, until it is worth an alert
 
@@ -61,6 +62,7 @@ class AlertDesk:
         self._compared_at = -COMPARE_SECONDS
         self._away_since: datetime | None = None
         self._failing_since: datetime | None = None
+        self._forgot_at = -FORGET_SECONDS
         self._renewed = False
 
     def work(self) -> bool:
@@ -108,7 +110,9 @@ class AlertDesk:
     def _compare(self, heard: set[str]) -> None:
         close_unheard(heard)
         end_recovered(heard)
-        forget(timezone.now())
+        if time.monotonic() - self._forgot_at >= FORGET_SECONDS:
+            self._forgot_at = time.monotonic()
+            forget(timezone.now())
         if not self._renewed:
             _renew_encryption()
             self._renewed = True
