@@ -70,6 +70,7 @@ class Configuration:
     port: int
     threads: int
     rate_limit: int
+    api_rate: int
     kube_context: str
     namespaces: tuple[str, ...]
     system_namespace: str
@@ -132,6 +133,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         port=port,
         threads=env.read("KARGOWEB_THREADS", 32, integer(4, 256)),
         rate_limit=env.read("KARGOWEB_RATE_LIMIT", 200, integer(0, 100_000)),
+        api_rate=env.read("KARGOWEB_API_RATE", 600, integer(0, 1_000_000)),
         kube_context=env.read("KARGOWEB_KUBE_CONTEXT", "", text),
         namespaces=env.read("KARGOWEB_NAMESPACES", (), comma_separated(_namespace)),
         system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),

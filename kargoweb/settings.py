@@ -185,7 +185,13 @@ SILENCED_SYSTEM_CHECKS = [
 
 # The JSON API: for signed-in users with a role, as the pages. The webhook endpoint has its own classes.
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "receivers.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["receivers.api.authentication.TokenThrottle"],
+    # Of each token in each process; None is no limit.
+    "DEFAULT_THROTTLE_RATES": {"token": f"{KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None},
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
         "receivers.api.permissions.HasRole",

@@ -30,6 +30,7 @@ from receivers.models import (
     AlertDuty,
     AlertMessage,
     AlertNotice,
+    ApiToken,
     Audit,
     AuditAction,
     Delivery,
@@ -413,6 +414,16 @@ class AlertDutyAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "held_by")
     ordering = ("id",)
+
+
+@admin.register(ApiToken, site=site)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """API tokens, the newest first; without their hashes."""
+
+    list_display = ("user", "name", "hint", "scope", "project", "expires_at", "last_used_at", "revoked_at")
+    list_select_related = ("user",)
+    ordering = ("-id",)
+    exclude = ("secret_hash",)
 
 
 @admin.register(ProviderIdentity, site=site)

@@ -567,6 +567,8 @@ class AuditAction(models.TextChoices):
     MUTE = "mute", "Muted a finding"
     UNMUTE = "unmute", "Unmuted a finding"
     CHANGE_PASSWORD = "change_password", "Changed their password"
+    CREATE_TOKEN = "create_token", "Created an API token"
+    REVOKE_TOKEN = "revoke_token", "Revoked an API token"
     CHANGE_USERS = "change_users", "Changed users"
     CREATE_RECEIVER = "create_receiver", "Created a receiver"
     MANAGE_ALERTS = "manage_alerts", "Changed alerts"
@@ -618,6 +620,41 @@ class Mute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} by {self.user}"
+
+
+class TokenScope(models.TextChoices):
+    """What an API token may do at most; the roles of its owner limit it further."""
+
+    READ = "read", "Read"
+    OPERATE = "operate", "Read, send test pushes, redeliver and mute"
+
+
+class ApiToken(models.Model):
+    """A credential of a program that acts for a user.
+
+    Only a hash of the token is stored: it has 256 random bits, so nobody can find it by guessing. `hint` is its end, by
+    which people recognize it. `project` limits it to one project; it is empty for all of the owner's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=80)
+    secret_hash = models.BinaryField(max_length=32, unique=True)
+    hint = models.CharField(max_length=4)
+    scope = models.CharField(max_length=10, choices=TokenScope, default=TokenScope.READ)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} (...{self.hint})"
+
+    @property
+    def is_valid(self) -> bool:
+        """Say whether the token is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or timezone.now() < self.expires_at)
 
 
 class ProviderIdentity(models.Model):

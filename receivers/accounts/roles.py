@@ -85,6 +85,17 @@ class Access:
             return None
         return frozenset(name for name in self.by_project if self.may(action, name))
 
+    def limited(self, highest: Role, project: str = "") -> Access:
+        """Return the access with no role above `highest`, and with a `project`, in that one only."""
+        if project:
+            role = self._highest(project)
+            return Access(None, {project: _lower(role, highest)} if role else {})
+        everywhere = _lower(self.everywhere, highest) if self.everywhere else None
+        return Access(everywhere, {name: _lower(role, highest) for name, role in self.by_project.items()})
+
+    def _highest(self, project: str) -> Role | None:
+        return max(self._roles(project), key=_RANKS.__getitem__, default=None)
+
     def _roles(self, project: str | None) -> Iterable[Role]:
         if self.everywhere:
             yield self.everywhere
@@ -119,3 +130,7 @@ def group_name(role: Role, project: str = "") -> str:
 
 def _higher(current: Role | None, role: Role) -> Role:
     return role if current is None or _RANKS[role] > _RANKS[current] else current
+
+
+def _lower(role: Role, highest: Role) -> Role:
+    return role if _RANKS[role] < _RANKS[highest] else highest

@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField()),
                 ('user', models.CharField(max_length=255)),
-                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('change_users', 'Changed users'), ('create_receiver', 'Created a receiver'), ('manage_alerts', 'Changed alerts')], max_length=32)),
+                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('create_token', 'Created an API token'), ('revoke_token', 'Revoked an API token'), ('change_users', 'Changed users'), ('create_receiver', 'Created a receiver'), ('manage_alerts', 'Changed alerts')], max_length=32)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('receiver', models.CharField(blank=True, max_length=253)),
                 ('delivery', models.UUIDField(blank=True, null=True)),
@@ -330,6 +330,22 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='refresh',
             index=models.Index(condition=models.Q(('outcome', receivers.kargo.refresh_outcomes.RefreshOutcome['FREIGHT_CREATED'])), fields=['project', '-ended_at'], name='refresh_freight'),
+        ),
+        migrations.CreateModel(
+            name='ApiToken',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=80)),
+                ('secret_hash', models.BinaryField(max_length=32, unique=True)),
+                ('hint', models.CharField(max_length=4)),
+                ('scope', models.CharField(choices=[('read', 'Read'), ('operate', 'Read, send test pushes, redeliver and mute')], default='read', max_length=10)),
+                ('project', models.CharField(blank=True, max_length=253)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('last_used_at', models.DateTimeField(blank=True, null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
+            ],
         ),
         migrations.CreateModel(
             name='ProviderIdentity',

@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from receivers import admin
+from receivers.accounts import tokens
 from receivers.accounts.roles import Role
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.models import (
@@ -24,6 +25,7 @@ from receivers.models import (
     AlertDuty,
     AlertMessage,
     AlertNotice,
+    ApiToken,
     Audit,
     AuditAction,
     Delivery,
@@ -41,6 +43,7 @@ from receivers.models import (
     Replica,
     RolledUpHour,
     SavedView,
+    TokenScope,
     UnknownCall,
 )
 from tests.deliveries.rows import delivery, store, unique_name
@@ -96,6 +99,8 @@ def row_of(model: type[Model]) -> Model:
         return ProviderIdentity.objects.create(user=user, issuer="https://login.example.com", subject=name)
     if model is PushFailure:
         return PushFailure.objects.create(delivery=store(delivery(name))[0].pk)
+    if model is ApiToken:
+        return tokens.create(create_user("viewer"), name[:40], TokenScope.READ)[0]
     if model is AlertDuty:
         return AlertDuty.objects.create(id=uuid.uuid4())
     if model in {AlertChannel, AlertMessage, AlertNotice, Alert}:
