@@ -25,6 +25,11 @@ from receivers.accounts import audit
 from receivers.deliveries.predicates import of_outcome
 from receivers.models import (
     UNDERSTOOD,
+    Alert,
+    AlertChannel,
+    AlertDuty,
+    AlertMessage,
+    AlertNotice,
     Audit,
     AuditAction,
     Delivery,
@@ -36,6 +41,7 @@ from receivers.models import (
     Outcome,
     ProjectDelivery,
     ProviderIdentity,
+    PushFailure,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -407,3 +413,54 @@ class RolledUpHourAdmin(ReadOnlyAdmin):
 
     list_display = ("hour", "computed_at", "unfinished")
     ordering = ("-hour",)
+
+
+@admin.register(AlertChannel, site=site)
+class AlertChannelAdmin(ReadOnlyAdmin):
+    """Alert channels, without their secrets, not even encrypted."""
+
+    list_display = ("project", "name", "kind", "severity", "enabled")
+    exclude = ("address", "signing_key")
+    ordering = ("project", "name")
+
+
+@admin.register(Alert, site=site)
+class AlertAdmin(ReadOnlyAdmin):
+    """Alerts of the last 30 days, the latest first."""
+
+    list_display = ("opened_at", "scope", "severity", "title", "end")
+    ordering = ("-pk",)
+
+
+@admin.register(AlertMessage, site=site)
+class AlertMessageAdmin(ReadOnlyAdmin):
+    """Messages of the last 30 days, the latest first."""
+
+    list_display = ("created_at", "channel", "title", "sent_at", "answer")
+    list_select_related = ("channel",)
+    ordering = ("-pk",)
+
+
+@admin.register(AlertNotice, site=site)
+class AlertNoticeAdmin(ReadOnlyAdmin):
+    """Which channel is told of which alert, the latest first."""
+
+    list_display = ("created_at", "alert", "channel", "resolved", "message")
+    list_select_related = ("alert", "channel", "message")
+    ordering = ("-pk",)
+
+
+@admin.register(PushFailure, site=site)
+class PushFailureAdmin(ReadOnlyAdmin):
+    """Failed deliveries that wait to become alerts. There are rarely any."""
+
+    list_display = ("id", "delivery")
+    ordering = ("-pk",)
+
+
+@admin.register(AlertDuty, site=site)
+class AlertDutyAdmin(ReadOnlyAdmin):
+    """The replica that sends the alerts."""
+
+    list_display = ("id", "held_by")
+    ordering = ("id",)
