@@ -364,6 +364,57 @@ class MuteAdmin(ReadOnlyAdmin):
     ordering = ("-at", "key")
 
 
+@admin.register(AlertChannel, site=site)
+class AlertChannelAdmin(ReadOnlyAdmin):
+    """Where alerts are sent to; there are few. Addresses and keys are encrypted, and not shown."""
+
+    list_display = ("name", "project", "kind", "severity", "enabled", "created_by")
+    ordering = ("project", "name")
+    exclude = ("address", "signing_key")
+
+
+@admin.register(Alert, site=site)
+class AlertAdmin(ReadOnlyAdmin):
+    """What was alerted about, the latest first."""
+
+    list_display = ("opened_at", "ended_at", "end", "severity", "project", "title")
+    ordering = ("-id",)
+
+
+@admin.register(AlertMessage, site=site)
+class AlertMessageAdmin(ReadOnlyAdmin):
+    """What was sent, the latest first."""
+
+    list_display = ("created_at", "channel", "title", "attempts", "sent_at", "answer")
+    list_select_related = ("channel",)
+    ordering = ("-id",)
+
+
+@admin.register(AlertNotice, site=site)
+class AlertNoticeAdmin(ReadOnlyAdmin):
+    """Which alerts go to which channels, the latest first."""
+
+    list_display = ("created_at", "channel", "alert", "resolved", "message")
+    list_select_related = ("channel", "alert", "message")
+    ordering = ("-id",)
+
+
+@admin.register(PushFailure, site=site)
+class PushFailureAdmin(ReadOnlyAdmin):
+    """Failed deliveries whose alerts are not made yet."""
+
+    list_display = ("id", "delivery")
+    ordering = ("-id",)
+
+
+@admin.register(AlertDuty, site=site)
+class AlertDutyAdmin(ReadOnlyAdmin):
+    """The replica that sends alerts; one row."""
+
+    list_display = ("id", "held_by")
+    ordering = ("id",)
+
+
 @admin.register(ProviderIdentity, site=site)
 class ProviderIdentityAdmin(ReadOnlyAdmin):
     """Who users are at the OpenID Connect provider."""

@@ -115,6 +115,12 @@ def row_of(model: type[Model]) -> Model:
     if model is ProviderIdentity:
         user = create_user("viewer")
         return ProviderIdentity.objects.create(user=user, issuer="https://login.example.com", subject=name)
+    if model is PushFailure:
+        return PushFailure.objects.create(delivery=store(delivery(name))[0].pk)
+    if model is AlertDuty:
+        return AlertDuty.objects.create(id=uuid.uuid4())
+    if model in {AlertChannel, AlertMessage, AlertNotice, Alert}:
+        return alert_row(model, name)
     if model is SavedView:
         return SavedView.objects.create(
             user=create_user("viewer"), page="pushes", name=name[:40], query="tag=1"
@@ -136,6 +142,19 @@ def row_of(model: type[Model]) -> Model:
     }
     times = {"first_at": now, "last_at": now} if model in {UnknownCall, MissedPush} else {}
     return model._default_manager.create(**rest[model], **times)
+
+
+def alert_row(model: type[Model], name: str) -> Model:
+    """Store and return a row of the tables of alerts. Nothing of it is due."""
+    alert = Alert.objects.create(
+        key=name, kind="finding", severity="urgent", title="down", ended_at=timezone.now()
+    )
+    channel = AlertChannel.objects.create(
+        name=name, kind="slack", enabled=False, created_by="ada", address="hidden"
+    )
+    message = AlertMessage.objects.create(channel=channel, title="down")
+    notice = AlertNotice.objects.create(alert=alert, channel=channel, message=message)
+    return next(row for row in (alert, channel, message, notice) if isinstance(row, model))
 
 
 def list_path(model: type[Model]) -> str:
