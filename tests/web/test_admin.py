@@ -71,30 +71,9 @@ GROWING: Final = [path for path in LISTS.values() if path.startswith(("delivery"
 each_model = pytest.mark.parametrize("model", READ_ONLY, ids=lambda model: model.__name__)
 
 
-def alert_row(model: type[Model]) -> Model:
-    """Store and return a row of the alerts. The channel is disabled, so that nothing is sent."""
-    name = unique_name()
-    channel = AlertChannel.objects.create(
-        project=name, name=name, kind="slack", enabled=False, address="hidden-value", created_by="ada"
-    )
-    alert = Alert.objects.create(scope=name, key=name, kind="push", severity="urgent", title=name)
-    rows: dict[type[Model], Model] = {AlertChannel: channel, Alert: alert}
-    if model is AlertMessage:
-        return AlertMessage.objects.create(channel=channel, title=name)
-    if model is AlertNotice:
-        return AlertNotice.objects.create(channel=channel, alert=alert)
-    return rows[model]
-
-
 def row_of(model: type[Model]) -> Model:
     """Store and return a row."""
     now, name = timezone.now(), unique_name()
-    if model in {Alert, AlertChannel, AlertMessage, AlertNotice}:
-        return alert_row(model)
-    if model is PushFailure:
-        return PushFailure.objects.create(delivery=uuid.uuid4())
-    if model is AlertDuty:
-        return AlertDuty.objects.create(id=uuid.uuid4())
     if model is Delivery:
         [row] = store(delivery(name, outcome=Outcome.NO_MATCH, headers=[["Accept", "hidden-value"]]))
         return row
