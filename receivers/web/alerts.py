@@ -25,7 +25,15 @@ from receivers.accounts import audit
 from receivers.accounts.access import Access, Action
 from receivers.deliveries.form_fields import AS_TYPED, ShortTextField
 from receivers.deliveries.outcomes import Tone
-from receivers.models import AlertChannel, AlertMessage, AlertSeverity, AuditAction, ChannelKind
+from receivers.models import (
+    Alert,
+    AlertChannel,
+    AlertEnd,
+    AlertMessage,
+    AlertSeverity,
+    AuditAction,
+    ChannelKind,
+)
 from receivers.ops.alerts.alert_log import EVERYTHING
 from receivers.ops.alerts.channels import destination_shown, refused_address
 from receivers.ops.alerts.encryption import encrypt
@@ -37,7 +45,7 @@ from receivers.web.page_view import PageRequest, page_view
 ALL_PROJECTS: Final = "*"
 """The choice of a channel for all projects; no project has such a name."""
 
-HISTORY: Final = 50  # messages on the page
+HISTORY: Final = 50  # alerts, and messages, on the page
 MOST_CHANNELS: Final = 20  # of one project: each may get a message whenever something happens
 MOST_ADDRESSES: Final = 20
 LONGEST_URL: Final = 2_000
@@ -61,6 +69,15 @@ class MessageRow:
     """A message in the history."""
 
     message: AlertMessage
+    tone: Tone
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert in the history."""
+
+    alert: Alert
     tone: Tone
     state: str
 
@@ -168,7 +185,11 @@ def alerts(request: PageRequest) -> HttpResponse:
     last_messages = AlertMessage.objects.in_bulk([last for _, last in rows if last])
     history = AlertMessage.objects.filter(channel__in=[channel.pk for channel, _ in rows])
     shown = history.select_related("channel").order_by("-created_at")[:HISTORY]
+    scopes = {channel.project for channel, _ in rows}
+    # The newest first: ids sort by time, and the primary key is an index.
+    newest_alerts = Alert.objects.filter(scope__in=scopes).order_by("-pk")[:HISTORY]
     context = {
+        "alerts": [AlertRow(alert, *_state_of_alert(alert)) for alert in newest_alerts],
         "channels": [_channel_row(channel, last_messages.get(last)) for channel, last in rows],
         "history": [MessageRow(message, *_state(message)) for message in shown],
         "email_is_off": settings.KARGOWEB.email is None,
@@ -327,6 +348,12 @@ def _state(message: AlertMessage) -> tuple[Tone, str]:
     if message.due_at is None:
         return Tone.BAD, "Failed"
     return (Tone.BAD, "Retrying") if message.attempts else (Tone.OPEN, "Sending")
+
+
+def _state_of_alert(alert: Alert) -> tuple[Tone, str]:
+    end = AlertEnd(alert.end)
+    tones = {AlertEnd.OPEN: Tone.BAD, AlertEnd.RESOLVED: Tone.GOOD}
+    return tones.get(end, Tone.PLAIN), str(end.label)
 
 
 def _email_problem(addresses: str) -> str:

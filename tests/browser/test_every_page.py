@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page
 
 from receivers.deliveries.redelivery import redeliver
-from receivers.models import AlertChannel, AlertMessage, Origin, Outcome
+from receivers.models import Alert, AlertChannel, AlertMessage, Origin, Outcome
 from receivers.ops.alerts.encryption import encrypt
 from tests.browser.pages import DESKTOP, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.delivery_rows import deliveries_of
@@ -92,6 +92,15 @@ def channel_of(shop: KargoProject) -> AlertChannel:
     if created:
         message = "Urgent: example/a-repository-with-a-long-name:1.2.3-build.20260301: discovery failed (and 3 more)"
         AlertMessage.objects.create(channel=channel, title=message, attempts=3, answer="404 no_service")
+        Alert.objects.create(
+            scope=shop.name,
+            key=shop.name,
+            kind="push",
+            severity="urgent",
+            title=message,
+            text=message,
+            path="/pushes",
+        )
     return channel
 
 

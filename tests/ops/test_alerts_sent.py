@@ -161,6 +161,22 @@ def test_one_of_two_replicas_sends(own_database, demo_cluster, world, sink):
     assert titles == [f"example/alerted:{tag}" for tag in tags]
 
 
+def test_pods_that_serve_receiver_urls_leave_the_sending_to_those_with_pages(
+    own_database, demo_cluster, world, sink
+):
+    with Product(demo_cluster.kubeconfig, **FAST, KARGOWEB_ROLE="receiver") as receiver:
+        project = routed_project(receiver, world, image("example/alerted", constraint="no constraint"))
+        PushFailure.objects.all().delete()
+        channel(f"{sink.url}/team", project=project.name)
+        receiver.post(project.path(), push_body("example/alerted", "5.0.0"))
+        until("the failure is noted", PushFailure.objects.exists)
+        with Product(demo_cluster.kubeconfig, **FAST, KARGOWEB_ROLE="dashboard"):
+            until("it is told", lambda: pushes(sink, "/team"))
+    assert [alert["title"] for alert in pushes(sink, "/team")] == [
+        "example/alerted:5.0.0: invalid subscription"
+    ]
+
+
 def test_an_unreachable_api_server_alerts_the_channels_for_everything_only(
     own_database, demo_cluster, world, sink
 ):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from html import unescape
 
 import pytest
+from django.utils import timezone
 
-from receivers.models import AlertChannel, AlertMessage, Audit, AuditAction, ChannelKind
+from receivers.models import Alert, AlertChannel, AlertMessage, Audit, AuditAction, ChannelKind
 from receivers.ops.alerts.encryption import decrypt, encrypt
 from receivers.ops.alerts.sending import check_signing_key, new_signing_key
 from tests.commands.running import run
@@ -191,6 +192,39 @@ class TestAccess:
             counts.append(query_count(admin_client, PAGE))
         AlertChannel.objects.filter(project=project_name).delete()
         assert counts[0] == counts[1]
+
+
+class TestHistory:
+    def test_the_last_alerts_of_the_users_channels_are_shown_with_their_state(self, signed_in, project):
+        channel(project)
+        titles = {"": "still open", "resolved": "over", "muted": "silenced"}
+        alerts = [
+            Alert(
+                scope=scope,
+                key=f"{title} {scope}",
+                kind="push",
+                severity="urgent",
+                title=f"{title} in {scope}",
+                path="/attention",
+                end=end,
+                ended_at=timezone.now() if end else None,
+            )
+            for scope in (project, "another-project")
+            for end, title in titles.items()
+        ]
+        Alert.objects.bulk_create(alerts)
+        try:
+            page = signed_in(f"operator:{project}").open(PAGE)
+        finally:
+            Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).delete()
+        states = {
+            title: page.partition(f"{title} in {project}")[2].partition("</tr>")[0]
+            for title in titles.values()
+        }
+        assert "Open" in states["still open"]
+        assert "Resolved" in states["over"]
+        assert "Muted" in states["silenced"]
+        assert "another-project" not in page
 
 
 class TestCommand:
