@@ -26,7 +26,7 @@ def test_the_api_server_accepts_every_object(cluster: Cluster, values: Path):
     objects = [item for item in render(values) if item["kind"] not in NOT_THERE]
     done = subprocess.run(
         [
-            require("kubectl"), "--kubeconfig", cluster.kubeconfig, "--namespace", NAMESPACE,
+            require("kubectl"), "--kubeconfig", cluster.kubeconfig,
             "apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-",
         ],
         input=yaml.safe_dump_all(objects),
