@@ -154,8 +154,8 @@ class _Assessment:
         promotions = self._pipeline.promotions_to(stage)
         own = [promotion for promotion in promotions if promotion.freight == self._freight.name]
         return (
-            self._promoting(stage, own)
-            or self._current(stage, own)
+            self._current(stage, own)
+            or self._promoting(stage, own)
             or self._failed(stage, own)
             or self._left(stage, promotions, own)
             or self._missing(stage, request)
@@ -213,8 +213,10 @@ class _Assessment:
         failed_other = None
         if last is not None and failed and last.freight != self._freight.name and self._is_of_warehouse(last):
             failed_other = self._pipeline.name_of(last.freight)
+        again = self._promoting(stage, own) or self._failed(stage, own)
         blank = replace(
             blank,
+            again=again.state if again else None,
             since=self._freight.currently_in.get(stage.name) or arrived,
             failed_other=failed_other,
             promotion=own[-1].name if own else "",

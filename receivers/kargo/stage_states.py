@@ -88,6 +88,8 @@ class StageProgress:
     - `soak` and `soaked`: the required time and what has passed of it.
     - `other`: the Freight that replaced or superseded this one, is promoted before it, or is pinned by a hold.
     - `failed_other`: Freight whose Promotion failed to replace this one.
+    - `again`: how a later Promotion of the same Freight to the Stage that it is in went or goes: promoting, queued,
+      waiting for a pull request, failed or aborted.
     - `in_stage`: the Freight of this Warehouse that is in the Stage now, in any state.
     - `actor`: who created the Promotion or the hold, empty if Kargo did.
     - `promotion`: the name of the Promotion.
@@ -113,6 +115,7 @@ class StageProgress:
     soaked: timedelta = timedelta()
     other: FreightName | None = None
     failed_other: FreightName | None = None
+    again: StageState | None = None
     in_stage: FreightName | None = None
     actor: str = ""
     promotion: str = ""

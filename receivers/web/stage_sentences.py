@@ -36,7 +36,9 @@ def sentence(progress: StageProgress) -> Phrase:
 def detail(progress: StageProgress) -> Phrase:
     """Return the second line of a stop: `verified 13:33`, `step 2 of 4: git-commit`, or nothing."""
     wording = _DETAILS.get(progress.state)
-    return wording(progress) if wording else phrase()
+    words = wording(progress) if wording else phrase()
+    again = _AGAIN.get(progress.again) if progress.again else None
+    return phrase(words, ", " if words and again else None, again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,16 @@ _DETAILS: Final[Mapping[StageState, Wording]] = {
     StageState.CURRENT: _verified,
     StageState.REPLACED: _stay,
 }
+
+
+_AGAIN: Final[Mapping[StageState, str]] = {
+    StageState.QUEUED: "queued to be promoted again",
+    StageState.PROMOTING: "being promoted again",
+    StageState.WAITING_FOR_PULL_REQUEST: "being promoted again",
+    StageState.FAILED: "promoting it again failed",
+    StageState.ABORTED: "promoting it again was aborted",
+}
+"""What happens, or happened, to Freight that is already in the Stage."""
 
 
 def _lost(progress: StageProgress) -> bool:

@@ -83,9 +83,19 @@ class TestActivePromotions:
         assert progress.in_stage is not None
         assert progress.in_stage.name == "1"
 
-    def test_freight_that_is_promoted_again_is_promoting_although_it_is_there(self, line):
-        line.enter("test", "1", 5).promote("test", "1", "Running", 20)
-        assert state(line, "1", "test") is StageState.PROMOTING
+    @pytest.mark.parametrize(
+        ("phase", "again"),
+        [
+            ("Pending", StageState.QUEUED),
+            ("Running", StageState.PROMOTING),
+            ("Failed", StageState.FAILED),
+            ("Aborted", StageState.ABORTED),
+            ("Succeeded", None),
+        ],
+    )
+    def test_freight_that_is_promoted_again_is_still_there(self, line, phase, again):
+        progress = line.enter("test", "1", 5).promote("test", "1", phase, 20).assess("1", "test")
+        assert (progress.state, progress.since, progress.again) == (StageState.CURRENT, at(5), again)
 
 
 class TestFreightInTheStage:

@@ -44,6 +44,12 @@ class TestStops:
         line.freight("2", 9).enter("test", "1", 60).promote("test", "2", "Failed", 90)
         assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, 2 failed to replace it"
 
+    def test_live_and_promoted_again(self, line):
+        line.enter("test", "1", 60).promote("test", "1", "Running", 90)
+        assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, being promoted again"
+        line.promote("test", "1", "Failed", 90)
+        assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, promoting it again failed"
+
     def test_replaced(self, line):
         line.freight("2", 9).enter("test", "1", 60).enter("test", "2", 180)
         assert told(line, "1", "test") == "Replaced by 2 at 13:03 / live for 2 min, verified"
