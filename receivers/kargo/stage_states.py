@@ -86,7 +86,8 @@ class StageProgress:
     - `upstreams`: the Stages that the Freight waits for, one or all of them (`all_upstreams`); `causes`: how far it is
       there.
     - `soak` and `soaked`: the required time and what has passed of it.
-    - `other`: the Freight that replaced or superseded this one, is promoted before it, or is pinned by a hold.
+    - `other`: the Freight that replaced or superseded this one, is promoted before it, or is pinned by a hold;
+      newer Freight that is in the Stage while this one waits for a person.
     - `failed_other`: Freight whose Promotion failed to replace this one.
     - `again`: how a later Promotion of the same Freight to the Stage that it is in went or goes: promoting, queued,
       waiting for a pull request, failed or aborted.
