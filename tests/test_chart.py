@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kargoweb import VERSION
-from tests.charts import CHART, EXAMPLES, KUBERNETES, Manifest, helm, render, render_text
+from tests.charts import CHART, EXAMPLES, KUBERNETES, NAMESPACE, Manifest, helm, render, render_text
 from tests.test_docs import settings_read
 
 SQLITE, EVERYTHING = CHART / "ci" / "sqlite.yaml", CHART / "ci" / "everything.yaml"
@@ -42,6 +42,15 @@ class TestEveryExample:
     def test_helm_finds_no_fault(self, values: Path):
         done = helm("lint", CHART, "--strict", "--values", values)
         assert done.returncode == 0, done.stdout
+
+    def test_every_object_names_its_namespace(self, values: Path):
+        # "kubectl apply --namespace" refuses manifests that have objects in another one, as that of Kargo.
+        namespaces = {
+            item["metadata"].get("namespace")
+            for item in render(values)
+            if not item["kind"].startswith("Cluster")
+        }
+        assert namespaces == {NAMESPACE, "kargo"}
 
     def test_its_variables_are_settings(self, values: Path):
         named = set(re.findall(r"\b(?:KARGOWEB_[A-Z_]+|DATABASE_URL)\b", render_text(values)))

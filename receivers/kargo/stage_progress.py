@@ -154,9 +154,9 @@ class _Assessment:
         promotions = self._pipeline.promotions_to(stage)
         own = [promotion for promotion in promotions if promotion.freight == self._freight.name]
         return (
-            self._promoting(stage, own)
-            or self._current(stage, own)
-            or self._failed(stage, own)
+            self._current(stage, own)
+            or self._promoting(stage, own)
+            or (None if self._was_there(promotions, own) else self._failed(stage, own))
             or self._left(stage, promotions, own)
             or self._missing(stage, request)
             or self._available(stage, request)
@@ -213,8 +213,10 @@ class _Assessment:
         failed_other = None
         if last is not None and failed and last.freight != self._freight.name and self._is_of_warehouse(last):
             failed_other = self._pipeline.name_of(last.freight)
+        again = self._promoting(stage, own) or self._failed(stage, own)
         blank = replace(
             blank,
+            again=again.state if again else None,
             since=self._freight.currently_in.get(stage.name) or arrived,
             failed_other=failed_other,
             promotion=own[-1].name if own else "",
@@ -246,9 +248,34 @@ class _Assessment:
             step=newest.results.index(step) + 1 if step else 0,
             steps=len(newest.steps) or len(newest.results),
             step_alias=step.alias if step else "",
+            other=self._newer_in(stage),
             message=newest.message or (step.message if step else ""),
             actor=actor_name(newest.actor),
             promotion=newest.name,
+        )
+
+    def _last_stay(self, promotions: Sequence[Promotion]) -> Sequence[Promotion]:
+        """Return the Promotions that brought the Freight to the Stage for its last stay, the first of them first."""
+        stay: list[Promotion] = []
+        over = False
+        for promotion in promotions:
+            if promotion.phase != SUCCEEDED:
+                continue
+            if promotion.freight == self._freight.name:
+                stay = [promotion] if over else [*stay, promotion]
+                over = False
+            elif self._is_of_warehouse(promotion):
+                over = True
+        return stay
+
+    def _was_there(self, promotions: Sequence[Promotion], own: Sequence[Promotion]) -> bool:
+        """Return whether the Freight was in the Stage when its newest Promotion ended, which then changed nothing."""
+        newest = own[-1] if own else None
+        stay = self._last_stay([one for one in promotions if newest and one.order <= newest.order])
+        return bool(stay) and not any(
+            one.phase == SUCCEEDED and one.freight != self._freight.name and self._is_of_warehouse(one)
+            for one in promotions
+            if newest and stay[-1].order < one.order < newest.order
         )
 
     def _left(
@@ -259,7 +286,8 @@ class _Assessment:
         held = [entry[warehouse].name for entry in stage.history if warehouse in entry]
         if not own and stage.name not in self._freight.verified_in and name not in held:
             return None
-        arrived = own[-1] if own else None
+        stay = self._last_stay(promotions)
+        arrived = stay[-1] if stay else None
         last = stage.last_promotion
         if arrived is not None and (last is None or last.order < arrived.order):
             return replace(
@@ -271,7 +299,7 @@ class _Assessment:
         successor, until = self._successor(stage, promotions, arrived, held)
         return replace(
             self._blank(stage, StageState.REPLACED),
-            since=arrived.finished_at if arrived else None,
+            since=stay[0].finished_at if stay else None,
             until=until,
             other=successor,
             promotion=arrived.name if arrived else "",
@@ -338,11 +366,9 @@ class _Assessment:
         """Return the progress of Freight that could be promoted now."""
         blank = self._blank(stage, StageState.IMMINENT)
         if not blank.automatic:
-            current = self._pipeline.freight.get(blank.in_stage.name) if blank.in_stage else None
-            other = (
-                current.known_as if current and newest_first(current) > newest_first(self._freight) else None
+            return replace(
+                blank, state=StageState.AWAITING_PROMOTION, other=self._newer_in(stage), stuck=True
             )
-            return replace(blank, state=StageState.AWAITING_PROMOTION, other=other, stuck=True)
         hold = stage.holds.get(self._freight.warehouse)
         if hold is not None:
             return replace(
@@ -364,6 +390,12 @@ class _Assessment:
                 blank, state=StageState.WINDOW_CLOSED, until=stage.next_open, message=stage.window_reason
             )
         return blank
+
+    def _newer_in(self, stage: Stage) -> FreightName | None:
+        """Return the Freight in the Stage if it is newer than this one, or None."""
+        held = stage.current(self._freight.warehouse)
+        current = self._pipeline.freight.get(held.name) if held else None
+        return current.known_as if current and newest_first(current) > newest_first(self._freight) else None
 
     def _newer(self, stage: Stage, request: FreightRequest) -> FreightName | None:
         """Return the Freight that Kargo promotes automatically instead of this one, or None."""

@@ -86,8 +86,11 @@ class StageProgress:
     - `upstreams`: the Stages that the Freight waits for, one or all of them (`all_upstreams`); `causes`: how far it is
       there.
     - `soak` and `soaked`: the required time and what has passed of it.
-    - `other`: the Freight that replaced or superseded this one, is promoted before it, or is pinned by a hold.
+    - `other`: the Freight that replaced or superseded this one, is promoted before it, or is pinned by a hold;
+      newer Freight that is in the Stage while this one waits for a person.
     - `failed_other`: Freight whose Promotion failed to replace this one.
+    - `again`: how a later Promotion of the same Freight to the Stage that it is in went or goes: promoting, queued,
+      waiting for a pull request, failed or aborted.
     - `in_stage`: the Freight of this Warehouse that is in the Stage now, in any state.
     - `actor`: who created the Promotion or the hold, empty if Kargo did.
     - `promotion`: the name of the Promotion.
@@ -113,6 +116,7 @@ class StageProgress:
     soaked: timedelta = timedelta()
     other: FreightName | None = None
     failed_other: FreightName | None = None
+    again: StageState | None = None
     in_stage: FreightName | None = None
     actor: str = ""
     promotion: str = ""

@@ -36,7 +36,9 @@ def sentence(progress: StageProgress) -> Phrase:
 def detail(progress: StageProgress) -> Phrase:
     """Return the second line of a stop: `verified 13:33`, `step 2 of 4: git-commit`, or nothing."""
     wording = _DETAILS.get(progress.state)
-    return wording(progress) if wording else phrase()
+    words = wording(progress) if wording else phrase()
+    again = _AGAIN.get(progress.again) if progress.again else None
+    return phrase(words, ", " if words and again else None, again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,10 @@ def _queue(progress: StageProgress) -> Phrase:
     return phrase(f"until {progress.in_stage.label} is verified") if progress.in_stage else phrase()
 
 
+def _newer_is_live(progress: StageProgress) -> Phrase:
+    return phrase(f"newer {progress.other.label} is live" if progress.other else None)
+
+
 def _stay(progress: StageProgress) -> Phrase:
     verified = "verified" if progress.verified_at else "never verified"
     if progress.since and progress.until and progress.until > progress.since:
@@ -275,7 +281,9 @@ def _stay(progress: StageProgress) -> Phrase:
 
 
 _DETAILS: Final[Mapping[StageState, Wording]] = {
-    StageState.AWAITING_PROMOTION: lambda it: phrase(f"newer {it.other.label} is live" if it.other else None),
+    StageState.AWAITING_PROMOTION: _newer_is_live,
+    StageState.FAILED: _newer_is_live,
+    StageState.ABORTED: _newer_is_live,
     StageState.QUEUED: _queue,
     StageState.PROMOTING: _step,
     StageState.WAITING_FOR_PULL_REQUEST: _step,
@@ -284,6 +292,16 @@ _DETAILS: Final[Mapping[StageState, Wording]] = {
     StageState.CURRENT: _verified,
     StageState.REPLACED: _stay,
 }
+
+
+_AGAIN: Final[Mapping[StageState, str]] = {
+    StageState.QUEUED: "queued to be promoted again",
+    StageState.PROMOTING: "being promoted again",
+    StageState.WAITING_FOR_PULL_REQUEST: "being promoted again",
+    StageState.FAILED: "promoting it again failed",
+    StageState.ABORTED: "promoting it again was aborted",
+}
+"""What happens, or happened, to Freight that is already in the Stage."""
 
 
 def _lost(progress: StageProgress) -> bool:
@@ -326,9 +344,14 @@ def _soak_cut_short(progress: StageProgress) -> Phrase:
     return phrase(f"{stay} Promote it to {upstreams} again, or approve it for this Stage.")
 
 
+def _unless_newer(text: Wording) -> Wording:
+    """Return what to do about Freight that isn't in the Stage, unless newer Freight is."""
+    return lambda it: (
+        phrase(f"This Stage already has {it.other.label}, which is newer.") if it.other else text(it)
+    )
+
+
 def _promote_manually(progress: StageProgress) -> Phrase:
-    if progress.other:
-        return phrase(f"This Stage already has {progress.other.label}, which is newer.")
     return phrase(
         f"{_name(progress)} is available. Auto-promotion is off for this Stage; promote it in Kargo."
     )
@@ -354,10 +377,6 @@ def _running(progress: StageProgress) -> Phrase:
     return phrase(f"Step {progress.step} of {progress.steps}, ", code(progress.step_alias), ".")
 
 
-def _aborted(progress: StageProgress) -> Phrase:
-    return phrase("Kargo does not retry an aborted promotion. Promote again to continue.")
-
-
 _EXPLANATIONS: Final[Mapping[StageState, tuple[Wording, Wording]]] = {
     StageState.NOT_REQUESTED: (
         _fixed("not requested"),
@@ -376,7 +395,10 @@ _EXPLANATIONS: Final[Mapping[StageState, tuple[Wording, Wording]]] = {
             f"{_upstreams(it)} is a control flow Stage, where Freight never stays. Remove the soak time."
         ),
     ),
-    StageState.AWAITING_PROMOTION: (_fixed("ready for manual promotion"), _promote_manually),
+    StageState.AWAITING_PROMOTION: (
+        _fixed("ready for manual promotion"),
+        _unless_newer(_promote_manually),
+    ),
     StageState.HELD: (_fixed("auto-promotion is paused"), _held),
     StageState.SUPERSEDED: (
         lambda it: phrase(f"superseded by {_other(it)}"),
@@ -399,9 +421,12 @@ _EXPLANATIONS: Final[Mapping[StageState, tuple[Wording, Wording]]] = {
     ),
     StageState.FAILED: (
         lambda it: phrase("the promotion failed", _step_name(it)),
-        _fixed("Kargo does not retry a failed promotion. Fix the cause, then promote again."),
+        _unless_newer(_fixed("Kargo does not retry a failed promotion. Fix the cause, then promote again.")),
     ),
-    StageState.ABORTED: (_fixed("the promotion was aborted"), _aborted),
+    StageState.ABORTED: (
+        _fixed("the promotion was aborted"),
+        _unless_newer(_fixed("Kargo does not retry an aborted promotion. Promote again to continue.")),
+    ),
     StageState.ARRIVING: (_fixed("promotion succeeded"), _fixed("The Stage shows it in a moment.")),
     StageState.VERIFYING: (lambda it: _since(it, "live since "), _fixed("It is not verified yet.")),
     StageState.VERIFICATION_FAILED: (

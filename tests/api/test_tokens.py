@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -31,7 +32,7 @@ def new(
     return tokens.create(create_user(*groups), "ci", scope, **options)
 
 
-def request(product: Product, text: str, path: str = LIST, method: str = "GET") -> tuple[int, dict]:
+def request(product: Product, text: str, path: str = LIST, method: str = "GET") -> tuple[int, dict[str, Any]]:
     """Send a request with a token; return the status and the JSON of the response."""
     headers = {"Authorization": f"Bearer {text}"}
     response = product.http.request(method, product.url + path, headers=headers)

@@ -12,7 +12,7 @@ from tests.charts import EXAMPLES, NAMESPACE, render
 from tests.clusters import Cluster
 from tests.components import require
 
-NOT_THERE = {"HTTPRoute", "ServiceMonitor"}  # types that their own projects install
+NOT_THERE = {"HTTPRoute", "PrometheusRule", "ServiceMonitor"}  # types that their own projects install
 
 
 @pytest.mark.parametrize("values", EXAMPLES, ids=lambda path: path.stem)

@@ -83,9 +83,19 @@ class TestActivePromotions:
         assert progress.in_stage is not None
         assert progress.in_stage.name == "1"
 
-    def test_freight_that_is_promoted_again_is_promoting_although_it_is_there(self, line):
-        line.enter("test", "1", 5).promote("test", "1", "Running", 20)
-        assert state(line, "1", "test") is StageState.PROMOTING
+    @pytest.mark.parametrize(
+        ("phase", "again"),
+        [
+            ("Pending", StageState.QUEUED),
+            ("Running", StageState.PROMOTING),
+            ("Failed", StageState.FAILED),
+            ("Aborted", StageState.ABORTED),
+            ("Succeeded", None),
+        ],
+    )
+    def test_freight_that_is_promoted_again_is_still_there(self, line, phase, again):
+        progress = line.enter("test", "1", 5).promote("test", "1", phase, 20).assess("1", "test")
+        assert (progress.state, progress.since, progress.again) == (StageState.CURRENT, at(5), again)
 
 
 class TestFreightInTheStage:
@@ -162,6 +172,19 @@ class TestEndedPromotions:
         line.promote("test", "1", "Failed", 5).enter("test", "1", 9)
         assert state(line, "1", "test") is StageState.CURRENT
 
+    def test_it_failed_after_another_replaced_it(self, line):
+        line.freight("2", 9).enter("test", "1", 5).enter("test", "2", 20)
+        progress = line.promote("test", "1", "Failed", 30).assess("1", "test")
+        assert (progress.state, progress.since) == (StageState.FAILED, at(30))
+
+    def test_newer_freight_is_in_the_stage(self, line):
+        line.freight("2", 9).promote("test", "1", "Failed", 5)
+        assert line.assess("1", "test").other is None
+        progress = line.enter("test", "2", 20).assess("1", "test")
+        assert progress.state is StageState.FAILED
+        assert progress.other is not None
+        assert progress.other.name == "2"
+
     def test_succeeded_but_not_in_the_stage_yet(self, line):
         line.promote("test", "1", "Succeeded", 5)
         line.stages["test"]["status"].clear()
@@ -174,6 +197,18 @@ class TestFreightThatLeft:
         assert (progress.state, progress.since, progress.until) == (StageState.REPLACED, at(5), at(20))
         assert progress.other is not None
         assert (progress.other.name, progress.other.tag, progress.other.alias) == ("2", "2", "alias-2")
+
+    @pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Aborted"])
+    def test_a_promotion_while_it_was_there_does_not_shorten_its_stay(self, line, phase):
+        line.freight("2", 9).enter("test", "1", 5).promote("test", "1", phase, 12)
+        progress = line.enter("test", "2", 20).assess("1", "test")
+        assert (progress.state, progress.since, progress.until) == (StageState.REPLACED, at(5), at(20))
+
+    def test_the_last_stay_counts(self, line):
+        line.freight("2", 9).freight("3", 19)
+        line.enter("test", "1", 5).enter("test", "2", 20).enter("test", "1", 30).enter("test", "3", 40)
+        progress = line.assess("1", "test")
+        assert (progress.since, progress.until) == (at(30), at(40))
 
     def test_the_next_one_replaced_it_not_the_last(self, line):
         line.freight("2", 9).freight("3", 19)

@@ -44,6 +44,18 @@ class TestStops:
         line.freight("2", 9).enter("test", "1", 60).promote("test", "2", "Failed", 90)
         assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, 2 failed to replace it"
 
+    def test_live_and_promoted_again(self, line):
+        line.enter("test", "1", 60).promote("test", "1", "Running", 90)
+        assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, being promoted again"
+        line.promote("test", "1", "Failed", 90)
+        assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, promoting it again failed"
+
+    def test_failed_while_newer_freight_is_there(self, line):
+        line.freight("2", 9).promote("test", "1", "Failed", 60).enter("test", "2", 90)
+        assert told(line, "1", "test") == "Failed 13:01 / newer 2 is live"
+        why = explanation(line.assess("1", "test"))
+        assert str(why.text) == "This Stage already has 2, which is newer."
+
     def test_replaced(self, line):
         line.freight("2", 9).enter("test", "1", 60).enter("test", "2", 180)
         assert told(line, "1", "test") == "Replaced by 2 at 13:03 / live for 2 min, verified"
