@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from kargoweb.database import POSTGRESQL, SQLITE, database, sqlite
+from kargoweb.email_server import EmailServer, email_server
 from kargoweb.environment import (
     ConfigurationError,
     Environment,
@@ -31,6 +32,7 @@ from kargoweb.environment import (
     seconds,
     text,
 )
+from kargoweb.sign_on import OidcConfiguration, contradictions, read_oidc
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
@@ -39,6 +41,7 @@ PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+EMAIL_ADDRESS: Final = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 ROLES: Final = ("all", "receiver", "dashboard")  # what a process serves
 HOUR: Final = 3600.0  # seconds
 DAY: Final = 24 * HOUR
@@ -67,6 +70,7 @@ class Configuration:
     port: int
     threads: int
     rate_limit: int
+    api_rate: int
     kube_context: str
     namespaces: tuple[str, ...]
     system_namespace: str
@@ -94,7 +98,15 @@ class Configuration:
     log_level: str
     log_format: str
     sign_in_note: str
+    local_accounts: bool
+    oidc: OidcConfiguration
     metrics: bool
+    secret_key_fallbacks: tuple[str, ...] = field(repr=False)
+    email: EmailServer | None
+    email_from: str
+    alert_after: float
+    alert_group: float
+    alert_rate: int
     settings: tuple[Setting, ...] = ()
 
 
@@ -121,6 +133,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         port=port,
         threads=env.read("KARGOWEB_THREADS", 32, integer(4, 256)),
         rate_limit=env.read("KARGOWEB_RATE_LIMIT", 200, integer(0, 100_000)),
+        api_rate=env.read("KARGOWEB_API_RATE", 600, integer(0, 1_000_000)),
         kube_context=env.read("KARGOWEB_KUBE_CONTEXT", "", text),
         namespaces=env.read("KARGOWEB_NAMESPACES", (), comma_separated(_namespace)),
         system_namespace=env.read("KARGOWEB_SYSTEM_NAMESPACE", "kargo-system-resources", _namespace),
@@ -150,7 +163,17 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         log_level=env.read("KARGOWEB_LOG_LEVEL", "INFO", choice("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=env.read("KARGOWEB_LOG_FORMAT", "text", choice("text", "json")),
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
+        local_accounts=env.read("KARGOWEB_LOCAL_ACCOUNTS", True, boolean),
+        oidc=read_oidc(env),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
+        secret_key_fallbacks=env.read(
+            "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(_secret_key), secret=True
+        ),
+        email=env.read("KARGOWEB_EMAIL_URL", None, email_server, secret=True),
+        email_from=env.read("KARGOWEB_EMAIL_FROM", f"kargoweb@{_host_name(base_url)}", _email_address),
+        alert_after=env.read("KARGOWEB_ALERT_AFTER", 60.0, seconds(0, HOUR)),
+        alert_group=env.read("KARGOWEB_ALERT_GROUP", 15.0, seconds(0, HOUR)),
+        alert_rate=env.read("KARGOWEB_ALERT_RATE", 6, integer(1, 1000)),
     )
     for problem in _contradictions(configuration):
         env.report(problem)
@@ -171,6 +194,7 @@ def _contradictions(configuration: Configuration) -> Iterator[str]:
                 f"{name} adds up to {sum(values) / DAY:.1f} days; KARGOWEB_KEEP_DAYS is {configuration.keep_days}, so "
                 "deliveries would be deleted before their last retry; reduce the delays or keep deliveries longer"
             )
+    yield from contradictions(configuration.oidc, local_accounts=configuration.local_accounts)
     if configuration.database["ENGINE"] == POSTGRESQL and not configuration.secret_key:
         yield (
             "KARGOWEB_SECRET_KEY must be set if DATABASE_URL is a PostgreSQL server: all pods that share the database "
@@ -254,8 +278,18 @@ def _split(url: str) -> SplitResult | None:
     return parts if usable else None
 
 
+def _host_name(base_url: str) -> str:
+    return urlsplit(base_url).hostname or "localhost"
+
+
+def _email_address(value: str) -> str:
+    if not EMAIL_ADDRESS.fullmatch(value):
+        raise ValueError("must be an e-mail address, such as kargoweb@example.com")
+    return value
+
+
 def _default_hosts(base_url: str) -> tuple[str, ...]:
-    name = urlsplit(base_url).hostname or "localhost"
+    name = _host_name(base_url)
     return ("localhost", "127.0.0.1", "[::1]", f"[{name}]" if ":" in name else name)
 
 

@@ -20,6 +20,7 @@ except ConfigurationError as error:
 
 BASE_DIR: Path = PROJECT_ROOT
 SECRET_KEY = KARGOWEB.secret_key
+SECRET_KEY_FALLBACKS = list(KARGOWEB.secret_key_fallbacks)
 DEBUG = False  # debug pages show the settings and the variables of the code, secrets included
 ALLOWED_HOSTS = list(KARGOWEB.allowed_hosts)
 BASE = urlsplit(KARGOWEB.base_url)
@@ -93,11 +94,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
-# Lock out by user name and address together, so that nobody can lock out a user from another address.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    *(["receivers.accounts.oidc.ProviderBackend"] if KARGOWEB.oidc.issuer else []),
+    *(["django.contrib.auth.backends.ModelBackend"] if KARGOWEB.local_accounts else []),
 ]
+# Lock out by user name and address together, so that nobody can lock out a user from another address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=10)
@@ -111,9 +113,25 @@ AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_VERBOSE = False
 
+# Of mozilla-django-oidc; the addresses of the provider come from its discovery document.
+OIDC_RP_CLIENT_ID = KARGOWEB.oidc.client_id
+OIDC_RP_CLIENT_SECRET = KARGOWEB.oidc.client_secret
+OIDC_RP_SCOPES = KARGOWEB.oidc.scopes
+OIDC_AUTHENTICATION_CALLBACK_URL = "provider-callback"
+OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 5  # seconds; someone waits for the page
+
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
+
+# E-mail of the alerts.
+if KARGOWEB.email is not None:
+    EMAIL_HOST, EMAIL_PORT = KARGOWEB.email.host, KARGOWEB.email.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = KARGOWEB.email.user, KARGOWEB.email.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = KARGOWEB.email.scheme == "smtp+tls", KARGOWEB.email.scheme == "smtps"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = KARGOWEB.email_from
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -151,7 +169,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # Signing out at the provider is a redirect after a form, which browsers check, too.
+        "form-action": [SELF, *([KARGOWEB.oidc.origin] if KARGOWEB.oidc.issuer else [])],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     }
@@ -166,7 +185,13 @@ SILENCED_SYSTEM_CHECKS = [
 
 # The JSON API: for signed-in users with a role, as the pages. The webhook endpoint has its own classes.
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "receivers.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["receivers.api.authentication.TokenThrottle"],
+    # Of each token in each process; None is no limit.
+    "DEFAULT_THROTTLE_RATES": {"token": f"{KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None},
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
         "receivers.api.permissions.HasRole",

@@ -25,6 +25,12 @@ from receivers.accounts import audit
 from receivers.deliveries.predicates import of_outcome
 from receivers.models import (
     UNDERSTOOD,
+    Alert,
+    AlertChannel,
+    AlertDuty,
+    AlertMessage,
+    AlertNotice,
+    ApiToken,
     Audit,
     AuditAction,
     Delivery,
@@ -35,6 +41,8 @@ from receivers.models import (
     Mute,
     Outcome,
     ProjectDelivery,
+    ProviderIdentity,
+    PushFailure,
     ReceiverUrl,
     Refresh,
     Replica,
@@ -355,6 +363,77 @@ class MuteAdmin(ReadOnlyAdmin):
 
     list_display = ("at", "key", "project", "user", "note", "seen_at")
     ordering = ("-at", "key")
+
+
+@admin.register(AlertChannel, site=site)
+class AlertChannelAdmin(ReadOnlyAdmin):
+    """Where alerts are sent to; there are few. Addresses and keys are encrypted, and not shown."""
+
+    list_display = ("name", "project", "kind", "severity", "enabled", "created_by")
+    ordering = ("project", "name")
+    exclude = ("address", "signing_key")
+
+
+@admin.register(Alert, site=site)
+class AlertAdmin(ReadOnlyAdmin):
+    """What was alerted about, the latest first."""
+
+    list_display = ("opened_at", "ended_at", "end", "severity", "project", "title")
+    ordering = ("-id",)
+
+
+@admin.register(AlertMessage, site=site)
+class AlertMessageAdmin(ReadOnlyAdmin):
+    """What was sent, the latest first."""
+
+    list_display = ("created_at", "channel", "title", "attempts", "sent_at", "answer")
+    list_select_related = ("channel",)
+    ordering = ("-id",)
+
+
+@admin.register(AlertNotice, site=site)
+class AlertNoticeAdmin(ReadOnlyAdmin):
+    """Which alerts go to which channels, the latest first."""
+
+    list_display = ("created_at", "channel", "alert", "resolved", "message")
+    list_select_related = ("channel", "alert", "message")
+    ordering = ("-id",)
+
+
+@admin.register(PushFailure, site=site)
+class PushFailureAdmin(ReadOnlyAdmin):
+    """Failed deliveries whose alerts are not made yet."""
+
+    list_display = ("id", "delivery")
+    ordering = ("-id",)
+
+
+@admin.register(AlertDuty, site=site)
+class AlertDutyAdmin(ReadOnlyAdmin):
+    """The replica that sends alerts; one row."""
+
+    list_display = ("id", "held_by")
+    ordering = ("id",)
+
+
+@admin.register(ApiToken, site=site)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """API tokens, the newest first; without their hashes."""
+
+    list_display = ("user", "name", "hint", "scope", "project", "expires_at", "last_used_at", "revoked_at")
+    list_select_related = ("user",)
+    ordering = ("-id",)
+    exclude = ("secret_hash",)
+
+
+@admin.register(ProviderIdentity, site=site)
+class ProviderIdentityAdmin(ReadOnlyAdmin):
+    """Who users are at the OpenID Connect provider."""
+
+    list_display = ("user", "issuer", "subject")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "subject")
+    ordering = ("user__username", "pk")
 
 
 @admin.register(SavedView, site=site)

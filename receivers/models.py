@@ -567,8 +567,11 @@ class AuditAction(models.TextChoices):
     MUTE = "mute", "Muted a finding"
     UNMUTE = "unmute", "Unmuted a finding"
     CHANGE_PASSWORD = "change_password", "Changed their password"
+    CREATE_TOKEN = "create_token", "Created an API token"
+    REVOKE_TOKEN = "revoke_token", "Revoked an API token"
     CHANGE_USERS = "change_users", "Changed users"
     CREATE_RECEIVER = "create_receiver", "Created a receiver"
+    MANAGE_ALERTS = "manage_alerts", "Changed alerts"
 
 
 class Audit(models.Model):
@@ -619,6 +622,58 @@ class Mute(models.Model):
         return f"{self.key} by {self.user}"
 
 
+class TokenScope(models.TextChoices):
+    """What an API token may do at most; the roles of its owner limit it further."""
+
+    READ = "read", "Read"
+    OPERATE = "operate", "Read, send test pushes, redeliver and mute"
+
+
+class ApiToken(models.Model):
+    """A credential of a program that acts for a user.
+
+    Only a hash of the token is stored: it has 256 random bits, so nobody can find it by guessing. `hint` is its end, by
+    which people recognize it. `project` limits it to one project; it is empty for all of the owner's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=80)
+    secret_hash = models.BinaryField(max_length=32, unique=True)
+    hint = models.CharField(max_length=4)
+    scope = models.CharField(max_length=10, choices=TokenScope, default=TokenScope.READ)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} (...{self.hint})"
+
+    @property
+    def is_valid(self) -> bool:
+        """Say whether the token is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or timezone.now() < self.expires_at)
+
+
+class ProviderIdentity(models.Model):
+    """Who a user is at the OpenID Connect provider: its address, and the subject that it never gives to another."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    issuer = models.TextField()
+    subject = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "provider identities"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="provider_identity_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
+
+
 class SavedView(models.Model):
     """A filter of a list that a person saved under a name. `page` is the URL name of the list."""
 
@@ -635,3 +690,162 @@ class SavedView(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.page}: {self.name}"
+
+
+class PushFailure(models.Model):
+    """A delivery that ended with an outcome that needs action.
+
+    Written by the commit that ends the delivery, so that no alert about it is lost, and deleted by the one that makes
+    the alerts of it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    delivery = models.UUIDField()
+
+    def __str__(self) -> str:
+        return str(self.delivery)
+
+
+class ChannelKind(models.TextChoices):
+    """How a channel sends its messages."""
+
+    SLACK = "slack", "Slack-compatible webhook"
+    WEBHOOK = "webhook", "Signed webhook (JSON)"
+    EMAIL = "email", "E-mail"
+
+
+class AlertSeverity(models.TextChoices):
+    """The least severity that a channel sends."""
+
+    URGENT = "urgent", "Urgent only"
+    WARNING = "warning", "Urgent and warnings"
+
+
+class AlertChannel(models.Model):
+    """Where alerts are sent. `project` is empty for a channel with the alerts of all projects and of kargoweb itself.
+
+    `address` is a URL or e-mail addresses, `signing_key` the key of the signatures. Both are encrypted, and empty if
+    `secret` names a Kubernetes Secret that has them.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    name = models.CharField(max_length=80)
+    kind = models.CharField(max_length=10, choices=ChannelKind)
+    severity = models.CharField(max_length=10, choices=AlertSeverity, default=AlertSeverity.URGENT)
+    address = models.TextField(blank=True)
+    signing_key = models.TextField(blank=True)
+    secret = models.CharField(max_length=NAME_LENGTH, blank=True)
+    enabled = models.BooleanField(default=True)
+    created_by = models.CharField(max_length=TEXT_LENGTH)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "name"], name="alert_channel_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project or 'all projects'}: {self.name}"
+
+
+class AlertEnd(models.TextChoices):
+    """How an alert ended."""
+
+    OPEN = "", "Open"
+    RESOLVED = "resolved", "Resolved"
+    MUTED = "muted", "Muted"
+    REPLACED = "replaced", "Changed"
+    """The same object has another problem now, with an alert of its own."""
+
+    EXPIRED = "expired", "Expired"
+    """It was never resolved, and is too old to watch."""
+
+
+class Alert(models.Model):
+    """Something that needs action, as the readers of a scope see it: a project, or (empty) everything.
+
+    `key` identifies what is wrong, `subject` the object that it is wrong with. `path` is the page about it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    scope = models.CharField(max_length=NAME_LENGTH, blank=True)
+    key = models.CharField(max_length=100)
+    subject = models.CharField(max_length=TEXT_LENGTH, blank=True)
+    kind = models.CharField(max_length=10)
+    severity = models.CharField(max_length=10, choices=AlertSeverity)
+    project = models.CharField(max_length=NAME_LENGTH, blank=True)
+    title = models.CharField(max_length=TEXT_LENGTH)
+    text = models.CharField(max_length=REASON_LENGTH, blank=True)
+    path = models.CharField(max_length=PATH_LENGTH, blank=True)
+    opened_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end = models.CharField(max_length=10, choices=AlertEnd, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["scope", "key"], name="alert_open_once", condition=models.Q(ended_at=None)
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["ended_at"], name="alert_by_end")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class AlertMessage(models.Model):
+    """A message to a channel, with one or more notices. Its id is the same for each attempt.
+
+    `due_at` is when it is sent next, None if it was sent or given up. `answer` is what the other side last responded,
+    or why it could not be reached.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    channel = models.ForeignKey(AlertChannel, models.CASCADE, related_name="messages")
+    title = models.CharField(max_length=TEXT_LENGTH)
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    answer = models.CharField(max_length=TEXT_LENGTH, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["channel", "-created_at"], name="alert_message_by_channel"),
+            models.Index(
+                fields=["due_at"], name="alert_message_due", condition=models.Q(due_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class AlertNotice(models.Model):
+    """That an alert began, or ended, for one channel. Without a `message` it waits to be grouped into one."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    alert = models.ForeignKey(Alert, models.CASCADE, related_name="notices")
+    channel = models.ForeignKey(AlertChannel, models.CASCADE, related_name="+")
+    resolved = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    message = models.ForeignKey(AlertMessage, models.CASCADE, null=True, blank=True, related_name="notices")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["alert", "channel", "resolved"], name="alert_notice_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alert_id} to {self.channel_id}"
+
+
+class AlertDuty(models.Model):
+    """The one row that the replica holds that sends alerts."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    held_by = models.UUIDField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return str(self.held_by)

@@ -1,6 +1,5 @@
 """The URLs of the pages and the JSON API, after those for machines."""
 
-from django.contrib.auth import views as auth_views
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
 
@@ -13,6 +12,8 @@ from receivers.api.views import (
     RedeliveryView,
 )
 from receivers.web import (
+    alerts,
+    api_tokens,
     audit_log,
     bulk_redelivery,
     delivery_detail,
@@ -24,6 +25,7 @@ from receivers.web import (
     password,
     project_detail,
     project_list,
+    provider_sign_in,
     push_detail,
     push_list,
     saved_views,
@@ -88,14 +90,24 @@ urlpatterns = [
     path("deliveries/redelivered", bulk_redelivery.redelivered, name="redelivered"),
     path("deliveries/<uuid:pk>", delivery_detail.delivery, name="delivery"),
     path("deliveries/<uuid:pk>/redeliver", delivery_detail.redeliver_one, name="redeliver"),
-    path("api/deliveries", DeliveryListView.as_view(), name="api-deliveries"),
-    path("api/deliveries/<uuid:pk>", DeliveryDetailView.as_view(), name="api-delivery"),
-    path("api/deliveries/<uuid:pk>/redeliver", RedeliveryView.as_view(), name="api-redeliver"),
-    path("api/explain", ExplainView.as_view(), name="api-explain"),
+    path("api/v1/deliveries", DeliveryListView.as_view(), name="api-deliveries"),
+    path("api/v1/deliveries/<uuid:pk>", DeliveryDetailView.as_view(), name="api-delivery"),
+    path("api/v1/deliveries/<uuid:pk>/redeliver", RedeliveryView.as_view(), name="api-redeliver"),
+    path("api/v1/explain", ExplainView.as_view(), name="api-explain"),
     re_path(r"^api/", NotFoundView.as_view(), name="api-nothing"),
+    path("alerts", alerts.alerts, name="alerts"),
+    path("alerts/new", alerts.new_channel, name="new-alert-channel"),
+    path("alerts/<uuid:pk>", alerts.edit_channel, name="alert-channel"),
+    path("alerts/<uuid:pk>/test", alerts.test_channel, name="test-alert-channel"),
+    path("alerts/<uuid:pk>/switch", alerts.switch_channel, name="switch-alert-channel"),
+    path("alerts/<uuid:pk>/delete", alerts.delete_channel, name="delete-alert-channel"),
     path("audit", audit_log.audit, name="audit"),
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
-    path("sign-out", auth_views.LogoutView.as_view(), name="sign-out"),
+    path("sign-in/provider", provider_sign_in.Begin.as_view(), name="provider-begin"),
+    path("sign-in/callback", provider_sign_in.Callback.as_view(), name="provider-callback"),
+    path("sign-out", provider_sign_in.SignOut.as_view(), name="sign-out"),
+    path("tokens", api_tokens.api_tokens, name="api-tokens"),
+    path("tokens/<uuid:pk>/revoke", api_tokens.revoke_token, name="revoke-token"),
     path("password", password.PasswordChange.as_view(), name="password"),
     path("theme", theme.choose, name="theme"),
     path("admin/", admin.site.urls),

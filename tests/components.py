@@ -21,6 +21,7 @@ COMPONENTS: Final = {
     "debootstrap": "apt-get install debootstrap",
     "helm": "go install helm.sh/helm/v3/cmd/helm@latest",
     "kubectl": "apt-get install kubernetes-client",
+    "promtool": "apt-get install prometheus",
 }
 
 

@@ -59,6 +59,10 @@ def test_an_empty_variable_counts_as_unset(read: Any) -> None:
 
 
 INVALID = [
+    ("KARGOWEB_EMAIL_FROM", "kargoweb", "must be an e-mail address"),
+    ("KARGOWEB_ALERT_AFTER", "soon", "must be a number of seconds"),
+    ("KARGOWEB_ALERT_GROUP", "-1", "must be a number of seconds"),
+    ("KARGOWEB_ALERT_RATE", "0", "must be an integer from 1 to 1000"),
     ("PORT", "eighty", "must be an integer from 1 to 65535"),
     ("PORT", "0", "must be an integer from 1 to 65535"),
     ("PORT", "-1", "must be an integer from 1 to 65535"),
@@ -108,6 +112,41 @@ def test_an_error_names_the_variable_its_value_and_the_valid_values(
 def test_all_errors_are_reported_together(read: Any) -> None:
     lines = error_of(read, PORT="x", KARGOWEB_METRICS="x", DATABASE_URL="x").splitlines()
     assert [line.split()[0] for line in lines] == ["PORT", "DATABASE_URL", "KARGOWEB_METRICS"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example.com",
+        "http://mail",
+        "smtp://",
+        "smtp://mail:x",
+        "smtp://mail:0",
+        "smtp://mail/path",
+        "smtp://mail?x=1",
+    ],
+)
+def test_the_url_of_a_mail_server_is_checked_and_not_printed(read: Any, url: str) -> None:
+    text = error_of(read, KARGOWEB_EMAIL_URL=url)
+    assert text.startswith("KARGOWEB_EMAIL_URL must be smtp://host:port, ")
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://mail.example.com", ("smtp", "mail.example.com", 25, "", "")),
+        ("smtp+tls://me%40x:p%2Fw@mail", ("smtp+tls", "mail", 587, "me@x", "p/w")),
+        ("smtps://me:pw@[2001:db8::1]:4650/", ("smtps", "2001:db8::1", 4650, "me", "pw")),
+    ],
+)
+def test_the_url_of_a_mail_server_has_host_port_and_user(
+    read: Any, url: str, expected: tuple[Any, ...]
+) -> None:
+    configuration = read(KARGOWEB_EMAIL_URL=url)
+    server = configuration.email
+    assert (server.scheme, server.host, server.port, server.user, server.password) == expected
+    assert not server.password or repr(server.password) not in repr(configuration)
 
 
 def test_a_misspelled_name_is_reported(read: Any) -> None:
@@ -372,4 +411,10 @@ class TestSettings:
         assert "hunter2" not in repr(configuration)
         assert KEY not in repr(configuration)
         secret = {setting.name: (setting.value, setting.given) for setting in settings if setting.secret}
-        assert secret == {"DATABASE_URL": ("", True), "KARGOWEB_SECRET_KEY": ("", True)}
+        assert secret == {
+            "DATABASE_URL": ("", True),
+            "KARGOWEB_SECRET_KEY": ("", True),
+            "KARGOWEB_SECRET_KEY_FALLBACKS": ("", False),
+            "KARGOWEB_EMAIL_URL": ("", False),
+            "KARGOWEB_OIDC_CLIENT_SECRET": ("", False),
+        }

@@ -38,8 +38,8 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: 
 
 def settings_read() -> set[str]:
     """Return the names of the environment variables that the configuration reads."""
-    tree = ast.parse((ROOT / "kargoweb" / "configuration.py").read_text())
-    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    trees = (ast.parse(path.read_text()) for path in (ROOT / "kargoweb").glob("*.py"))
+    constants = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
     return {value for value in constants if isinstance(value, str) and SETTING.fullmatch(value)}
 
 

@@ -101,7 +101,7 @@ def test_what_a_user_does_is_a_line(database, rf, caplog) -> None:
         audit.record(request, AuditAction.MUTE, project="shop", detail="url_unreachable of hook")
     [line] = caplog.records
     name = request.user.get_username()
-    assert line.getMessage() == f"{name}: Muted a finding url_unreachable of hook"
+    assert line.getMessage() == f"{name}: Muted a finding: url_unreachable of hook"
     assert line.fields == {
         "user": name,
         "action": "mute",

@@ -57,7 +57,8 @@ def record(
         for name in ("user", "action", "project", "receiver", "delivery", "detail", "address")
         if (value := getattr(entry, name))
     }
-    log.info("%s: %s %s", entry.user, entry.get_action_display(), entry.detail, extra={"fields": fields})
+    what = ": ".join(filter(None, (entry.get_action_display(), entry.detail)))
+    log.info("%s: %s", entry.user, what, extra={"fields": fields})
 
 
 def record_about(request: HttpRequest, action: Action, delivery: Delivery, detail: str) -> None:

@@ -30,6 +30,12 @@ class Action(StrEnum):
     CREATE_RECEIVER = "create_receiver"
     """Create a receiver with kargoweb's own permissions in the cluster."""
 
+    MANAGE_ALERTS = "manage_alerts"
+    """Manage the alert channels of a project."""
+
+    MANAGE_ALL_ALERTS = "manage_all_alerts"
+    """Manage the alert channels of all projects and of kargoweb itself."""
+
     READ_AUDIT_LOG = "read_audit_log"
     READ_CONFIGURATION = "read_configuration"
 
@@ -42,6 +48,8 @@ REQUIRED_ROLES: Final[Mapping[Action, Role]] = MappingProxyType(
         Action.REDELIVER: Role.OPERATOR,
         Action.MUTE: Role.OPERATOR,
         Action.CREATE_RECEIVER: Role.ADMIN,
+        Action.MANAGE_ALERTS: Role.OPERATOR,
+        Action.MANAGE_ALL_ALERTS: Role.ADMIN,
         Action.READ_AUDIT_LOG: Role.ADMIN,
         Action.READ_CONFIGURATION: Role.ADMIN,
     }
@@ -77,6 +85,17 @@ class Access:
             return None
         return frozenset(name for name in self.by_project if self.may(action, name))
 
+    def limited(self, highest: Role, project: str = "") -> Access:
+        """Return the access with no role above `highest`, and with a `project`, in that one only."""
+        if project:
+            role = self._highest(project)
+            return Access(None, {project: _lower(role, highest)} if role else {})
+        everywhere = _lower(self.everywhere, highest) if self.everywhere else None
+        return Access(everywhere, {name: _lower(role, highest) for name, role in self.by_project.items()})
+
+    def _highest(self, project: str) -> Role | None:
+        return max(self._roles(project), key=_RANKS.__getitem__, default=None)
+
     def _roles(self, project: str | None) -> Iterable[Role]:
         if self.everywhere:
             yield self.everywhere
@@ -111,3 +130,7 @@ def group_name(role: Role, project: str = "") -> str:
 
 def _higher(current: Role | None, role: Role) -> Role:
     return role if current is None or _RANKS[role] > _RANKS[current] else current
+
+
+def _lower(role: Role, highest: Role) -> Role:
+    return role if _RANKS[role] < _RANKS[highest] else highest

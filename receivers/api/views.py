@@ -45,7 +45,7 @@ class DeliveryView(GenericAPIView[Delivery]):
 
 
 class DeliveryListView(ListModelMixin, DeliveryView):
-    """`GET /api/deliveries`: takes the filters of the page, `size`, `every`, and `after` (the `next` of a response)."""
+    """`GET /api/v1/deliveries`: takes the filters of the page, `size`, `every` and `after` (a `next`)."""
 
     filter_backends = (DeliveryFilterBackend,)
     pagination_class = DeliveryPagination
@@ -56,7 +56,7 @@ class DeliveryListView(ListModelMixin, DeliveryView):
 
 
 class DeliveryDetailView(DeliveryView):
-    """`GET /api/deliveries/<id>`."""
+    """`GET /api/v1/deliveries/<id>`."""
 
     def get(self, request: Request, pk: UUID) -> Response:
         """Return all data of a delivery."""
@@ -69,7 +69,7 @@ class DeliveryDetailView(DeliveryView):
 
 
 class RedeliveryView(DeliveryView):
-    """`POST /api/deliveries/<id>/redeliver`."""
+    """`POST /api/v1/deliveries/<id>/redeliver`."""
 
     required_action = Action.REDELIVER
 
@@ -86,7 +86,7 @@ class RedeliveryView(DeliveryView):
 
 @not_stored
 class ExplainView(APIView):
-    """`GET /api/explain?project=&repository=&tag=&media_type=`; `project` is `cluster` for a cluster receiver."""
+    """`GET /api/v1/explain?project=&repository=&tag=&media_type=`; `project` is `cluster` for a cluster receiver."""
 
     def get(self, request: Request) -> Response:
         """Return the verdict of every Warehouse in scope on a push. Refreshes nothing."""

@@ -26,6 +26,7 @@ from django.db import (
 )
 
 from receivers.deliveries.bulk_sql import insert, update
+from receivers.deliveries.push_failures import push_failures
 
 log = logging.getLogger(__name__)
 
@@ -217,6 +218,7 @@ def _attempt(batch: Sequence[Write]) -> Exception | None:
     inserts = [row for write in batch for row in write.inserts]
     updates = [row for write in batch for row in write.updates]
     then = [call for write in batch for call in write.then]
+    inserts += push_failures([*perhaps, *inserts, *updates])
     try:
         if perhaps or updates or then or len({type(row) for row in inserts}) > 1:
             with transaction.atomic():

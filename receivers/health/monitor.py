@@ -79,6 +79,10 @@ class HealthMonitor:
         self._requested_at = time.monotonic()
         return self._report.get()
 
+    def latest(self) -> HealthReport:
+        """Return a report that is `REFRESH_SECONDS` old at most, with nine queries if no page requests reports."""
+        return self._report.refresh(REFRESH_SECONDS)
+
     def work(self) -> bool:
         """Refresh the report if it was requested recently."""
         if time.monotonic() - self._requested_at < IDLE_SECONDS:

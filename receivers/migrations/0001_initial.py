@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField()),
                 ('user', models.CharField(max_length=255)),
-                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('change_users', 'Changed users'), ('create_receiver', 'Created a receiver')], max_length=32)),
+                ('action', models.CharField(choices=[('sign_in', 'Signed in'), ('sign_out', 'Signed out'), ('sign_in_failed', 'Failed to sign in'), ('reveal_url', 'Revealed a URL'), ('test_fire', 'Sent a test push'), ('redeliver', 'Redelivered'), ('mute', 'Muted a finding'), ('unmute', 'Unmuted a finding'), ('change_password', 'Changed their password'), ('create_token', 'Created an API token'), ('revoke_token', 'Revoked an API token'), ('change_users', 'Changed users'), ('create_receiver', 'Created a receiver'), ('manage_alerts', 'Changed alerts')], max_length=32)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('receiver', models.CharField(blank=True, max_length=253)),
                 ('delivery', models.UUIDField(blank=True, null=True)),
@@ -332,6 +332,35 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('outcome', receivers.kargo.refresh_outcomes.RefreshOutcome['FREIGHT_CREATED'])), fields=['project', '-ended_at'], name='refresh_freight'),
         ),
         migrations.CreateModel(
+            name='ApiToken',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=80)),
+                ('secret_hash', models.BinaryField(max_length=32, unique=True)),
+                ('hint', models.CharField(max_length=4)),
+                ('scope', models.CharField(choices=[('read', 'Read'), ('operate', 'Read, send test pushes, redeliver and mute')], default='read', max_length=10)),
+                ('project', models.CharField(blank=True, max_length=253)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('last_used_at', models.DateTimeField(blank=True, null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='ProviderIdentity',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('issuer', models.TextField()),
+                ('subject', models.TextField()),
+                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name_plural': 'provider identities',
+                'constraints': [models.UniqueConstraint(fields=('issuer', 'subject'), name='provider_identity_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='SavedView',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -344,6 +373,97 @@ class Migration(migrations.Migration):
             options={
                 'constraints': [models.UniqueConstraint(fields=('user', 'page', 'name'), name='saved_view_once')],
             },
+        ),
+        migrations.CreateModel(
+            name='AlertDuty',
+            fields=[
+                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ('held_by', models.UUIDField(blank=True, null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='PushFailure',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('delivery', models.UUIDField()),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Alert',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('scope', models.CharField(blank=True, max_length=253)),
+                ('key', models.CharField(max_length=100)),
+                ('subject', models.CharField(blank=True, max_length=255)),
+                ('kind', models.CharField(max_length=10)),
+                ('severity', models.CharField(choices=[('urgent', 'Urgent only'), ('warning', 'Urgent and warnings')], max_length=10)),
+                ('project', models.CharField(blank=True, max_length=253)),
+                ('title', models.CharField(max_length=255)),
+                ('text', models.CharField(blank=True, max_length=1024)),
+                ('path', models.CharField(blank=True, max_length=1024)),
+                ('opened_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('end', models.CharField(blank=True, choices=[('', 'Open'), ('resolved', 'Resolved'), ('muted', 'Muted'), ('replaced', 'Changed'), ('expired', 'Expired')], max_length=10)),
+            ],
+            options={
+                'indexes': [models.Index(fields=['ended_at'], name='alert_by_end')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('scope', 'key'), name='alert_open_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='AlertChannel',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('project', models.CharField(blank=True, max_length=253)),
+                ('name', models.CharField(max_length=80)),
+                ('kind', models.CharField(choices=[('slack', 'Slack-compatible webhook'), ('webhook', 'Signed webhook (JSON)'), ('email', 'E-mail')], max_length=10)),
+                ('severity', models.CharField(choices=[('urgent', 'Urgent only'), ('warning', 'Urgent and warnings')], default='urgent', max_length=10)),
+                ('address', models.TextField(blank=True)),
+                ('signing_key', models.TextField(blank=True)),
+                ('secret', models.CharField(blank=True, max_length=253)),
+                ('enabled', models.BooleanField(default=True)),
+                ('created_by', models.CharField(max_length=255)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('project', 'name'), name='alert_channel_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='AlertMessage',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('title', models.CharField(max_length=255)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('due_at', models.DateTimeField(blank=True, null=True)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('answer', models.CharField(blank=True, max_length=255)),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='receivers.alertchannel')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='AlertNotice',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('resolved', models.BooleanField(default=False)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('alert', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='receivers.alert')),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='receivers.alertchannel')),
+                ('message', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='receivers.alertmessage')),
+            ],
+        ),
+        migrations.AddIndex(
+            model_name='alertmessage',
+            index=models.Index(fields=['channel', '-created_at'], name='alert_message_by_channel'),
+        ),
+        migrations.AddIndex(
+            model_name='alertmessage',
+            index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='alert_message_due'),
+        ),
+        migrations.AddConstraint(
+            model_name='alertnotice',
+            constraint=models.UniqueConstraint(fields=('alert', 'channel', 'resolved'), name='alert_notice_once'),
         ),
         migrations.RunPython(create_role_groups, migrations.RunPython.noop),
     ]

@@ -53,6 +53,14 @@ class Metrics:
             buckets=FREIGHT_BUCKETS,
             registry=self._registry,
         )
+        self._alerts = Counter(
+            "kargoweb_alert_messages",
+            "Attempts to send an alert message, by result.",
+            ["result"],
+            registry=self._registry,
+        )
+        for result in ("sent", "failed"):
+            self._alerts.labels(result)
         for outcome in RefreshOutcome:
             self._refreshes.labels(
                 outcome.value
@@ -71,6 +79,10 @@ class Metrics:
         self._refreshes.labels(refresh.outcome).inc()
         if refresh.outcome == RefreshOutcome.FREIGHT_CREATED and refresh.requested_at and refresh.ended_at:
             self._freight.observe(max(0.0, (refresh.ended_at - refresh.requested_at).total_seconds()))
+
+    def count_alert(self, sent: bool) -> None:
+        """Count an attempt to send an alert message, which arrived or not."""
+        self._alerts.labels("sent" if sent else "failed").inc()
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

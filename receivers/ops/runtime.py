@@ -7,6 +7,8 @@ import time
 from datetime import timedelta
 from typing import Final
 
+from django.db import DatabaseError, InterfaceError
+
 from kargoweb import VERSION
 from kargoweb.configuration import Configuration
 from receivers.cluster.cache import ClusterCache
@@ -30,6 +32,9 @@ from receivers.health.monitor import HealthMonitor
 from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
+from receivers.ops.alerts.desk import AlertDesk
+from receivers.ops.alerts.kubernetes_secrets import SecretLookup
+from receivers.ops.alerts.outbox import Outbox
 from receivers.ops.metrics import Gauges, Metrics
 from receivers.ops.scheduler import PeriodicTask, Scheduler
 from receivers.refreshes.late_freight import LateFreightMatcher
@@ -132,6 +137,19 @@ class Runtime:
             refused=refused,
         )
         secrets = self._create_checks(configuration)
+        self.alerts = AlertDesk(
+            lease=self.lease,
+            cache=self.cache,
+            health=self.health,
+            outbox=Outbox(
+                configuration.base_url,
+                configuration.alert_group,
+                configuration.alert_rate,
+                SecretLookup(self.cache.cluster, configuration.system_namespace),
+            ),
+            after=configuration.alert_after,
+        )
+        self.alerts.outbox.add_listener(self.metrics.count_alert)
         # This task writes to the database, so its faults tell whether the database is available.
         self._lease_task = PeriodicTask("lease", Takeover(self.lease, self.tracker).work, pause=2.0)
         recovery = PeriodicTask("recovery", Recovery(self.intake, self.lease).work, pause=1.0)
@@ -142,6 +160,11 @@ class Runtime:
             Scheduler("recovery", [recovery]),
             Scheduler("periodic", self._create_tasks(configuration, urls, secrets), threads=PERIODIC_THREADS),
         ]
+        if (
+            configuration.role != "receiver"
+        ):  # alerts link to pages, and those that face the internet send nothing out
+            alerts = PeriodicTask("alerts", self.alerts.work, pause=1.0)
+            self._schedulers.append(Scheduler("alerts", [alerts]))
 
     def _create_checks(self, configuration: Configuration) -> SecretChecks:
         """Create the health checks; return the one that compares Secrets."""
@@ -215,7 +238,14 @@ class Runtime:
         deadline = time.monotonic() + STOP_SECONDS
         for scheduler in self._schedulers:
             scheduler.join(max(0.0, deadline - time.monotonic()))
+        self._release_duty()
         self.writer.stop(STOP_SECONDS)
+
+    def _release_duty(self) -> None:
+        try:
+            self.alerts.stop()
+        except (DatabaseError, InterfaceError):  # then the lease expires
+            log.warning("another replica sends the alerts once this one's lease has expired")
 
     @property
     def database_seen(self) -> bool:

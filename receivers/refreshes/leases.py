@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from receivers.models import Delivery, Downtime, Refresh, Replica, storable
+from receivers.models import AlertDuty, Delivery, Downtime, Refresh, Replica, storable
 
 LEASE_DURATION: Final = timedelta(seconds=15)  # seven times the interval at which it is renewed
 DOWN_AFTER: Final = timedelta(minutes=1)  # since the last sign of life; a restart takes less
@@ -23,7 +23,7 @@ REPLICA_KEPT: Final = timedelta(days=1)  # since its last renewal; then the row 
 BATCH: Final = 500  # ids in one query
 NAMESPACE: Final = UUID("6b617267-6f77-4562-8072-65706c696361")
 
-Row = TypeVar("Row", Delivery, Refresh)
+Row = TypeVar("Row", Delivery, Refresh, AlertDuty)
 
 
 def replica_id(port: int) -> UUID:

@@ -13,8 +13,9 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from receivers.deliveries.bulk_sql import update
+from receivers.deliveries.bulk_sql import insert, update
 from receivers.deliveries.outcomes import Tone, named_results, summary, tone
+from receivers.deliveries.push_failures import push_failures
 from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import TEXT_LENGTH, Delivery, Outcome, Refresh, storable
 
@@ -71,6 +72,7 @@ def _update(ids: Collection[UUID]) -> None:
         by_delivery[row.delivery_id].append(row)
     rolled_up = [_rolled_up(pk, rows) for pk, rows in by_delivery.items()]
     update(rolled_up, names=("outcome", "reason", "ended_at", "with_freight"))
+    insert(push_failures(rolled_up))
 
 
 def _rolled_up(pk: UUID, rows: Sequence[Refresh]) -> Delivery:

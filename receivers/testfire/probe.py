@@ -87,26 +87,41 @@ class ProbeResponse:
     delivery: str = ""
     server: str = ""
     location: str = ""
+    retry_after: str = ""
     times: tuple[StepTime, ...] = ()
 
 
 _slots: Final = threading.BoundedSemaphore(MAX_CONCURRENT)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float = TIMEOUT) -> ProbeResponse:
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    timeout: float = TIMEOUT,
+    slots: threading.Semaphore = _slots,
+) -> ProbeResponse:
     """POST `body` to `url` and return the response. Raises `ProbeError` if there is none within `timeout` seconds.
 
-    Raises `TooManyProbes`.
+    `slots` limits how many requests of a sort run at the same time; raises `TooManyProbes` beyond it.
     """
-    if not _slots.acquire(blocking=False):
+    if not slots.acquire(blocking=False):
         raise TooManyProbes
-    return _Probe(url, body, headers, timeout).run()
+    return _Probe(url, body, headers, timeout, slots).run()
 
 
 class _Probe:
     """One probe, in its own thread: name resolution can't be interrupted, only abandoned."""
 
-    def __init__(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        slots: threading.Semaphore,
+    ) -> None:
+        self._slots = slots
         self._url, self._body, self._headers, self._timeout = url, body, headers, timeout
         self._deadline = time.monotonic() + timeout
         self._step = ProbeStep.DNS
@@ -147,7 +162,7 @@ class _Probe:
         finally:
             if self._socket is not None:
                 self._socket.close()
-            _slots.release()
+            self._slots.release()
 
     def _send(self) -> ProbeResponse:
         parts = urlsplit(self._url)
@@ -179,7 +194,7 @@ class _Probe:
         ):
             # Checked here and not before, because the name may resolve to another address each time.
             if is_forbidden(str(address[0])):
-                problems.append(f"test pushes are not sent to {address[0]}, a link-local or metadata address")
+                problems.append(f"kargoweb sends nothing to {address[0]}, a link-local or metadata address")
                 continue
             connection = socket.socket(family, kind, protocol)
             connection.settimeout(max(0.1, (self._deadline - time.monotonic()) / left))
@@ -252,8 +267,10 @@ def _tls_problem(error: ssl.SSLError) -> str:
 
 
 def _probe_response(response: Any, body: bytes) -> ProbeResponse:
-    delivery, server, location = (
+    delivery, server, location, retry_after = (
         (response.headers.get(name) or "")[:MAX_HEADER]
-        for name in ("X-Kargoweb-Delivery", "Server", "Location")
+        for name in ("X-Kargoweb-Delivery", "Server", "Location", "Retry-After")
     )
-    return ProbeResponse(response.status, body.decode(errors="replace"), delivery, server, location)
+    return ProbeResponse(
+        response.status, body.decode(errors="replace"), delivery, server, location, retry_after
+    )

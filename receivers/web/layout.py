@@ -45,6 +45,7 @@ NAVIGATION: Final = (
 MORE: Final = (
     NavigationTarget("deliveries", "All deliveries", "rows"),
     NavigationTarget("cluster", "Cluster receivers", "globe", everywhere=True),
+    NavigationTarget("alerts", "Alerts", "send", Action.MANAGE_ALERTS),
     NavigationTarget("audit", "Audit log", "audit", Action.READ_AUDIT_LOG, everywhere=True),
 )
 """The links in the account menu."""
@@ -106,7 +107,8 @@ def navigation(
     current = match.url_name if match else ""
     items = []
     for target in targets:
-        if target.everywhere and not access.may(target.action):
+        nowhere = access.projects_with(target.action) == frozenset()
+        if nowhere or (target.everywhere and not access.may(target.action)):
             continue
         try:
             url = reverse(target.name)

@@ -28,8 +28,13 @@ class SignIn(LoginView):
             return super().post(request, *args, **kwargs) if free else too_many(request)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add the note that the installation is configured to show."""
-        return super().get_context_data(**kwargs) | {"note": settings.KARGOWEB.sign_in_note}
+        """Add the note and the ways to sign in that the installation has."""
+        configuration = settings.KARGOWEB
+        return super().get_context_data(**kwargs) | {
+            "note": configuration.sign_in_note,
+            "provider": configuration.oidc.name if configuration.oidc.issuer else "",
+            "local_accounts": configuration.local_accounts,
+        }
 
 
 def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: Any) -> HttpResponse:

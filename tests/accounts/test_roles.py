@@ -8,7 +8,12 @@ from receivers.accounts.roles import Access, Action, Role, access_from_groups, g
 
 ALL_ACTIONS = set(Action)
 VIEWER_ACTIONS = {Action.SEE}
-OPERATOR_ACTIONS = ALL_ACTIONS - {Action.CREATE_RECEIVER, Action.READ_AUDIT_LOG, Action.READ_CONFIGURATION}
+OPERATOR_ACTIONS = ALL_ACTIONS - {
+    Action.CREATE_RECEIVER,
+    Action.MANAGE_ALL_ALERTS,
+    Action.READ_AUDIT_LOG,
+    Action.READ_CONFIGURATION,
+}
 
 CASES = [
     # groups, project, permitted actions

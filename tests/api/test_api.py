@@ -42,7 +42,7 @@ def redeliver(browser, delivery_id, *, csrf_token=True):
     """Redeliver through the API; return the JSON of the response."""
     browser.open("/deliveries/redeliver")  # sets the cookie with the token
     headers = {"X-CSRFToken": browser.cookie("csrftoken")} if csrf_token else {}
-    return json.loads(browser.open(f"/api/deliveries/{delivery_id}/redeliver", {"ignored": "1"}, headers))
+    return json.loads(browser.open(f"/api/v1/deliveries/{delivery_id}/redeliver", {"ignored": "1"}, headers))
 
 
 class TestList:
@@ -53,13 +53,13 @@ class TestList:
             failed_delivery(project, 9, outcome=Outcome.FREIGHT_CREATED),
         )
         browser = signed_in("viewer")
-        first = get(browser, f"/api/deliveries?project={project}&outcome=bad&size=2")
+        first = get(browser, f"/api/v1/deliveries?project={project}&outcome=bad&size=2")
         assert [row["id"] for row in first["deliveries"]] == [str(rows[2].pk), str(rows[1].pk)]
         assert set(first) == {"deliveries", "next", "looked_to"}
         stored = delivery_log().narrow().get(pk=rows[2].pk)
         stored.repeats = 1
         assert first["deliveries"][0] == DeliverySerializer(stored).data
-        path = f"/api/deliveries?project={project}&outcome=bad&size=2&after={first['next']}"
+        path = f"/api/v1/deliveries?project={project}&outcome=bad&size=2&after={first['next']}"
         second = get(browser, path)
         assert [row["id"] for row in second["deliveries"]] == [str(rows[0].pk)]
         assert second["next"] == ""
@@ -68,10 +68,10 @@ class TestList:
         project, push = unique_name(), uuid.uuid4()
         store(*(failed_delivery(project, n, push_id=push) for n in range(3)))
         browser = signed_in("viewer")
-        [listed] = get(browser, f"/api/deliveries?project={project}")["deliveries"]
+        [listed] = get(browser, f"/api/v1/deliveries?project={project}")["deliveries"]
         assert listed["repeats"] == 3
         for query in ("every=1", f"push={push}"):
-            assert len(get(browser, f"/api/deliveries?project={project}&{query}")["deliveries"]) == 3
+            assert len(get(browser, f"/api/v1/deliveries?project={project}&{query}")["deliveries"]) == 3
 
     @pytest.mark.parametrize(
         ("query", "message"),
@@ -87,20 +87,20 @@ class TestList:
         ],
     )
     def test_an_invalid_query_is_400_and_names_the_field(self, signed_in, query, message):
-        error = get(signed_in("viewer"), f"/api/deliveries?{query}", 400)
+        error = get(signed_in("viewer"), f"/api/v1/deliveries?{query}", 400)
         field = query.partition("=")[0]
         assert error["fields"].keys() == {field}
         assert error["fields"][field][0].startswith(message)
         assert (error["code"], error["detail"].startswith(f"{field}: {message}")) == ("invalid", True)
 
     def test_every_invalid_parameter_of_the_page_is_named(self, signed_in):
-        error = get(signed_in("viewer"), "/api/deliveries?size=x&after=%00", 400)
+        error = get(signed_in("viewer"), "/api/v1/deliveries?size=x&after=%00", 400)
         assert error["fields"].keys() == {"size", "after"}
 
     def test_blank_parameters_are_ignored(self, signed_in, database):
         project = unique_name()
         store(failed_delivery(project))
-        path = f"/api/deliveries?project={project}&size=&after=&since=&tag="
+        path = f"/api/v1/deliveries?project={project}&size=&after=&since=&tag="
         assert len(get(signed_in("viewer"), path)["deliveries"]) == 1
 
     def test_hidden_deliveries_are_neither_listed_nor_shown(self, signed_in, database):
@@ -108,16 +108,16 @@ class TestList:
             failed_delivery(unique_name()), failed_delivery(unique_name()), failed_delivery("")
         )
         browser = signed_in(f"viewer:{own.project}")
-        [listed] = get(browser, "/api/deliveries")["deliveries"]
+        [listed] = get(browser, "/api/v1/deliveries")["deliveries"]
         assert listed["id"] == str(own.pk)
         for pk in (other.pk, cluster.pk, uuid.uuid4()):
-            assert get(browser, f"/api/deliveries/{pk}", 404) == NOT_FOUND
+            assert get(browser, f"/api/v1/deliveries/{pk}", 404) == NOT_FOUND
 
     def test_the_number_of_queries_does_not_grow_with_rows(self, admin_client, database):
         few, many = unique_name(), unique_name()
         store(failed_delivery(few), *(failed_delivery(many, n) for n in range(40)))
-        queries = query_count(admin_client, f"/api/deliveries?project={many}")
-        assert queries == query_count(admin_client, f"/api/deliveries?project={few}") <= 8
+        queries = query_count(admin_client, f"/api/v1/deliveries?project={many}")
+        assert queries == query_count(admin_client, f"/api/v1/deliveries?project={few}") <= 8
 
 
 class TestDetail:
@@ -125,11 +125,11 @@ class TestDetail:
         hidden = routed_project(product, world, image("example/api-elsewhere"))
         project = routed_project(product, world)
         row = send_push(product, project, push_body("example/api-elsewhere"))
-        data = get(signed_in("viewer"), f"/api/deliveries/{row.pk}")
+        data = get(signed_in("viewer"), f"/api/v1/deliveries/{row.pk}")
         assert (data["id"], data["answer"]) == (str(row.pk), row.answer)
         assert json.loads(data["request"]["body"]) == json.loads(push_body("example/api-elsewhere"))
         assert [verdict["project"] for verdict in data["verdicts"]] == [hidden.name]
-        limited_data = get(signed_in(f"viewer:{project.name}"), f"/api/deliveries/{row.pk}")
+        limited_data = get(signed_in(f"viewer:{project.name}"), f"/api/v1/deliveries/{row.pk}")
         assert hidden.name not in json.dumps(limited_data)
 
 
@@ -182,7 +182,7 @@ class TestExplain:
     def test_a_push_is_explained_with_its_warehouses_and_reasons(self, signed_in, product, world):
         project = routed_project(product, world, image("example/api-explain", constraint="^1.0.0"))
         browser = signed_in(f"viewer:{project.name}")
-        path = f"/api/explain?project={project.name}&repository=example/api-explain"
+        path = f"/api/v1/explain?project={project.name}&repository=example/api-explain"
         data = get(browser, f"{path}&tag=1.2.3")
         assert data["to_refresh"] == [{"project": project.name, "warehouse": "warehouse-0"}]
         data = get(browser, f"{path}&tag=2.0.0")
@@ -193,7 +193,7 @@ class TestExplain:
     def test_explanations_do_not_name_hidden_projects(self, signed_in, product, world):
         hidden = routed_project(product, world, image("example/api-hint"))
         project = routed_project(product, world)
-        path = f"/api/explain?project={project.name}&repository=example/api-hint&tag=1.0.0"
+        path = f"/api/v1/explain?project={project.name}&repository=example/api-hint&tag=1.0.0"
         data = get(signed_in(f"viewer:{project.name}"), path)
         assert hidden.name not in json.dumps(data)
         viewer = signed_in("viewer")
@@ -217,24 +217,24 @@ class TestExplain:
         ],
     )
     def test_an_invalid_query_is_400_and_names_the_field(self, signed_in, query, field, message):
-        response = get(signed_in("viewer:x"), f"/api/explain?{query}", 400)
+        response = get(signed_in("viewer:x"), f"/api/v1/explain?{query}", 400)
         assert response == error("invalid", f"{field}: {message}", {field: [message]})
 
     @pytest.mark.parametrize("project", ["elsewhere", "cluster"])
     def test_a_hidden_project_is_404(self, signed_in, project):
-        path = f"/api/explain?project={project}&repository=a/b"
+        path = f"/api/v1/explain?project={project}&repository=a/b"
         assert get(signed_in("viewer:x"), path, 404) == NOT_FOUND
 
     def test_before_the_initial_sync_it_is_503(self, database, tmp_path):
         with other_installation(tmp_path / "no-kubeconfig", ready=False) as (_, browser):
-            response = get(browser, "/api/explain?project=x&repository=a/b", 503)
+            response = get(browser, "/api/v1/explain?project=x&repository=a/b", 503)
         assert response == error("unavailable", "The initial cluster sync hasn't finished.")
         assert browser.headers["Retry-After"] == "5"
 
 
-@pytest.mark.parametrize("path", ["/api/deliveries", "/api/explain", "/api/nothing"])
+@pytest.mark.parametrize("path", ["/api/v1/deliveries", "/api/v1/explain", "/api/nothing"])
 def test_a_user_needs_a_session_and_a_role(browser, signed_in, path):
-    assert get(browser, path, 403) == error(
+    assert get(browser, path, 401) == error(
         "not_authenticated", "Authentication credentials were not provided."
     )
     assert get(signed_in(), path, 403) == error("no_role", "You need a role before you can see anything.")
@@ -246,14 +246,14 @@ def test_an_unknown_path_is_404_in_json(signed_in):
 
 def test_another_method_is_405_in_json(signed_in):
     browser = signed_in("operator")
-    response = get(browser, f"/api/deliveries/{uuid.uuid4()}/redeliver", 405)
+    response = get(browser, f"/api/v1/deliveries/{uuid.uuid4()}/redeliver", 405)
     assert response == error("method_not_allowed", 'Method "GET" not allowed.')
     assert browser.headers["Allow"] == "POST, OPTIONS"
 
 
 def test_a_request_for_another_format_is_406_in_json(signed_in):
     browser = signed_in("viewer")
-    response = json.loads(browser.open("/api/deliveries", headers={"Accept": "text/csv"}))
+    response = json.loads(browser.open("/api/v1/deliveries", headers={"Accept": "text/csv"}))
     assert response == error("not_acceptable", "Could not satisfy the request Accept header.")
     assert browser.status == 406
 
@@ -262,20 +262,20 @@ def test_a_body_of_another_type_is_415_in_json(signed_in):
     browser = signed_in("operator")
     browser.open("/deliveries/redeliver")  # sets the cookie with the token
     headers = {"Content-Type": "text/plain", "X-CSRFToken": browser.cookie("csrftoken")}
-    response = json.loads(browser.open(f"/api/deliveries/{uuid.uuid4()}/redeliver", {"a": "b"}, headers))
+    response = json.loads(browser.open(f"/api/v1/deliveries/{uuid.uuid4()}/redeliver", {"a": "b"}, headers))
     assert (browser.status, response["code"]) == (415, "unsupported_media_type")
 
 
 def test_the_options_of_an_action_can_be_read(product, signed_in, database):
     cookie = f"sessionid={signed_in('viewer').cookie('sessionid')}"
-    path = f"/api/deliveries/{uuid.uuid4()}/redeliver"
+    path = f"/api/v1/deliveries/{uuid.uuid4()}/redeliver"
     response = product.post(path, None, {"Cookie": cookie}, method="OPTIONS")
     assert (response.status, response.json()["name"]) == (200, "Redelivery")
 
 
 def test_an_unexpected_error_is_500_in_json_and_is_logged(admin_client, monkeypatch, caplog):
     monkeypatch.setattr(runtime, "_current", None)
-    response = admin_client.get("/api/explain?project=x&repository=a/b")
+    response = admin_client.get("/api/v1/explain?project=x&repository=a/b")
     assert (response.status_code, response.json()) == (500, error("error", "A server error occurred."))
     assert any(isinstance((record.exc_info or (0, 0))[1], RuntimeError) for record in caplog.records)
 
@@ -283,7 +283,7 @@ def test_an_unexpected_error_is_500_in_json_and_is_logged(admin_client, monkeypa
 def test_a_locked_database_is_503_in_json(admin_client, database):
     [row] = store(failed_delivery(unique_name()))
     with locked_table("receivers_delivery"):
-        response = admin_client.post(f"/api/deliveries/{row.pk}/redeliver")
+        response = admin_client.post(f"/api/v1/deliveries/{row.pk}/redeliver")
     assert response.json() == error("unavailable", "The database is locked or unreachable.")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert not row.redeliveries.exists()

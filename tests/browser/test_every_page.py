@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Page
 
 from receivers.deliveries.redelivery import redeliver
-from receivers.models import Origin, Outcome
+from receivers.models import Alert, AlertChannel, AlertMessage, Origin, Outcome
+from receivers.ops.alerts.encryption import encrypt
 from tests.browser.pages import DESKTOP, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
 from tests.delivery_rows import deliveries_of
 from tests.worlds import KargoProject
@@ -48,6 +49,9 @@ PAGES = {
     "redeliver": "/deliveries/redeliver?project={project}",
     "redeliver, no deliveries": "/deliveries/redeliver?project=nowhere",
     "redelivered": "{redelivered}",
+    "alerts": "/alerts",
+    "new alert channel": "/alerts/new",
+    "alert channel": "/alerts/{channel}",
     "audit": "/audit",
     "change password": "/password",
     "not found": "/nothing-here",
@@ -67,11 +71,37 @@ def path_of(name: str, shop: KargoProject) -> str:
         values["rejected"] = str(pushes.filter(tag="2.0.0")[0].push_id)
     if "{invalid}" in PAGES[name]:
         values["invalid"] = str(pushes.filter(outcome=Outcome.INVALID_BODY)[0].pk)
+    if PAGES[name].startswith("/alerts"):
+        values["channel"] = str(channel_of(shop).pk)
     if "{redelivered}" in PAGES[name]:
         first = redeliveries.first() or redeliver(pushes.filter(tag="2.0.0")[0], "ada")
         at = urlencode({"at": first.received_at.isoformat()})
         values["redelivered"] = f"/deliveries/redelivered?{at}"
     return PAGES[name].format(**values)
+
+
+def channel_of(shop: KargoProject) -> AlertChannel:
+    """Return an alert channel with a message that failed. It is disabled, so that nothing is sent."""
+    channel, created = AlertChannel.objects.get_or_create(
+        project=shop.name,
+        name="chat-of-the-team",
+        defaults={
+            "kind": "slack", "enabled": False, "created_by": "ada", "address": encrypt("https://chat.example.com/x")
+        },
+    )  # fmt: skip
+    if created:
+        message = "Urgent: example/a-repository-with-a-long-name:1.2.3-build.20260301: discovery failed (and 3 more)"
+        AlertMessage.objects.create(channel=channel, title=message, attempts=3, answer="404 no_service")
+        Alert.objects.create(
+            scope=shop.name,
+            key=shop.name,
+            kind="push",
+            severity="urgent",
+            title=message,
+            text=message,
+            path="/pushes",
+        )
+    return channel
 
 
 @pytest.fixture(scope="module", params=PAGES)

@@ -1,3 +1,3 @@
 """The fixtures of the tests of pages."""
 
-from tests.web.conftest import admin_client  # noqa: F401 - a fixture
+from tests.web.conftest import admin_client, project_name  # noqa: F401 - fixtures

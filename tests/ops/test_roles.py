@@ -13,7 +13,7 @@ from tests.users import create_session, create_user
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import World, image, push_body
 
-PAGES = ("/", "/sign-in", "/deliveries", "/api/deliveries", "/admin/", "/static/base.css", "/nothing")
+PAGES = ("/", "/sign-in", "/deliveries", "/api/v1/deliveries", "/admin/", "/static/base.css", "/nothing")
 
 
 @pytest.fixture(scope="module")

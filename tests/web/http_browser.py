@@ -28,10 +28,11 @@ class HttpBrowser:
         form: Mapping[str, str | list[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """GET `path`, or POST `form` to it; return the body as text."""
+        """GET `path`, or POST `form` to it; return the body as text. The path may be an address elsewhere, too."""
         data = urlencode(form, doseq=True).encode() if form else None
+        url = path if path.startswith("http") else self._root + path
         try:
-            response = self._opener.open(Request(self._root + path, data, dict(headers or {})), timeout=30)
+            response = self._opener.open(Request(url, data, dict(headers or {})), timeout=30)
         except HTTPError as error:
             response = error
         with response:

@@ -16,9 +16,16 @@ from django.test import Client
 from django.utils import timezone
 
 from receivers import admin
+from receivers.accounts import tokens
 from receivers.accounts.roles import Role
 from receivers.deliveries.predicates import MAY_BE_OPEN
 from receivers.models import (
+    Alert,
+    AlertChannel,
+    AlertDuty,
+    AlertMessage,
+    AlertNotice,
+    ApiToken,
     Audit,
     AuditAction,
     Delivery,
@@ -29,11 +36,14 @@ from receivers.models import (
     Mute,
     Outcome,
     ProjectDelivery,
+    ProviderIdentity,
+    PushFailure,
     ReceiverUrl,
     Refresh,
     Replica,
     RolledUpHour,
     SavedView,
+    TokenScope,
     UnknownCall,
 )
 from tests.deliveries.rows import delivery, store, unique_name
@@ -84,6 +94,17 @@ def row_of(model: type[Model]) -> Model:
         return Replica.objects.create(
             id=uuid.uuid4(), host=name, version="1", started_at=now, seen_at=now.replace(year=2020)
         )
+    if model is ProviderIdentity:
+        user = create_user("viewer")
+        return ProviderIdentity.objects.create(user=user, issuer="https://login.example.com", subject=name)
+    if model is PushFailure:
+        return PushFailure.objects.create(delivery=store(delivery(name))[0].pk)
+    if model is ApiToken:
+        return tokens.create(create_user("viewer"), name[:40], TokenScope.READ)[0]
+    if model is AlertDuty:
+        return AlertDuty.objects.create(id=uuid.uuid4())
+    if model in {AlertChannel, AlertMessage, AlertNotice, Alert}:
+        return alert_row(model, name)
     if model is SavedView:
         return SavedView.objects.create(
             user=create_user("viewer"), page="pushes", name=name[:40], query="tag=1"
@@ -105,6 +126,19 @@ def row_of(model: type[Model]) -> Model:
     }
     times = {"first_at": now, "last_at": now} if model in {UnknownCall, MissedPush} else {}
     return model._default_manager.create(**rest[model], **times)
+
+
+def alert_row(model: type[Model], name: str) -> Model:
+    """Store and return a row of the tables of alerts. Nothing of it is due."""
+    alert = Alert.objects.create(
+        key=name, kind="finding", severity="urgent", title="down", ended_at=timezone.now()
+    )
+    channel = AlertChannel.objects.create(
+        name=name, kind="slack", enabled=False, created_by="ada", address="hidden"
+    )
+    message = AlertMessage.objects.create(channel=channel, title="down")
+    notice = AlertNotice.objects.create(alert=alert, channel=channel, message=message)
+    return next(row for row in (alert, channel, message, notice) if isinstance(row, model))
 
 
 def list_path(model: type[Model]) -> str:

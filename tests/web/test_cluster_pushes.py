@@ -77,17 +77,17 @@ def test_the_api_shows_them_as_the_pages_do(signed_in, product, world, cluster_r
     other = routed_project(product, world, image("example/for-api"))
     shared = push(product, cluster_receiver, "example/for-api", "1.2.3")
     browser = signed_in(f"viewer:{own.name}")
-    listed = json.loads(browser.open(f"/api/deliveries?project={own.name}&tag=1.2.3"))["deliveries"]
+    listed = json.loads(browser.open(f"/api/v1/deliveries?project={own.name}&tag=1.2.3"))["deliveries"]
     assert [(row["id"], row["project"], row["warehouses"]) for row in listed] == [
         (str(shared.pk), "cluster", 1)
     ]
-    text = browser.open(f"/api/deliveries/{shared.pk}")
+    text = browser.open(f"/api/v1/deliveries/{shared.pk}")
     details = json.loads(text)
     assert [refresh["project"] for refresh in details["refreshes"]] == [own.name]
     assert (details["answer"], details["request"]["body"], details["request"]["headers"]) == ("", "", [])
     assert other.name not in text
     stranger = signed_in("viewer:elsewhere")
-    stranger.open(f"/api/deliveries/{shared.pk}")
+    stranger.open(f"/api/v1/deliveries/{shared.pk}")
     assert stranger.status == 404
-    whole = json.loads(signed_in("viewer").open(f"/api/deliveries/{shared.pk}"))
+    whole = json.loads(signed_in("viewer").open(f"/api/v1/deliveries/{shared.pk}"))
     assert {refresh["project"] for refresh in whole["refreshes"]} == {own.name, other.name}

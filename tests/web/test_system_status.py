@@ -92,7 +92,7 @@ def test_bodies_that_a_quota_costs_are_reported(database, demo_cluster, seed):
             assert re.search(r"the last .* from shop/hook\.", visible_text(browser.open("/status")))
             page = visible_text(browser.open(f"/deliveries/{rows[0].pk}"))
             assert "The body was dropped because of its age or the quota for stored bodies." in page
-            request = json.loads(browser.open(f"/api/deliveries/{rows[0].pk}"))["request"]
+            request = json.loads(browser.open(f"/api/v1/deliveries/{rows[0].pk}"))["request"]
             fields = ("body", "body_base64", "body_size", "body_dropped")
             assert [request[field] for field in fields] == ["", None, 500_000, True]
 

@@ -1,0 +1,99 @@
+"""The settings of single sign-on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from kargoweb.environment import Environment, comma_separated, text
+
+ROLE: Final = re.compile(r"(viewer|operator|admin)(:[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?")
+"""A role everywhere, or in a project: the name of the Django group that grants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OidcConfiguration:
+    """How users sign in with an OpenID Connect provider; `issuer` is empty if they don't.
+
+    `roles` has the roles, as names of Django groups, by the provider's group.
+    """
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scopes: str = ""
+    name: str = ""
+    groups_claim: str = ""
+    username_claim: str = ""
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """Return scheme, host and port of the issuer."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}" if self.issuer else ""
+
+
+def read_oidc(env: Environment) -> OidcConfiguration:
+    """Read the settings of the provider. Reports invalid ones to `env`."""
+    roles: dict[str, tuple[str, ...]] = {}
+    none: tuple[tuple[str, str], ...] = ()
+    for group, role in env.read("KARGOWEB_OIDC_ROLES", none, comma_separated(_role)):
+        roles[group] = (*roles.get(group, ()), role)
+    return OidcConfiguration(
+        issuer=env.read("KARGOWEB_OIDC_ISSUER", "", _issuer),
+        client_id=env.read("KARGOWEB_OIDC_CLIENT_ID", "", text),
+        client_secret=env.read("KARGOWEB_OIDC_CLIENT_SECRET", "", text, secret=True),
+        scopes=env.read("KARGOWEB_OIDC_SCOPES", "openid profile email", _scopes),
+        name=env.read("KARGOWEB_OIDC_NAME", "single sign-on", text),
+        groups_claim=env.read("KARGOWEB_OIDC_GROUPS_CLAIM", "groups", text),
+        username_claim=env.read("KARGOWEB_OIDC_USERNAME_CLAIM", "preferred_username", text),
+        roles=roles,
+    )
+
+
+def contradictions(oidc: OidcConfiguration, *, local_accounts: bool) -> Iterator[str]:
+    """Yield a sentence for each pair of settings that don't go together."""
+    if oidc.issuer and not oidc.client_id:
+        yield "KARGOWEB_OIDC_CLIENT_ID must be set if KARGOWEB_OIDC_ISSUER is: the id of the client at the provider"
+    if oidc.issuer and not oidc.roles:
+        yield (
+            "KARGOWEB_OIDC_ROLES must be set if KARGOWEB_OIDC_ISSUER is, or nobody who signs in has a role; "
+            "for example team-payments=operator:payments,platform=admin"
+        )
+    if not local_accounts and not oidc.issuer:
+        yield "KARGOWEB_LOCAL_ACCOUNTS is false, and KARGOWEB_OIDC_ISSUER is not set, so nobody could sign in"
+
+
+def _issuer(value: str) -> str:
+    parts = urlsplit(value)
+    is_local = parts.hostname == "localhost" or _is_loopback(parts.hostname or "")
+    if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or is_local):
+        raise ValueError("must be the https:// address of the provider, as its discovery document spells it")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _scopes(value: str) -> str:
+    if "openid" not in value.split():
+        raise ValueError("must be scopes separated by spaces, openid among them")
+    return value
+
+
+def _role(value: str) -> tuple[str, str]:
+    group, _, role = value.rpartition("=")
+    if not group.strip() or not ROLE.fullmatch(role.strip()):
+        raise ValueError(
+            "must be pairs of a group and a role separated by commas: team-payments=operator:payments,platform=admin"
+        )
+    return group.strip(), role.strip()

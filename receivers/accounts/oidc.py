@@ -1,0 +1,205 @@
+"""Sign in with an OpenID Connect provider: discovery, the check of ID tokens, users and their roles.
+
+mozilla-django-oidc does the authorization code flow with state, nonce and PKCE. Added here is what it leaves out:
+discovery, the audience and issuer of ID tokens, identity by the provider's subject, and roles by groups.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import jwt
+import requests
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from mozilla_django_oidc.auth import OIDCAuthenticationBackend
+from mozilla_django_oidc.utils import import_from_settings
+
+from receivers.accounts.roles import access_from_groups
+from receivers.models import ProviderIdentity
+
+log = logging.getLogger(__name__)
+
+DISCOVERY: Final = "/.well-known/openid-configuration"
+DISCOVERY_SECONDS: Final = 3600.0  # for which the discovery document and the keys are kept
+LEEWAY: Final = 60  # seconds by which the clocks may differ
+# Only with public keys: whoever knows a shared secret could sign tokens.
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+LONGEST_NAME: Final = 150  # characters of a Django user name
+ENDPOINTS: Final = {
+    "OIDC_OP_AUTHORIZATION_ENDPOINT": "authorization_endpoint",
+    "OIDC_OP_TOKEN_ENDPOINT": "token_endpoint",
+    "OIDC_OP_USER_ENDPOINT": "userinfo_endpoint",
+    "OIDC_OP_JWKS_ENDPOINT": "jwks_uri",
+}
+"""Settings of mozilla-django-oidc, and the fields of the discovery document that they stand for."""
+
+
+class SignInFailed(Exception):
+    """The provider did not sign the user in, or not as somebody who can be let in; the text says why, for the user."""
+
+
+class Provider:
+    """What the provider publishes about itself, read when it is needed and kept for an hour. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._metadata: Mapping[str, Any] = {}
+        self._keys: jwt.PyJWKClient | None = None
+        self._read_at = 0.0
+
+    def metadata(self) -> Mapping[str, Any]:
+        """Return the discovery document. Raises `SignInFailed` if the provider doesn't respond or is another one."""
+        with self._lock:
+            if not self._metadata or time.monotonic() - self._read_at > DISCOVERY_SECONDS:
+                self._metadata, self._keys, self._read_at = self._read(), None, time.monotonic()
+            return self._metadata
+
+    def signing_key(self, token: str) -> jwt.PyJWK:
+        """Return the public key that a token names, or the only one if it names none (OpenID Connect Core, 10.1).
+
+        Raises `SignInFailed`, or `jwt.PyJWTError` for an unknown key.
+        """
+        uri = self.endpoint("jwks_uri")
+        with self._lock:
+            self._keys = self._keys or jwt.PyJWKClient(uri, timeout=settings.OIDC_TIMEOUT)
+            keys = self._keys
+        if jwt.get_unverified_header(token).get("kid") is not None:
+            return keys.get_signing_key_from_jwt(token)
+        known = keys.get_signing_keys()
+        if len(known) != 1:
+            raise SignInFailed("The provider's token doesn't say which key signed it.")
+        return known[0]
+
+    def endpoint(self, field: str) -> str:
+        """Return an address in the discovery document. Raises `SignInFailed` if there is none."""
+        address = self.metadata().get(field)
+        if not isinstance(address, str):
+            raise SignInFailed(f"The discovery document of the provider has no {field}.")
+        return address
+
+    def _read(self) -> Mapping[str, Any]:
+        issuer = settings.KARGOWEB.oidc.issuer
+        try:
+            response = requests.get(issuer.rstrip("/") + DISCOVERY, timeout=settings.OIDC_TIMEOUT)
+            response.raise_for_status()
+            document = response.json()
+        except (requests.RequestException, ValueError) as error:
+            log.warning("Cannot read the discovery document of %s: %s", issuer, error)
+            raise SignInFailed("The provider does not respond. Try again in a few minutes.") from error
+        if not isinstance(document, dict) or document.get("issuer") != issuer:
+            found = document.get("issuer") if isinstance(document, dict) else None
+            log.error("KARGOWEB_OIDC_ISSUER is %s, but the provider calls itself %s", issuer, found)
+            raise SignInFailed("The provider is not the configured one. Ask an administrator of kargoweb.")
+        return document
+
+
+provider: Final = Provider()
+
+
+def provider_setting(name: str, *default: Any) -> Any:
+    """Return a setting of mozilla-django-oidc; addresses of the provider come from its discovery document."""
+    if name in ENDPOINTS:
+        return provider.endpoint(ENDPOINTS[name])
+    return import_from_settings(name, *default)
+
+
+class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # has no types
+    """Authenticates users by ID tokens of the provider."""
+
+    def __init__(self) -> None:
+        # Not the parent's, which asks the provider: Django creates a backend for every request of a signed-in user.
+        self.UserModel = get_user_model()
+        self.OIDC_RP_CLIENT_ID = settings.OIDC_RP_CLIENT_ID
+        self.OIDC_RP_CLIENT_SECRET = settings.OIDC_RP_CLIENT_SECRET
+
+    @property
+    def OIDC_OP_TOKEN_ENDPOINT(self) -> str:
+        """The address that exchanges a code for tokens."""
+        return provider.endpoint("token_endpoint")
+
+    @property
+    def OIDC_OP_USER_ENDPOINT(self) -> str:
+        """The address that has the claims of a user."""
+        return provider.endpoint("userinfo_endpoint")
+
+    def get_token(self, payload: dict[str, Any]) -> Any:
+        """Exchange the code for tokens. A public client has no secret."""
+        if not payload.get("client_secret"):
+            payload.pop("client_secret", None)
+        return super().get_token(payload)
+
+    def verify_token(self, token: str, **kwargs: Any) -> Mapping[str, Any]:
+        """Return the claims of an ID token. Raises `SignInFailed` if it isn't one for this sign-in."""
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                provider.signing_key(token),
+                algorithms=list(ALGORITHMS),
+                audience=settings.OIDC_RP_CLIENT_ID,
+                issuer=settings.KARGOWEB.oidc.issuer,
+                leeway=LEEWAY,
+                options={"require": ["exp", "iat", "aud", "iss", "sub"]},
+            )
+        except jwt.PyJWTError as error:
+            raise SignInFailed(f"The provider's token is not valid: {error}.") from error
+        if claims.get("nonce") != kwargs.get("nonce"):
+            raise SignInFailed("The provider's token belongs to another sign-in.")
+        return claims
+
+    def get_or_create_user(self, access_token: str, id_token: str, payload: Mapping[str, Any]) -> User:
+        """Return the user of an ID token, with the roles that its groups grant now. Raises `SignInFailed`."""
+        claims = dict(payload)
+        configuration = settings.KARGOWEB.oidc
+        if not {configuration.groups_claim, configuration.username_claim} <= claims.keys():
+            more = self.get_userinfo(access_token, id_token, payload)
+            if more.get("sub") != claims["sub"]:
+                raise SignInFailed("The provider's claims belong to another user.")
+            claims = {**more, **claims}
+        with transaction.atomic():
+            user = _user_of(claims)
+            _set_roles(user, roles_of(claims))
+        return user
+
+
+def roles_of(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Return the roles, as names of Django groups, that the groups in these claims grant."""
+    configuration = settings.KARGOWEB.oidc
+    groups = claims.get(configuration.groups_claim) or ()
+    names = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else ()
+    return frozenset(role for name in names for role in configuration.roles.get(str(name), ()))
+
+
+def _user_of(claims: Mapping[str, Any]) -> User:
+    """Return the user with the identity in these claims; create it at the first sign-in."""
+    configuration = settings.KARGOWEB.oidc
+    identity = ProviderIdentity.objects.filter(issuer=configuration.issuer, subject=claims["sub"])
+    if known := identity.select_related("user").first():
+        return known.user
+    name = claims.get(configuration.username_claim)
+    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or "\0" in name:
+        raise SignInFailed(f"The provider sent no user name ({configuration.username_claim}).")
+    # A name says nothing about who somebody is: the owner of that account may be another person.
+    if get_user_model()._default_manager.filter(username=name).exists():
+        raise SignInFailed(
+            f"kargoweb already has another account named {name}. Ask an administrator to rename it."
+        )
+    user = User(username=name, email=str(claims.get("email") or "")[:254])
+    user.set_unusable_password()
+    user.save()
+    ProviderIdentity.objects.create(user=user, issuer=configuration.issuer, subject=claims["sub"])
+    return user
+
+
+def _set_roles(user: User, roles: Collection[str]) -> None:
+    """Make a user a member of the groups of these roles, and of no other role's."""
+    current = set(user.groups.values_list("name", flat=True))
+    outdated = [name for name in current - set(roles) if not access_from_groups([name]).is_empty]
+    user.groups.remove(*Group.objects.filter(name__in=outdated))
+    user.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in sorted(set(roles) - current)))
