@@ -10,13 +10,14 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.codecs import Codec, Key
-from receivers.cluster.errors import ClusterError
+from receivers.cluster.errors import ClusterError, NotFound
 from receivers.cluster.promotion_history import PromotionHistory, PromotionReflector
 from receivers.cluster.reflector import Freshness, Reflector
 from receivers.cluster.snapshot import Change
@@ -41,6 +42,15 @@ STOP_TIMEOUT: Final = 5.0  # seconds for the watch threads to end
 ProjectListener = Callable[[str], None]
 
 FREIGHT_STATUS: Final = Codec(FREIGHTS, lambda raw, _: decode_freight_status(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """Freight that was read at a time of the monotonic clock; `missing`: there is none of that name."""
+
+    at: float
+    freight: FreightStatus | None
+    missing: bool
 
 
 class FreightStatusReflector(Reflector):
@@ -96,7 +106,7 @@ class StageWatch:
         self._stages: dict[str, ProjectStages] = {}
         self._freight: dict[str, dict[str, FreightStatus]] = {}
         self._versions: dict[str, int] = defaultdict(int)
-        self._looked_up: dict[tuple[str, str], tuple[float, FreightStatus | None]] = {}
+        self._looked_up: dict[tuple[str, str], _Lookup] = {}
         self._listeners: tuple[ProjectListener, ...] = ()
         self._history = PromotionHistory(cluster, self._note)
         seconds = lambda: clock().timestamp()  # noqa: E731
@@ -212,6 +222,11 @@ class StageWatch:
         known = self._freight.get(project, {}).get(name)
         return known if known is not None else self._look_up(project, name)
 
+    def is_gone(self, project: str, name: str) -> bool:
+        """Return whether there is no such Freight, as far as `freight` or `journey` have just found out."""
+        known = self._looked_up.get((project, name))
+        return name not in self._freight.get(project, {}) and known is not None and known.missing
+
     def freight_by_alias_or_name(
         self, text: str, projects: Iterable[str] | None, most: int = MAX_MATCHES
     ) -> list[FreightStatus]:
@@ -296,18 +311,19 @@ class StageWatch:
     def _look_up(self, project: str, name: str) -> FreightStatus | None:
         """Read a piece of Freight from the API server, or return what was read a moment ago."""
         now, key = time.monotonic(), (project, name)
-        read_at, known = self._looked_up.get(key, (0.0, None))
-        if read_at and now - read_at < LOOKUP_SECONDS:
-            return known
+        known = self._looked_up.get(key)
+        if known is not None and now - known.at < LOOKUP_SECONDS:
+            return known.freight
+        found, missing = None, False
         try:
             found = decode_freight_status(self._cluster().get(FREIGHTS, name, project))
         except ClusterError as error:
             log.debug("Cannot read the Freight %s of %s: %s", name, project, error)
-            found = None
+            missing = isinstance(error, NotFound)
         with self._lock:
             if len(self._looked_up) >= MAX_LOOKUPS:
                 self._looked_up.clear()
-            self._looked_up[key] = now, found
+            self._looked_up[key] = _Lookup(now, found, missing)
         return found
 
     def _apply_stages(self, _: Resource, changes: list[Change]) -> None:

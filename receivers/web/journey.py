@@ -180,6 +180,9 @@ def _existing_freight(record: PushRecord, result: WarehouseResult, *, has_more: 
     elif not created:
         detail = phrase(sentence(refresh.reason))
     journey = result.journey
+    if result.deleted:
+        text = phrase("created ", refresh.ended_at) if created and refresh.ended_at else phrase()
+        return Stop("Freight", result.freight, "gone", "Deleted", text, detail, last=True)
     return Stop(
         kind="Freight",
         name=result.freight,

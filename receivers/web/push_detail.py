@@ -115,7 +115,7 @@ def _belongs_to(request: PageRequest, record: PushRecord) -> HttpResponseRedirec
 
 def _has_ended(record: PushRecord, results: PushResults) -> bool:
     """Say whether nothing more will happen: without Stages to follow, once the refreshes have ended."""
-    if results.follows_stages and results.with_freight:
+    if results.follows_stages and not all(result.deleted for result in results.with_freight):
         return False
     return all(timeline.has_ended(row, ()) for row in record.deliveries) and all(
         refresh.outcome for refresh in record.refreshes

@@ -28,7 +28,7 @@ class WarehouseResult:
 
     `refresh` is the one that counts: the newest with Freight, or else the newest. `attempts` has all of them, the
     oldest first. `journey` is None if Stages are not followed, or if there is no Freight. `looked` is False while
-    the Stages are yet to be looked at.
+    the Stages are yet to be looked at. `deleted`: the Freight no longer exists.
     """
 
     project: str
@@ -37,6 +37,7 @@ class WarehouseResult:
     attempts: tuple[Refresh, ...]
     journey: StageJourney | None = None
     looked: bool = True
+    deleted: bool = False
 
     @property
     def freight(self) -> str:
@@ -121,5 +122,6 @@ def _followed(results: Sequence[WarehouseResult], stages: StageWatch) -> list[Wa
             followed.append(replace(result, looked=False))
         else:
             journey = stages.journey(result.project, result.warehouse, result.refresh.freight)
-            followed.append(replace(result, journey=journey))
+            deleted = journey is None and stages.is_gone(result.project, result.refresh.freight)
+            followed.append(replace(result, journey=journey, deleted=deleted))
     return followed

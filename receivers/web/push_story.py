@@ -86,6 +86,8 @@ def _with_freight(name: str, results: PushResults) -> Phrase:
         where = (
             f" in {results.total} Warehouses" if whole else f" in {len(found)} of {results.total} Warehouses"
         )
+    if all(result.deleted for result in found):
+        return phrase(f"{name} was Freight{freight}{where}, which has been deleted.")
     told = [result for result in found if result.has_stages]
     return phrase(f"{name} is Freight{freight}{where}", _stages(told))
 

@@ -251,11 +251,23 @@ def test_unknown_freight_and_freight_of_another_warehouse_have_no_journey(shop, 
     assert watch.journey(shop.project, "other", "1") is None
 
 
+def test_deleted_freight_is_gone(shop, watch):
+    shop.stage("test")
+    shop.freight("1")
+    until("the Freight is known", lambda: watch.journey(shop.project, "app", "1"))
+    assert not watch.is_gone(shop.project, "1")
+    shop.world.cluster.delete(FREIGHTS, "1", shop.project)
+    until("it is forgotten", lambda: watch.journey(shop.project, "app", "1") is None)
+    assert watch.is_gone(shop.project, "1")
+
+
 def test_without_permission_there_is_nothing_and_no_error(shop, demo_cluster):
     with watching(demo_cluster.kubeconfig_for("nobody")) as watch:
         until("it is known", lambda: watch.freshness() == ())
         assert not watch.is_permitted
         assert watch.journey(shop.project, "app", "1") is None
+        assert watch.freight(shop.project, "1") is None
+        assert not watch.is_gone(shop.project, "1")
         assert watch.where_is(shop.project, ["1"]) == {}
 
 

@@ -29,6 +29,7 @@ OPEN = {
     "requested_at": None,
     "next_attempt_at": datetime(2100, 1, 1, tzinfo=UTC),
 }
+# There is no such Freight in the cluster.
 FREIGHT = {"outcome": RefreshOutcome.FREIGHT_CREATED, "freight": "f00d" * 10, "freight_alias": "calm-lemur"}
 
 
@@ -80,7 +81,7 @@ class TestSentence:
     def test_it_names_the_freight(self, signed_in, project_name, repository):
         row = pushed(project_name, repository)
         page = signed_in("viewer").open(f"/pushes/{row.push_id}")
-        assert sentence_of(page) == '1.0.0 is Freight "calm-lemur".'
+        assert sentence_of(page) == '1.0.0 was Freight "calm-lemur", which has been deleted.'
         assert "4.0 s after the push" in visible_text(page)
 
     def test_it_counts_the_warehouses_with_freight(self, signed_in, project_name, repository):
@@ -97,7 +98,9 @@ class TestSentence:
             reason=reason,
         )
         page = signed_in("viewer").open(f"/pushes/{row.push_id}")
-        assert sentence_of(page) == '1.0.0 is Freight "calm-lemur" in 1 of 2 Warehouses.'
+        assert sentence_of(page) == (
+            '1.0.0 was Freight "calm-lemur" in 1 of 2 Warehouses, which has been deleted.'
+        )
         text = visible_text(page)
         assert "all: artifacts missing" in text
         assert f"{reason}. Check that subscription." in text
@@ -173,7 +176,7 @@ class TestReceivers:
         )
         browser = signed_in("viewer")
         page = browser.open(f"/pushes/{first.push_id}")
-        assert sentence_of(page) == '1.0.0 is Freight "calm-lemur".'
+        assert sentence_of(page) == '1.0.0 was Freight "calm-lemur", which has been deleted.'
         assert "Redelivery by ada" in visible_text(page)
         browser.open(f"/pushes/{again.push_id}")
         assert browser.url.endswith(f"/pushes/{first.push_id}")
@@ -219,7 +222,7 @@ class TestAccess:
             row, project=other, warehouse="secret", outcome=RefreshOutcome.NOT_HANDLED, reason="shard 7"
         )
         page = signed_in(f"viewer:{project_name}").open(f"/pushes/{row.push_id}")
-        assert sentence_of(page) == '1.0.0 is Freight "calm-lemur".'
+        assert sentence_of(page) == '1.0.0 was Freight "calm-lemur", which has been deleted.'
         assert "1 of 1 subscription matches" in visible_text(page)
         for secret in ("secret", other, "shard 7", "203.0.113.7"):
             assert secret not in page
@@ -285,7 +288,7 @@ class TestLive:
         Refresh.objects.filter(pk=refresh.pk).update(ended_at=START, next_attempt_at=None, **FREIGHT)
         type(row).objects.filter(pk=row.pk).update(outcome=Outcome.FREIGHT_CREATED, with_freight=1)
         fragment = browser.fragment(f"{path}?seen={before}", "push")
-        assert sentence_of(fragment) == '1.0.0 is Freight "calm-lemur".'
+        assert sentence_of(fragment) == '1.0.0 was Freight "calm-lemur", which has been deleted.'
         assert "<h1" in fragment
 
 

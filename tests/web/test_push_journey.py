@@ -106,6 +106,17 @@ def test_without_freight_the_sentence_names_the_warehouse_that_decides():
     assert str(push_sentence(alone, results_of(one), UTC)) == "No Freight from 1.2.3: no chart yet."
 
 
+def test_freight_that_was_deleted():
+    deleted = replace(result("api"), journey=None, deleted=True)
+    assert sentence(deleted) == '1.2.3 was Freight "calm-lemur", which has been deleted.'
+    assert sentence(deleted, result("web", *chain())).startswith(
+        '1.2.3 is Freight "calm-lemur" in 2 Warehouses, live in test and uat.'
+    )
+    lane = only_lane(journey(VIEWER, record_of(deleted), results_of(deleted)))
+    stop = lane.columns[-1][0]
+    assert (stop.name, stop.tone, stop.word, stop.url) == ("calm-lemur", "gone", "Deleted", "")
+
+
 def test_without_stages_the_sentence_ends_with_the_freight():
     assert sentence(result("api")) == '1.2.3 is Freight "calm-lemur".'
 
