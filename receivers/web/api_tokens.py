@@ -30,7 +30,7 @@ class TokenForm(forms.Form):
     name = forms.CharField(max_length=80, widget=forms.TextInput({"autocomplete": "off", "required": True}))
     scope = forms.ChoiceField(choices=TokenScope, label="May")
     project = ShortTextField(
-        required=False, max_length=NAME_LENGTH, widget=forms.TextInput({"placeholder": "all of mine"})
+        required=False, max_length=NAME_LENGTH, widget=forms.TextInput({"placeholder": "All your projects"})
     )
     days = forms.TypedChoiceField(
         choices=[*((days, f"{days} days") for days in LIFETIMES), (0, "Never")],

@@ -53,6 +53,7 @@ PAGES = {
     "new alert channel": "/alerts/new",
     "alert channel": "/alerts/{channel}",
     "audit": "/audit",
+    "API tokens": "/tokens",
     "change password": "/password",
     "not found": "/nothing-here",
 }
