@@ -32,7 +32,7 @@ from kargoweb.environment import (
     seconds,
     text,
 )
-from kargoweb.sign_on import OidcConfiguration, contradictions, read_oidc
+from kargoweb.sign_on import OidcConfiguration, ProxyConfiguration, contradictions, read_oidc, read_proxy
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
@@ -100,6 +100,7 @@ class Configuration:
     sign_in_note: str
     local_accounts: bool
     oidc: OidcConfiguration
+    proxy: ProxyConfiguration
     metrics: bool
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
     email: EmailServer | None
@@ -165,6 +166,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         sign_in_note=env.read("KARGOWEB_SIGN_IN_NOTE", "", text),
         local_accounts=env.read("KARGOWEB_LOCAL_ACCOUNTS", True, boolean),
         oidc=read_oidc(env),
+        proxy=read_proxy(env),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
         secret_key_fallbacks=env.read(
             "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(_secret_key), secret=True
@@ -194,7 +196,9 @@ def _contradictions(configuration: Configuration) -> Iterator[str]:
                 f"{name} adds up to {sum(values) / DAY:.1f} days; KARGOWEB_KEEP_DAYS is {configuration.keep_days}, so "
                 "deliveries would be deleted before their last retry; reduce the delays or keep deliveries longer"
             )
-    yield from contradictions(configuration.oidc, local_accounts=configuration.local_accounts)
+    yield from contradictions(
+        configuration.oidc, configuration.proxy, local_accounts=configuration.local_accounts
+    )
     if configuration.database["ENGINE"] == POSTGRESQL and not configuration.secret_key:
         yield (
             "KARGOWEB_SECRET_KEY must be set if DATABASE_URL is a PostgreSQL server: all pods that share the database "

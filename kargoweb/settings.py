@@ -56,6 +56,7 @@ PAGE_MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    *(["receivers.accounts.proxy_sign_in.sign_in_by_proxy"] if KARGOWEB.proxy.addresses else []),
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -97,6 +98,7 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     *(["receivers.accounts.oidc.ProviderBackend"] if KARGOWEB.oidc.issuer else []),
+    *(["receivers.accounts.proxy_sign_in.ProxyBackend"] if KARGOWEB.proxy.addresses else []),
     *(["django.contrib.auth.backends.ModelBackend"] if KARGOWEB.local_accounts else []),
 ]
 # Lock out by user name and address together, so that nobody can lock out a user from another address.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,12 +38,29 @@ class OidcConfiguration:
         return f"{parts.scheme}://{parts.netloc}" if self.issuer else ""
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyConfiguration:
+    """Which proxy signs users in by a header; without `addresses`, none does. `roles` are as those of the provider."""
+
+    addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    user_header: str = ""
+    groups_header: str = ""
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def read_proxy(env: Environment) -> ProxyConfiguration:
+    """Read the settings of the proxy. Reports invalid ones to `env`."""
+    none: tuple[IPv4Network | IPv6Network, ...] = ()
+    return ProxyConfiguration(
+        addresses=env.read("KARGOWEB_PROXY_ADDRESSES", none, comma_separated(_network)),
+        user_header=env.read("KARGOWEB_PROXY_USER_HEADER", "X-Forwarded-User", _header),
+        groups_header=env.read("KARGOWEB_PROXY_GROUPS_HEADER", "X-Forwarded-Groups", _header),
+        roles=_read_roles(env, "KARGOWEB_PROXY_ROLES"),
+    )
+
+
 def read_oidc(env: Environment) -> OidcConfiguration:
     """Read the settings of the provider. Reports invalid ones to `env`."""
-    roles: dict[str, tuple[str, ...]] = {}
-    none: tuple[tuple[str, str], ...] = ()
-    for group, role in env.read("KARGOWEB_OIDC_ROLES", none, comma_separated(_role)):
-        roles[group] = (*roles.get(group, ()), role)
     return OidcConfiguration(
         issuer=env.read("KARGOWEB_OIDC_ISSUER", "", _issuer),
         client_id=env.read("KARGOWEB_OIDC_CLIENT_ID", "", text),
@@ -52,11 +69,21 @@ def read_oidc(env: Environment) -> OidcConfiguration:
         name=env.read("KARGOWEB_OIDC_NAME", "single sign-on", text),
         groups_claim=env.read("KARGOWEB_OIDC_GROUPS_CLAIM", "groups", text),
         username_claim=env.read("KARGOWEB_OIDC_USERNAME_CLAIM", "preferred_username", text),
-        roles=roles,
+        roles=_read_roles(env, "KARGOWEB_OIDC_ROLES"),
     )
 
 
-def contradictions(oidc: OidcConfiguration, *, local_accounts: bool) -> Iterator[str]:
+def _read_roles(env: Environment, name: str) -> Mapping[str, tuple[str, ...]]:
+    roles: dict[str, tuple[str, ...]] = {}
+    none: tuple[tuple[str, str], ...] = ()
+    for group, role in env.read(name, none, comma_separated(_role)):
+        roles[group] = (*roles.get(group, ()), role)
+    return roles
+
+
+def contradictions(
+    oidc: OidcConfiguration, proxy: ProxyConfiguration, *, local_accounts: bool
+) -> Iterator[str]:
     """Yield a sentence for each pair of settings that don't go together."""
     if oidc.issuer and not oidc.client_id:
         yield "KARGOWEB_OIDC_CLIENT_ID must be set if KARGOWEB_OIDC_ISSUER is: the id of the client at the provider"
@@ -65,8 +92,16 @@ def contradictions(oidc: OidcConfiguration, *, local_accounts: bool) -> Iterator
             "KARGOWEB_OIDC_ROLES must be set if KARGOWEB_OIDC_ISSUER is, or nobody who signs in has a role; "
             "for example team-payments=operator:payments,platform=admin"
         )
-    if not local_accounts and not oidc.issuer:
-        yield "KARGOWEB_LOCAL_ACCOUNTS is false, and KARGOWEB_OIDC_ISSUER is not set, so nobody could sign in"
+    if proxy.addresses and not proxy.roles:
+        yield (
+            "KARGOWEB_PROXY_ROLES must be set if KARGOWEB_PROXY_ADDRESSES is, or nobody whom the proxy names has a "
+            "role; for example team-payments=operator:payments,platform=admin"
+        )
+    if not local_accounts and not oidc.issuer and not proxy.addresses:
+        yield (
+            "KARGOWEB_LOCAL_ACCOUNTS is false, and neither KARGOWEB_OIDC_ISSUER nor KARGOWEB_PROXY_ADDRESSES is set, "
+            "so nobody could sign in"
+        )
 
 
 def _issuer(value: str) -> str:
@@ -82,6 +117,21 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _network(value: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise ValueError(
+            "must be IP addresses or networks separated by commas, such as 10.1.2.0/24"
+        ) from None
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ValueError("must be the name of a header: letters, digits and hyphens")
+    return value
 
 
 def _scopes(value: str) -> str:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import jwt
 import requests
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import transaction
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 from mozilla_django_oidc.utils import import_from_settings
 
-from receivers.accounts.roles import access_from_groups
-from receivers.models import ProviderIdentity
+from receivers.accounts.external_users import NameTaken, NoName, external_user, set_roles
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,6 @@ DISCOVERY_SECONDS: Final = 3600.0  # for which the discovery document and the ke
 LEEWAY: Final = 60  # seconds by which the clocks may differ
 # Only with public keys: whoever knows a shared secret could sign tokens.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-LONGEST_NAME: Final = 150  # characters of a Django user name
 ENDPOINTS: Final = {
     "OIDC_OP_AUTHORIZATION_ENDPOINT": "authorization_endpoint",
     "OIDC_OP_TOKEN_ENDPOINT": "token_endpoint",
@@ -164,7 +162,7 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # has n
             claims = {**more, **claims}
         with transaction.atomic():
             user = _user_of(claims)
-            _set_roles(user, roles_of(claims))
+            set_roles(user, roles_of(claims))
         return user
 
 
@@ -177,29 +175,14 @@ def roles_of(claims: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _user_of(claims: Mapping[str, Any]) -> User:
-    """Return the user with the identity in these claims; create it at the first sign-in."""
+    """Return the user with the identity in these claims; create it at the first sign-in. Raises `SignInFailed`."""
     configuration = settings.KARGOWEB.oidc
-    identity = ProviderIdentity.objects.filter(issuer=configuration.issuer, subject=claims["sub"])
-    if known := identity.select_related("user").first():
-        return known.user
-    name = claims.get(configuration.username_claim)
-    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or "\0" in name:
-        raise SignInFailed(f"The provider sent no user name ({configuration.username_claim}).")
-    # A name says nothing about who somebody is: the owner of that account may be another person.
-    if get_user_model()._default_manager.filter(username=name).exists():
-        raise SignInFailed(
-            f"kargoweb already has another account named {name}. Ask an administrator to rename it."
+    name, email = claims.get(configuration.username_claim), str(claims.get("email") or "")
+    try:
+        return external_user(
+            configuration.issuer, claims["sub"], name if isinstance(name, str) else "", email
         )
-    user = User(username=name, email=str(claims.get("email") or "")[:254])
-    user.set_unusable_password()
-    user.save()
-    ProviderIdentity.objects.create(user=user, issuer=configuration.issuer, subject=claims["sub"])
-    return user
-
-
-def _set_roles(user: User, roles: Collection[str]) -> None:
-    """Make a user a member of the groups of these roles, and of no other role's."""
-    current = set(user.groups.values_list("name", flat=True))
-    outdated = [name for name in current - set(roles) if not access_from_groups([name]).is_empty]
-    user.groups.remove(*Group.objects.filter(name__in=outdated))
-    user.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in sorted(set(roles) - current)))
+    except NoName:
+        raise SignInFailed(f"The provider sent no user name ({configuration.username_claim}).") from None
+    except NameTaken as error:
+        raise SignInFailed(str(error)) from None
