@@ -239,7 +239,8 @@ class TestPushes:
             assert PushFailure.objects.filter(delivery=row.pk).exists()
             transaction.set_rollback(True)  # the process dies before the commit
         assert not PushFailure.objects.exists()
-        update_deliveries([row.pk])
+        with transaction.atomic():
+            update_deliveries([row.pk])
         assert PushFailure.objects.get().delivery == row.pk
 
     def test_a_push_of_a_project_is_told_to_the_project_and_to_everything(self, project):

@@ -137,7 +137,8 @@ def test_a_message_that_was_refused_is_sent_after_a_restart_under_the_same_id(
         product.start()
         until("it arrives", lambda: AlertMessage.objects.filter(sent_at__isnull=False).first())
     ids = {request.headers["webhook-id"] for request in sink.at("/team")}
-    assert len(sink.at("/team")) == 2
+    # A third time if the process was killed when the second one was sent, and not stored yet.
+    assert len(sink.at("/team")) in {2, 3}
     assert len(ids) == 1
     assert {alert["title"].partition(": ")[0] for alert in pushes(sink, "/team")} == {"example/alerted:3.0.0"}
 

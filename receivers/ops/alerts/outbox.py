@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import close_old_connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from receivers.models import TEXT_LENGTH, AlertChannel, AlertMessage, AlertNotice, new_id, storable
@@ -90,7 +90,7 @@ class Outbox:
             result = send(message.channel, self._bulletin(message, notices), self._look_up)
             self._record(message, result)
         finally:
-            close_old_connections()
+            connection.close()  # this thread ends soon, and would leave it open
 
     def _record(self, message: AlertMessage, result: SendResult) -> None:
         now = timezone.now()
