@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 DISCOVERY: Final = "/.well-known/openid-configuration"
 DISCOVERY_SECONDS: Final = 3600.0  # for which the discovery document and the keys are kept
+FAILURE_SECONDS: Final = (
+    10.0  # for which a failure to read it is kept, so that few wait for a provider that hangs
+)
+WAIT_SECONDS: Final = 1.0  # for another thread that reads it
 LEEWAY: Final = 60  # seconds by which the clocks may differ
 # Only with public keys: whoever knows a shared secret could sign tokens.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -37,6 +41,9 @@ ENDPOINTS: Final = {
     "OIDC_OP_JWKS_ENDPOINT": "jwks_uri",
 }
 """Settings of mozilla-django-oidc, and the fields of the discovery document that they stand for."""
+
+
+NO_RESPONSE: Final = "The provider does not respond. Try again in a few minutes."
 
 
 class SignInFailed(Exception):
@@ -51,13 +58,36 @@ class Provider:
         self._metadata: Mapping[str, Any] = {}
         self._keys: jwt.PyJWKClient | None = None
         self._read_at = 0.0
+        self._failed_at = -FAILURE_SECONDS
+        self._failure = ""
 
     def metadata(self) -> Mapping[str, Any]:
-        """Return the discovery document. Raises `SignInFailed` if the provider doesn't respond or is another one."""
-        with self._lock:
-            if not self._metadata or time.monotonic() - self._read_at > DISCOVERY_SECONDS:
-                self._metadata, self._keys, self._read_at = self._read(), None, time.monotonic()
+        """Return the discovery document. Raises `SignInFailed` if the provider doesn't respond or is another one.
+
+        An outdated document is better than none. Only one thread at a time waits for the provider.
+        """
+        if self._metadata and time.monotonic() - self._read_at <= DISCOVERY_SECONDS:
             return self._metadata
+        if self._lock.acquire(timeout=0 if self._metadata else WAIT_SECONDS):
+            try:
+                self._refresh()
+            finally:
+                self._lock.release()
+        if not self._metadata:
+            raise SignInFailed(self._failure or NO_RESPONSE)
+        return self._metadata
+
+    def _refresh(self) -> None:
+        """Read the document unless another thread just has, or just failed to."""
+        now = time.monotonic()
+        outdated = not self._metadata or now - self._read_at > DISCOVERY_SECONDS
+        if not outdated or now - self._failed_at < FAILURE_SECONDS:
+            return
+        try:
+            self._metadata, self._keys = self._read(), None
+            self._read_at, self._failure = time.monotonic(), ""
+        except SignInFailed as error:
+            self._failed_at, self._failure = time.monotonic(), str(error)
 
     def signing_key(self, token: str) -> jwt.PyJWK:
         """Return the public key that a token names, or the only one if it names none (OpenID Connect Core, 10.1).
@@ -65,9 +95,7 @@ class Provider:
         Raises `SignInFailed`, or `jwt.PyJWTError` for an unknown key.
         """
         uri = self.endpoint("jwks_uri")
-        with self._lock:
-            self._keys = self._keys or jwt.PyJWKClient(uri, timeout=settings.OIDC_TIMEOUT)
-            keys = self._keys
+        keys = self._keys = self._keys or jwt.PyJWKClient(uri, timeout=settings.OIDC_TIMEOUT)
         if jwt.get_unverified_header(token).get("kid") is not None:
             return keys.get_signing_key_from_jwt(token)
         known = keys.get_signing_keys()
@@ -90,7 +118,7 @@ class Provider:
             document = response.json()
         except (requests.RequestException, ValueError) as error:
             log.warning("Cannot read the discovery document of %s: %s", issuer, error)
-            raise SignInFailed("The provider does not respond. Try again in a few minutes.") from error
+            raise SignInFailed(NO_RESPONSE) from error
         if not isinstance(document, dict) or document.get("issuer") != issuer:
             found = document.get("issuer") if isinstance(document, dict) else None
             log.error("KARGOWEB_OIDC_ISSUER is %s, but the provider calls itself %s", issuer, found)

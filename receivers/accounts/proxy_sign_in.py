@@ -22,6 +22,7 @@ from receivers.accounts.external_users import NameTaken, NoName, external_user, 
 log = logging.getLogger(__name__)
 
 ISSUER: Final = "proxy"  # of the identities of its users
+UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"  # stands for a header that isn't ASCII
 GROUPS: Final = "kargoweb_proxy_groups"  # in the session: those that the roles were set by
 
 
@@ -72,6 +73,9 @@ def sign_in_by_proxy(
 
 def _sign_in(request: HttpRequest, name: str, groups: str) -> str:
     """Begin a session with the roles that the groups grant. Return why that is impossible, or nothing."""
+    if UNREADABLE in name:
+        # All such names look the same.
+        return "The user name is not ASCII. Have the proxy send another one, such as the e-mail address."
     roles = settings.KARGOWEB.proxy.roles
     try:
         with transaction.atomic():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -11,7 +14,7 @@ from django.contrib.auth.models import User
 from kargoweb.configuration import ConfigurationError, read_configuration
 from receivers.models import Audit, ProviderIdentity
 from tests.accounts.oidc_provider import OidcProvider
-from tests.clusters import DemoCluster
+from tests.clusters import DemoCluster, until
 from tests.deliveries.rows import unique_name
 from tests.product import Product
 from tests.users import create_user
@@ -207,9 +210,10 @@ def test_without_the_provider_and_local_accounts_pages_say_so(database, demo_clu
             provider.back()
         assert browser.status == 503
         assert "The provider does not respond. Try again in a few minutes." in visible_text(page)
-        browser.open("/sign-in/provider")
-        assert browser.status == 200
-        # The provider calls itself localhost.
+        # A failure is remembered for some seconds, so that a provider that hangs is not asked all the time.
+        until(
+            "the provider is asked again", lambda: browser.open("/sign-in/provider") and browser.status == 200
+        )
     wrong = settings | {"KARGOWEB_OIDC_ISSUER": provider.url + "/"}
     with Product(demo_cluster.kubeconfig, **wrong) as product:
         browser = HttpBrowser(product)
@@ -255,3 +259,25 @@ def test_a_group_can_have_several_roles_and_a_secret_is_not_shown(tmp_path):
     configuration = read_configuration({"KARGOWEB_DATA_DIR": str(tmp_path)} | VALID | more)
     assert configuration.oidc.roles == {"a": ("viewer:shop", "operator:blog"), "b": ("admin",)}
     assert "hush" not in repr(configuration)
+
+
+def test_a_provider_that_hangs_is_asked_by_one_at_a_time(database, demo_cluster):
+    """Connections to a socket that nobody accepts from are established by the kernel, and get no response."""
+    with socket.create_server(("localhost", 0), backlog=64) as listener:
+        settings = {
+            "KARGOWEB_OIDC_ISSUER": f"http://localhost:{listener.getsockname()[1]}",
+            "KARGOWEB_OIDC_CLIENT_ID": "kargoweb",
+            "KARGOWEB_OIDC_ROLES": ROLES,
+        }
+        with Product(demo_cluster.kubeconfig, **settings) as product, ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda _: product.get("/sign-in/provider").status, range(16)))
+            assert statuses == [503] * 16
+            assert product.get("/sign-in").status == 200
+        listener.settimeout(0.2)
+        connections = 0
+        with contextlib.suppress(TimeoutError):
+            while True:
+                listener.accept()[0].close()
+                connections += 1
+        # One, and others if the machine was so busy that a failure was forgotten in the meantime.
+        assert 1 <= connections <= 4

@@ -94,6 +94,14 @@ def test_a_disabled_user_stays_out(browser, name):
     assert (browser.status, page) == (403, "Your account is disabled.\n")
 
 
+def test_names_that_can_not_be_told_apart_are_refused(browser):
+    for user in ("Jos\u00e9", "Zo\u00eb"):
+        page = browser.open("/projects", headers=named(user, "platform"))
+        assert browser.status == 403
+        assert "The user name is not ASCII." in page
+    assert not User.objects.filter(username__contains="\N{REPLACEMENT CHARACTER}").exists()
+
+
 def test_the_api_knows_the_user(browser, name):
     browser.open("/api/v1/deliveries", headers=named(name, "platform"))
     assert browser.status == 200
