@@ -626,7 +626,7 @@ class TokenScope(models.TextChoices):
     """What an API token may do at most; the roles of its owner limit it further."""
 
     READ = "read", "Read"
-    OPERATE = "operate", "Read, send test pushes, redeliver and mute"
+    OPERATE = "operate", "Read and redeliver"
 
 
 class ApiToken(models.Model):

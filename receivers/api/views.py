@@ -25,7 +25,7 @@ from receivers.deliveries.querysets import DeliveryQuerySet, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.deliveries.serializers import DeliveryDetailsSerializer, DeliverySerializer
 from receivers.kargo.scopes import scope_name
-from receivers.models import Delivery
+from receivers.models import ApiToken, Delivery
 from receivers.ops.middleware import runtime_of
 from receivers.webhook.explain import explain
 
@@ -80,7 +80,8 @@ class RedeliveryView(DeliveryView):
             new = redeliver(original, request.user.get_username())
         except NotRedeliverable as error:
             raise Conflict(f"This delivery can't be redelivered: {error}.") from None
-        audit.record_about(request, Action.REDELIVER, original, f"as {new.pk}")
+        by = f", by API token {request.auth}" if isinstance(request.auth, ApiToken) else ""
+        audit.record_about(request, Action.REDELIVER, original, f"as {new.pk}{by}")
         return Response(self.get_serializer(new).data, status.HTTP_201_CREATED)
 
 

@@ -66,6 +66,10 @@ def test_a_token_permits_what_its_owner_may_within_its_limits(
     # No CSRF token: a browser never sends a token by itself.
     status, _ = request(product, text, f"{LIST}/{row.pk}/redeliver", "POST")
     assert status == redelivered
+    details = Audit.objects.filter(action="redeliver", delivery=row.pk).values_list("detail", flat=True)
+    assert [f"by API token ci (...{text[-4:]})" in detail for detail in details] == [True] * (
+        redelivered == 201
+    )
 
 
 @pytest.mark.parametrize("how", ["expired", "revoked", "disabled", "unknown", "no token", "deleted"])
