@@ -1,4 +1,4 @@
-"""Users that somebody else signs in: an OpenID Connect provider, or a proxy in front of kargoweb."""
+"""Users who sign in elsewhere: with an OpenID Connect provider, or at a proxy in front of kargoweb."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def external_user(issuer: str, subject: str, name: str, email: str = "") -> User
         return known.user
     if not name.strip() or len(name) > LONGEST_NAME or "\0" in name:
         raise NoName
-    # A name says nothing about who somebody is: the owner of that account may be another person.
+    # A name proves no identity: the account may belong to another person.
     if get_user_model()._default_manager.filter(username=name).exists():
         raise NameTaken(
             f"kargoweb already has another account named {name}. Ask an administrator to rename it."

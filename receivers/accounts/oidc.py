@@ -32,7 +32,7 @@ FAILURE_SECONDS: Final = (
 )
 WAIT_SECONDS: Final = 1.0  # for another thread that reads it
 LEEWAY: Final = 60  # seconds by which the clocks may differ
-# Only with public keys: whoever knows a shared secret could sign tokens.
+# Only with public keys: anyone who knows a shared secret could sign tokens.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 ENDPOINTS: Final = {
     "OIDC_OP_AUTHORIZATION_ENDPOINT": "authorization_endpoint",
@@ -47,7 +47,7 @@ NO_RESPONSE: Final = "The provider does not respond. Try again in a few minutes.
 
 
 class SignInFailed(Exception):
-    """The provider did not sign the user in, or not as somebody who can be let in; the text says why, for the user."""
+    """The sign-in failed at the provider, or kargoweb can't accept it. The text tells the user why."""
 
 
 class Provider:

@@ -53,7 +53,7 @@ def scopes() -> set[str]:
 def begin(scope: str, problems: Iterable[Problem], *, already_over: bool = False) -> list[Alert]:
     """Begin an alert for each problem that has no open one, with a notice for each channel that wants it.
 
-    With `already_over`, the alerts are about something that has ended, and are told once, as resolved. Return the new
+    With `already_over`, the alerts are about something that has ended, and are sent once, as resolved. Return the new
     alerts.
     """
     wanted = {problem.key: problem for problem in problems}
@@ -78,7 +78,7 @@ def begin(scope: str, problems: Iterable[Problem], *, already_over: bool = False
 
 
 def finish(alerts: Sequence[Alert], end: AlertEnd) -> None:
-    """End these alerts. If they are resolved, those channels are told that were told of the beginning.
+    """End these alerts. If they are resolved, the channels that reported the beginning report the end.
 
     A notice that was not sent yet is dropped instead: nobody needs to know of both.
     """

@@ -1,6 +1,6 @@
 """The alert desk: one replica is on duty, finds what began and what ended, and sends it.
 
-Whoever is on duty holds one row (`AlertDuty`) under the lease of its process. If it dies, another replica takes the row
+The replica on duty holds one row (`AlertDuty`) under the lease of its process. If it dies, another takes the row
 when the lease has expired. What is to be sent is stored before it is sent, and marked as sent afterwards, so nothing is
 lost; a message may arrive twice if the process dies in between, with the same id.
 """
@@ -144,7 +144,7 @@ class AlertDesk:
 
 
 def _forget_all() -> None:
-    """Delete what nobody is told of, now or later: what happens before there is a channel is no news for it."""
+    """Delete what no channel will send: a new channel starts with what happens after it was created."""
     # Not without a look: an empty deletion locks SQLite, too.
     if PushFailure.objects.exists():
         PushFailure.objects.all().delete()

@@ -14,7 +14,7 @@ from receivers.models import AlertChannel, ChannelKind
 from receivers.ops.alerts.sending import Destination, NoDestination
 
 LABEL: Final = "kargoweb/alert-channel"
-"""With the value "true". Without it, whoever may edit channels could send any Secret of the namespace anywhere."""
+"""With the value "true". Without it, anyone who may edit channels could send any Secret of the namespace anywhere."""
 
 ADDRESS_KEYS: Final = {ChannelKind.EMAIL: "to"}
 URL_KEY: Final = "url"
