@@ -115,7 +115,9 @@ def find(request: PageRequest, text: str) -> Found:
         Group("Repositories", tuple(_repositories(request.runtime.cache, request.access, lower))),
     ]
     searched_to = None
-    is_artifact = bool(named) and ":" in text  # named in full, so words would add nothing
+    # An artifact that is named in full, so words would add nothing. Only if the reader sees it: otherwise the
+    # difference would tell that other projects have it.
+    is_artifact = bool(pushes) and ":" in text
     if len(pushes) < FEW and len(text) >= LEAST_TEXT and not is_artifact:
         page = push_page(visibility.limited(DeliveryFilter(text=text), request.access), size=FEW)
         searched_to = page.looked_to

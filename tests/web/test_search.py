@@ -141,6 +141,19 @@ def test_words_of_an_error_are_found_in_recent_pushes(signed_in, project):
     assert "Nothing matches" in found(signed_in("viewer:elsewhere"), f"said {word}")
 
 
+def test_an_artifact_of_another_project_does_not_change_what_a_reader_finds(signed_in):
+    own, artifact = unique_name(), f"acme/{unique_name()}:1.0.0"
+    repository, _, tag = artifact.partition(":")
+    [row] = store(
+        delivery(own, push_id=uuid4(), outcome=Outcome.DISCOVERY_FAILED, reason=f"no manifest of {artifact}")
+    )
+    before = found(signed_in(f"viewer:{own}"), artifact)
+    store(delivery(unique_name(), repository=repository, tag=tag, push_id=uuid4()))
+    after = found(signed_in(f"viewer:{own}"), artifact)
+    assert f"/pushes/{row.push_id}" in before
+    assert f"/pushes/{row.push_id}" in after
+
+
 def test_the_search_says_how_far_back_it_searched_words(signed_in):
     project = unique_name()
     store(*(delivery(project, n, tag=f"0.0.{n}") for n in range(LOOKED_AT + 1)))
