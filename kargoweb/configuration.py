@@ -108,6 +108,7 @@ class Configuration:
     alert_after: float
     alert_group: float
     alert_rate: int
+    events: bool
     settings: tuple[Setting, ...] = ()
 
 
@@ -176,6 +177,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         alert_after=env.read("KARGOWEB_ALERT_AFTER", 60.0, seconds(0, HOUR)),
         alert_group=env.read("KARGOWEB_ALERT_GROUP", 15.0, seconds(0, HOUR)),
         alert_rate=env.read("KARGOWEB_ALERT_RATE", 6, integer(1, 1000)),
+        events=env.read("KARGOWEB_EVENTS", False, boolean),
     )
     for problem in _contradictions(configuration):
         env.report(problem)

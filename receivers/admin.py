@@ -49,6 +49,7 @@ from receivers.models import (
     RolledUpHour,
     SavedView,
     UnknownCall,
+    WarehouseEvent,
 )
 
 if TYPE_CHECKING:
@@ -406,6 +407,14 @@ class PushFailureAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "delivery")
     ordering = ("-id",)
+
+
+@admin.register(WarehouseEvent, site=site)
+class WarehouseEventAdmin(ReadOnlyAdmin):
+    """What Kubernetes Events tell about pushes, the latest first."""
+
+    list_display = ("at", "project", "warehouse", "reason", "text", "name", "due_at", "attempts")
+    ordering = ("-at",)
 
 
 @admin.register(AlertDuty, site=site)

@@ -841,6 +841,45 @@ class AlertNotice(models.Model):
         return f"{self.alert_id} to {self.channel_id}"
 
 
+class WarehouseEvent(models.Model):
+    """That a push failed for a Warehouse, or (`recovered`) became Freight after it had failed.
+
+    It is told to Kubernetes as an Event of the Warehouse. `reason` is the outcome. `name` is that of the Event, which
+    several of the same Warehouse and reason share; it is empty until they were sent. `due_at` is when it is sent next,
+    None if it was sent or given up. `watched` is set while a failed push may still become Freight.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    push_id = models.UUIDField()
+    project = models.CharField(max_length=NAME_LENGTH)
+    warehouse = models.CharField(max_length=NAME_LENGTH)
+    recovered = models.BooleanField(default=False)
+    reason = models.CharField(max_length=OUTCOME_LENGTH)
+    text = models.CharField(max_length=REASON_LENGTH)
+    at = models.DateTimeField(default=timezone.now)
+    watched = models.BooleanField(default=True)
+    name = models.CharField(max_length=NAME_LENGTH, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["push_id", "project", "warehouse", "recovered"], name="warehouse_event_once"
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"], name="warehouse_event_due", condition=models.Q(due_at__isnull=False)
+            ),
+            models.Index(fields=["project", "warehouse", "reason"], name="warehouse_event_series"),
+            models.Index(fields=["at"], name="warehouse_event_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.warehouse}: {self.reason}"
+
+
 class AlertDuty(models.Model):
     """The one row that the replica holds that sends alerts."""
 

@@ -166,8 +166,33 @@ def test_only_optional_roles_grant_access_to_secrets_to_get_or_to_create_them():
         if {"secrets", "*"} & set(rule["resources"])
         for verb in rule["verbs"]
     }
-    assert on_secrets == {("kargoweb-manage-receivers", "get"), ("kargoweb-create-receivers", "create")}
+    assert on_secrets == {
+        ("kargoweb-manage-receivers", "get"),
+        ("kargoweb-create-receivers", "create"),
+        ("kargoweb-alert-secrets", "get"),
+    }
     assert set(of_kind(render(SQLITE), "ClusterRole")) == {"kargoweb", "kargoweb-follow-stages"}
+
+
+def test_secrets_of_alert_channels_are_readable_by_name_only():
+    roles = of_kind(render(SQLITE, "--set", "permissions.alertSecrets={one,two}"), "ClusterRole")
+    [rule] = roles["kargoweb-alert-secrets"]["rules"]
+    assert rule == {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "verbs": ["get"],
+        "resourceNames": ["one", "two"],
+    }
+
+
+def test_events_are_reported_only_if_asked_for_and_then_permitted():
+    def events(values: Path) -> tuple[str, bool]:
+        objects = render(values)
+        data = of_kind(objects, "ConfigMap")["kargoweb"]["data"]
+        return data["KARGOWEB_EVENTS"], "kargoweb-events" in of_kind(objects, "ClusterRoleBinding")
+
+    assert events(SQLITE) == ("false", False)
+    assert events(EVERYTHING) == ("true", True)
 
 
 def test_a_changed_setting_restarts_the_pods():
@@ -203,6 +228,7 @@ def test_a_setting_can_come_from_a_key_of_the_secret():
         ("receiver.replica=2", "additional properties 'replica' not allowed"),
         ("database.type=mysql", "value must be one of 'sqlite', 'postgresql'"),
         ("config.DEBUG=1", "does not match pattern '^KARGOWEB_"),
+        ("permissions.alertSecrets={}", "minLength: got 0, want 1"),
         ("image.digest=latest", "does not match pattern '^(sha256:"),
     ],
 )  # fmt: skip

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from demo.controller import freight
 from demo.controller.aliases import new_alias
 from demo.controller.discovery import rfc3339
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import AlreadyExists, ClusterError
-from receivers.kargo.resources import FREIGHTS, Resource
+from receivers.kargo.resources import EVENTS, FREIGHTS
 
 log = logging.getLogger("demo.controller")
-
-EVENTS: Final = Resource("", "v1", "events", "Event", namespaced=True)
 
 
 class FreightCreator:

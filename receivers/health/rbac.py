@@ -13,6 +13,7 @@ from typing import Final
 from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     DEPLOYMENTS,
+    EVENTS,
     FREIGHTS,
     LEASES,
     PROJECT_CONFIGS,
@@ -57,11 +58,13 @@ def required_permissions(
     kargo_namespace: str,
     follows_stages: bool = False,
     creates_receivers: bool = False,
+    records_events: bool = False,
 ) -> tuple[RequiredPermission, ...]:
     """Return the required permissions: cluster-wide, or limited to `namespaces` if that isn't empty.
 
     `manages`: kargoweb manages receivers, see `receivers.controller`. `follows_stages`: it shows Stages.
     `creates_receivers`: admins create receivers in its pages, see `controller.receiver_setup`.
+    `records_events`: it reports failed pushes as Events of their Warehouses.
     """
     permissions = _of_cluster(manages, namespaced=bool(namespaces))
     if not namespaces:
@@ -71,6 +74,12 @@ def required_permissions(
     if follows_stages:
         for namespace in namespaces or ("",):
             permissions += _read(STAGES, namespace, _NO_STAGES) + _read(PROMOTIONS, namespace, _NO_PROMOTIONS)
+    if records_events:
+        permissions += [
+            RequiredPermission(verb, EVENTS, namespace, optional=_NO_EVENTS)
+            for namespace in namespaces or ("",)
+            for verb in CHANGE
+        ]
     if creates_receivers:
         permissions += _to_create_receivers(namespaces, system_namespace)
     if manages and namespaces:
@@ -101,6 +110,7 @@ def _to_create_receivers(namespaces: Sequence[str], system_namespace: str) -> li
     return permissions
 
 
+_NO_EVENTS: Final = "without it, Warehouses have no Events about failed pushes"
 _NO_NEW_RECEIVERS: Final = "without it, pages show what to apply, but can't create receivers"
 _NO_CLUSTER_RECEIVERS: Final = "without it, cluster receivers don't work"
 _NO_EXACT_VERSION: Final = "without it, kargoweb knows only the range of Kargo's version"

@@ -389,6 +389,27 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='WarehouseEvent',
+            fields=[
+                ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('push_id', models.UUIDField()),
+                ('project', models.CharField(max_length=253)),
+                ('warehouse', models.CharField(max_length=253)),
+                ('recovered', models.BooleanField(default=False)),
+                ('reason', models.CharField(max_length=32)),
+                ('text', models.CharField(max_length=1024)),
+                ('at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('watched', models.BooleanField(default=True)),
+                ('name', models.CharField(blank=True, max_length=253)),
+                ('due_at', models.DateTimeField(blank=True, null=True)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='warehouse_event_due'), models.Index(fields=['project', 'warehouse', 'reason'], name='warehouse_event_series'), models.Index(fields=['at'], name='warehouse_event_by_time')],
+                'constraints': [models.UniqueConstraint(fields=('push_id', 'project', 'warehouse', 'recovered'), name='warehouse_event_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='Alert',
             fields=[
                 ('id', models.UUIDField(default=receivers.models.new_id, editable=False, primary_key=True, serialize=False)),

@@ -33,6 +33,7 @@ from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
 from receivers.ops.alerts.desk import AlertDesk
+from receivers.ops.alerts.event_sender import EventSender
 from receivers.ops.alerts.kubernetes_secrets import SecretLookup
 from receivers.ops.alerts.outbox import Outbox
 from receivers.ops.metrics import Gauges, Metrics
@@ -148,6 +149,7 @@ class Runtime:
                 SecretLookup(self.cache.cluster, configuration.system_namespace),
             ),
             after=configuration.alert_after,
+            events_after=timedelta(seconds=configuration.alert_group) if configuration.events else None,
         )
         self.alerts.outbox.add_listener(self.metrics.count_alert)
         # This task writes to the database, so its faults tell whether the database is available.
@@ -163,8 +165,12 @@ class Runtime:
         if (
             configuration.role != "receiver"
         ):  # alerts link to pages, and those that face the internet send nothing out
-            alerts = PeriodicTask("alerts", self.alerts.work, pause=1.0)
-            self._schedulers.append(Scheduler("alerts", [alerts]))
+            tasks = [PeriodicTask("alerts", self.alerts.work, pause=1.0)]
+            if configuration.events:
+                sender = EventSender(self.cache, lambda: self.alerts.is_on_duty, configuration.base_url)
+                tasks.append(PeriodicTask("events", sender.work, pause=1.0))
+            # A thread for each, so that a slow API server doesn't delay the alert about it.
+            self._schedulers.append(Scheduler("alerts", tasks, threads=len(tasks)))
 
     def _create_checks(self, configuration: Configuration) -> SecretChecks:
         """Create the health checks; return the one that compares Secrets."""
@@ -280,6 +286,7 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         kargo_namespace=configuration.kargo_namespace,
         follows_stages=configuration.follow_stages != "false",
         creates_receivers=configuration.create_receivers,
+        records_events=configuration.events,
     )
 
 

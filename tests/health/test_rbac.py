@@ -68,6 +68,16 @@ def test_the_role_for_new_receivers_grants_exactly_what_creating_them_requires()
     assert more == deployed("create-receivers")
 
 
+def test_the_role_for_events_grants_exactly_what_recording_them_requires():
+    more = set(required(records_events=True)) - set(required())
+    assert granted(more) == deployed("events")
+    assert all(item.optional for item in more)
+    in_one = [item.namespace for item in required(records_events=True, namespaces=("shop",))]
+    assert (
+        in_one.count("shop") == [item.namespace for item in required(namespaces=("shop",))].count("shop") + 2
+    )
+
+
 def test_stages_are_optional():
     permissions = set(required(follows_stages=True)) - set(required())
     assert {item.resource.plural for item in permissions if item.optional} == {"stages", "promotions"}

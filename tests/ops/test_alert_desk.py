@@ -16,6 +16,7 @@ from receivers.models import (
     Outcome,
     PushFailure,
     Replica,
+    WarehouseEvent,
     new_id,
 )
 from receivers.ops import runtime
@@ -36,7 +37,7 @@ def desk(admin_client) -> Iterator[AlertDesk]:
 
 
 def _clean() -> None:
-    for model in (AlertChannel, Alert, PushFailure, AlertDuty):
+    for model in (AlertChannel, Alert, PushFailure, AlertDuty, WarehouseEvent):
         model.objects.all().delete()
 
 

@@ -45,6 +45,7 @@ from receivers.models import (
     SavedView,
     TokenScope,
     UnknownCall,
+    WarehouseEvent,
 )
 from tests.deliveries.rows import delivery, store, unique_name
 from tests.users import BACKEND, PASSWORD, create_superuser, create_user
@@ -99,6 +100,8 @@ def row_of(model: type[Model]) -> Model:
         return ProviderIdentity.objects.create(user=user, issuer="https://login.example.com", subject=name)
     if model is PushFailure:
         return PushFailure.objects.create(delivery=store(delivery(name))[0].pk)
+    if model is WarehouseEvent:
+        return WarehouseEvent.objects.create(push_id=uuid.uuid4(), project=name, warehouse="web", text=name)
     if model is ApiToken:
         return tokens.create(create_user("viewer"), name[:40], TokenScope.READ)[0]
     if model is AlertDuty:

@@ -29,6 +29,7 @@ from receivers.ops.alerts.finding_alerts import (
 )
 from receivers.ops.alerts.outbox import Outbox
 from receivers.ops.alerts.push_alerts import end_recovered, note_failures
+from receivers.ops.alerts.warehouse_events import forget_events, note_recoveries
 from receivers.refreshes.leases import ReplicaLease
 
 log = logging.getLogger(__name__)
@@ -51,12 +52,15 @@ class AlertDesk:
         health: HealthMonitor,
         outbox: Outbox,
         after: float,
+        events_after: timedelta | None = None,
     ) -> None:
         self._lease = lease
         self._cache = cache
         self._health = health
         self.outbox = outbox
         self._after = after
+        # Until an Event of a Warehouse is sent, so that several become one; None if there are to be no Events.
+        self._events_after = events_after
         self._findings = SteadyFindings(after)
         self._compare_seconds = min(COMPARE_SECONDS, max(0.5, after / 4))
         self._compared_at = -COMPARE_SECONDS
@@ -76,7 +80,7 @@ class AlertDesk:
 
     def _work(self) -> None:
         heard = scopes()
-        if not heard:
+        if not heard and self._events_after is None:
             _forget_all()
             return
         if not self._on_duty():
@@ -84,7 +88,7 @@ class AlertDesk:
             return
         self._tell_of_outage(timezone.now())
         for _ in range(MOST_ROUNDS):
-            if not note_failures(heard):
+            if not note_failures(heard, self._events_after):
                 break
         if time.monotonic() - self._compared_at >= self._compare_seconds:
             self._compared_at = time.monotonic()
@@ -96,9 +100,14 @@ class AlertDesk:
         """Let another replica take over at once."""
         AlertDuty.objects.filter(held_by=self._lease.id).update(held_by=None)
 
+    @property
+    def is_on_duty(self) -> bool:
+        """Say whether this replica is on duty. One query."""
+        return AlertDuty.objects.filter(pk=DUTY, held_by=self._lease.id).exists()
+
     def _on_duty(self) -> bool:
         """Return whether this replica is on duty. It becomes so if nobody is."""
-        if AlertDuty.objects.filter(pk=DUTY, held_by=self._lease.id).exists():
+        if self.is_on_duty:
             # Others may only take the row after this replica's lease has expired.
             return True
         AlertDuty.objects.bulk_create([AlertDuty(pk=DUTY)], ignore_conflicts=True)
@@ -110,9 +119,12 @@ class AlertDesk:
     def _compare(self, heard: set[str]) -> None:
         close_unheard(heard)
         end_recovered(heard)
+        if self._events_after is not None:
+            note_recoveries(self._events_after)
         if time.monotonic() - self._forgot_at >= FORGET_SECONDS:
             self._forgot_at = time.monotonic()
             forget(timezone.now())
+            forget_events(timezone.now())
         if not self._renewed:
             _renew_encryption()
             self._renewed = True

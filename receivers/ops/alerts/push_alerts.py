@@ -26,6 +26,7 @@ from receivers.models import (
     PushFailure,
 )
 from receivers.ops.alerts.alert_log import EVERYTHING, Problem, begin, finish, open_alerts
+from receivers.ops.alerts.warehouse_events import failure_events, store_events
 
 KIND: Final = "push"
 PUSH: Final = "push:"  # the start of the keys of pushes; a delivery without a push has another one
@@ -45,17 +46,23 @@ _COLUMNS: Final = (
 )
 
 
-def note_failures(scopes: Iterable[str]) -> bool:
-    """Make alerts of the notes, and delete them in the same transaction. Return whether there may be more."""
+def note_failures(scopes: Iterable[str], events_after: timedelta | None = None) -> bool:
+    """Make alerts of the notes, and delete them in the same transaction. Return whether there may be more.
+
+    With `events_after`, the Warehouses get Events, too, which are sent after that time.
+    """
     notes = list(PushFailure.objects.order_by("pk")[:BATCH])
     if not notes:
         return False
     failed = _log().filter(pk__in=[note.delivery for note in notes])
-    rows = _originals(list(failed.exclude(TESTS).exclude(origin=Origin.CATCH_UP)))
+    failures = list(failed.exclude(TESTS).exclude(origin=Origin.CATCH_UP))
+    rows = _originals(failures)
+    events = [] if events_after is None else failure_events(failures, events_after)
     problems = {scope: list(_failed(scope, rows)) for scope in scopes}
     with transaction.atomic():
         for scope, of_scope in problems.items():
             begin(scope, of_scope)
+        store_events(events)
         PushFailure.objects.filter(pk__in=[note.pk for note in notes]).delete()
     return len(notes) == BATCH
 
