@@ -67,8 +67,8 @@ bench: $(VENV)/.dev-installed  ## run the benchmarks
 	$(PY) -m bench $(ARGS)
 
 lock: $(VENV)/.dev-installed  ## update the lock files from pyproject.toml; ARGS=--upgrade for newer versions
-	$(LOCK) $(ARGS) pyproject.toml --output-file requirements.lock
-	$(LOCK) $(ARGS) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) $(ARGS) pyproject.toml --extra otel --output-file requirements.lock
+	$(LOCK) $(ARGS) pyproject.toml --extra otel --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove .venv and all caches, but not var/, the state of the demo
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles

@@ -33,6 +33,7 @@ from kargoweb.environment import (
     text,
 )
 from kargoweb.sign_on import OidcConfiguration, ProxyConfiguration, contradictions, read_oidc, read_proxy
+from kargoweb.tracing_settings import read_tracing
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
@@ -109,6 +110,7 @@ class Configuration:
     alert_group: float
     alert_rate: int
     events: bool
+    tracing: bool
     settings: tuple[Setting, ...] = ()
 
 
@@ -178,6 +180,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         alert_group=env.read("KARGOWEB_ALERT_GROUP", 15.0, seconds(0, HOUR)),
         alert_rate=env.read("KARGOWEB_ALERT_RATE", 6, integer(1, 1000)),
         events=env.read("KARGOWEB_EVENTS", False, boolean),
+        tracing=read_tracing(env),
     )
     for problem in _contradictions(configuration):
         env.report(problem)

@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime
 
 from kargoweb.middleware import MACHINE_VIEWS
+from kargoweb.tracing import trace_id, traceparent
 
 
 class FaultsOnly(logging.Filter):
@@ -25,8 +26,8 @@ class FaultsOnly(logging.Filter):
 class JsonLines(logging.Formatter):
     """Formats each record as one JSON object on one line.
 
-    It has `time`, `level`, `logger`, `message`, the record's `fields` under their own names, and the traceback as
-    `exception`. A record gets fields with `extra={"fields": {...}}`.
+    It has `time`, `level`, `logger`, `message`, the record's `fields` under their own names, the traceback as
+    `exception`, and the `trace_id` if there is a trace. A record gets fields with `extra={"fields": {...}}`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -38,6 +39,8 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
+        if trace := trace_id(traceparent()):
+            line["trace_id"] = trace
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:

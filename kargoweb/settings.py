@@ -66,6 +66,8 @@ PAGE_MIDDLEWARE = [
 
 if SERVES_PAGES:
     MIDDLEWARE += PAGE_MIDDLEWARE
+if KARGOWEB.tracing:
+    MIDDLEWARE.insert(0, "kargoweb.tracing.trace_requests")
 
 ROOT_URLCONF = "kargoweb.urls" if SERVES_PAGES else "kargoweb.receiver_urls"
 WSGI_APPLICATION = "kargoweb.wsgi.application"

@@ -24,6 +24,7 @@ NAME_LENGTH = 253  # a DNS-1123 subdomain, the longest name Kubernetes takes
 PATH_LENGTH = 1024
 ADDRESS_LENGTH = 64
 OUTCOME_LENGTH = 32
+TRACEPARENT_LENGTH = 55  # of version 00
 REASON_LENGTH = 1024  # a message of Kargo's, which may hold the addresses and errors of several registries
 TEXT_LENGTH = 255  # what people and registries write; longer text is clipped, the raw body keeps it whole
 # Bytes. Docker Hub's bodies have 1 to 10 KB, and the sender of a push doesn't wait for their compression.
@@ -171,7 +172,8 @@ class Delivery(models.Model):
     on.
 
     `body` has `body_size` bytes. `stored_body` has the `stored_bytes` of it that are stored: fewer if they are
-    compressed, none if the body was dropped (`body_dropped`).
+    compressed, none if the body was dropped (`body_dropped`). `traceparent` is the W3C notation of the span that
+    received it, empty without traces.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -206,6 +208,7 @@ class Delivery(models.Model):
     path = models.CharField(max_length=PATH_LENGTH, blank=True)
     body_size = models.PositiveIntegerField(default=0)
     stored_bytes = models.PositiveIntegerField(default=0)
+    traceparent = models.CharField(max_length=TRACEPARENT_LENGTH, blank=True)
     # Wide columns come last: SQLite reads a row from its start, and lists don't need them.
     verdicts: models.JSONField[Any, Any] = models.JSONField(default=list)
     headers: models.JSONField[Any, Any] = models.JSONField(default=list)

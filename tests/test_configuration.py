@@ -149,6 +149,54 @@ def test_the_url_of_a_mail_server_has_host_port_and_user(
     assert not server.password or repr(server.password) not in repr(configuration)
 
 
+class TestTraces:
+    @pytest.mark.parametrize(
+        ("variables", "wanted"),
+        [
+            ({}, False),
+            ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, True),
+            ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}, True),
+            ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+            ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector", "OTEL_TRACES_EXPORTER": "none"}, False),
+            ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector", "OTEL_SDK_DISABLED": "TRUE"}, False),
+        ],
+    )
+    def test_traces_are_on_if_the_environment_asks_for_them(
+        self, read: Any, variables: dict[str, str], wanted: bool
+    ) -> None:
+        assert read(**variables).tracing is wanted
+
+    @pytest.mark.parametrize(
+        ("variables", "sentence"),
+        [
+            (
+                {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+                "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'; traces need http/protobuf",
+            ),
+            (
+                {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"},
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is 'grpc'; it must be http/protobuf",
+            ),
+            ({"OTEL_TRACES_EXPORTER": "zipkin"}, "it must be otlp or none"),
+        ],
+    )
+    def test_what_kargoweb_cannot_do_is_an_error(
+        self, read: Any, variables: dict[str, str], sentence: str
+    ) -> None:
+        endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector"}
+        assert sentence in error_of(read, **(endpoint | variables))
+
+    def test_missing_packages_are_an_error_only_if_traces_are_asked_for(
+        self, read: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in [name for name in sys.modules if name.startswith("opentelemetry")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
+        error = error_of(read, OTEL_EXPORTER_OTLP_ENDPOINT="http://collector")
+        assert 'install kargoweb with its extra "otel"' in error
+        assert not read().tracing
+
+
 def test_a_misspelled_name_is_reported(read: Any) -> None:
     text = error_of(read, KARGOWEB_MANAGE_RECIEVERS="true")
     assert text == "KARGOWEB_MANAGE_RECIEVERS is unknown; did you mean KARGOWEB_MANAGE_RECEIVERS?"

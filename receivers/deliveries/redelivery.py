@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from kargoweb import tracing
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
@@ -182,6 +183,7 @@ def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:
         origin=Origin.REDELIVERY,
         original=original,
         actor=storable(actor),
+        traceparent=tracing.traceparent(),
     )
     delivery.push_id = (
         delivery.pk

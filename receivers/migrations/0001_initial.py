@@ -143,6 +143,7 @@ class Migration(migrations.Migration):
                 ('path', models.CharField(blank=True, max_length=1024)),
                 ('body_size', models.PositiveIntegerField(default=0)),
                 ('stored_bytes', models.PositiveIntegerField(default=0)),
+                ('traceparent', models.CharField(blank=True, max_length=55)),
                 ('verdicts', models.JSONField(default=list)),
                 ('headers', models.JSONField(default=list)),
                 ('stored_body', models.BinaryField(default=bytes)),

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.db import DatabaseError, InterfaceError
 
-from kargoweb import VERSION
+from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
@@ -246,6 +246,7 @@ class Runtime:
             scheduler.join(max(0.0, deadline - time.monotonic()))
         self._release_duty()
         self.writer.stop(STOP_SECONDS)
+        tracing.stop()
 
     def _release_duty(self) -> None:
         try:
@@ -311,6 +312,10 @@ _current: Runtime | None = None
 def start(configuration: Configuration) -> Runtime:
     """Create and start the runtime of this process."""
     global _current  # noqa: PLW0603 - one per process, created at its start and not by racing threads
+    if configuration.tracing:
+        from kargoweb.otel import OtelTracer  # noqa: PLC0415 - an optional extra
+
+        tracing.start(OtelTracer())
     _current = Runtime(configuration)
     _current.start()
     return _current

@@ -48,8 +48,8 @@ class TrackedRefresh:
     """A refresh that is tracked, and its push, without the body and the headers of the delivery.
 
     A refresh for a test isn't retried, because its tag need not exist. `attempt` is the last one, None while the API
-    server has not accepted any. `due` is the time of the next assessment, in seconds of `time.monotonic`; `place` is
-    where the queue keeps the refresh. Both are the queue's.
+    server has not accepted any. `traceparent` is that of the delivery. `due` is the time of the next assessment, in
+    seconds of `time.monotonic`; `place` is where the queue keeps the refresh. Both are the queue's.
     """
 
     refresh: Refresh
@@ -57,6 +57,7 @@ class TrackedRefresh:
     received_at: datetime
     is_test: bool
     attempt: Attempt | None = None
+    traceparent: str = ""
     due: float = NEVER
     place: dict[UUID, Self] | None = None
 
@@ -70,7 +71,7 @@ def tracked_refresh(refresh: Refresh, delivery: Delivery, attempt: Attempt | Non
     """Return a row to track, with what its delivery says about the push."""
     push = Push(delivery.repository, delivery.tag, delivery.media_type, delivery.pusher, delivery.pushed_at)
     is_test = delivery.origin == Origin.TEST
-    return TrackedRefresh(refresh, push, delivery.received_at, is_test, attempt)
+    return TrackedRefresh(refresh, push, delivery.received_at, is_test, attempt, delivery.traceparent)
 
 
 def refresh_request(tracked: TrackedRefresh) -> RefreshRequest:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from django.utils import timezone
 
+from kargoweb import tracing
 from receivers.cluster.errors import (
     ClusterError,
     KubeconfigError,
@@ -68,6 +69,8 @@ class _SingleFlightCall:
 
     key: WarehouseKey
     result: Future[RequestResult] = field(default_factory=Future)
+    traceparent: str = field(default_factory=tracing.traceparent)
+    """Of the first who waits for it: another thread may send it."""
 
 
 @dataclass(slots=True)
@@ -153,7 +156,14 @@ class RefreshSender:
             call.result.set_result(RequestResult(call.key, error=error))
 
     def _send(self, call: _SingleFlightCall) -> None:
-        result = self._request(call.key)
+        project, warehouse = call.key
+        attributes = {"kargoweb.project": project, "kargoweb.warehouse": warehouse}
+        with tracing.span(
+            "refresh Warehouse", tracing.Kind.CLIENT, parent=call.traceparent, attributes=attributes
+        ) as span:
+            result = self._request(call.key)
+            if result.attempt is None:
+                span.fail(_error_type(result))
         with self._lock:
             following = self._calls[call.key].next
             if following is None:
@@ -202,6 +212,13 @@ class RefreshSender:
         project, name = attempt.key
         body = {"metadata": {"annotations": {REFRESH_ANNOTATION: attempt.token}}}
         self._cluster().patch(WAREHOUSES, name, project, body, timeout=self._patch_timeout)
+
+
+def _error_type(result: RequestResult) -> str:
+    """Return why a request failed, as an identifier: the message may contain addresses."""
+    if result.gone:
+        return "not_found"
+    return "unreachable" if result.unreachable else "rejected"
 
 
 def _result(call: _SingleFlightCall, seconds: float) -> RequestResult:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from kargoweb import tracing
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.freight_watch import FreightWatch
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write, is_unavailable
@@ -340,6 +341,7 @@ class Tracker:
     def _end(self, tracked: TrackedRefresh) -> None:
         """Stop tracking a refresh that has ended, and notify the listeners."""
         self._queue.remove([tracked])
+        _trace(tracked)
         for listener in self._end_listeners:
             listener(tracked.refresh)
 
@@ -413,6 +415,28 @@ class Tracker:
     def _postpone(self, due: Iterable[DueWarehouse]) -> None:
         for each in due:
             self._queue.postpone(each, POSTPONE_SECONDS)
+
+
+def _trace(tracked: TrackedRefresh) -> None:
+    """Record the span from the first request of a refresh to its end, with a link to its delivery."""
+    refresh = tracked.refresh
+    attributes: dict[str, tracing.Value] = {
+        "kargoweb.delivery.id": str(refresh.delivery_id),
+        "kargoweb.project": refresh.project,
+        "kargoweb.warehouse": refresh.warehouse,
+        "kargoweb.refresh.outcome": refresh.outcome,
+        "kargoweb.refresh.attempts": refresh.attempts,
+        "kargoweb.freight": refresh.freight,
+        "kargoweb.repository": tracked.push.repository,
+        "kargoweb.tag": tracked.push.tag,
+    }
+    tracing.record(
+        "follow refresh",
+        refresh.requested_at or tracked.received_at,
+        refresh.ended_at,
+        link=tracked.traceparent,
+        attributes=attributes,
+    )
 
 
 def _seconds_until(at: datetime | None, now: datetime) -> float:

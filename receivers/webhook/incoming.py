@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from kargoweb import tracing
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.snapshot import Collision, Route
 from receivers.deliveries.redaction import redact, redact_body, redact_headers
@@ -121,6 +122,7 @@ def new_delivery(
         identity = {"id": test.delivery, "origin": Origin.TEST, "actor": storable(test.user)}
     delivery = Delivery(
         **identity,
+        traceparent=tracing.traceparent(),
         received_at=timezone.now(),
         project=route.project,
         receiver=route.receiver,

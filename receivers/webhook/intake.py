@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from kargoweb import tracing
 from receivers.cluster.cache import ClusterCache
 from receivers.deliveries.cluster_pushes import project_deliveries
 from receivers.deliveries.deduplication import PushDeduplicator
@@ -36,6 +37,7 @@ from receivers.webhook.explain import MatchReport, concerned_projects, explain
 from receivers.webhook.incoming import (
     BodyNotRead,
     IncomingRequest,
+    Target,
     find_target,
     identify_test,
     new_delivery,
@@ -109,23 +111,16 @@ class Intake:
             return Reply(responses.NOT_FOUND)
         if wait := self.limiter.wait((target.receivers[0], request.client_address)):
             return Reply(responses.TOO_MANY, retry_after=wait)
-        body, unreadable = read_body(request)
-        test, invalid_test = identify_test(request, target, body)
-        delivery = new_delivery(request, target, body, test)
-        rejection = target.rejection or unreadable or invalid_test
-        try:
-            if rejection:
-                return self._record(delivery, self._explained(delivery, rejection), started)
-            if test and test.dry_run:
-                return self._record(delivery, self._evaluate(delivery), started)
-            return self._deliver(delivery, started)
-        except AlreadySaved:
-            # The test token was used before. This request is no test; it gets a row of its own that says so.
-            refusal = results.refused_test(USED)
-            return self._record(new_delivery(request, target, body), refusal, started)
+        with tracing.span("receive delivery") as span:
+            return self._receive(request, target, started, span)
 
     def finish(self, delivery: Delivery) -> None:
         """Process a pending delivery whose sender no longer waits for a response."""
+        with tracing.span("resume delivery", link=delivery.traceparent) as span:
+            self._resume(delivery)
+            span.set(_attributes(delivery))
+
+    def _resume(self, delivery: Delivery) -> None:
         self.store.resume(delivery)
         try:
             if delivery.origin == Origin.REDELIVERY and not self._receiver_exists(delivery):
@@ -136,6 +131,25 @@ class Intake:
         except Exception:
             self.store.abandon(delivery)
             raise
+
+    def _receive(self, request: IncomingRequest, target: Target, started: float, span: tracing.Span) -> Reply:
+        body, unreadable = read_body(request)
+        test, invalid_test = identify_test(request, target, body)
+        delivery = new_delivery(request, target, body, test)
+        rejection = target.rejection or unreadable or invalid_test
+        try:
+            if rejection:
+                reply = self._record(delivery, self._explained(delivery, rejection), started)
+            elif test and test.dry_run:
+                reply = self._record(delivery, self._evaluate(delivery), started)
+            else:
+                reply = self._deliver(delivery, started)
+        except AlreadySaved:
+            # The test token was used before. This request is no test; it gets a row of its own that says so.
+            delivery = new_delivery(request, target, body)
+            reply = self._record(delivery, results.refused_test(USED), started)
+        span.set(_attributes(delivery))
+        return reply
 
     def _record(self, delivery: Delivery, result: IntakeResult, started: float) -> Reply:
         """Save a delivery that refreshes nothing, with its result, and answer.
@@ -209,7 +223,10 @@ class Intake:
 
     def _match(self, push: Push, project: str) -> MatchReport:
         """Match a push against every Warehouse in the scope of a receiver of `project`."""
-        return explain(self.cache, push, project, most=VERDICTS_KEPT)
+        with tracing.span("match push") as span:
+            report = explain(self.cache, push, project, most=VERDICTS_KEPT)
+            span.set({"kargoweb.warehouses.matched": len(report.to_refresh)})
+            return report
 
     def _parse(self, delivery: Delivery) -> Push:
         """Return the push in the body, and set it on the delivery. Raises `InvalidBody`."""
@@ -253,6 +270,19 @@ class Intake:
         return any(
             (receiver.name, receiver.kind) == (delivery.receiver, delivery.kind) for receiver in receivers
         )
+
+
+def _attributes(delivery: Delivery) -> dict[str, tracing.Value]:
+    """Return what a span says about a delivery."""
+    return {
+        "kargoweb.delivery.id": str(delivery.pk),
+        "kargoweb.delivery.origin": delivery.origin,
+        "kargoweb.delivery.outcome": delivery.outcome,
+        "kargoweb.push.id": str(delivery.push_id or ""),
+        "kargoweb.receiver": f"{scope_name(delivery.project)}/{delivery.receiver}",
+        "kargoweb.repository": delivery.repository,
+        "kargoweb.tag": delivery.tag,
+    }
 
 
 def _log(delivery: Delivery) -> None:

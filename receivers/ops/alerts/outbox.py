@@ -11,6 +11,7 @@ from typing import Final
 from django.db import connection, transaction
 from django.utils import timezone
 
+from kargoweb import tracing
 from receivers.models import TEXT_LENGTH, AlertChannel, AlertMessage, AlertNotice, new_id, storable
 from receivers.ops.alerts.bulletin import Bulletin, Item
 from receivers.ops.alerts.sending import Lookup, SendResult, send
@@ -87,7 +88,15 @@ class Outbox:
             if not notices:  # its alerts are older than anyone would want to know of
                 message.delete()
                 return
-            result = send(message.channel, self._bulletin(message, notices), self._look_up)
+            attributes: dict[str, tracing.Value] = {
+                "kargoweb.alert.message": str(message.pk),
+                "kargoweb.alert.channel": message.channel.kind,
+                "kargoweb.alert.count": len(notices),
+            }
+            with tracing.span("send alert", tracing.Kind.CLIENT, attributes=attributes) as span:
+                result = send(message.channel, self._bulletin(message, notices), self._look_up)
+                if not result.ok:
+                    span.fail("not_accepted")
             self._record(message, result)
         finally:
             connection.close()  # this thread ends soon, and would leave it open
