@@ -15,6 +15,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+from kargoweb import tracing
 from receivers.kargo.receiver_path import SUFFIX_LENGTH
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, RetryCause
 from receivers.kargo.responses import MAX_BODY
@@ -280,6 +281,11 @@ class Delivery(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the delivery's page."""
         return reverse("delivery", args=[self.pk])
+
+    @property
+    def trace_id(self) -> str:
+        """Return the id of the trace that it was received in; empty without one."""
+        return tracing.trace_id(self.traceparent)
 
     @property
     def body(self) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -465,4 +466,6 @@ class TestSettings:
             "KARGOWEB_SECRET_KEY_FALLBACKS": ("", False),
             "KARGOWEB_EMAIL_URL": ("", False),
             "KARGOWEB_OIDC_CLIENT_SECRET": ("", False),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": ("", False),
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ("", False),
         }

@@ -54,15 +54,13 @@ class Collector:
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
     path = tmp_path / "spans"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ops.collector", path], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
+    command = [sys.executable, "-m", "tests.ops.collector", path]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        yield Collector(process.stdout.readline().strip(), path)
-    finally:
-        process.terminate()
-        process.wait(30)
+        try:
+            yield Collector(process.stdout.readline().strip(), path)
+        finally:
+            process.terminate()
 
 
 @contextmanager
