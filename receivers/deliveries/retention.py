@@ -1,13 +1,19 @@
-"""Delete what is too old or too much: bodies, deliveries and audit entries."""
+"""Delete what is too old or too much: bodies, deliveries and audit entries.
+
+In short transactions with pauses between them, because SQLite has one writer at a time: pushes that come meanwhile wait
+for one transaction at most. See `bench/retention.py`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -15,9 +21,59 @@ from receivers.models import DROPPABLE_BODY, Audit, Delivery
 
 log = logging.getLogger(__name__)
 
-DELETED_AT_ONCE: Final = 500  # rows of one transaction, to keep the lock short
+TRANSACTION_SECONDS: Final = 0.05  # that a transaction should take: its size follows from that
+FIRST_BATCH: Final = 100  # rows of the first transaction
+SMALLEST_BATCH: Final = 20
+LARGEST_BATCH: Final = 500  # more would save little
+YIELD_SECONDS: Final = 0.1
+"""Between two transactions. Writers poll SQLite for its lock, at last every 100 ms, so each finds it free once."""
+
+AUDITS_AT_ONCE: Final = 500
 RECOUNT: Final = timedelta(hours=1)  # counting ten million rows takes a second or two
+REPORT_SECONDS: Final = 60.0  # between two lines of the log about deletions in progress
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Sweep:
+    """Changes the oldest deliveries of a sort in transactions of about `TRANSACTION_SECONDS`.
+
+    Each starts where the last one ended: PostgreSQL would read what the others have deleted again, until it is
+    vacuumed, and rows whose body was dropped remain. `more` says whether there may be more to change.
+    """
+
+    def __init__(self, what: str, change: Callable[[Sequence[UUID]], object]) -> None:
+        self._what = what
+        self._change = change
+        self._size = FIRST_BATCH
+        self._from = EPOCH
+        self._done = 0
+        self._reported_at = time.monotonic()
+        self.more = False
+
+    def work(self, deliveries: QuerySet[Delivery], start_again_at: datetime = EPOCH) -> None:
+        """Change the next ones of these. After the last one, the next call starts at `start_again_at`."""
+        started = time.monotonic()
+        oldest = deliveries.filter(received_at__gte=self._from).order_by("received_at")
+        # Read outside of the transaction, whose beginning alone locks SQLite. Ids only: a body may have 2 MiB.
+        rows = list(oldest.values_list("pk", "received_at")[: self._size])
+        self.more = len(rows) == self._size
+        if rows:
+            self._done += _locked(self._change, [pk for pk, _ in rows])
+            self._adapt(time.monotonic() - started)
+        self._from = rows[-1][1] if self.more else start_again_at
+        self._report()
+
+    def _adapt(self, seconds: float) -> None:
+        if seconds > TRANSACTION_SECONDS:
+            self._size = max(SMALLEST_BATCH, self._size // 2)
+        elif seconds < TRANSACTION_SECONDS / 2:
+            self._size = min(LARGEST_BATCH, self._size * 2)
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if self._done and (not self.more or now - self._reported_at >= REPORT_SECONDS):
+            log.info("%s: %d", self._what, self._done)
+            self._done, self._reported_at = 0, now
 
 
 class Retention:
@@ -34,60 +90,54 @@ class Retention:
         self._most = keep_deliveries
         self._counted_at = EPOCH
         self._surplus_before: datetime | None = None
-        # There are no bodies before this time. Without it, each search would read all rows without a body.
-        self._bodies_from = EPOCH
+        self._old = Sweep(f"deleted deliveries older than {keep_days:g} days", _delete)
+        self._surplus = Sweep(f"deleted deliveries beyond the newest {keep_deliveries}", _delete)
+        self._bodies = Sweep(f"dropped bodies older than {keep_body_days:g} days", _drop_bodies)
 
     def work(self) -> bool:
-        """Delete up to `DELETED_AT_ONCE` rows of each sort. Return True if there may be more."""
+        """Do one transaction of each sort. Return True if there may be more; call again after `YIELD_SECONDS`."""
         now = timezone.now()
         before = now - self._keep
         audits = Audit.objects.filter(at__lt=before).order_by("at").values_list("pk", flat=True)
-        Audit.objects.filter(pk__in=list(audits[:DELETED_AT_ONCE])).delete()
-        deleted = _delete(Delivery.objects.filter(received_at__lt=before))
-        if deleted:
-            log.info("deleted %d deliveries older than %g days", deleted, self._keep / timedelta(days=1))
-        return max(deleted, self._delete_surplus(now), self._drop_bodies(now)) == DELETED_AT_ONCE
+        Audit.objects.filter(pk__in=list(audits[:AUDITS_AT_ONCE])).delete()
+        self._old.work(Delivery.objects.filter(received_at__lt=before))
+        if self._most:
+            self._delete_surplus(now)
+        if self._keep_bodies is not None:
+            old = now - self._keep_bodies
+            # There are no bodies left before that time. Without it, each search would read all rows without one.
+            self._bodies.work(
+                Delivery.objects.filter(DROPPABLE_BODY, received_at__lt=old), start_again_at=old
+            )
+        return self._old.more or self._surplus.more or self._bodies.more
 
-    def _delete_surplus(self, now: datetime) -> int:
-        """Delete the oldest deliveries beyond the number that is kept; return how many."""
-        if not self._most:
-            return 0
+    def _delete_surplus(self, now: datetime) -> None:
+        """Delete the oldest deliveries beyond the number that is kept."""
         if now - self._counted_at >= RECOUNT:
             self._counted_at = now
             newest = Delivery.objects.order_by("-received_at").values_list("received_at", flat=True)
             self._surplus_before = newest[self._most - 1 : self._most].first()
-        if self._surplus_before is None:
-            return 0
-        # One that has not ended still has retries to come.
-        surplus = Delivery.objects.filter(received_at__lt=self._surplus_before, ended_at__isnull=False)
-        deleted = _delete(surplus)
-        if deleted:
-            log.info("deleted %d deliveries beyond the newest %d", deleted, self._most)
-        return deleted
-
-    def _drop_bodies(self, now: datetime) -> int:
-        """Drop bodies that are too old; return how many."""
-        if self._keep_bodies is None:
-            return 0
-        before = now - self._keep_bodies
-        with_body = Delivery.objects.filter(
-            DROPPABLE_BODY, received_at__gte=self._bodies_from, received_at__lt=before
-        )
-        ids = _oldest(with_body)
-        Delivery.objects.filter(pk__in=ids).update(stored_body=b"", stored_bytes=0)
-        if len(ids) < DELETED_AT_ONCE:
-            self._bodies_from = before
-        return len(ids)
+        if self._surplus_before is not None:
+            # One that has not ended still has retries to come.
+            ended = Delivery.objects.filter(received_at__lt=self._surplus_before, ended_at__isnull=False)
+            self._surplus.work(ended)
 
 
-def _delete(deliveries: QuerySet[Delivery]) -> int:
-    """Delete the oldest of these deliveries; return how many."""
-    ids = _oldest(deliveries)
-    if ids:
-        # Only ids are read: a body may have 2 MiB.
-        Delivery.objects.filter(pk__in=ids).only("pk").delete()
+def _locked(change: Callable[[Sequence[UUID]], object], ids: Sequence[UUID]) -> int:
+    """Change these deliveries, except those that another process is changing now; return how many."""
+    with transaction.atomic():
+        if connection.features.has_select_for_update_skip_locked:
+            # Two processes that wait for each other's rows would be a deadlock.
+            rows = Delivery.objects.filter(pk__in=ids).select_for_update(skip_locked=True)
+            ids = list(rows.values_list("pk", flat=True))
+        if ids:
+            change(ids)
     return len(ids)
 
 
-def _oldest(deliveries: QuerySet[Delivery]) -> Collection[UUID]:
-    return list(deliveries.order_by("received_at").values_list("pk", flat=True)[:DELETED_AT_ONCE])
+def _delete(ids: Sequence[UUID]) -> None:
+    Delivery.objects.filter(pk__in=ids).only("pk").delete()
+
+
+def _drop_bodies(ids: Sequence[UUID]) -> None:
+    Delivery.objects.filter(pk__in=ids).update(stored_body=b"", stored_bytes=0)

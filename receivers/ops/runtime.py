@@ -22,7 +22,7 @@ from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.body_quota import BodyQuota
 from receivers.deliveries.hourly_figures import FigureRollUp
 from receivers.deliveries.log_writer import LogWriter
-from receivers.deliveries.retention import Retention
+from receivers.deliveries.retention import YIELD_SECONDS, Retention
 from receivers.deliveries.spool import Spool
 from receivers.deliveries.store import DeliveryStore
 from receivers.health.access_reviews import AccessReviews
@@ -196,7 +196,7 @@ class Runtime:
             PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
             PeriodicTask("rate-limit", self._report_refused, pause=60.0),
-            PeriodicTask("retention", _retention(configuration).work, pause=60.0),
+            PeriodicTask("retention", _retention(configuration).work, pause=60.0, again=YIELD_SECONDS),
             PeriodicTask("figures", FigureRollUp(configuration.keep_days).work, pause=2.0),
             PeriodicTask("body-quota", self.body_quota.work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),

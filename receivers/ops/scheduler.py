@@ -17,16 +17,17 @@ FAULT_PAUSE: Final = 5.0  # seconds until a task that raised runs again
 
 
 class PeriodicTask:
-    """Calls `work` every `pause` seconds, or at once if the last call returned True.
+    """Calls `work` every `pause` seconds, or after `again` if the last call returned True.
 
     `fault` is the error of the last call, empty if it succeeded. `done_at` is when a call last succeeded, in
     `time.monotonic` seconds.
     """
 
-    def __init__(self, name: str, work: Callable[[], bool], pause: float) -> None:
+    def __init__(self, name: str, work: Callable[[], bool], pause: float, again: float = 0.0) -> None:
         self.name = name
         self._work = work
         self._pause = pause
+        self._again = again
         self.fault = ""
         self.done_at: float | None = None
 
@@ -40,7 +41,7 @@ class PeriodicTask:
             log.exception("%s failed; retrying in %g s", self.name, FAULT_PAUSE)
             return FAULT_PAUSE
         self.fault, self.done_at = "", time.monotonic()
-        return 0.0 if more else self._pause
+        return self._again if more else self._pause
 
 
 class Scheduler:

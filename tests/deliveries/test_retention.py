@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from receivers.deliveries.retention import DELETED_AT_ONCE, Retention
+from receivers.deliveries.retention import FIRST_BATCH, TRANSACTION_SECONDS, Retention, Sweep
 from receivers.models import Delivery, Outcome
 from tests.commands.running import run, run_process
 from tests.databases import temporary_database
@@ -50,13 +54,69 @@ def test_old_deliveries_are_deleted():
     assert kept() == [young.pk]
 
 
-def test_more_than_fit_a_transaction_are_deleted():
+def old_deliveries(count: int) -> list[Delivery]:
     old = timezone.now() - 11 * DAY
-    store(*(delivery("shop", received_at=old + n * timedelta(seconds=1)) for n in range(DELETED_AT_ONCE + 2)))
+    return store(*(delivery("shop", received_at=old + n * timedelta(seconds=1)) for n in range(count)))
+
+
+def test_more_than_fit_a_transaction_are_deleted():
+    old_deliveries(FIRST_BATCH + 2)
     retention = Retention(10)
     assert retention.work()
     assert not retention.work()
     assert kept() == []
+
+
+def test_deliveries_that_come_late_are_deleted_in_the_next_round():
+    old_deliveries(FIRST_BATCH + 2)
+    retention = Retention(10)
+    assert retention.work()
+    received(20)  # before the place where the next transaction starts
+    work(retention)
+    assert len(kept()) == 1
+    work(retention)
+    assert kept() == []
+
+
+def test_a_transaction_that_takes_long_makes_the_next_one_smaller():
+    sizes: list[int] = []
+
+    def change(ids: Sequence[UUID]) -> None:
+        sizes.append(len(ids))
+        ends = time.monotonic() + TRANSACTION_SECONDS
+        while time.monotonic() < ends:
+            pass
+
+    rows = old_deliveries(2 * FIRST_BATCH)
+    sweep = Sweep("changed", change)
+    for _ in range(3):
+        sweep.work(Delivery.objects.filter(received_at__lte=rows[-1].received_at))
+    assert sizes == [FIRST_BATCH, FIRST_BATCH // 2, FIRST_BATCH // 4]
+
+
+def test_two_processes_delete_each_delivery_once():
+    rows = old_deliveries(3 * FIRST_BATCH)
+    (young,) = store(delivery("shop"))
+    deleted: list[UUID] = []
+
+    def sweep_all() -> None:
+        def change(ids: Sequence[UUID]) -> None:
+            deleted.extend(ids)
+            Delivery.objects.filter(pk__in=ids).delete()
+
+        sweep = Sweep("deleted", change)
+        sweep.work(Delivery.objects.filter(received_at__lt=young.received_at))
+        while sweep.more:
+            sweep.work(Delivery.objects.filter(received_at__lt=young.received_at))
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(sweep_all) for _ in range(2)]:
+            future.result()
+    assert set(deleted) == {row.pk for row in rows}
+    assert kept() == [young.pk]
+    if connection.vendor == "postgresql":
+        assert len(deleted) == len(rows)
 
 
 def test_bodies_are_dropped_before_their_deliveries():

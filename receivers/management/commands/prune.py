@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from receivers.deliveries.retention import Retention
+from receivers.deliveries.retention import YIELD_SECONDS, Retention
 from receivers.management.console import ConsoleCommand, fail
 from receivers.models import DROPPABLE_BODY, Delivery
 
@@ -51,7 +52,7 @@ class Command(ConsoleCommand):
             keep_days = settings.KARGOWEB.keep_days if days is None else days
             retention = Retention(keep_days, body_days or 0)
             while retention.work():
-                pass
+                time.sleep(YIELD_SECONDS)  # for those who wait for the lock of SQLite
         verb = "Would delete" if options["dry_run"] else "Deleted"
         self.print(f"{verb} {deliveries:,} deliveries and {bodies:,} bodies.")
 
