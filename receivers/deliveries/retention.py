@@ -21,9 +21,9 @@ from receivers.models import DROPPABLE_BODY, Audit, Delivery
 
 log = logging.getLogger(__name__)
 
-TRANSACTION_SECONDS: Final = 0.05  # that a transaction should take: its size follows from that
+TRANSACTION_SECONDS: Final = 0.15  # that a transaction should take: its size follows from that
 FIRST_BATCH: Final = 100  # rows of the first transaction
-SMALLEST_BATCH: Final = 20
+SMALLEST_BATCH: Final = 50  # fewer take as long: on a slow disk, that of the commit
 LARGEST_BATCH: Final = 500  # more would save little
 YIELD_SECONDS: Final = 0.1
 """Between two transactions. Writers poll SQLite for its lock, at last every 100 ms, so each finds it free once."""
@@ -52,14 +52,14 @@ class Sweep:
 
     def work(self, deliveries: QuerySet[Delivery], start_again_at: datetime = EPOCH) -> None:
         """Change the next ones of these. After the last one, the next call starts at `start_again_at`."""
-        started = time.monotonic()
         oldest = deliveries.filter(received_at__gte=self._from).order_by("received_at")
         # Read outside of the transaction, whose beginning alone locks SQLite. Ids only: a body may have 2 MiB.
         rows = list(oldest.values_list("pk", "received_at")[: self._size])
         self.more = len(rows) == self._size
         if rows:
-            self._done += _locked(self._change, [pk for pk, _ in rows])
-            self._adapt(time.monotonic() - started)
+            count, seconds = _in_transaction(self._change, [pk for pk, _ in rows])
+            self._done += count
+            self._adapt(seconds)
         self._from = rows[-1][1] if self.more else start_again_at
         self._report()
 
@@ -123,16 +123,20 @@ class Retention:
             self._surplus.work(ended)
 
 
-def _locked(change: Callable[[Sequence[UUID]], object], ids: Sequence[UUID]) -> int:
-    """Change these deliveries, except those that another process is changing now; return how many."""
+def _in_transaction(change: Callable[[Sequence[UUID]], object], ids: Sequence[UUID]) -> tuple[int, float]:
+    """Change these deliveries, except those that another process is changing now.
+
+    Return how many, and for how many seconds the transaction had the lock.
+    """
     with transaction.atomic():
+        started = time.monotonic()
         if connection.features.has_select_for_update_skip_locked:
             # Two processes that wait for each other's rows would be a deadlock.
             rows = Delivery.objects.filter(pk__in=ids).select_for_update(skip_locked=True)
             ids = list(rows.values_list("pk", flat=True))
         if ids:
             change(ids)
-    return len(ids)
+    return len(ids), time.monotonic() - started
 
 
 def _delete(ids: Sequence[UUID]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from receivers.deliveries.retention import FIRST_BATCH, TRANSACTION_SECONDS, Retention, Sweep
+from receivers.deliveries.retention import FIRST_BATCH, SMALLEST_BATCH, TRANSACTION_SECONDS, Retention, Sweep
 from receivers.models import Delivery, Outcome
 from tests.commands.running import run, run_process
 from tests.databases import temporary_database
@@ -91,7 +91,7 @@ def test_a_transaction_that_takes_long_makes_the_next_one_smaller():
     sweep = Sweep("changed", change)
     for _ in range(3):
         sweep.work(Delivery.objects.filter(received_at__lte=rows[-1].received_at))
-    assert sizes == [FIRST_BATCH, FIRST_BATCH // 2, FIRST_BATCH // 4]
+    assert sizes == [FIRST_BATCH, FIRST_BATCH // 2, SMALLEST_BATCH]
 
 
 def test_two_processes_delete_each_delivery_once():
