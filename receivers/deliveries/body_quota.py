@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
@@ -11,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from receivers.deliveries.retention import YIELD_SECONDS
 from receivers.kargo.scopes import ReceiverKey, scope_name
 from receivers.models import DROPPABLE_BODY, Delivery
 
@@ -62,7 +64,9 @@ class BodyQuota:
     def _drop(self, receiver: ReceiverKey, limit: int) -> bool:
         """Drop the oldest bodies of a receiver until it stores `limit` bytes. Return True if there may be more."""
         count = 0
-        for _ in range(MOST_TRANSACTIONS):
+        for number in range(MOST_TRANSACTIONS):
+            if number:
+                time.sleep(YIELD_SECONDS)  # for those who wait for the lock of SQLite
             dropped = _drop_oldest(receiver, limit)
             if not dropped:
                 break
