@@ -157,6 +157,7 @@ class Installation:
             "KARGOWEB_DATA_DIR": str(self._configuration.data_dir.resolve()),
             "KARGOWEB_MANAGE_RECEIVERS": "true",
             "KARGOWEB_CREATE_RECEIVERS": "true",
+            "KARGOWEB_EVENTS": "true",
             # The sign-in page shows the password in the demo only; no other code sets this note.
             "KARGOWEB_SIGN_IN_NOTE": f"This is the demo: sign in as {USER} with the password {password}",
         }

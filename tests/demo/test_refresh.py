@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from demo.controller.freight_creator import EVENTS
 from receivers.cluster.errors import NotFound
-from receivers.kargo.resources import FREIGHTS
+from receivers.kargo.resources import EVENTS, FREIGHTS
 from tests.clusters import until
 from tests.demo.kargo import Kargo, image
 

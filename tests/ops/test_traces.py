@@ -54,7 +54,7 @@ class Collector:
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
     path = tmp_path / "spans"
-    command = [sys.executable, "-m", "tests.ops.collector", path]
+    command = [sys.executable, "-m", "tests.ops.collector", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

@@ -101,7 +101,7 @@ class TestWhatIsTold:
         event = events(project)[0]
         assert (event["type"], event["reason"], event["count"]) == ("Warning", "DiscoveryFailed", 1)
         assert event["message"] == (
-            f"Push of example/app:1.0.0 failed: discovery failed: denied. {BASE_URL}/pushes/{row.push_id}"
+            f"Push of example/app:1.0.0 failed: discovery failed. Denied. {BASE_URL}/pushes/{row.push_id}"
         )
         assert event["source"] == {"component": "kargoweb"}
         about = event["involvedObject"]
@@ -129,7 +129,7 @@ class TestWhatIsTold:
         note()
         event = WarehouseEvent.objects.get()
         assert (event.warehouse, event.reason) == ("api", "invalid_subscription")
-        assert event.text.endswith("bad constraint.")
+        assert event.text.endswith("Bad constraint.")
 
     def test_a_push_to_two_receivers_is_told_once(self, project):
         first = failed(project, "api")

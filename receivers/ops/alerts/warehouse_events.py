@@ -118,9 +118,8 @@ def _freight(push_ids: Collection[UUID]) -> dict[Key, Refresh]:
 def _failure(key: Key, row: Delivery, outcome: str, reason: str, due_at: datetime) -> WarehouseEvent:
     push_id, project, warehouse = key
     why = reason.strip().rstrip(".")
-    text = f"Push of {row.repository}:{row.tag} failed: {lower_label(outcome)}" + (
-        f": {why}." if why else "."
-    )
+    sentence = f" {why[:1].upper()}{why[1:]}." if why else ""
+    text = f"Push of {row.repository}:{row.tag} failed: {lower_label(outcome)}.{sentence}"
     return WarehouseEvent(
         push_id=push_id,
         project=project,
