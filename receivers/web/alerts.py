@@ -33,6 +33,7 @@ from receivers.models import (
     AlertSeverity,
     AuditAction,
     ChannelKind,
+    WarehouseEvent,
 )
 from receivers.ops.alerts.alert_log import EVERYTHING
 from receivers.ops.alerts.channels import destination_shown, refused_address
@@ -193,8 +194,16 @@ def alerts(request: PageRequest) -> HttpResponse:
         "channels": [_channel_row(channel, last_messages.get(last)) for channel, last in rows],
         "history": [MessageRow(message, *_state(message)) for message in shown],
         "email_is_off": settings.KARGOWEB.email is None,
+        "records_events": settings.KARGOWEB.events,
+        "events_wait": settings.KARGOWEB.events and _failing_events(request.access).exists(),
     }
     return render(request, "alerts/list.html", context)
+
+
+def _failing_events(access: Access) -> QuerySet[WarehouseEvent]:
+    """Return the events that could not be recorded in the projects that a user may see, and are retried."""
+    events = WarehouseEvent.objects.filter(due_at__isnull=False, attempts__gt=0)
+    return events if access.projects is None else events.filter(project__in=access.projects)
 
 
 @page_view

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
+from uuid import uuid4
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
-from receivers.models import Alert, AlertChannel, AlertMessage, Audit, AuditAction, ChannelKind
+from receivers.models import (
+    Alert,
+    AlertChannel,
+    AlertMessage,
+    Audit,
+    AuditAction,
+    ChannelKind,
+    WarehouseEvent,
+)
 from receivers.ops.alerts.encryption import decrypt, encrypt
 from receivers.ops.alerts.sending import check_signing_key, new_signing_key
 from tests.commands.running import run
 from tests.deliveries.rows import unique_name
 from tests.ops.sinks import Sink, http_sink
+from tests.users import BACKEND, create_user
 from tests.web.queries import query_count
 
 PAGE = "/alerts"
@@ -192,6 +204,33 @@ class TestAccess:
             counts.append(query_count(admin_client, PAGE))
         AlertChannel.objects.filter(project=project_name).delete()
         assert counts[0] == counts[1]
+
+
+class TestEvents:
+    @pytest.fixture
+    def with_events(self, settings):
+        settings.KARGOWEB = replace(settings.KARGOWEB, events=True)
+
+    def test_the_page_says_whether_pushes_are_recorded_as_events(self, admin_client, settings):
+        assert "Kubernetes Events" not in admin_client.get(PAGE).content.decode()
+        settings.KARGOWEB = replace(settings.KARGOWEB, events=True)
+        assert "Kubernetes Events" in admin_client.get(PAGE).content.decode()
+
+    def test_only_who_sees_the_project_learns_that_an_event_could_not_be_recorded(
+        self, admin_client, with_events, project_name
+    ):
+        event = WarehouseEvent.objects.create(
+            push_id=uuid4(), project=project_name, warehouse="web", attempts=1, due_at=timezone.now()
+        )
+        try:
+            assert "could not be recorded yet" in admin_client.get(PAGE).content.decode()
+            operator = Client(HTTP_HOST="localhost")
+            operator.force_login(create_user("operator:another"), BACKEND)
+            page = operator.get(PAGE).content.decode()
+            assert "Kubernetes Events" in page
+            assert "could not be recorded yet" not in page
+        finally:
+            event.delete()
 
 
 class TestHistory:
