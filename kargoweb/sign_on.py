@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
-from kargoweb.environment import Environment, choice, comma_separated, text
+from kargoweb.environment import Environment, choice, comma_separated, seconds, text
 
 ROLE: Final = re.compile(r"(viewer|operator|admin)(:[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?")
 """A role everywhere, or in a project: the name of the Django group that grants it."""
@@ -52,10 +52,12 @@ class ProxyConfiguration:
 class AccessConfiguration:
     """Who decides what users of the provider or the proxy may do: Kubernetes, or the roles of their groups.
 
-    The prefixes are those that the API server puts before the names of users and groups.
+    The prefixes are those that the API server puts before the names of users and groups. Verdicts are valid for
+    `seconds`.
     """
 
     by_kubernetes: bool = False
+    seconds: float = 60.0
     username_prefix: str = ""
     groups_prefix: str = ""
 
@@ -64,6 +66,7 @@ def read_access(env: Environment) -> AccessConfiguration:
     """Read who decides about access. Reports invalid settings to `env`."""
     return AccessConfiguration(
         by_kubernetes=env.read("KARGOWEB_ACCESS", "roles", choice("roles", "kubernetes")) == "kubernetes",
+        seconds=env.read("KARGOWEB_ACCESS_SECONDS", 60.0, seconds(0.1, 300)),
         username_prefix=env.read("KARGOWEB_ACCESS_USERNAME_PREFIX", "", text),
         groups_prefix=env.read("KARGOWEB_ACCESS_GROUPS_PREFIX", "", text),
     )

@@ -170,6 +170,26 @@ def test_only_optional_roles_grant_access_to_secrets_to_get_or_to_create_them():
     assert set(of_kind(render(SQLITE), "ClusterRole")) == {"kargoweb", "kargoweb-follow-stages"}
 
 
+def test_only_who_chooses_it_may_review_the_access_of_users():
+    def reviewers(*options: str) -> set[str]:
+        roles = of_kind(render(SQLITE, *options), "ClusterRole").items()
+        return {
+            name
+            for name, role in roles
+            for rule in role["rules"]
+            if {"subjectaccessreviews", "*"} & set(rule["resources"])
+        }
+
+    def setting(*options: str) -> str | None:
+        [config] = of_kind(render(SQLITE, *options), "ConfigMap").values()
+        access: str | None = config["data"].get("KARGOWEB_ACCESS")
+        return access
+
+    assert (reviewers(), setting()) == (set(), None)
+    chosen = "--set", "permissions.reviewAccess=true"
+    assert (reviewers(*chosen), setting(*chosen)) == ({"kargoweb-review-access"}, "kubernetes")
+
+
 def test_a_changed_setting_restarts_the_pods():
     def checksum(*options: str) -> str:
         annotations: dict[str, str] = pod(render(SQLITE, *options))["metadata"]["annotations"]

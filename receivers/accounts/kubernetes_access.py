@@ -16,7 +16,6 @@ from typing import Final
 
 from receivers.accounts.roles import Access, Role
 
-VERDICT_SECONDS: Final = 60.0  # for which a verdict is valid, from the time at which it was requested
 REVIEW_SECONDS: Final = 8.0  # for all reviews of a request; someone waits for the page
 PARALLEL_REVIEWS: Final = (
     8  # of a process; at a few milliseconds each, a thousand projects take about half a second
@@ -58,10 +57,7 @@ class _Verdict:
     """The role of a subject in a scope."""
 
     role: Role | None
-    requested_at: float
-
-    def is_valid(self) -> bool:
-        return time.monotonic() - self.requested_at < VERDICT_SECONDS
+    valid_until: float
 
 
 @dataclass(slots=True)
@@ -73,16 +69,23 @@ class _Verdicts:
 
     def forget_outdated(self) -> None:
         """Drop the verdicts that are too old."""
-        self.by_scope = {scope: verdict for scope, verdict in self.by_scope.items() if verdict.is_valid()}
+        now = time.monotonic()
+        self.by_scope = {
+            scope: verdict for scope, verdict in self.by_scope.items() if now < verdict.valid_until
+        }
 
 
 class KubernetesAccess:
-    """Requests reviews, and keeps their verdicts for a minute. Thread-safe."""
+    """Requests reviews, and keeps their verdicts for a short time. Thread-safe."""
 
-    def __init__(self, review: Review, projects: Callable[[], Iterable[str]]) -> None:
-        """Create it. `projects` returns the names of all projects, or raises `ReviewFailed` if they are not known."""
+    def __init__(self, review: Review, projects: Callable[[], Iterable[str]], seconds: float) -> None:
+        """Create it. Verdicts are valid for `seconds` from their request.
+
+        `projects` returns the names of all projects, or raises `ReviewFailed` if they are not known.
+        """
         self._review = review
         self._projects = projects
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._subjects: OrderedDict[Subject, _Verdicts] = OrderedDict()  # the least recently seen first
         self._pool = ThreadPoolExecutor(PARALLEL_REVIEWS, "access-review")
@@ -172,12 +175,12 @@ class KubernetesAccess:
 
     def _role(self, subject: Subject, scope: str, sees: bool) -> _Verdict:
         """Request the verdict on a scope. `sees`: the subject is known to be a viewer."""
-        requested_at = time.monotonic()
+        valid_until = time.monotonic() + self._seconds
         namespace = scope or None
         role = None
         if sees or self._review(subject, "get", namespace):
             role = Role.OPERATOR if self._review(subject, "patch", namespace) else Role.VIEWER
-        return _Verdict(role, requested_at)
+        return _Verdict(role, valid_until)
 
 
 def subject_of(

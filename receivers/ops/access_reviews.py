@@ -15,8 +15,11 @@ log = logging.getLogger(__name__)
 REVIEW_TIMEOUT: Final = 4.0  # seconds; someone waits for the page
 
 
-def kubernetes_access(cache: ClusterCache) -> KubernetesAccess:
-    """Return what asks the API server of the cache about users' access to Warehouses."""
+def kubernetes_access(cache: ClusterCache, seconds: float) -> KubernetesAccess:
+    """Return what asks the API server of the cache about users' access to Warehouses.
+
+    Verdicts are valid for `seconds`.
+    """
 
     def review(subject: Subject, verb: str, namespace: str | None) -> bool:
         try:
@@ -32,7 +35,7 @@ def kubernetes_access(cache: ClusterCache) -> KubernetesAccess:
             raise ReviewFailed("the initial cluster sync hasn't finished")
         return [project.name for project in cache.projects()]
 
-    return KubernetesAccess(review, projects)
+    return KubernetesAccess(review, projects, seconds)
 
 
 def _reason(error: ClusterError) -> str:

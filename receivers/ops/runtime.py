@@ -118,7 +118,7 @@ class Runtime:
         self.newest_freight = NewestFreight(self.cache.cluster)
         self.access: KubernetesAccess | None = None
         if configuration.access.by_kubernetes and configuration.role != "receiver":
-            self.access = kubernetes_access(self.cache)
+            self.access = kubernetes_access(self.cache, configuration.access.seconds)
         self._add_listeners()
         self.unknown = UnknownUrlCounter()
         refused = RefusedPushes()

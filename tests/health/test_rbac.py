@@ -68,6 +68,11 @@ def test_the_role_for_new_receivers_grants_exactly_what_creating_them_requires()
     assert more == deployed("create-receivers")
 
 
+def test_the_role_for_reviews_grants_exactly_what_they_require():
+    more = granted(required(reviews_access=True)) - granted(required())
+    assert more == deployed("review-access")
+
+
 def test_stages_are_optional():
     permissions = set(required(follows_stages=True)) - set(required())
     assert {item.resource.plural for item in permissions if item.optional} == {"stages", "promotions"}
