@@ -16,7 +16,7 @@ from typing import Final
 
 from receivers.accounts.roles import Access, Role
 
-REVIEW_SECONDS: Final = 8.0  # for all reviews of a request; someone waits for the page
+REVIEW_SECONDS: Final = 5.0  # for all reviews of a request; someone waits for the page
 PARALLEL_REVIEWS: Final = (
     8  # of a process; at a few milliseconds each, a thousand projects take about half a second
 )

@@ -12,7 +12,7 @@ from receivers.kargo.resources import WAREHOUSES
 
 log = logging.getLogger(__name__)
 
-REVIEW_TIMEOUT: Final = 4.0  # seconds; someone waits for the page
+REVIEW_TIMEOUT: Final = 3.0  # seconds; someone waits for the page
 
 
 def kubernetes_access(cache: ClusterCache, seconds: float) -> KubernetesAccess:
