@@ -32,7 +32,15 @@ from kargoweb.environment import (
     seconds,
     text,
 )
-from kargoweb.sign_on import OidcConfiguration, ProxyConfiguration, contradictions, read_oidc, read_proxy
+from kargoweb.sign_on import (
+    AccessConfiguration,
+    OidcConfiguration,
+    ProxyConfiguration,
+    contradictions,
+    read_access,
+    read_oidc,
+    read_proxy,
+)
 from kargoweb.tracing_settings import read_tracing
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
@@ -102,6 +110,7 @@ class Configuration:
     local_accounts: bool
     oidc: OidcConfiguration
     proxy: ProxyConfiguration
+    access: AccessConfiguration
     metrics: bool
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
     email: EmailServer | None
@@ -170,6 +179,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         local_accounts=env.read("KARGOWEB_LOCAL_ACCOUNTS", True, boolean),
         oidc=read_oidc(env),
         proxy=read_proxy(env),
+        access=read_access(env),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
         secret_key_fallbacks=env.read(
             "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(_secret_key), secret=True
@@ -202,7 +212,10 @@ def _contradictions(configuration: Configuration) -> Iterator[str]:
                 "deliveries would be deleted before their last retry; reduce the delays or keep deliveries longer"
             )
     yield from contradictions(
-        configuration.oidc, configuration.proxy, local_accounts=configuration.local_accounts
+        configuration.oidc,
+        configuration.proxy,
+        configuration.access,
+        local_accounts=configuration.local_accounts,
     )
     if configuration.database["ENGINE"] == POSTGRESQL and not configuration.secret_key:
         yield (

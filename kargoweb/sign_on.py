@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
-from kargoweb.environment import Environment, comma_separated, text
+from kargoweb.environment import Environment, choice, comma_separated, seconds, text
 
 ROLE: Final = re.compile(r"(viewer|operator|admin)(:[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?")
 """A role everywhere, or in a project: the name of the Django group that grants it."""
@@ -48,6 +48,30 @@ class ProxyConfiguration:
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AccessConfiguration:
+    """Who decides what users of the provider or the proxy may do: Kubernetes, or the roles of their groups.
+
+    The prefixes are those that the API server puts before the names of users and groups. Verdicts are valid for
+    `seconds`.
+    """
+
+    by_kubernetes: bool = False
+    seconds: float = 60.0
+    username_prefix: str = ""
+    groups_prefix: str = ""
+
+
+def read_access(env: Environment) -> AccessConfiguration:
+    """Read who decides about access. Reports invalid settings to `env`."""
+    return AccessConfiguration(
+        by_kubernetes=env.read("KARGOWEB_ACCESS", "roles", choice("roles", "kubernetes")) == "kubernetes",
+        seconds=env.read("KARGOWEB_ACCESS_SECONDS", 60.0, seconds(0.1, 300)),
+        username_prefix=env.read("KARGOWEB_ACCESS_USERNAME_PREFIX", "", text),
+        groups_prefix=env.read("KARGOWEB_ACCESS_GROUPS_PREFIX", "", text),
+    )
+
+
 def read_proxy(env: Environment) -> ProxyConfiguration:
     """Read the settings of the proxy. Reports invalid ones to `env`."""
     none: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -82,17 +106,22 @@ def _read_roles(env: Environment, name: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def contradictions(
-    oidc: OidcConfiguration, proxy: ProxyConfiguration, *, local_accounts: bool
+    oidc: OidcConfiguration, proxy: ProxyConfiguration, access: AccessConfiguration, *, local_accounts: bool
 ) -> Iterator[str]:
     """Yield a sentence for each pair of settings that don't go together."""
     if oidc.issuer and not oidc.client_id:
         yield "KARGOWEB_OIDC_CLIENT_ID must be set if KARGOWEB_OIDC_ISSUER is: the id of the client at the provider"
-    if oidc.issuer and not oidc.roles:
+    if access.by_kubernetes and not oidc.issuer and not proxy.addresses:
+        yield (
+            "KARGOWEB_ACCESS is kubernetes, and neither KARGOWEB_OIDC_ISSUER nor KARGOWEB_PROXY_ADDRESSES is set, so "
+            "no user has a name that Kubernetes knows"
+        )
+    if oidc.issuer and not oidc.roles and not access.by_kubernetes:
         yield (
             "KARGOWEB_OIDC_ROLES must be set if KARGOWEB_OIDC_ISSUER is, or nobody who signs in has a role; "
             "for example team-payments=operator:payments,platform=admin"
         )
-    if proxy.addresses and not proxy.roles:
+    if proxy.addresses and not proxy.roles and not access.by_kubernetes:
         yield (
             "KARGOWEB_PROXY_ROLES must be set if KARGOWEB_PROXY_ADDRESSES is, or nobody whom the proxy names has a "
             "role; for example team-payments=operator:payments,platform=admin"

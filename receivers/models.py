@@ -667,11 +667,16 @@ class ApiToken(models.Model):
 
 
 class ProviderIdentity(models.Model):
-    """Who a user is at the OpenID Connect provider: its address, and the subject that it never gives to another."""
+    """Who a user is at the OpenID Connect provider: its address, and the subject that it never gives to another.
+
+    `name` and `groups` are those of the last sign-in, as the provider spells them.
+    """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     issuer = models.TextField()
     subject = models.TextField()
+    name = models.TextField(default="")
+    groups = models.JSONField(default=list)
 
     class Meta:
         verbose_name_plural = "provider identities"

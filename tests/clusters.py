@@ -36,6 +36,12 @@ ROLES: dict[str, list[dict[str, list[str]]]] = {
         {"verbs": READ, "resources": [*KARGO, "namespaces"]},
         {"verbs": ["patch"], "resources": ["warehouses"]},
     ],
+    # kargoweb where Kubernetes decides about its users
+    "reviewer": [
+        {"verbs": READ, "resources": [*KARGO, "namespaces"]},
+        {"verbs": ["patch"], "resources": ["warehouses"]},
+        {"verbs": ["create"], "resources": ["subjectaccessreviews"]},
+    ],
     # kargoweb where it manages the receivers itself
     "manager": [
         {"verbs": READ, "resources": [*KARGO, "namespaces"]},
@@ -54,7 +60,7 @@ ROLES: dict[str, list[dict[str, list[str]]]] = {
     "nobody": [],
 }
 
-
+Rules = Mapping[str, list[dict[str, list[str]]]]
 T = TypeVar("T")
 
 
@@ -97,6 +103,10 @@ class Cluster(Protocol):
         """Return a kubeconfig file of that role."""
         ...
 
+    def allow(self, *, users: Rules | None = None, groups: Rules | None = None) -> None:
+        """Replace what people and groups may do, by name, in the format of the token file."""
+        ...
+
 
 class DemoCluster:
     """The demo's API server as a separate process, with its files in `directory`."""
@@ -122,6 +132,7 @@ class DemoCluster:
         self._options = [*(flag for flag, enabled in flags.items() if enabled), *certificate, *options]
         self.ca_file: str | None = str(CA) if tls else None
         self._process: subprocess.Popen[str] | None = None
+        self._subjects: dict[str, Any] = {}
         self._clients: dict[str, ApiClient] = {}
 
     def __enter__(self) -> Self:
@@ -227,9 +238,15 @@ class DemoCluster:
         """Replace a role's permissions by `rules`, in the format of the token file."""
         self._reload(self._tokens, {**ROLES, role: rules})
 
+    def allow(self, *, users: Rules | None = None, groups: Rules | None = None) -> None:
+        """Replace what people and groups may do, by name, in the format of the token file."""
+        self._subjects = {"users": users or {}, "groups": groups or {}}
+        self._reload(self._tokens)
+
     def _write_tokens(self, tokens: Mapping[str, str], roles: Mapping[str, Any] = ROLES) -> None:
         users = {token: {"user": role, "rules": roles[role]} for role, token in tokens.items()}
-        (self._directory / "tokens.json").write_text(json.dumps({"tokens": users}))
+        content = {"tokens": users, "subjects": self._subjects}
+        (self._directory / "tokens.json").write_text(json.dumps(content))
 
     def _reload(self, tokens: Mapping[str, str], roles: Mapping[str, Any] = ROLES) -> None:
         self._write_tokens(tokens, roles)

@@ -22,7 +22,7 @@ from kubernetes.client import Configuration
 from demo.apiserver.kargo_types import GROUP, kargo_definitions
 from demo.apiserver.kubeconfig import write_kubeconfig
 from tests.api_client import ApiClient
-from tests.clusters import PATIENCE, ROLES, until
+from tests.clusters import PATIENCE, ROLES, Rules, until
 from tests.ports import free_port
 
 NOT_CONFIGURED = (
@@ -62,6 +62,7 @@ class RealCluster:
         self._tokens: dict[str, str] = {}
         self._clients: dict[str, ApiClient] = {}
         self._created: list[str] = []
+        self._allowed: list[str] = []
 
     def token(self, role: str) -> str:
         """Return the bearer token of a role in `ROLES`."""
@@ -133,8 +134,34 @@ class RealCluster:
         assert answer.status == 201, answer.data
         return str(answer.body["status"]["token"])
 
+    def allow(self, *, users: Rules | None = None, groups: Rules | None = None) -> None:
+        """Replace what people and groups may do, by name, in the format of the token file."""
+        while self._allowed:
+            assert self.api.delete(self._allowed.pop()).status in {200, 404}  # with its namespace
+        for kind, subjects in (("User", users or {}), ("Group", groups or {})):
+            for name, rules in subjects.items():
+                for rule in rules:
+                    for namespace in rule.get("namespaces", [""]):
+                        self._allow({"apiGroup": RBAC_GROUP, "kind": kind, "name": name}, rule, namespace)
+
+    def _allow(self, subject: dict[str, str], rule: dict[str, list[str]], namespace: str) -> None:
+        """Create a role and its binding, in a namespace or for the cluster."""
+        prefix = "" if namespace else "Cluster"
+        root = f"/apis/{RBAC}/namespaces/{namespace}" if namespace else f"/apis/{RBAC}"
+        name = f"{self._own}-{secrets.token_hex(4)}"
+        named = {"apiVersion": RBAC, "metadata": {"name": name}}
+        role = {**named, "kind": f"{prefix}Role", "rules": [_policy_rule(rule)]}
+        reference = {"apiGroup": RBAC_GROUP, "kind": role["kind"], "name": name}
+        binding = {**named, "kind": f"{prefix}RoleBinding", "roleRef": reference, "subjects": [subject]}
+        for collection, body in ((f"{prefix}Roles", role), (f"{prefix}RoleBindings", binding)):
+            path = f"{root}/{collection.lower()}"
+            answer = self.api.post(path, body)
+            assert answer.status == 201, answer.data
+            self._allowed.append(f"{path}/{name}")
+
     def clean_up(self, admin: ApiClient) -> None:
         """Delete the created objects in reverse order and close the connections."""
+        self.allow()
         for path in reversed(self._created):
             admin.delete(path)
         for client in (*self._clients.values(), admin):

@@ -195,6 +195,26 @@ def test_events_are_reported_only_if_asked_for_and_then_permitted():
     assert events(EVERYTHING) == ("true", True)
 
 
+def test_only_who_chooses_it_may_review_the_access_of_users():
+    def reviewers(*options: str) -> set[str]:
+        roles = of_kind(render(SQLITE, *options), "ClusterRole").items()
+        return {
+            name
+            for name, role in roles
+            for rule in role["rules"]
+            if {"subjectaccessreviews", "*"} & set(rule["resources"])
+        }
+
+    def setting(*options: str) -> str | None:
+        [config] = of_kind(render(SQLITE, *options), "ConfigMap").values()
+        access: str | None = config["data"].get("KARGOWEB_ACCESS")
+        return access
+
+    assert (reviewers(), setting()) == (set(), None)
+    chosen = "--set", "permissions.reviewAccess=true"
+    assert (reviewers(*chosen), setting(*chosen)) == ({"kargoweb-review-access"}, "kubernetes")
+
+
 def test_a_changed_setting_restarts_the_pods():
     def checksum(*options: str) -> str:
         annotations: dict[str, str] = pod(render(SQLITE, *options))["metadata"]["annotations"]

@@ -199,6 +199,7 @@ def test_the_architecture_names_every_package_and_thread() -> None:
             "log-writer",
             "api-probe",
             "refresh",
+            "access-review",
             "lookup",
             "list-promotions",
             "parent-watch",

@@ -72,12 +72,14 @@ def build(options: argparse.Namespace) -> tuple[Api, FileJournal | None]:
         catalog.add(from_definition(stored.content))
     if not loaded:
         _create_initial_objects(writer, kargo=not options.no_kargo)
-    users = read_tokens(options.token_file) if options.token_file else {}
+    access = Access({}, anonymous_admin=options.anonymous_admin)
+    if options.token_file:
+        access.users, access.subjects = read_tokens(options.token_file)
     return (
         Api(
             catalog=catalog,
             store=store,
-            access=Access(users, anonymous_admin=options.anonymous_admin),
+            access=access,
             watches=watches,
             writer=writer,
             deleter=deleter,
@@ -98,7 +100,7 @@ def _create_initial_objects(writer: Writer, *, kargo: bool) -> None:
 def reload_tokens(api: Api, path: Path) -> None:
     """Reload the token file. An invalid file changes nothing."""
     try:
-        api.access.users = read_tokens(path)
+        api.access.users, api.access.subjects = read_tokens(path)
     except (OSError, ValueError, KeyError) as error:
         logging.getLogger("demo.apiserver").error("cannot reload the token file: %s", error)  # noqa: TRY400
     if api.faults is not None:

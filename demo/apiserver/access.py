@@ -1,20 +1,24 @@
-"""Authenticate requests by bearer token, and authorize them by rules.
+"""Authenticate requests by bearer token, authorize them by rules, and review what others may do.
 
 The token file is JSON: `{"tokens": {"<token>": {"user": "viewer", "rules": [{"verbs": ["get"], "resources":
 ["warehouses"], "namespaces": ["*"], "names": ["*"]}]}}}`. Every list can contain `*`, the default of `namespaces` and
 `names`. A rule for named namespaces covers neither requests across all namespaces nor cluster-scoped objects.
+
+The file's `subjects` are people, who send no requests, and groups: `{"users": {"<name>": [<rule>, ...]}, "groups":
+{"<name>": [...]}}`. SubjectAccessReviews are about them, and about the users with tokens.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from demo.apiserver.errors import ApiError, bad_request, forbidden, unauthorized
 from demo.apiserver.messages import Request, is_loopback
+from demo.apiserver.resource_types import REVIEWS, SUBJECT_ACCESS_REVIEWS
 from demo.apiserver.routes import Route
 
 ANY: Final = frozenset({"*"})
@@ -63,6 +67,14 @@ class User:
         return any(rule.allows(verb, resource, namespace, name) for rule in self.rules)
 
 
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """The rules of people and groups by name."""
+
+    users: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+
+
 ANONYMOUS_ADMIN: Final = User("system:anonymous", (Rule(ANY, ANY),))
 
 
@@ -75,17 +87,29 @@ def _rule(raw: Mapping[str, list[str]]) -> Rule:
     )
 
 
-def read_tokens(path: Path) -> dict[str, User]:
+def read_tokens(path: Path) -> tuple[dict[str, User], Subjects]:
     """Read a token file. Raises OSError, ValueError or KeyError if it is unreadable or invalid."""
-    tokens: dict[str, Any] = json.loads(path.read_text())["tokens"]
-    return {token: User(entry["user"], tuple(map(_rule, entry["rules"]))) for token, entry in tokens.items()}
+    content: dict[str, Any] = json.loads(path.read_text())
+    users = {
+        token: User(entry["user"], tuple(map(_rule, entry["rules"])))
+        for token, entry in content["tokens"].items()
+    }
+    subjects = content.get("subjects", {})
+    return users, Subjects(
+        _rules_by_name(subjects.get("users", {})), _rules_by_name(subjects.get("groups", {}))
+    )
+
+
+def _rules_by_name(raw: Mapping[str, list[Mapping[str, list[str]]]]) -> dict[str, tuple[Rule, ...]]:
+    return {name: tuple(map(_rule, rules)) for name, rules in raw.items()}
 
 
 class Access:
     """Authenticates and authorizes requests."""
 
     def __init__(self, users: Mapping[str, User], *, anonymous_admin: bool) -> None:
-        self.users = users  # replaced when the token file is reloaded
+        self.users = users  # replaced when the token file is reloaded, as is the next
+        self.subjects = Subjects()
         self._anonymous_admin = anonymous_admin
 
     def authenticate(self, request: Request) -> User:
@@ -110,6 +134,13 @@ class Access:
         resource = f'resource "{route.resource}" in API group "{route.kind.group}"'
         raise forbidden(route.kind, route.name, f'User "{user.name}" cannot {route.verb} {resource} {scope}')
 
+    def subject(self, name: str, groups: Iterable[str]) -> User:
+        """Return a user with the rules of this name and these groups."""
+        named = [user.rules for user in self.users.values() if user.name == name]
+        named.append(self.subjects.users.get(name, ()))
+        named += [self.subjects.groups.get(group, ()) for group in groups]
+        return User(name, tuple(rule for rules in named for rule in rules))
+
 
 def _check_local_program(request: Request) -> None:
     """Reject requests that a web page in a browser on this machine could send without a CORS preflight."""
@@ -124,12 +155,27 @@ def _check_local_program(request: Request) -> None:
         raise ApiError(415, "UnsupportedMediaType", "the content type must be JSON or protobuf")
 
 
-def access_review(user: User, body: Any) -> dict[str, Any]:
-    """Return a SelfSubjectAccessReview with its result. Raises `ApiError` 400."""
+def find_review(request: Request) -> Route | None:
+    """Return the route of a request for an access review, or None if it is another request."""
+    parts = request.path.strip("/").split("/")
+    found = [kind for kind in REVIEWS if parts == ["apis", *kind.api_version.split("/"), kind.plural]]
+    return Route("create", found[0], "", "", "") if found and request.method == "POST" else None
+
+
+def access_review(access: Access, user: User, route: Route, body: Any) -> dict[str, Any]:
+    """Return a review with its result. Raises `ApiError` 400 or, if the user may not review others' access, 403."""
+    kind = route.kind
+    others = kind is SUBJECT_ACCESS_REVIEWS
+    if others:
+        access.authorize(user, route)
     spec = body.get("spec") if isinstance(body, dict) else None
     attributes = spec.get("resourceAttributes") if isinstance(spec, dict) else None
-    if not isinstance(attributes, dict):
+    if not isinstance(spec, dict) or not isinstance(attributes, dict):
         raise bad_request("spec.resourceAttributes is required")
+    if others:
+        if not spec.get("user") and not spec.get("groups"):
+            raise ApiError(422, "Invalid", "spec: at least one of user or group must be specified")
+        user = access.subject(spec.get("user", ""), spec.get("groups") or ())
     resource = "/".join(filter(None, (attributes.get("resource", ""), attributes.get("subresource", ""))))
     requested = (
         attributes.get("verb", ""),
@@ -138,8 +184,8 @@ def access_review(user: User, body: Any) -> dict[str, Any]:
         attributes.get("name", ""),
     )
     return {
-        "kind": "SelfSubjectAccessReview",
-        "apiVersion": "authorization.k8s.io/v1",
+        "kind": kind.kind,
+        "apiVersion": kind.api_version,
         "metadata": {},
         "spec": spec,
         "status": {"allowed": user.is_allowed(*requested)},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from demo.apiserver.access import Access, User, access_review
+from demo.apiserver.access import Access, User, access_review, find_review
 from demo.apiserver.bodies import body_json
 from demo.apiserver.deleter import Deleter
 from demo.apiserver.discovery import document
@@ -54,9 +54,11 @@ class Api:
         if self.faults is not None and request.path.startswith("/faults"):
             return self.faults.serve(request)
         user = self.access.authenticate(request)
+        if review := find_review(request):
+            return await self._review(review, request, user)
         route = find_route(self.catalog, request)
         if route is None:
-            return self._serve_other_path(request, user)
+            return document(self.catalog, request)
         self.access.authorize(user, route)
         if self.faults is None:
             return self._serve(route, request)
@@ -89,7 +91,7 @@ class Api:
                 return self.deleter.delete_collection(route, request)
         raise method_not_allowed()
 
-    def _serve_other_path(self, request: Request, user: User) -> Response:
-        if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
-            return Response(201, orjson.dumps(access_review(user, body_json(request))))
-        return document(self.catalog, request)
+    async def _review(self, route: Route, request: Request, user: User) -> Response:
+        if self.faults is not None:
+            await self.faults.before(route, request)
+        return Response(201, orjson.dumps(access_review(self.access, user, route, body_json(request))))

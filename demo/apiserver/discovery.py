@@ -12,11 +12,11 @@ import orjson
 
 from demo.apiserver.errors import method_not_allowed
 from demo.apiserver.messages import Request, Response
-from demo.apiserver.resource_types import NAMESPACES, Catalog, ResourceType
+from demo.apiserver.resource_types import NAMESPACES, REVIEWS, Catalog, ResourceType
 from demo.apiserver.storage import Json
 
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-_REVIEWS: Final = "authorization.k8s.io"
+_REVIEW_GROUP: Final = REVIEWS[0].group
 _PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 VERSION: Final = {
@@ -34,7 +34,7 @@ VERSION: Final = {
 
 def _groups(catalog: Catalog) -> dict[str, str]:
     """Return the version of each group except the core group."""
-    return {kind.group: kind.version for kind in catalog.all() if kind.group} | {_REVIEWS: "v1"}
+    return {kind.group: kind.version for kind in catalog.all() if kind.group} | {_REVIEW_GROUP: "v1"}
 
 
 def _group(name: str, version: str) -> Json:
@@ -78,14 +78,17 @@ def _resource_list(group_version: str, entries: list[Json]) -> Json:
 
 
 def _reviews() -> Json:
-    entry = {
-        "name": "selfsubjectaccessreviews",
-        "singularName": "selfsubjectaccessreview",
-        "namespaced": False,
-        "kind": "SelfSubjectAccessReview",
-        "verbs": ["create"],
-    }
-    return _resource_list(f"{_REVIEWS}/v1", [entry])
+    entries: list[Json] = [
+        {
+            "name": kind.plural,
+            "singularName": kind.singular,
+            "namespaced": kind.namespaced,
+            "kind": kind.kind,
+            "verbs": ["create"],
+        }
+        for kind in REVIEWS
+    ]
+    return _resource_list(f"{_REVIEW_GROUP}/v1", entries)
 
 
 def _api_versions(_catalog: Catalog) -> Json:
@@ -160,11 +163,11 @@ def _group_document(catalog: Catalog, path: str) -> Any:
         for kind in catalog.all()
         if (parts == ["api", kind.version] and not kind.group) or parts == ["apis", kind.group, kind.version]
     ]
-    if openapi and (kinds or parts == ["apis", _REVIEWS, "v1"]):
+    if openapi and (kinds or parts == ["apis", _REVIEW_GROUP, "v1"]):
         return _openapi_v3_of(kinds, "/".join(parts))
     if kinds:
         return _resources(kinds, kinds[0].api_version)
-    if parts == ["apis", _REVIEWS, "v1"]:
+    if parts == ["apis", _REVIEW_GROUP, "v1"]:
         return _reviews()
     groups = _groups(catalog)
     if len(parts) == 2 and parts[0] == "apis" and parts[1] in groups:

@@ -47,6 +47,11 @@ _ATTRIBUTES: Final = {
     )
 }
 _REVIEW_SPEC: Final = {1: _Field("resourceAttributes", "message", _ATTRIBUTES)}
+_SUBJECT_REVIEW_SPEC: Final = {
+    **_REVIEW_SPEC,
+    3: _Field("user"),
+    4: _Field("groups", repeated=True),
+}
 _KINDS: Final[Mapping[tuple[str, str], Mapping[int, _Field]]] = {
     ("v1", "Namespace"): {1: _Field("metadata", "message", _METADATA)},
     ("v1", "ServiceAccount"): {1: _Field("metadata", "message", _METADATA)},
@@ -57,6 +62,7 @@ _KINDS: Final[Mapping[tuple[str, str], Mapping[int, _Field]]] = {
         4: _Field("stringData", "map"),
         5: _Field("immutable", "flag"),
     },
+    ("authorization.k8s.io/v1", "SubjectAccessReview"): {2: _Field("spec", "message", _SUBJECT_REVIEW_SPEC)},
     ("authorization.k8s.io/v1", "SelfSubjectAccessReview"): {2: _Field("spec", "message", _REVIEW_SPEC)},
 }
 

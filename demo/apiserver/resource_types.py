@@ -63,6 +63,15 @@ def _built_in(group: str, plural: str, kind: str, namespaced: bool, **options: A
     return ResourceType(group, "v1", plural, singular, kind, namespaced, qualified=qualified, **options)
 
 
+SUBJECT_ACCESS_REVIEWS: Final = _built_in(
+    "authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview", False
+)
+REVIEWS: Final = (
+    _built_in("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False),
+    SUBJECT_ACCESS_REVIEWS,
+)
+"""Types of which nothing is stored: the response to their creation has the result."""
+
 NAMESPACES: Final = _built_in(
     "",
     "namespaces",

@@ -1,21 +1,37 @@
 """Check what a user may see and do.
 
 Roles come from Django groups: `viewer`, `operator` and `admin` apply everywhere, `operator:storefront` in one project.
-`manage.py grant` adds users to these groups. Superusers are admins.
+`manage.py grant` adds users to these groups. Superusers are admins. With `KARGOWEB_ACCESS=kubernetes`, users of the
+provider or the proxy have the roles that Kubernetes grants, and those of their groups in `KARGOWEB_OIDC_ROLES` or
+`KARGOWEB_PROXY_ROLES`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest
 
+from receivers.accounts.external_users import PROXY
+from receivers.accounts.kubernetes_access import NOT_SERVING, KubernetesAccess, Subject, subject_of
 from receivers.accounts.roles import Access, Action, Role, access_from_groups
+from receivers.models import ProviderIdentity
 
-__all__ = ["Access", "Action", "Role", "access_of", "admin_names", "may", "require_permission"]
+__all__ = [
+    "Access",
+    "Action",
+    "Role",
+    "access_of",
+    "admin_names",
+    "kubernetes_subject",
+    "may",
+    "require_permission",
+    "use",
+]
 
 ADMINS_NAMED: Final = 5  # on the page for users without a role; a longer list does not help
 
@@ -25,10 +41,68 @@ def access_of(user: Any) -> Access:
     access = getattr(user, "_kargoweb_access", None)
     if not isinstance(access, Access):
         active = user.is_authenticated and user.is_active
-        groups = user.groups.values_list("name", flat=True) if active and not user.is_superuser else ()
-        access = access_from_groups(groups, superuser=active and user.is_superuser)
+        if active and user.is_superuser:
+            access = access_from_groups((), superuser=True)
+        else:
+            access = _granted(user) if active else Access()
         user._kargoweb_access = access
     return access
+
+
+def kubernetes_subject(user: Any) -> Subject | None:
+    """Return how Kubernetes knows a user whose access it decides; None if it doesn't."""
+    if not settings.KARGOWEB.access.by_kubernetes or not (identity := _identity(user)):
+        return None
+    return _subject(identity)
+
+
+def use(reviews: KubernetesAccess | None) -> None:
+    """Let this process ask Kubernetes from now on, or with None not any more."""
+    global _reviews  # noqa: PLW0603 - one per process, set at its start
+    _reviews = reviews
+
+
+_reviews: KubernetesAccess | None = None
+
+
+def _granted(user: Any) -> Access:
+    if settings.KARGOWEB.access.by_kubernetes and (identity := _identity(user)):
+        return _granted_to(identity)
+    return access_from_groups(user.groups.values_list("name", flat=True))
+
+
+def _identity(user: Any) -> ProviderIdentity | None:
+    return ProviderIdentity.objects.filter(user_id=user.pk).first()
+
+
+def _granted_to(identity: ProviderIdentity) -> Access:
+    """Return what Kubernetes and the roles of the groups grant, which change while nobody signs in."""
+    configuration = settings.KARGOWEB
+    if identity.issuer == PROXY:
+        known, roles = bool(configuration.proxy.addresses), configuration.proxy.roles
+    else:
+        known, roles = identity.issuer == configuration.oidc.issuer, configuration.oidc.roles
+    if not known:  # its names are another's now
+        return Access()
+    mapped = access_from_groups(role for group in identity.groups for role in roles.get(group, ()))
+    return mapped if mapped.everywhere is Role.ADMIN else mapped.joined(_reviewed(identity))
+
+
+def _reviewed(identity: ProviderIdentity) -> Access:
+    subject = _subject(identity)
+    if subject is None:
+        return Access()
+    return _reviews.access_of(subject) if _reviews else Access(problem=NOT_SERVING)
+
+
+def _subject(identity: ProviderIdentity) -> Subject | None:
+    access = settings.KARGOWEB.access
+    return subject_of(
+        identity.name,
+        identity.groups,
+        username_prefix=access.username_prefix,
+        groups_prefix=access.groups_prefix,
+    )
 
 
 def may(user: Any, action: Action, project: str | None = None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from django.contrib.auth import get_user_model
@@ -10,6 +10,9 @@ from django.contrib.auth.models import Group, User
 
 from receivers.accounts.roles import access_from_groups
 from receivers.models import ProviderIdentity
+
+PROXY: Final = "proxy"
+"""The issuer of the identities of a proxy's users."""
 
 LONGEST_NAME: Final = 150  # characters of a Django user name
 LONGEST_EMAIL: Final = 254
@@ -23,13 +26,22 @@ class NameTaken(Exception):
     """Another account has the name of a new user; the text says so, for the user."""
 
 
-def external_user(issuer: str, subject: str, name: str, email: str = "") -> User:
+def external_user(
+    issuer: str, subject: str, name: str, groups: Iterable[str] = (), *, email: str = ""
+) -> User:
     """Return the user that `issuer` calls `subject`; create it under `name` at the first sign-in.
 
-    Raises `NoName` or `NameTaken` if it can't be created.
+    Stores the name and the groups as those of the last sign-in. Raises `NoName` or `NameTaken` if the user can't be
+    created.
     """
-    identity = ProviderIdentity.objects.filter(issuer=issuer, subject=subject)
-    if known := identity.select_related("user").first():
+    identities = ProviderIdentity.objects.filter(issuer=issuer, subject=subject)
+    claimed = {
+        "name": name if _is_storable(name) else "",
+        "groups": sorted(set(filter(_is_storable, groups))),
+    }
+    if known := identities.select_related("user").first():
+        if (known.name, known.groups) != (claimed["name"], claimed["groups"]):
+            identities.update(**claimed)
         return known.user
     if not name.strip() or len(name) > LONGEST_NAME or "\0" in name:
         raise NoName
@@ -41,7 +53,7 @@ def external_user(issuer: str, subject: str, name: str, email: str = "") -> User
     user = User(username=name, email=email[:LONGEST_EMAIL])
     user.set_unusable_password()
     user.save()
-    ProviderIdentity.objects.create(user=user, issuer=issuer, subject=subject)
+    ProviderIdentity.objects.create(user=user, issuer=issuer, subject=subject, **claimed)
     return user
 
 
@@ -51,3 +63,8 @@ def set_roles(user: User, roles: Collection[str]) -> None:
     outdated = [name for name in current - set(roles) if not access_from_groups([name]).is_empty]
     user.groups.remove(*Group.objects.filter(name__in=outdated))
     user.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in sorted(set(roles) - current)))
+
+
+def _is_storable(text: str) -> bool:
+    """Return whether a database can store a text. One with replaced characters would be another name."""
+    return "\0" not in text and text.isprintable()

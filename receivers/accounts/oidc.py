@@ -196,19 +196,31 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # has n
 
 def roles_of(claims: Mapping[str, Any]) -> frozenset[str]:
     """Return the roles, as names of Django groups, that the groups in these claims grant."""
-    configuration = settings.KARGOWEB.oidc
-    groups = claims.get(configuration.groups_claim) or ()
+    roles = settings.KARGOWEB.oidc.roles
+    return frozenset(role for group in groups_of(claims) for role in roles.get(group, ()))
+
+
+def groups_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the groups in these claims, which some providers send as a single text."""
+    groups = claims.get(settings.KARGOWEB.oidc.groups_claim) or ()
     names = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else ()
-    return frozenset(role for name in names for role in configuration.roles.get(str(name), ()))
+    return tuple(map(str, names))
 
 
 def _user_of(claims: Mapping[str, Any]) -> User:
     """Return the user with the identity in these claims; create it at the first sign-in. Raises `SignInFailed`."""
     configuration = settings.KARGOWEB.oidc
     name, email = claims.get(configuration.username_claim), str(claims.get("email") or "")
+    if configuration.username_claim == "email" and claims.get("email_verified") is False:
+        # As kube-apiserver does: someone may have registered the address of another person.
+        raise SignInFailed("The provider has not verified your e-mail address.")
     try:
         return external_user(
-            configuration.issuer, claims["sub"], name if isinstance(name, str) else "", email
+            configuration.issuer,
+            claims["sub"],
+            name if isinstance(name, str) else "",
+            groups_of(claims),
+            email=email,
         )
     except NoName:
         raise SignInFailed(f"The provider sent no user name ({configuration.username_claim}).") from None

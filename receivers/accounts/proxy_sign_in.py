@@ -17,11 +17,10 @@ from django.contrib.auth.backends import ModelBackend
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
-from receivers.accounts.external_users import NameTaken, NoName, external_user, set_roles
+from receivers.accounts.external_users import PROXY, NameTaken, NoName, external_user, set_roles
 
 log = logging.getLogger(__name__)
 
-ISSUER: Final = "proxy"  # of the identities of its users
 UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"  # stands for a header that isn't ASCII
 GROUPS: Final = "kargoweb_proxy_groups"  # in the session: those that the roles were set by
 
@@ -77,10 +76,11 @@ def _sign_in(request: HttpRequest, name: str, groups: str) -> str:
         # All such names look the same.
         return "The user name is not ASCII. Have the proxy send another one, such as the e-mail address."
     roles = settings.KARGOWEB.proxy.roles
+    names = [group.strip() for group in groups.split(",") if group.strip()]
     try:
         with transaction.atomic():
-            user = external_user(ISSUER, name, name)
-            set_roles(user, {role for group in groups.split(",") for role in roles.get(group.strip(), ())})
+            user = external_user(PROXY, name, name, names)
+            set_roles(user, {role for group in names for role in roles.get(group, ())})
     except NoName:
         return "The proxy sent no usable user name."
     except NameTaken as error:

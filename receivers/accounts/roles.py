@@ -60,10 +60,14 @@ _RANKS: Final = {role: rank for rank, role in enumerate(Role, start=1)}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The roles of a user. `everywhere` includes the cluster receivers, whose project is empty."""
+    """The roles of a user. `everywhere` includes the cluster receivers, whose project is empty.
+
+    `problem` says why roles that Kubernetes may grant are missing at the moment, for the user.
+    """
 
     everywhere: Role | None = None
     by_project: Mapping[str, Role] = field(default_factory=dict)
+    problem: str = ""
 
     def may(self, action: Action, project: str | None = None) -> bool:
         """Return whether `action` is permitted in a project ("" for the cluster) or, with None, everywhere."""
@@ -89,9 +93,18 @@ class Access:
         """Return the access with no role above `highest`, and with a `project`, in that one only."""
         if project:
             role = self._highest(project)
-            return Access(None, {project: _lower(role, highest)} if role else {})
+            return Access(None, {project: _lower(role, highest)} if role else {}, self.problem)
         everywhere = _lower(self.everywhere, highest) if self.everywhere else None
-        return Access(everywhere, {name: _lower(role, highest) for name, role in self.by_project.items()})
+        by_project = {name: _lower(role, highest) for name, role in self.by_project.items()}
+        return Access(everywhere, by_project, self.problem)
+
+    def joined(self, other: Access) -> Access:
+        """Return the access that has the roles of both."""
+        everywhere = _higher(self.everywhere, other.everywhere) if other.everywhere else self.everywhere
+        by_project = dict(self.by_project)
+        for name, role in other.by_project.items():
+            by_project[name] = _higher(by_project.get(name), role)
+        return Access(everywhere, by_project, self.problem or other.problem)
 
     def _highest(self, project: str) -> Role | None:
         return max(self._roles(project), key=_RANKS.__getitem__, default=None)

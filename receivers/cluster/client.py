@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, overload
 from urllib.parse import quote, urlencode
@@ -31,7 +31,7 @@ from receivers.cluster.garbage import collector_paused
 from receivers.cluster.kubeconfig import load_configuration
 from receivers.cluster.transport import READ_TIMEOUT, ApiRequest, ApiResponse, Stream, Transport
 from receivers.cluster.watch import Watch
-from receivers.kargo.resources import Resource
+from receivers.kargo.resources import SUBJECT_ACCESS_REVIEWS, Resource
 
 log = logging.getLogger(__name__)
 
@@ -191,20 +191,32 @@ class KubernetesClient:
         self, verb: str, resource: Resource, namespace: str | None = None, subresource: str = ""
     ) -> bool:
         """Return whether the credentials permit `verb` on a type, in one namespace or, with None, in all namespaces."""
-        attributes = {
-            "verb": verb,
-            "group": resource.group,
-            "resource": resource.plural,
-            "subresource": subresource,
-            "namespace": namespace or "",
-        }
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        request = ApiRequest("POST", target, orjson.dumps(body), repeatable=True)
+        attributes = _attributes(verb, resource, namespace, subresource)
+        return self._review("SelfSubjectAccessReview", {"resourceAttributes": attributes}, READ_TIMEOUT)
+
+    def may(
+        self,
+        user: str,
+        groups: Iterable[str],
+        verb: str,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        timeout: float = READ_TIMEOUT,
+    ) -> bool:
+        """Return whether a user with these groups may do `verb` on a type, in one namespace or, with None, in all.
+
+        The credentials must permit to create SubjectAccessReviews.
+        """
+        attributes = _attributes(verb, resource, namespace)
+        spec = {"user": user, "groups": list(groups), "resourceAttributes": attributes}
+        return self._review("SubjectAccessReview", spec, timeout)
+
+    def _review(self, kind: str, spec: Mapping[str, Any], timeout: float) -> bool:
+        """Return whether the API server allows what a review asks. Anything but a clear yes is a no."""
+        body = {"apiVersion": SUBJECT_ACCESS_REVIEWS.api_version, "kind": kind, "spec": spec}
+        target = f"/apis/{SUBJECT_ACCESS_REVIEWS.api_version}/{kind.lower()}s"
+        request = ApiRequest("POST", target, orjson.dumps(body), timeout=timeout, repeatable=True)
         status = decode(self._send(request, "review permissions").body).get("status")
         return isinstance(status, dict) and status.get("allowed") is True
 
@@ -346,6 +358,19 @@ def _path(resource: Resource, namespace: str | None, name: str | None = None) ->
     if resource.namespaced and namespace:
         root += f"/namespaces/{_segment(namespace)}"
     return f"{root}/{resource.plural}" if name is None else f"{root}/{resource.plural}/{_segment(name)}"
+
+
+def _attributes(
+    verb: str, resource: Resource, namespace: str | None, subresource: str = ""
+) -> dict[str, str]:
+    """Return the `resourceAttributes` of an access review."""
+    return {
+        "verb": verb,
+        "group": resource.group,
+        "resource": resource.plural,
+        "subresource": subresource,
+        "namespace": namespace or "",
+    }
 
 
 def _segment(name: str) -> str:

@@ -19,6 +19,7 @@ from receivers.kargo.resources import (
     PROJECT_CONFIGS,
     PROJECTS,
     SECRETS,
+    SUBJECT_ACCESS_REVIEWS,
     WAREHOUSES,
     Resource,
 )
@@ -59,12 +60,14 @@ def required_permissions(
     follows_stages: bool = False,
     creates_receivers: bool = False,
     records_events: bool = False,
+    reviews_access: bool = False,
 ) -> tuple[RequiredPermission, ...]:
     """Return the required permissions: cluster-wide, or limited to `namespaces` if that isn't empty.
 
     `manages`: kargoweb manages receivers, see `receivers.controller`. `follows_stages`: it shows Stages.
-    `creates_receivers`: admins create receivers in its pages, see `controller.receiver_setup`.
-    `records_events`: it reports failed pushes as Events of their Warehouses.
+    `creates_receivers`: admins create receivers in its pages, see `controller.receiver_setup`. `records_events`: it
+    reports failed pushes as Events of their Warehouses. `reviews_access`: users have the access that Kubernetes grants
+    them.
     """
     permissions = _of_cluster(manages, namespaced=bool(namespaces))
     if not namespaces:
@@ -86,6 +89,8 @@ def required_permissions(
         permissions.append(
             RequiredPermission("get", SECRETS, system_namespace, optional=_NO_CLUSTER_RECEIVERS)
         )
+    if reviews_access:
+        permissions.append(RequiredPermission("create", SUBJECT_ACCESS_REVIEWS, "", optional=_NO_ACCESS))
     permissions += [
         RequiredPermission("list", LEASES, kargo_namespace, optional=_NO_HEARTBEATS),
         RequiredPermission("list", DEPLOYMENTS, kargo_namespace, optional=_NO_EXACT_VERSION),
@@ -111,6 +116,7 @@ def _to_create_receivers(namespaces: Sequence[str], system_namespace: str) -> li
 
 
 _NO_EVENTS: Final = "without it, Warehouses have no Events about failed pushes"
+_NO_ACCESS: Final = "without it, users who sign in with the provider or at the proxy see nothing"
 _NO_NEW_RECEIVERS: Final = "without it, pages show what to apply, but can't create receivers"
 _NO_CLUSTER_RECEIVERS: Final = "without it, cluster receivers don't work"
 _NO_EXACT_VERSION: Final = "without it, kargoweb knows only the range of Kargo's version"

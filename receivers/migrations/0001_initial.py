@@ -354,6 +354,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('issuer', models.TextField()),
                 ('subject', models.TextField()),
+                ('name', models.TextField(default='')),
+                ('groups', models.JSONField(default=list)),
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={

@@ -11,6 +11,8 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
+from receivers.accounts import access
+from receivers.accounts.kubernetes_access import KubernetesAccess
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
@@ -32,6 +34,7 @@ from receivers.health.monitor import HealthMonitor
 from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
+from receivers.ops.access_reviews import kubernetes_access
 from receivers.ops.alerts.desk import AlertDesk
 from receivers.ops.alerts.event_sender import EventSender
 from receivers.ops.alerts.kubernetes_secrets import SecretLookup
@@ -114,6 +117,9 @@ class Runtime:
         )
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self.newest_freight = NewestFreight(self.cache.cluster)
+        self.access: KubernetesAccess | None = None
+        if configuration.access.by_kubernetes and configuration.role != "receiver":
+            self.access = kubernetes_access(self.cache, configuration.access.seconds)
         self._add_listeners()
         self.unknown = UnknownUrlCounter()
         refused = RefusedPushes()
@@ -222,6 +228,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start all threads and return; `cache.ready` says when pushes are accepted."""
+        access.use(self.access)
         self.spool.open()
         self.writer.start()
         self.cache.start()
@@ -233,6 +240,9 @@ class Runtime:
 
     def stop(self) -> None:
         """End all threads and commit the queued writes."""
+        access.use(None)
+        if self.access is not None:
+            self.access.stop()
         for scheduler in self._schedulers:
             scheduler.stop()
         self.sender.stop()
@@ -288,6 +298,7 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         follows_stages=configuration.follow_stages != "false",
         creates_receivers=configuration.create_receivers,
         records_events=configuration.events,
+        reviews_access=configuration.access.by_kubernetes,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
@@ -15,8 +16,11 @@ from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 from django_htmx.middleware import HtmxDetails
 
-from receivers.accounts.access import Access, access_of, admin_names
+from receivers.accounts.access import Access, access_of, admin_names, kubernetes_subject
+from receivers.accounts.kubernetes_access import Subject
 from receivers.ops.runtime import Runtime
+
+RETRY_AFTER: Final = "5"  # seconds; Kubernetes is asked again by then
 
 View = Callable[..., HttpResponse]
 
@@ -57,5 +61,19 @@ def _return_path(request: HttpRequest) -> str:
 
 
 def no_role(request: HttpRequest) -> HttpResponse:
-    """Render the page for a user without a role, which names the admins to ask."""
-    return render(request, "accounts/no_role.html", {"admins": admin_names()}, status=403)
+    """Render the page for a user without a role, which says whom to ask for one or why it isn't known."""
+    if problem := access_of(request.user).problem:
+        response = render(request, "accounts/access_undecided.html", {"problem": problem}, status=503)
+        response["Retry-After"] = RETRY_AFTER
+        return response
+    subject = kubernetes_subject(request.user)
+    context = {"admins": admin_names(), "subject": subject, "command": _review_command(subject)}
+    return render(request, "accounts/no_role.html", context, status=403)
+
+
+def _review_command(subject: Subject | None) -> str:
+    """Return the command by which an administrator of the cluster sees what Kubernetes decides."""
+    if subject is None:
+        return ""
+    names = [f"--as={subject.user}", *(f"--as-group={group}" for group in subject.groups)]
+    return f"kubectl auth can-i get warehouses.kargo.akuity.io -n PROJECT {shlex.join(names)}"

@@ -1,13 +1,22 @@
-"""Authentication and authorization: 401, 403, SelfSubjectAccessReview."""
+"""Authentication and authorization: 401, 403, access reviews."""
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from receivers.accounts.kubernetes_access import KubernetesAccess, Subject, subject_of
+from receivers.accounts.roles import Access, Role
+from receivers.cluster.client import connect
+from receivers.cluster.errors import Forbidden
+from receivers.kargo.resources import WAREHOUSES
 from tests.api_client import ApiClient
+from tests.clusters import until
 from tests.contract.api_objects import ok, rejected
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+OTHERS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
 def test_an_unknown_token_is_unauthorized(cluster):
@@ -77,6 +86,89 @@ def test_users_can_review_their_own_permissions(cluster, role, verb, resource, s
     response = ok(cluster.client(role).post(REVIEWS, review), 201)
 
     assert (response["kind"], response["status"]["allowed"]) == ("SelfSubjectAccessReview", allowed)
+
+
+@pytest.mark.parametrize("groups", [[], ["some-team"]])
+def test_reviewers_can_review_the_permissions_of_others(cluster, namespace, groups):
+    name = f"somebody-{namespace}"
+    rules = [{"verbs": ["get"], "resources": ["warehouses"], "namespaces": [namespace]}]
+    attributes = {"verb": "get", "group": "kargo.akuity.io", "resource": "warehouses", "namespace": namespace}
+    spec = {"user": name, "groups": groups, "resourceAttributes": attributes}
+
+    def allowed(**changes: str) -> bool:
+        body = {"spec": {**spec, "resourceAttributes": attributes | changes}}
+        review = ok(cluster.client("reviewer").post(OTHERS, body), 201)
+        assert (review["kind"], review["spec"]["user"]) == ("SubjectAccessReview", name)
+        return bool(review["status"]["allowed"])
+
+    assert not allowed()
+    cluster.allow(**({"groups": {"some-team": rules}} if groups else {"users": {name: rules}}))
+    until("the rules are in force", allowed)
+    assert not allowed(verb="patch")
+    assert not allowed(namespace="")  # all namespaces
+    assert not allowed(namespace="default")
+    assert not allowed(resource="stages")
+
+
+def test_reviews_of_others_take_a_permission_and_a_subject(cluster):
+    attributes = {"verb": "get", "group": "kargo.akuity.io", "resource": "warehouses"}
+    status = rejected(
+        cluster.client("kargoweb").post(OTHERS, {"spec": {"user": "a", "resourceAttributes": attributes}}),
+        403,
+        "Forbidden",
+    )
+    assert (
+        'cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io"'
+        in status["message"]
+    )
+    nobody = {"spec": {"resourceAttributes": attributes}}
+    rejected(cluster.client("reviewer").post(OTHERS, nobody), 422, "Invalid")
+
+
+def test_the_client_reviews_users_and_groups(cluster, namespace):
+    name = f"somebody-{namespace}"
+    cluster.allow(
+        users={name: [{"verbs": ["get"], "resources": ["warehouses"], "namespaces": [namespace]}]},
+        groups={f"team-{namespace}": [{"verbs": ["patch"], "resources": ["warehouses"]}]},
+    )
+    with contextlib.closing(connect(str(cluster.kubeconfig_for("reviewer")))) as client:
+        until("the rules are in force", lambda: client.may(name, [], "get", WAREHOUSES, namespace))
+        assert not client.may(name, [], "get", WAREHOUSES)
+        assert not client.may(name, [], "patch", WAREHOUSES, namespace)
+        until("the other is, too", lambda: client.may("x", [f"team-{namespace}"], "patch", WAREHOUSES))
+        assert not client.may("x", [f"team-{namespace}"], "get", WAREHOUSES, namespace)
+    with (
+        contextlib.closing(connect(str(cluster.kubeconfig_for("kargoweb")))) as client,
+        pytest.raises(Forbidden),
+    ):
+        client.may(name, [], "get", WAREHOUSES, namespace)
+
+
+def test_kargoweb_grants_what_the_api_server_allows(cluster, namespace):
+    """The reviews as kargoweb makes them, with rules for one project and for everyone who signs in."""
+    name = f"somebody-{namespace}"
+    with contextlib.closing(connect(str(cluster.kubeconfig_for("reviewer")))) as client:
+
+        def review(subject: Subject, verb: str, scope: str | None) -> bool:
+            return client.may(subject.user, subject.groups, verb, WAREHOUSES, scope)
+
+        def granted() -> Access:
+            access = KubernetesAccess(review, lambda: [namespace, "default"], 60.0)
+            subject = subject_of(name, [], username_prefix="oidc:", groups_prefix="")
+            assert subject
+            found = access.access_of(subject)
+            access.stop()
+            return found
+
+        assert granted() == Access()
+        operates = [{"verbs": ["get", "patch"], "resources": ["warehouses"], "namespaces": [namespace]}]
+        cluster.allow(users={f"oidc:{name}": operates})
+        until("the user is an operator", lambda: granted() == Access(None, {namespace: Role.OPERATOR}))
+        views = [{"verbs": ["get"], "resources": ["warehouses"]}]
+        cluster.allow(users={f"oidc:{name}": operates}, groups={"system:authenticated": views})
+        both = Access(Role.VIEWER, {namespace: Role.OPERATOR, "default": Role.VIEWER})
+        until("everyone is a viewer", lambda: granted() == both)
+    cluster.allow()
 
 
 def test_every_authenticated_user_can_use_discovery(cluster):

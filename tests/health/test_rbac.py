@@ -78,6 +78,11 @@ def test_the_role_for_events_grants_exactly_what_recording_them_requires():
     )
 
 
+def test_the_role_for_reviews_grants_exactly_what_they_require():
+    more = granted(required(reviews_access=True)) - granted(required())
+    assert more == deployed("review-access")
+
+
 def test_stages_are_optional():
     permissions = set(required(follows_stages=True)) - set(required())
     assert {item.resource.plural for item in permissions if item.optional} == {"stages", "promotions"}

@@ -40,6 +40,8 @@ def _roles(user: Any) -> str:
     if not user.is_active:
         return "disabled"
     access = access_of(user)
+    if access.is_empty and access.problem:
+        return "decided by Kubernetes"
     everywhere = [access.everywhere.value] if access.everywhere else []
     of_projects = [f"{role} in {project}" for project, role in sorted(access.by_project.items())]
     return ", ".join([*everywhere, *of_projects]) or "no role"
