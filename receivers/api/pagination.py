@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from rest_framework.exceptions import ValidationError
+from django import forms
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -13,11 +13,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from receivers.accounts.access import access_of
-from receivers.api.serializers import PageQuery
+from receivers.api.queries import LogPageQuery, filter_of
 from receivers.deliveries import visibility
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
-from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
-from receivers.deliveries.querysets import DeliveryQuerySet
+from receivers.deliveries.outcomes import Tone
+from receivers.deliveries.pagination import CURSOR, DeliveryPage
+from receivers.deliveries.querysets import MAX_PAGE_SIZE, DeliveryQuerySet
+from receivers.models import TEXT_LENGTH, Origin, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,12 @@ class DeliveryFilterBackend(BaseFilterBackend):
     def filter_queryset(self, request: Request, queryset: Any, view: APIView) -> Any:
         """Return the selected deliveries. Raise `ValidationError`."""
         form = DeliveryFilterForm(request.query_params)
-        if form.wanted is None:
-            raise ValidationError(
-                {field: [str(problem) for problem in problems] for field, problems in form.errors.items()}
-            )
-        wanted = visibility.limited(form.wanted, access_of(request.user))
+        wanted = visibility.limited(filter_of(form), access_of(request.user))
         return SelectedDeliveries(queryset, wanted, form.each_push_once)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the filters for the OpenAPI schema."""
+        return [_parameter(name, field) for name, field in DeliveryFilterForm.base_fields.items()]
 
 
 class DeliveryPagination(BasePagination):
@@ -55,14 +57,77 @@ class DeliveryPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         """Return the rows of the page that `size` and `after` ask for. Raise `ValidationError`."""
-        query = PageQuery(data=request.query_params)
+        query = LogPageQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        try:
-            self.page: DeliveryPage = queryset.page(**query.validated_data)
-        except InvalidCursor as error:
-            raise ValidationError({"after": [str(error)]}) from None
+        self.page: DeliveryPage = queryset.page(**query.validated_data)
         return list(self.page.rows)
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the page with the cursor of the next one."""
         return Response({"deliveries": data, "next": self.page.next, "looked_to": self.page.looked_to})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the OpenAPI schema of a page."""
+        return {
+            "type": "object",
+            "required": ["deliveries", "next", "looked_to"],
+            "properties": {
+                "deliveries": schema,
+                "next": {
+                    "type": "string",
+                    "description": "The cursor of the next page; empty on the last one.",
+                },
+                "looked_to": {
+                    "type": ["string", "null"],
+                    "format": "date-time",
+                    "description": "The search stopped at this time, because it had read enough.",
+                },
+            },
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the parameters for the OpenAPI schema."""
+        return [
+            {
+                "name": "size",
+                "in": "query",
+                "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE},
+            },
+            {"name": "after", "in": "query", "schema": {"type": "string", "pattern": f"^({CURSOR})?$"}},
+        ]
+
+
+_MOMENT: Final = r"^(\d{1,4}[smhdw]|20\d\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3]):[0-5]\d)?)$"
+_PATTERNS: Final = {
+    "outcome": "^({0})(,({0}))*$".format("|".join([*Tone.values, *Outcome.values])),
+    "status": r"^[1-5](\d\d|xx)$",
+    "warehouse": r"^[^/\s]+(/[^/\s]+)?$",
+    "since": _MOMENT,
+    "until": _MOMENT,
+}
+_DESCRIPTIONS: Final = {
+    "text": "Words, in any case, or an artifact such as `example/repo:1.2.3`.",
+    "outcome": "Outcomes, or groups of them such as `bad`, separated by commas.",
+    "project": "A project, or `cluster` for the cluster receivers.",
+    "status": "A response code, or a class of them such as `4xx`.",
+    "warehouse": "A name, or `project/name`.",
+    "since": "A time in ISO 8601, or an age such as `2h`.",
+    "until": "A time in ISO 8601, or an age such as `30m`.",
+    "push": "The `push_id` of a delivery.",
+    "every": "Show duplicates: each delivery of a push.",
+}
+
+
+def _parameter(name: str, field: forms.Field) -> dict[str, Any]:
+    """Return the OpenAPI parameter of a filter."""
+    schema: dict[str, Any] = {"type": "string", "maxLength": TEXT_LENGTH}
+    if isinstance(field, forms.BooleanField):
+        schema = {"type": "boolean"}
+    elif isinstance(field, forms.UUIDField):
+        schema = {"type": "string", "format": "uuid"}
+    elif isinstance(field, forms.ChoiceField):
+        schema = {"type": "string", "enum": Origin.values}
+    elif name in _PATTERNS:
+        schema["pattern"] = _PATTERNS[name]
+    parameter = {"name": name, "in": "query", "schema": schema}
+    return parameter | ({"description": _DESCRIPTIONS[name]} if name in _DESCRIPTIONS else {})

@@ -36,6 +36,7 @@ from receivers.ops.alerts.desk import AlertDesk
 from receivers.ops.alerts.kubernetes_secrets import SecretLookup
 from receivers.ops.alerts.outbox import Outbox
 from receivers.ops.metrics import Gauges, Metrics
+from receivers.ops.push_waiters import PushWaiters
 from receivers.ops.scheduler import PeriodicTask, Scheduler
 from receivers.refreshes.late_freight import LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease, replica_id
@@ -111,6 +112,7 @@ class Runtime:
         self.metrics.watch(
             Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.stages)
         )
+        self.waiters = PushWaiters(self._stage_version)
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self.newest_freight = NewestFreight(self.cache.cluster)
         self._add_listeners()
@@ -158,6 +160,7 @@ class Runtime:
             Scheduler("tracker", [PeriodicTask("tracker", self.tracker.work, pause=0.0)]),
             Scheduler("lease", [self._lease_task]),
             Scheduler("recovery", [recovery]),
+            Scheduler("waiters", [PeriodicTask("waiters", self.waiters.work, pause=0.5)]),
             Scheduler("periodic", self._create_tasks(configuration, urls, secrets), threads=PERIODIC_THREADS),
         ]
         if (
@@ -213,6 +216,9 @@ class Runtime:
 
     def _warehouse(self, key: WarehouseKey) -> Warehouse | None:
         return self.cache.warehouse(*key)
+
+    def _stage_version(self, project: str) -> int:
+        return self.stages.version(project) if self.stages is not None else 0
 
     def start(self) -> None:
         """Start all threads and return; `cache.ready` says when pushes are accepted."""

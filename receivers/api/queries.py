@@ -1,0 +1,212 @@
+"""What the API accepts: parameters of addresses, and bodies."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rest_framework import serializers
+
+from receivers.deliveries.figures import Range
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, read_moment
+from receivers.deliveries.pagination import CURSOR
+from receivers.deliveries.querysets import MAX_PAGE_SIZE
+from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE
+from receivers.health.checks import Check
+from receivers.health.finding import Severity
+from receivers.kargo.push import Push
+from receivers.kargo.scopes import parse_scope
+from receivers.models import NAME_LENGTH, TEXT_LENGTH
+
+PAGE_SIZE: Final = 50  # rows by default
+
+Values = dict[str, Any]
+
+
+class ScopeField(serializers.CharField):
+    """A project, or `cluster` for the cluster receivers. Its value is the project or `CLUSTER_SCOPE`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=NAME_LENGTH, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the project of a name."""
+        return parse_scope(super().to_internal_value(data))
+
+
+class TextField(serializers.CharField):
+    """A text of at most `TEXT_LENGTH` characters, empty by default."""
+
+    def __init__(self, **options: Any) -> None:
+        if not options.get("required"):
+            options = {"allow_blank": True, "default": "", **options}
+        super().__init__(max_length=TEXT_LENGTH, **options)
+
+
+class MomentField(serializers.CharField):
+    """A time or an age, as `read_moment` takes it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the time. Raise `ValidationError`."""
+        try:
+            return read_moment(super().to_internal_value(data))
+        except ValueError as error:
+            raise serializers.ValidationError(f"It {error}.") from None
+
+
+class PageQuery(serializers.Serializer[Values]):
+    """The page of a list: `size` rows after the cursor `after`."""
+
+    size = serializers.IntegerField(
+        min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="Rows of the page."
+    )
+    after = serializers.CharField(
+        allow_blank=True, default="", help_text="`next` of the previous page; empty for the first one."
+    )
+
+
+class LogPageQuery(PageQuery):
+    """The page of a list that grows at its top."""
+
+    after = serializers.RegexField(
+        f"^({CURSOR})?$",
+        allow_blank=True,
+        default="",
+        help_text="`next` of the previous page; empty for the first one.",
+        error_messages={"invalid": "It must be the `next` of the previous page."},
+    )
+
+
+class ProjectQuery(PageQuery):
+    """A page of projects whose name contains `q`."""
+
+    q = TextField(help_text="A part of the name.")
+
+
+class PushQuery(serializers.Serializer[Values]):
+    """A hypothetical push to a receiver of `project`, which is `cluster` for a cluster receiver."""
+
+    project = ScopeField(help_text="A project, or `cluster` for a cluster receiver.")
+    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
+    tag = TextField()
+    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+
+    @property
+    def push(self) -> Push:
+        """Return the push of a valid query."""
+        return push_of(self.validated_data)
+
+
+class TestPushQuery(serializers.Serializer[Values]):
+    """A test push: what to send, and how."""
+
+    __test__ = False  # not a test class for pytest
+
+    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
+    tag = TextField()
+    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+    dry_run = serializers.BooleanField(default=False, help_text="Evaluate the push, but refresh nothing.")
+    inside = serializers.BooleanField(
+        default=False, help_text="Skip the receiver URL: don't test DNS, TLS and the Ingress."
+    )
+
+    def validate(self, attrs: Values) -> Values:
+        """Refuse characters that no repository and no tag has."""
+        for name in ("repository", "tag", "media_type"):
+            if not attrs[name].isprintable():
+                raise serializers.ValidationError({name: ["It can contain only printable characters."]})
+        return attrs
+
+
+class RefreshQuery(serializers.Serializer[Values]):
+    """What to refresh: the Warehouses of `project` that select a push, or the one named `warehouse`."""
+
+    project = ScopeField(help_text="A project, or `cluster` for all projects.")
+    repository = TextField(help_text="As Docker Hub names it: `example/repo`.")
+    tag = TextField()
+    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+    warehouse = serializers.CharField(
+        max_length=NAME_LENGTH,
+        allow_blank=True,
+        default="",
+        help_text="A Warehouse, instead of a repository.",
+    )
+
+    def validate(self, attrs: Values) -> Values:
+        """Require either a repository or a Warehouse of a project."""
+        if bool(attrs["repository"]) == bool(attrs["warehouse"]):
+            raise serializers.ValidationError({"repository": ["Name either a repository or a Warehouse."]})
+        if attrs["warehouse"] and (attrs["tag"] or attrs["media_type"]):
+            raise serializers.ValidationError(
+                {"warehouse": ["A Warehouse has neither a tag nor a media type."]}
+            )
+        if attrs["warehouse"] and not attrs["project"]:
+            raise serializers.ValidationError({"project": ["Name the project of the Warehouse."]})
+        return attrs
+
+
+class FindingQuery(PageQuery):
+    """A page of findings, most urgent first."""
+
+    project = ScopeField(required=False, default=None, help_text="A project, or `cluster`.")
+    severity = serializers.ChoiceField(
+        choices=[each.value for each in Severity], required=False, default=None
+    )
+    check = serializers.ChoiceField(choices=Check.values, required=False, default=None)
+    muted = serializers.BooleanField(
+        default=False, help_text="List the muted findings instead of the others."
+    )
+
+
+class MuteQuery(serializers.Serializer[Values]):
+    """Why a finding is muted."""
+
+    note = TextField(help_text="The reason, for colleagues.")
+
+
+class StatisticsQuery(serializers.Serializer[Values]):
+    """The time and the pushes that figures are about."""
+
+    range = serializers.ChoiceField(choices=Range.values, default=Range.DAY.value)
+    project = ScopeField(required=False, default=None, help_text="A project, or `cluster`; all by default.")
+    receiver = serializers.CharField(
+        max_length=NAME_LENGTH, allow_blank=True, default="", help_text="A receiver of the project."
+    )
+
+    def validate(self, attrs: Values) -> Values:
+        """Require the project of a receiver."""
+        if attrs["receiver"] and attrs["project"] is None:
+            raise serializers.ValidationError({"project": ["Name the project of the receiver."]})
+        return attrs
+
+
+class BulkRedeliveryQuery(serializers.Serializer[Values]):
+    """Which deliveries to redeliver, and how fast. The filters are those of the list of deliveries."""
+
+    filter = serializers.DictField(
+        child=serializers.CharField(allow_blank=True),
+        help_text='Filters of `GET /api/v1/deliveries`, such as {"outcome": "bad", "since": "2h"}.',
+    )
+    rate = serializers.FloatField(
+        min_value=LOWEST_RATE, max_value=HIGHEST_RATE, default=RATE, help_text="Redeliveries per second."
+    )
+    dry_run = serializers.BooleanField(default=False, help_text="Say what would be redelivered.")
+
+    def validate_filter(self, value: dict[str, str]) -> DeliveryFilter:
+        """Return the filter of the names and values."""
+        if unknown := sorted(set(value) - set(DeliveryFilterForm.base_fields)):
+            raise serializers.ValidationError(f"There is no filter {', '.join(unknown)}.")
+        return filter_of(DeliveryFilterForm(value))
+
+
+def filter_of(form: DeliveryFilterForm) -> DeliveryFilter:
+    """Return the filter of a form. Raise `ValidationError`."""
+    if form.wanted is None:
+        raise serializers.ValidationError(
+            {field: [str(problem) for problem in problems] for field, problems in form.errors.items()}
+        )
+    return form.wanted
+
+
+def push_of(values: Values) -> Push:
+    """Return the push of validated values."""
+    return Push(values["repository"], values["tag"], values["media_type"])

@@ -1,0 +1,63 @@
+"""Refresh Warehouses without a webhook: for registries and scripts that send none."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from receivers.accounts import audit
+from receivers.accounts.access import Action, require_permission
+from receivers.accounts.client_address import client_address
+from receivers.api.base import ApiView
+from receivers.api.errors import Unavailable
+from receivers.api.queries import RefreshQuery
+from receivers.deliveries.serializers import DeliverySerializer
+from receivers.deliveries.store import NotSaved
+from receivers.kargo.scopes import scope_name
+from receivers.webhook import api_refresh
+from receivers.webhook.api_refresh import WantedRefresh
+
+
+class RefreshView(ApiView):
+    """`POST /api/v1/refresh`."""
+
+    @extend_schema(
+        operation_id="refresh",
+        tags=["Pushes"],
+        request=RefreshQuery,
+        responses={status.HTTP_201_CREATED: DeliverySerializer},
+        examples=[
+            OpenApiExample(
+                "A push",
+                {"project": "storefront", "repository": "example/repo", "tag": "1.2.3"},
+                request_only=True,
+            ),
+            OpenApiExample("A Warehouse", {"project": "storefront", "warehouse": "api"}, request_only=True),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Refresh the Warehouses of a project that select a push, or one Warehouse. Returns the delivery on record.
+
+        kargoweb follows the refreshes and retries them, as after a push.
+        """
+        query = RefreshQuery(data=request.data)
+        query.is_valid(raise_exception=True)
+        wanted = WantedRefresh(**query.validated_data)
+        require_permission(request, Action.REFRESH, wanted.project)
+        runtime = self.synced_runtime()
+        delivery = api_refresh.new_delivery(
+            wanted,
+            self.user_name,
+            client_address(request.META, settings.KARGOWEB.forwarded_hops),
+            request.headers.get("User-Agent", ""),
+        )
+        try:
+            runtime.intake.refresh(delivery)
+        except NotSaved:
+            raise Unavailable from None
+        what = f"Warehouse {wanted.warehouse}" if wanted.warehouse else f"{wanted.repository}:{wanted.tag}"
+        audit.record_about(request, Action.REFRESH, delivery, f"{what} in {scope_name(wanted.project)}")
+        return Response(DeliverySerializer(delivery).data, status.HTTP_201_CREATED)
