@@ -226,7 +226,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "Origin": "receivers.models.Origin.choices",
         "Outcome": "receivers.models.Outcome.choices",
-        "ProbeStep": "receivers.testfire.probe.ProbeStep",
+        "ProbeStep": "receivers.api.resources.PROBE_STEPS",
     },
     "TAGS": [
         {"name": "Pushes", "description": "What was pushed, what became of it, and what a push would do."},

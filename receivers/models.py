@@ -639,6 +639,7 @@ class TokenScope(models.TextChoices):
 
     READ = "read", "Read"
     OPERATE = "operate", "Read, refresh, test, redeliver and mute"
+    ADMIN = "admin", "Everything that you may do"
 
 
 class ApiToken(models.Model):

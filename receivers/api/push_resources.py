@@ -12,6 +12,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries.outcomes import Tone, tone
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.pushes import PushEntry
@@ -19,7 +20,7 @@ from receivers.deliveries.serializers import DeliverySerializer, RefreshSerializ
 from receivers.kargo.stage_states import StageNode, StageState
 from receivers.models import Delivery, Origin, Outcome, Refresh
 from receivers.web import stage_sentences
-from receivers.web.push_results import PushResults, WarehouseResult
+from receivers.web.push_results import PushResults, WarehouseResult, push_results
 from receivers.web.push_rows import reason_of
 from receivers.web.push_story import OpenIssue, open_issues, push_sentence
 
@@ -171,6 +172,14 @@ class PushDetails:
     def issues(self) -> list[OpenIssue]:
         """Return what is missing until the push is in the last Stages, or until it is Freight."""
         return open_issues(self.results)
+
+
+def push_details(record: PushRecord, stages: StageWatch | None) -> PushDetails:
+    """Return a push and what became of it."""
+    by_id = {delivery.pk: delivery for delivery in record.deliveries}
+    for refresh in record.refreshes:
+        refresh.delivery = by_id[refresh.delivery_id]  # or each would be queried
+    return PushDetails(record, push_results(record, stages))
 
 
 class PushDetailsSerializer(PushSerializer):

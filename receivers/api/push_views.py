@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from receivers.accounts.access import Action, require_permission
 from receivers.api.base import ApiView
 from receivers.api.pagination import DeliveryFilterBackend
-from receivers.api.push_resources import PushDetails, PushDetailsSerializer, PushSerializer
+from receivers.api.push_resources import PushDetailsSerializer, PushSerializer, push_details
 from receivers.api.queries import LogPageQuery, PushQuery, filter_of
 from receivers.api.schema import page_of
 from receivers.deliveries import visibility
@@ -22,7 +22,6 @@ from receivers.deliveries.push_record import find_push
 from receivers.deliveries.pushes import push_page
 from receivers.deliveries.serializers import VerdictSerializer
 from receivers.kargo.scopes import scope_name
-from receivers.web.push_results import push_results
 from receivers.webhook.explain import explain
 
 
@@ -57,7 +56,7 @@ class PushDetailView(ApiView):
         record = find_push(self.access, push_id)
         if record is None:
             raise NotFound
-        details = PushDetails(record, push_results(record, self.runtime.stages))
+        details = push_details(record, self.runtime.stages)
         return Response(PushDetailsSerializer(details, context={"request": request}).data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -22,6 +22,8 @@ from receivers.testfire.send import TestResult
 from receivers.web.warehouse_rows import SubscriptionRow
 
 Row = TypeVar("Row")
+
+PROBE_STEPS: Final = [(step.value, step.value) for step in ProbeStep]
 
 
 class ScopeNameField(serializers.CharField):
@@ -190,10 +192,10 @@ class StatisticsSerializer(serializers.Serializer[Figures]):
     columns = SpanSerializer(many=True)
 
 
-class ProbeStepSerializer(serializers.Serializer[StepTime]):
+class StepTimeSerializer(serializers.Serializer[StepTime]):
     """A step on the way to the receiver URL that was tried."""
 
-    step = serializers.ChoiceField(choices=[each.value for each in ProbeStep])
+    step = serializers.ChoiceField(choices=PROBE_STEPS)
     seconds = serializers.FloatField()
 
 
@@ -203,8 +205,8 @@ class TestResultSerializer(serializers.Serializer[TestResult]):
     delivery = serializers.UUIDField()
     recorded = serializers.BooleanField()
     problem = serializers.CharField()
-    steps = ProbeStepSerializer(source="times", many=True)
-    failed_step = serializers.ChoiceField(choices=[each.value for each in ProbeStep], allow_null=True)
+    steps = StepTimeSerializer(source="times", many=True)
+    failed_step = serializers.ChoiceField(choices=PROBE_STEPS, allow_null=True)
 
 
 class RefusedRedeliverySerializer(serializers.Serializer[Any]):

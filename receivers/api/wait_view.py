@@ -18,13 +18,12 @@ from kargoweb.gateway import WAIT_HEADER, WAITING_SINCE
 from receivers.accounts.access import Access, Action, Role, require_permission
 from receivers.api.authentication import TokenThrottle
 from receivers.api.base import ApiView
-from receivers.api.push_resources import PushDetails, PushSerializer
+from receivers.api.push_resources import PushDetails, PushSerializer, push_details
 from receivers.api.queries import MomentField, ScopeField, TextField
 from receivers.api.wait_rules import NOT_RECEIVED, WaitResult, WaitState, judge
 from receivers.deliveries.push_record import PushRecord, find_push, newest_push
 from receivers.models import NAME_LENGTH
 from receivers.ops.push_waiters import WaitKey, header
-from receivers.web.push_results import PushResults, push_results
 
 LONGEST: Final = 300  # seconds; longer than most proxies keep a silent connection
 SHORT: Final = 30  # seconds, by default: shorter than the time-outs of most proxies
@@ -125,8 +124,7 @@ class WaitView(ApiView):
         since = values.get("since") or timezone.now() - RECENT
         if record is None or record.deliveries[-1].received_at < since:
             return None
-        results: PushResults = push_results(record, self.runtime.stages)
-        return PushDetails(record, results)
+        return push_details(record, self.runtime.stages)
 
     def _seconds_left(self, request: Request, timeout: int) -> float:
         """Return how long the client waits yet; 0 if the server can't let it wait."""

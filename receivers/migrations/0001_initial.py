@@ -338,7 +338,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=80)),
                 ('secret_hash', models.BinaryField(max_length=32, unique=True)),
                 ('hint', models.CharField(max_length=4)),
-                ('scope', models.CharField(choices=[('read', 'Read'), ('operate', 'Read, refresh, test, redeliver and mute')], default='read', max_length=10)),
+                ('scope', models.CharField(choices=[('read', 'Read'), ('operate', 'Read, refresh, test, redeliver and mute'), ('admin', 'Everything that you may do')], default='read', max_length=10)),
                 ('project', models.CharField(blank=True, max_length=253)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),

@@ -108,11 +108,11 @@ class Runtime:
             per_receiver=configuration.receiver_body_quota * MEBIBYTE,
             total=configuration.body_quota * MEBIBYTE,
         )
+        self.waiters = PushWaiters(self._stage_version)
         self.metrics = Metrics()
         self.metrics.watch(
-            Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.stages)
+            Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.waiters, self.stages)
         )
-        self.waiters = PushWaiters(self._stage_version)
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self.newest_freight = NewestFreight(self.cache.cluster)
         self._add_listeners()
