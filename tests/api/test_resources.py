@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -120,7 +121,12 @@ class TestTestPushes:
 
 def pushed(project: str, **fields) -> tuple[Delivery, Refresh]:
     """Store a push that became Freight, and its refresh."""
-    values = {"outcome": Outcome.FREIGHT_CREATED, "status": 200, "warehouses": 1, "with_freight": 1}
+    values: dict[str, Any] = {
+        "outcome": Outcome.FREIGHT_CREATED,
+        "status": 200,
+        "warehouses": 1,
+        "with_freight": 1,
+    }
     [row] = store(delivery(project, **(values | fields)))
     refresh = Refresh.objects.create(
         delivery=row, project=project, warehouse="api", state="ended", outcome=Outcome.FREIGHT_CREATED,

@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import urllib3
 from django.utils import timezone
 
+from kargoweb import VERSION
 from receivers.accounts import tokens
-from receivers.models import Delivery, Outcome, Refresh, TokenScope
+from receivers.models import Delivery, Outcome, Refresh, Replica, TokenScope
 from tests.api.programs import Program
 from tests.clusters import until
 from tests.deliveries.rows import delivery, store, unique_name
+from tests.product import Product
+
+REPLICA: Final = uuid.UUID(int=7)
 
 pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture(scope="module")
+def product(database, demo_cluster):
+    """A serving process with metrics."""
+    with Product(demo_cluster.kubeconfig, KARGOWEB_METRICS="true") as product:
+        yield product
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_replica(product):
+    """A replica that is alive, so that the product leaves alone what it holds."""
+    now = timezone.now()
+    later = now + timedelta(days=1)
+    row = Replica.objects.create(id=REPLICA, host="other", version=VERSION, started_at=now, seen_at=later)
+    yield
+    row.delete()
 
 
 def push(project: str, repository: str, outcome: Outcome, **fields: Any) -> Delivery:
@@ -27,7 +49,7 @@ def push(project: str, repository: str, outcome: Outcome, **fields: Any) -> Deli
     now = timezone.now()
     ended = None if outcome in {Outcome.REFRESHED, Outcome.PENDING} else now
     refreshes = outcome != Outcome.NO_MATCH
-    values = {
+    values: dict[str, Any] = {
         "outcome": outcome,
         "received_at": now,
         "ended_at": ended,
@@ -40,10 +62,9 @@ def push(project: str, repository: str, outcome: Outcome, **fields: Any) -> Deli
         freight = (
             {"freight": "f" * 40, "freight_alias": "calm-lemur"} if outcome == Outcome.FREIGHT_CREATED else {}
         )
-        # Held by no living process and not due, so that no serving process of another test touches it.
         Refresh.objects.create(
             delivery=row, project=project, warehouse="api", state=state, requested_at=now, ended_at=ended,
-            outcome="" if ended is None else outcome, **freight,
+            outcome="" if ended is None else outcome, held_by=REPLICA, **freight,
         )  # fmt: skip
     return row
 
