@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
+from django.http import Http404
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
+from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from receivers.accounts.access import Access, access_of
+from receivers.accounts.access import Access, Action, access_of, require_permission
 from receivers.api.errors import Unavailable
 from receivers.ops.middleware import runtime_of
 from receivers.ops.runtime import Runtime
 
 not_stored = method_decorator(cache_control(no_store=True), name="dispatch")
 """Forbids caches to store the responses of a view."""
+
+
+Query = TypeVar("Query", bound=BaseSerializer[Any])
 
 
 @not_stored
@@ -37,6 +42,30 @@ class ApiView(APIView):
     def runtime(self) -> Runtime:
         """Return the parts of the serving process."""
         return runtime_of(self.request)
+
+    def asked(self, query: type[Query]) -> Query:
+        """Return the valid parameters of the address. Raise `ValidationError`."""
+        # As a dict: DRF takes an empty parameter of a `QueryDict` for one that is missing.
+        return self._valid(query(data=self.request.query_params.dict()))
+
+    def sent(self, query: type[Query]) -> Query:
+        """Return the valid body. Raise `ValidationError`."""
+        return self._valid(query(data=self.request.data))
+
+    def _valid(self, query: Query) -> Query:
+        query.is_valid(raise_exception=True)
+        return query
+
+    def require_project(self, action: Action, project: str) -> None:
+        """Raise `PermissionDenied` if the user may not do `action` in a project.
+
+        Raise `Http404` if it doesn't exist or the user may not see it, `Unavailable` until the cluster has been read.
+        """
+        require_permission(self.request, action, project)
+        cache = self.synced_runtime().cache
+        exists = not project or cache.config(project) is not None
+        if not exists and all(known.name != project for known in cache.projects()):
+            raise Http404
 
     def synced_runtime(self) -> Runtime:
         """Return the parts of the serving process. Raise `Unavailable` until the cluster has been read."""

@@ -12,6 +12,7 @@ from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import ListModelMixin
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -89,6 +90,8 @@ class RedeliveryView(DeliveryView):
 class BulkRedeliveryView(ApiView):
     """`POST /api/v1/deliveries/redeliver`."""
 
+    parser_classes = (JSONParser,)
+
     @extend_schema(
         operation_id="redeliver_many",
         tags=["Deliveries"],
@@ -107,8 +110,7 @@ class BulkRedeliveryView(ApiView):
 
         Tests, deliveries that were redelivered before, and those that can never succeed are left out.
         """
-        query = BulkRedeliveryQuery(data=request.data)
-        query.is_valid(raise_exception=True)
+        query = self.sent(BulkRedeliveryQuery)
         wanted, rate, dry_run = (query.validated_data[name] for name in ("filter", "rate", "dry_run"))
         if wanted.project is not None:
             require_permission(request, Action.REDELIVER, wanted.project)

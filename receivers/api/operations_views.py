@@ -9,6 +9,7 @@ from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -44,8 +45,7 @@ class FindingListView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Return a page of what the health checks found, most urgent first."""
-        query = FindingQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = self.asked(FindingQuery)
         values = query.validated_data
         report = self.runtime.health.report()
         open_, muted = report.open_and_muted(self.access.projects)
@@ -85,13 +85,14 @@ class FindingView(OneFindingView):
 class MuteView(OneFindingView):
     """`PUT` and `DELETE /api/v1/findings/<key>/mute`."""
 
+    parser_classes = (JSONParser,)
+
     @extend_schema(
         operation_id="mute_finding", tags=["Findings"], request=MuteQuery, responses=FindingSerializer
     )
     def put(self, request: Request, key: str) -> Response:
         """Mute a finding, and those of the same cause, until it changes."""
-        query = MuteQuery(data=request.data)
-        query.is_valid(raise_exception=True)
+        query = self.sent(MuteQuery)
         finding = self._change(request, key, AuditAction.MUTE, query.validated_data["note"])
         return Response(_findings(request, [finding], self.runtime.health.report())[0])
 
@@ -126,8 +127,7 @@ class StatisticsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Return the number of pushes by outcome, and the times to Freight, of a day, a week or a month."""
-        query = StatisticsQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = self.asked(StatisticsQuery)
         values = query.validated_data
         if values["project"] is not None:
             require_permission(request, Action.SEE, values["project"])
@@ -154,8 +154,7 @@ class AuditView(ApiView):
         """Return a page of the audit log, newest first. For admins of all projects."""
         # The log covers all projects.
         require_permission(request, Action.READ_AUDIT_LOG, CLUSTER_SCOPE)
-        query = LogPageQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = self.asked(LogPageQuery)
         size = query.validated_data["size"]
         entries = Audit.objects.order_by("-at", "-id")
         if query.validated_data["after"]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django import forms
+from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -13,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from receivers.accounts.access import access_of
-from receivers.api.queries import LogPageQuery, filter_of
+from receivers.api.queries import MOMENT, LogPageQuery, filter_of
 from receivers.deliveries import visibility
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
 from receivers.deliveries.outcomes import Tone
@@ -40,13 +42,30 @@ class DeliveryFilterBackend(BaseFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: Any, view: APIView) -> Any:
         """Return the selected deliveries. Raise `ValidationError`."""
-        form = DeliveryFilterForm(request.query_params)
+        form = filter_form(request.query_params)
         wanted = visibility.limited(filter_of(form), access_of(request.user))
         return SelectedDeliveries(queryset, wanted, form.each_push_once)
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         """Return the filters for the OpenAPI schema."""
         return [_parameter(name, field) for name, field in DeliveryFilterForm.base_fields.items()]
+
+
+def filter_form(parameters: Mapping[str, str]) -> DeliveryFilterForm:
+    """Return the form with the filters of an address, whose values are not empty. Raise `ValidationError`.
+
+    A script whose variable is not set must not get, or redeliver, everything.
+    """
+    problems = {
+        name: ["It is empty. Leave it out."]
+        for name in DeliveryFilterForm.base_fields
+        if name in parameters and not parameters[name].strip()
+    }
+    if parameters.get("every", "1") not in _FLAGS:
+        problems["every"] = [f"It must be one of {', '.join(_FLAGS)}."]
+    if problems:
+        raise ValidationError(problems)
+    return DeliveryFilterForm(parameters)
 
 
 class DeliveryPagination(BasePagination):
@@ -57,7 +76,7 @@ class DeliveryPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         """Return the rows of the page that `size` and `after` ask for. Raise `ValidationError`."""
-        query = LogPageQuery(data=request.query_params)
+        query = LogPageQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         self.page: DeliveryPage = queryset.page(**query.validated_data)
         return list(self.page.rows)
@@ -97,13 +116,14 @@ class DeliveryPagination(BasePagination):
         ]
 
 
-_MOMENT: Final = r"^(\d{1,4}[smhdw]|20\d\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3]):[0-5]\d)?)$"
+_NOT_BLANK: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"
+_FLAGS: Final = ["0", "1", "false", "true"]
 _PATTERNS: Final = {
     "outcome": "^({0})(,({0}))*$".format("|".join([*Tone.values, *Outcome.values])),
     "status": r"^[1-5](\d\d|xx)$",
-    "warehouse": r"^[^/\s]+(/[^/\s]+)?$",
-    "since": _MOMENT,
-    "until": _MOMENT,
+    "warehouse": r"^\s*[^/\s]+(/[^/\s]+)?\s*$",
+    "since": MOMENT,
+    "until": MOMENT,
 }
 _DESCRIPTIONS: Final = {
     "text": "Words, in any case, or an artifact such as `example/repo:1.2.3`.",
@@ -120,9 +140,9 @@ _DESCRIPTIONS: Final = {
 
 def _parameter(name: str, field: forms.Field) -> dict[str, Any]:
     """Return the OpenAPI parameter of a filter."""
-    schema: dict[str, Any] = {"type": "string", "maxLength": TEXT_LENGTH}
+    schema: dict[str, Any] = {"type": "string", "maxLength": TEXT_LENGTH, "pattern": _NOT_BLANK}
     if isinstance(field, forms.BooleanField):
-        schema = {"type": "boolean"}
+        schema = {"type": "string", "enum": _FLAGS}
     elif isinstance(field, forms.UUIDField):
         schema = {"type": "string", "format": "uuid"}
     elif isinstance(field, forms.ChoiceField):

@@ -8,11 +8,12 @@ from django.conf import settings
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, require_permission
+from receivers.accounts.access import Action
 from receivers.accounts.client_address import client_address
 from receivers.api.base import ApiView
 from receivers.api.errors import Conflict
@@ -45,11 +46,7 @@ class ProjectView(ApiView):
         """Raise `PermissionDenied`, or `Http404` if the project doesn't exist or the user may not see it."""
         super().initial(request, *args, **kwargs)
         self.project = parse_scope(kwargs["project"])
-        require_permission(request, self.required_action, self.project)
-        cache = self.synced_runtime().cache
-        known = not self.project or cache.config(self.project) is not None
-        if not known and all(project.name != self.project for project in cache.projects()):
-            raise Http404
+        self.require_project(self.required_action, self.project)
 
     def receivers(self, revealed: str = "") -> list[ReceiverRow]:
         """Return the receivers of the project; the one named `revealed` has its URL. One query."""
@@ -71,8 +68,7 @@ class ProjectListView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Return a page of the projects that you may see, by name; `cluster` stands for the cluster receivers."""
-        query = ProjectQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = self.asked(ProjectQuery)
         text = query.validated_data["q"].lower()
         found = [
             summary
@@ -132,6 +128,7 @@ class TestPushView(ProjectView):
     """`POST /api/v1/projects/<project>/receivers/<receiver>/test-pushes`."""
 
     __test__ = False  # not a test class for pytest
+    parser_classes = (JSONParser,)
     required_action = Action.TEST_FIRE
 
     @extend_schema(
@@ -142,8 +139,7 @@ class TestPushView(ProjectView):
     )
     def post(self, request: Request, project: str, receiver: str) -> Response:
         """Send what Docker Hub would send to the receiver's URL, and say how far it got."""
-        query = TestPushQuery(data=request.data)
-        query.is_valid(raise_exception=True)
+        query = self.sent(TestPushQuery)
         values = query.validated_data
         try:
             target = find_target(self.runtime.cache, self.project, receiver)
@@ -182,8 +178,7 @@ class WarehouseListView(ProjectView):
     )
     def get(self, request: Request, project: str) -> Response:
         """Return a page of the Warehouses of a project, by name: subscriptions, last push, newest Freight."""
-        query = PageQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = self.asked(PageQuery)
         cache = self.runtime.cache
         # The cluster scope has no Warehouses of its own.
         all_ = cache.warehouses(self.project) if self.project else ()

@@ -12,12 +12,11 @@ from rest_framework.response import Response
 
 from receivers.accounts.access import Action, require_permission
 from receivers.api.base import ApiView
-from receivers.api.pagination import DeliveryFilterBackend
+from receivers.api.pagination import DeliveryFilterBackend, filter_form
 from receivers.api.push_resources import PushDetailsSerializer, PushSerializer, push_details
 from receivers.api.queries import LogPageQuery, PushQuery, filter_of
 from receivers.api.schema import page_of
 from receivers.deliveries import visibility
-from receivers.deliveries.filters import DeliveryFilterForm
 from receivers.deliveries.push_record import find_push
 from receivers.deliveries.pushes import push_page
 from receivers.deliveries.serializers import VerdictSerializer
@@ -39,9 +38,8 @@ class PushListView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Return a page of pushes, newest first, each once however many deliveries announced it."""
-        query = LogPageQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        wanted = visibility.limited(filter_of(DeliveryFilterForm(request.query_params)), self.access)
+        query = self.asked(LogPageQuery)
+        wanted = visibility.limited(filter_of(filter_form(request.query_params)), self.access)
         page = push_page(wanted, **query.validated_data)
         rows = PushSerializer(page.rows, many=True, context={"request": request}).data
         return Response({"pushes": rows, "next": page.next, "looked_to": page.looked_to})
@@ -88,8 +86,7 @@ class ExplainView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Return the verdict of every Warehouse in scope on a push. Refreshes nothing."""
-        query = PushQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = self.asked(PushQuery)
         project, push = query.validated_data["project"], query.push
         require_permission(request, Action.SEE, project)
         report = explain(self.synced_runtime().cache, push, project)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from receivers.deliveries.figures import Range
@@ -22,26 +23,56 @@ PAGE_SIZE: Final = 50  # rows by default
 Values = dict[str, Any]
 
 
-class ScopeField(serializers.CharField):
-    """A project, or `cluster` for the cluster receivers. Its value is the project or `CLUSTER_SCOPE`."""
+class NameField(serializers.RegexField):
+    """The name of a Kubernetes object, or of several with a slash; NUL is no part of it."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=NAME_LENGTH, **options)
+        super().__init__(TEXT, **{"max_length": NAME_LENGTH, **options})
+
+
+class ScopeField(NameField):
+    """A project, or `cluster` for the cluster receivers. Its value is the project or `CLUSTER_SCOPE`."""
 
     def to_internal_value(self, data: Any) -> str:
         """Return the project of a name."""
         return parse_scope(super().to_internal_value(data))
 
 
-class TextField(serializers.CharField):
+class TextField(serializers.RegexField):
     """A text of at most `TEXT_LENGTH` characters, empty by default."""
 
     def __init__(self, **options: Any) -> None:
-        if not options.get("required"):
+        if options.get("required"):
+            options["min_length"] = 1
+        else:
             options = {"allow_blank": True, "default": "", **options}
-        super().__init__(max_length=TEXT_LENGTH, **options)
+        super().__init__(TEXT, max_length=TEXT_LENGTH, **options)
 
 
+class FlagField(serializers.BooleanField):
+    """True or false: in a body as JSON has them, in an address as the words. DRF takes 1, `yes` and more for true."""
+
+    def __init__(self, *, in_address: bool = False, **options: Any) -> None:
+        self._in_address = in_address
+        super().__init__(default=False, **options)
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Return the value. Raise `ValidationError`."""
+        value = {"true": True, "false": False}.get(data) if self._in_address else data
+        if not isinstance(value, bool):
+            raise serializers.ValidationError("It must be true or false.")
+        return value
+
+
+_DATE: Final = r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])"
+_TIME: Final = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?"
+MOMENT: Final = rf"^(\d{{1,4}}[smhdw]|{_DATE}(T{_TIME}(Z|[+-]0\d:00)?)?)$"
+"""The form of times and ages in the schema. `read_moment` takes more: the last days of a month, and any offset."""
+
+TEXT: Final = r"^[^\x00]*$"
+
+
+@extend_schema_field({"type": "string", "pattern": MOMENT})
 class MomentField(serializers.CharField):
     """A time or an age, as `read_moment` takes it."""
 
@@ -104,10 +135,8 @@ class TestPushQuery(serializers.Serializer[Values]):
     repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
     tag = TextField()
     media_type = TextField(help_text="That of the manifest, which tells images from charts.")
-    dry_run = serializers.BooleanField(default=False, help_text="Evaluate the push, but refresh nothing.")
-    inside = serializers.BooleanField(
-        default=False, help_text="Skip the receiver URL: don't test DNS, TLS and the Ingress."
-    )
+    dry_run = FlagField(help_text="Evaluate the push, but refresh nothing.")
+    inside = FlagField(help_text="Skip the receiver URL: don't test DNS, TLS and the Ingress.")
 
     def validate(self, attrs: Values) -> Values:
         """Refuse characters that no repository and no tag has."""
@@ -152,9 +181,7 @@ class FindingQuery(PageQuery):
         choices=[each.value for each in Severity], required=False, default=None
     )
     check = serializers.ChoiceField(choices=Check.values, required=False, default=None)
-    muted = serializers.BooleanField(
-        default=False, help_text="List the muted findings instead of the others."
-    )
+    muted = FlagField(help_text="List the muted findings instead of the others.")
 
 
 class MuteQuery(serializers.Serializer[Values]):
@@ -168,9 +195,7 @@ class StatisticsQuery(serializers.Serializer[Values]):
 
     range = serializers.ChoiceField(choices=Range.values, default=Range.DAY.value)
     project = ScopeField(required=False, default=None, help_text="A project, or `cluster`; all by default.")
-    receiver = serializers.CharField(
-        max_length=NAME_LENGTH, allow_blank=True, default="", help_text="A receiver of the project."
-    )
+    receiver = NameField(allow_blank=True, default="", help_text="A receiver of the project.")
 
     def validate(self, attrs: Values) -> Values:
         """Require the project of a receiver."""
@@ -189,7 +214,7 @@ class BulkRedeliveryQuery(serializers.Serializer[Values]):
     rate = serializers.FloatField(
         min_value=LOWEST_RATE, max_value=HIGHEST_RATE, default=RATE, help_text="Redeliveries per second."
     )
-    dry_run = serializers.BooleanField(default=False, help_text="Say what would be redelivered.")
+    dry_run = FlagField(help_text="Say what would be redelivered.")
 
     def validate_filter(self, value: dict[str, str]) -> DeliveryFilter:
         """Return the filter of the names and values."""

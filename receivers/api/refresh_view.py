@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from receivers.accounts import audit
-from receivers.accounts.access import Action, require_permission
+from receivers.accounts.access import Action
 from receivers.accounts.client_address import client_address
 from receivers.api.base import ApiView
 from receivers.api.errors import Unavailable
@@ -23,6 +24,8 @@ from receivers.webhook.api_refresh import WantedRefresh
 
 class RefreshView(ApiView):
     """`POST /api/v1/refresh`."""
+
+    parser_classes = (JSONParser,)
 
     @extend_schema(
         operation_id="refresh",
@@ -43,11 +46,10 @@ class RefreshView(ApiView):
 
         kargoweb follows the refreshes and retries them, as after a push.
         """
-        query = RefreshQuery(data=request.data)
-        query.is_valid(raise_exception=True)
+        query = self.sent(RefreshQuery)
         wanted = WantedRefresh(**query.validated_data)
-        require_permission(request, Action.REFRESH, wanted.project)
-        runtime = self.synced_runtime()
+        self.require_project(Action.REFRESH, wanted.project)
+        runtime = self.runtime
         delivery = api_refresh.new_delivery(
             wanted,
             self.user_name,

@@ -19,7 +19,7 @@ from receivers.accounts.access import Access, Action, Role, require_permission
 from receivers.api.authentication import TokenThrottle
 from receivers.api.base import ApiView
 from receivers.api.push_resources import PushDetails, PushSerializer, push_details
-from receivers.api.queries import MomentField, ScopeField, TextField
+from receivers.api.queries import MomentField, NameField, ScopeField, TextField
 from receivers.api.wait_rules import NOT_RECEIVED, WaitResult, WaitState, judge
 from receivers.deliveries.push_record import PushRecord, find_push, newest_push
 from receivers.models import NAME_LENGTH
@@ -51,7 +51,7 @@ class WaitQuery(serializers.Serializer[dict[str, Any]]):
         help_text="Ignore pushes before that: a time, or an age such as `10m`; 1 hour by default.",
     )
     project = ScopeField(required=False, default=None, help_text="Only Warehouses of this project count.")
-    warehouse = serializers.CharField(
+    warehouse = NameField(
         max_length=2 * NAME_LENGTH, allow_blank=True, default="", help_text="Only this one counts: `name`."
     )
 
@@ -93,8 +93,7 @@ class WaitView(ApiView):
     def get(self, request: Request) -> Response:
         """Return how far the newest push of a tag is, once it got there or can't, or when the time is over."""
         looked_at = time.monotonic()
-        query = WaitQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = self.asked(WaitQuery)
         values = query.validated_data
         access = self.access
         if values["project"] is not None:

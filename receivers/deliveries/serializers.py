@@ -34,7 +34,9 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     project = serializers.SerializerMethodField()
     tone = serializers.SerializerMethodField()
     repeats = serializers.IntegerField(read_only=True, default=None, allow_null=True)
-    original = serializers.PrimaryKeyRelatedField[Delivery](read_only=True, pk_field=serializers.UUIDField())
+    original = serializers.PrimaryKeyRelatedField[Delivery](
+        read_only=True, allow_null=True, pk_field=serializers.UUIDField()
+    )
 
     class Meta:
         model = Delivery
