@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from django import forms
-from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -15,13 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from receivers.accounts.access import access_of
-from receivers.api.queries import MOMENT, LogPageQuery, filter_of
+from receivers.api.filter_parameters import FILTER_SCHEMAS, filter_form
+from receivers.api.queries import LogPageQuery, filter_of
 from receivers.deliveries import visibility
-from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
-from receivers.deliveries.outcomes import Tone
+from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.pagination import CURSOR, DeliveryPage
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, DeliveryQuerySet
-from receivers.models import TEXT_LENGTH, Origin, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +44,7 @@ class DeliveryFilterBackend(BaseFilterBackend):
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         """Return the filters for the OpenAPI schema."""
-        return [_parameter(name, field) for name, field in DeliveryFilterForm.base_fields.items()]
-
-
-def filter_form(parameters: Mapping[str, str]) -> DeliveryFilterForm:
-    """Return the form with the filters of an address, whose values are not empty. Raise `ValidationError`.
-
-    A script whose variable is not set must not get, or redeliver, everything.
-    """
-    problems = {
-        name: ["It is empty. Leave it out."]
-        for name in DeliveryFilterForm.base_fields
-        if name in parameters and not parameters[name].strip()
-    }
-    if parameters.get("every", "1") not in _FLAGS:
-        problems["every"] = [f"It must be one of {', '.join(_FLAGS)}."]
-    if problems:
-        raise ValidationError(problems)
-    return DeliveryFilterForm(parameters)
+        return [{"name": name, "in": "query", "schema": each} for name, each in FILTER_SCHEMAS.items()]
 
 
 class DeliveryPagination(BasePagination):
@@ -114,40 +93,3 @@ class DeliveryPagination(BasePagination):
             },
             {"name": "after", "in": "query", "schema": {"type": "string", "pattern": f"^({CURSOR})?$"}},
         ]
-
-
-_NOT_BLANK: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"
-_FLAGS: Final = ["0", "1", "false", "true"]
-_PATTERNS: Final = {
-    "outcome": "^({0})(,({0}))*$".format("|".join([*Tone.values, *Outcome.values])),
-    "status": r"^[1-5](\d\d|xx)$",
-    "warehouse": r"^\s*[^/\s]+(/[^/\s]+)?\s*$",
-    "since": MOMENT,
-    "until": MOMENT,
-}
-_DESCRIPTIONS: Final = {
-    "text": "Words, in any case, or an artifact such as `example/repo:1.2.3`.",
-    "outcome": "Outcomes, or groups of them such as `bad`, separated by commas.",
-    "project": "A project, or `cluster` for the cluster receivers.",
-    "status": "A response code, or a class of them such as `4xx`.",
-    "warehouse": "A name, or `project/name`.",
-    "since": "A time in ISO 8601, or an age such as `2h`.",
-    "until": "A time in ISO 8601, or an age such as `30m`.",
-    "push": "The `push_id` of a delivery.",
-    "every": "Show duplicates: each delivery of a push.",
-}
-
-
-def _parameter(name: str, field: forms.Field) -> dict[str, Any]:
-    """Return the OpenAPI parameter of a filter."""
-    schema: dict[str, Any] = {"type": "string", "maxLength": TEXT_LENGTH, "pattern": _NOT_BLANK}
-    if isinstance(field, forms.BooleanField):
-        schema = {"type": "string", "enum": _FLAGS}
-    elif isinstance(field, forms.UUIDField):
-        schema = {"type": "string", "format": "uuid"}
-    elif isinstance(field, forms.ChoiceField):
-        schema = {"type": "string", "enum": Origin.values}
-    elif name in _PATTERNS:
-        schema["pattern"] = _PATTERNS[name]
-    parameter = {"name": name, "in": "query", "schema": schema}
-    return parameter | ({"description": _DESCRIPTIONS[name]} if name in _DESCRIPTIONS else {})

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 
 from receivers.accounts.access import Action, require_permission
 from receivers.api.base import ApiView
-from receivers.api.pagination import DeliveryFilterBackend, filter_form
+from receivers.api.filter_parameters import filter_form
+from receivers.api.pagination import DeliveryFilterBackend
 from receivers.api.push_resources import PushDetailsSerializer, PushSerializer, push_details
 from receivers.api.queries import LogPageQuery, PushQuery, filter_of
 from receivers.api.schema import page_of

@@ -7,6 +7,7 @@ from typing import Any, Final
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from receivers.api.filter_parameters import FILTER_SCHEMAS, MOMENT, filter_form
 from receivers.deliveries.figures import Range
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, read_moment
 from receivers.deliveries.pagination import CURSOR
@@ -58,16 +59,11 @@ class FlagField(serializers.BooleanField):
 
     def to_internal_value(self, data: Any) -> bool:
         """Return the value. Raise `ValidationError`."""
-        value = {"true": True, "false": False}.get(data) if self._in_address else data
+        value = {"true": True, "false": False}.get(str(data).lower()) if self._in_address else data
         if not isinstance(value, bool):
             raise serializers.ValidationError("It must be true or false.")
         return value
 
-
-_DATE: Final = r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])"
-_TIME: Final = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?"
-MOMENT: Final = rf"^(\d{{1,4}}[smhdw]|{_DATE}(T{_TIME}(Z|[+-]0\d:00)?)?)$"
-"""The form of times and ages in the schema. `read_moment` takes more: the last days of a month, and any offset."""
 
 TEXT: Final = r"^[^\x00]*$"
 
@@ -146,31 +142,20 @@ class TestPushQuery(serializers.Serializer[Values]):
         return attrs
 
 
-class RefreshQuery(serializers.Serializer[Values]):
-    """What to refresh: the Warehouses of `project` that select a push, or the one named `warehouse`."""
+class PushRefreshQuery(serializers.Serializer[Values]):
+    """The Warehouses of `project` that select a push, to be refreshed."""
 
     project = ScopeField(help_text="A project, or `cluster` for all projects.")
-    repository = TextField(help_text="As Docker Hub names it: `example/repo`.")
+    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
     tag = TextField()
     media_type = TextField(help_text="That of the manifest, which tells images from charts.")
-    warehouse = serializers.CharField(
-        max_length=NAME_LENGTH,
-        allow_blank=True,
-        default="",
-        help_text="A Warehouse, instead of a repository.",
-    )
 
-    def validate(self, attrs: Values) -> Values:
-        """Require either a repository or a Warehouse of a project."""
-        if bool(attrs["repository"]) == bool(attrs["warehouse"]):
-            raise serializers.ValidationError({"repository": ["Name either a repository or a Warehouse."]})
-        if attrs["warehouse"] and (attrs["tag"] or attrs["media_type"]):
-            raise serializers.ValidationError(
-                {"warehouse": ["A Warehouse has neither a tag nor a media type."]}
-            )
-        if attrs["warehouse"] and not attrs["project"]:
-            raise serializers.ValidationError({"project": ["Name the project of the Warehouse."]})
-        return attrs
+
+class WarehouseRefreshQuery(serializers.Serializer[Values]):
+    """A Warehouse to be refreshed."""
+
+    project = NameField(min_length=1, help_text="The project of the Warehouse.")
+    warehouse = NameField(min_length=1, help_text="Its name.")
 
 
 class FindingQuery(PageQuery):
@@ -195,20 +180,31 @@ class StatisticsQuery(serializers.Serializer[Values]):
 
     range = serializers.ChoiceField(choices=Range.values, default=Range.DAY.value)
     project = ScopeField(required=False, default=None, help_text="A project, or `cluster`; all by default.")
-    receiver = NameField(allow_blank=True, default="", help_text="A receiver of the project.")
+    receiver = serializers.RegexField(
+        r"^[^/\s\x00]+/[^/\s\x00]+$",
+        required=False,
+        default=None,
+        help_text="One receiver: `project/name`, or `cluster/name`.",
+        error_messages={"invalid": "It must be project/name."},
+    )
 
     def validate(self, attrs: Values) -> Values:
-        """Require the project of a receiver."""
-        if attrs["receiver"] and attrs["project"] is None:
-            raise serializers.ValidationError({"project": ["Name the project of the receiver."]})
-        return attrs
+        """Split the receiver into its project and its name."""
+        project, _, name = (attrs["receiver"] or "").partition("/")
+        return attrs | ({"project": parse_scope(project), "receiver": name} if name else {"receiver": ""})
+
+
+@extend_schema_field({"type": "object", "properties": FILTER_SCHEMAS, "additionalProperties": False})
+class FilterField(serializers.DictField):
+    """Filters of deliveries by name."""
+
+    child = serializers.CharField(allow_blank=True)
 
 
 class BulkRedeliveryQuery(serializers.Serializer[Values]):
     """Which deliveries to redeliver, and how fast. The filters are those of the list of deliveries."""
 
-    filter = serializers.DictField(
-        child=serializers.CharField(allow_blank=True),
+    filter = FilterField(
         help_text='Filters of `GET /api/v1/deliveries`, such as {"outcome": "bad", "since": "2h"}.',
     )
     rate = serializers.FloatField(
@@ -220,7 +216,7 @@ class BulkRedeliveryQuery(serializers.Serializer[Values]):
         """Return the filter of the names and values."""
         if unknown := sorted(set(value) - set(DeliveryFilterForm.base_fields)):
             raise serializers.ValidationError(f"There is no filter {', '.join(unknown)}.")
-        return filter_of(DeliveryFilterForm(value))
+        return filter_of(filter_form(value))
 
 
 def filter_of(form: DeliveryFilterForm) -> DeliveryFilter:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
 from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +15,7 @@ from receivers.accounts.access import Action
 from receivers.accounts.client_address import client_address
 from receivers.api.base import ApiView
 from receivers.api.errors import Unavailable
-from receivers.api.queries import RefreshQuery
+from receivers.api.queries import PushRefreshQuery, WarehouseRefreshQuery
 from receivers.deliveries.serializers import DeliverySerializer
 from receivers.deliveries.store import NotSaved
 from receivers.kargo.scopes import scope_name
@@ -30,7 +31,11 @@ class RefreshView(ApiView):
     @extend_schema(
         operation_id="refresh",
         tags=["Pushes"],
-        request=RefreshQuery,
+        request=PolymorphicProxySerializer(
+            component_name="RefreshBody",
+            serializers=[PushRefreshQuery, WarehouseRefreshQuery],
+            resource_type_field_name=None,
+        ),
         responses={status.HTTP_201_CREATED: DeliverySerializer},
         examples=[
             OpenApiExample(
@@ -46,8 +51,12 @@ class RefreshView(ApiView):
 
         kargoweb follows the refreshes and retries them, as after a push.
         """
-        query = self.sent(RefreshQuery)
-        wanted = WantedRefresh(**query.validated_data)
+        of_warehouse = isinstance(request.data, dict) and "warehouse" in request.data
+        if of_warehouse and "repository" in request.data:
+            raise ValidationError({"repository": ["Name either a repository or a Warehouse."]})
+        wanted = WantedRefresh(
+            **self.sent(WarehouseRefreshQuery if of_warehouse else PushRefreshQuery).validated_data
+        )
         self.require_project(Action.REFRESH, wanted.project)
         runtime = self.runtime
         delivery = api_refresh.new_delivery(

@@ -8,6 +8,7 @@ from django.utils import timezone
 from receivers.models import Audit, Delivery, Origin, Outcome, TokenScope
 from receivers.webhook import api_refresh
 from tests.api.programs import Program
+from tests.deliveries.rows import unique_name
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.web.html import visible_text
 from tests.worlds import image
@@ -78,18 +79,22 @@ def test_it_takes_an_operator_of_the_project(product, shop, group, scope, status
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "fields"),
     [
-        ({}, "project"),
-        ({"project": "x"}, "repository"),
-        ({"project": "x", "repository": "a/b", "warehouse": "w"}, "repository"),
-        ({"project": "x", "warehouse": "w", "tag": "1"}, "warehouse"),
-        ({"project": "cluster", "warehouse": "w"}, "project"),
-        ({"project": "x", "repository": ["a/b"]}, "repository"),
+        ({}, {"project", "repository"}),
+        ({"project": "x"}, {"repository"}),
+        ({"project": "x", "repository": "a/b", "warehouse": "w"}, {"repository"}),
+        ({"warehouse": "w"}, {"project"}),
+        ({"project": "x", "repository": ["a/b"]}, {"repository"}),
+        (["x"], {"body"}),
     ],
 )
-def test_bad_input_names_the_field(product, body, field):
-    assert Program(product, "operator").post("refresh", body, 400)["fields"].keys() == {field}
+def test_bad_input_names_the_field(product, body, fields):
+    assert Program(product, "operator").post("refresh", body, 400)["fields"].keys() == fields
+
+
+def test_a_project_that_does_not_exist_is_404(product):
+    Program(product, "operator").post("refresh", {"project": unique_name(), "repository": "a/b"}, 404)
 
 
 def test_it_is_finished_by_another_process_if_this_one_dies(product, shop):
