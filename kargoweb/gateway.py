@@ -14,7 +14,8 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ UNREAD_SECONDS: Final = 30
 
 RETRY_AFTER: Final = 5  # seconds; there is no way to tell when there will be room
 
+WAIT_HEADER: Final = "X-Kargoweb-Wait"
+"""Of a response that is not sent: the request is repeated once what the header names has happened."""
+
+WAITING_SINCE: Final = "kargoweb.waiting"
+"""The key of a `Waiting` in the environment of a request that the application may let wait."""
+
 UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 
 Headers = list[tuple[str, str]]
@@ -70,6 +77,14 @@ class UnreadBody(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """Raise `UnsupportedOperation`: an empty body would look like one that was cut off."""
         raise io.UnsupportedOperation("the body was not read")
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Since when a request waits, in seconds of `time.monotonic`, and whether the application has seen it before."""
+
+    since: float
+    repeated: bool = False
 
 
 class Lane:
@@ -101,6 +116,10 @@ class Response:
     headers: Headers
     body: bytes
 
+    def header(self, name: str) -> str | None:
+        """Return the value of a header, None if it isn't there."""
+        return next((value for field, value in self.headers if field == name), None)
+
     def send(self, protocol: HTTPProtocol) -> None:
         """Send it. Thread-safe."""
         protocol.response_bytes(self.status, self.headers, self.body)
@@ -112,11 +131,23 @@ class Gateway:
     `choose` returns for a path the lane, and the number of bytes to read of a body. The application gets one byte more
     of a larger body, or its first part if the rest did not arrive in time (see `UnfinishedBody`). If the number is 0,
     it gets an `UnreadBody`.
+
+    A request whose response has the header `WAIT_HEADER` waits in the event loop, without a thread: `wait` gets the
+    value of the header and returns when the application should see the request again. It raises what `busy` names if
+    too many wait.
     """
 
-    def __init__(self, application: WSGIApplication, choose: Callable[[str], tuple[Lane, int]]) -> None:
+    def __init__(
+        self,
+        application: WSGIApplication,
+        choose: Callable[[str], tuple[Lane, int]],
+        wait: Callable[[str], Awaitable[None]] | None = None,
+        busy: type[Exception] = TimeoutError,
+    ) -> None:
         self._application = application
         self._choose = choose
+        self._wait = wait
+        self._busy = busy
         self._large_bodies = asyncio.Semaphore(LARGE_BODIES)
         self._large_responses = asyncio.Semaphore(LARGE_RESPONSES)
 
@@ -138,9 +169,35 @@ class Gateway:
             if lane.full or environ["wsgi.input"] is None:
                 _busy().send(protocol)
                 return
-            large = await lane.run(_respond, self._application, environ, protocol)
-        if large is not None:
-            await self._send_large(large, protocol)
+            if self._wait is not None:
+                environ[WAITING_SINCE] = Waiting(time.monotonic())
+            held_back = await lane.run(_respond, self._application, environ, protocol)
+        while held_back is not None and (awaited := held_back.header(WAIT_HEADER)) is not None:
+            try:
+                gone = await self._wait_for(awaited, protocol)
+            except self._busy:
+                _busy().send(protocol)
+                return
+            if gone:
+                return
+            environ["wsgi.input"], environ[WAITING_SINCE].repeated = io.BytesIO(), True
+            held_back = await lane.run(_respond, self._application, environ, protocol)
+        if held_back is not None:
+            await self._send_large(held_back, protocol)
+
+    async def _wait_for(self, awaited: str, protocol: HTTPProtocol) -> bool:
+        """Wait for what the application named. Return whether the client has gone in the meantime."""
+        assert self._wait is not None  # noqa: S101 - only requests with a `Waiting` get such a response
+        waiting = asyncio.ensure_future(self._wait(awaited))
+        disconnect = asyncio.ensure_future(protocol.client_disconnect())
+        try:
+            await asyncio.wait([waiting, disconnect], return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+            return not waiting.done()
+        finally:
+            waiting.cancel()
+            disconnect.cancel()
 
     async def _read(
         self, protocol: HTTPProtocol, content_length: str, limit: int, held: AsyncExitStack
@@ -237,7 +294,7 @@ def _has_body(environ: dict[str, Any]) -> bool:
 def _respond(
     application: WSGIApplication, environ: dict[str, Any], protocol: HTTPProtocol
 ) -> Response | None:
-    """Call the application and send its response, or return it if it is large. Runs in a thread."""
+    """Call the application and send its response, or return it if it is large or must wait. Runs in a thread."""
     status: int = HTTPStatus.INTERNAL_SERVER_ERROR
     headers: Headers = []
 
@@ -256,7 +313,7 @@ def _respond(
         # With bodies of 2 MiB, that was 300 MB.
         environ["wsgi.input"].close()
     response = Response(status, headers, body)
-    if len(body) > LARGE_RESPONSE:
+    if len(body) > LARGE_RESPONSE or response.header(WAIT_HEADER) is not None:
         return response
     response.send(protocol)
     return None

@@ -19,6 +19,10 @@ PAGES_WAITING: Final = 64
 """More would wait for several seconds."""
 
 PROBE_THREADS: Final = 2
+WAIT_THREADS: Final = 2
+"""For clients that wait for a push, of whom hundreds may have to look at the same time."""
+
+WAIT: Final = "/api/v1/pushes/wait"
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 UNLIMITED: Final = 1 << 20  # requests; connections are limited
 
@@ -29,6 +33,7 @@ class Lanes:
     def __init__(self, threads: int) -> None:
         self._pushes = Lane("push", threads, UNLIMITED)
         self._probes = Lane("probe", PROBE_THREADS, PAGES_WAITING)
+        self._waits = Lane("wait", WAIT_THREADS, UNLIMITED)
         self._pages = Lane("page", PAGE_THREADS, PAGES_WAITING)
         self._receiver_url = re.compile(RECEIVER_URL)
 
@@ -39,4 +44,6 @@ class Lanes:
         if match := self._receiver_url.match(path[1:]):
             # The body of a push to an unknown URL is not read.
             return self._pushes, MAX_BODY if runtime.is_known_url(match["kind"], match["digest"]) else 0
+        if path == WAIT:
+            return self._waits, 0
         return self._pages, settings.DATA_UPLOAD_MAX_MEMORY_SIZE

@@ -27,6 +27,7 @@ from kargoweb import wsgi  # noqa: E402
 from kargoweb.gateway import Gateway  # noqa: E402
 from kargoweb.lanes import Lanes  # noqa: E402
 from receivers.ops import runtime  # noqa: E402
+from receivers.ops.push_waiters import TooManyWaiting  # noqa: E402
 
 __all__ = ["application"]
 
@@ -35,4 +36,9 @@ gc.set_threshold(5_000, 20, 20)
 # granian's workers are `multiprocessing` processes, which exit without calling atexit handlers.
 Finalize(None, runtime.start(settings.KARGOWEB).stop, exitpriority=1)
 
-application = Gateway(wsgi.application, Lanes(settings.KARGOWEB.threads).choose)
+application = Gateway(
+    wsgi.application,
+    Lanes(settings.KARGOWEB.threads).choose,
+    runtime.current().waiters.changed,
+    TooManyWaiting,
+)

@@ -39,6 +39,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "csp",
     "axes",
@@ -194,17 +196,47 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["receivers.api.authentication.TokenThrottle"],
-    # Of each token in each process; None is no limit.
-    "DEFAULT_THROTTLE_RATES": {"token": f"{KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None},
+    # Of each token in each process; None is no limit. To wait costs little, and is repeated every half minute.
+    "DEFAULT_THROTTLE_RATES": {
+        "token": f"{KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None,
+        "wait": f"{10 * KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None,
+    },
+    "DEFAULT_SCHEMA_CLASS": "receivers.api.schema.ApiSchema",
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
         "receivers.api.permissions.HasRole",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    # No request needs a body, but a form may contain the CSRF token.
+    # Requests without a body may be forms, which contain the CSRF token.
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
     "EXCEPTION_HANDLER": "receivers.api.errors.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # there is one format
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "kargoweb",
+    "DESCRIPTION": "Pushes, deliveries, receivers and Warehouses of a Kargo installation.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": None,  # as every view
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated", "receivers.api.permissions.HasRole"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "Origin": "receivers.models.Origin.choices",
+        "Outcome": "receivers.models.Outcome.choices",
+        "ProbeStep": "receivers.api.resources.PROBE_STEPS",
+    },
+    "TAGS": [
+        {"name": "Pushes", "description": "What was pushed, what became of it, and what a push would do."},
+        {"name": "Deliveries", "description": "What senders sent, and what kargoweb answered and did."},
+        {"name": "Projects", "description": "Projects, their receivers and Warehouses, and test pushes."},
+        {"name": "Findings", "description": "What the health checks found."},
+        {"name": "Operations", "description": "Statistics, the audit log, and what you may do."},
+    ],
 }
 
 LOGGING = {

@@ -83,6 +83,8 @@ class Origin(models.TextChoices):
     PUSH = "push"
     TEST = "test"
     REDELIVERY = "redelivery"
+    API = "api", "API"
+    """A request of the API to refresh Warehouses, of a script or a registry that sends no webhook."""
     CATCH_UP = "catch-up"
     """No request: the refresh of one Warehouse after a time in which pushes were not received."""
 
@@ -276,7 +278,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.repository}:{self.tag} to {scope_name(self.project)}/{self.receiver}"
+        return f"{self.repository}:{self.tag} to {self.receiver_name}"
 
     def get_absolute_url(self) -> str:
         """Return the address of the delivery's page."""
@@ -286,6 +288,15 @@ class Delivery(models.Model):
     def trace_id(self) -> str:
         """Return the id of the trace that it was received in; empty without one."""
         return tracing.trace_id(self.traceparent)
+
+    @property
+    def receiver_name(self) -> str:
+        """The receiver with its project or `cluster`; for a request of the API, which has none, the project."""
+        return (
+            f"{scope_name(self.project)}/{self.receiver}"
+            if self.receiver
+            else f"API, {scope_name(self.project)}"
+        )
 
     @property
     def body(self) -> bytes:
@@ -573,6 +584,7 @@ class AuditAction(models.TextChoices):
     REVEAL_URL = "reveal_url", "Revealed a URL"
     TEST_FIRE = "test_fire", "Sent a test push"
     REDELIVER = "redeliver", "Redelivered"
+    REFRESH = "refresh", "Refreshed Warehouses"
     MUTE = "mute", "Muted a finding"
     UNMUTE = "unmute", "Unmuted a finding"
     CHANGE_PASSWORD = "change_password", "Changed their password"
@@ -635,7 +647,8 @@ class TokenScope(models.TextChoices):
     """What an API token may do at most; the roles of its owner limit it further."""
 
     READ = "read", "Read"
-    OPERATE = "operate", "Read and redeliver"
+    OPERATE = "operate", "Read, refresh, test, redeliver and mute"
+    ADMIN = "admin", "Everything that you may do"
 
 
 class ApiToken(models.Model):

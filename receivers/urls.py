@@ -1,18 +1,12 @@
 """The URLs of the pages and the JSON API, after those for machines."""
 
-from django.urls import include, path, re_path, register_converter
+from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 
 from receivers import admin
-from receivers.api.views import (
-    DeliveryDetailView,
-    DeliveryListView,
-    ExplainView,
-    NotFoundView,
-    RedeliveryView,
-)
 from receivers.web import (
     alerts,
+    api_reference,
     api_tokens,
     audit_log,
     bulk_redelivery,
@@ -90,11 +84,8 @@ urlpatterns = [
     path("deliveries/redelivered", bulk_redelivery.redelivered, name="redelivered"),
     path("deliveries/<uuid:pk>", delivery_detail.delivery, name="delivery"),
     path("deliveries/<uuid:pk>/redeliver", delivery_detail.redeliver_one, name="redeliver"),
-    path("api/v1/deliveries", DeliveryListView.as_view(), name="api-deliveries"),
-    path("api/v1/deliveries/<uuid:pk>", DeliveryDetailView.as_view(), name="api-delivery"),
-    path("api/v1/deliveries/<uuid:pk>/redeliver", RedeliveryView.as_view(), name="api-redeliver"),
-    path("api/v1/explain", ExplainView.as_view(), name="api-explain"),
-    re_path(r"^api/", NotFoundView.as_view(), name="api-nothing"),
+    path("api/docs", api_reference.reference, name="api-docs"),
+    path("api/", include("receivers.api.urls")),
     path("alerts", alerts.alerts, name="alerts"),
     path("alerts/new", alerts.new_channel, name="new-alert-channel"),
     path("alerts/<uuid:pk>", alerts.edit_channel, name="alert-channel"),

@@ -157,7 +157,7 @@ class TestAddresses:
 def test_the_table_has_each_metric_once() -> None:
     watched: Any = SimpleNamespace(ready=True, freshness=tuple)
     metrics = Metrics()
-    metrics.watch(Gauges(watched, watched, (), (), ()))
+    metrics.watch(Gauges(watched, watched, (), (), (), ()))
     existing = set(re.findall(r"^# TYPE (\w+) ", metrics.text().decode(), re.M))
     documented = [name for name in first_column("installation.md") if name.startswith("kargoweb_")]
     assert not duplicates(documented)

@@ -43,7 +43,7 @@ def exported() -> dict[str, set[str]]:
     )
     watched: Any = SimpleNamespace(ready=True, freshness=lambda: [watch])
     metrics = Metrics()
-    metrics.watch(Gauges(watched, watched, (), (), ()))
+    metrics.watch(Gauges(watched, watched, (), (), (), ()))
     metrics.count_response(200, 0.1)
     samples: dict[str, set[str]] = {}
     for name, labels in re.findall(r"^(kargoweb_\w+)(?:\{(.*)\})? ", metrics.text().decode(), re.M):

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from receivers.accounts.client_address import client_address
 from receivers.accounts.roles import Action
-from receivers.models import ADDRESS_LENGTH, Audit, AuditAction, Delivery, storable
+from receivers.models import ADDRESS_LENGTH, ApiToken, Audit, AuditAction, Delivery, storable
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,11 @@ def record(
     """Record an action with its user and the client's address.
 
     `action` is an `AuditAction` or a permission of the same code. `detail` is text for readers; it must not contain a
-    receiver URL or digest. `user` overrides the request's user. Raises `ValueError` if the log has no such action.
+    receiver URL or digest. `user` overrides the request's user. The entry names the API token of the request, if it has
+    one. Raises `ValueError` if the log has no such action.
     """
+    if isinstance(token := getattr(request, "auth", None), ApiToken):
+        detail = f"{detail}, by API token {token}" if detail else f"by API token {token}"
     entry = Audit.objects.create(
         at=timezone.now(),
         user=storable(user or request.user.get_username()),

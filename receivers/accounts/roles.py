@@ -26,6 +26,9 @@ class Action(StrEnum):
     REVEAL_URL = "reveal_url"
     TEST_FIRE = "test_fire"
     REDELIVER = "redeliver"
+    REFRESH = "refresh"
+    """Refresh Warehouses without a push."""
+
     MUTE = "mute"
     CREATE_RECEIVER = "create_receiver"
     """Create a receiver with kargoweb's own permissions in the cluster."""
@@ -46,6 +49,7 @@ REQUIRED_ROLES: Final[Mapping[Action, Role]] = MappingProxyType(
         Action.REVEAL_URL: Role.OPERATOR,
         Action.TEST_FIRE: Role.OPERATOR,
         Action.REDELIVER: Role.OPERATOR,
+        Action.REFRESH: Role.OPERATOR,
         Action.MUTE: Role.OPERATOR,
         Action.CREATE_RECEIVER: Role.ADMIN,
         Action.MANAGE_ALERTS: Role.OPERATOR,

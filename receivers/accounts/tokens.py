@@ -19,7 +19,11 @@ PREFIX: Final = "kgw_"
 
 USE_RECORDED: Final = timedelta(minutes=1)  # a token that is used all the time is not written all the time
 HINT: Final = 4  # characters
-HIGHEST_ROLE: Final = {TokenScope.READ: Role.VIEWER, TokenScope.OPERATE: Role.OPERATOR}
+HIGHEST_ROLE: Final = {
+    TokenScope.READ: Role.VIEWER,
+    TokenScope.OPERATE: Role.OPERATOR,
+    TokenScope.ADMIN: Role.ADMIN,
+}
 
 
 def create(

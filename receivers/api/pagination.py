@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -13,11 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from receivers.accounts.access import access_of
-from receivers.api.serializers import PageQuery
+from receivers.api.filter_parameters import FILTER_SCHEMAS, filter_form
+from receivers.api.queries import LogPageQuery, filter_of
 from receivers.deliveries import visibility
-from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
-from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
-from receivers.deliveries.querysets import DeliveryQuerySet
+from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.pagination import CURSOR, DeliveryPage
+from receivers.deliveries.querysets import MAX_PAGE_SIZE, DeliveryQuerySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class DeliveryFilterBackend(BaseFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: Any, view: APIView) -> Any:
         """Return the selected deliveries. Raise `ValidationError`."""
-        form = DeliveryFilterForm(request.query_params)
-        if form.wanted is None:
-            raise ValidationError(
-                {field: [str(problem) for problem in problems] for field, problems in form.errors.items()}
-            )
-        wanted = visibility.limited(form.wanted, access_of(request.user))
+        form = filter_form(request.query_params)
+        wanted = visibility.limited(filter_of(form), access_of(request.user))
         return SelectedDeliveries(queryset, wanted, form.each_push_once)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the filters for the OpenAPI schema."""
+        return [{"name": name, "in": "query", "schema": each} for name, each in FILTER_SCHEMAS.items()]
 
 
 class DeliveryPagination(BasePagination):
@@ -55,14 +55,41 @@ class DeliveryPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         """Return the rows of the page that `size` and `after` ask for. Raise `ValidationError`."""
-        query = PageQuery(data=request.query_params)
+        query = LogPageQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        try:
-            self.page: DeliveryPage = queryset.page(**query.validated_data)
-        except InvalidCursor as error:
-            raise ValidationError({"after": [str(error)]}) from None
+        self.page: DeliveryPage = queryset.page(**query.validated_data)
         return list(self.page.rows)
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the page with the cursor of the next one."""
         return Response({"deliveries": data, "next": self.page.next, "looked_to": self.page.looked_to})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the OpenAPI schema of a page."""
+        return {
+            "type": "object",
+            "required": ["deliveries", "next", "looked_to"],
+            "properties": {
+                "deliveries": schema,
+                "next": {
+                    "type": "string",
+                    "description": "The cursor of the next page; empty on the last one.",
+                },
+                "looked_to": {
+                    "type": ["string", "null"],
+                    "format": "date-time",
+                    "description": "The search stopped at this time, because it had read enough.",
+                },
+            },
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the parameters for the OpenAPI schema."""
+        return [
+            {
+                "name": "size",
+                "in": "query",
+                "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE},
+            },
+            {"name": "after", "in": "query", "schema": {"type": "string", "pattern": f"^({CURSOR})?$"}},
+        ]

@@ -26,6 +26,7 @@ _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _ARTIFACT: Final = re.compile(r"(?:([^/\s]*[.:][^/\s]*)/)?([^/\s:]+/[^/\s:]+):([\w.-]{1,128})", re.ASCII)
 _STATUS: Final = re.compile(r"[1-5](\d\d|xx)", re.ASCII)
+_WAREHOUSE: Final = re.compile(r"[^/\s]+(/[^/\s]+)?")
 _ANY: Final = ("", "any")
 
 
@@ -163,8 +164,8 @@ class DeliveryFilterForm(forms.Form):
     def clean_warehouse(self) -> tuple[str | None, str] | None:
         """Return the project (None for any) and the name of a Warehouse, None for all."""
         text = self.cleaned_data["warehouse"]
-        project, slash, name = text.rpartition("/")
-        if text and (not name or (slash and not project)):
+        project, _, name = text.rpartition("/")
+        if text and not _WAREHOUSE.fullmatch(text):
             raise ValidationError("must be the name of a Warehouse, or project/name")
         return (project or None, name) if text else None
 

@@ -28,6 +28,9 @@ TAG_READ: Final = 500  # the newest deliveries of a tag or a repository, of whic
 HISTORY_READ: Final = 200  # the same for a page that updates itself: `latest` may have been pushed all day
 EARLIER_SHOWN: Final = 8  # earlier pushes of the same tag
 
+ANNOUNCED: Final = frozenset({Origin.PUSH, Origin.API})
+"""The origins of what somebody outside pushed; the others are tests, repetitions and kargoweb's own."""
+
 ReceiverKey = tuple[str, str]
 """Project (`CLUSTER_SCOPE` for a cluster receiver) and name of a receiver."""
 
@@ -98,7 +101,7 @@ def newest_push(access: Access, artifacts: Iterable[tuple[str, str]]) -> UUID | 
     """
     for repository, tag in artifacts:
         rows = _of_tag(access, repository, tag, TAG_READ)
-        pushes = (row for row in rows if row.origin == Origin.PUSH)
+        pushes = (row for row in rows if row.origin in ANNOUNCED)
         if newest := next(pushes, None) or next(iter(rows), None):
             return newest.push_id
     return None
@@ -109,7 +112,7 @@ def other_pushes(access: Access, record: PushRecord) -> tuple[EarlierPush, ...]:
     own = {row.pk for row in record.deliveries} | {row.original_id for row in record.deliveries}
     by_push: dict[UUID, list[Delivery]] = defaultdict(list)
     for row in _of_tag(access, record.first.repository, record.first.tag, HISTORY_READ):
-        if row.pk not in own and row.origin == Origin.PUSH and row.push_id and row.push_id != record.push_id:
+        if row.pk not in own and row.origin in ANNOUNCED and row.push_id and row.push_id != record.push_id:
             by_push[row.push_id].append(row)
     shown = dict(list(by_push.items())[:EARLIER_SHOWN])
     if not shown:
@@ -128,7 +131,7 @@ def tags_pushed(access: Access, repository: str, but: str) -> tuple[str, ...]:
     """
     log = delivery_log().filter(repository=repository, push_id__isnull=False).only("project", "tag", "origin")
     rows = _visible(access, list(log.order_by("-received_at")[:TAG_READ]))
-    tags = dict.fromkeys(row.tag for row in rows if row.origin == Origin.PUSH)
+    tags = dict.fromkeys(row.tag for row in rows if row.origin in ANNOUNCED)
     return tuple(tag for tag in tags if tag and tag != but)
 
 

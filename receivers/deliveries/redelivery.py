@@ -111,6 +111,8 @@ def redeliver_all(
 
 def refusal(original: Delivery) -> str:
     """Return why a delivery can't be redelivered; empty if it can. Doesn't read its body."""
+    if original.origin == Origin.API:
+        return "it came from the API; send the request again instead"
     if original.kind not in KINDS:
         return f"kargoweb does not support {original.kind} receivers"
     if original.origin == Origin.TEST or original.outcome == Outcome.TEST_REFUSED:

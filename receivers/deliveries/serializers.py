@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from receivers.deliveries.outcomes import tone
 from receivers.deliveries.visibility import DeliveryDetails
+from receivers.kargo.matching import MatchResult
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Refresh
 
@@ -32,8 +33,10 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 
     project = serializers.SerializerMethodField()
     tone = serializers.SerializerMethodField()
-    repeats = serializers.IntegerField(read_only=True, default=None)
-    original = serializers.PrimaryKeyRelatedField[Delivery](read_only=True, pk_field=serializers.UUIDField())
+    repeats = serializers.IntegerField(read_only=True, default=None, allow_null=True)
+    original = serializers.PrimaryKeyRelatedField[Delivery](
+        read_only=True, allow_null=True, pk_field=serializers.UUIDField()
+    )
 
     class Meta:
         model = Delivery
@@ -58,6 +61,7 @@ class RequestSerializer(serializers.ModelSerializer[Delivery]):
     If the body was dropped, because of its age or a quota, `body` is empty, `body_dropped` true, and `body_size` not 0.
     """
 
+    headers = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
     body = serializers.SerializerMethodField()
     body_base64 = serializers.SerializerMethodField()
 
@@ -85,6 +89,7 @@ class RefreshSerializer(serializers.ModelSerializer[Refresh]):
     """The refresh of one Warehouse. `seconds` has the time from the delivery to each step."""
 
     seconds = serializers.SerializerMethodField()
+    history = serializers.ListField(child=serializers.DictField())
 
     class Meta:
         model = Refresh
@@ -101,12 +106,29 @@ class RefreshSerializer(serializers.ModelSerializer[Refresh]):
         return {step: (at - received_at).total_seconds() for step, at in times.items() if at}
 
 
+class VerdictSerializer(serializers.Serializer[Any]):
+    """What a subscription says about a push: `result`, the code of the `rule` that decided, and the reason.
+
+    `position` counts the subscriptions of the Warehouse from 0; `subscription` is the name of this one, often empty.
+    """
+
+    project = serializers.CharField()
+    warehouse = serializers.CharField()
+    position = serializers.IntegerField(min_value=0)
+    subscription = serializers.CharField()
+    kind = serializers.CharField()
+    repo_url = serializers.CharField()
+    result = serializers.ChoiceField(choices=[each.value for each in MatchResult])
+    rule = serializers.CharField()
+    reason = serializers.CharField()
+
+
 class DeliveryDetailsSerializer(serializers.Serializer[DeliveryDetails]):
     """All about a delivery: the fields of `DeliverySerializer`, and these."""
 
     request = RequestSerializer(source="delivery")
     answer = serializers.CharField(source="delivery.answer")
-    verdicts = serializers.JSONField()
+    verdicts = VerdictSerializer(many=True)
     refreshes = RefreshSerializer(many=True)
     redeliveries = serializers.PrimaryKeyRelatedField[Delivery](
         many=True, read_only=True, pk_field=serializers.UUIDField()

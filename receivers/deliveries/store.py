@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from receivers.deliveries.log_writer import LogWriter, NotStored, Write
 from receivers.deliveries.spool import InvalidFile, NotKept, Spool
-from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Outcome
 
 log = logging.getLogger(__name__)
@@ -144,7 +143,7 @@ class DeliveryStore:
             self._spool.keep(delivery)
         except NotKept as error:
             self._losses.append(timezone.now())
-            receiver = f"{scope_name(delivery.project)}/{delivery.receiver}"
+            receiver = delivery.receiver_name
             # The message has both causes, and a traceback adds nothing.
             log.error("lost a delivery to %s: %s; %s", receiver, database_error, error)  # noqa: TRY400
             raise NotSaved(str(error)) from error

@@ -154,7 +154,7 @@ def _was_delivered(project: str, artifact: Artifact, subscription: Subscription,
     if has_mutable_tag(subscription):
         deliveries = deliveries.filter(received_at__gte=at - PUSH_TO_FREIGHT)
     return (
-        deliveries.filter(origin__in=[Origin.PUSH, Origin.REDELIVERY])
+        deliveries.filter(origin__in=[Origin.PUSH, Origin.REDELIVERY, Origin.API])
         .exclude(outcome=Outcome.TEST_REFUSED)
         .exists()
     )

@@ -98,6 +98,7 @@ class Gauges(Collector):
     tracker: Sized
     writer: Sized
     spool: Sized
+    waiters: Sized
     stages: StageWatch | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -106,6 +107,7 @@ class Gauges(Collector):
             ("refreshes_followed", "Refreshes that this process tracks.", self.tracker),
             ("log_queue", "Queued writes to the delivery log.", self.writer),
             ("spool_deliveries", "Deliveries in the spool on disk, waiting for the database.", self.spool),
+            ("waiting_clients", "Clients of the API that wait for a push.", self.waiters),
         ):
             yield GaugeMetricFamily(f"kargoweb_{name}", text, value=len(rows))
         yield GaugeMetricFamily(

@@ -40,6 +40,7 @@ from receivers.ops.alerts.event_sender import EventSender
 from receivers.ops.alerts.kubernetes_secrets import SecretLookup
 from receivers.ops.alerts.outbox import Outbox
 from receivers.ops.metrics import Gauges, Metrics
+from receivers.ops.push_waiters import PushWaiters
 from receivers.ops.scheduler import PeriodicTask, Scheduler
 from receivers.refreshes.late_freight import LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease, replica_id
@@ -111,9 +112,10 @@ class Runtime:
             per_receiver=configuration.receiver_body_quota * MEBIBYTE,
             total=configuration.body_quota * MEBIBYTE,
         )
+        self.waiters = PushWaiters(self._stage_version)
         self.metrics = Metrics()
         self.metrics.watch(
-            Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.stages)
+            Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.waiters, self.stages)
         )
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
         self.newest_freight = NewestFreight(self.cache.cluster)
@@ -166,6 +168,7 @@ class Runtime:
             Scheduler("tracker", [PeriodicTask("tracker", self.tracker.work, pause=0.0)]),
             Scheduler("lease", [self._lease_task]),
             Scheduler("recovery", [recovery]),
+            Scheduler("waiters", [PeriodicTask("waiters", self.waiters.work, pause=0.5)]),
             Scheduler("periodic", self._create_tasks(configuration, urls, secrets), threads=PERIODIC_THREADS),
         ]
         if (
@@ -225,6 +228,9 @@ class Runtime:
 
     def _warehouse(self, key: WarehouseKey) -> Warehouse | None:
         return self.cache.warehouse(*key)
+
+    def _stage_version(self, project: str) -> int:
+        return self.stages.version(project) if self.stages is not None else 0
 
     def start(self) -> None:
         """Start all threads and return; `cache.ready` says when pushes are accepted."""

@@ -19,7 +19,6 @@ from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
 from receivers.health.finding import Severity
 from receivers.kargo.matching import MatchResult
-from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
 from receivers.web import durations, links, local_times
 from receivers.web.charts import Chart
@@ -323,7 +322,7 @@ def visible(text: Any) -> str:
 @register.simple_tag(takes_context=True)
 def receiver_name(context: template.Context, delivery: Delivery) -> SafeString:
     """Return the project and name of a delivery's receiver, linked to its page if the user may see that."""
-    name = f"{scope_name(delivery.project)}/{delivery.receiver}"
+    name = delivery.receiver_name
     if not context["access"].may(Action.SEE, delivery.project):
         return format_html('<span class="ellipsis" title="{}">{}</span>', name, name)
     return format_html(

@@ -19,6 +19,8 @@ def project_url(name: str) -> str:
 
 def receiver_page_url(project: str, receiver: str) -> str:
     """Return the address of a receiver in kargoweb's pages. It is not the receiver URL."""
+    if not receiver:
+        return project_url(project)  # of a request of the API
     if project:
         return reverse("receiver", args=[project, receiver])
     return reverse("cluster-receiver", args=[receiver])

@@ -200,7 +200,7 @@ def _failures(request: PageRequest) -> list[FailureRow]:
             row.tag,
             headline_of(row),
             row.reason,
-            f"{scope_name(row.project)}/{row.receiver}",
+            row.receiver_name,
             row.received_at,
         )
         for row in delivery_log().page(wanted, size=FAILURES_SHOWN).rows

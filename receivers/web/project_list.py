@@ -13,11 +13,12 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from receivers.accounts.access import Action
+from receivers.accounts.access import Access, Action
 from receivers.deliveries import statistics
 from receivers.deliveries.form_fields import ShortTextField
 from receivers.kargo.scopes import CLUSTER_SCOPE, ReceiverKey
 from receivers.models import Delivery, ReceiverUrl
+from receivers.ops.runtime import Runtime
 from receivers.web import live_fragments
 from receivers.web.action_counts import action_counts
 from receivers.web.charts import Chart, stacked
@@ -69,7 +70,7 @@ def projects(request: PageRequest) -> HttpResponse:
     form = ProjectListForm(request.GET, auto_id="projects-%s")
     form.full_clean()
     query, sort = form.cleaned_data.get("q"), form.cleaned_data.get("sort", "")
-    found = [] if query is None else _matching(_summaries(request), query)
+    found = [] if query is None else _matching(project_summaries(request.runtime, request.access), query)
     shown = Paginator(_sorted(found, sort), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "rows": _rows(shown.object_list),
@@ -87,16 +88,16 @@ def projects(request: PageRequest) -> HttpResponse:
     return render(request, "projects/list.html", {"part": part, "every": EVERY, "form": form} | set_up)
 
 
-def _summaries(request: PageRequest) -> list[ProjectSummary]:
+def project_summaries(runtime: Runtime, access: Access) -> list[ProjectSummary]:
     """Return the cluster receivers (if there are any) and the visible projects, by name."""
-    cache, visible = request.runtime.cache, request.access.projects
+    cache, visible = runtime.cache, access.projects
     configs = {config.project: config for config in cache.configs()}
     names = {project.name for project in cache.projects()} | configs.keys()
     if not cache.ready:  # the history is available without the cluster
         names |= set(ReceiverUrl.objects.values_list("project", flat=True).distinct())
     if visible is not None:
         names &= visible
-    counts = action_counts(request.runtime.health, request.access)
+    counts = action_counts(runtime.health, access)
     return [
         ProjectSummary(
             name,

@@ -80,9 +80,7 @@ def push_row(entry: PushEntry, journeys: Mapping[FreightKey, StageJourney], zone
     """Return the row of a push. `journeys` has the way of its Freight through the Stages, as far as it is known."""
     row = entry.decisive
     of_row = [refresh for refresh in entry.refreshes if refresh.delivery_id == row.pk]
-    names = list(
-        dict.fromkeys(f"{scope_name(each.project)}/{each.receiver}" for each in reversed(entry.deliveries))
-    )
+    names = list(dict.fromkeys(each.receiver_name for each in reversed(entry.deliveries)))
     few = len(names) <= RECEIVERS_NAMED
     return PushRow(
         id=f"push-{entry.push_id}",
@@ -109,8 +107,8 @@ def delivery_row(row: Delivery, refreshes: Sequence[Refresh], access: Access, zo
         received_at=row.received_at,
         repository=row.repository,
         tag=row.tag,
-        receiver=f"{scope_name(row.project)}/{row.receiver}",
-        receiver_url=links.receiver_page_url(row.project, row.receiver) if may_see else "",
+        receiver=row.receiver_name,
+        receiver_url=links.receiver_page_url(row.project, row.receiver) if may_see and row.receiver else "",
         origin=_origin(row),
         state=state_of(row),
         code=_failing_code(row),

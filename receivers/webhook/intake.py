@@ -26,12 +26,11 @@ from receivers.kargo.kinds import KINDS, InvalidBody
 from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
-from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome
 from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.sender import RefreshSender
 from receivers.refreshes.tracker import Tracker
-from receivers.webhook import results
+from receivers.webhook import api_refresh, results
 from receivers.webhook.catch_up import RefusedPushes
 from receivers.webhook.explain import MatchReport, concerned_projects, explain
 from receivers.webhook.incoming import (
@@ -114,6 +113,10 @@ class Intake:
         with tracing.span("receive delivery") as span:
             return self._receive(request, target, started, span)
 
+    def refresh(self, delivery: Delivery) -> None:
+        """Process a delivery that `api_refresh.new_delivery` made. Raises `NotSaved`."""
+        self._deliver(delivery, time.monotonic())
+
     def finish(self, delivery: Delivery) -> None:
         """Process a pending delivery whose sender no longer waits for a response."""
         with tracing.span("resume delivery", link=delivery.traceparent) as span:
@@ -174,6 +177,8 @@ class Intake:
             if result.all_failed and self.store.is_only_on_disk(delivery):
                 # Neither the database nor the cluster is available. Both are retried, but senders should retry, too.
                 response = responses.UNAVAILABLE
+            if delivery.origin == Origin.API:
+                response = api_refresh.ANSWER
             results.record_response(delivery, response, started)
             self._finish(delivery, result)
         except Exception:
@@ -188,14 +193,25 @@ class Intake:
 
     def _process(self, delivery: Delivery, deadline: float) -> IntakeResult:
         """Match the push against every Warehouse in scope, and refresh those that match."""
-        push = self._read_push(delivery)
-        if isinstance(push, IntakeResult):
-            return push
-        report = self._match(push, delivery.project)
+        if delivery.origin == Origin.API:
+            report = self._wanted(delivery)
+        else:
+            push = self._read_push(delivery)
+            if isinstance(push, IntakeResult):
+                return push
+            report = self._match(push, delivery.project)
         if not report.to_refresh:
             return results.no_match(report)
         requests = self.sender.request(report.to_refresh, max(0.0, deadline - time.monotonic()))
         return results.refreshed(report, requests)
+
+    def _wanted(self, delivery: Delivery) -> MatchReport:
+        """Return what a request of the API wants to refresh."""
+        wanted = api_refresh.read(delivery)
+        if wanted.key is None:
+            return self._match(wanted.push, delivery.project)
+        exists = self.cache.warehouse(*wanted.key) is not None
+        return MatchReport((wanted.key,) if exists else (), ())
 
     def _evaluate(self, delivery: Delivery) -> IntakeResult:
         """Match the push against every Warehouse in scope, and refresh none."""
@@ -290,7 +306,7 @@ def _log(delivery: Delivery) -> None:
     fields = {
         "delivery": str(delivery.pk),
         "origin": delivery.origin,
-        "receiver": f"{scope_name(delivery.project)}/{delivery.receiver}",
+        "receiver": delivery.receiver_name,
         "repository": delivery.repository,
         "tag": delivery.tag,
         "outcome": delivery.outcome,

@@ -81,6 +81,7 @@ class Webhook(APIView):
     renderer_classes = (BytesRenderer,)
     content_negotiation_class = AnyAccept
     http_method_names = ("post",)
+    schema = None  # no part of the API
 
     take: Callable[[IncomingRequest], Reply] | None = None
     """Processes a request. The URLconf passes it in, because this room doesn't know what the process runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from http import HTTPStatus
 
 import pytest
 
@@ -25,14 +26,28 @@ def get(browser, path, status=200):
     """Return the JSON of a response, which must have this status and must not be cached."""
     text = browser.open(path)
     assert browser.status == status, text
-    assert browser.headers["Content-Type"] == "application/json"
+    assert browser.headers["Content-Type"] == f"application/{'problem+' if status >= 400 else ''}json"
     assert browser.headers["Cache-Control"] == "no-store"
     return json.loads(text)
 
 
+STATUSES = {
+    "invalid": 400, "authentication_failed": 401, "not_authenticated": 401, "no_role": 403, "permission_denied": 403,
+    "not_found": 404, "method_not_allowed": 405, "not_acceptable": 406, "conflict": 409, "error": 500,
+    "unavailable": 503,
+}  # fmt: skip
+
+
 def error(code, detail, fields=None):
-    """Return the JSON of an error."""
-    return {"code": code, "detail": detail, "fields": fields or {}}
+    """Return the problem details of an error."""
+    return {
+        "type": f"urn:kargoweb:error:{code}",
+        "title": HTTPStatus(STATUSES[code]).phrase,
+        "status": STATUSES[code],
+        "code": code,
+        "detail": detail,
+        "fields": fields or {},
+    }
 
 
 NOT_FOUND = error("not_found", "Not found.")
@@ -79,7 +94,7 @@ class TestList:
             ("since=yesterday", "must be a time such as"),
             ("outcome=x", "must be one or more of these"),
             ("text=%00", "can't contain NUL characters"),
-            ("after=x", "this isn't a cursor"),
+            ("after=x", "It must be the `next` of the previous page."),
             ("size=0", "Ensure this value is greater than or equal to 1."),
             ("size=501", "Ensure this value is less than or equal to 500."),
             ("size=x", "A valid integer is required."),

@@ -15,7 +15,6 @@ from django.utils import timezone
 from receivers.accounts.access import Access, Role
 from receivers.deliveries.outcomes import Tone, headline_of, tone
 from receivers.deliveries.push_record import GENERATIONS, find_push
-from receivers.kargo.scopes import scope_name
 from receivers.models import (
     TESTS,
     Alert,
@@ -158,7 +157,7 @@ def _of_delivery(row: Delivery) -> Problem:
         kind=KIND,
         severity=AlertSeverity.URGENT,
         project=row.project,
-        title=f"Push to receiver {scope_name(row.project)}/{row.receiver}: {_lower(headline_of(row))}",
+        title=f"Push to receiver {row.receiver_name}: {_lower(headline_of(row))}",
         text=_reason(row),
         path=reverse("delivery", args=[row.pk]),
     )

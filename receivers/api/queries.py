@@ -1,0 +1,233 @@
+"""What the API accepts: parameters of addresses, and bodies."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from receivers.api.filter_parameters import FILTER_SCHEMAS, MOMENT, filter_form
+from receivers.deliveries.figures import Range
+from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, read_moment
+from receivers.deliveries.pagination import CURSOR
+from receivers.deliveries.querysets import MAX_PAGE_SIZE
+from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE
+from receivers.health.checks import Check
+from receivers.health.finding import Severity
+from receivers.kargo.push import Push
+from receivers.kargo.scopes import parse_scope
+from receivers.models import NAME_LENGTH, TEXT_LENGTH
+
+PAGE_SIZE: Final = 50  # rows by default
+
+Values = dict[str, Any]
+
+
+class NameField(serializers.RegexField):
+    """The name of a Kubernetes object, or of several with a slash; NUL is no part of it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(TEXT, **{"max_length": NAME_LENGTH, **options})
+
+
+class ScopeField(NameField):
+    """A project, or `cluster` for the cluster receivers. Its value is the project or `CLUSTER_SCOPE`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the project of a name."""
+        return parse_scope(super().to_internal_value(data))
+
+
+class TextField(serializers.RegexField):
+    """A text of at most `TEXT_LENGTH` characters, empty by default."""
+
+    def __init__(self, **options: Any) -> None:
+        if options.get("required"):
+            options["min_length"] = 1
+        else:
+            options = {"allow_blank": True, "default": "", **options}
+        super().__init__(TEXT, max_length=TEXT_LENGTH, **options)
+
+
+class FlagField(serializers.BooleanField):
+    """True or false: in a body as JSON has them, in an address as the words. DRF takes 1, `yes` and more for true."""
+
+    def __init__(self, *, in_address: bool = False, **options: Any) -> None:
+        self._in_address = in_address
+        super().__init__(default=False, **options)
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Return the value. Raise `ValidationError`."""
+        value = {"true": True, "false": False}.get(str(data).lower()) if self._in_address else data
+        if not isinstance(value, bool):
+            raise serializers.ValidationError("It must be true or false.")
+        return value
+
+
+TEXT: Final = r"^[^\x00]*$"
+
+
+@extend_schema_field({"type": "string", "pattern": MOMENT})
+class MomentField(serializers.CharField):
+    """A time or an age, as `read_moment` takes it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the time. Raise `ValidationError`."""
+        try:
+            return read_moment(super().to_internal_value(data))
+        except ValueError as error:
+            raise serializers.ValidationError(f"It {error}.") from None
+
+
+class PageQuery(serializers.Serializer[Values]):
+    """The page of a list: `size` rows after the cursor `after`."""
+
+    size = serializers.IntegerField(
+        min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="Rows of the page."
+    )
+    after = serializers.CharField(
+        allow_blank=True, default="", help_text="`next` of the previous page; empty for the first one."
+    )
+
+
+class LogPageQuery(PageQuery):
+    """The page of a list that grows at its top."""
+
+    after = serializers.RegexField(
+        f"^({CURSOR})?$",
+        allow_blank=True,
+        default="",
+        help_text="`next` of the previous page; empty for the first one.",
+        error_messages={"invalid": "It must be the `next` of the previous page."},
+    )
+
+
+class ProjectQuery(PageQuery):
+    """A page of projects whose name contains `q`."""
+
+    q = TextField(help_text="A part of the name.")
+
+
+class PushQuery(serializers.Serializer[Values]):
+    """A hypothetical push to a receiver of `project`, which is `cluster` for a cluster receiver."""
+
+    project = ScopeField(help_text="A project, or `cluster` for a cluster receiver.")
+    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
+    tag = TextField()
+    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+
+    @property
+    def push(self) -> Push:
+        """Return the push of a valid query."""
+        return push_of(self.validated_data)
+
+
+class TestPushQuery(serializers.Serializer[Values]):
+    """A test push: what to send, and how."""
+
+    __test__ = False  # not a test class for pytest
+
+    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
+    tag = TextField()
+    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+    dry_run = FlagField(help_text="Evaluate the push, but refresh nothing.")
+    inside = FlagField(help_text="Skip the receiver URL: don't test DNS, TLS and the Ingress.")
+
+    def validate(self, attrs: Values) -> Values:
+        """Refuse characters that no repository and no tag has."""
+        for name in ("repository", "tag", "media_type"):
+            if not attrs[name].isprintable():
+                raise serializers.ValidationError({name: ["It can contain only printable characters."]})
+        return attrs
+
+
+class PushRefreshQuery(serializers.Serializer[Values]):
+    """The Warehouses of `project` that select a push, to be refreshed."""
+
+    project = ScopeField(help_text="A project, or `cluster` for all projects.")
+    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
+    tag = TextField()
+    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+
+
+class WarehouseRefreshQuery(serializers.Serializer[Values]):
+    """A Warehouse to be refreshed."""
+
+    project = NameField(min_length=1, help_text="The project of the Warehouse.")
+    warehouse = NameField(min_length=1, help_text="Its name.")
+
+
+class FindingQuery(PageQuery):
+    """A page of findings, most urgent first."""
+
+    project = ScopeField(required=False, default=None, help_text="A project, or `cluster`.")
+    severity = serializers.ChoiceField(
+        choices=[each.value for each in Severity], required=False, default=None
+    )
+    check = serializers.ChoiceField(choices=Check.values, required=False, default=None)
+    muted = FlagField(help_text="List the muted findings instead of the others.")
+
+
+class MuteQuery(serializers.Serializer[Values]):
+    """Why a finding is muted."""
+
+    note = TextField(help_text="The reason, for colleagues.")
+
+
+class StatisticsQuery(serializers.Serializer[Values]):
+    """The time and the pushes that figures are about."""
+
+    range = serializers.ChoiceField(choices=Range.values, default=Range.DAY.value)
+    project = ScopeField(required=False, default=None, help_text="A project, or `cluster`; all by default.")
+    receiver = serializers.RegexField(
+        r"^[^/\s\x00]+/[^/\s\x00]+$",
+        required=False,
+        default=None,
+        help_text="One receiver: `project/name`, or `cluster/name`.",
+        error_messages={"invalid": "It must be project/name."},
+    )
+
+    def validate(self, attrs: Values) -> Values:
+        """Split the receiver into its project and its name."""
+        project, _, name = (attrs["receiver"] or "").partition("/")
+        return attrs | ({"project": parse_scope(project), "receiver": name} if name else {"receiver": ""})
+
+
+@extend_schema_field({"type": "object", "properties": FILTER_SCHEMAS, "additionalProperties": False})
+class FilterField(serializers.DictField):
+    """Filters of deliveries by name."""
+
+    child = serializers.CharField(allow_blank=True)
+
+
+class BulkRedeliveryQuery(serializers.Serializer[Values]):
+    """Which deliveries to redeliver, and how fast. The filters are those of the list of deliveries."""
+
+    filter = FilterField(
+        help_text='Filters of `GET /api/v1/deliveries`, such as {"outcome": "bad", "since": "2h"}.',
+    )
+    rate = serializers.FloatField(
+        min_value=LOWEST_RATE, max_value=HIGHEST_RATE, default=RATE, help_text="Redeliveries per second."
+    )
+    dry_run = FlagField(help_text="Say what would be redelivered.")
+
+    def validate_filter(self, value: dict[str, str]) -> DeliveryFilter:
+        """Return the filter of the names and values."""
+        if unknown := sorted(set(value) - set(DeliveryFilterForm.base_fields)):
+            raise serializers.ValidationError(f"There is no filter {', '.join(unknown)}.")
+        return filter_of(filter_form(value))
+
+
+def filter_of(form: DeliveryFilterForm) -> DeliveryFilter:
+    """Return the filter of a form. Raise `ValidationError`."""
+    if form.wanted is None:
+        raise serializers.ValidationError(
+            {field: [str(problem) for problem in problems] for field, problems in form.errors.items()}
+        )
+    return form.wanted
+
+
+def push_of(values: Values) -> Push:
+    """Return the push of validated values."""
+    return Push(values["repository"], values["tag"], values["media_type"])

@@ -1,0 +1,79 @@
+"""The OpenAPI schema of the API: what drf-spectacular can't read from the views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from receivers.api.errors import MEDIA_TYPE, ProblemSerializer
+from receivers.deliveries.serializers import DeliverySerializer
+
+
+class ApiSchema(AutoSchema):
+    """The schema of a view. Every operation may respond with problem details."""
+
+    def get_summary(self) -> str:
+        """Return the first sentence of the description, without its full stop."""
+        return str(self.get_description()).partition(". ")[0].partition("\n")[0].removesuffix(".")
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        problem = OpenApiResponse(ProblemSerializer, "An error.")
+        bodies["default"] = self._get_response_for_code(  # type: ignore[no-untyped-call]
+            problem, "default", [MEDIA_TYPE], direction
+        )
+        return bodies
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """API tokens."""
+
+    target_class = "receivers.api.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> Any:
+        """Return the scheme."""
+        return build_bearer_security_scheme_object(header_name="Authorization", token_prefix="Bearer")  # noqa: S106
+
+
+class DeliveryDetailsSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """All about a delivery: what lists show of it, and more."""
+
+    target_class = "receivers.deliveries.serializers.DeliveryDetailsSerializer"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Any:
+        """Return the schema of both."""
+        listed = auto_schema.resolve_serializer(DeliverySerializer, direction).ref
+        own = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
+            self.target, direction, bypass_extensions=True
+        )
+        return {"allOf": [listed, own]}
+
+
+def page_of(
+    name: str,
+    row: type[serializers.BaseSerializer[Any]],
+    *,
+    looked_to: bool = False,
+    pages: bool = True,
+) -> serializers.Serializer[Any]:
+    """Return the serializer of a list named `name`.
+
+    If the list has `pages`, it is that of one page, with the cursor of the next one; with `looked_to`, also with the
+    time at which a search stopped.
+    """
+    fields: dict[str, serializers.Field[Any, Any, Any, Any]] = {name: row(many=True)}
+    if pages:
+        fields["next"] = serializers.CharField(
+            help_text="The cursor of the next page; empty on the last one."
+        )
+    if looked_to:
+        fields["looked_to"] = serializers.DateTimeField(
+            allow_null=True, help_text="The search stopped at this time, because it had read enough."
+        )
+    return inline_serializer(f"PageOf{name.capitalize()}", fields)
