@@ -17,7 +17,7 @@ COMPILE = @$(PY) -m compileall -q kargoweb receivers demo
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.
 DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com
 
-.PHONY: help install run serve test test-image test-postgres check format bench lock clean
+.PHONY: help install run serve test test-image test-postgres check format docs reference bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## show this help
@@ -49,7 +49,7 @@ test-postgres: $(VENV)/.dev-installed  ## run the tests that use the database on
 	$(COMPILE)
 	$(PY) tools/postgres.py -- $(PY) -m pytest -m database $(PARALLEL) $(ARGS)
 
-check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, types, import layers, Django's checks
+check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, types, import layers, Django's checks, docs
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m djlint --check --quiet templates
@@ -57,11 +57,19 @@ check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, t
 	$(VENV)/bin/lint-imports --no-logo
 	$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
 	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m tools.site
 
 format: $(VENV)/.dev-installed  ## format the code and apply ruff's fixes
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
 	$(PY) -m djlint --reformat --quiet templates || true  # exits with 1 if it has changed a file
+
+docs: $(VENV)/.dev-installed  ## build the documentation site into site/; broken links are errors
+	$(PY) -m tools.site
+
+reference: $(VENV)/.dev-installed  ## update the tables and diagrams in docs/ that come from the code
+	$(PY) -m tools.reference
+	$(PY) -m tools.diagrams
 
 bench: $(VENV)/.dev-installed  ## run the benchmarks
 	$(PY) -m bench $(ARGS)
@@ -71,7 +79,7 @@ lock: $(VENV)/.dev-installed  ## update the lock files from pyproject.toml; ARGS
 	$(LOCK) $(ARGS) pyproject.toml --extra otel --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove .venv and all caches, but not var/, the state of the demo
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development requirements are installed on top of the runtime ones, so `run` installs little and neither install

@@ -15,6 +15,7 @@ import pytest
 SKIPPED: Final = "NOT RUN: "
 # Each program with the command that installs it.
 COMPONENTS: Final = {
+    "actionlint": "go install github.com/rhysd/actionlint/cmd/actionlint@latest",
     "buildah": "apt-get install buildah",
     "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",

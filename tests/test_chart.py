@@ -158,6 +158,26 @@ def test_the_public_host_leads_to_kargoweb_for_docker_hub_only():
     assert paths == {"kargo-hooks.example.com": ["/dockerhub/"], "kargoweb.example.com": ["/"]}
 
 
+@pytest.mark.parametrize("route", ["ingress", "gateway"])
+def test_single_receivers_can_be_moved(route: str):
+    digests = ["a" * 64, "b" * 64]
+    options = [
+        f"{route}.receivers.paths[{number}]=/dockerhub/{digest}" for number, digest in enumerate(digests)
+    ]
+    settings = [*options, f"{route}.receivers.basePath=/hooks"]
+    objects = render(
+        SQLITE if route == "ingress" else EVERYTHING,
+        *(word for option in settings for word in ("--set", option)),
+    )
+    if route == "ingress":
+        rules = of_kind(objects, "Ingress")["kargoweb-receivers"]["spec"]["rules"]
+        paths = [path["path"] for rule in rules for path in rule["http"]["paths"]]
+    else:
+        rules = of_kind(objects, "HTTPRoute")["kargoweb-receivers"]["spec"]["rules"]
+        paths = [match["path"]["value"] for rule in rules for match in rule["matches"]]
+    assert paths == [f"/hooks/dockerhub/{digest}" for digest in digests]
+
+
 def test_only_optional_roles_grant_access_to_secrets_to_get_or_to_create_them():
     on_secrets = {
         (name, verb)
@@ -249,6 +269,7 @@ def test_a_setting_can_come_from_a_key_of_the_secret():
         ("database.type=mysql", "value must be one of 'sqlite', 'postgresql'"),
         ("config.DEBUG=1", "does not match pattern '^KARGOWEB_"),
         ("permissions.alertSecrets={}", "minLength: got 0, want 1"),
+        ("ingress.receivers.paths[0]=/dockerhub/", "does not match pattern '^/dockerhub/[0-9a-f]{64}$'"),
         ("image.digest=latest", "does not match pattern '^(sha256:"),
     ],
 )  # fmt: skip

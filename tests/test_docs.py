@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from django.core.management import get_commands
@@ -18,11 +19,11 @@ from receivers import machine_urls, urls
 from receivers.deliveries.outcomes import Tone
 from receivers.health.checks import Check
 from receivers.models import Outcome
-from receivers.ops.metrics import Gauges, Metrics
+from tools import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 README_BYTES = 8_192
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 SETTING = re.compile(r"KARGOWEB_[A-Z_]+|PORT|DATABASE_URL")
 TEST_SETTINGS = {
@@ -33,7 +34,7 @@ TEST_SETTINGS = {
 }
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def settings_read() -> set[str]:
@@ -53,10 +54,27 @@ def first_column(document: str) -> list[str]:
     return [span for row in rows for span in re.findall(r"`([^`]+)`", row)]
 
 
+def shell_commands(document: Path) -> list[list[str]]:
+    """Return the words of each command in the shell blocks of a document, without the environment before it."""
+    blocks = re.findall(r"^```(?:shell|bash|console)\n(.*?)^```", document.read_text(), re.M | re.S)
+    lines = (line for block in blocks for line in block.replace("\\\n", " ").splitlines())
+    commands = []
+    for line in lines:
+        for command in re.split(r" \| | && |; ", line):
+            words = shlex.split(command, comments=True)
+            while words and re.match(r"[A-Z_]+=", words[0]):
+                words.pop(0)
+            if words:
+                commands.append(words)
+    return commands
+
+
 def anchors(document: Path) -> set[str]:
     """Return the anchors of the headings, as GitHub generates them."""
     headings = re.findall(r"^#+ (.*)$", document.read_text(), re.M)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = r"\[([^\]]*)\]\([^)]*\)"
+    names = [re.sub(links, r"\1", heading) for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in names}
 
 
 def duplicates(names: Iterable[str]) -> list[str]:
@@ -72,8 +90,16 @@ class TestReadme:
         assert len(re.findall(r"!\[|<img|```mermaid", text)) == 1
 
     def test_the_readme_links_to_every_page_of_the_docs(self) -> None:
-        linked = set(re.findall(r"\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text()))
-        assert linked == {path.name for path in DOCS}
+        linked = set(re.findall(r"\(docs/([\w/-]+\.md)", (ROOT / "README.md").read_text()))
+        # The pages in folders are listed by the first page of their folder.
+        expected = {path for path in DOCS if path.parent.name == "docs" or path.name == "index.md"}
+        assert linked == {str(path.relative_to(ROOT / "docs")) for path in expected}
+
+    @pytest.mark.parametrize("folder", ["guides", "runbooks"])
+    def test_the_first_page_of_a_folder_links_to_the_others(self, folder: str) -> None:
+        index = ROOT / "docs" / folder / "index.md"
+        linked = set(re.findall(r"\(([\w-]+\.md)\)", index.read_text()))
+        assert linked == {path.name for path in index.parent.glob("*.md")} - {"index.md"}
 
 
 @each_document
@@ -128,6 +154,47 @@ class TestCommands:
         assert project_commands <= set(re.findall(r"manage\.py ([a-z_]+)", docs_text()))
 
 
+class TestShellCommands:
+    @each_document
+    def test_make_targets_exist(self, document: Path) -> None:
+        targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
+        for words in shell_commands(document):
+            if words[0] == "make":
+                assert {word for word in words[1:] if "=" not in word} <= targets, words
+
+    @each_document
+    def test_commands_and_their_options_exist(self, document: Path) -> None:
+        """Options before a subcommand belong to its command, later ones to the subcommand or the command."""
+        parsers = dict(reference.command_parsers())
+        for words in shell_commands(document):
+            start = next((place for place, word in enumerate(words) if word.endswith("manage.py")), None)
+            if start is None or words[start + 1 :] in ([], ["..."]):
+                continue
+            name, *arguments = words[start + 1 :]
+            if name not in parsers:
+                assert name in get_commands(), words
+                continue
+            positional = [word for word in arguments if not word.startswith("-")]
+            subcommand = f"{name} {positional[0]}" if positional else name
+            used = [parsers[name], parsers.get(subcommand, parsers[name])]
+            known = {option for parser in used for option in parser._option_string_actions}
+            assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= known, words
+
+    @each_document
+    def test_python_modules_exist(self, document: Path) -> None:
+        for words in shell_commands(document):
+            if "-m" in words and "python" in words[words.index("-m") - 1]:
+                module = words[words.index("-m") + 1]
+                assert importlib.util.find_spec(module), words
+
+    @each_document
+    def test_files_exist(self, document: Path) -> None:
+        for words in shell_commands(document):
+            for word in words:
+                if words[0] != "kubectl" and re.match(r"(deploy|tools|docs|tests|bench)/", word):
+                    assert (ROOT / word).exists(), words
+
+
 class TestAddresses:
     """`<str:name>` of the URLconf is `<name>` in the docs."""
 
@@ -154,18 +221,8 @@ class TestAddresses:
         assert self.existing() <= self.documented()
 
 
-def test_the_table_has_each_metric_once() -> None:
-    watched: Any = SimpleNamespace(ready=True, freshness=tuple)
-    metrics = Metrics()
-    metrics.watch(Gauges(watched, watched, (), (), (), ()))
-    existing = set(re.findall(r"^# TYPE (\w+) ", metrics.text().decode(), re.M))
-    documented = [name for name in first_column("installation.md") if name.startswith("kargoweb_")]
-    assert not duplicates(documented)
-    assert set(documented) == {name for name in existing if not name.endswith("_created")}
-
-
 def test_the_tables_have_each_outcome_once_with_its_label() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs" / "outcomes.md").read_text(), re.M)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|`]+) \|", (ROOT / "docs" / "outcomes.md").read_text(), re.M)
     assert sorted(rows) == sorted((outcome.value, str(outcome.label)) for outcome in Outcome)
 
 

@@ -1,0 +1,119 @@
+"""The documentation site: it builds without warnings, its links work, and it loads nothing from other hosts."""
+
+from __future__ import annotations
+
+import functools
+import html
+import http.server
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from receivers.health.checks import Check
+from tests.components import require
+from tools import site as builder
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as `make docs` builds it."""
+    output = tmp_path_factory.mktemp("documentation") / "site"
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.site", "--output", output],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """The address at which a server has the site."""
+    handler = functools.partial(QuietHandler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_links_work_and_nothing_is_loaded_from_another_host(site: Path):
+    assert list(builder.problems(site)) == []
+
+
+def test_a_browser_asks_no_other_host_and_finds_words(address: str):
+    hosts: set[str] = set()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=require("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+        for name in ("index", "concepts", "guides/beside", "configuration"):
+            assert page.goto(f"{address}/{name}.html", wait_until="networkidle")
+        page.keyboard.press("/")
+        page.keyboard.type("catch-ups")
+        page.get_by_role("link", name="Catch-ups").first.wait_for()
+        browser.close()
+    assert hosts == {urlsplit(address).netloc}
+
+
+def test_every_page_is_in_the_site_and_its_navigation(site: Path):
+    navigation = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
+
+    def listed(entry: Any) -> Iterator[str]:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            for child in entry.values() if isinstance(entry, dict) else entry:
+                yield from listed(child)
+
+    pages = PAGES | set(builder.ROOT_PAGES.values())
+    assert sorted(listed(navigation)) == sorted(pages)
+    assert [page for page in pages if not (site / page).with_suffix(".html").exists()] == []
+
+
+def test_settings_have_their_accepted_values(site: Path):
+    assert "Accepts an integer from 1 to 65535." in (site / "configuration.html").read_text()
+
+
+def test_health_checks_have_their_titles(site: Path):
+    text = (site / "health-checks.html").read_text()
+    assert [title for title in Check.labels if html.escape(title, quote=False) not in text] == []
+
+
+def test_files_of_the_repository_that_pages_link_to_have_a_page(site: Path):
+    text = (site / "source" / "deploy" / "chart" / "values.yaml.html").read_text()
+    assert "existingSecret" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[nothing](nothing.md)", "broken.html has a broken link: nothing"),
+        ("[nowhere](configuration.md#nowhere)", "broken.html has a broken link: configuration.html#nowhere"),
+        ("![nothing](nothing.png)", "broken.html has a broken link: nothing.png"),
+        ('<img src="https://example.com/x.png">', "broken.html loads https://example.com/x.png"),
+    ],
+)
+def test_a_mistake_fails_the_build(tmp_path: Path, text: str, sentence: str):
+    builder.Sources(tmp_path / "docs").write()
+    (tmp_path / "docs" / "broken.md").write_text(f"# Broken\n\n{text}\n")
+    _site, wrong = builder.generate(tmp_path)
+    assert [line for line in wrong if line.startswith(sentence)]
