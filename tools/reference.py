@@ -119,7 +119,7 @@ def metrics() -> str:
     )
     watched: Any = SimpleNamespace(ready=True, freshness=lambda: [watch])
     exported = Metrics()
-    exported.watch(Gauges(watched, watched, (), (), ()))
+    exported.watch(Gauges(watched, watched, (), (), (), ()))
     exported.count_response(200, 0.1)
     text = exported.text().decode()
     helps = dict(re.findall(r"^# HELP (\w+) (.*)$", text, re.M))
