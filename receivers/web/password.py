@@ -26,6 +26,7 @@ class PasswordChange(PasswordChangeView):
     """
 
     template_name = "accounts/password.html"
+    http_method_names = ["get", "head", "post", "options"]  # noqa: RUF012 - as Django's, which has PUT, too
     success_url = reverse_lazy("home")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

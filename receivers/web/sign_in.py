@@ -20,6 +20,7 @@ class SignIn(LoginView):
     """The sign-in page. Signed-in users are redirected to the projects."""
 
     template_name = "accounts/sign_in.html"
+    http_method_names = ["get", "head", "post", "options"]  # noqa: RUF012 - as Django's, which has PUT, too
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
