@@ -91,6 +91,11 @@ def test_it_serves_pages_with_their_collected_files(served: str):
         assert "immutable" in response.headers["Cache-Control"]
 
 
+def test_it_contains_what_traces_need(image: Image):
+    done = image.run("python", "-c", "import kargoweb.otel")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_commands_run_beside_it(image: Image, served: str):
     done = image.run("python", "manage.py", "users")
     assert (done.returncode, done.stdout) == (0, "")

@@ -66,7 +66,7 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
 @contextmanager
 def traced(kubeconfig: Path, collector: Collector, **environment: str) -> Iterator[Product]:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
-    with Product(kubeconfig, **variables, **environment) as product:
+    with Product(kubeconfig, **(variables | environment)) as product:
         yield product
 
 
@@ -155,6 +155,13 @@ def test_a_refresh_that_failed_is_a_failed_span(database, demo_cluster, world, c
             "it is there", lambda: [s for s in collector.spans("refresh Warehouse") if s["failed"]][:1]
         )
     assert span["attributes"]["error.type"] == "rejected"
+
+
+def test_the_last_spans_are_sent_when_the_process_stops(database, demo_cluster, collector):
+    with traced(demo_cluster.kubeconfig, collector, OTEL_BSP_SCHEDULE_DELAY="3600000") as product:
+        assert product.get("/sign-in").status == 200
+        assert collector.spans() == []
+    assert collector.spans("GET /sign-in")
 
 
 def test_a_collector_that_is_away_delays_no_push_and_no_stop(database, demo_cluster, world):

@@ -65,6 +65,14 @@ class TestResult:
         assert "Freight brave-bear of Warehouse main was created 4.0 s after the push." in visible_text(page)
         assert 'title="sha256:' + "1" * 64 in page
 
+    def test_the_trace_that_received_it_is_shown(self, signed_in, database):
+        traced, untraced = store(
+            delivery(unique_name(), traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01"), delivery(unique_name())
+        )
+        viewer = signed_in("viewer")
+        assert f"Trace {'ab' * 16}" in visible_text(viewer.open(f"/deliveries/{traced.pk}"))
+        assert "<dt>Trace</dt>" not in viewer.open(f"/deliveries/{untraced.pk}")
+
     def test_a_pending_retry_shows_its_time(self, signed_in, database):
         [row] = store(delivery(unique_name(), outcome=Outcome.REFRESHED, warehouses=1))
         at = timezone.now() + timedelta(minutes=5)
