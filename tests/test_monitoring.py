@@ -126,9 +126,10 @@ def test_the_chart_has_the_rules_with_links_and_the_dashboard():
     for rule, original in zip(shipped, rules(), strict=True):
         page = Path(original["annotations"]["runbook"]).name
         assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/kargoweb/runbooks/{page}"
-    shipped = alerts_of("--set", "metrics.prometheusRule.runbookSuffix=.html")
+    of_the_site = alerts_of("--set", "metrics.prometheusRule.runbookSuffix=.html")
     assert (
-        shipped["KargowebAbsent"]["runbook_url"] == "https://wiki.example.com/kargoweb/runbooks/absent.html"
+        of_the_site["KargowebAbsent"]["runbook_url"]
+        == "https://wiki.example.com/kargoweb/runbooks/absent.html"
     )
     (dashboard,) = (item for item in render(EVERYTHING) if item["metadata"]["name"].endswith("-grafana"))
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -103,17 +103,16 @@ def test_files_of_the_repository_that_pages_link_to_have_a_page(site: Path):
     assert "existingSecret" in text
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("[nothing](nothing.md)", "broken.html has a broken link: nothing"),
-        ("[nowhere](configuration.md#nowhere)", "broken.html has a broken link: configuration.html#nowhere"),
-        ("![nothing](nothing.png)", "broken.html has a broken link: nothing.png"),
-        ('<img src="https://example.com/x.png">', "broken.html loads https://example.com/x.png"),
-    ],
-)
-def test_a_mistake_fails_the_build(tmp_path: Path, text: str, sentence: str):
+def test_mistakes_fail_the_build(tmp_path: Path):
+    mistakes = {
+        "[nothing](nothing.md)": "has a broken link: nothing",
+        "[nowhere](configuration.md#nowhere)": "has a broken link: configuration.html#nowhere",
+        "![nothing](nothing.png)": "has a broken link: nothing.png",
+        '<img src="https://example.com/x.png">': "loads https://example.com/x.png",
+    }
     builder.Sources(tmp_path / "docs").write()
-    (tmp_path / "docs" / "broken.md").write_text(f"# Broken\n\n{text}\n")
+    for number, text in enumerate(mistakes):
+        (tmp_path / "docs" / f"mistake-{number}.md").write_text(f"# Mistake\n\n{text}\n")
     _site, wrong = builder.generate(tmp_path)
-    assert [line for line in wrong if line.startswith(sentence)]
+    for number, sentence in enumerate(mistakes.values()):
+        assert [line for line in wrong if line.startswith(f"mistake-{number}.html {sentence}")], wrong
