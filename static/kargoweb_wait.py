@@ -28,6 +28,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 OK, FAILED, UNUSABLE, TIMED_OUT, SKIPPED, REPLACED = range(6)
 ROUND = 30  # seconds of one request; shorter than the time-outs of most proxies
@@ -132,7 +133,7 @@ def exit_code(code: str) -> int:
     return SKIPPED if code in SKIPPED_CODES else FAILED
 
 
-def ask(options: argparse.Namespace, since: datetime, seconds: int) -> dict:
+def ask(options: argparse.Namespace, since: datetime, seconds: int) -> dict[str, Any]:
     """Return what kargoweb says, after at most `seconds`. Raises `Unusable`."""
     repository, tag = options.image
     query = {
@@ -147,7 +148,8 @@ def ask(options: argparse.Namespace, since: datetime, seconds: int) -> dict:
     started = time.monotonic()
     try:
         with urllib.request.urlopen(request, timeout=seconds + 30) as response:
-            return json.load(response)
+            found: dict[str, Any] = json.load(response)
+            return found
     except urllib.error.HTTPError as error:
         detail = problem(error)
         if error.code not in RETRIED:

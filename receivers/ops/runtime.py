@@ -34,11 +34,11 @@ from receivers.health.monitor import HealthMonitor
 from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
-from receivers.ops.access_reviews import kubernetes_access
 from receivers.ops.alerts.desk import AlertDesk
 from receivers.ops.alerts.event_sender import EventSender
 from receivers.ops.alerts.kubernetes_secrets import SecretLookup
 from receivers.ops.alerts.outbox import Outbox
+from receivers.ops.kubernetes_reviews import kubernetes_access
 from receivers.ops.metrics import Gauges, Metrics
 from receivers.ops.push_waiters import PushWaiters
 from receivers.ops.scheduler import PeriodicTask, Scheduler

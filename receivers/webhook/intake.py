@@ -295,7 +295,7 @@ def _attributes(delivery: Delivery) -> dict[str, tracing.Value]:
         "kargoweb.delivery.origin": delivery.origin,
         "kargoweb.delivery.outcome": delivery.outcome,
         "kargoweb.push.id": str(delivery.push_id or ""),
-        "kargoweb.receiver": f"{scope_name(delivery.project)}/{delivery.receiver}",
+        "kargoweb.receiver": delivery.receiver_name,
         "kargoweb.repository": delivery.repository,
         "kargoweb.tag": delivery.tag,
     }
