@@ -234,7 +234,6 @@ class Runtime:
 
     def stop(self) -> None:
         """End all threads and commit the queued writes."""
-        access.use(None)
         if self.access is not None:
             self.access.stop()
         for scheduler in self._schedulers:
@@ -250,6 +249,7 @@ class Runtime:
             scheduler.join(max(0.0, deadline - time.monotonic()))
         self._release_duty()
         self.writer.stop(STOP_SECONDS)
+        access.use(None)
 
     def _release_duty(self) -> None:
         try:
