@@ -27,6 +27,7 @@ __all__ = [
     "Role",
     "access_of",
     "admin_names",
+    "kubernetes_decides",
     "kubernetes_subject",
     "may",
     "require_permission",
@@ -49,11 +50,15 @@ def access_of(user: Any) -> Access:
     return access
 
 
+def kubernetes_decides(user: Any) -> bool:
+    """Return whether Kubernetes decides about the access of a user, who is then not one with a local account."""
+    return settings.KARGOWEB.access.by_kubernetes and _identity(user) is not None
+
+
 def kubernetes_subject(user: Any) -> Subject | None:
-    """Return how Kubernetes knows a user whose access it decides; None if it doesn't."""
-    if not settings.KARGOWEB.access.by_kubernetes or not (identity := _identity(user)):
-        return None
-    return _subject(identity)
+    """Return how Kubernetes knows a user whose access it decides; None if the name can't be one there."""
+    identity = _identity(user)
+    return _subject(identity) if identity else None
 
 
 def use(reviews: KubernetesAccess | None) -> None:

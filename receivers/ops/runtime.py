@@ -246,7 +246,6 @@ class Runtime:
 
     def stop(self) -> None:
         """End all threads and commit the queued writes."""
-        access.use(None)
         if self.access is not None:
             self.access.stop()
         for scheduler in self._schedulers:
@@ -263,6 +262,7 @@ class Runtime:
         self._release_duty()
         self.writer.stop(STOP_SECONDS)
         tracing.stop()
+        access.use(None)
 
     def _release_duty(self) -> None:
         try:

@@ -93,6 +93,7 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     runtime = runtime_of(request)
     return context | {
         "access": access,
+        "access_problem": "" if access.is_empty else access.problem,
         "navigation": [] if access.is_empty else navigation(NAVIGATION, request, access, runtime.health),
         "more": [] if access.is_empty else navigation(MORE, request, access, runtime.health),
         "cluster_problem": None if access.is_empty else cluster_problem(runtime.cache, access),

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRefresh
 from django_htmx.middleware import HtmxDetails
 
-from receivers.accounts.access import Access, access_of, admin_names, kubernetes_subject
+from receivers.accounts.access import Access, access_of, admin_names, kubernetes_decides, kubernetes_subject
 from receivers.accounts.kubernetes_access import Subject
 from receivers.ops.runtime import Runtime
 
@@ -66,9 +66,11 @@ def no_role(request: HttpRequest) -> HttpResponse:
         response = render(request, "accounts/access_undecided.html", {"problem": problem}, status=503)
         response["Retry-After"] = RETRY_AFTER
         return response
-    subject = kubernetes_subject(request.user)
-    context = {"admins": admin_names(), "subject": subject, "command": _review_command(subject)}
-    return render(request, "accounts/no_role.html", context, status=403)
+    if kubernetes_decides(request.user):
+        subject = kubernetes_subject(request.user)
+        context = {"subject": subject, "command": _review_command(subject)}
+        return render(request, "accounts/no_kubernetes_role.html", context, status=403)
+    return render(request, "accounts/no_role.html", {"admins": admin_names()}, status=403)
 
 
 def _review_command(subject: Subject | None) -> str:

@@ -53,7 +53,7 @@ def product(database: None, cluster: DemoCluster, provider: OidcProvider) -> Ite
         **PROXY,
         **PREFIXES,
         "KARGOWEB_ACCESS_SECONDS": "0.2",
-        "KARGOWEB_PROXY_ROLES": "platform=admin",
+        "KARGOWEB_PROXY_ROLES": "platform=admin,support=viewer",
         "KARGOWEB_OIDC_ISSUER": provider.url,
         "KARGOWEB_OIDC_CLIENT_ID": "kargoweb",
         "KARGOWEB_OIDC_CLIENT_SECRET": "only-for-tests",
@@ -150,7 +150,7 @@ def test_the_page_says_what_kubernetes_would_have_to_allow(browser, cluster, pro
     status, page = projects_of(browser, name, "a b, payments")
     text = visible_text(page)
     assert status == 403
-    assert f"It knows you as oidc:{name}" in text
+    assert f"Kubernetes knows you as oidc:{name}" in text
     command = "kubectl auth can-i get warehouses.kargo.akuity.io -n PROJECT"
     assert f"{command} --as=oidc:{name} '--as-group=team:a b' --as-group=team:payments" in text
     assert "manage.py grant" not in text
@@ -183,7 +183,9 @@ def test_names_of_kubernetes_own_users_and_groups_mean_nothing(database, cluster
     )
     with Product(cluster.kubeconfig_for("reviewer"), **PROXY) as product:
         browser = HttpBrowser(product)
-        assert projects_of(browser, "system:admin")[0] == 403
+        status, page = projects_of(browser, "system:admin")
+        assert status == 403
+        assert "Kubernetes can't know you by your name" in visible_text(page)
         assert projects_of(browser, unique_name(), "system:masters")[0] == 403
         # The API server adds this group by itself.
         cluster.allow(groups={"system:authenticated": [VIEW]})
@@ -250,9 +252,12 @@ def test_without_an_answer_there_is_no_access_but_a_sentence(product, browser, c
         assert browser.headers["Retry-After"] == "5"
         response = product.http.request("GET", f"{product.url}/api/v1/deliveries", headers=bearer)
         assert (response.status, response.json()["code"]) == (503, "access_undecided")
-        # Who has a role of kargoweb, or a local account, isn't affected.
+        # Who has a role of kargoweb isn't affected, and sees that another may be missing.
         browser.open("/audit", headers=as_user(unique_name(), "platform"))
         assert browser.status == 200
+        page = browser.open("/projects", headers=as_user(unique_name(), "support"))
+        assert browser.status == 200
+        assert "the Kubernetes API refused to review your access" in visible_text(page)
     finally:
         cluster.faults()
     until("Kubernetes decides again", lambda: projects_of(browser, name)[0] == 200)

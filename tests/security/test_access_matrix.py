@@ -24,7 +24,7 @@ from receivers.models import AlertChannel, Audit, Delivery, SavedView, TokenScop
 from receivers.ops import runtime
 from tests.clusters import PATIENCE, DemoCluster
 from tests.deliveries.rows import failed_delivery, store, unique_name
-from tests.security.access_matrix import API, PAGES, VIEWER, WITHOUT_CSRF, Rule
+from tests.security.access_matrix import API, NO_METHOD, NOT_ALLOWED, PAGES, VIEWER, WITHOUT_CSRF, Rule
 from tests.security.callers import (
     Caller,
     callers,
@@ -77,10 +77,11 @@ class Matrix:
     saved_view: int = 0
     token: UUID | None = None
 
-    @property
-    def of_api(self) -> list[Caller]:
-        """Return who calls addresses of the API: everyone."""
-        return self.callers + self.token_callers
+    def of(self, name: str, rule: Rule) -> list[Caller]:
+        """Return who calls an address: everyone, or for a method that it does not have, everyone by one source."""
+        if rule in (NOT_ALLOWED, NO_METHOD):
+            return [caller for caller in self.callers if caller.source in {"no session", "local account"}]
+        return self.callers + self.token_callers if name in API else self.of_pages
 
     @property
     def of_pages(self) -> list[Caller]:
@@ -246,7 +247,7 @@ def test_every_address_has_a_row():
 def test_every_address_responds_to_every_role_by_every_source_as_its_row_says(matrix, name, method):
     rule = TABLES[name][method]
     wrong = []
-    for caller in matrix.of_api if name in API else matrix.of_pages:
+    for caller in matrix.of(name, rule):
         problem = check(matrix, caller, name, method, rule)
         if problem:
             wrong.append(problem)
