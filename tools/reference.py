@@ -1,12 +1,13 @@
 """Reference tables that come from the code: `python -m tools.reference` updates them in `docs/`.
 
 A page marks the place of a table with a line `<!-- generated: NAME -->`, and its end with `<!-- end -->`. Between
-them is what `TABLES[NAME]()` returns. `tests/test_reference.py` fails if a page has anything else there.
+them is what `TABLES[NAME]()` returns. `tests/tools/test_reference.py` fails if a page has anything else there.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import re
 import tempfile
@@ -16,11 +17,14 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
 import django
+import yaml
 
 from kargoweb.configuration import ConfigurationError, read_configuration
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = ROOT / "docs"
+SCHEMA: Final = PAGES / "openapi.yaml"  # the tests of the API hold it to the code
+METHODS: Final = ("get", "post", "put", "patch", "delete")
 REGION: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->\n)", re.S)
 SETTING_ROW: Final = re.compile(r"^\| `(\w+)` \| ([^|]*) \| (.*) \|$", re.M)
 CHECK_ROW: Final = re.compile(r"^\| `(\w+)`(?= \|)", re.M)
@@ -32,12 +36,12 @@ DJANGO_OPTIONS: Final = {
 
 
 def prepare() -> None:
-    """Set up Django with the default configuration, in a temporary data directory."""
-    if os.environ.get("DJANGO_SETTINGS_MODULE"):
-        return  # a test has set it up
-    for name in [name for name in os.environ if name.startswith("KARGOWEB_") or name == "DATABASE_URL"]:
+    """Set up Django with the default configuration, in a data directory that is removed at the end of the process."""
+    for name in [name for name in os.environ if name.startswith(("KARGOWEB_", "DATABASE_URL", "PORT"))]:
         del os.environ[name]
-    os.environ["KARGOWEB_DATA_DIR"] = tempfile.mkdtemp(prefix="kargoweb-reference-")
+    directory = tempfile.TemporaryDirectory(prefix="kargoweb-reference-")
+    atexit.register(directory.cleanup)
+    os.environ["KARGOWEB_DATA_DIR"] = directory.name
     os.environ["DJANGO_SETTINGS_MODULE"] = "kargoweb.settings"
     django.setup()
 
@@ -158,6 +162,26 @@ def _sentence(text: str) -> str:
     return f"{text}." if text.startswith("kargoweb") else f"{text[:1].upper()}{text[1:]}."
 
 
+# -- API ---------------------------------------------------------------------------------------------------------------
+
+
+def endpoints() -> str:
+    """Return a section for each subject of the API, with its requests, from the schema."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    sections = []
+    for tag in schema["tags"]:
+        rows = [
+            [f"`{method.upper()} {path}`", _escaped(_sentence(operation["summary"].rstrip(".")))]
+            for path, operations in schema["paths"].items()
+            for method, operation in operations.items()
+            if method in METHODS and tag["name"] in operation["tags"]
+        ]
+        sections.append(
+            f"## {tag['name']}\n\n{tag['description']}\n\n{table(['request', 'what it does'], rows)}"
+        )
+    return "\n\n".join(sections)
+
+
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +253,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "refresh-outcomes": lambda: _outcomes(of_refreshes=True),
         "delivery-outcomes": lambda: _outcomes(of_refreshes=False),
         "commands": commands,
+        "endpoints": endpoints,
     }
 )
 
