@@ -21,7 +21,7 @@ from receivers.deliveries.cluster_pushes import project_deliveries
 from receivers.deliveries.deduplication import PushDeduplicator
 from receivers.deliveries.store import AlreadySaved, DeliveryStore, NotSaved
 from receivers.kargo import responses
-from receivers.kargo.kinds import KINDS, InvalidBody
+from receivers.kargo.kinds import KINDS, InvalidBody, WebhookRequest
 from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.responses import WebhookResponse
@@ -213,7 +213,7 @@ class Intake:
 
     def _parse(self, delivery: Delivery) -> Push:
         """Return the push in the body, and set it on the delivery. Raises `InvalidBody`."""
-        push = KINDS[delivery.kind].parse(delivery.body)
+        push = KINDS[delivery.kind].read(WebhookRequest(delivery.body))
         results.record_push(delivery, push)
         delivery.push_id = self._push_id(delivery)
         return push

@@ -8,10 +8,16 @@ from types import MappingProxyType
 from typing import Final
 
 from receivers.kargo.kinds import dockerhub
+from receivers.kargo.kinds.events import Event, Refused
 from receivers.kargo.kinds.invalid_body import InvalidBody
+from receivers.kargo.kinds.webhook_request import Headers, WebhookRequest
 from receivers.kargo.push import Push
 
-__all__ = ["KARGO_KINDS", "KINDS", "InvalidBody", "Kind"]
+__all__ = ["KARGO_KINDS", "KINDS", "Headers", "InvalidBody", "ReceiverKind", "Refused", "WebhookRequest"]
+
+
+def _by_url(request: WebhookRequest, secret: bytes) -> None:
+    """Accept every request: whoever knows the URL, which is made with the Secret, is the sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +26,30 @@ class ReceiverKind:
 
     `name` is the key in `spec.webhookReceivers[]` and the second to last segment of the receiver path; `title` is the
     name for people, and `kargo_title` the one in Kargo's messages. The digest includes the bytes of the Secret's
-    `secret_key`. `parse` decodes a body to a push or raises `InvalidBody`; `compose` returns the body that the sender
-    sends for a push, for test pushes.
+    `secret_key`.
+
+    A request is first authenticated and then read. `authenticate(request, secret)` does what Kargo does before it
+    decodes the body, which includes the check of an event's header: it raises `Refused`, or returns. It is not called
+    again for redeliveries and after a restart. If `signs` is False it doesn't use the Secret, which then isn't read:
+    the URL is the only credential.
+
+    `read(request)` decodes the body and returns an `Event`: a `Push`, `PullRequest`, `NothingToDo` or `Selection` (see
+    `kinds.events`). It raises `InvalidBody` where Kargo responds with 400 `invalid request body`, and `Refused` for
+    every other refusal. Where headers matter, it gets those that are stored, without signatures and tokens.
+
+    `compose` returns the body that the sender sends for a push, for test pushes; None if the kind has no such body.
+    `compose_headers(push, body, secret)` returns the headers that the sender sends with it.
     """
 
     name: str
     title: str
     kargo_title: str
     secret_key: str
-    parse: Callable[[bytes], Push]
+    read: Callable[[WebhookRequest], Event]
     compose: Callable[[Push], bytes]
+    compose_headers: Callable[[Push, bytes, bytes], Mapping[str, str]] = lambda push, body, secret: {}
+    authenticate: Callable[[WebhookRequest, bytes], None] = _by_url
+    signs: bool = False
 
 
 KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
@@ -41,7 +61,7 @@ KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
                 "Docker Hub",
                 "DockerHub",
                 "secret",
-                parse=dockerhub.parse,
+                read=dockerhub.read,
                 compose=dockerhub.compose_push,
             ),
         )
