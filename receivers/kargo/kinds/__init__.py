@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from receivers.kargo.kinds import dockerhub
+from receivers.kargo.kinds import (
+    artifactory,
+    azure,
+    bitbucket,
+    dockerhub,
+    gitea,
+    github,
+    gitlab,
+    harbor,
+    quay,
+)
 from receivers.kargo.kinds.events import Event, Refused
 from receivers.kargo.kinds.invalid_body import InvalidBody
 from receivers.kargo.kinds.webhook_request import Headers, WebhookRequest
@@ -57,16 +67,39 @@ KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
         kind.name: kind
         for kind in (
             ReceiverKind(
-                "dockerhub",
-                "Docker Hub",
-                "DockerHub",
-                "secret",
-                read=dockerhub.read,
-                compose=dockerhub.compose_push,
+                "artifactory", "Artifactory", "Artifactory", "secret-token",
+                artifactory.read, artifactory.compose, artifactory.compose_headers, artifactory.authenticate,
+                signs=True,
             ),
+            ReceiverKind(
+                "azure", "Azure", "Azure", "secret",
+                azure.read, azure.compose, azure.compose_headers, azure.authenticate,
+            ),
+            ReceiverKind(
+                "bitbucket", "Bitbucket", "Bitbucket", "secret",
+                bitbucket.read, bitbucket.compose, bitbucket.compose_headers, bitbucket.authenticate, signs=True,
+            ),
+            ReceiverKind("dockerhub", "Docker Hub", "DockerHub", "secret", dockerhub.read, dockerhub.compose_push),
+            ReceiverKind(
+                "gitea", "Gitea", "Gitea", "secret",
+                gitea.read, gitea.compose, gitea.compose_headers, gitea.authenticate, signs=True,
+            ),
+            ReceiverKind(
+                "github", "GitHub", "GitHub", "secret",
+                github.read, github.compose, github.compose_headers, github.authenticate, signs=True,
+            ),
+            ReceiverKind(
+                "gitlab", "GitLab", "GitLab", "secret-token",
+                gitlab.read, gitlab.compose, gitlab.compose_headers, gitlab.authenticate, signs=True,
+            ),
+            ReceiverKind(
+                "harbor", "Harbor", "Harbor", "auth-header",
+                harbor.read, harbor.compose, harbor.compose_headers, harbor.authenticate, signs=True,
+            ),
+            ReceiverKind("quay", "Quay", "Quay", "secret", quay.read, quay.compose),
         )
     }
-)
+)  # fmt: skip
 
 KARGO_KINDS: Final = (
     "artifactory", "azure", "bitbucket", "dockerhub", "generic",
