@@ -106,7 +106,7 @@ def similar_verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdi
     subscribed: dict[str, list[tuple[Warehouse, int, Subscription]]] = defaultdict(list)
     for warehouse in warehouses:
         for position, subscription in enumerate(warehouse.subscriptions):
-            if subscription.near_key:
+            if subscription.near_key and (subscription.kind == "git") is push.is_git:
                 subscribed[subscription.repository].append((warehouse, position, subscription))
     known = tuple(subscribed)
     similar = {name for pushed in push.names for name in similar_names(pushed, known)}

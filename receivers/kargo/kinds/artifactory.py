@@ -63,8 +63,8 @@ def read(request: WebhookRequest) -> Push:
     if "/" not in path:
         raise _invalid(path, "data.path")
     repo_key = request.options.get("virtualRepoName") or data.get("repo_key", "")
-    image = path.rpartition("/")[0].rpartition("/")[0]
-    url = "/".join(part for part in (host, repo_key, image))
+    # The last two sections are the tag, or the digest, and the manifest.
+    url = "/".join((host, repo_key, *path.split("/")[:-2]))
     return Push(url, data.get("tag", ""), normalized=(_NORMALIZE[image_type](url),))
 
 

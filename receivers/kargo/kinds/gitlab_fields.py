@@ -11,14 +11,16 @@ from __future__ import annotations
 from typing import Final
 
 FIELDS: Final = """
-PushEvent = object_kind:text event_name:text before:text after:text ref:text checkout_sha:text user_id:int
+PushEvent = ref_protected:bool
+    object_kind:text event_name:text before:text after:text ref:text checkout_sha:text user_id:int
     user_name:text user_username:text user_email:text user_avatar:text project_id:int project:(id:int
     name:text description:text avatar_url:text git_ssh_url:text git_http_url:text namespace:text
     path_with_namespace:text default_branch:text homepage:text url:text ssh_url:text http_url:text
     web_url:text visibility:text) repository:*Repository commits:[]*(id:text message:text title:text
     timestamp:*time url:text author:(name:text email:text) added:[]text modified:[]text removed:[]text)
     total_commits_count:int
-TagEvent = object_kind:text event_name:text before:text after:text ref:text checkout_sha:text user_id:int
+TagEvent = ref_protected:bool
+    object_kind:text event_name:text before:text after:text ref:text checkout_sha:text user_id:int
     user_name:text user_username:text user_avatar:text user_email:text project_id:int message:text
     project:(id:int name:text description:text avatar_url:text git_ssh_url:text git_http_url:text
     namespace:text path_with_namespace:text default_branch:text homepage:text url:text ssh_url:text
