@@ -17,6 +17,7 @@ from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.kargo_version import KargoVersionDetector
 from receivers.cluster.newest_freight import NewestFreight
+from receivers.cluster.secret_cache import SecretCache
 from receivers.cluster.stage_watch import StageWatch
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.body_quota import BodyQuota
@@ -39,6 +40,7 @@ from receivers.ops.metrics import Gauges, Metrics
 from receivers.ops.scheduler import PeriodicTask, Scheduler
 from receivers.refreshes.late_freight import LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease, replica_id
+from receivers.refreshes.promotion_refresher import PromotionRefresher
 from receivers.refreshes.retry_policy import RetryPolicy
 from receivers.refreshes.rollup import close_left_over
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
@@ -133,6 +135,8 @@ class Runtime:
             unknown=self.unknown,
             tracker=self.tracker,
             limiter=RateLimiter(configuration.rate_limit),
+            secrets=SecretCache(self.cache.cluster, configuration.system_namespace),
+            promotions=PromotionRefresher(self.cache.cluster, configuration.namespaces),
             answer_timeout=configuration.answer_timeout,
             refused=refused,
         )

@@ -34,6 +34,7 @@ A receiver may be named like a digest, so its page is excepted.
 
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
 TEST_HEADER: Final = "HTTP_X_KARGOWEB_TEST"
+TEST_FIELD: Final = "x-kargoweb-test"
 # A test token is a credential while it is valid, so it isn't recorded.
 NOT_HEADERS: Final = frozenset({TEST_HEADER})
 
@@ -143,7 +144,16 @@ def _incoming(request: Request, kind: str, digest: str) -> IncomingRequest:
 
 
 def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the request's headers in title case; WSGI doesn't keep the original spelling."""
+    """Return the request's headers in title case; servers don't keep the original spelling.
+
+    Those of one name are separate if the server keeps them so, which WSGI doesn't.
+    """
+    if (fields := environ.get("kargoweb.headers")) is not None:
+        content = [(name, value) for name, value in fields if name in {"content-type", "content-length"}]
+        others = sorted(
+            (name, value) for name, value in fields if name not in {"content-type", "content-length"}
+        )
+        return [(name.title(), value) for name, value in (*content, *others) if name != TEST_FIELD]
     content = [
         ("Content-Type", environ.get("CONTENT_TYPE", "")),
         ("Content-Length", environ.get("CONTENT_LENGTH", "")),

@@ -34,7 +34,7 @@ _DEVOPS_EVENT: Final[Shape] = {
         "status": _TEXT,
         "pullrequestid": JsonType.INTEGER,
         "repository": {"remoteurl": _TEXT},
-        "refupdates": ListOf({"name": _TEXT}),
+        "refupdates": ListOf({"name": _TEXT, "newobjectid": JsonType.LOOSE}),
         "_links": {"web": {"href": _TEXT}},
     },
 }
@@ -91,12 +91,15 @@ def _devops_event(document: Mapping[str, Any]) -> Event:
 
 def _push(resource: Mapping[str, Any]) -> Push:
     url = resource.get("repository", {}).get("remoteurl", "")
-    refs = [update["name"] for update in elements(resource.get("refupdates")) if update.get("name")]
+    updates = [update for update in elements(resource.get("refupdates")) if update.get("name")]
+    refs = [update["name"] for update in updates]
+    commit = updates[0].get("newobjectid") if len(updates) == 1 else ""
     return Push(
         repository=url,
         tag=refs[0] if refs else "",
         other_tags=tuple(refs[1:]),
         normalized=(normalize_git(url),) if url else (),
+        commit=commit if isinstance(commit, str) else "",
     )
 
 

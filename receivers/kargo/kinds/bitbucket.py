@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receivers.kargo.golang.gojson import JsonType, ListOf, Pointer, Shape, elements
+from receivers.kargo.golang.gojson import JsonType, ListOf, Pointer, Shape, Untyped, elements
 from receivers.kargo.kinds.decoding import decode
 from receivers.kargo.kinds.events import Event, PullRequest, unsupported_event
 from receivers.kargo.kinds.signatures import check_hub_signature, hub_signature
@@ -28,12 +28,16 @@ _HREF: Final[Shape] = {"href": _TEXT}
 _CLOUD_PUSH: Final[Shape] = {
     "actor": _ACTOR,
     "repository": {"links": {"html": _HREF}},
-    "push": {"changes": ListOf({"new": Pointer({"type": _TEXT, "name": _TEXT})})},
+    "push": {
+        "changes": ListOf(
+            {"new": Pointer({"type": _TEXT, "name": _TEXT, "target": Untyped({"hash": JsonType.LOOSE})})}
+        )
+    },
 }
 _SERVER_PUSH: Final[Shape] = {
     "actor": _ACTOR,
     "repository": {"links": {"clone": ListOf(_HREF)}},
-    "changes": ListOf({"ref": {"id": _TEXT}}),
+    "changes": ListOf({"ref": {"id": _TEXT}, "tohash": JsonType.LOOSE}),
 }
 _CLOUD_PULL_REQUEST: Final[Shape] = {"actor": _ACTOR, "pullrequest": {"links": {"html": _HREF}}}
 _SERVER_PULL_REQUEST: Final[Shape] = {"actor": _ACTOR, "pullrequest": {"links": {"self": ListOf(_HREF)}}}
@@ -84,19 +88,23 @@ def _cloud_push(document: Mapping[str, Any]) -> Push:
         for new in news
         if new.get("name")
     ]
-    return _of_refs(url, refs, (url,))
+    hashes = [new.get("target", {}).get("hash") for new in news if new.get("name")]
+    return _of_refs(url, refs, (url,), hashes)
 
 
 def _server_push(document: Mapping[str, Any]) -> Push:
     links = elements(document.get("repository", {}).get("links", {}).get("clone"))
     urls = [link["href"] for link in links if link.get("href")]
     refs = [change.get("ref", {}).get("id", "") for change in elements(document.get("changes"))]
-    return _of_refs(urls[0] if urls else "", refs, tuple(map(normalize_git, urls)))
+    hashes = [change.get("tohash") for change in elements(document.get("changes"))]
+    return _of_refs(urls[0] if urls else "", refs, tuple(map(normalize_git, urls)), hashes)
 
 
-def _of_refs(url: str, refs: list[str], names: tuple[str, ...]) -> Push:
+def _of_refs(url: str, refs: list[str], names: tuple[str, ...], hashes: list[Any]) -> Push:
+    """Return the push of these references; the commit is only known for sure if there is one."""
     named = [ref for ref in refs if ref]
-    return Push(url, named[0] if named else "", other_tags=tuple(named[1:]), normalized=names)
+    commit = hashes[0] if len(hashes) == 1 and isinstance(hashes[0], str) else ""
+    return Push(url, named[0] if named else "", other_tags=tuple(named[1:]), normalized=names, commit=commit)
 
 
 def compose(push: Push) -> bytes:
