@@ -9,7 +9,7 @@ import pytest
 
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
-from receivers.kargo.resources import REFRESH_ANNOTATION, SECRETS
+from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, SECRETS
 from receivers.kargo.stages import PROMOTIONS, STAGES
 from receivers.models import Outcome
 from tests.clusters import until
@@ -195,17 +195,23 @@ def test_a_closed_pull_request_refreshes_the_promotions_that_wait_for_it(product
 
 def waiting_promotion(world, project: KargoProject, url: str) -> str:
     """Create a running Promotion that waits for a pull request; return its name."""
-    step = {"uses": "git-wait-for-pr", "as": "wait"}
-    world.create(STAGES, {"metadata": {"name": "test", "namespace": project.name}, "spec": {}}, project.name)
-    created = world.create(
-        PROMOTIONS,
-        {
-            "metadata": {"name": "promotion", "namespace": project.name},
-            "spec": {"stage": "test", "freight": "f", "steps": [step]},
-        },
+    origin = {"kind": "Warehouse", "name": "warehouse-0"}
+    steps = [{"uses": "git-wait-for-pr", "as": "wait"}]
+    stage = {
+        "requestedFreight": [{"origin": origin, "sources": {"direct": True}}],
+        "promotionTemplate": {"spec": {"steps": steps}},
+    }
+    commits = [{"repoURL": "https://github.com/acme/app", "id": COMMIT}]
+    at = {"namespace": project.name}
+    world.create(STAGES, {"metadata": {"name": "test", **at}, "spec": stage}, project.name)
+    world.create(
+        FREIGHTS,
+        {"metadata": {"name": "f", **at}, "alias": "alias", "origin": origin, "commits": commits},
         project.name,
     )
-    name = created["metadata"]["name"]
+    spec = {"stage": "test", "freight": "f", "steps": steps}
+    created = world.create(PROMOTIONS, {"metadata": {"name": "promotion", **at}, "spec": spec}, project.name)
+    name = str(created["metadata"]["name"])
     status = {"phase": "Running", "currentStep": 0, "state": {"wait": {"pr": {"url": url}}}}
     world.cluster.patch_status(PROMOTIONS, name, project.name, {"status": status})
-    return str(name)
+    return name
