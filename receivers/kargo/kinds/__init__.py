@@ -35,8 +35,8 @@ class ReceiverKind:
     """A kind of receiver.
 
     `name` is the key in `spec.webhookReceivers[]` and the second to last segment of the receiver path; `title` is the
-    name for people, and `kargo_title` the one in Kargo's messages. The digest includes the bytes of the Secret's
-    `secret_key`.
+    name for people. The digest includes the bytes of the Secret's `secret_key`; `without_key` is Kargo's message if the
+    Secret has no such key.
 
     A request is first authenticated and then read. `authenticate(request, secret)` does what Kargo does before it
     decodes the body, which includes the check of an event's header: it raises `Refused`, or returns. It is not called
@@ -53,8 +53,8 @@ class ReceiverKind:
 
     name: str
     title: str
-    kargo_title: str
     secret_key: str
+    without_key: str
     read: Callable[[WebhookRequest], Event]
     compose: Callable[[Push], bytes]
     compose_headers: Callable[[Push, bytes, bytes], Mapping[str, str]] = lambda push, body, secret: {}
@@ -67,36 +67,51 @@ KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
         kind.name: kind
         for kind in (
             ReceiverKind(
-                "artifactory", "Artifactory", "Artifactory", "secret-token",
+                "artifactory", "Artifactory", "secret-token",
+                "secret data is not valid for a Artifactory WebhookReceiver",
                 artifactory.read, artifactory.compose, artifactory.compose_headers, artifactory.authenticate,
                 signs=True,
             ),
             ReceiverKind(
-                "azure", "Azure", "Azure", "secret",
+                "azure", "Azure", "secret",
+                'missing data key "secret" for Azure WebhookReceiver',
                 azure.read, azure.compose, azure.compose_headers, azure.authenticate,
             ),
             ReceiverKind(
-                "bitbucket", "Bitbucket", "Bitbucket", "secret",
+                "bitbucket", "Bitbucket", "secret",
+                'missing data key "secret" for Bitbucket WebhookReceiver',
                 bitbucket.read, bitbucket.compose, bitbucket.compose_headers, bitbucket.authenticate, signs=True,
             ),
-            ReceiverKind("dockerhub", "Docker Hub", "DockerHub", "secret", dockerhub.read, dockerhub.compose_push),
             ReceiverKind(
-                "gitea", "Gitea", "Gitea", "secret",
+                "dockerhub", "Docker Hub", "secret",
+                'missing data key "secret" for DockerHub WebhookReceiver',
+                dockerhub.read, dockerhub.compose_push,
+            ),
+            ReceiverKind(
+                "gitea", "Gitea", "secret",
+                "secret data is not valid for a Gitea WebhookReceiver",
                 gitea.read, gitea.compose, gitea.compose_headers, gitea.authenticate, signs=True,
             ),
             ReceiverKind(
-                "github", "GitHub", "GitHub", "secret",
+                "github", "GitHub", "secret",
+                'missing "secret" data key for GitHub WebhookReceiver',
                 github.read, github.compose, github.compose_headers, github.authenticate, signs=True,
             ),
             ReceiverKind(
-                "gitlab", "GitLab", "GitLab", "secret-token",
+                "gitlab", "GitLab", "secret-token",
+                'missing data key "secret-token" for GitLab WebhookReceiver',
                 gitlab.read, gitlab.compose, gitlab.compose_headers, gitlab.authenticate, signs=True,
             ),
             ReceiverKind(
-                "harbor", "Harbor", "Harbor", "auth-header",
+                "harbor", "Harbor", "auth-header",
+                'missing data key "auth-header" for Harbor WebhookReceiver',
                 harbor.read, harbor.compose, harbor.compose_headers, harbor.authenticate, signs=True,
             ),
-            ReceiverKind("quay", "Quay", "Quay", "secret", quay.read, quay.compose),
+            ReceiverKind(
+                "quay", "Quay", "secret",
+                'missing "secret" data key for Quay.io WebhookReceiver',
+                quay.read, quay.compose,
+            ),
         )
     }
 )  # fmt: skip
