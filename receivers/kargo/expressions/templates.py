@@ -1,7 +1,7 @@
 """Texts with expressions in them: the names, label values and index values of the receiver kind `generic`.
 
-Source: Kargo's `pkg/expressions/json_templates.go`. An expression stands in `${{ }}` or `${% %}`. The finished text must
-stay a text: what can be read as a number, boolean or other JSON is an error, unless it is in double quotes.
+Source: Kargo's `pkg/expressions/json_templates.go`. An expression stands in `${{ }}` or `${% %}`. The finished text
+must stay a text: what can be read as a number, boolean or other JSON is an error, unless it is in double quotes.
 """
 
 from __future__ import annotations

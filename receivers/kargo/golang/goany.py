@@ -126,17 +126,17 @@ class _Scanner:
         return self._document[self._at]
 
     def _fail(self, where: str) -> NoReturn:
-        raise InvalidJson(f"invalid character {_quoted(self._byte())} {where}")
+        raise InvalidJson(f"invalid character {_quoted(self._peek())} {where}")
 
     def _value(self, open_containers: list[int]) -> None:
         """Read a value, or open its container and read its first member's start."""
         self._blanks()
         first = self._byte()
         if first in b"{[":
+            if len(open_containers) == _MAX_NESTING:
+                self._fail("exceeded max depth")
             self._at += 1
             open_containers.append(first)
-            if len(open_containers) > _MAX_NESTING:
-                raise InvalidJson("exceeded max depth")
             self._blanks()
             if self._byte() == (ord("}") if first == ord("{") else ord("]")):
                 self._at += 1
@@ -195,10 +195,10 @@ class _Scanner:
         if self._byte() != ord("\\"):
             self._fail("in string literal")
         self._at += 1
-        if self._byte() != ord("u"):
+        if self._peek() != ord("u"):
             self._fail("in string escape code")
         self._at += 1
-        while self._byte() in _HEX:
+        while self._peek() in _HEX:
             self._at += 1
         self._fail("in \\u hexadecimal character escape")
 
@@ -206,27 +206,28 @@ class _Scanner:
         """Read a number that is followed by something odd; what follows is judged by the caller."""
         if self._byte() == ord("-"):
             self._at += 1
-            if self._byte() not in _DIGITS:
+            if self._peek() not in _DIGITS:
                 self._fail("in numeric literal")
-        if self._byte() == ord("0"):
+        if self._peek() == ord("0"):
             self._at += 1
         else:
             self._digits()
         if self._peek() == ord("."):
             self._at += 1
-            if self._byte() not in _DIGITS:
+            if self._peek() not in _DIGITS:
                 self._fail("after decimal point in numeric literal")
             self._digits()
-        if self._peek() in b"eE" and self._peek():
+        if self._peek() in b"eE":
             self._at += 1
-            if self._byte() in b"+-":
+            if self._peek() in b"+-":
                 self._at += 1
-            if self._byte() not in _DIGITS:
+            if self._peek() not in _DIGITS:
                 self._fail("in exponent of numeric literal")
             self._digits()
 
     def _peek(self) -> int:
-        return self._document[self._at] if self._at < len(self._document) else 0
+        """Return the next byte. Go ends a document with a blank, which is wrong inside of a token."""
+        return self._document[self._at] if self._at < len(self._document) else ord(" ")
 
     def _digits(self) -> None:
         while self._at < len(self._document) and self._document[self._at] in _DIGITS:
@@ -234,7 +235,7 @@ class _Scanner:
 
     def _bad_literal(self, literal: bytes) -> None:
         for expected in literal:
-            if self._byte() != expected:
+            if self._peek() != expected:
                 self._fail(f"in literal {literal.decode()} (expecting '{chr(expected)}')")
             self._at += 1
 
