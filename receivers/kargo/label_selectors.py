@@ -1,7 +1,7 @@
 """Label selectors of Kubernetes.
 
-Source: `LabelSelectorAsSelector` in Kubernetes' `apimachinery/pkg/apis/meta/v1`, and the rules of label names and values
-in its `pkg/util/validation`.
+Source: `LabelSelectorAsSelector` in Kubernetes' `apimachinery/pkg/apis/meta/v1`, and the rules of the names and values
+of labels in its `pkg/util/validation`.
 """
 
 from __future__ import annotations

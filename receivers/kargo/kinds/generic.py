@@ -139,14 +139,15 @@ def read(request: WebhookRequest) -> GenericSelection:
 
     An expression that cannot be evaluated fails its action only.
     """
-    environment = _environment(request)
+    base = environment(request)
     budget = Budget()
     now = Time(time.time_ns())
     actions = map(as_map, as_list(request.options.get("actions")))
-    return GenericSelection([_evaluated(raw, environment, budget, now) for raw in actions])
+    return GenericSelection([_evaluated(raw, base, budget, now) for raw in actions])
 
 
-def _environment(request: WebhookRequest) -> Mapping[str, Value]:
+def environment(request: WebhookRequest) -> Mapping[str, Value]:
+    """Return what expressions can use, except `params`. Raise `Refused` for a body that is no JSON."""
     query = parse_query(request.query)
 
     def header(name: str) -> Value:
@@ -219,11 +220,11 @@ def _of_text(name: str, function: Callable[[str], Value]) -> Function:
 def _evaluated(raw: Mapping[str, Any], base: Mapping[str, Value], budget: Budget, now: Time) -> _Action:
     """Return an action, evaluated as far as the request decides."""
     parameters = {key: as_text(value) for key, value in as_map(raw.get("parameters")).items()}
-    environment = {**base, "params": parameters}
+    names = {**base, "params": parameters}
     action = _Action(raw)
     condition = as_text(raw.get("whenExpression"))
     try:
-        action.matched = _holds(condition, environment, budget, now) if condition else True
+        action.matched = _holds(condition, names, budget, now) if condition else True
     except EvaluationFailed as error:
         action.result, action.summary = "Error", "Error evaluating whenExpression"
         action.problem = _explained("whenExpression", error)
@@ -237,7 +238,7 @@ def _evaluated(raw: Mapping[str, Any], base: Mapping[str, Value], budget: Budget
         return action
 
     def rendered(value: Any) -> str:
-        return render(as_text(value), environment, budget, now)
+        return render(as_text(value), names, budget, now)
 
     try:
         action.criteria = tuple(
@@ -325,7 +326,7 @@ def _result(action: _Action, failed: Mapping[str, frozenset[WarehouseKey]]) -> d
     """Return the entry of an action in the response, in the order in which Kargo writes its fields."""
     entry = _as_configured(action.raw) | {"matchedWhenExpression": action.matched}
     if action.runs:
-        targets = [
+        targets: list[dict[str, Any]] = [
             {"namespace": key[0], "name": key[1], "success": key not in failed[kind]}
             for key, kind in sorted(action.targets.items())
         ]
