@@ -105,6 +105,8 @@ _RUN: Final = {
     "{": re.compile(rf"(?:(?>{_SPACE}{_STRING}{_SPACE}:{_SPACE}{_SCALAR}{_SPACE},))*+"),
     "[": re.compile(rf"(?:(?>{_SPACE}{_SCALAR}{_SPACE},))*+"),
 }
+_TEXT: Final = re.compile(_STRING)
+_TEXTS: Final = re.compile(rf"(?:(?>{_SPACE}{_STRING}{_SPACE},))*+")
 _CLOSING: Final = {"{": "}", "[": "]"}
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FOUND: Final = {"": "the end of the body", '"': "an unterminated string or an invalid character in it"}
@@ -200,6 +202,8 @@ class _Reader:
         length = 0
         empty: Any = None if isinstance(item, Pointer) else "" if item is JsonType.TEXT else None
         if not self.skips(_END["["]):
+            if item is JsonType.TEXT:
+                length = self.read_texts(into)
             while True:
                 into.setdefault(length, empty if not isinstance(item, Mapping) else {})
                 if into[length] is None:
@@ -211,6 +215,14 @@ class _Reader:
                     break
         for index in range(length, len(into)):
             del into[index]
+
+    def read_texts(self, into: dict[Any, Any]) -> int:
+        """Read the strings of an array that a comma follows, in one step; return how many there are."""
+        start = self.position
+        self.skips(_TEXTS)
+        texts = _TEXT.findall(self.text, start, self.position)
+        into.update(enumerate(map(_unquote, texts)))
+        return len(texts)
 
     def read_object(self, shape: Shape | MapOf, into: dict[Any, Any], path: str, depth: int) -> None:
         """Read the members of an object, after its opening brace."""
