@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -124,6 +124,8 @@ class Intake:
         rejection = target.rejection or unreadable or invalid_test
         webhook = self._webhook_request(target.routes[0], body, Headers(request.headers), request.query)
         rejection = rejection or self._authenticate(target.routes[0], webhook)
+        # The signature is that of the body as it came; everything else is read from what is stored.
+        webhook = replace(webhook, body=delivery.body)
         try:
             if rejection:
                 return self._record(delivery, self._explained(delivery, rejection), started)
