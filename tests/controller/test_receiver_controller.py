@@ -249,7 +249,7 @@ def test_a_receiver_of_every_kind_gets_its_url(project, kind):
         project.name,
     )
     until("the URL is published", lambda: urls(project).get("hooks"))
-    assert urls(project) == {"hooks": f"https://hooks.example.com{project.path('hooks', kind, 's')}"}
+    assert urls(project) == {"hooks": f"https://hooks.example.com/kargo{project.path('hooks', kind, 's')}"}
     message = condition(project, "Ready")["message"]
     assert message.endswith(f": {KINDS[kind].without_key}")
 
