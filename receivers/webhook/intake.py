@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -130,6 +130,8 @@ class Intake:
         webhook = self._webhook_request(target.routes[0], body, Headers(request.headers), request.query)
         if not upstream:
             rejection = rejection or self._authenticate(target.routes[0], webhook)
+        # The signature is that of the body as it came; everything else is read from what is stored.
+        webhook = replace(webhook, body=delivery.body)
         try:
             if rejection:
                 return self._record(delivery, self._explained(delivery, rejection), started)

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from threading import Timer
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -220,12 +220,16 @@ def _time_limit(connection: HTTPConnection, deadline: float) -> Iterator[None]:
         raise
     finally:
         timer.cancel()
+    if time.monotonic() >= deadline:
+        raise TimeoutError  # perhaps only the beginning of the response was read
 
 
 def _read(response: HTTPResponse) -> bytes:
     body = response.read(MAX_ANSWER + 1)
     if len(body) > MAX_ANSWER:
         raise _AnswerTooLarge
+    if response.length:  # http.client takes an early end for the end
+        raise IncompleteRead(body, response.length)
     return body
 
 

@@ -89,7 +89,7 @@ def test_a_digest_in_a_message_of_kargo_is_redacted():
 
 
 def test_an_unsupported_kind_is_the_only_finding():
-    findings = findings_for(ReceiverFacts(), url="", kind="github", conditions=[FAILED])
+    findings = findings_for(ReceiverFacts(), url="", kind="ecr", conditions=[FAILED])
     assert [(finding.check, finding.severity) for finding in findings.values()] == [
         ("unsupported_kind", "note")
     ]

@@ -1,6 +1,7 @@
 """Hostile requests to receivers of every kind are read or refused, whatever they contain."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -71,10 +72,8 @@ WAREHOUSE = decode_warehouse(
 def read(kind, header, value, body, **others):
     """Return what a request asks for; None if it is refused."""
     request = WebhookRequest(body, Headers([(header, value), *others.items()]))
-    try:
+    with suppress(Refused):
         KINDS[kind].authenticate(request, b"secret")
-    except Refused:
-        pass
     try:
         event = KINDS[kind].read(request)
     except (InvalidBody, Refused):

@@ -264,9 +264,9 @@ def test_another_replica_accepts_the_test(signed_in, demo_cluster, project):
 
 def test_an_unsupported_receiver_is_reported_and_an_unknown_one_is_404(signed_in, product, world):
     project = routed_project(product, world)
-    project.publish("hook", kind="github")
+    project.publish("hook", kind="ecr")
     browser = signed_in("operator")
-    browser.open_until(page_path(project), "does not support github")
+    browser.open_until(page_path(project), "does not support ecr")
     browser.open(page_path(project, "unknown"))
     assert browser.status == 404
 

@@ -62,6 +62,19 @@ class ReceiverKind:
     authenticate: Callable[[WebhookRequest, bytes], None] = _by_url
     signs: bool = False
 
+    @property
+    def is_git(self) -> bool:
+        """Say whether its pushes are those of commits. Azure and GitHub also send pushes of images."""
+        return self.name in GIT_KINDS
+
+    def composed(self, push: Push, secret: bytes) -> WebhookRequest:
+        """Return the request that the sender sends for a push, signed with the Secret."""
+        body = self.compose(push)
+        return WebhookRequest(body, Headers(self.compose_headers(push, body, secret).items()))
+
+
+GIT_KINDS: Final = frozenset({"bitbucket", "gitea", "github", "gitlab"})
+
 
 KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
     {

@@ -27,6 +27,10 @@ class Headers:
         values = self._values.get(name.lower())
         return None if values is None else tuple(values)
 
+    def items(self) -> list[tuple[str, str]]:
+        """Return names, in lower case, and values."""
+        return [(name, value) for name, values in self._values.items() for value in values]
+
     def __repr__(self) -> str:
         return f"Headers({sorted(self._values)})"
 
