@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 from kargoweb.environment import Environment, comma_separated, text
 
-EVERYTHING: Final = "all"
+KINDS: Final = frozenset(
+    (
+        "all", "artifactory", "azure", "bitbucket", "dockerhub", "generic",
+        "gitea", "github", "gitlab", "harbor", "quay",
+    )
+)  # fmt: skip
+"""The kinds in Kargo, and a word for all of them."""
+
 _ENTRY: Final = re.compile(r"[a-z]+|[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/[^\s,/]+")
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
@@ -66,6 +73,8 @@ def _entry(value: str) -> str:
         raise ValueError(
             "must be kinds (github), receivers (project/receiver, or cluster/receiver), separated by commas, or all"
         )
+    if "/" not in value and value not in KINDS:
+        raise ValueError(f"must be kinds of Kargo, but no kind is called {value}")
     return value
 
 
