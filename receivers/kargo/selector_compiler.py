@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from receivers.kargo import expressions
 from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
 from receivers.kargo.golang import gourl
 from receivers.kargo.kargo_rules import KargoRules
@@ -108,6 +109,8 @@ def _chart_selector(fields: Mapping[str, Any], _: KargoRules) -> Selector:
 
 
 def _git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    if problem := expressions.defect(fields.get("expressionFilter", "") or "true"):
+        raise InvalidSubscription("git.invalid_expression_filter", f"expressionFilter is invalid: {problem}")
     paths = path_selector(fields.get("includePaths", ()), fields.get("excludePaths", ()))
     return GitSelector(_reference_selector(fields, rules), paths)
 
