@@ -338,6 +338,8 @@ def _in(operator: str, left: Type, right: Type) -> Type:
     if right is UNKNOWN or (left is UNKNOWN and right is STRING):
         return BOOL
     element = STRING if right is MAP else right.element
+    if right is MAP and left is NIL:
+        _fail(operator, left, right)
     if element is None:
         _fail(operator, left, right)
     fits = left.name == element.name or {left, element} <= _NUMBERS
