@@ -33,6 +33,7 @@ from kargoweb.environment import (
     text,
 )
 from kargoweb.sign_on import OidcConfiguration, ProxyConfiguration, contradictions, read_oidc, read_proxy
+from kargoweb.upstream import UpstreamConfiguration, read_upstream, upstream_contradictions
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
@@ -101,6 +102,7 @@ class Configuration:
     local_accounts: bool
     oidc: OidcConfiguration
     proxy: ProxyConfiguration
+    upstream: UpstreamConfiguration
     metrics: bool
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
     email: EmailServer | None
@@ -167,6 +169,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         local_accounts=env.read("KARGOWEB_LOCAL_ACCOUNTS", True, boolean),
         oidc=read_oidc(env),
         proxy=read_proxy(env),
+        upstream=read_upstream(env, _page_url),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
         secret_key_fallbacks=env.read(
             "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(_secret_key), secret=True
@@ -199,6 +202,7 @@ def _contradictions(configuration: Configuration) -> Iterator[str]:
     yield from contradictions(
         configuration.oidc, configuration.proxy, local_accounts=configuration.local_accounts
     )
+    yield from upstream_contradictions(configuration.upstream, configuration.base_url)
     if configuration.database["ENGINE"] == POSTGRESQL and not configuration.secret_key:
         yield (
             "KARGOWEB_SECRET_KEY must be set if DATABASE_URL is a PostgreSQL server: all pods that share the database "

@@ -149,6 +149,12 @@ class Outcome(models.TextChoices):
     PROMOTIONS_FAILED = "promotions_failed", "Promotions not refreshed"
     """The Promotions that wait for a closed pull request could not be found or refreshed."""
 
+    FORWARDED = "forwarded", "Passed on to Kargo"
+    """The request was passed on to Kargo's own server (`KARGOWEB_UPSTREAM`), whose answer is stored."""
+
+    FORWARD_FAILED = "forward_failed", "Not passed on"
+    """Kargo's own server could not be reached, did not answer in time, or is kargoweb itself."""
+
     NOT_REQUESTED = RefreshOutcome.NOT_REQUESTED.value, "Not requested"
     NOT_HANDLED = RefreshOutcome.NOT_HANDLED.value, "Not handled"
     DISCOVERY_FAILED = RefreshOutcome.DISCOVERY_FAILED.value, "Discovery failed"

@@ -28,6 +28,7 @@ _TONES: Final = {
     Tone.OPEN: {Outcome.PENDING, Outcome.REFRESHED},
     Tone.GOOD: {
         Outcome.FREIGHT_CREATED, Outcome.ALREADY_CURRENT, Outcome.TEST_PASSED, Outcome.PROMOTIONS_REFRESHED,
+        Outcome.FORWARDED,
     },
     Tone.PLAIN: {
         Outcome.NO_MATCH, Outcome.DRY_RUN, Outcome.BEYOND_DISCOVERY_LIMIT, Outcome.CRITERIA_NOT_MET,
@@ -43,6 +44,7 @@ NOT_EVALUATED: Final = frozenset(
         Outcome.NO_REPOSITORY, Outcome.INVALID_BODY, Outcome.TOO_LARGE, Outcome.RETIRED_URL, Outcome.UNSUPPORTED_KIND,
         Outcome.COLLISION, Outcome.TEST_REFUSED, Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE,
         Outcome.UNSUPPORTED_EVENT, Outcome.IGNORED, Outcome.PROMOTIONS_REFRESHED, Outcome.PROMOTIONS_FAILED,
+        Outcome.FORWARDED, Outcome.FORWARD_FAILED,
     }
 )  # fmt: skip
 """The outcomes of requests for which no subscription is evaluated."""

@@ -111,6 +111,13 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "a pull request was closed, but the Promotions that may wait for it could not be refreshed",
             "check that kargoweb may list and patch Promotions",
         ),
+        Outcome.FORWARDED: Remedy(
+            "Kargo's own server processed the request; its answer is below, and kargoweb follows no refresh of it"
+        ),
+        Outcome.FORWARD_FAILED: Remedy(
+            "the request could not be passed on to Kargo's own server",
+            "check KARGOWEB_UPSTREAM and that this server is running, then redeliver",
+        ),
         Outcome.COLLISION: Remedy(
             "two receivers share this URL, so the target is ambiguous", "give one of them its own Secret"
         ),

@@ -64,6 +64,8 @@ _NOT_EVALUATED: Final = ", ".join(
         Outcome.IGNORED,
         Outcome.PROMOTIONS_REFRESHED,
         Outcome.PROMOTIONS_FAILED,
+        Outcome.FORWARDED,
+        Outcome.FORWARD_FAILED,
     )
 )
 

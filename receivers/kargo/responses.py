@@ -18,10 +18,14 @@ MAX_BODY: Final = 2 << 20
 
 @dataclass(frozen=True, slots=True)
 class WebhookResponse:
-    """An HTTP response: its status code and its body, of type `CONTENT_TYPE`."""
+    """An HTTP response: its status code and its body, of type `CONTENT_TYPE`.
+
+    `headers` are those of a response that Kargo's own server made, with the type of its body.
+    """
 
     status: int
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def _response(status: int, **members: str) -> WebhookResponse:

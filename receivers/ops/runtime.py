@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION
 from kargoweb.configuration import Configuration
+from kargoweb.upstream import UpstreamConfiguration
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.client import connect
 from receivers.cluster.freight_watch import FreightWatch
@@ -53,6 +54,7 @@ from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
+from receivers.webhook.upstream import Upstream
 from receivers.webhook.url_registry import UrlRegistry
 from receivers.webhook.url_sync import UrlSync
 
@@ -139,6 +141,7 @@ class Runtime:
             promotions=PromotionRefresher(self.cache.cluster, configuration.namespaces),
             answer_timeout=configuration.answer_timeout,
             refused=refused,
+            upstream=_upstream(configuration.upstream),
         )
         secrets = self._create_checks(configuration)
         self.alerts = AlertDesk(
@@ -289,6 +292,17 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
 
 def _retention(configuration: Configuration) -> Retention:
     return Retention(configuration.keep_days, configuration.keep_body_days, configuration.keep_deliveries)
+
+
+def _upstream(configuration: UpstreamConfiguration) -> Upstream | None:
+    if not configuration.url:
+        return None
+    return Upstream(
+        configuration.url,
+        frozenset(configuration.entries),
+        configuration.ca_file,
+        configuration.server_name,
+    )
 
 
 def _retry_policy(configuration: Configuration) -> RetryPolicy:

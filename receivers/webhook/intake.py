@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -52,6 +53,7 @@ from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.results import IntakeResult
 from receivers.webhook.signed_test_tokens import USED
 from receivers.webhook.unknown_urls import UnknownUrlCounter
+from receivers.webhook.upstream import Upstream, pass_on, pass_on_again
 from receivers.webhook.url_registry import UrlRegistry
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,8 @@ class Intake:
     """Seconds until the response is due. Requests that haven't finished by then continue in the background."""
     deduplicator: PushDeduplicator = field(default_factory=PushDeduplicator)
     refused: RefusedPushes = field(default_factory=RefusedPushes)
+    upstream: Upstream | None = None
+    """Kargo's own server, which processes the requests to some receivers."""
 
     def knows(self, kind: str, digest: str) -> bool:
         """Say whether the body of a request is worth reading: whether its URL is or was one of a receiver."""
@@ -122,16 +126,19 @@ class Intake:
         test, invalid_test = identify_test(request, target, body)
         delivery = new_delivery(request, target, body, test)
         rejection = target.rejection or unreadable or invalid_test
+        upstream = self._upstream(target.routes[0]) if not rejection and not (test and test.dry_run) else None
         webhook = self._webhook_request(target.routes[0], body, Headers(request.headers), request.query)
-        rejection = rejection or self._authenticate(target.routes[0], webhook)
+        if not upstream:
+            rejection = rejection or self._authenticate(target.routes[0], webhook)
         # The signature is that of the body as it came; everything else is read from what is stored.
         webhook = replace(webhook, body=delivery.body)
         try:
             if rejection:
                 return self._record(delivery, self._explained(delivery, rejection), started)
-            if test and test.dry_run:
-                return self._record(delivery, self._evaluate(delivery, webhook), started)
-            return self._deliver(delivery, webhook, started)
+            if upstream:
+                answer = pass_on(upstream, request, body, started + self.answer_timeout)
+                return self._record_answer(delivery, answer, started)
+            return self._accept(delivery, webhook, started, dry_run=bool(test and test.dry_run))
         except AlreadySaved:
             # The test token was used before. This request is no test; it gets a row of its own that says so.
             refusal = results.refused_test(USED)
@@ -141,8 +148,11 @@ class Intake:
         """Process a pending delivery whose sender no longer waits for a response."""
         self.store.resume(delivery)
         try:
+            route = Route(delivery.project, delivery.receiver, delivery.kind)
             if delivery.origin == Origin.REDELIVERY and not self._receiver_exists(delivery):
                 result = self._explained(delivery, results.retired_url("the receiver no longer exists"))
+            elif upstream := self._upstream(route):
+                result = self._pass_on_again(upstream, delivery, route)
             else:
                 result = self._process(
                     delivery, self._stored_request(delivery), time.monotonic() + self.answer_timeout
@@ -163,6 +173,39 @@ class Intake:
         self._save(delivery)
         _log(delivery)
         return Reply(result.response, delivery.pk)
+
+    def _accept(self, delivery: Delivery, request: WebhookRequest, started: float, *, dry_run: bool) -> Reply:
+        """Process a request that nothing speaks against."""
+        if dry_run:
+            return self._record(delivery, self._evaluate(delivery, request), started)
+        return self._deliver(delivery, request, started)
+
+    def _record_answer(self, delivery: Delivery, result: IntakeResult, started: float) -> Reply:
+        """As `_record`, for a request that Kargo's own server has processed: its answer counts in any case."""
+        try:
+            return self._record(delivery, result, started)
+        except NotSaved:
+            return Reply(result.response)
+
+    def _upstream(self, route: Route) -> Upstream | None:
+        """Return Kargo's own server if requests to a receiver are passed on to it."""
+        return self.upstream if self.upstream and self.upstream.serves(route) else None
+
+    def _pass_on_again(self, upstream: Upstream, delivery: Delivery, route: Route) -> IntakeResult:
+        """Pass a redelivery on, signed with today's Secret."""
+        request = self._stored_request(delivery)
+        receiver, kind = self._receiver(route.project, route.receiver), KINDS.get(route.kind)
+        signature: Mapping[str, str] = {}
+        if receiver and kind and kind.signs:
+            try:
+                secret = self.secrets.read(route.project, receiver)
+            except SecretNotRead as error:
+                return results.secret_unreadable(str(error))
+            push = Push(delivery.repository, delivery.tag)
+            signature = kind.compose_headers(push, request.body, secret)
+        return pass_on_again(
+            upstream, self.cache, delivery, signature, time.monotonic() + self.answer_timeout
+        )
 
     def _deliver(self, delivery: Delivery, request: WebhookRequest, started: float) -> Reply:
         """Save a delivery, refresh the Warehouses that it matches, and answer."""

@@ -231,7 +231,7 @@ def record_push(delivery: Delivery, push: Push) -> None:
 def record_response(delivery: Delivery, response: WebhookResponse, started: float) -> None:
     """Set the response to a delivery and the milliseconds since `started` (in `time.monotonic` seconds)."""
     delivery.status = response.status
-    delivery.answer = response.body.decode().rstrip("\n")
+    delivery.answer = storable(response.body.decode("utf-8", "replace").rstrip("\n"))
     delivery.duration_ms = (time.monotonic() - started) * 1000
 
 

@@ -120,12 +120,14 @@ def respond_to_exception(exc: Exception, context: Mapping[str, Any]) -> Response
 
 
 def _respond(reply: Reply) -> Response:
-    headers = {"Content-Length": str(len(reply.answer.body))}
+    headers = dict(reply.answer.headers)
+    content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+    headers["Content-Length"] = str(len(reply.answer.body))
     if reply.delivery is not None:
         headers[DELIVERY_HEADER] = str(reply.delivery)
     if reply.retry_after:
         headers["Retry-After"] = str(math.ceil(reply.retry_after))
-    return Response(reply.answer.body, reply.answer.status, headers=headers)
+    return Response(reply.answer.body, reply.answer.status, headers=headers, content_type=content_type)
 
 
 def _incoming(request: Request, kind: str, digest: str) -> IncomingRequest:

@@ -119,8 +119,8 @@ def _replace_each_byte(error: UnicodeError) -> tuple[str, int]:
     return "\ufffd" * (error.end - error.start), error.end
 
 
-_EACH_BYTE: Final = "kargoweb-replace-each-byte"
-codecs.register_error(_EACH_BYTE, _replace_each_byte)
+EACH_BYTE: Final = "kargoweb-replace-each-byte"
+codecs.register_error(EACH_BYTE, _replace_each_byte)
 
 
 def decode(body: bytes, shape: Shape) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def decode(body: bytes, shape: Shape) -> dict[str, Any]:
 
     Absent fields and null values are omitted.
     """
-    return _Reader(body.decode("utf-8", _EACH_BYTE)).read_document(shape)
+    return _Reader(body.decode("utf-8", EACH_BYTE)).read_document(shape)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from receivers.kargo.kinds import (
     azure,
     bitbucket,
     dockerhub,
+    generic,
     gitea,
     github,
     gitlab,
@@ -99,6 +100,11 @@ KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
                 "dockerhub", "Docker Hub", "secret",
                 'missing data key "secret" for DockerHub WebhookReceiver',
                 dockerhub.read, dockerhub.compose_push,
+            ),
+            ReceiverKind(
+                "generic", "Generic", "secret",
+                'missing data key "secret" for Generic WebhookReceiver',
+                generic.read, generic.compose,
             ),
             ReceiverKind(
                 "gitea", "Gitea", "secret",
