@@ -198,7 +198,7 @@ class Delivery(models.Model):
     compressed, none if the body was dropped (`body_dropped`).
 
     `details` has what a push has beside its columns, if anything: `names` (the normalized names of the repository),
-    `tags` (further ones) and `commit`.
+    `tags` (further ones), `commit`, and `git`: whether it is one of commits.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -50,7 +50,8 @@ class TestEveryExample:
             for item in render(values)
             if not item["kind"].startswith("Cluster")
         }
-        assert namespaces == {NAMESPACE, "kargo"}
+        # The Roles for the Secrets of receivers are in the namespaces that the values name.
+        assert namespaces - {"storefront"} == {NAMESPACE, "kargo"}
 
     def test_its_variables_are_settings(self, values: Path):
         named = set(re.findall(r"\b(?:KARGOWEB_[A-Z_]+|DATABASE_URL)\b", render_text(values)))
@@ -166,8 +167,34 @@ def test_only_optional_roles_grant_access_to_secrets_to_get_or_to_create_them():
         if {"secrets", "*"} & set(rule["resources"])
         for verb in rule["verbs"]
     }
-    assert on_secrets == {("kargoweb-manage-receivers", "get"), ("kargoweb-create-receivers", "create")}
+    assert on_secrets == {
+        ("kargoweb-manage-receivers", "get"),
+        ("kargoweb-create-receivers", "create"),
+        ("kargoweb-receiver-secrets", "get"),
+    }
     assert set(of_kind(render(SQLITE), "ClusterRole")) == {"kargoweb", "kargoweb-follow-stages"}
+
+
+def test_secrets_of_receivers_can_be_named():
+    role = of_kind(render(EVERYTHING), "Role")["kargoweb-receiver-secrets"]
+    assert role["metadata"]["namespace"] == "storefront"
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["github-webhook", "gitlab-webhook"],
+            "verbs": ["get"],
+        }
+    ]
+
+
+def test_kinds_of_ones_choice_lead_to_kargoweb():
+    options = ("--set", "ingress.receivers.kinds={dockerhub,github}")
+    [ingress] = (
+        each for name, each in of_kind(render(SQLITE, *options), "Ingress").items() if "receivers" in name
+    )
+    paths = [path["path"] for path in ingress["spec"]["rules"][0]["http"]["paths"]]
+    assert paths == ["/dockerhub/", "/github/"]
 
 
 def test_a_changed_setting_restarts_the_pods():

@@ -140,7 +140,7 @@ class TestAddresses:
         assert routes.pop("api-nothing") == "^api/"
         plain = {"/" + re.sub(r"<\w+:(\w+)>", r"<\1>", route) for route in routes.values()}
         included = {f"/{each.pattern}" for each in urls.urlpatterns if isinstance(each, URLResolver)}
-        return plain | included | {"/dockerhub/", "/dockerhub/<64 hexadecimal characters>", "/api/"}
+        return plain | included | {"/<kind>/<64 hexadecimal characters>", "/api/"}
 
     @staticmethod
     def documented() -> set[str]:

@@ -18,7 +18,8 @@ class Push:
     `pushed_at` is in UTC, or None.
 
     `normalized` are the names for the subscriptions to look for, if they don't follow from `repository` and
-    `media_type`, as for Git. `files` are the changed files, empty if unknown. `commit` is the id of the newest commit.
+    `media_type`, as for Git. `files` are the changed files, empty if unknown. `commit` is the id of the newest commit,
+    and `is_git` says whether commits were pushed at all.
     """
 
     repository: str
@@ -30,6 +31,7 @@ class Push:
     normalized: tuple[str, ...] | None = None
     files: tuple[str, ...] = ()
     commit: str = ""
+    is_git: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,11 +45,6 @@ class Push:
     def tags(self) -> tuple[str, ...]:
         """Return the tags or references, each once, none empty. Without any, every subscription matches."""
         return tuple(dict.fromkeys(tag for tag in (self.tag, *self.other_tags) if tag))
-
-    @property
-    def is_git(self) -> bool:
-        """Say whether commits were pushed to a Git repository."""
-        return self.normalized is not None
 
     @property
     def near_key(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from receivers.kargo import expressions
 from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
+from receivers.kargo.expressions import CannotEvaluate, InvalidExpression
 from receivers.kargo.golang import gourl
 from receivers.kargo.kargo_rules import KargoRules
 from receivers.kargo.path_selectors import path_selector
@@ -109,8 +110,7 @@ def _chart_selector(fields: Mapping[str, Any], _: KargoRules) -> Selector:
 
 
 def _git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
-    if problem := expressions.defect(fields.get("expressionFilter", "") or "true"):
-        raise InvalidSubscription("git.invalid_expression_filter", f"expressionFilter is invalid: {problem}")
+    _check_expression(fields.get("expressionFilter", ""))
     paths = path_selector(fields.get("includePaths", ()), fields.get("excludePaths", ()))
     return GitSelector(_reference_selector(fields, rules), paths)
 
@@ -178,6 +178,20 @@ def _check_strategy(field: str, strategy: str, known: frozenset[str]) -> None:
         raise InvalidSubscription(
             "strategy.unknown", f"{field} {quoted(strategy)} is unknown; use one of {names}"
         )
+
+
+def _check_expression(expression: str) -> None:
+    """Check the syntax of `expressionFilter`. What is beyond the evaluator here may be valid in Kargo."""
+    if not expression:
+        return
+    try:
+        expressions.read(expression)
+    except InvalidExpression as error:
+        raise InvalidSubscription(
+            "expression.invalid", f"expressionFilter {quoted(expression)} isn't valid: {error}"
+        ) from error
+    except CannotEvaluate:
+        return
 
 
 def _check_platform(platform: str) -> None:

@@ -78,6 +78,7 @@ def tracked_refresh(refresh: Refresh, delivery: Delivery, attempt: Attempt | Non
         other_tags=tuple(delivery.details.get("tags", ())),
         normalized=None if names is None else tuple(names),
         commit=delivery.details.get("commit", ""),
+        is_git=delivery.details.get("git", False),
     )
     is_test = delivery.origin == Origin.TEST
     return TrackedRefresh(refresh, push, delivery.received_at, is_test, attempt)

@@ -168,6 +168,8 @@ class Intake:
         In one write: if this process dies now, recovery must not process a rejected request or a dry run.
         """
         self._note_push(delivery)
+        if result.outcome in {Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE} and delivery.push_id:
+            delivery.push_id = delivery.pk  # whoever sent it must not change what is known of a push
         results.record_response(delivery, result.response, started)
         results.record_result(delivery, result)
         self._save(delivery)

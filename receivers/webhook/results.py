@@ -223,11 +223,9 @@ def record_push(delivery: Delivery, push: Push) -> None:
         "names": None if push.normalized is None else [storable(name) for name in push.names[:NAMES_KEPT]],
         "tags": [storable(tag) for tag in push.tags[1 : TAGS_KEPT + 1]],
         "commit": storable(push.commit),
+        "git": push.is_git,
     }
-    # An empty list of names is kept: it says that the repository is one of Git, and has no name.
-    delivery.details = {
-        name: value for name, value in details.items() if value or (value == [] and name == "names")
-    }
+    delivery.details = {name: value for name, value in details.items() if value}
 
 
 def record_response(delivery: Delivery, response: WebhookResponse, started: float) -> None:

@@ -17,7 +17,6 @@ from receivers.kargo.expressions import (
     NilList,
     Time,
     Typed,
-    defect,
     evaluate,
     read,
     render,
@@ -460,12 +459,15 @@ def test_texts_beyond_the_evaluator_are_not_filled_in(text):
         render(text, NAMES, Budget(), NOW)
 
 
-def test_a_defect_is_named_without_an_evaluation():
-    assert defect("a b")
-    assert defect("true or 1 == 'a'")
-    assert not defect("subject contains 'x'")
-    assert not defect("unknown.x.y > 5")
-    assert not defect("1__0")
+@pytest.mark.parametrize("source", ["a b", "true or 1 == 'a'", "1 +"])
+def test_an_expression_that_expr_lang_does_not_compile_is_not_read(source):
+    with pytest.raises(InvalidExpression):
+        read(source)
+
+
+@pytest.mark.parametrize("source", ["subject contains 'x'", "unknown.x.y > 5", "1 / 0"])
+def test_an_expression_is_read_without_values(source):
+    assert read(source)
 
 
 WORDS = st.sampled_from(

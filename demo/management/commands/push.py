@@ -112,6 +112,7 @@ class Command(BaseCommand):
             normalized=(normalize_git(url),),
             files=tuple(options["file"]),
             commit=commit,
+            is_git=True,
         )
         self._announce(paths, push, options)
 
@@ -151,7 +152,8 @@ class Command(BaseCommand):
         label = f"{webhook.receiver}  …{webhook.url[-6:]}"
         try:
             composed = KINDS[kind].composed(push, webhook.secret)
-            response = call_webhook(webhook, composed.body, dict(composed.headers.items()))
+            headers = {name.title(): value for name, value in composed.headers.items()}
+            response = call_webhook(webhook, composed.body, headers)
         except NoResponse as error:
             self.stderr.write(f"  {label}  {redact(str(error))}")
             return False

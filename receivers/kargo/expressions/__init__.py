@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from receivers.kargo.expressions.budget import Budget
 from receivers.kargo.expressions.errors import CannotEvaluate, EvaluationFailed, InvalidExpression
 from receivers.kargo.expressions.evaluator import Evaluator
-from receivers.kargo.expressions.reading import defect, read
+from receivers.kargo.expressions.reading import read
 from receivers.kargo.expressions.templates import render
 from receivers.kargo.expressions.values import Function, NilList, Time, Typed, Unreadable, Value
 
 __all__ = [
     "Budget", "CannotEvaluate", "EvaluationFailed", "Function", "InvalidExpression", "NilList", "Time", "Typed",
-    "Unreadable", "Value", "defect", "evaluate", "read", "render",
+    "Unreadable", "Value", "evaluate", "read", "render",
 ]  # fmt: skip
 
 

@@ -5,27 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.nodes import Node
 from receivers.kargo.expressions.parser import parse
 from receivers.kargo.expressions.simplify import simplified
 from receivers.kargo.expressions.static_types import check
 
 _CACHED: Final = 256  # expressions; a receiver has a few
-
-
-def defect(source: str) -> str:
-    """Return why Kargo cannot compile an expression; empty if it can, or if only Kargo knows.
-
-    For the `expressionFilter` of Git subscriptions: receivers compile it, and do not evaluate it.
-    """
-    try:
-        read(source)
-    except InvalidExpression as error:
-        return str(error)
-    except CannotEvaluate:
-        return ""
-    return ""
 
 
 @lru_cache(_CACHED)

@@ -100,6 +100,7 @@ def _push(resource: Mapping[str, Any]) -> Push:
         other_tags=tuple(refs[1:]),
         normalized=(normalize_git(url),) if url else (),
         commit=commit if isinstance(commit, str) else "",
+        is_git=True,
     )
 
 

@@ -104,7 +104,14 @@ def _of_refs(url: str, refs: list[str], names: tuple[str, ...], hashes: list[Any
     """Return the push of these references; the commit is only known for sure if there is one."""
     named = [ref for ref in refs if ref]
     commit = hashes[0] if len(hashes) == 1 and isinstance(hashes[0], str) else ""
-    return Push(url, named[0] if named else "", other_tags=tuple(named[1:]), normalized=names, commit=commit)
+    return Push(
+        url,
+        named[0] if named else "",
+        other_tags=tuple(named[1:]),
+        normalized=names,
+        commit=commit,
+        is_git=True,
+    )
 
 
 def compose(push: Push) -> bytes:

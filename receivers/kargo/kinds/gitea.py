@@ -74,6 +74,7 @@ def _push(document: Mapping[str, Any]) -> Push:
         normalized=(normalize_git(url),) if url else (),
         files=changed_files([commit for commit in commits if commit]) if complete else (),
         commit=after if isinstance(after, str) else "",
+        is_git=True,
     )
 
 

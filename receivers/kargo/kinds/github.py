@@ -86,6 +86,7 @@ def _push(document: Mapping[str, Any]) -> Push:
         normalized=tuple(normalize_git(url) for url in urls if url),
         files=files,
         commit=document.get("after", ""),
+        is_git=True,
     )
 
 

@@ -83,6 +83,7 @@ def _push(document: Mapping[str, Any], *, with_files: bool) -> Push:
         normalized=tuple(normalize_git(url) for url in urls if url),
         files=changed_files(commits) if complete else (),
         commit=document.get("checkout_sha", "") or document.get("after", ""),
+        is_git=True,
     )
 
 

@@ -18,6 +18,7 @@ from receivers.kargo.kinds.events import Cause, Refused
 from receivers.kargo.kinds.signatures import equal, missing, unauthorized
 from receivers.kargo.kinds.webhook_request import WebhookRequest
 from receivers.kargo.push import Push
+from receivers.kargo.repository_names import names_of_push
 
 AUTHORIZATION: Final = "Authorization"
 _PUSH: Final = "PUSH_ARTIFACT"
@@ -50,9 +51,11 @@ def read(request: WebhookRequest) -> Push:
     resources = elements(document.get("event_data", {}).get("resources"))
     tags = [resource.get("tag", "") for resource in resources]
     operator = document.get("operator", "")
+    url = resources[0].get("resource_url", "") if resources else ""
     return Push(
-        repository=resources[0].get("resource_url", "") if resources else "",
+        repository=url.removesuffix(f":{tags[0]}").removesuffix(f"@{tags[0]}") if resources else "",
         tag=next((tag for tag in tags if tag), ""),
+        normalized=names_of_push(url, ""),
         pusher=operator if isinstance(operator, str) else "",
         other_tags=tuple(tags),
     )

@@ -64,7 +64,13 @@ class Command(ConsoleCommand):
         push = _push(options["push"], options["media_type"])
         if options["ref"]:
             url = options["push"]
-            push = Push(url, options["ref"], normalized=(normalize_git(url),), files=tuple(options["file"]))
+            push = Push(
+                url,
+                options["ref"],
+                normalized=(normalize_git(url),),
+                files=tuple(options["file"]),
+                is_git=True,
+            )
         with cluster_contents(options["timeout"]) as cache:
             if project and project not in {existing.name for existing in cache.projects()}:
                 fail(f"Project {quoted(project)} doesn't exist in this cluster.")
