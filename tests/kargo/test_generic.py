@@ -61,7 +61,8 @@ def test_the_fields_of_an_answer_are_in_the_order_of_kargo():
     assert targets == ([("shop", "b")], [])
     assert response.status == 200
     assert response.body == (
-        b'{"results":[{"action":"Refresh","whenExpression":"1 \\u003c 2","parameters":{"a":"\\u003c\\u0026\\u003e","z":"1"},'
+        b'{"results":[{"action":"Refresh","whenExpression":"1 \\u003c 2",'
+        b'"parameters":{"a":"\\u003c\\u0026\\u003e","z":"1"},'
         b'"targetSelectionCriteria":[{"kind":"Warehouse","name":"b","labelSelector":{"matchLabels":{"tier":"web"},'
         b'"matchExpressions":[{"key":"tier","operator":"In","values":["web"]}]},"indexSelector":{"matchIndices":'
         b'[{"key":"subscribedURLs","operator":"Equals","value":"https://git.example.com/acme/app"}]}}],'
@@ -228,15 +229,23 @@ def test_a_body_that_is_no_json_is_refused_with_the_message_of_go(body, message)
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60) | st.text('{}[]":,\\u0123456789eE+-.ntrfals ', max_size=40).map(str.encode))
 def test_any_body_is_decoded_or_refused(body):
-    try:
-        selection = read(request_of(action({"kind": "Warehouse", "name": "${{ request.body }}"}), body=body))
-    except Refused as refusal:
-        assert json.loads(refusal.response.body)["error"].startswith("invalid request body: ")
-        with pytest.raises(ValueError, match=r"."):
-            json.loads(body.decode(), parse_constant=lambda name: float(f"no {name}"))
+    request = request_of(action({"kind": "Warehouse", "name": "${{ request.body }}"}), body=body)
+    if body and not is_json(body):
+        with pytest.raises(Refused, match="the body is no JSON"):
+            read(request)
     else:
+        selection = read(request)
         selection.targets(WAREHOUSES, ())
         json.loads(selection.response((), ()).body)
+
+
+def is_json(body):
+    """Say whether Python's decoder takes a body, apart from its extensions of JSON and from numbers beyond floats."""
+    try:
+        document = json.loads(body.decode("utf-8", "replace"), parse_constant=float.fromhex, parse_int=float)
+        return json.dumps(document, allow_nan=False) != ""
+    except ValueError:
+        return False
 
 
 VALUES = st.recursive(
@@ -245,8 +254,22 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 FIELDS = st.sampled_from(
-    ["action", "whenExpression", "parameters", "targetSelectionCriteria", "kind", "name", "labelSelector"]
-    + ["matchLabels", "matchExpressions", "key", "operator", "values", "indexSelector", "matchIndices"]
+    [
+        "action",
+        "whenExpression",
+        "parameters",
+        "targetSelectionCriteria",
+        "kind",
+        "name",
+        "labelSelector",
+        "matchLabels",
+        "matchExpressions",
+        "key",
+        "operator",
+        "values",
+        "indexSelector",
+        "matchIndices",
+    ]
 )
 ACTIONS = st.recursive(
     VALUES,

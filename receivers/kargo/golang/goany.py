@@ -25,13 +25,27 @@ _SPACES: Final = re.compile(_SPACE)
 _COMPLETE: Final = re.compile(_SCALAR)
 _NUMBERS: Final = re.compile(rb"-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _KEY: Final = re.compile(_STRING)
-# Runs of simple members are skipped in one step.
+
+
+def _nested(value: bytes) -> bytes:
+    """Return the pattern of values, and of containers of values."""
+    value = _SPACE + value + _SPACE
+    member = _SPACE + _STRING + _SPACE + rb":" + value
+    items = rb"(?>(?:" + value + rb"(?:," + value + rb")*+|" + _SPACE + rb"))"
+    members = rb"(?>(?:" + member + rb"(?:," + member + rb")*+|" + _SPACE + rb"))"
+    return rb"(?>" + _SCALAR + rb"|\[" + items + rb"\]|\{" + members + rb"\})"
+
+
+# Runs of members that nest at most two levels deep, and of brackets, are skipped in one step.
+_SIMPLE: Final = _nested(_nested(_SCALAR))
 _RUN: Final = {
     ord("{"): re.compile(
-        rb"(?:(?>" + _SPACE + _STRING + _SPACE + rb":" + _SPACE + _SCALAR + _SPACE + rb",))*+"
+        rb"(?:(?>" + _SPACE + _STRING + _SPACE + rb":" + _SPACE + _SIMPLE + _SPACE + rb",))*+"
     ),
-    ord("["): re.compile(rb"(?:(?>" + _SPACE + _SCALAR + _SPACE + rb",))*+"),
+    ord("["): re.compile(rb"(?:(?>" + _SPACE + _SIMPLE + _SPACE + rb",))*+"),
 }
+_OPENING: Final = re.compile(rb"(?:\[" + _SPACE + rb"(?=\[))++")
+_CLOSING: Final = re.compile(rb"(?:" + _SPACE + rb"\])++")
 _CONTROLS: Final = {7: r"\a", 8: r"\b", 9: r"\t", 10: r"\n", 11: r"\v", 12: r"\f", 13: r"\r", 92: r"\\"}
 _LITERALS: Final = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
 _ESCAPES: Final = b'"\\/bfnrt'
@@ -138,6 +152,13 @@ class _Scanner:
             self._at += 1
             open_containers.append(first)
             self._blanks()
+            opening = _OPENING.match(self._document, self._at)
+            if opening and first == ord("["):
+                count = opening[0].count(b"[")
+                if len(open_containers) + count < _MAX_NESTING:
+                    open_containers += [first] * count
+                    self._at = opening.end()
+                    return
             if self._byte() == (ord("}") if first == ord("{") else ord("]")):
                 self._at += 1
                 open_containers.pop()
@@ -188,6 +209,12 @@ class _Scanner:
                 self._fail("after object key:value pair" if is_object else "after array element")
             self._at += 1
             open_containers.pop()
+            closing = _CLOSING.match(self._document, self._at)
+            if closing:
+                count = closing[0].count(b"]")
+                if open_containers[-count:] == [ord("[")] * count:
+                    del open_containers[-count:]
+                    self._at = closing.end()
 
     def _bad_string(self) -> NoReturn:
         good = re.compile(_STRING[:-1]).match(self._document, self._at)
