@@ -111,6 +111,11 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "a pull request was closed, but the Promotions that may wait for it could not be refreshed",
             "check that kargoweb may list and patch Promotions",
         ),
+        Outcome.ACTION_FAILED: Remedy(
+            "an action of the receiver could not be evaluated, and no other one selected anything",
+            "fix the action that the reason names, then redeliver; if it is beyond kargoweb, pass the receiver on to "
+            "Kargo's own server",
+        ),
         Outcome.FORWARDED: Remedy(
             "Kargo's own server processed the request; its answer is below, and kargoweb follows no refresh of it"
         ),
