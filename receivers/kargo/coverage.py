@@ -63,12 +63,17 @@ _OWN_REGISTRY: Final = ("artifactory", "harbor", "quay")
 
 
 def kinds_of_provider(subscription: Subscription) -> tuple[str, ...]:
-    """Return the kinds of receivers that the provider of a subscription's repository may call, by its host name."""
+    """Return the kinds of receivers that the provider of a subscription's repository may call.
+
+    That is a guess by the host name: `harbor.example.com` is Harbor, and `git.example.com` anything that serves Git.
+    """
     if is_on_docker_hub(subscription):
         return (DOCKER_HUB,)
     if not subscription.repository:
         return ()
     host = subscription.repository.rpartition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+    if own := next((kind for kind in (*_OWN_GIT, *_OWN_REGISTRY) if kind in host.split(".")), None):
+        return (own,)
     known = next((kinds for name, kinds in _HOSTS if host == name or host.endswith(f".{name}")), None)
     return known or (_OWN_GIT if subscription.kind == "git" else _OWN_REGISTRY)
 
