@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import islice, takewhile
 from typing import Any, Final, NoReturn
 
 from receivers.kargo.golang import gojson
@@ -152,13 +153,12 @@ class _Scanner:
             self._at += 1
             open_containers.append(first)
             self._blanks()
-            opening = _OPENING.match(self._document, self._at)
-            if opening and first == ord("["):
-                count = opening[0].count(b"[")
-                if len(open_containers) + count < _MAX_NESTING:
-                    open_containers += [first] * count
-                    self._at = opening.end()
-                    return
+            opening = _OPENING.match(self._document, self._at) if first == ord("[") else None
+            if opening:
+                count = min(opening[0].count(b"["), _MAX_NESTING - len(open_containers))
+                open_containers += [first] * count
+                self._skip(b"[", count)
+                return
             if self._byte() == (ord("}") if first == ord("{") else ord("]")):
                 self._at += 1
                 open_containers.pop()
@@ -211,10 +211,15 @@ class _Scanner:
             open_containers.pop()
             closing = _CLOSING.match(self._document, self._at)
             if closing:
-                count = closing[0].count(b"]")
-                if open_containers[-count:] == [ord("[")] * count:
-                    del open_containers[-count:]
-                    self._at = closing.end()
+                innermost = islice(reversed(open_containers), closing[0].count(b"]"))
+                count = sum(1 for _ in takewhile(lambda each: each == ord("["), innermost))
+                del open_containers[len(open_containers) - count :]
+                self._skip(b"]", count)
+
+    def _skip(self, bracket: bytes, count: int) -> None:
+        """Move behind the next brackets; their number is at most that of the levels of nesting."""
+        for _ in range(count):
+            self._at = self._document.index(bracket, self._at) + 1
 
     def _bad_string(self) -> NoReturn:
         good = re.compile(_STRING[:-1]).match(self._document, self._at)
