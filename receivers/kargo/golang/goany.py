@@ -28,17 +28,19 @@ _NUMBERS: Final = re.compile(rb"-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _KEY: Final = re.compile(_STRING)
 
 
-def _nested(value: bytes) -> bytes:
-    """Return the pattern of values, and of containers of values."""
-    value = _SPACE + value + _SPACE
-    member = _SPACE + _STRING + _SPACE + rb":" + value
-    items = rb"(?>(?:" + value + rb"(?:," + value + rb")*+|" + _SPACE + rb"))"
-    members = rb"(?>(?:" + member + rb"(?:," + member + rb")*+|" + _SPACE + rb"))"
-    return rb"(?>" + _SCALAR + rb"|\[" + items + rb"\]|\{" + members + rb"\})"
+def _nested(value: bytes, levels: int) -> bytes:
+    """Return the pattern of values, and of containers of values that nest at most so many levels deep."""
+    if not levels:
+        return value
+    inner = _SPACE + _nested(value, levels - 1) + _SPACE
+    member = _SPACE + _STRING + _SPACE + rb":" + inner
+    items = rb"(?:" + inner + rb"(?:,(?!" + _SPACE + rb"\])|(?=\])))*+" + _SPACE
+    members = rb"(?:" + member + rb"(?:,(?!" + _SPACE + rb"\})|(?=\})))*+" + _SPACE
+    return rb"(?>" + value + rb"|\[" + items + rb"\]|\{" + members + rb"\})"
 
 
-# Runs of members that nest at most two levels deep, and of brackets, are skipped in one step.
-_SIMPLE: Final = _nested(_nested(_SCALAR))
+# Runs of members that nest a few levels deep, and of brackets, are skipped in one step.
+_SIMPLE: Final = _nested(_SCALAR, 4)
 _RUN: Final = {
     ord("{"): re.compile(
         rb"(?:(?>" + _SPACE + _STRING + _SPACE + rb":" + _SPACE + _SIMPLE + _SPACE + rb",))*+"
