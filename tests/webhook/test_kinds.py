@@ -142,7 +142,9 @@ def test_a_kind_without_signatures_needs_no_secret(product, world):
 def test_a_ping_is_answered_and_recorded(product, world):
     hook = Hook(product, world, "github", git("https://git.example.com/a/ping"))
     body = b'{"zen":"Keep it logically awesome."}'
-    headers = hook.kind.compose_headers(git_push(""), body, SECRET.encode()) | {"X-GitHub-Event": "ping"}
+    headers = dict(hook.kind.compose_headers(git_push(""), body, SECRET.encode())) | {
+        "X-GitHub-Event": "ping"
+    }
     response = product.post(hook.path, body, headers)
     assert response.data == b'{"msg":"ping event received, webhook is configured correctly"}\n'
     assert hook.delivery(response).outcome == Outcome.IGNORED
@@ -183,7 +185,7 @@ def test_a_closed_pull_request_refreshes_the_promotions_that_wait_for_it(product
     url = "https://github.com/acme/app/pull/7"
     name = waiting_promotion(world, hook.project, url)
     body = json.dumps({"action": "closed", "pull_request": {"html_url": url}}).encode()
-    headers = hook.kind.compose_headers(git_push(""), body, SECRET.encode())
+    headers = dict(hook.kind.compose_headers(git_push(""), body, SECRET.encode()))
     response = product.post(hook.path, body, headers | {"X-GitHub-Event": "pull_request"})
     assert response.data == b'{"msg":"refreshed 1 promotion(s)"}\n'
     delivery = hook.delivery(response)
