@@ -149,6 +149,9 @@ class Outcome(models.TextChoices):
     PROMOTIONS_FAILED = "promotions_failed", "Promotions not refreshed"
     """The Promotions that wait for a closed pull request could not be found or refreshed."""
 
+    ACTION_FAILED = "action_failed", "Action not evaluated"
+    """A `generic` receiver selected nothing, and an expression or a selector of it could not be evaluated."""
+
     FORWARDED = "forwarded", "Passed on to Kargo"
     """The request was passed on to Kargo's own server (`KARGOWEB_UPSTREAM`), whose answer is stored."""
 

@@ -111,12 +111,17 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "a pull request was closed, but the Promotions that may wait for it could not be refreshed",
             "check that kargoweb may list and patch Promotions",
         ),
+        Outcome.ACTION_FAILED: Remedy(
+            "an action of the receiver could not be evaluated, and no other one selected anything",
+            "fix the action that the reason names, then redeliver; if it is beyond kargoweb, pass the receiver on to "
+            "Kargo's own server",
+        ),
         Outcome.FORWARDED: Remedy(
-            "Kargo's own server processed the request; its answer is below, and kargoweb follows no refresh of it"
+            "Kargo's own server processed the request, and kargoweb follows no refresh of it"
         ),
         Outcome.FORWARD_FAILED: Remedy(
             "the request could not be passed on to Kargo's own server",
-            "check KARGOWEB_UPSTREAM and that this server is running, then redeliver",
+            "check the address of the upstream and that this server is running, then redeliver",
         ),
         Outcome.COLLISION: Remedy(
             "two receivers share this URL, so the target is ambiguous", "give one of them its own Secret"

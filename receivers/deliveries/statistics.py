@@ -64,6 +64,7 @@ _NOT_EVALUATED: Final = ", ".join(
         Outcome.IGNORED,
         Outcome.PROMOTIONS_REFRESHED,
         Outcome.PROMOTIONS_FAILED,
+        Outcome.ACTION_FAILED,
         Outcome.FORWARDED,
         Outcome.FORWARD_FAILED,
     )

@@ -160,7 +160,7 @@ def selected(
         return IntakeResult(Outcome.PROMOTIONS_FAILED, response, promotions.error)
     if promotions.keys:
         return IntakeResult(Outcome.PROMOTIONS_REFRESHED, response, reason)
-    outcome = Outcome.IGNORED if response.status < HTTPStatus.BAD_REQUEST else Outcome.INVALID_SUBSCRIPTION
+    outcome = Outcome.IGNORED if response.status < HTTPStatus.BAD_REQUEST else Outcome.ACTION_FAILED
     return IntakeResult(outcome, response, reason or "no action of the receiver selects anything")
 
 

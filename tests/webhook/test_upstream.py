@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from receivers.cluster.snapshot import Route
+from receivers.deliveries.redelivery import redeliver
+from receivers.kargo.resources import SECRETS
 from receivers.models import Outcome
 from receivers.webhook.upstream import MAX_ANSWER, Upstream
 from tests.clusters import until
@@ -221,6 +224,24 @@ def test_a_request_that_comes_back_is_refused(hook):
     assert response.status == 508
     assert len(hook.kargo.received()) == before
     assert delivery_of(response).outcome == Outcome.FORWARD_FAILED
+
+
+def test_a_redelivery_is_passed_on_with_a_new_signature(hook, world):
+    metadata = {"name": "hooks", "namespace": hook.project.name}
+    world.create(SECRETS, {"metadata": metadata, "stringData": {"secret": "t0day"}}, hook.project.name)
+    body = b'{"ref": "refs/heads/main"}'
+    original = delivery_of(
+        hook.post(body, path=f"{hook.path}?a=b", X_Hub_Signature_256="sha256=0ld", X_GitHub_Event="push")
+    )
+    again = wait_for_result(str(redeliver(original, "ada").pk))
+    assert again.outcome == Outcome.FORWARDED
+    received = hook.last()
+    headers = {name.lower(): value for name, value in received["headers"]}
+    signature = hmac.new(b"t0day", body, "sha256").hexdigest()
+    assert headers["x-hub-signature-256"] == f"sha256={signature}"
+    assert headers["x-github-event"] == "push"
+    assert received["path"] == f"/base{hook.path}?a=b"
+    assert received["body"].encode() == body
 
 
 def test_other_kinds_are_processed_here(passing, world, kargo):

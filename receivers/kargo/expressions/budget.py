@@ -24,9 +24,7 @@ MAX_MEMORY: Final = 8 << 20
 
 _TEXT_PER_STEP: Final = 512  # characters; searching that many takes about as long as one step
 _ITEM: Final = 16  # bytes of a list per element
-_REGEX_PER_STEP: Final = (
-    20_000  # characters times instructions; RE2 is that slow only without its cache of states
-)
+_REGEX_PER_STEP: Final = 100  # characters times instructions, if RE2 cannot keep all states of an expression
 
 
 class Budget:

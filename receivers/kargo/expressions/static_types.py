@@ -139,8 +139,10 @@ class _Checker:
         return {"": self._elements[-1], "index": INT}.get(node.name, UNKNOWN)
 
     def _list(self, node: ListOf) -> Type:
-        types = {self.check(item) for item in node.items}
-        return Type("array", types.pop()) if len(types) == 1 and NIL not in types else LIST
+        types = [self.check(item) for item in node.items]
+        if types and types[-1] is NIL and set(types) <= {NIL, UNKNOWN}:
+            return Type("array", NIL)
+        return Type("array", types[0]) if len(set(types)) == 1 else LIST
 
     def _map(self, node: MapOf) -> Type:
         for key, value in node.pairs:
@@ -241,6 +243,8 @@ class _Checker:
         last = self.check(node.last) if node.last is not None else None
         if node.name in _CONDITIONS:
             self._condition(result)
+        if node.name == "map" and result is NIL:
+            raise InvalidExpression("the predicate of map is nothing (nil)")
         if node.name == "sortBy" and last not in (None, UNKNOWN, STRING):
             raise InvalidExpression("the order of sortBy is a text")
         results = {
@@ -284,6 +288,8 @@ def _result(name: str, types: list[Type], result: Type) -> Type:
         return STRING
     if name == "take" and types[0] in (STRINGS, UNKNOWN):
         return types[0]
+    if name == "get" and types[0] is GROUPED:
+        return LIST
     if name == "get" and types[0].name == "array":
         if types[1] not in (UNKNOWN, INT):
             raise InvalidExpression("the position in a list is a whole number")
@@ -318,11 +324,6 @@ def _of(allowed: Type, result: Type) -> Callable[[str, Type, Type], Type]:
     return check_sides
 
 
-def _remainder(operator: str, left: Type, right: Type) -> Type:
-    _of(INT, INT)(operator, left, right)
-    return INT if left is right is INT else UNKNOWN
-
-
 def _default(operator: str, left: Type, right: Type) -> Type:
     if left == right:
         return left
@@ -337,10 +338,12 @@ def _in(operator: str, left: Type, right: Type) -> Type:
     if right is UNKNOWN or (left is UNKNOWN and right is STRING):
         return BOOL
     element = STRING if right is MAP else right.element
+    if right is MAP and left is NIL:
+        _fail(operator, left, right)
     if element is None:
         _fail(operator, left, right)
     fits = left.name == element.name or {left, element} <= _NUMBERS
-    if not fits and UNKNOWN not in (left, element) and left is not NIL:
+    if not fits and UNKNOWN not in (left, element) and NIL not in (left, element):
         _fail(operator, left, right)
     return BOOL
 
@@ -411,5 +414,5 @@ _OPERATORS: Final[Mapping[str, Callable[[str, Type, Type], Type]]] = {
     "==": _equality, "!=": _equality, "<": _order, ">": _order, "<=": _order, ">=": _order,
     "and": _LOGIC, "or": _LOGIC, "??": _default, "in": _in, "..": _of(INT, INTS),
     "matches": _TEXT, "contains": _TEXT, "startsWith": _TEXT, "endsWith": _TEXT,
-    "+": _sum, "-": _difference, "*": _product, "/": _product, "**": _product, "%": _remainder,
+    "+": _sum, "-": _difference, "*": _product, "/": _product, "**": _product, "%": _of(INT, INT),
 }  # fmt: skip

@@ -56,6 +56,7 @@ _SIMPLE_ESCAPES: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\",
 }  # fmt: skip
 _MAX_INT: Final = (1 << 63) - 1
+_MAX_DIGITS: Final = 400
 _MAX_RUNE: Final = 0x10FFFF
 _MAX_OCTAL: Final = 0xFF
 
@@ -106,6 +107,8 @@ def _token(source: str, at: int) -> tuple[Token, int]:
 
 def _number(digits: str) -> int | float:
     plain = digits.replace("_", "")
+    if len(plain) > _MAX_DIGITS:
+        raise CannotEvaluate("a number of hundreds of digits")
     prefix = plain[:2].lower()
     if prefix in {"0x", "0b", "0o"}:
         number = int(plain[2:], {"0x": 16, "0b": 2, "0o": 8}[prefix])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import islice, takewhile
 from typing import Any, Final, NoReturn
 
 from receivers.kargo.golang import gojson
@@ -25,13 +26,29 @@ _SPACES: Final = re.compile(_SPACE)
 _COMPLETE: Final = re.compile(_SCALAR)
 _NUMBERS: Final = re.compile(rb"-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _KEY: Final = re.compile(_STRING)
-# Runs of simple members are skipped in one step.
+
+
+def _nested(value: bytes, levels: int) -> bytes:
+    """Return the pattern of values, and of containers of values that nest at most so many levels deep."""
+    if not levels:
+        return value
+    inner = _SPACE + _nested(value, levels - 1) + _SPACE
+    member = _SPACE + _STRING + _SPACE + rb":" + inner
+    items = rb"(?:" + inner + rb"(?:,(?!" + _SPACE + rb"\])|(?=\])))*+" + _SPACE
+    members = rb"(?:" + member + rb"(?:,(?!" + _SPACE + rb"\})|(?=\})))*+" + _SPACE
+    return rb"(?>" + value + rb"|\[" + items + rb"\]|\{" + members + rb"\})"
+
+
+# Runs of members that nest a few levels deep, and of brackets, are skipped in one step.
+_SIMPLE: Final = _nested(_SCALAR, 4)
 _RUN: Final = {
     ord("{"): re.compile(
-        rb"(?:(?>" + _SPACE + _STRING + _SPACE + rb":" + _SPACE + _SCALAR + _SPACE + rb",))*+"
+        rb"(?:(?>" + _SPACE + _STRING + _SPACE + rb":" + _SPACE + _SIMPLE + _SPACE + rb",))*+"
     ),
-    ord("["): re.compile(rb"(?:(?>" + _SPACE + _SCALAR + _SPACE + rb",))*+"),
+    ord("["): re.compile(rb"(?:(?>" + _SPACE + _SIMPLE + _SPACE + rb",))*+"),
 }
+_OPENING: Final = re.compile(rb"(?:\[" + _SPACE + rb"(?=\[))++")
+_CLOSING: Final = re.compile(rb"(?:" + _SPACE + rb"\])++")
 _CONTROLS: Final = {7: r"\a", 8: r"\b", 9: r"\t", 10: r"\n", 11: r"\v", 12: r"\f", 13: r"\r", 92: r"\\"}
 _LITERALS: Final = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
 _ESCAPES: Final = b'"\\/bfnrt'
@@ -138,6 +155,12 @@ class _Scanner:
             self._at += 1
             open_containers.append(first)
             self._blanks()
+            opening = _OPENING.match(self._document, self._at) if first == ord("[") else None
+            if opening:
+                count = min(opening[0].count(b"["), _MAX_NESTING - len(open_containers))
+                open_containers += [first] * count
+                self._skip(b"[", count)
+                return
             if self._byte() == (ord("}") if first == ord("{") else ord("]")):
                 self._at += 1
                 open_containers.pop()
@@ -188,6 +211,17 @@ class _Scanner:
                 self._fail("after object key:value pair" if is_object else "after array element")
             self._at += 1
             open_containers.pop()
+            closing = _CLOSING.match(self._document, self._at)
+            if closing:
+                innermost = islice(reversed(open_containers), closing[0].count(b"]"))
+                count = sum(1 for _ in takewhile(lambda each: each == ord("["), innermost))
+                del open_containers[len(open_containers) - count :]
+                self._skip(b"]", count)
+
+    def _skip(self, bracket: bytes, count: int) -> None:
+        """Move behind the next brackets; their number is at most that of the levels of nesting."""
+        for _ in range(count):
+            self._at = self._document.index(bracket, self._at) + 1
 
     def _bad_string(self) -> NoReturn:
         good = re.compile(_STRING[:-1]).match(self._document, self._at)

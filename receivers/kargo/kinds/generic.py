@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from receivers.kargo.expressions import (
@@ -64,12 +65,38 @@ class _Criteria:
     index: str | None
 
     def selects(self, target: Target) -> bool:
-        """Return whether a target of this kind fulfills all criteria."""
-        return (
-            self.name in ("", target.name)
-            and all(requirement.matches(target.labels) for requirement in self.labels)
-            and (self.index is None or _is_subscribed(target, self.index))
+        """Return whether a candidate for these criteria fulfills all of them."""
+        return self.name in ("", target.name) and all(
+            requirement.matches(target.labels) for requirement in self.labels
         )
+
+
+class _Scope:
+    """The targets of one kind, of which there can be 10,000, with indexes for criteria that name one."""
+
+    def __init__(self, targets: list[Target]) -> None:
+        self._targets = targets
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[Target]]:
+        found: dict[str, list[Target]] = {}
+        for target in self._targets:
+            found.setdefault(target.name, []).append(target)
+        return found
+
+    @cached_property
+    def _by_url(self) -> Mapping[str, list[Target]]:
+        found: dict[str, list[Target]] = {}
+        for target in self._targets:
+            for url in dict.fromkeys(_subscribed_urls(target)):
+                found.setdefault(url, []).append(target)
+        return found
+
+    def candidates(self, criteria: _Criteria) -> list[Target]:
+        """Return the targets that can fulfill these criteria."""
+        if criteria.index is not None:
+            return self._by_url.get(criteria.index, [])
+        return self._by_name.get(criteria.name, []) if criteria.name else self._targets
 
 
 @dataclass(slots=True)
@@ -113,7 +140,7 @@ class GenericSelection:
         self, warehouses: Iterable[Warehouse], promotions: Iterable[PromotionTarget]
     ) -> tuple[Collection[WarehouseKey], Collection[WarehouseKey]]:
         """Return the keys of the Warehouses and of the Promotions to refresh."""
-        scope: Mapping[str, list[Target]] = {_WAREHOUSE: list(warehouses), _PROMOTION: list(promotions)}
+        scope = {_WAREHOUSE: _Scope(list(warehouses)), _PROMOTION: _Scope(list(promotions))}
         keys: dict[str, set[WarehouseKey]] = {_WAREHOUSE: set(), _PROMOTION: set()}
         for action in self._actions:
             if action.runs:
@@ -304,19 +331,20 @@ def _index(requirements: list[Any], rendered: Render) -> str | None:
     return value
 
 
-def _is_subscribed(target: Target, url: str) -> bool:
-    return isinstance(target, Warehouse) and any(
-        subscription.repository == url for subscription in target.subscriptions if url
-    )
+def _subscribed_urls(target: Target) -> Iterator[str]:
+    if isinstance(target, Warehouse):
+        yield from (
+            subscription.repository for subscription in target.subscriptions if subscription.repository
+        )
 
 
 def _selected(
-    criteria: Iterable[_Criteria], scope: Mapping[str, list[Target]]
+    criteria: Iterable[_Criteria], scope: Mapping[str, _Scope]
 ) -> Iterator[tuple[WarehouseKey, str]]:
     """Yield each target once, with its kind."""
     seen: set[WarehouseKey] = set()
     for each in criteria:
-        for target in scope[each.kind]:
+        for target in scope[each.kind].candidates(each):
             if target.key not in seen and each.selects(target):
                 seen.add(target.key)
                 yield target.key, each.kind
