@@ -1,17 +1,21 @@
-"""Simulate Docker Hub: find the webhooks that users would register for a repository, and call them.
+"""Simulate Docker Hub and the other providers: find the webhooks that users would register, and call them.
 
-These are the Docker Hub receivers of all projects with a Warehouse that subscribes to it, and of the cluster.
+These are the receivers of the provider's kind in all projects with a Warehouse that subscribes to the repository, and
+of the cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
 from receivers.cluster.client import KubernetesClient
+from receivers.cluster.receiver_secrets import read_secret
+from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
 from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
@@ -39,10 +43,11 @@ class NoResponse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook of a repository. `receiver` is `project/name`, for display. `url` is a credential."""
+    """A webhook of a repository. `receiver` is `project/name`, for display. `url` and `secret` are credentials."""
 
     receiver: str
     url: str
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,13 @@ def subscribed_projects(cluster: KubernetesClient, push: Push) -> frozenset[str]
     )
 
 
-def registered_webhooks(cluster: KubernetesClient, projects: Iterable[str]) -> list[Webhook]:
-    """Return one webhook for each Docker Hub receiver with a URL, of these projects and the cluster.
+def registered_webhooks(
+    cluster: KubernetesClient, projects: Iterable[str], kind: str = KIND, system_namespace: str = ""
+) -> list[Webhook]:
+    """Return one webhook for each receiver of a kind with a URL, of these projects and the cluster.
 
-    Raises `ClusterError`.
+    `system_namespace` has the Secrets of cluster receivers; it is needed for kinds that sign. Raises `ClusterError`,
+    and `ReceiverError` if a Secret is missing.
     """
     scopes = {*projects, ""}
     return [
@@ -77,26 +85,36 @@ def registered_webhooks(cluster: KubernetesClient, projects: Iterable[str]) -> l
         for page in cluster.list_pages(resource, item=decode_config)
         for config in page.items
         if config.project in scopes
-        for webhook in _webhooks(config)
+        for webhook in _webhooks(cluster, config, kind, system_namespace)
     ]
 
 
-def _webhooks(config: ReceiverConfig) -> list[Webhook]:
-    kinds = {receiver.name: receiver.kind for receiver in config.receivers}
+def _webhooks(
+    cluster: KubernetesClient, config: ReceiverConfig, kind: str, system_namespace: str
+) -> list[Webhook]:
+    receivers = {receiver.name: receiver for receiver in config.receivers if receiver.kind == kind}
     return [
-        Webhook(f"{scope_name(config.project)}/{published.name}", published.url)
+        Webhook(
+            f"{scope_name(config.project)}/{published.name}",
+            published.url,
+            read_secret(cluster, config.project, receivers[published.name], system_namespace)
+            if KINDS[kind].signs
+            else b"",
+        )
         for published in config.published
-        if kinds.get(published.name) == KIND and published.url
+        if published.name in receivers and published.url
     ]
 
 
-def call_webhook(webhook: Webhook, body: bytes) -> WebhookResponse:
-    """Send `body` to the webhook as Docker Hub does. Raises `NoResponse`."""
+def call_webhook(
+    webhook: Webhook, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+) -> WebhookResponse:
+    """Send `body` to the webhook as Docker Hub does, or with the headers of another provider. Raises `NoResponse`."""
     parts = urlsplit(webhook.url)
     connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = connect(parts.netloc, timeout=TIMEOUT)
     try:
-        connection.request("POST", parts.path, body, HEADERS)
+        connection.request("POST", parts.path, body, HEADERS | dict(headers))
         response = connection.getresponse()
         text = response.read().decode(errors="replace").strip()
     except (OSError, HTTPException) as error:

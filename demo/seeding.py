@@ -33,6 +33,8 @@ _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "acme/storefront-web": ("2026-01-12", "2026-01-19", "latest"),
     "acme/checkout": ("nightly-20251231", "nightly-20260118", "nightly-20260119", "1.8.2", "latest"),
     "acme/storefront-chart": ("0.8.4", "0.9.0", "0.9.1", "1.0.0-alpha.1"),
+    "quay.io/acme/agent": ("1.0.0", "1.1.0"),
+    "harbor.example.com/platform/gateway": ("2.0.0", "2.1.0"),
 }
 """Tags of each repository from the oldest to the newest, one day apart."""
 

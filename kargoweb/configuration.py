@@ -42,6 +42,7 @@ from kargoweb.sign_on import (
     read_proxy,
 )
 from kargoweb.tracing_settings import read_tracing
+from kargoweb.upstream import UpstreamConfiguration, read_upstream, upstream_contradictions
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 
@@ -111,6 +112,7 @@ class Configuration:
     oidc: OidcConfiguration
     proxy: ProxyConfiguration
     access: AccessConfiguration
+    upstream: UpstreamConfiguration
     metrics: bool
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
     email: EmailServer | None
@@ -180,6 +182,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         oidc=read_oidc(env),
         proxy=read_proxy(env),
         access=read_access(env),
+        upstream=read_upstream(env, _page_url),
         metrics=env.read("KARGOWEB_METRICS", False, boolean),
         secret_key_fallbacks=env.read(
             "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(_secret_key), secret=True
@@ -217,6 +220,7 @@ def _contradictions(configuration: Configuration) -> Iterator[str]:
         configuration.access,
         local_accounts=configuration.local_accounts,
     )
+    yield from upstream_contradictions(configuration.upstream, configuration.base_url)
     if configuration.database["ENGINE"] == POSTGRESQL and not configuration.secret_key:
         yield (
             "KARGOWEB_SECRET_KEY must be set if DATABASE_URL is a PostgreSQL server: all pods that share the database "

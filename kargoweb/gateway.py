@@ -252,7 +252,9 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.url_scheme": scope.scheme,
         "wsgi.input": io.BytesIO(),
     }
-    for name, value in _header_fields(scope):
+    fields = list(_header_fields(scope))
+    environ["kargoweb.headers"] = fields  # WSGI joins those of one name
+    for name, value in fields:
         key = _CONTENT.get(name) or f"HTTP_{name.replace('-', '_').upper()}"
         environ[key] = (
             f"{environ[key]}{'; ' if name == 'cookie' else ','}{value}" if key in environ else value

@@ -135,6 +135,33 @@ class Outcome(models.TextChoices):
     DRY_RUN = "dry_run", "Dry run"
     """A test that evaluates only; the verdicts say what a push would have refreshed."""
 
+    UNAUTHORIZED = "unauthorized", "Not authenticated"
+    """The signature or token of the request is missing or wrong; its body was not read."""
+
+    SECRET_UNREADABLE = "secret_unreadable", "Secret not readable"
+    """The request can't be authenticated, because kargoweb could not read the receiver's Secret."""
+
+    UNSUPPORTED_EVENT = "unsupported_event", "Unsupported event"
+    """The provider sent an event that no receiver of this kind takes, in Kargo either."""
+
+    IGNORED = "ignored", "Ignored event"
+    """The event is known and refreshes nothing, such as a ping, or a pull request that nothing waits for."""
+
+    PROMOTIONS_REFRESHED = "promotions_refreshed", "Promotions refreshed"
+    """A pull request was closed, and the Promotions that waited for it were refreshed."""
+
+    PROMOTIONS_FAILED = "promotions_failed", "Promotions not refreshed"
+    """The Promotions that wait for a closed pull request could not be found or refreshed."""
+
+    ACTION_FAILED = "action_failed", "Action not evaluated"
+    """A `generic` receiver selected nothing, and an expression or a selector of it could not be evaluated."""
+
+    FORWARDED = "forwarded", "Passed on to Kargo"
+    """The request was passed on to Kargo's own server (`KARGOWEB_UPSTREAM`), whose answer is stored."""
+
+    FORWARD_FAILED = "forward_failed", "Not passed on"
+    """Kargo's own server could not be reached, did not answer in time, or is kargoweb itself."""
+
     NOT_REQUESTED = RefreshOutcome.NOT_REQUESTED.value, "Not requested"
     NOT_HANDLED = RefreshOutcome.NOT_HANDLED.value, "Not handled"
     DISCOVERY_FAILED = RefreshOutcome.DISCOVERY_FAILED.value, "Discovery failed"
@@ -177,6 +204,10 @@ class Delivery(models.Model):
     `body` has `body_size` bytes. `stored_body` has the `stored_bytes` of it that are stored: fewer if they are
     compressed, none if the body was dropped (`body_dropped`). `traceparent` is the W3C notation of the span that
     received it, empty without traces.
+    compressed, none if the body was dropped (`body_dropped`).
+
+    `details` has what a push has beside its columns, if anything: `names` (the normalized names of the repository),
+    `tags` (further ones), `commit`, and `git`: whether it is one of commits.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -213,6 +244,7 @@ class Delivery(models.Model):
     stored_bytes = models.PositiveIntegerField(default=0)
     traceparent = models.CharField(max_length=TRACEPARENT_LENGTH, blank=True)
     # Wide columns come last: SQLite reads a row from its start, and lists don't need them.
+    details: models.JSONField[Any, Any] = models.JSONField(default=dict)
     verdicts: models.JSONField[Any, Any] = models.JSONField(default=list)
     headers: models.JSONField[Any, Any] = models.JSONField(default=list)
     stored_body = models.BinaryField(default=bytes)
@@ -220,7 +252,7 @@ class Delivery(models.Model):
     CHANGING: ClassVar = (
         "repository", "tag", "media_type", "pusher", "pushed_at",
         "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "with_freight",
-        "verdicts",
+        "details", "verdicts",
     )  # fmt: skip
 
     repeats: int

@@ -51,7 +51,8 @@ class TestEveryExample:
             for item in render(values)
             if not item["kind"].startswith("Cluster")
         }
-        assert namespaces == {NAMESPACE, "kargo"}
+        # The Roles for the Secrets of receivers are in the namespaces that the values name.
+        assert namespaces - {"storefront"} == {NAMESPACE, "kargo"}
 
     def test_its_variables_are_settings(self, values: Path):
         named = set(re.findall(r"\b(?:KARGOWEB_[A-Z_]+|DATABASE_URL)\b", render_text(values)))
@@ -191,6 +192,7 @@ def test_only_optional_roles_grant_access_to_secrets_to_get_or_to_create_them():
         ("kargoweb-manage-receivers", "get"),
         ("kargoweb-create-receivers", "create"),
         ("kargoweb-alert-secrets", "get"),
+        ("kargoweb-receiver-secrets", "get"),
     }
     assert set(of_kind(render(SQLITE), "ClusterRole")) == {"kargoweb", "kargoweb-follow-stages"}
 
@@ -236,6 +238,28 @@ def test_only_who_chooses_it_may_review_the_access_of_users():
     assert (reviewers(*chosen), setting(*chosen)) == ({"kargoweb-review-access"}, "kubernetes")
 
 
+def test_secrets_of_receivers_can_be_named():
+    role = of_kind(render(EVERYTHING), "Role")["kargoweb-receiver-secrets"]
+    assert role["metadata"]["namespace"] == "storefront"
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["github-webhook", "gitlab-webhook"],
+            "verbs": ["get"],
+        }
+    ]
+
+
+def test_kinds_of_ones_choice_lead_to_kargoweb():
+    options = ("--set", "ingress.receivers.kinds={dockerhub,github}")
+    [ingress] = (
+        each for name, each in of_kind(render(SQLITE, *options), "Ingress").items() if "receivers" in name
+    )
+    paths = [path["path"] for path in ingress["spec"]["rules"][0]["http"]["paths"]]
+    assert paths == ["/dockerhub/", "/github/"]
+
+
 def test_a_changed_setting_restarts_the_pods():
     def checksum(*options: str) -> str:
         annotations: dict[str, str] = pod(render(SQLITE, *options))["metadata"]["annotations"]
@@ -270,7 +294,7 @@ def test_a_setting_can_come_from_a_key_of_the_secret():
         ("database.type=mysql", "value must be one of 'sqlite', 'postgresql'"),
         ("config.DEBUG=1", "does not match pattern '^KARGOWEB_"),
         ("permissions.alertSecrets={}", "minLength: got 0, want 1"),
-        ("ingress.receivers.paths[0]=/dockerhub/", "does not match pattern '^/dockerhub/[0-9a-f]{64}$'"),
+        ("ingress.receivers.paths[0]=/dockerhub/", "does not match pattern '^/[a-z]+/[0-9a-f]{64}$'"),
         ("image.digest=latest", "does not match pattern '^(sha256:"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 import sys
@@ -88,6 +89,12 @@ INVALID = [
     ("KARGOWEB_KARGO_NAMESPACE", "Kargo", "must be namespace names"),
     ("KARGOWEB_KARGO_VERSION", "latest", "must be a version of Kargo, such as v1.10.10"),
     ("KARGOWEB_KARGO_URL", "kargo.example.com", "must be an http:// or https:// URL"),
+    ("KARGOWEB_UPSTREAM", "kargo.svc", "must be an http:// or https:// URL"),
+    ("KARGOWEB_UPSTREAM_FOR", "GitHub", "must be kinds (github), receivers"),
+    ("KARGOWEB_UPSTREAM_FOR", "team/", "must be kinds (github), receivers"),
+    ("KARGOWEB_UPSTREAM_CA_FILE", "/nonexistent.pem", "must be a readable file of certificates"),
+    ("KARGOWEB_UPSTREAM_CA_FILE", __file__, "must be a readable file of certificates"),
+    ("KARGOWEB_UPSTREAM_SERVER_NAME", "kargo.svc:443", "must be the host name in the certificate"),
     ("KARGOWEB_KARGO_MIN_INTERVAL", "5m0s", "must be a number of seconds from 1 to 86400"),
     ("KARGOWEB_BASE_URL", "hooks.example.com", "must be an http:// or https:// URL"),
     ("KARGOWEB_BASE_URL", "ftp://hooks.example.com", "must be an http:// or https:// URL"),
@@ -469,3 +476,33 @@ class TestSettings:
             "OTEL_EXPORTER_OTLP_ENDPOINT": ("", False),
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ("", False),
         }
+
+
+UPSTREAM = {"KARGOWEB_UPSTREAM": "https://kargo.svc/base/", "KARGOWEB_UPSTREAM_FOR": "generic, team-a/hook"}
+
+
+def test_the_upstream_and_what_is_passed_on_are_read(read: Any) -> None:
+    upstream = read(**UPSTREAM, KARGOWEB_UPSTREAM_SERVER_NAME="kargo.internal").upstream
+    assert upstream.url == "https://kargo.svc/base"
+    assert upstream.entries == ("generic", "team-a/hook")
+    assert upstream.server_name == "kargo.internal"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"KARGOWEB_UPSTREAM_FOR": ""}, "KARGOWEB_UPSTREAM_FOR must say which kinds"),
+        ({"KARGOWEB_UPSTREAM": ""}, "KARGOWEB_UPSTREAM must be the address"),
+        ({"KARGOWEB_UPSTREAM_FOR": "githubb"}, "no kind is called githubb"),
+        (
+            {"KARGOWEB_UPSTREAM": "http://kargo.svc", "KARGOWEB_UPSTREAM_SERVER_NAME": "kargo"},
+            "KARGOWEB_UPSTREAM is no https:// URL",
+        ),
+        ({"KARGOWEB_BASE_URL": "https://kargo.svc"}, "kargoweb would send requests to itself"),
+    ],
+)
+def test_contradictions_about_the_upstream_stop_the_start(
+    read: Any, changes: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        read(**(UPSTREAM | changes))

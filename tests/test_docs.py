@@ -215,7 +215,7 @@ class TestAddresses:
         assert routes.pop("webhook").startswith("^")
         plain = {"/" + re.sub(r"<\w+:(\w+)>", r"<\1>", route) for route in routes.values()}
         included = {f"/{each.pattern}" for each in urls.urlpatterns if isinstance(each, URLResolver)}
-        own = {"/dockerhub/", "/dockerhub/<64 hexadecimal characters>", "/api/v1/schema"}
+        own = {"/<kind>/<64 hexadecimal characters>", "/dockerhub/", "/api/v1/schema"}
         # The tests of the API hold its schema to the code.
         api = {
             path.format_map(Placeholders()) for path in yaml.safe_load(reference.SCHEMA.read_text())["paths"]

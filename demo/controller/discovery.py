@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from demo.commits import PushedCommit, decode_commit
 from demo.registry import Tag
 from receivers.kargo import semver
-from receivers.kargo.selectors import Selector
+from receivers.kargo.repository_names import normalize_git
+from receivers.kargo.selectors import BRANCHES, TAGS, GitSelector, Selector
 from receivers.kargo.subscriptions import decode_subscription
 
 ListTags = Callable[[str], Sequence[Tag]]
@@ -139,18 +141,45 @@ def _chart(raw: Mapping[str, Any], list_tags: ListTags) -> dict[str, Any]:
     }
 
 
-def _git(raw: Mapping[str, Any], _list_tags: ListTags) -> dict[str, Any]:
-    """Return one commit for every Git repository, so that Warehouses with Git and images work."""
+def _git(raw: Mapping[str, Any], list_tags: ListTags) -> dict[str, Any]:
+    """Return the selected commits, the newest first.
+
+    A repository that nothing was pushed to has one commit, so that Warehouses with Git and images work.
+    """
     git = raw["git"]
     url = git.get("repoURL", "")
-    commit = {
-        "id": hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest(),
-        "branch": git.get("branch") or "main",
-        "subject": "Initial commit",
+    selector = _valid_selector(raw, f'error obtaining selector for git repository "{url}"')
+    pushed = [decode_commit(tag) for tag in list_tags(normalize_git(url))]
+    selected = [commit for commit in pushed if _is_selected(commit, selector)]
+    commits = [_commit(commit) for commit in reversed(selected)]
+    if not pushed:
+        first = {
+            "id": hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest(),
+            "branch": git.get("branch") or "main",
+            "subject": "Initial commit",
+            "author": "Demo <demo@example.com>",
+            "creatorDate": "2026-01-05T09:00:00Z",
+        }
+        commits = [first]
+    return {"repoURL": url, "commits": _limited(commits, git)}
+
+
+def _is_selected(commit: PushedCommit, selector: Selector) -> bool:
+    if not selector.evaluate(commit.reference).matches:
+        return False
+    return not isinstance(selector, GitSelector) or bool(selector.evaluate_files(commit.files).matches)
+
+
+def _commit(commit: PushedCommit) -> dict[str, Any]:
+    is_tag = commit.reference.startswith(TAGS)
+    name = commit.reference.removeprefix(TAGS).removeprefix(BRANCHES)
+    return {
+        "id": commit.id,
+        "tag" if is_tag else "branch": name,
+        "subject": f"Change {commit.files[0]}" if commit.files else "Change",
         "author": "Demo <demo@example.com>",
-        "creatorDate": "2026-01-05T09:00:00Z",
+        "creatorDate": rfc3339(commit.created_at),
     }
-    return {"repoURL": url, "commits": [commit]}
 
 
 _KINDS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any], ListTags], dict[str, Any]]]]] = {

@@ -154,8 +154,10 @@ class TestPushView(ProjectView):
             self.user_name,
             client_address(request.META, settings.KARGOWEB.forwarded_hops),
             values["dry_run"],
+            tuple(values["files"]),
         )
-        result = send_test(target, what, self.runtime.intake if values["inside"] else None)
+        intake = self.runtime.intake
+        result = send_test(target, what, intake.secrets, intake if values["inside"] else None)
         audit.record(
             request,
             Action.TEST_FIRE,

@@ -20,6 +20,7 @@ from receivers.kargo.scopes import parse_scope
 from receivers.models import NAME_LENGTH, TEXT_LENGTH
 
 PAGE_SIZE: Final = 50  # rows by default
+MAX_FILES: Final = 100  # of a test push; more than a person types
 
 Values = dict[str, Any]
 
@@ -131,6 +132,12 @@ class TestPushQuery(serializers.Serializer[Values]):
     repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
     tag = TextField()
     media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+    files = serializers.ListField(
+        child=TextField(required=True),
+        max_length=MAX_FILES,
+        default=list,
+        help_text="Changed files, for receivers of Git hosts.",
+    )
     dry_run = FlagField(help_text="Evaluate the push, but refresh nothing.")
     inside = FlagField(help_text="Skip the receiver URL: don't test DNS, TLS and the Ingress.")
 

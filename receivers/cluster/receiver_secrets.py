@@ -41,6 +41,5 @@ def read_secret(cluster: KubernetesClient, project: str, receiver: Receiver, sys
     except (Forbidden, Rejected) as error:
         raise SecretUnreadable(f"error getting {where}: {error}") from None
     if kind.secret_key not in data:
-        missing = f'missing data key "{kind.secret_key}" for {kind.kargo_title} WebhookReceiver'
-        raise ReceiverError(f"error extracting secret values from {where}: {missing}")
+        raise ReceiverError(f"error extracting secret values from {where}: {kind.without_key}")
     return base64.b64decode(data[kind.secret_key])

@@ -1,4 +1,4 @@
-"""Create a Docker Hub receiver: a Secret with a random value, and an entry in a ProjectConfig or the ClusterConfig.
+"""Create a receiver: a Secret with a random value, and an entry in a ProjectConfig or the ClusterConfig.
 
 Nothing that exists is overwritten: the Secret is created, and the entry is appended on condition that the configuration
 has not changed in the meantime. `spec.webhookReceivers` is an atomic list, so server-side apply would replace the
@@ -51,6 +51,7 @@ class NewReceiver:
     name: str
     secret: str
     secret_namespace: str
+    kind: str = DOCKER_HUB
 
     @property
     def resource(self) -> Resource:
@@ -65,7 +66,7 @@ class NewReceiver:
     @property
     def entry(self) -> dict[str, Any]:
         """Return the entry of `spec.webhookReceivers`."""
-        return {"name": self.name, DOCKER_HUB: {"secretRef": {"name": self.secret}}}
+        return {"name": self.name, self.kind: {"secretRef": {"name": self.secret}}}
 
     def secret_object(self, value: str) -> dict[str, Any]:
         """Return the Secret with this value."""
@@ -77,7 +78,7 @@ class NewReceiver:
                 "namespace": self.secret_namespace,
                 "labels": dict(CREDENTIAL_LABEL),
             },
-            "stringData": {KINDS[DOCKER_HUB].secret_key: value},
+            "stringData": {KINDS[self.kind].secret_key: value},
         }
 
     def config_object(self, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,17 +34,19 @@ _ANY: Final = ("", "any")
 class DeliveryFilter:
     """Selects deliveries. A field that is None, or empty for texts and `outcomes`, selects all.
 
-    `project` is `CLUSTER_SCOPE` for the cluster receivers. `outcomes` selects any of them. `status` is an inclusive
-    range of response codes. `repository` and `tag` match exactly, as Docker Hub sends them. `warehouse` is the project
-    (None: any) and the name of a Warehouse that the delivery refreshed. `since` and `until` limit `received_at`, both
-    inclusive. `text` is a case-insensitive search in `predicates.SEARCHED`; `repo:1.2` matches the end of a
-    repository and the start of a tag. `push` is the id that the deliveries of one push share.
+    `project` is `CLUSTER_SCOPE` for the cluster receivers, and `kind` that of the receiver. `outcomes` selects any of
+    them. `status` is an inclusive range of response codes. `repository` and `tag` match exactly, as the provider sends
+    them. `warehouse` is the project (None: any) and the name of a Warehouse that the delivery refreshed. `since` and
+    `until` limit `received_at`, both inclusive. `text` is a case-insensitive search in `predicates.SEARCHED`;
+    `repo:1.2` matches the end of a repository and the start of a tag. `push` is the id that the deliveries of one push
+    share.
 
     `seen` limits the result to the projects that the reader may see; None means every project and the cluster scope.
     """
 
     project: str | None = None
     receiver: str = ""
+    kind: str = ""
     origin: Origin | None = None
     outcomes: frozenset[Outcome] = frozenset()
     status: tuple[int, int] | None = None
@@ -93,6 +95,7 @@ class DeliveryFilterForm(forms.Form):
         "Outcome",
         widget=OpenSelect(choices=[_ANY, *((tone, tone.label) for tone in TONES), *Outcome.choices]),
     )
+    kind = FilterField("Kind", "github")
     project = FilterField("Project", "a name, or cluster")
     receiver = FilterField("Receiver")
     repository = FilterField("Repository", "example/repo")

@@ -26,10 +26,14 @@ class Tone(models.TextChoices):
 
 _TONES: Final = {
     Tone.OPEN: {Outcome.PENDING, Outcome.REFRESHED},
-    Tone.GOOD: {Outcome.FREIGHT_CREATED, Outcome.ALREADY_CURRENT, Outcome.TEST_PASSED},
+    Tone.GOOD: {
+        Outcome.FREIGHT_CREATED, Outcome.ALREADY_CURRENT, Outcome.TEST_PASSED, Outcome.PROMOTIONS_REFRESHED,
+        Outcome.FORWARDED,
+    },
     Tone.PLAIN: {
         Outcome.NO_MATCH, Outcome.DRY_RUN, Outcome.BEYOND_DISCOVERY_LIMIT, Outcome.CRITERIA_NOT_MET,
-        Outcome.MANUAL_CREATION_POLICY, Outcome.NOT_NEWEST, Outcome.NO_LONGER_SELECTED,
+        Outcome.MANUAL_CREATION_POLICY, Outcome.NOT_NEWEST, Outcome.NO_LONGER_SELECTED, Outcome.UNSUPPORTED_EVENT,
+        Outcome.IGNORED,
     },
 }  # fmt: skip
 
@@ -38,10 +42,12 @@ _REFRESH_ORDER: Final[dict[str, int]] = {code.value: place for place, code in en
 NOT_EVALUATED: Final = frozenset(
     {
         Outcome.NO_REPOSITORY, Outcome.INVALID_BODY, Outcome.TOO_LARGE, Outcome.RETIRED_URL, Outcome.UNSUPPORTED_KIND,
-        Outcome.COLLISION, Outcome.TEST_REFUSED,
+        Outcome.COLLISION, Outcome.TEST_REFUSED, Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE,
+        Outcome.UNSUPPORTED_EVENT, Outcome.IGNORED, Outcome.PROMOTIONS_REFRESHED, Outcome.PROMOTIONS_FAILED,
+        Outcome.ACTION_FAILED, Outcome.FORWARDED, Outcome.FORWARD_FAILED,
     }
 )  # fmt: skip
-"""The outcomes of requests that are rejected before any subscription is evaluated."""
+"""The outcomes of requests for which no subscription is evaluated."""
 
 
 def tone(outcome: str) -> Tone:

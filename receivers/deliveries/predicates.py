@@ -61,7 +61,7 @@ def conditions_of_push(wanted: DeliveryFilter) -> Q:
 
 
 def _common_conditions(wanted: DeliveryFilter) -> Q:
-    exact = ("receiver", "origin", "repository", "tag")
+    exact = ("receiver", "kind", "origin", "repository", "tag")
     rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
     if wanted.status:
         rest &= Q(status__range=wanted.status)

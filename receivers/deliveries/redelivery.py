@@ -35,8 +35,11 @@ MOST_AT_ONCE: Final = 1_000
 MOST_PAGES: Final = 100  # of one call, or 500,000 deliveries; the next call continues with the rest
 BATCH: Final = 50  # rows of one transaction: bodies may be large, and the lock must be short
 HOPELESS: Final = frozenset(
-    {Outcome.INVALID_BODY, Outcome.NO_REPOSITORY, Outcome.TOO_LARGE, Outcome.UNSUPPORTED_KIND}
-)
+    {
+        Outcome.INVALID_BODY, Outcome.NO_REPOSITORY, Outcome.TOO_LARGE, Outcome.UNSUPPORTED_KIND,
+        Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE, Outcome.UNSUPPORTED_EVENT, Outcome.IGNORED,
+    }
+)  # fmt: skip
 """Outcomes that no redelivery changes: their cause is in the request itself."""
 
 WORTHWHILE: Final = (
@@ -46,7 +49,7 @@ WORTHWHILE: Final = (
 
 COPIED: Final = (
     "project", "receiver", "kind", "url_suffix", "repository", "tag", "media_type", "pusher", "pushed_at",
-    "path", "headers", "body_size", "stored_bytes", "stored_body",
+    "path", "headers", "details", "body_size", "stored_bytes", "stored_body",
 )  # fmt: skip
 
 
@@ -117,6 +120,8 @@ def refusal(original: Delivery) -> str:
         return f"kargoweb does not support {original.kind} receivers"
     if original.origin == Origin.TEST or original.outcome == Outcome.TEST_REFUSED:
         return "it is a test; send another one instead"
+    if original.outcome in {Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE}:
+        return "it was not authenticated; let the provider send it again"
     if original.outcome == Outcome.PENDING:
         return "it is still in progress"
     return "" if original.stored_bytes else _why_without_body(original)

@@ -74,22 +74,54 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
         ),
         Outcome.NO_REPOSITORY: Remedy(
             "the body names no repository, so no Warehouse was refreshed",
-            "find out what calls this URL; only Docker Hub's webhooks should",
+            "find out what calls this URL; only the webhooks of the receiver's provider should",
         ),
         Outcome.INVALID_BODY: Remedy(
-            "the body is not a Docker Hub webhook payload; no Warehouse was refreshed",
-            "find out what calls this URL; only Docker Hub's webhooks should",
+            "the body is not a webhook payload of the receiver's provider; no Warehouse was refreshed",
+            "find out what calls this URL; only the webhooks of the receiver's provider should",
         ),
         Outcome.TOO_LARGE: Remedy(
             "the body is larger than 2 MiB and was not saved",
-            "find out what calls this URL; Docker Hub's payloads have a few KB",
+            "find out what calls this URL; webhook payloads have a few KB",
         ),
         Outcome.RETIRED_URL: Remedy(
             "this is an old URL of the receiver, from before its Secret or name changed",
-            "replace the webhook URL in Docker Hub with the receiver's current URL",
+            "replace the webhook URL at the provider with the receiver's current URL",
         ),
         Outcome.UNSUPPORTED_KIND: Remedy(
             "kargoweb does not support receivers of this kind", "send this webhook to Kargo's own server"
+        ),
+        Outcome.UNAUTHORIZED: Remedy(
+            "the signature or token is missing or wrong; no Warehouse was refreshed",
+            "set the secret of the webhook at the provider to the value in the receiver's Secret",
+        ),
+        Outcome.SECRET_UNREADABLE: Remedy(
+            "the request could not be authenticated, because kargoweb could not read the receiver's Secret",
+            "create the Secret, or let kargoweb read it",
+        ),
+        Outcome.UNSUPPORTED_EVENT: Remedy(
+            "receivers of this kind don't take this event; Kargo's own server doesn't either",
+            "select only the events that the receiver's page names at the provider",
+        ),
+        Outcome.IGNORED: Remedy("the event refreshes nothing, as in Kargo"),
+        Outcome.PROMOTIONS_REFRESHED: Remedy(
+            "a pull request was closed, and the Promotions that waited for it were refreshed"
+        ),
+        Outcome.PROMOTIONS_FAILED: Remedy(
+            "a pull request was closed, but the Promotions that may wait for it could not be refreshed",
+            "check that kargoweb may list and patch Promotions",
+        ),
+        Outcome.ACTION_FAILED: Remedy(
+            "an action of the receiver could not be evaluated, and no other one selected anything",
+            "fix the action that the reason names, then redeliver; if it is beyond kargoweb, pass the receiver on to "
+            "Kargo's own server",
+        ),
+        Outcome.FORWARDED: Remedy(
+            "Kargo's own server processed the request, and kargoweb follows no refresh of it"
+        ),
+        Outcome.FORWARD_FAILED: Remedy(
+            "the request could not be passed on to Kargo's own server",
+            "check the address of the upstream and that this server is running, then redeliver",
         ),
         Outcome.COLLISION: Remedy(
             "two receivers share this URL, so the target is ambiguous", "give one of them its own Secret"

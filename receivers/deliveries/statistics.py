@@ -58,6 +58,15 @@ _NOT_EVALUATED: Final = ", ".join(
         Outcome.INVALID_BODY,
         Outcome.TOO_LARGE,
         Outcome.TEST_REFUSED,
+        Outcome.UNAUTHORIZED,
+        Outcome.SECRET_UNREADABLE,
+        Outcome.UNSUPPORTED_EVENT,
+        Outcome.IGNORED,
+        Outcome.PROMOTIONS_REFRESHED,
+        Outcome.PROMOTIONS_FAILED,
+        Outcome.ACTION_FAILED,
+        Outcome.FORWARDED,
+        Outcome.FORWARD_FAILED,
     )
 )
 

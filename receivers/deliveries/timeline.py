@@ -11,7 +11,7 @@ from receivers.deliveries.events import HistoryEvent
 from receivers.deliveries.outcomes import Tone, lower_label, tone
 from receivers.deliveries.serializers import STEPS
 from receivers.kargo.refresh_outcomes import RefreshOutcome
-from receivers.models import Delivery, Refresh
+from receivers.models import Delivery, Outcome, Refresh
 
 LABELS: Final[dict[str, str]] = {
     HistoryEvent.PLANNED: "planned",
@@ -64,10 +64,13 @@ def has_ended(delivery: Delivery, refreshes: Iterable[Refresh]) -> bool:
 
 
 def request_timeline(delivery: Delivery) -> tuple[TimelineEntry, ...]:
-    """Return the steps before any refresh: received, saved, answered."""
+    """Return the steps before any refresh: received, saved or passed on to Kargo's own server, answered."""
     sender = f"from {delivery.client_address}" if delivery.client_address else "internally"
     received = TimelineEntry(delivery.received_at, "received", sender, Tone.GOOD)
     saved = TimelineEntry(None, "saved", "before processing", Tone.GOOD)
+    if delivery.outcome in (Outcome.FORWARDED, Outcome.FORWARD_FAILED):
+        label = "passed on" if delivery.outcome == Outcome.FORWARDED else "not passed on"
+        saved = TimelineEntry(None, label, "to Kargo's own server", tone(delivery.outcome))
     if delivery.status is None:
         return received, saved
     seconds = (delivery.duration_ms or 0.0) / 1000

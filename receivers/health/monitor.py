@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.conf import settings
 from django.utils import timezone
 
 from receivers.cluster.cache import ClusterCache
@@ -214,4 +215,5 @@ class _LogFacts:
             pushed_days=days,
             outcomes=self.outcomes.get(key, {}),
             old_urls=self.old_urls.get(key, ()),
+            system_namespace=settings.KARGOWEB.system_namespace,
         )

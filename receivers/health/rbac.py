@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from receivers.health.shell_commands import ACCOUNT
 from receivers.kargo.resources import (
     CLUSTER_CONFIGS,
     DEPLOYMENTS,
@@ -28,7 +29,6 @@ from receivers.kargo.stages import PROMOTIONS, STAGES
 READ: Final = ("get", "list", "watch")
 CREATE: Final = ("create",)
 CHANGE: Final = ("create", "patch")
-ACCOUNT: Final = "kargoweb"  # name and namespace of the service account of the chart
 STATUS: Final = "status"
 
 

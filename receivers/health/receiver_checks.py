@@ -13,15 +13,18 @@ from receivers.health.delivery_checks import OldUrlUse, failure_rate, old_url_fi
 from receivers.health.finding import Finding, FindingFactory, Subject
 from receivers.health.push_frequency import Silence, unusual_silence
 from receivers.health.secret_checks import SecretState
-from receivers.health.shell_commands import describe_config, edit_config, refresh_config
+from receivers.health.shell_commands import allow_secret, describe_config, edit_config, refresh_config
 from receivers.health.url_checks import url_findings
 from receivers.kargo.kinds import KINDS
+from receivers.kargo.kinds.providers import PROVIDERS, Provider
 from receivers.kargo.quoting import quoted
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.receiver_status import READY, RECONCILING
 from receivers.kargo.resources import Condition, Receiver, ReceiverConfig
 from receivers.kargo.scopes import scope_name
+from receivers.models import Outcome
 
+MIN_WRONG: Final = 3  # requests of the last day
 MAX_MESSAGE_LENGTH: Final = 500  # characters of a condition's message, which covers all receivers
 _IF_IT_PERSISTS: Final = (
     "If this lasts longer than five minutes, check that Kargo's management controller is running and that its "
@@ -37,7 +40,8 @@ class ReceiverFacts:
     `sharers` are the other receivers with the same digest, as `project/receiver`. `last_push` is the time of Docker
     Hub's last request in the delivery log. `pushed_days` says for each of the last days, the current one first,
     whether there was a request. `outcomes` counts recent deliveries by outcome. `old_urls` are the old URLs in use.
-    `served_locally`: kargoweb's own base URL is on this machine.
+    `served_locally`: kargoweb's own base URL is on this machine. `system_namespace` has the Secrets of cluster
+    receivers.
     """
 
     secret: SecretState = SecretState.UNKNOWN
@@ -47,6 +51,7 @@ class ReceiverFacts:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     old_urls: tuple[OldUrlUse, ...] = ()
     served_locally: bool = False
+    system_namespace: str = "kargo-system-resources"
 
 
 def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: ReceiverFacts) -> Iterator[Finding]:
@@ -64,8 +69,10 @@ def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: Receive
         yield _shared(factory, facts.sharers)
     if facts.secret is SecretState.DIFFERS:
         yield _secret_changed(factory, digest_suffix(published.digest))
+    if KINDS[receiver.kind].signs and facts.secret in {SecretState.FORBIDDEN, SecretState.MISSING}:
+        yield _secret_unreadable(factory, receiver, facts)
     yield from url_findings(factory, published.url, served_locally=facts.served_locally)
-    yield from _push_findings(factory, facts)
+    yield from _push_findings(factory, facts, PROVIDERS[receiver.kind])
 
 
 def removed_receiver_findings(
@@ -125,7 +132,7 @@ def _shared(factory: FindingFactory, sharers: Sequence[str]) -> Finding:
         Check.URL_SHARED,
         f"The receiver shares its URL with {_names(factory.project, sharers)}. kargoweb can't tell which one is meant, "
         "so it rejects the pushes.",
-        "Rename one of the receivers or give it another Secret, then register its new URL in Docker Hub.",
+        "Rename one of the receivers or give it another Secret, then register its new URL at the provider.",
         command=edit_config(factory.project),
         identity=" ".join(sorted([*sharers, f"{scope_name(factory.project)}/{factory.name}"])),
         common_cause=True,
@@ -148,37 +155,88 @@ def _secret_changed(factory: FindingFactory, suffix: str) -> Finding:
         Check.SECRET_CHANGED,
         f"The Secret changed, but the URL that Kargo publishes (…{suffix}) is still derived from the old one. The URL "
         "stops working when Kargo reconciles next, within five minutes.",
-        "Make Kargo reconcile immediately. Then replace the webhook URL in Docker Hub with the receiver's current URL.",
+        "Make Kargo reconcile immediately. Then replace the webhook URL at the provider with the current one.",
         command=refresh_config(factory.project),
         identity=suffix,
     )
 
 
-def _push_findings(factory: FindingFactory, facts: ReceiverFacts) -> Iterator[Finding]:
+def _secret_unreadable(factory: FindingFactory, receiver: Receiver, facts: ReceiverFacts) -> Finding:
+    namespace, secret = factory.project or facts.system_namespace, receiver.secret_name
+    if facts.secret is SecretState.FORBIDDEN:
+        problem, to_do = "kargoweb may not read", "Let kargoweb read this Secret."
+    else:
+        problem = "there is no such key, or no such Secret; kargoweb needs"
+        to_do = f"Create the Secret, with the key {quoted(KINDS[receiver.kind].secret_key)}."
+    return factory.urgent(
+        Check.SECRET_UNREADABLE,
+        f"Every push is refused with 500, because {problem} Secret {quoted(secret)} in namespace {quoted(namespace)}, "
+        f"with which {KINDS[receiver.kind].title} authenticates its requests.",
+        to_do,
+        command=allow_secret(namespace, secret) if facts.secret is SecretState.FORBIDDEN else "",
+        identity=f"{facts.secret} {secret}",
+    )
+
+
+def _push_findings(factory: FindingFactory, facts: ReceiverFacts, provider: Provider) -> Iterator[Finding]:
     if facts.last_push is None:
-        yield _no_push_yet(factory)
+        yield _no_push_yet(factory, provider)
     elif silence := unusual_silence(facts.pushed_days):
-        yield _no_recent_push(factory, silence, facts.last_push)
+        yield _no_recent_push(factory, silence, facts.last_push, provider)
+    if finding := _wrong_signatures(factory, facts.outcomes, provider):
+        yield finding
+        return
+    if finding := _only_pings(factory, facts.outcomes, provider):
+        yield finding
     if finding := failure_rate(factory, facts.outcomes):
         yield finding
 
 
-def _no_push_yet(factory: FindingFactory) -> Finding:
-    return factory.note(
-        Check.NO_PUSH_YET,
-        "No push has arrived yet.",
-        "Register the URL in Docker Hub for each repository: on the Webhooks tab, enter any name under Webhook name "
-        "and the URL under Webhook URL, then press +. Then push a tag.",
+def _wrong_signatures(
+    factory: FindingFactory, outcomes: Mapping[str, int], provider: Provider
+) -> Finding | None:
+    """Return a finding if all recent requests, and at least three, had a wrong signature or token."""
+    wrong = outcomes.get(Outcome.UNAUTHORIZED, 0)
+    if wrong < MIN_WRONG or wrong != sum(outcomes.values()):
+        return None
+    return factory.urgent(
+        Check.WRONG_SIGNATURES,
+        f"The last {wrong} requests had a missing or wrong signature or token: the secret at {provider.name} is "
+        "another one than in the receiver's Secret.",
+        f"Enter the value of the receiver's Secret at {provider.name}, on {provider.page}, as {provider.credential}.",
     )
 
 
-def _no_recent_push(factory: FindingFactory, silence: Silence, last: datetime) -> Finding:
+def _only_pings(factory: FindingFactory, outcomes: Mapping[str, int], provider: Provider) -> Finding | None:
+    """Return a finding if all recent requests, and at least three, were events that refresh nothing."""
+    ignored = outcomes.get(Outcome.IGNORED, 0) + outcomes.get(Outcome.UNSUPPORTED_EVENT, 0)
+    if ignored < MIN_WRONG or ignored != sum(outcomes.values()):
+        return None
+    return factory.warning(
+        Check.ONLY_PINGS,
+        f"The last {ignored} requests were events that refresh nothing, such as pings.",
+        f"At {provider.name}: {_lower(provider.events)}.",
+    )
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _no_push_yet(factory: FindingFactory, provider: Provider) -> Finding:
+    return factory.note(
+        Check.NO_PUSH_YET, "No push has arrived yet.", f"{' '.join(provider.steps)} Then push something."
+    )
+
+
+def _no_recent_push(factory: FindingFactory, silence: Silence, last: datetime, provider: Provider) -> Finding:
     usual = "1 day" if silence.usual == 1 else f"{silence.usual} days"
     return factory.warning(
         Check.NO_RECENT_PUSH,
         f"No push has arrived for {silence.days} days. The last one arrived on {last:%Y-%m-%d %H:%M} UTC; the longest "
         f"gap before that was {usual}.",
-        "If there was a push since, check the repository's Webhooks tab in Docker Hub: is the webhook still there, and "
-        "what does View history show? Send a test push from the receiver's page to check that the URL works.",
+        f"If there was a push since, check {provider.page} of the {provider.subject}: is the webhook still there? "
+        f"{provider.name} shows what it has sent here: {provider.recent}. Send a test push from the receiver's page to "
+        "check that the URL works.",
         identity=f"{last:%Y-%m-%d}",
     )

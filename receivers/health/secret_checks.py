@@ -12,7 +12,7 @@ from typing import Final
 
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.errors import ClusterError
-from receivers.cluster.receiver_secrets import ReceiverError, read_secret
+from receivers.cluster.receiver_secrets import ReceiverError, SecretUnreadable, read_secret
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest
 from receivers.kargo.resources import Receiver
@@ -27,6 +27,12 @@ class SecretState(StrEnum):
 
     MATCHES = "matches"
     DIFFERS = "differs"
+    FORBIDDEN = "forbidden"
+    """kargoweb may not read it."""
+
+    MISSING = "missing"
+    """It doesn't exist, or doesn't have the key."""
+
     UNKNOWN = "unknown"
 
 
@@ -50,6 +56,11 @@ class _PublishedReceiver:
     @property
     def key(self) -> tuple[str, str]:
         return self.project, self.receiver.name
+
+
+def _retry_seconds(receiver: Receiver) -> float:
+    """Return when to try again: sooner if the receiver takes nothing without its Secret."""
+    return RECHECK_SECONDS if KINDS[receiver.kind].signs else RETRY_SECONDS
 
 
 class SecretChecks:
@@ -104,8 +115,10 @@ class SecretChecks:
         project, receiver = published.project, published.receiver
         try:
             secret = read_secret(self._cache.cluster(), project, receiver, self._system_namespace)
+        except SecretUnreadable:
+            return self._result(published, SecretState.FORBIDDEN, _retry_seconds(receiver))
         except ReceiverError:
-            return self._result(published, SecretState.UNKNOWN, RETRY_SECONDS)
+            return self._result(published, SecretState.MISSING, _retry_seconds(receiver))
         except (ClusterError, binascii.Error):
             return self._result(published, SecretState.UNKNOWN, RECHECK_SECONDS)
         same = compare_digest(digest(project, receiver.name, secret), published.digest)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+ACCOUNT: Final = "kargoweb"  # name and namespace of the service account of the chart
+
 
 def describe_config(project: str) -> str:
     """Return the command that shows a ProjectConfig, or the ClusterConfig if `project` is empty."""
@@ -23,6 +27,15 @@ def edit_config(project: str) -> str:
         f"kubectl edit projectconfig {project} -n {project}"
         if project
         else "kubectl edit clusterconfig cluster"
+    )
+
+
+def allow_secret(namespace: str, secret: str) -> str:
+    """Return the commands that let kargoweb read one Secret: a Role that names it, and its binding."""
+    role = f"kargoweb-{secret}"
+    return (
+        f"kubectl create role {role} -n {namespace} --verb=get --resource=secrets --resource-name={secret}\n"
+        f"kubectl create rolebinding {role} -n {namespace} --role={role} --serviceaccount={ACCOUNT}:{ACCOUNT}"
     )
 
 

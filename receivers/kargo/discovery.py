@@ -36,7 +36,7 @@ def selecting_subscriptions(push: Push, warehouse: Warehouse) -> tuple[Subscript
         subscription
         for subscription in warehouse.subscriptions
         if subscription.repository in names
-        and (not push.tag or subscription.selector.evaluate(push.tag).matches)
+        and (not push.tags or any(subscription.selector.evaluate(tag).matches for tag in push.tags))
     )
 
 
@@ -95,6 +95,11 @@ def explain_missing_tag(
     push: Push, subscriptions: Sequence[Subscription], results: Sequence[DiscoveryResult]
 ) -> str:
     """Return a sentence about a tag that Kargo did not discover, with the likely cause."""
+    if push.is_git and push.commit:
+        return (
+            f"Kargo did not discover commit {push.commit[:12]} of {quoted(push.repository)}; its files or "
+            "expressionFilter may exclude it"
+        )
     text = f"Kargo did not find {quoted(push.tag)} among the tags of {quoted(push.repository)}"
     platforms = sorted({subscription.platform for subscription in subscriptions if subscription.platform})
     if platforms:

@@ -100,6 +100,8 @@ def latest_created_freight(observed: Observation) -> Freight | None:
 def freight_sentence(freight: Freight, push: Push) -> str:
     """Return the sentence for a push that became Freight."""
     artifact = f"{push.repository}:{push.tag}" if push.tag else push.repository
+    if push.is_git and push.commit:
+        artifact = f"commit {push.commit[:12]} of {push.repository}"
     return f"Freight {freight.alias or freight.name} contains {artifact}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -12,6 +12,7 @@ from receivers.kargo.near_misses import explain_near_miss
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse, WarehouseKey
+from receivers.kargo.selectors import GitSelector, Selector, TagDecision
 from receivers.kargo.similar_names import similar_names
 from receivers.kargo.subscriptions import Subscription
 
@@ -105,7 +106,7 @@ def similar_verdicts(push: Push, warehouses: Iterable[Warehouse]) -> tuple[Verdi
     subscribed: dict[str, list[tuple[Warehouse, int, Subscription]]] = defaultdict(list)
     for warehouse in warehouses:
         for position, subscription in enumerate(warehouse.subscriptions):
-            if subscription.near_key:
+            if subscription.near_key and (subscription.kind == "git") is push.is_git:
                 subscribed[subscription.repository].append((warehouse, position, subscription))
     known = tuple(subscribed)
     similar = {name for pushed in push.names for name in similar_names(pushed, known)}
@@ -148,14 +149,28 @@ def _verdict_of(
 
 
 def _selected(push: Push, subscription: Subscription) -> tuple[MatchResult, str, str]:
-    if not push.tag:
+    if not push.tags:
         return (
             MatchResult.MATCH,
             "no_tag",
-            "the push has no tag, so every subscription to the repository matches",
+            f"the push has no {'reference' if push.is_git else 'tag'}, so every subscription to the repository matches",
         )
-    decision = subscription.selector.evaluate(push.tag)
+    decision = _decision(push.tags, subscription.selector)
+    if decision.matches and push.files and isinstance(subscription.selector, GitSelector):
+        files = subscription.selector.evaluate_files(push.files)
+        if not files.matches:
+            decision = files
     return _RESULTS[decision.matches], decision.rule, decision.reason
+
+
+def _decision(tags: Sequence[str], selector: Selector) -> TagDecision:
+    """Return the decision about the first tag that is selected; if there is none, that about the first one."""
+    first = selector.evaluate(tags[0])
+    if first.matches is not False or len(tags) == 1:
+        return first
+    others = (selector.evaluate(tag) for tag in tags[1:])
+    reason = f"{first.reason}, and neither is one of the {len(tags) - 1} others selected"
+    return next((decision for decision in others if decision.matches), replace(first, reason=reason))
 
 
 def _near_miss(push: Push, subscription: Subscription) -> tuple[MatchResult, str, str]:

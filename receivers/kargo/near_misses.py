@@ -23,6 +23,8 @@ _OLD_REGISTRY: Final = "registry.hub.docker.com"
 
 def explain_near_miss(pushed: str, kind: str, repo_url: str) -> str:
     """Return a sentence about a subscription of `kind` whose `repo_url` is similar to the repository `pushed`."""
+    if kind == "git":
+        return _git_near_miss(pushed, repo_url)
     repository = _repository(pushed)
     if not repository:
         return (
@@ -35,6 +37,14 @@ def explain_near_miss(pushed: str, kind: str, repo_url: str) -> str:
         where = f"{quoted(repo_url)} is hosted on {host or 'Docker Hub'}"
         return f"{where}; this push went to {quoted(repository)}" + ("" if pushed_host else " on Docker Hub")
     return f"{why_never_matched(kind, repo_url)}; use {quoted(_repo_url(kind, repository))} instead"
+
+
+def _git_near_miss(pushed: str, repo_url: str) -> str:
+    """Return a sentence about the URL of a Git subscription that has the path of the pushed repository."""
+    return (
+        f"{quoted(repo_url)} and {quoted(pushed)}, which the provider names, may be the same repository, but Kargo "
+        "compares scheme, user, host and port, too; use the URL that the provider names as repoURL"
+    )
 
 
 def why_never_matched(kind: str, repo_url: str) -> str:

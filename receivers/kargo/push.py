@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from receivers.kargo.repository_names import names_of_push, near_key
+from receivers.kargo.repository_names import git_near_key, names_of_push, near_key
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A pushed artifact.
+    """A pushed artifact, or commits that were pushed to a branch or a tag of a Git repository.
 
-    `repository` is the name exactly as sent: it can be empty or any text. `tag` is empty if the sender names none,
-    `media_type` if it is unknown. `pusher` is only shown and may be empty. `pushed_at` is in UTC, or None.
+    `repository` is the name exactly as sent: it can be empty or any text. `tag` is the tag of an artifact, or the full
+    name of a Git reference (`refs/heads/main`); it is empty if the sender names none. `other_tags` are the further
+    ones of the same request. `media_type` is empty if it is unknown. `pusher` is only shown and may be empty.
+    `pushed_at` is in UTC, or None.
+
+    `normalized` are the names for the subscriptions to look for, if they don't follow from `repository` and
+    `media_type`, as for Git. `files` are the changed files, empty if unknown. `commit` is the id of the newest commit,
+    and `is_git` says whether commits were pushed at all.
     """
 
     repository: str
@@ -21,13 +27,26 @@ class Push:
     media_type: str = ""
     pusher: str = ""
     pushed_at: datetime | None = None
+    other_tags: tuple[str, ...] = ()
+    normalized: tuple[str, ...] | None = None
+    files: tuple[str, ...] = ()
+    commit: str = ""
+    is_git: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the normalized names that subscriptions to this repository are indexed by, sorted, none empty."""
-        return tuple(sorted({name for name in names_of_push(self.repository, self.media_type) if name}))
+        names = self.normalized
+        if names is None:
+            names = names_of_push(self.repository, self.media_type)
+        return tuple(sorted({name for name in names if name}))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Return the tags or references, each once, none empty. Without any, every subscription matches."""
+        return tuple(dict.fromkeys(tag for tag in (self.tag, *self.other_tags) if tag))
 
     @property
     def near_key(self) -> str:
         """Return the name that near misses are indexed by; empty for an empty repository."""
-        return near_key(self.repository)
+        return git_near_key(self.repository) if self.is_git else near_key(self.repository)

@@ -197,6 +197,29 @@ def near_key(name: str) -> str:
     return path.removeprefix("library/").removeprefix("_/")
 
 
+_SCP_HOST: Final = re.compile(r"(?:[\w.-]+@)?[\w.-]+:(?!\d+/)")
+
+
+@_cached
+def git_near_key(url: str) -> str:
+    """Return a key that is the same for the URLs of one Git repository, whatever their scheme and host.
+
+    It begins with `git:`, so that it is never that of an image: `git@github.com:Acme/App.git` has the key
+    `git:acme/app`. It is empty for text that isn't the URL of a repository.
+    """
+    if len(url) > _MAX_CACHED_LENGTH:
+        return ""
+    text = _printable(_lower(url))
+    if scheme := _SCHEME.match(text):
+        path = text[scheme.end() :].partition("/")[2]
+    elif host := _SCP_HOST.match(text):
+        path = text[host.end() :]
+    else:
+        path = text.partition("/")[2]
+    path = path.partition("?")[0].strip("/").removesuffix(".git").strip("/")
+    return f"git:{path}" if path else ""
+
+
 def split_host(name: str) -> tuple[str, str]:
     """Split a name without a scheme into its registry host (empty if it has none) and the rest."""
     first, slash, rest = name.partition("/")

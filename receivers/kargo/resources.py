@@ -8,11 +8,13 @@ Field names and meanings: Kargo's `api/v1alpha1` types.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from sys import intern
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from receivers.kargo.json_values import as_list, as_map, as_number, as_text
@@ -27,6 +29,7 @@ CLUSTER_CONFIG_NAME: Final = "cluster"
 WarehouseKey: TypeAlias = tuple[str, str]
 """Project and name of a Warehouse."""
 
+_NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 _DIGEST: Final = re.compile(r"/([0-9a-f]{64})/?$")
 
 
@@ -73,11 +76,15 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """One entry of `spec.webhookReceivers`. `kind` is the type key as written (`dockerhub`, `github`, ...)."""
+    """One entry of `spec.webhookReceivers`. `kind` is the type key as written (`dockerhub`, `github`, ...).
+
+    `options` has the other fields of the kind's object, as canonical JSON: `virtualRepoName`, `actions`.
+    """
 
     name: str
     kind: str
     secret_name: str
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,7 @@ class Warehouse:
     last_freight_id: str
     conditions: tuple[Condition, ...]
     rules: KargoRules
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
 
     @property
     def key(self) -> WarehouseKey:
@@ -168,8 +176,14 @@ def decode_receiver(raw: Any) -> Receiver:
     """Decode one entry of `spec.webhookReceivers`: `name` besides exactly one key that names the kind."""
     entry = as_map(raw)
     kind = next((key for key in sorted(entry) if key != "name" and entry[key] is not None), "")
-    secret_ref = as_map(as_map(entry.get(kind)).get("secretRef"))
-    return Receiver(name=as_text(entry.get("name")), kind=kind, secret_name=as_text(secret_ref.get("name")))
+    fields = as_map(entry.get(kind))
+    options = {key: value for key, value in fields.items() if key != "secretRef"}
+    return Receiver(
+        name=as_text(entry.get("name")),
+        kind=kind,
+        secret_name=as_text(as_map(fields.get("secretRef")).get("name")),
+        options=json.dumps(options, sort_keys=True) if options else "",
+    )
 
 
 def _published(raw: Any) -> PublishedUrl:
@@ -241,4 +255,11 @@ def decode_warehouse(
         last_freight_id=as_text(status.get("lastFreightID")),
         conditions=decode_conditions(status),
         rules=rules,
+        labels=_labels(metadata.get("labels")),
     )
+
+
+def _labels(raw: Any) -> Mapping[str, str]:
+    """Return labels; most Warehouses have none, and share one empty mapping."""
+    labels = {intern(str(key)): intern(as_text(value)) for key, value in as_map(raw).items()}
+    return MappingProxyType(labels) if labels else _NO_LABELS

@@ -18,10 +18,14 @@ MAX_BODY: Final = 2 << 20
 
 @dataclass(frozen=True, slots=True)
 class WebhookResponse:
-    """An HTTP response: its status code and its body, of type `CONTENT_TYPE`."""
+    """An HTTP response: its status code and its body, of type `CONTENT_TYPE`.
+
+    `headers` are those of a response that Kargo's own server made, with the type of its body.
+    """
 
     status: int
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def _response(status: int, **members: str) -> WebhookResponse:
@@ -40,6 +44,26 @@ def failed(failures: int, total: int) -> WebhookResponse:
     return _response(500, error=f"failed to refresh {failures} of {total} warehouses")
 
 
+def message(text: str) -> WebhookResponse:
+    """Return the response to an event that refreshes nothing, such as a ping."""
+    return _response(200, msg=text)
+
+
+def refused(status: int, text: str) -> WebhookResponse:
+    """Return the response to a request that is not processed, with the text that Kargo sends."""
+    return _response(status, error=text)
+
+
+def refreshed_promotions(count: int) -> WebhookResponse:
+    """Return the response to a closed pull request for which `count` (0 or more) Promotions were refreshed."""
+    return _response(200, msg=f"refreshed {count} promotion(s)")
+
+
+def failed_promotions(failures: int, total: int) -> WebhookResponse:
+    """Return the response if `failures` (1 or more) of `total` Promotions could not be refreshed."""
+    return _response(500, error=f"failed to refresh {failures} of {total} promotion(s)")
+
+
 def refused_test(reason: str) -> WebhookResponse:
     """Return the response to a test push with an invalid token; `reason` must not disclose anything."""
     return _response(403, error=f"test refused: {reason}")
@@ -51,6 +75,11 @@ def unavailable(reason: str) -> WebhookResponse:
 
 
 INVALID_BODY: Final = _response(400, error="invalid request body")
+NOTHING: Final = _response(200)
+"""The response to an event that is known, and refreshes nothing."""
+
+EMPTY: Final = WebhookResponse(200, b"")
+UNAUTHORIZED: Final = _response(401)
 NOT_FOUND: Final = _response(404)
 ERROR: Final = _response(500)
 """The response if the API server is unreachable, or to anything unexpected: Kargo hides what went wrong."""

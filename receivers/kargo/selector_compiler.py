@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from receivers.kargo import expressions
 from receivers.kargo.constraints import Constraint, InvalidConstraint, parse_constraint
+from receivers.kargo.expressions import CannotEvaluate, InvalidExpression
 from receivers.kargo.golang import gourl
 from receivers.kargo.kargo_rules import KargoRules
+from receivers.kargo.path_selectors import path_selector
 from receivers.kargo.quoting import quoted
 from receivers.kargo.repository_names import OCI_NAME, normalize_image, parse_reference
 from receivers.kargo.selectors import (
@@ -22,6 +25,7 @@ from receivers.kargo.selectors import (
     ExactTag,
     ExactTagSelector,
     GitBranchSelector,
+    GitSelector,
     GitTagSelector,
     RegexSelector,
     Selector,
@@ -61,7 +65,7 @@ def chart_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
 def git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
     """Return the selector of a Git subscription with these fields, by the rules of Kargo's version.
 
-    Path patterns and `expressionFilter` are ignored: a Docker Hub push has neither files nor commits.
+    `expressionFilter` is checked, but not evaluated, as in Kargo: a push does not name what it is about.
     """
     return _or_broken(_git_selector, fields, rules)
 
@@ -106,6 +110,12 @@ def _chart_selector(fields: Mapping[str, Any], _: KargoRules) -> Selector:
 
 
 def _git_selector(fields: Mapping[str, Any], rules: KargoRules) -> Selector:
+    _check_expression(fields.get("expressionFilter", ""))
+    paths = path_selector(fields.get("includePaths", ()), fields.get("excludePaths", ()))
+    return GitSelector(_reference_selector(fields, rules), paths)
+
+
+def _reference_selector(fields: Mapping[str, Any], rules: KargoRules) -> GitBranchSelector | GitTagSelector:
     strategy = fields.get("commitSelectionStrategy", "")
     _check_strategy("commitSelectionStrategy", strategy, _GIT_STRATEGIES)
     if strategy in _BRANCH_STRATEGIES:
@@ -168,6 +178,20 @@ def _check_strategy(field: str, strategy: str, known: frozenset[str]) -> None:
         raise InvalidSubscription(
             "strategy.unknown", f"{field} {quoted(strategy)} is unknown; use one of {names}"
         )
+
+
+def _check_expression(expression: str) -> None:
+    """Check the syntax of `expressionFilter`. What is beyond the evaluator here may be valid in Kargo."""
+    if not expression:
+        return
+    try:
+        expressions.read(expression)
+    except InvalidExpression as error:
+        raise InvalidSubscription(
+            "expression.invalid", f"expressionFilter {quoted(expression)} isn't valid: {error}"
+        ) from error
+    except CannotEvaluate:
+        return
 
 
 def _check_platform(platform: str) -> None:

@@ -6,11 +6,13 @@ Every reason tells a person why their push did or did not match.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from receivers.kargo.constraints import Constraint
 from receivers.kargo.golang.goregexp import compile_regex, regex_facts
+from receivers.kargo.path_selectors import PathSelector
 from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.semver import Version, parse_tag, parse_version
 
@@ -249,6 +251,48 @@ class GitTagSelector:
         if not tag.startswith(TAGS):
             return TagDecision(False, "git.tag", f"{quoted(tag)} is not a Git tag ({TAGS}...)")
         return self.tags.evaluate(tag.removeprefix(TAGS))
+
+
+@dataclass(frozen=True, slots=True)
+class GitSelector:
+    """A Git subscription: the reference first, then the changed files."""
+
+    references: GitBranchSelector | GitTagSelector
+    paths: PathSelector
+
+    def defect(self) -> BrokenSelector | None:
+        """Return which expression or pattern is invalid or too complex, or None."""
+        if defect := self.references.defect():
+            return defect
+        size = 0
+        for pattern in self.paths.patterns:
+            if problem := pattern.problem():
+                return BrokenSelector("path.invalid", problem)
+            size += pattern.size()
+            if pattern.too_complex() or size > MAX_TOTAL_SIZE:
+                named = f"{pattern.field} {quoted(pattern.text)}"
+                return BrokenSelector(TOO_COMPLEX, f"{named} cannot be evaluated: too complex")
+        return None
+
+    def evaluate(self, tag: str) -> TagDecision:
+        """Decide whether `tag`, the full name of a Git reference, is selected."""
+        defect = self.defect()
+        return defect.evaluate(tag) if defect else self.references.evaluate(tag)
+
+    def evaluate_files(self, files: Sequence[str]) -> TagDecision:
+        """Decide whether at least one of the changed files is selected; no files are no restriction."""
+        if not files:
+            return TagDecision(True, "path.unknown", "the push names no changed files")
+        if selected := self.paths.selected(files):
+            return TagDecision(True, "path.selected", f"file {quoted(selected)} is selected")
+        changed = quoted(files[0]) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+        include = [pattern.text for pattern in self.paths.include]
+        exclude = [pattern.text for pattern in self.paths.exclude]
+        rules = " and ".join(
+            [f"includePaths {listed(include)}"] * bool(include)
+            + [f"excludePaths {listed(exclude)}"] * bool(exclude)
+        )
+        return TagDecision(False, "path.not_selected", f"no changed file ({changed}) is selected by {rules}")
 
 
 def decide_version(subject: str, version: Version, constraint: Constraint | None) -> TagDecision:

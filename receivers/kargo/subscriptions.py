@@ -16,6 +16,7 @@ from typing import Any, Final
 from receivers.kargo import selector_compiler
 from receivers.kargo.kargo_rules import LATEST, KargoRules
 from receivers.kargo.repository_names import (
+    git_near_key,
     is_docker_hub,
     near_key,
     normalize_chart,
@@ -131,7 +132,9 @@ def _subscription(
 
 
 def _near_key(kind: str, repo_url: str) -> str:
-    """Return the key for near misses: empty for Git, and for charts that are not in an OCI registry."""
+    """Return the key for near misses: empty for charts that are not in an OCI registry."""
+    if kind == "git":
+        return git_near_key(repo_url)
     scheme, separator, rest = repo_url.lower().rpartition("://")
     is_web = separator and scheme != "oci" and not is_docker_hub(split_host(rest)[0])
     if kind == "image" or (kind == "chart" and not is_web):

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
+from kargoweb.upstream import UpstreamConfiguration
 from receivers.accounts import access
 from receivers.accounts.kubernetes_access import KubernetesAccess
 from receivers.cluster.cache import ClusterCache
@@ -19,6 +20,7 @@ from receivers.cluster.freight_watch import FreightWatch
 from receivers.cluster.heartbeats import Heartbeats
 from receivers.cluster.kargo_version import KargoVersionDetector
 from receivers.cluster.newest_freight import NewestFreight
+from receivers.cluster.secret_cache import SecretCache
 from receivers.cluster.stage_watch import StageWatch
 from receivers.controller.receiver_controller import ReceiverController
 from receivers.deliveries.body_quota import BodyQuota
@@ -44,6 +46,7 @@ from receivers.ops.push_waiters import PushWaiters
 from receivers.ops.scheduler import PeriodicTask, Scheduler
 from receivers.refreshes.late_freight import LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease, replica_id
+from receivers.refreshes.promotion_refresher import PromotionRefresher
 from receivers.refreshes.retry_policy import RetryPolicy
 from receivers.refreshes.rollup import close_left_over
 from receivers.refreshes.sender import PATCH_TIMEOUT, RefreshSender
@@ -56,6 +59,7 @@ from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
+from receivers.webhook.upstream import Upstream
 from receivers.webhook.url_registry import UrlRegistry
 from receivers.webhook.url_sync import UrlSync
 
@@ -142,8 +146,11 @@ class Runtime:
             unknown=self.unknown,
             tracker=self.tracker,
             limiter=RateLimiter(configuration.rate_limit),
+            secrets=SecretCache(self.cache.cluster, configuration.system_namespace),
+            promotions=PromotionRefresher(self.cache.cluster, configuration.namespaces),
             answer_timeout=configuration.answer_timeout,
             refused=refused,
+            upstream=_upstream(configuration.upstream),
         )
         secrets = self._create_checks(configuration)
         self.alerts = AlertDesk(
@@ -310,6 +317,17 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
 
 def _retention(configuration: Configuration) -> Retention:
     return Retention(configuration.keep_days, configuration.keep_body_days, configuration.keep_deliveries)
+
+
+def _upstream(configuration: UpstreamConfiguration) -> Upstream | None:
+    if not configuration.url:
+        return None
+    return Upstream(
+        configuration.url,
+        frozenset(configuration.entries),
+        configuration.ca_file,
+        configuration.server_name,
+    )
 
 
 def _retry_policy(configuration: Configuration) -> RetryPolicy:

@@ -69,7 +69,18 @@ class TrackedRefresh:
 
 def tracked_refresh(refresh: Refresh, delivery: Delivery, attempt: Attempt | None = None) -> TrackedRefresh:
     """Return a row to track, with what its delivery says about the push."""
-    push = Push(delivery.repository, delivery.tag, delivery.media_type, delivery.pusher, delivery.pushed_at)
+    names = delivery.details.get("names")
+    push = Push(
+        delivery.repository,
+        delivery.tag,
+        delivery.media_type,
+        delivery.pusher,
+        delivery.pushed_at,
+        other_tags=tuple(delivery.details.get("tags", ())),
+        normalized=None if names is None else tuple(names),
+        commit=delivery.details.get("commit", ""),
+        is_git=delivery.details.get("git", False),
+    )
     is_test = delivery.origin == Origin.TEST
     return TrackedRefresh(refresh, push, delivery.received_at, is_test, attempt, delivery.traceparent)
 

@@ -17,7 +17,9 @@ from django.utils.safestring import SafeString, mark_safe
 from receivers.accounts.access import Action
 from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
+from receivers.deliveries.push_names import shown_repository, shown_tag
 from receivers.health.finding import Severity
+from receivers.kargo.kinds import KINDS
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery
 from receivers.web import durations, links, local_times
@@ -187,16 +189,26 @@ def seconds(value: float | None) -> str:
     return "–" if value is None else durations.duration(value)
 
 
+register.filter(shown_repository)
+register.filter(shown_tag)
+
+
+@register.filter
+def kind_title(kind: str) -> str:
+    """Return the name of a receiver kind for people."""
+    return KINDS[kind].title if kind in KINDS else kind
+
+
 @register.simple_tag
 def artifact(repository: str, tag: str = "") -> SafeString:
     """Return `repository:tag`. A name that doesn't fit is truncated; its tooltip has all of it."""
     if not repository:
         return mark_safe('<span class="quiet">unknown</span>')
-    repository, tag = escape_invisible(repository), escape_invisible(tag)
-    name = f"{repository}:{tag}" if tag else repository
+    full = escape_invisible(f"{repository}:{tag}" if tag else repository)
+    repository, tag = escape_invisible(shown_repository(repository, tag)), escape_invisible(shown_tag(tag))
     return format_html(
         '<code class="ellipsis artifact" title="{}"><span class="repository">{}</span>{}</code>',
-        name,
+        full,
         repository,
         format_html('<span class="tag">:{}</span>', tag) if tag else "",
     )
@@ -208,8 +220,8 @@ def artifact_link(url: str, repository: str, tag: str = "") -> SafeString:
     return format_html(
         '<a class="artifact row-link" href="{}">{}{}</a>',
         url,
-        escape_invisible(repository) or "No repository",
-        format_html("<b>:{}</b>", escape_invisible(tag)) if tag else "",
+        escape_invisible(shown_repository(repository, tag)) or "No repository",
+        format_html("<b>:{}</b>", escape_invisible(shown_tag(tag))) if tag else "",
     )
 
 

@@ -1,7 +1,8 @@
-"""Sends test pushes: what Docker Hub would send, to the published receiver URL or straight to intake.
+"""Sends test pushes: what the provider would send, to the published receiver URL or straight to intake.
 
-The URL is always that of a receiver, never user input: otherwise users could make kargoweb call arbitrary servers. Who
-may write a status can choose the host, but neither the path nor an address in `forbidden_addresses`.
+They are signed with today's Secret. The URL is always that of a receiver, never user input: otherwise users could make
+kargoweb call arbitrary servers. Who may write a status can choose the host, but neither the path nor an address in
+`forbidden_addresses`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from django.utils import timezone
 
 from kargoweb import VERSION
 from receivers.cluster.cache import ClusterCache
-from receivers.kargo.kinds import KINDS
+from receivers.cluster.secret_cache import SecretCache, SecretNotRead
+from receivers.kargo.kinds import KINDS, InvalidBody, Refused, WebhookRequest
 from receivers.kargo.push import Push
-from receivers.kargo.resources import PublishedUrl
+from receivers.kargo.resources import PublishedUrl, Receiver
 from receivers.models import Delivery, new_id
 from receivers.testfire import probe
 from receivers.testfire.probe import ProbeError, ProbeResponse, ProbeStep, StepTime, TooManyProbes
@@ -47,18 +49,22 @@ class TargetNotTestable(ValueError):
 class TestTarget:
     """A receiver that can receive test pushes. `project` is empty for a cluster receiver.
 
-    `published` contains a credential.
+    `published` contains a credential. `spec` is the receiver's entry in the configuration.
     """
 
     project: str
     receiver: str
     kind: str
     published: PublishedUrl
+    spec: Receiver
 
 
 @dataclass(frozen=True, slots=True)
 class TestRequest:
-    """The push to send, the user who sends it and their address. A dry run evaluates the push only."""
+    """The push to send, the user who sends it and their address. A dry run evaluates the push only.
+
+    The tag is a full reference, and `files` are the changed ones, if commits are pushed.
+    """
 
     repository: str
     tag: str
@@ -66,6 +72,7 @@ class TestRequest:
     user: str
     address: str = ""
     dry_run: bool = False
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +92,62 @@ class TestResult:
 def find_target(cache: ClusterCache, project: str, receiver: str) -> TestTarget:
     """Return a receiver. Raises `LookupError` if it doesn't exist, and `TargetNotTestable`."""
     config = cache.config(project)
-    kinds = {existing.name: existing.kind for existing in config.receivers} if config else {}
-    if config is None or receiver not in kinds:
+    spec = next((each for each in config.receivers if each.name == receiver), None) if config else None
+    if config is None or spec is None:
         raise LookupError(receiver)
-    if kinds[receiver] not in KINDS:
-        raise TargetNotTestable(f"kargoweb does not support {kinds[receiver]} receivers.")
+    if spec.kind not in KINDS:
+        raise TargetNotTestable(f"kargoweb does not support {spec.kind} receivers.")
     published = next((url for url in config.published if url.name == receiver), None)
     if published is None or not published.digest:
         raise TargetNotTestable("Kargo has not published a URL for this receiver yet.")
-    return TestTarget(project, receiver, kinds[receiver], published)
+    return TestTarget(project, receiver, spec.kind, published, spec)
 
 
-def send_test(target: TestTarget, request: TestRequest, intake: Intake | None = None) -> TestResult:
+def test_push(request: TestRequest) -> Push:
+    """Return the push that a test sends; its commit is a random one."""
+    return Push(
+        request.repository,
+        request.tag,
+        request.media_type,
+        request.user,
+        timezone.now(),
+        files=request.files,
+        commit=f"{new_id().hex}{'0' * 8}",
+    )
+
+
+def as_received(kind: str, request: TestRequest) -> Push | None:
+    """Return the push as a receiver of a kind reads it; None if it reads none."""
+    push = test_push(request)
+    try:
+        event = KINDS[kind].read(KINDS[kind].composed(push, b""))
+    except (InvalidBody, Refused):
+        return None
+    return event if isinstance(event, Push) else None
+
+
+def send_test(
+    target: TestTarget, request: TestRequest, secrets: SecretCache, intake: Intake | None = None
+) -> TestResult:
     """Send a test push through the receiver URL, or straight to `intake`; return its result within seconds."""
     token = TestToken(new_id(), target.project, target.receiver, request.user, request.dry_run)
-    push = Push(request.repository, request.tag, request.media_type, request.user, timezone.now())
-    body = KINDS[target.kind].compose(push)
+    kind = KINDS[target.kind]
+    try:
+        secret = secrets.read(target.project, target.spec) if kind.signs else b""
+    except SecretNotRead as error:
+        problem = f"No test push was sent, because it can't be signed: {error}."
+        return TestResult(token.delivery, recorded=False, problem=problem)
+    composed = kind.composed(test_push(request), secret)
     if not intake and not _is_receiver_url(target):
         return TestResult(token.delivery, recorded=False, problem=_NOT_A_RECEIVER_URL)
     times: tuple[StepTime, ...] = ()
     failed_step: ProbeStep | None = None
     try:
         if intake:
-            response = _send_to_intake(target, body, token, intake, request.address)
+            response = _send_to_intake(target, composed, token, intake, request.address)
         else:
-            response = _send_to_url(target, body, token)
+            headers = _headers(composed) | {"X-Kargoweb-Test": issue(token, composed.body)}
+            response = probe.post(target.published.url, composed.body, headers)
         problem, times = _responder_problem(response, token), response.times
     except ProbeError as error:
         problem, times, failed_step = _probe_problem(target, error), error.times, error.step
@@ -122,23 +160,24 @@ def send_test(target: TestTarget, request: TestRequest, intake: Intake | None = 
     return TestResult(token.delivery, recorded, problem, times, failed_step)
 
 
-def _send_to_url(target: TestTarget, body: bytes, token: TestToken) -> ProbeResponse:
-    headers = {**HEADERS, "X-Kargoweb-Test": issue(token, body)}
-    return probe.post(target.published.url, body, headers)
+def _headers(composed: WebhookRequest) -> dict[str, str]:
+    """Return the headers of a request: those of the kind in place of ours."""
+    return HEADERS | {name.title(): value for name, value in composed.headers.items()}
 
 
 def _send_to_intake(
-    target: TestTarget, body: bytes, token: TestToken, intake: Intake, address: str
+    target: TestTarget, composed: WebhookRequest, token: TestToken, intake: Intake, address: str
 ) -> ProbeResponse:
     """Pass the test to intake like the webhook endpoint does."""
+    headers, body = _headers(composed), composed.body
     reply = intake.take(
         IncomingRequest(
             kind=target.kind,
             digest=target.published.digest,
             path=target.published.path,
-            headers=[*HEADERS.items()],
+            headers=[*headers.items()],
             client_address=address,
-            user_agent=HEADERS["User-Agent"],
+            user_agent=headers["User-Agent"],
             read_body=lambda: body,
             test_token=issue(token, body),
         )

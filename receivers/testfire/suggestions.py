@@ -11,10 +11,21 @@ from typing import Final
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError
 from receivers.kargo.artifacts import decode_discovered
-from receivers.kargo.coverage import is_on_docker_hub
-from receivers.kargo.repository_names import normalize_chart, normalize_image
+from receivers.kargo.coverage import DOCKER_HUB, is_on_docker_hub
+from receivers.kargo.kinds import GIT_KINDS
+from receivers.kargo.repository_names import normalize_chart, normalize_git, normalize_image
 from receivers.kargo.resources import WAREHOUSES, Warehouse
-from receivers.kargo.selectors import ChartSelector, ExactTagSelector, SemverSelector
+from receivers.kargo.selectors import (
+    BRANCHES,
+    TAGS,
+    ChartSelector,
+    ExactTagSelector,
+    GitBranchSelector,
+    GitSelector,
+    GitTagSelector,
+    Selector,
+    SemverSelector,
+)
 from receivers.kargo.subscriptions import Subscription
 
 MAX_REPOSITORIES: Final = 200  # enough for a list to choose from; any other can be typed
@@ -25,19 +36,30 @@ _NUMBERS: Final = re.compile(r"\d+(?:\.\d+){0,2}")
 _PARTS: Final = 3
 
 
-def repositories(warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
-    """Return up to `MAX_REPOSITORIES` repositories on Docker Hub that these Warehouses subscribe to, sorted."""
+def repositories(kind: str, warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
+    """Return up to `MAX_REPOSITORIES` repositories that a receiver of a kind may be called for, sorted.
+
+    These Warehouses subscribe to them.
+    """
     names = dict.fromkeys(
-        subscription.repository
-        for subscription in _subscriptions(warehouses)
-        if is_on_docker_hub(subscription)
+        subscription.repository for subscription in _subscriptions(warehouses) if _is_for(kind, subscription)
     )
     return tuple(sorted(islice(names, MAX_REPOSITORIES)))
 
 
+def _is_for(kind: str, subscription: Subscription) -> bool:
+    """Say whether the provider of a kind may host a subscription's repository."""
+    if kind in GIT_KINDS:
+        return subscription.kind == "git" and subscription.repository.startswith("http")
+    if kind == DOCKER_HUB:
+        return is_on_docker_hub(subscription)
+    is_artifact = subscription.kind in {"image", "chart"} and not is_on_docker_hub(subscription)
+    return bool(subscription.repository) and is_artifact
+
+
 def tags(repository: str, warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
     """Return tags that subscriptions of a repository select: at most one per subscription, without duplicates."""
-    names = {normalize_image(repository), normalize_chart(repository)}
+    names = {normalize_image(repository), normalize_chart(repository), normalize_git(repository)}
     selected = (
         _tag(subscription) for subscription in _subscriptions(warehouses) if subscription.repository in names
     )
@@ -51,7 +73,7 @@ def discovered_tags(
 
     Reads at most `MAX_READ` Warehouses. What can't be read is left out: these are suggestions.
     """
-    names = {normalize_image(repository), normalize_chart(repository)}
+    names = {normalize_image(repository), normalize_chart(repository), normalize_git(repository)}
     subscribers = (
         warehouse
         for warehouse in warehouses
@@ -65,7 +87,7 @@ def discovered_tags(
                 found.update(
                     (artifact.tag, None)
                     for artifact in result.artifacts[:MAX_TAGS]
-                    if artifact.repository in names
+                    if artifact.repository in names and artifact.kind != "git"
                 )
     return tuple(found)
 
@@ -80,8 +102,21 @@ def _tag(subscription: Subscription) -> str:
 
 
 def _candidates(subscription: Subscription) -> Iterator[str]:
-    """Yield the versions in the constraint, padded with zeros, the version after each, and common tags."""
+    """Yield the versions in the constraint, padded with zeros, the version after each, and common tags.
+
+    For a Git subscription, they are full references.
+    """
     match subscription.selector:
+        case GitSelector(references=GitBranchSelector(branch)):
+            yield f"{BRANCHES}{branch or 'main'}"
+        case GitSelector(references=GitTagSelector(selector)):
+            yield from (f"{TAGS}{tag}" for tag in _tag_candidates(selector))
+        case selector:
+            yield from _tag_candidates(selector)
+
+
+def _tag_candidates(selector: Selector) -> Iterator[str]:
+    match selector:
         case ExactTagSelector(followed) if followed:
             yield followed
         case SemverSelector(constraint=constraint) | ChartSelector(constraint=constraint) if constraint:

@@ -15,6 +15,7 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, may, require_permission
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.outcomes import NOT_EVALUATED
+from receivers.deliveries.push_names import push_name
 from receivers.deliveries.redelivery import WORTHWHILE, NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
@@ -116,7 +117,7 @@ def _context(request: PageRequest, details: visibility.DeliveryDetails) -> dict[
 
 
 def _name(row: Delivery) -> str:
-    return f"{row.repository}:{row.tag}" if row.tag else row.repository
+    return push_name(row.repository, row.tag)
 
 
 def _difference(request: PageRequest, row: Delivery) -> BodyDifference | None:

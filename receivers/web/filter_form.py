@@ -33,7 +33,7 @@ PRESETS: Final = ("1h", "today", "yesterday", "7d", "30d", "last monday to now")
 """Time ranges to choose from, which also show the grammar."""
 
 ALWAYS_SHOWN: Final = ("text", "project", "receiver", "warehouse", "outcome", "time")
-FURTHER: Final = ("since", "until", "repository", "tag", "origin", "status")
+FURTHER: Final = ("since", "until", "repository", "tag", "kind", "origin", "status")
 _LOCAL: Final = "%Y-%m-%dT%H:%M"  # what an input for date and time takes
 _Group = tuple[str, list[tuple[str, str]]]
 _Option = tuple[str, str] | _Group

@@ -35,6 +35,7 @@ from receivers.deliveries import statistics
 from receivers.deliveries.form_fields import AS_TYPED, ShortTextField
 from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.kinds import KINDS
+from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.scopes import CLUSTER_SCOPE, CLUSTER_SCOPE_NAME, parse_scope, scope_name
 from receivers.models import NAME_LENGTH
 from receivers.web import live_fragments
@@ -50,6 +51,7 @@ VALID_NAME: Final = RegexValidator(
 )
 REGISTRATION: Final = "registration"
 DEFAULT_NAME: Final = "dockerhub"
+CONFIGURED: Final = frozenset({"generic"})  # kinds that need more than a Secret
 SUFFIX: Final = "-webhook"  # of the Secret's name
 
 
@@ -72,6 +74,12 @@ class NewReceiverForm(forms.Form):
 
     project = forms.ChoiceField(
         label="Project", error_messages={"invalid_choice": "doesn't exist, or you can't add a receiver to it"}
+    )
+    kind = forms.ChoiceField(
+        label="Provider",
+        choices=[(name, kind.title) for name, kind in KINDS.items() if name not in CONFIGURED],
+        initial=DOCKER_HUB,
+        required=False,
     )
     name = NameField(label="Name", initial=DEFAULT_NAME)
     secret = NameField(label="Secret", required=False)
@@ -97,6 +105,7 @@ class NewReceiverForm(forms.Form):
             name,
             self.cleaned_data["secret"] or f"{name[: NAME_LENGTH - len(SUFFIX)]}{SUFFIX}",
             project or settings.KARGOWEB.system_namespace,
+            self.cleaned_data["kind"] or DOCKER_HUB,
         )
 
 
@@ -138,7 +147,7 @@ def new_receiver(request: PageRequest) -> HttpResponse:
         require_permission(request, Action.CREATE_RECEIVER, new.project)
         if allowed and _apply(request, new, form):
             return redirect(registration_url(new.project, new.name))
-    context["new"] = new
+    context["new"], context["provider"] = new, PROVIDERS[new.kind]
     context["manifests"], existing = _manifests(request, new)
     if existing:
         form.add_error("name", "already exists")
@@ -230,7 +239,7 @@ def _indented(text: str) -> str:
 def _commands(new: NewReceiver, *, exists: bool, has_receivers: bool) -> str:
     """Return the kubectl commands that create the receiver. They add to the list without replacing it."""
     secret, namespace = shlex.quote(new.secret), shlex.quote(new.secret_namespace)
-    key = KINDS[DOCKER_HUB].secret_key
+    key = KINDS[new.kind].secret_key
     lines = [
         f"kubectl create secret generic {secret} -n {namespace} \\",
         f"  --from-literal={key}=\"$(openssl rand -base64 48 | tr -d '=+/\\n' | head -c 32)\"",
@@ -263,6 +272,7 @@ def registration(request: PageRequest, name: str, receiver: str) -> HttpResponse
         row = replace(row, checklist=lists.get(receiver))
     context = {
         "name": name,
+        "provider": PROVIDERS.get(row.kind if row else DOCKER_HUB),
         "scope": scope_name(name),
         "receiver_name": receiver,
         "receiver": row,

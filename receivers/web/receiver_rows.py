@@ -10,6 +10,7 @@ from typing import Final
 from receivers.health.checks import Check
 from receivers.health.finding import Subject
 from receivers.kargo.kinds import KINDS
+from receivers.kargo.kinds.providers import PROVIDERS, Provider
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey
@@ -28,7 +29,8 @@ class ReceiverRow:
     """A receiver. `masked` is its URL without the secret part, empty if it has none; `url` is set only when revealed.
 
     `project` is empty for a cluster receiver. `last` is the last push, None if there was none. `week` is None if there
-    were no pushes in the last seven days, and `checklist` if Docker Hub doesn't call the receiver.
+    were no pushes in the last seven days, and `checklist` if Docker Hub doesn't call the receiver. `provider` says how
+    to set up the webhook; it is None for a kind that kargoweb doesn't support.
     """
 
     project: str
@@ -42,6 +44,7 @@ class ReceiverRow:
     findings: tuple[FindingRow, ...] = ()
     week: Week | None = None
     checklist: Checklist | None = None
+    provider: Provider | None = None
 
     @property
     def waiting(self) -> bool:
@@ -90,6 +93,7 @@ def _row(
         masked=masked(published) if published else "",
         url=published.url if published and revealed else "",
         last=last,
+        provider=PROVIDERS.get(receiver.kind),
         findings=tuple(row for row in findings if not (published and row.finding.check == ABSENT)),
     )
 

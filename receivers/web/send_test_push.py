@@ -21,6 +21,8 @@ from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.querysets import delivery_log
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse
@@ -32,6 +34,7 @@ from receivers.testfire.send import (
     TestRequest,
     TestResult,
     TestTarget,
+    as_received,
     find_target,
     send_test,
 )
@@ -88,12 +91,20 @@ class TestPushForm(forms.Form):
         validators=[_validate_printable],
         widget=OpenSelect(choices=MEDIA_TYPES),
     )
+    changed = ShortTextField(
+        label="Changed files",
+        required=False,
+        validators=[_validate_printable],
+        widget=forms.TextInput({"placeholder": "apps/shop/values.yaml", **AS_TYPED}),
+    )
     way = forms.CharField(required=False)
     dry_run = forms.BooleanField(required=False)
     do = forms.CharField(required=False)
 
-    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, kind: str, data: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, auto_id="%s")
+        if KINDS[kind].is_git:
+            self.fields["tag"].label = "Branch or tag"
 
     @property
     def is_inside(self) -> bool:
@@ -104,6 +115,13 @@ class TestPushForm(forms.Form):
     def push(self) -> Push:
         """Return the push of a valid form."""
         return Push(*(self.cleaned_data[name] for name in ("repository", "tag", "media_type")))
+
+    def shot(self, user: str = "", address: str = "") -> TestRequest:
+        """Return the test of a valid form."""
+        push, files = self.push, tuple(self.cleaned_data["changed"].split())
+        return TestRequest(
+            push.repository, push.tag, push.media_type, user, address, self.cleaned_data["dry_run"], files
+        )
 
 
 @page_view
@@ -120,13 +138,14 @@ def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
             request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error}
         )
     if request.method == "POST":
-        form = TestPushForm(request.POST)
+        form = TestPushForm(aim.kind, request.POST)
         if form.is_valid() and form.cleaned_data["do"] == "fire":
             return _fire(request, aim, form)
         if request.htmx:
             return render(request, "testfire/_preview.html", _preview(request, aim, form))
     else:
-        form = TestPushForm(request.GET if "repository" in request.GET else _suggested_push(request, aim))
+        data = request.GET if "repository" in request.GET else _suggested_push(request, aim)
+        form = TestPushForm(aim.kind, data)
     return _page(request, aim, form)
 
 
@@ -134,9 +153,8 @@ def _fire(request: PageRequest, aim: TestTarget, form: TestPushForm) -> HttpResp
     """Send a test push, audit it, and redirect to its delivery. If it did not arrive, show why."""
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
-    push, dry_run = form.push, form.cleaned_data["dry_run"]
-    shot = TestRequest(push.repository, push.tag, push.media_type, user, address, dry_run)
-    fired = send_test(aim, shot, request.runtime.intake if form.is_inside else None)
+    intake = request.runtime.intake
+    fired = send_test(aim, form.shot(user, address), intake.secrets, intake if form.is_inside else None)
     audit.record(
         request,
         Action.TEST_FIRE,
@@ -169,7 +187,7 @@ def _page(
         "project": aim.project,
         "receiver": aim.receiver,
         "masked": masked(aim.published),
-        "repositories": suggestions.repositories(_scope(request, aim)),
+        "repositories": suggestions.repositories(aim.kind, _scope(request, aim)),
         "problem": fired.problem if fired else "",
         "strip": step_strip(aim, fired) if fired and fired.times else (),
         **_preview(request, aim, form),
@@ -207,7 +225,7 @@ def step_strip(aim: TestTarget, fired: TestResult) -> list[StepRow]:
 
 def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
     """Return what each Warehouse would do, without those in projects the user may not see."""
-    push, report = form.push if form.is_valid() else None, None
+    push, report = as_received(aim.kind, form.shot()) if form.is_valid() else None, None
     if push:
         cache = request.runtime.cache
         report = explain(cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
@@ -221,6 +239,8 @@ def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mappi
         "verdicts": verdicts,
         "with_project": not aim.project,
         "tags": _tags(request, aim, push.repository) if push else [],
+        "provider": PROVIDERS[aim.kind],
+        "is_git": KINDS[aim.kind].is_git,
     }
 
 
@@ -231,7 +251,7 @@ def _is_visible(request: PageRequest, verdict: Verdict) -> bool:
 
 def _suggested_push(request: PageRequest, aim: TestTarget) -> Mapping[str, str] | None:
     """Return the fields of a push that would refresh a Warehouse, None if there is no Warehouse to refresh."""
-    repository = next(iter(suggestions.repositories(_scope(request, aim))), None)
+    repository = next(iter(suggestions.repositories(aim.kind, _scope(request, aim))), None)
     if repository is None:
         return None
     tag = next(iter(_tags(request, aim, repository)), "")

@@ -9,6 +9,7 @@ from receivers.kargo.selectors import (
     ChartSelector,
     ExactTagSelector,
     GitBranchSelector,
+    GitSelector,
     GitTagSelector,
     RegexSelector,
     Selector,
@@ -46,6 +47,10 @@ def _of(selector: Selector) -> Iterator[tuple[str, str]]:
             yield "branch", selector.branch or "the default"
         case GitTagSelector():
             yield from _of(selector.tags)
+        case GitSelector():
+            yield from _of(selector.references)
+            for pattern in selector.paths.patterns:
+                yield pattern.field, pattern.text
 
 
 def _constraint(text: str) -> Iterator[tuple[str, str]]:

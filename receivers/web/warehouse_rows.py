@@ -12,7 +12,7 @@ from uuid import UUID
 from receivers.deliveries import statistics
 from receivers.health.finding import Subject
 from receivers.kargo.artifacts import Freight
-from receivers.kargo.coverage import covering_receivers, is_on_docker_hub
+from receivers.kargo.coverage import is_on_docker_hub, possible_receivers
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
 from receivers.kargo.subscriptions import Subscription
@@ -141,7 +141,7 @@ def _unmatched(
 
 def _subscriptions(warehouse: Warehouse, configs: Sequence[ReceiverConfig]) -> tuple[SubscriptionRow, ...]:
     return tuple(
-        SubscriptionRow(each, criteria(each), is_on_docker_hub(each), covering_receivers(each, configs))
+        SubscriptionRow(each, criteria(each), is_on_docker_hub(each), possible_receivers(each, configs))
         for each in warehouse.subscriptions
     )
 

@@ -53,6 +53,11 @@ class IncomingRequest:
     read_body: Callable[[], bytes]
     test_token: str | None = None
 
+    @property
+    def query(self) -> str:
+        """Return the query string."""
+        return self.path.partition("?")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 from django.utils import timezone
 
+from receivers.cluster.errors import ClusterError
 from receivers.cluster.snapshot import Route
 from receivers.kargo import responses
+from receivers.kargo.coverage import DOCKER_HUB
+from receivers.kargo.kinds import KINDS, Refused
+from receivers.kargo.kinds.events import Cause, NothingToDo, PullRequest, Selection
 from receivers.kargo.kinds.senders import resembled_sender
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
+from receivers.kargo.quoting import listed
+from receivers.kargo.resources import Warehouse
 from receivers.kargo.responses import WebhookResponse
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Outcome, storable
+from receivers.refreshes.promotion_refresher import PromotionResult
 from receivers.refreshes.sender import RequestResult
 from receivers.webhook.explain import MatchReport
+
+NAMES_KEPT: Final = 10
+TAGS_KEPT: Final = 50  # further tags of one request, which are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +85,83 @@ def body_too_large() -> IntakeResult:
     return IntakeResult(Outcome.TOO_LARGE, responses.TOO_LARGE, reason)
 
 
-def invalid_body(reason: str, body: bytes = b"") -> IntakeResult:
+def invalid_body(reason: str, body: bytes = b"", kind: str = "") -> IntakeResult:
     """Return the result of a request whose body is incomplete, or not what the sender's webhook posts."""
-    return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, _with_sender(reason, body))
+    return IntakeResult(Outcome.INVALID_BODY, responses.INVALID_BODY, _with_sender(reason, body, kind))
+
+
+_OUTCOMES: Final = {
+    Cause.SIGNATURE: Outcome.UNAUTHORIZED,
+    Cause.EVENT: Outcome.UNSUPPORTED_EVENT,
+    Cause.BODY: Outcome.INVALID_BODY,
+}
+
+
+def refused(refusal: Refused) -> IntakeResult:
+    """Return the result of a request that its kind refuses."""
+    return IntakeResult(_OUTCOMES[refusal.cause], refusal.response, refusal.reason)
+
+
+def secret_unreadable(reason: str) -> IntakeResult:
+    """Return the result of a request that can't be authenticated; Kargo answers it the same way."""
+    return IntakeResult(Outcome.SECRET_UNREADABLE, responses.ERROR, reason)
+
+
+def nothing_to_do(event: NothingToDo) -> IntakeResult:
+    """Return the result of an event that refreshes nothing."""
+    return IntakeResult(Outcome.IGNORED, event.response, event.reason)
+
+
+def promotions(url: str, refreshed: PromotionResult) -> IntakeResult:
+    """Return the result of a closed pull request."""
+    total, failures = len(refreshed.keys), len(refreshed.failed)
+    if failures:
+        reason = f"{failures} of {total} Promotions were not refreshed: {refreshed.error}"
+        return IntakeResult(Outcome.PROMOTIONS_FAILED, responses.failed_promotions(failures, total), reason)
+    if not total:
+        reason = f"no running Promotion waits for the pull request {url}"
+        return IntakeResult(Outcome.IGNORED, responses.refreshed_promotions(0), reason)
+    names = listed([f"{project}/{name}" for project, name in refreshed.keys])
+    reason = f"the pull request {url} was closed: refreshed {names}"
+    return IntakeResult(Outcome.PROMOTIONS_REFRESHED, responses.refreshed_promotions(total), reason)
+
+
+def promotions_unknown(error: ClusterError) -> IntakeResult:
+    """Return the result of a closed pull request if the Promotions can't be listed."""
+    return IntakeResult(Outcome.PROMOTIONS_FAILED, responses.ERROR, f"cannot list Promotions: {error}")
+
+
+def dry_run_without_push(event: NothingToDo | PullRequest) -> IntakeResult:
+    """Return the result of a test that evaluates only, of an event that is no push."""
+    reason = event.reason if isinstance(event, NothingToDo) else f"the pull request {event.url} was closed"
+    return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), reason)
+
+
+def dry_run_of(selection: Selection, warehouses: Iterable[Warehouse]) -> IntakeResult:
+    """Return the result of a test that evaluates only, of a request whose receiver selects its targets itself."""
+    keys, _ = selection.targets(warehouses, ())
+    would = f"{_warehouses(len(keys))} would have been refreshed"
+    return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), selection.reason or would)
+
+
+def selected(
+    response: WebhookResponse,
+    requests: Sequence[RequestResult],
+    promotions: PromotionResult,
+    reason: str,
+) -> IntakeResult:
+    """Return the result of a request whose receiver selects its targets itself."""
+    failures = [request for request in requests if request.attempt is None]
+    if failures:
+        return IntakeResult(Outcome.FAILED, response, failures[0].error, requests=requests)
+    if requests:
+        return IntakeResult(Outcome.REFRESHED, response, reason, requests=requests)
+    if promotions.failed:
+        return IntakeResult(Outcome.PROMOTIONS_FAILED, response, promotions.error)
+    if promotions.keys:
+        return IntakeResult(Outcome.PROMOTIONS_REFRESHED, response, reason)
+    outcome = Outcome.IGNORED if response.status < HTTPStatus.BAD_REQUEST else Outcome.ACTION_FAILED
+    return IntakeResult(outcome, response, reason or "no action of the receiver selects anything")
 
 
 def refused_test(reason: str) -> IntakeResult:
@@ -98,14 +183,17 @@ def no_match(report: MatchReport) -> IntakeResult:
     return IntakeResult(outcome, responses.refreshed(0), report.why_no_match, report.verdicts)
 
 
-def no_repository(body: bytes) -> IntakeResult:
+def no_repository(body: bytes, kind: str) -> IntakeResult:
     """Return the result of a valid body without a repository."""
-    reason = _with_sender("repository.repo_name is missing or empty", body)
+    field = "repository.repo_name is missing or empty"
+    reason = _with_sender(field if kind == DOCKER_HUB else "the body names no repository", body, kind)
     return IntakeResult(Outcome.NO_REPOSITORY, responses.refreshed(0), reason)
 
 
-def _with_sender(reason: str, body: bytes) -> str:
+def _with_sender(reason: str, body: bytes, kind: str) -> str:
     sender = resembled_sender(body)
+    if kind in KINDS and kind != DOCKER_HUB and KINDS[kind].title in sender and "form" not in sender:
+        return reason
     return f"{reason}; the body looks like {sender}" if sender else reason
 
 
@@ -131,12 +219,19 @@ def record_push(delivery: Delivery, push: Push) -> None:
     delivery.repository, delivery.tag = storable(push.repository), storable(push.tag)
     delivery.media_type, delivery.pusher = storable(push.media_type), storable(push.pusher)
     delivery.pushed_at = push.pushed_at
+    details: dict[str, Any] = {
+        "names": None if push.normalized is None else [storable(name) for name in push.names[:NAMES_KEPT]],
+        "tags": [storable(tag) for tag in push.tags[1 : TAGS_KEPT + 1]],
+        "commit": storable(push.commit),
+        "git": push.is_git,
+    }
+    delivery.details = {name: value for name, value in details.items() if value}
 
 
 def record_response(delivery: Delivery, response: WebhookResponse, started: float) -> None:
     """Set the response to a delivery and the milliseconds since `started` (in `time.monotonic` seconds)."""
     delivery.status = response.status
-    delivery.answer = response.body.decode().rstrip("\n")
+    delivery.answer = storable(response.body.decode("utf-8", "replace").rstrip("\n"))
     delivery.duration_ms = (time.monotonic() - started) * 1000
 
 

@@ -34,6 +34,7 @@ A receiver may be named like a digest, so its page is excepted.
 
 DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
 TEST_HEADER: Final = "HTTP_X_KARGOWEB_TEST"
+TEST_FIELD: Final = "x-kargoweb-test"
 # A test token is a credential while it is valid, so it isn't recorded.
 NOT_HEADERS: Final = frozenset({TEST_HEADER})
 
@@ -120,12 +121,14 @@ def respond_to_exception(exc: Exception, context: Mapping[str, Any]) -> Response
 
 
 def _respond(reply: Reply) -> Response:
-    headers = {"Content-Length": str(len(reply.answer.body))}
+    headers = dict(reply.answer.headers)
+    content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+    headers["Content-Length"] = str(len(reply.answer.body))
     if reply.delivery is not None:
         headers[DELIVERY_HEADER] = str(reply.delivery)
     if reply.retry_after:
         headers["Retry-After"] = str(math.ceil(reply.retry_after))
-    return Response(reply.answer.body, reply.answer.status, headers=headers)
+    return Response(reply.answer.body, reply.answer.status, headers=headers, content_type=content_type)
 
 
 def _incoming(request: Request, kind: str, digest: str) -> IncomingRequest:
@@ -144,7 +147,16 @@ def _incoming(request: Request, kind: str, digest: str) -> IncomingRequest:
 
 
 def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the request's headers in title case; WSGI doesn't keep the original spelling."""
+    """Return the request's headers in title case; servers don't keep the original spelling.
+
+    Those of one name are separate if the server keeps them so, which WSGI doesn't.
+    """
+    if (fields := environ.get("kargoweb.headers")) is not None:
+        content = [(name, value) for name, value in fields if name in {"content-type", "content-length"}]
+        others = sorted(
+            (name, value) for name, value in fields if name not in {"content-type", "content-length"}
+        )
+        return [(name.title(), value) for name, value in (*content, *others) if name != TEST_FIELD]
     content = [
         ("Content-Type", environ.get("CONTENT_TYPE", "")),
         ("Content-Length", environ.get("CONTENT_LENGTH", "")),

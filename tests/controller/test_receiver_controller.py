@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from receivers.cluster.errors import NotFound
+from receivers.kargo.kinds import KINDS
 from receivers.kargo.resources import CLUSTER_CONFIGS, PROJECT_CONFIGS, REFRESH_ANNOTATION, SECRETS
 from receivers.models import Delivery, Outcome
 from tests.clusters import DemoCluster, until
@@ -193,10 +194,10 @@ class TestOtherKinds:
 
     PUBLISHED: ClassVar = {
         "name": "gh",
-        "path": f"/github/{'a1' * 32}",
-        "url": f"https://kargo/github/{'a1' * 32}",
+        "path": f"/ecr/{'a1' * 32}",
+        "url": f"https://kargo/ecr/{'a1' * 32}",
     }
-    GITHUB: ClassVar = {"name": "gh", "github": {"secretRef": {"name": "hooks"}}}
+    UNKNOWN: ClassVar = {"name": "gh", "ecr": {"secretRef": {"name": "hooks"}}}
 
     def create(self, project: KargoProject, *entries: dict[str, Any], **status: Any) -> None:
         metadata = {"name": project.name, "namespace": project.name}
@@ -207,7 +208,7 @@ class TestOtherKinds:
 
     def test_they_keep_their_urls_and_the_config_is_ready(self, project):
         secret(project, "hooks", b"s")
-        self.create(project, self.GITHUB, dockerhub("hook", "hooks"))
+        self.create(project, self.UNKNOWN, dockerhub("hook", "hooks"))
         until("the URL is published", lambda: urls(project).get("hook") == url(project, "hook", b"s"))
         until("the config is ready", lambda: condition(project, "Ready").get("status") == "True")
         assert status(project)["webhookReceivers"][0] == self.PUBLISHED
@@ -215,7 +216,7 @@ class TestOtherKinds:
     def test_a_config_with_no_others_is_not_written(self, project, world):
         ready = {"type": "Ready", "status": "False", "reason": "Kargos", "message": "not ours"}
         ready["lastTransitionTime"] = "2026-01-01T00:00:00Z"
-        self.create(project, self.GITHUB, conditions=[ready])
+        self.create(project, self.UNKNOWN, conditions=[ready])
         before = world.cluster.get(PROJECT_CONFIGS, project.name, project.name)
         later = world.bare_project()
         secret(later, "hooks", b"s")
@@ -227,11 +228,30 @@ class TestOtherKinds:
         secret(project, "hooks", b"s")
         configure(project, hook="hooks", gh="hooks")
         until("both URLs are published", lambda: urls(project).keys() == {"hook", "gh"})
-        entries = [dockerhub("hook", "hooks"), self.GITHUB]
+        entries = [dockerhub("hook", "hooks"), self.UNKNOWN]
         project.world.cluster.patch(
             PROJECT_CONFIGS, project.name, project.name, {"spec": {"webhookReceivers": entries}}
         )
         until("the old URL is gone", lambda: urls(project).keys() == {"hook"})
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_receiver_of_every_kind_gets_its_url(project, kind):
+    secret(project, "hooks", b"s", key=KINDS[kind].secret_key)
+    secret(project, "empty", b"s", key="another")
+    entries = [{"name": name, kind: {"secretRef": {"name": name}}} for name in ("hooks", "empty")]
+    project.world.create(
+        PROJECT_CONFIGS,
+        {
+            "metadata": {"name": project.name, "namespace": project.name},
+            "spec": {"webhookReceivers": entries},
+        },
+        project.name,
+    )
+    until("the URL is published", lambda: urls(project).get("hooks"))
+    assert urls(project) == {"hooks": f"https://hooks.example.com/kargo{project.path('hooks', kind, 's')}"}
+    message = condition(project, "Ready")["message"]
+    assert message.endswith(f": {KINDS[kind].without_key}")
 
 
 def test_a_rotated_secret_changes_the_url_and_retires_the_old_url(project, manager):

@@ -90,8 +90,8 @@ class TestSingleDelivery:
         ("fields", "sentence"),
         [
             (
-                {"kind": "github", "outcome": "unsupported_kind", "body": b"{}"},
-                "does not support github receivers",
+                {"kind": "ecr", "outcome": "unsupported_kind", "body": b"{}"},
+                "does not support ecr receivers",
             ),
             ({"outcome": "pending", "body": b"{}"}, "it is still in progress"),
             ({"outcome": "invalid_body", "body": b""}, "its body is empty or incomplete"),
@@ -154,7 +154,7 @@ class TestManyDeliveries:
             failed_delivery(project, 3, outcome=Outcome.TEST_REFUSED),
             failed_delivery(project, 4, outcome=Outcome.INVALID_BODY),
             failed_delivery(project, 5, outcome=Outcome.TOO_LARGE, body=b""),
-            failed_delivery(project, 6, outcome=Outcome.UNSUPPORTED_KIND, kind="github"),
+            failed_delivery(project, 6, outcome=Outcome.UNSUPPORTED_KIND, kind="ecr"),
         )
         batch = redeliver_all(DeliveryFilter(project=project), "ada", dry_run=True)
         assert (batch.originals, batch.refused, batch.more) == ((failed,), (), False)

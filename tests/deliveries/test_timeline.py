@@ -35,6 +35,15 @@ def test_a_timeline_begins_with_the_request_and_the_response():
     ]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "label", "tone"),
+    [(Outcome.FORWARDED, "passed on", Tone.GOOD), (Outcome.FORWARD_FAILED, "not passed on", Tone.BAD)],
+)
+def test_the_timeline_of_a_request_for_the_upstream_says_that_it_was_passed_on(outcome, label, tone):
+    row = delivery("shop", outcome=outcome)
+    assert as_tuples(timeline.request_timeline(row))[1] == (label, "to Kargo's own server", None, tone)
+
+
 def test_a_redelivery_has_no_response():
     assert [step.label for step in timeline.request_timeline(delivery("shop"))] == ["received", "saved"]
 

@@ -118,6 +118,27 @@ def test_a_push_calls_project_and_cluster_receivers_and_becomes_freight(demo: De
     until("Freight exists", lambda: "2.6.0" in freight_tags(demo, "storefront"))
 
 
+def test_a_commit_calls_the_receiver_of_its_provider_and_becomes_freight(demo: Demo, push: Push) -> None:
+    url = "https://github.com/acme/platform-config"
+    output = push(url, file=["clusters/eu.yaml"])
+    assert "platform/github " in output
+    assert "refreshed 1 warehouse(s)" in output
+    assert "refreshed 0 warehouse(s)" in push(url, file=["README.md"])
+
+
+@pytest.mark.parametrize(
+    ("image", "receiver"),
+    [
+        ("quay.io/acme/agent:1.9.0", "platform/quay"),
+        ("harbor.example.com/platform/gateway:2.9.0", "platform/harbor"),
+    ],
+)
+def test_a_push_to_another_registry_calls_its_receiver(push: Push, image: str, receiver: str) -> None:
+    output = push(image)
+    assert f"{receiver} " in output
+    assert "refreshed 1 warehouse(s)" in output
+
+
 @pytest.mark.parametrize(
     ("image", "options", "expected"),
     [

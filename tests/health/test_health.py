@@ -308,20 +308,19 @@ class TestCommand:
         self, product, world, cache, demo_cluster, health
     ):
         project = world.bare_project()
-        project.publish("gh", kind="github")
-        digest = project.path("gh", "github").rpartition("/")[2]
+        project.publish("gh", kind="ecr")
+        digest = project.path("gh", "ecr").rpartition("/")[2]
         until("the cache has the project", lambda: cache.route(digest))
         response = until(
             "the webhook is recorded",
-            lambda: product.post(f"/github/{digest}", b"{}").headers.get("X-Kargoweb-Delivery"),
+            lambda: product.post(f"/ecr/{digest}", b"{}").headers.get("X-Kargoweb-Delivery"),
         )
         wait_for_result(response)
-        product.post(f"/gitlab/{'0' * 64}", b"{}")
         product.post(f"/nonsense/{'0' * 64}", b"{}")
         until("the unknown URLs are counted", UnknownCall.objects.filter(kind="nonsense").exists)
         [finding] = [one for one in health.findings("") if one.check == "misrouted_webhooks"]
         assert finding.severity == "warning"
-        assert "receivers of other kinds (github, gitlab) arrived at kargoweb" in finding.reason
+        assert "receivers of other kinds (ecr) arrived at kargoweb" in finding.reason
         done = run(demo_cluster.kubeconfig, "--project", "cluster")
         assert done.code == 1
         assert f"WARNING  cluster kargoweb: {finding.reason}" in done.out

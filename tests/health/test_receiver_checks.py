@@ -11,6 +11,8 @@ from receivers.health.finding import Finding
 from receivers.health.push_frequency import Silence, unusual_silence
 from receivers.health.receiver_checks import ReceiverFacts, receiver_findings, removed_receiver_findings
 from receivers.health.secret_checks import SecretState
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.resources import decode_config
 
 DIGEST = "5d611cdf067a398156062773bb89d36e45a278388688479861a578e56db0c4c0"
@@ -89,10 +91,45 @@ def test_a_digest_in_a_message_of_kargo_is_redacted():
 
 
 def test_an_unsupported_kind_is_the_only_finding():
-    findings = findings_for(ReceiverFacts(), url="", kind="github", conditions=[FAILED])
+    findings = findings_for(ReceiverFacts(), url="", kind="ecr", conditions=[FAILED])
     assert [(finding.check, finding.severity) for finding in findings.values()] == [
         ("unsupported_kind", "note")
     ]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("github", True), ("quay", False), ("dockerhub", False)])
+@pytest.mark.parametrize("state", [SecretState.FORBIDDEN, SecretState.MISSING])
+def test_a_secret_that_authenticates_requests_must_be_readable(state, kind, expected):
+    findings = findings_for(ReceiverFacts(secret=state, last_push=NOON), kind=kind)
+    assert ("secret_unreadable" in findings) is expected
+    if expected and state is SecretState.FORBIDDEN:
+        command = findings["secret_unreadable"].command
+        assert "--resource=secrets --resource-name=hooks" in command
+        assert "--serviceaccount=kargoweb:kargoweb" in command
+
+
+def test_wrong_signatures_in_a_row_say_that_the_secret_is_another_one():
+    facts = ReceiverFacts(last_push=NOON, outcomes={"unauthorized": 3})
+    finding = findings_for(facts, kind="github")["wrong_signatures"]
+    assert "the secret at GitHub is another one" in finding.reason
+    assert "high_failure_rate" not in findings_for(facts, kind="github")
+    for outcomes in ({"unauthorized": 2}, {"unauthorized": 3, "refreshed": 1}):
+        facts = ReceiverFacts(last_push=NOON, outcomes=outcomes)
+        assert "wrong_signatures" not in findings_for(facts, kind="github")
+
+
+def test_a_receiver_that_gets_only_pings_is_reported():
+    facts = ReceiverFacts(last_push=NOON, outcomes={"ignored": 2, "unsupported_event": 1})
+    assert "Just the push event" in findings_for(facts, kind="github")["only_pings"].remedy
+    facts = ReceiverFacts(last_push=NOON, outcomes={"ignored": 3, "no_match": 1})
+    assert "only_pings" not in findings_for(facts, kind="github")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_says_where_to_register_its_url(kind):
+    remedy = findings_for(ReceiverFacts(), kind=kind)["no_push_yet"].remedy
+    assert PROVIDERS[kind].page in remedy
+    assert bool(PROVIDERS[kind].credential) is KINDS[kind].signs
 
 
 @pytest.mark.parametrize(

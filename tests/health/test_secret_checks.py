@@ -70,16 +70,16 @@ def test_a_secret_with_an_additional_newline_differs(cache, project):
     assert state(cache, project) == "differs"
 
 
-def test_a_secret_that_is_missing_or_lacks_the_key_is_unknown(cache, project):
-    assert state(cache, project) == "unknown"
+def test_a_secret_that_is_missing_or_lacks_the_key_is_missing(cache, project):
+    assert state(cache, project) == "missing"
     write_secret(project, "s3cret", key="secret-token")
-    assert state(cache, project) == "unknown"
+    assert state(cache, project) == "missing"
 
 
-def test_a_secret_that_cannot_be_read_is_unknown(demo_cluster, project):
+def test_a_secret_that_must_not_be_read_is_forbidden(demo_cluster, project):
     write_secret(project, "other")
     with running_cache(demo_cluster.kubeconfig_for("kargoweb")) as cache:
-        assert state(cache, project) == "unknown"
+        assert state(cache, project) == "forbidden"
 
 
 def test_a_secret_is_unknown_until_it_is_checked(cache, project):

@@ -1,5 +1,6 @@
 """The receiver kinds."""
 
+from kargoweb import upstream
 from receivers.kargo.kinds import KARGO_KINDS, KINDS
 
 
@@ -15,3 +16,7 @@ def test_kinds_are_keyed_by_name():
 def test_every_supported_kind_is_a_kind_of_kargo():
     assert set(KINDS) <= set(KARGO_KINDS)
     assert len(set(KARGO_KINDS)) == 10
+
+
+def test_the_configuration_knows_the_same_kinds():
+    assert upstream.KINDS - {"all"} == set(KARGO_KINDS)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from receivers.kargo.kinds import KINDS, InvalidBody
+from receivers.kargo.kinds import KINDS, InvalidBody, WebhookRequest
 from receivers.kargo.kinds.senders import resembled_sender
 from tests.cases import body_of, cases
 
@@ -14,7 +14,7 @@ BODIES = {case["id"]: case for case in cases("bodies")}
 @pytest.mark.parametrize("case", BODIES.values(), ids=BODIES)
 def test_a_body_is_valid_where_kargo_accepts_it(case):
     try:
-        KINDS["dockerhub"].parse(body_of(case))
+        KINDS["dockerhub"].read(WebhookRequest(body_of(case)))
     except InvalidBody:
         assert case["status"] == 400
     else:

@@ -12,8 +12,9 @@ import pytest
 
 from receivers.kargo import responses
 from receivers.kargo.constraints import InvalidConstraint, parse_constraint
-from receivers.kargo.kinds import KINDS, InvalidBody
+from receivers.kargo.kinds import KINDS, InvalidBody, WebhookRequest
 from receivers.kargo.matching import MatchResult, Verdict, to_refresh, verdicts
+from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import receiver_path
 from receivers.kargo.repository_names import names_of_push, normalize_chart, normalize_image
 from receivers.kargo.resources import decode_warehouse
@@ -126,9 +127,10 @@ def test_a_dockerhub_event_has_the_same_response_and_refreshes_as_in_kargo(vecto
 def receive(vector, body, *, defaulted, without=frozenset()):
     """Process a body as intake does: parse it, match the Warehouses in scope, respond."""
     try:
-        push = KINDS["dockerhub"].parse(body)
+        push = KINDS["dockerhub"].read(WebhookRequest(body))
     except InvalidBody:
         return responses.INVALID_BODY, ()
+    assert isinstance(push, Push)
     matched = verdicts(push, warehouses(vector, defaulted=defaulted, without=without))
     return responses.refreshed(len(to_refresh(matched))), matched
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from receivers.kargo.resources import PublishedUrl
+from receivers.cluster.client import KubernetesClient
+from receivers.cluster.secret_cache import SecretCache
+from receivers.kargo.resources import PublishedUrl, Receiver
 from receivers.testfire import send
 from tests.cluster.servers import serving
 
 DIGEST = "a1" * 32
 PATH = f"/dockerhub/{DIGEST}"
+
+
+def connect_to_nothing() -> KubernetesClient:
+    """Fail: test pushes to Docker Hub receivers need no Secret."""
+    raise AssertionError
 
 
 @pytest.mark.parametrize(
@@ -32,8 +39,10 @@ PATH = f"/dockerhub/{DIGEST}"
 def test_no_test_push_is_sent_to_another_url(url):
     with serving(lambda server: server.silent()) as server:
         published = PublishedUrl("hook", PATH, url.format(host=f"127.0.0.1:{server.port}", path=PATH))
-        target = send.TestTarget("shop", "hook", "dockerhub", published)
-        result = send.send_test(target, send.TestRequest("example/app", "1.0.0", "", "jane"))
+        spec = Receiver("hook", "dockerhub", "hooks")
+        target = send.TestTarget("shop", "hook", "dockerhub", published, spec)
+        request = send.TestRequest("example/app", "1.0.0", "", "jane")
+        result = send.send_test(target, request, SecretCache(connect_to_nothing, "kargo-system-resources"))
     assert result.problem.startswith("No test push was sent")
     assert not result.recorded
     assert server.connections == 0

@@ -22,12 +22,15 @@ def test_repositories_on_docker_hub_are_suggested_once_and_sorted():
         ),
         warehouse(image("x/b"), {"chart": {"repoURL": "oci://registry-1.docker.io/x/a"}}),
     ]
-    assert repositories(warehouses) == ("x/a", "x/b")
+    assert repositories("dockerhub", warehouses) == ("x/a", "x/b")
+    assert repositories("github", warehouses) == ("https://github.com/x/d",)
+    assert repositories("quay", warehouses) == ("ghcr.io/x/c",)
 
 
 def test_the_number_of_suggested_repositories_is_limited():
     assert (
-        len(repositories([warehouse(*(image(f"x/r{number}") for number in range(500)))])) == MAX_REPOSITORIES
+        len(repositories("dockerhub", [warehouse(*(image(f"x/r{number}") for number in range(500)))]))
+        == MAX_REPOSITORIES
     )
 
 

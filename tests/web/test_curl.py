@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 
 import pytest
 
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.push import Push
 from receivers.web.body_difference import FieldChange, body_changes
 from receivers.web.curl import LONGEST, curl_command
+from tests.components import require
 from tests.deliveries.rows import delivery
 
 
@@ -24,6 +28,23 @@ def test_a_command_sends_the_body_without_the_receiver_url(body):
         "curl", "$RECEIVER_URL", "-H", "Content-Type: text/x; a='1'", "--data-raw", body.decode(),
     ]  # fmt: skip
     assert "abcdef" not in command
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.signs])
+def test_the_shell_signs_the_body_with_the_secret(kind):
+    require("openssl")
+    body = KINDS[kind].compose(Push("https://git.example.com/it's", "refs/heads/main", commit="c0ffee"))
+    sent = KINDS[kind].compose_headers(Push("", "refs/heads/main"), body, b"s3cret")
+    row = delivery("p", kind=kind, body=body, headers=[[name.title(), value] for name, value in sent.items()])
+    script = (
+        f"curl() {{ printf '%s\\n' \"$@\"; }}\nRECEIVER_SECRET=s3cret RECEIVER_URL=x\n{curl_command(row)}"
+    )
+    printed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert {f"{name}: {value}" for name, value in sent.items() if name != "User-Agent"} <= set(
+        printed.split("\n")
+    )
+    assert printed.rstrip("\n").endswith(body.decode())
+    assert "s3cret" not in curl_command(row)
 
 
 def test_characters_that_control_a_terminal_are_escaped_as_json():

@@ -65,6 +65,16 @@ class TestWhatToApply:
         assert "second-webhook" in added[1]
         assert "hook\n" not in added[1].replace("second-webhook", "")
 
+    def test_a_receiver_of_another_kind_has_the_key_of_its_secret(self, signed_in, project):
+        fields = {"project": project.name, "name": "hub", "kind": "harbor"}
+        page = signed_in("operator").submit(PAGE, fields, on=PAGE)
+        secret, config = yaml.safe_load_all(shown(page, "YAML"))
+        entry = {"name": "hub", "harbor": {"secretRef": {"name": "hub-webhook"}}}
+        assert entry in config["spec"]["webhookReceivers"]
+        assert list(secret["stringData"]) == ["auth-header"]
+        assert "--from-literal=auth-header=" in shown(page, "kubectl")
+        assert "Register it at Harbor" in page
+
     def test_every_page_has_another_secret(self, signed_in, project):
         browser = signed_in("operator")
         values = {

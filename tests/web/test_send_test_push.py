@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 
-from receivers.kargo.resources import WAREHOUSES
+from receivers.kargo.resources import SECRETS, WAREHOUSES
 from receivers.models import Audit, Delivery, Origin, Outcome
 from tests.cluster.servers import serving
 from tests.clusters import until
@@ -27,10 +27,10 @@ def project(product, world):
     return publish_at(project, product.url)
 
 
-def publish_at(project, base):
+def publish_at(project, base, kind="dockerhub"):
     """Publish the receiver URL again with another base URL; return the project."""
     project.base = base
-    project.publish(project.receiver)
+    project.publish(project.receiver, kind=kind)
     return project
 
 
@@ -87,6 +87,50 @@ def test_a_dry_run_refreshes_nothing(signed_in, project, way):
     delivery = deliveries_of_tests(project).get()
     assert (delivery.outcome, delivery.status) == (Outcome.DRY_RUN, 200)
     assert project.token() == ""
+
+
+@pytest.mark.parametrize("way", ["outside", "inside"])
+def test_a_test_push_of_a_kind_that_signs_is_signed(product, world, signed_in, way):
+    project = git_project(product, world)
+    browser = signed_in("operator")
+    page = send_test(
+        browser,
+        publish_at(project, product.url, kind="github"),
+        way=way,
+        repository="https://git.example.com/team/shop",
+        tag="refs/heads/main",
+        changed="apps/shop/values.yaml",
+        dry_run="on",
+    )
+    assert "1 Warehouse would have been refreshed" in page
+    delivery = deliveries_of_tests(project).get()
+    assert (delivery.kind, delivery.outcome) == ("github", Outcome.DRY_RUN)
+    assert ["X-Hub-Signature-256", "[redacted]"] in delivery.headers
+
+
+def test_a_test_push_that_cannot_be_signed_says_why(product, world, signed_in):
+    project = git_project(product, world, secret=False)
+    page = send_test(
+        signed_in("operator"),
+        publish_at(project, product.url, kind="github"),
+        way="inside",
+        tag="refs/heads/main",
+    )
+    assert "it can't be signed" in page
+    assert not deliveries_of_tests(project).exists()
+
+
+def git_project(product, world, *, secret=True):
+    """Return a project with a Warehouse of a Git repository and, if wanted, the Secret of its receiver."""
+    project = world.bare_project()
+    project.warehouse(
+        "shop",
+        {"git": {"repoURL": "https://git.example.com/team/shop", "branch": "main", "includePaths": ["apps"]}},
+    )
+    if secret:
+        metadata = {"name": "hooks", "namespace": project.name}
+        world.create(SECRETS, {"metadata": metadata, "stringData": {"secret": "s3cret"}}, project.name)
+    return project
 
 
 @pytest.mark.parametrize(
@@ -264,9 +308,9 @@ def test_another_replica_accepts_the_test(signed_in, demo_cluster, project):
 
 def test_an_unsupported_receiver_is_reported_and_an_unknown_one_is_404(signed_in, product, world):
     project = routed_project(product, world)
-    project.publish("hook", kind="github")
+    project.publish("hook", kind="ecr")
     browser = signed_in("operator")
-    browser.open_until(page_path(project), "does not support github")
+    browser.open_until(page_path(project), "does not support ecr")
     browser.open(page_path(project, "unknown"))
     assert browser.status == 404
 

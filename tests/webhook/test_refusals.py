@@ -42,10 +42,10 @@ def test_a_request_to_an_old_url_without_a_push_is_recorded(product, project):
 
 
 def test_an_unsupported_kind_is_recorded(product, project):
-    project.publish("hook", kind="github")
-    delivery = rejected_delivery(product, project.path("hook", kind="github"), PUSH)
+    project.publish("hook", kind="ecr")
+    delivery = rejected_delivery(product, project.path("hook", kind="ecr"), PUSH)
     assert delivery.outcome == Outcome.UNSUPPORTED_KIND
-    assert "github" in delivery.reason
+    assert "ecr" in delivery.reason
 
 
 def test_a_collision_names_both_receivers(product, project):

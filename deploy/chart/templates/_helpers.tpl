@@ -12,6 +12,13 @@ app.kubernetes.io/name: kargoweb
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The paths of the receiver URLs of some kinds, as JSON. */}}
+{{- define "kargoweb.kindPaths" -}}
+{{- $paths := list }}
+{{- range . }}{{ $paths = append $paths (printf "/%s/" .) }}{{ end }}
+{{- $paths | toJson }}
+{{- end }}
+
 {{- define "kargoweb.labels" -}}
 {{ include "kargoweb.selector" . }}
 app.kubernetes.io/part-of: kargoweb

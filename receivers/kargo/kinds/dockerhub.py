@@ -12,6 +12,7 @@ from typing import Final
 
 from receivers.kargo.golang import gojson
 from receivers.kargo.kinds.invalid_body import InvalidBody
+from receivers.kargo.kinds.webhook_request import WebhookRequest
 from receivers.kargo.push import Push
 
 _SHAPE: Final[gojson.Shape] = {
@@ -42,6 +43,11 @@ def parse(body: bytes) -> Push:
         pusher=pusher if isinstance(pusher, str) else "",
         pushed_at=_timestamp(push_data.get("pushed_at")),
     )
+
+
+def read(request: WebhookRequest) -> Push:
+    """Return the push in a request: nothing but its body matters. Raise `InvalidBody` as `parse` does."""
+    return parse(request.body)
 
 
 def compose(repository: str, tag: str, *, media_type: str, pusher: str, pushed_at: int) -> bytes:

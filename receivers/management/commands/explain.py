@@ -9,6 +9,7 @@ from typing import Any, Final
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
 from receivers.kargo.quoting import quoted
+from receivers.kargo.repository_names import normalize_git
 from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.management.cluster_reader import cluster_contents
 from receivers.management.console import ConsoleCommand, ExitCode, fail, table
@@ -33,6 +34,14 @@ class Command(ConsoleCommand):
         )
         parser.add_argument("push", metavar="REPOSITORY[:TAG]", help="for example example/repo:1.2.3")
         parser.add_argument("--media-type", default="", help="media type of the artifact (default: unknown)")
+        parser.add_argument(
+            "--ref",
+            default="",
+            help="a Git reference such as refs/heads/main; REPOSITORY is then the URL of a Git repository",
+        )
+        parser.add_argument(
+            "--file", action="append", default=[], help="a changed file of the Git push; can be repeated"
+        )
         parser.add_argument("--all", action="store_true", help="include subscriptions to other repositories")
         parser.add_argument(
             "--limit",
@@ -53,6 +62,15 @@ class Command(ConsoleCommand):
             fail(f"--limit must be a number from 1 to {MAX_LIMIT}")
         project = parse_scope(options["project"])
         push = _push(options["push"], options["media_type"])
+        if options["ref"]:
+            url = options["push"]
+            push = Push(
+                url,
+                options["ref"],
+                normalized=(normalize_git(url),),
+                files=tuple(options["file"]),
+                is_git=True,
+            )
         with cluster_contents(options["timeout"]) as cache:
             if project and project not in {existing.name for existing in cache.projects()}:
                 fail(f"Project {quoted(project)} doesn't exist in this cluster.")

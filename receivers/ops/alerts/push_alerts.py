@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from receivers.accounts.access import Access, Role
 from receivers.deliveries.outcomes import Tone, headline_of, tone
+from receivers.deliveries.push_names import push_name
 from receivers.deliveries.push_record import GENERATIONS, find_push
 from receivers.models import (
     TESTS,
@@ -145,7 +146,7 @@ def _of_push(push_id: UUID, decisive: Delivery) -> Problem:
         kind=KIND,
         severity=AlertSeverity.URGENT,
         project=decisive.project,
-        title=f"{decisive.repository}:{decisive.tag}: {_lower(headline_of(decisive))}",
+        title=f"{push_name(decisive.repository, decisive.tag)}: {_lower(headline_of(decisive))}",
         text=_reason(decisive),
         path=reverse("push", args=[push_id]),
     )

@@ -1,0 +1,576 @@
+"""Evaluates a syntax tree, as expr-lang 1.17 does.
+
+What Kargo refuses is an `InvalidExpression`; what is not done here is `CannotEvaluate`. Every node counts as a step, so
+that hostile expressions end.
+"""
+
+from __future__ import annotations
+
+import math
+import operator as operator_functions
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from receivers.kargo.expressions import functions
+from receivers.kargo.expressions.budget import Budget
+from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.nodes import (
+    Binary,
+    BuiltinCall,
+    Call,
+    Chain,
+    Conditional,
+    Let,
+    ListOf,
+    Literal,
+    MapOf,
+    Member,
+    Name,
+    Node,
+    Pointer,
+    PredicateCall,
+    Sequence,
+    Slice,
+    Unary,
+)
+from receivers.kargo.expressions.values import (
+    Duration,
+    Function,
+    Grouped,
+    NilList,
+    Numbers,
+    Time,
+    Unordered,
+    Unreadable,
+    Value,
+    described,
+    equal,
+    is_number,
+    less,
+    ordered,
+    quotient,
+    wrapped,
+)
+from receivers.kargo.golang.goregexp import InvalidRegex, RegexTooComplex, compile_regex, regex_facts
+from receivers.kargo.quoting import quoted
+
+_MAX_RANGE: Final = 1_000_000  # elements; expr-lang refuses more
+_ENVIRONMENT: Final = "$env"
+
+
+class _EndOfChain(Exception):
+    """A `?.` found nil."""
+
+
+@dataclass(slots=True)
+class _Element:
+    """What `#`, `#index` and `#acc` stand for in a predicate."""
+
+    value: Value
+    index: int
+    accumulated: Value = None
+
+
+class Evaluator:
+    """Evaluates nodes in an environment: the names that an expression can use, with their values.
+
+    `now` is the time that the function of this name returns.
+    """
+
+    def __init__(self, environment: Mapping[str, Value], budget: Budget, now: Time) -> None:
+        self._environment = environment
+        self._budget = budget
+        self._now = now
+        self._variables: dict[str, Value] = {}
+        self._elements: list[_Element] = []
+        self._special: Mapping[str, Callable[[Binary], Value]] = {
+            "and": self._logic, "or": self._logic, "??": self._default, "in": self._in,
+        }  # fmt: skip
+        self._nodes: Mapping[type, Callable[[Any], Value]] = {
+            Literal: self._literal, Name: self._name, Pointer: self._pointer, ListOf: self._list, MapOf: self._map,
+            Unary: self._unary, Binary: self._binary, Conditional: self._conditional, Member: self._member,
+            Chain: self._chain, Slice: self._slice, Call: self._call, BuiltinCall: self._builtin,
+            PredicateCall: self._predicate_call, Let: self._let, Sequence: self._sequence,
+        }  # fmt: skip
+
+    def evaluate(self, node: Node) -> Value:
+        """Return the value of a node. Raise `InvalidExpression` or `CannotEvaluate`."""
+        self._budget.step()
+        return self._nodes[type(node)](node)
+
+    def _literal(self, node: Literal) -> Value:
+        return node.value
+
+    def _name(self, node: Name) -> Value:
+        if node.name in self._variables:
+            return self._variables[node.name]
+        if node.name == _ENVIRONMENT:
+            raise CannotEvaluate("$env as a whole; $env.name can be evaluated")
+        value = self._environment.get(node.name)
+        if isinstance(value, Function):
+            raise CannotEvaluate(f"the function {node.name} without a call")
+        return value
+
+    def _pointer(self, node: Pointer) -> Value:
+        element = self._elements[-1]
+        return {"": element.value, "index": element.index, "acc": element.accumulated}[node.name]
+
+    def _list(self, node: ListOf) -> Value:
+        self._budget.items(len(node.items))
+        return [self.evaluate(item) for item in node.items]
+
+    def _map(self, node: MapOf) -> Value:
+        self._budget.items(len(node.pairs))
+        result: dict[str, Value] = {}
+        for key_node, value_node in node.pairs:
+            key, value = self.evaluate(key_node), self.evaluate(value_node)
+            if not isinstance(key, str):
+                raise InvalidExpression(f"{described(key)} as a key of a map")
+            result.setdefault(key, value)  # of repeated keys, the first counts
+        return result
+
+    def _unary(self, node: Unary) -> Value:
+        value = self.evaluate(node.operand)
+        if node.operator == "not":
+            return not _boolean(value)
+        if node.operator == "+":
+            return value
+        if not is_number(value):
+            raise InvalidExpression(f"- is not defined for {described(value)}")
+        return wrapped(-value) if isinstance(value, int) else -value
+
+    def _binary(self, node: Binary) -> Value:
+        special = self._special.get(node.operator)
+        if special is not None:
+            return special(node)
+        left, right = self.evaluate(node.left), self.evaluate(node.right)
+        comparison = _COMPARISONS.get(node.operator)
+        if comparison is not None:
+            return comparison(left, right, self._budget)
+        if node.operator in _TEXT_OPERATORS:
+            return self._text_operation(node.operator, left, right)
+        if node.operator == "..":
+            return self._range(left, right)
+        return self._arithmetic(node.operator, left, right)
+
+    def _default(self, node: Binary) -> Value:
+        value = self.evaluate(node.left)
+        return self.evaluate(node.right) if value is None or isinstance(value, NilList) else value
+
+    def _logic(self, node: Binary) -> Value:
+        """Return `and` or `or`. The right side can be anything, as in expr-lang."""
+        decisive = node.operator == "or"
+        try:
+            left = _boolean(self.evaluate(node.left))
+        except InvalidExpression as error:
+            if _is_constant(node.right):
+                raise CannotEvaluate(f"{node.operator} with a constant on its right side: {error}") from error
+            raise
+        return left if left is decisive else self.evaluate(node.right)
+
+    def _in(self, node: Binary) -> bool:
+        left = self.evaluate(node.left)
+        if isinstance(node.right, Name) and node.right.name == _ENVIRONMENT:
+            if not isinstance(left, str) or left.startswith("normalize"):
+                raise CannotEvaluate("names in $env")
+            return left in self._environment
+        right = self.evaluate(node.right)
+        match right:
+            case None:
+                return False
+            case list():
+                if isinstance(node.right, ListOf):
+                    left = _key_of_constants(node.right, left)
+                return any(equal(item, left, self._budget) for item in right)
+            case Grouped():
+                raise CannotEvaluate("in for the result of groupBy")
+            case dict():
+                if left is None:
+                    return False
+                if not isinstance(left, str):
+                    raise InvalidExpression(f"{described(left)} as a key of a map")
+                return left in right
+        raise InvalidExpression(f"in is not defined for {described(right)}")
+
+    def _text_operation(self, operator: str, left: Value, right: Value) -> bool:
+        if left is None or right is None:
+            return False
+        text, part = functions.text(left), functions.text(right)
+        self._budget.read(len(text) + len(part))
+        if operator == "matches":
+            return self._matches(text, part)
+        if operator == "contains":
+            return part in text
+        return text.startswith(part) if operator == "startsWith" else text.endswith(part)
+
+    def _matches(self, text: str, expression: str) -> bool:
+        facts = regex_facts(expression)
+        self._budget.regex(facts.size, len(text))
+        try:
+            return compile_regex(expression).search(text) is not None
+        except InvalidRegex as error:
+            raise InvalidExpression(f"the regular expression is invalid: {error}") from error
+        except RegexTooComplex as error:
+            raise CannotEvaluate("the regular expression is too complex") from error
+
+    def _range(self, start: Value, end: Value) -> Value:
+        start, end = functions.integer(start), functions.integer(end)
+        if end - start >= _MAX_RANGE:
+            raise CannotEvaluate("a range of more than a million numbers")
+        self._budget.items(max(end - start + 1, 0))
+        return Numbers(range(start, end + 1))
+
+    def _arithmetic(self, operator: str, left: Value, right: Value) -> Value:
+        if is_number(left) and is_number(right):
+            return _calculated(operator, left, right)
+        if operator == "+" and isinstance(left, str) and isinstance(right, str):
+            self._budget.text(len(left) + len(right))
+            return left + right
+        return _calculated_times(operator, left, right)
+
+    def _conditional(self, node: Conditional) -> Value:
+        return self.evaluate(node.yes if _boolean(self.evaluate(node.condition)) else node.no)
+
+    def _chain(self, node: Chain) -> Value:
+        try:
+            return self.evaluate(node.inner)
+        except _EndOfChain:
+            return None
+
+    def _member(self, node: Member) -> Value:
+        if isinstance(node.of, Name) and node.of.name == _ENVIRONMENT and _ENVIRONMENT not in self._variables:
+            key = self.evaluate(node.key)
+            return self._environment.get(functions.text(key))
+        of = self.evaluate(node.of)
+        if node.optional and (of is None or isinstance(of, NilList)):
+            raise _EndOfChain
+        return self._item(of, self.evaluate(node.key))
+
+    def _item(self, of: Value, key: Value) -> Value:
+        match of:
+            case dict():
+                if isinstance(key, str):
+                    self._budget.read(len(key))
+                return functions.map_item(of, key)
+            case list():
+                position = functions.integer(key)
+                position = position + len(of) if position < 0 else position
+                if not 0 <= position < len(of):
+                    raise InvalidExpression(f"position {position} in a list of {len(of)}")
+                return ordered(of)[position]
+            case str():
+                functions.integer(key)
+                raise CannotEvaluate("the bytes of a text are not evaluated")
+            case Time() | Duration():
+                raise CannotEvaluate("methods that are not called")
+            case Unreadable():
+                raise CannotEvaluate("the body nests too deeply to be used in expressions")
+        name = quoted(key) if isinstance(key, str) else described(key)
+        raise InvalidExpression(f"{described(of)} has no field {name}")
+
+    def _slice(self, node: Slice) -> Value:
+        of = self.evaluate(node.of)
+        if not isinstance(of, str | list):
+            raise InvalidExpression(f"{described(of)} has no slices")
+        size = functions.length_in_bytes(of) if isinstance(of, str) else len(of)
+        start = 0 if node.start is None else _bound(functions.integer(self.evaluate(node.start)), size)
+        end = size if node.end is None else _bound(functions.integer(self.evaluate(node.end)), size)
+        start = min(start, end)
+        if isinstance(of, str):
+            self._budget.text(end - start + (0 if of.isascii() else size))
+            return functions.cut(of, start, end)
+        self._budget.items(end - start)
+        return type(of)(ordered(of)[start:end])
+
+    def _call(self, node: Call) -> Value:
+        arguments = [self.evaluate(argument) for argument in node.arguments]  # first, as expr-lang does
+        if isinstance(node.function, Member):
+            member = node.function
+            of = (
+                None
+                if isinstance(member.of, Name) and member.of.name == _ENVIRONMENT
+                else self.evaluate(member.of)
+            )
+            if isinstance(of, Time | Duration) and isinstance(member.key, Literal):
+                return functions.method(of, str(member.key.value), arguments)
+        name = node.function.name if isinstance(node.function, Name) else ""
+        function = (
+            self._environment.get(name)
+            if name and name not in self._variables
+            else self.evaluate(node.function)
+        )
+        if not isinstance(function, Function):
+            raise InvalidExpression(f"{described(function)} is no function{_named(node.function)}")
+        if len(arguments) != 1:
+            raise InvalidExpression(f"{function.name} takes one argument")
+        return function.call(arguments[0], self._budget)
+
+    def _builtin(self, node: BuiltinCall) -> Value:
+        if node.name == "now":
+            return self._now
+        return functions.call(
+            node.name, [self.evaluate(argument) for argument in node.arguments], self._budget
+        )
+
+    def _let(self, node: Let) -> Value:
+        self._variables[node.name] = self.evaluate(node.value)
+        try:
+            return self.evaluate(node.body)
+        finally:
+            del self._variables[node.name]
+
+    def _sequence(self, node: Sequence) -> Value:
+        result: Value = None
+        for each in node.nodes:
+            result = self.evaluate(each)
+        return result
+
+    def _predicate_call(self, node: PredicateCall) -> Value:
+        over = self.evaluate(node.over)
+        if isinstance(over, dict):
+            raise CannotEvaluate(f"{node.name} of a map")
+        values = functions.as_list(over)
+        if node.name not in _ANY_ORDER:
+            ordered(values)
+        return _PREDICATES[node.name](self, node, values)
+
+    def results(
+        self, node: PredicateCall, values: list[Value], *, backwards: bool = False
+    ) -> Iterator[tuple[int, Value]]:
+        """Yield the positions of elements, and the value of the predicate for each."""
+        if node.predicate is None:
+            yield from enumerate(values)
+            return
+        positions = range(len(values) - 1, -1, -1) if backwards else range(len(values))
+        for position in positions:
+            element = _Element(values[position], position)
+            self._elements.append(element)
+            try:
+                result = self.evaluate(node.predicate)
+            finally:
+                self._elements.pop()
+            yield position, result
+
+    def reduce(self, node: PredicateCall, values: list[Value]) -> Value:
+        """Return what the predicate accumulates."""
+        predicate = node.predicate
+        if predicate is None:
+            raise InvalidExpression("reduce needs a predicate")
+        start = 0
+        if node.last is not None:
+            accumulated = self.evaluate(node.last)
+        elif values:
+            accumulated, start = values[0], 1
+        else:
+            raise InvalidExpression("reduce of an empty list without a first value")
+        for position in range(start, len(values)):
+            self._elements.append(_Element(values[position], position, accumulated))
+            try:
+                accumulated = self.evaluate(predicate)
+            finally:
+                self._elements.pop()
+        return accumulated
+
+    def order(self, node: PredicateCall) -> list[Value]:
+        """Return the third argument in a list, which is empty if there is none."""
+        return [] if node.last is None else [self.evaluate(node.last)]
+
+    def new_list(self, node: PredicateCall, values: list[Value], result: list[Value]) -> list[Value]:
+        """Return a list that a predicate made of another; its order is as random as that one's."""
+        self._budget.items(len(result))
+        return Unordered(result) if isinstance(values, Unordered) else result
+
+    def add(self, left: Value, right: Value) -> Value:
+        """Return `left + right`."""
+        return self._arithmetic("+", left, right)
+
+    def sorted_by(self, node: PredicateCall, values: list[Value]) -> list[Value]:
+        """Return the values in the order of what the predicate yields for them."""
+        pairs = [(key, values[position]) for position, key in self.results(node, values)]
+        return [value for _, value in functions.sorted_by(pairs, self.order(node), self._budget)]
+
+
+def _boolean(value: Value) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidExpression(f"{described(value)} where true or false is needed")
+
+
+def _at_most(left: Value, right: Value, budget: Budget) -> bool:
+    if is_number(left) and is_number(right) and (math.isnan(left) or math.isnan(right)):
+        return False
+    return not less(right, left, budget)
+
+
+_COMPARISONS: Final[Mapping[str, Callable[[Value, Value, Budget], bool]]] = {
+    "==": equal,
+    "!=": lambda left, right, budget: not equal(left, right, budget),
+    "<": less,
+    ">": lambda left, right, budget: less(right, left, budget),
+    "<=": _at_most,
+    ">=": lambda left, right, budget: _at_most(right, left, budget),
+}
+
+
+def _bound(position: int, size: int) -> int:
+    return max(0, min(position + size if position < 0 else position, size))
+
+
+def _key_of_constants(node: ListOf, value: Value) -> Value:
+    """Return what is looked for in a list. expr-lang makes a map of constant texts, so only a text can be in it."""
+    if node.items and all(isinstance(item, Literal) and isinstance(item.value, str) for item in node.items):
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise InvalidExpression(f"{described(value)} is not compared with texts")
+    elif node.items and not isinstance(value, str | int | float) and all(map(_is_constant, node.items)):
+        raise CannotEvaluate(f"{described(value)} in a list of constants")
+    return value
+
+
+def _is_constant(node: Node) -> bool:
+    """Return whether expr-lang may know the value of a node before it evaluates the others."""
+    match node:
+        case Literal():
+            return True
+        case Unary(operand=operand):
+            return _is_constant(operand)
+        case Binary(left=left, right=right):
+            return _is_constant(left) and _is_constant(right)
+        case Conditional(condition=condition, yes=yes, no=no):
+            return all(map(_is_constant, (condition, yes, no)))
+        case ListOf(items=items) | BuiltinCall(arguments=items):
+            return all(map(_is_constant, items))
+    return isinstance(node, PredicateCall | MapOf | Member | Slice | Let | Sequence)  # perhaps
+
+
+def _calculated_times(operator: str, left: Value, right: Value) -> Value:
+    if operator == "+" and isinstance(left, Duration) and isinstance(right, Time):
+        left, right = right, left
+    sign = {"+": 1, "-": -1}.get(operator, 0)
+    match left, right:
+        case (Time(), Duration()) | (Duration(), Duration()) if sign:
+            total = wrapped(left.nanoseconds + sign * right.nanoseconds)
+            return replace(left, nanoseconds=total)
+        case Time(), Time() if operator == "-":
+            return Duration(wrapped(left.nanoseconds - right.nanoseconds))
+        case (Duration(), _) | (_, Duration()) if operator == "*":
+            raise CannotEvaluate("a multiple of a duration")
+    raise InvalidExpression(f"{operator} is not defined for {described(left)} and {described(right)}")
+
+
+def _calculated(operator: str, left: int | float, right: int | float) -> int | float:
+    if operator == "/":
+        return quotient(float(left), float(right))
+    if operator == "**":
+        return _power(float(left), float(right))
+    if isinstance(left, int) and isinstance(right, int):
+        return wrapped(_INTEGERS[operator](left, right))
+    if operator == "%":
+        raise InvalidExpression("% is only defined for whole numbers")
+    return _FLOATS[operator](float(left), float(right))
+
+
+def _remainder(left: int, right: int) -> int:
+    if not right:
+        raise InvalidExpression("division by zero")
+    return (-1 if left < 0 else 1) * (abs(left) % abs(right))
+
+
+_INTEGERS: Final[Mapping[str, Callable[[int, int], int]]] = {
+    "+": operator_functions.add, "-": operator_functions.sub, "*": operator_functions.mul, "%": _remainder,
+}  # fmt: skip
+_FLOATS: Final[Mapping[str, Callable[[float, float], float]]] = {
+    "+": operator_functions.add, "-": operator_functions.sub, "*": operator_functions.mul,
+}  # fmt: skip
+_TEXT_OPERATORS: Final = frozenset({"contains", "startsWith", "endsWith", "matches"})
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return math.pow(base, exponent)
+    except (OverflowError, ValueError) as error:
+        raise CannotEvaluate("a power that is no finite number") from error
+
+
+def _named(node: Node) -> str:
+    match node:
+        case Name(name=name):
+            return f": {quoted(name)}"
+        case Member(key=Literal(value=str() as name)):
+            return f": {quoted(name)}"
+    return ""
+
+
+def _quantified(
+    verdict: Callable[[Iterator[bool]], bool],
+) -> Callable[[Evaluator, PredicateCall, list[Value]], Value]:
+    return lambda evaluator, node, values: verdict(
+        _boolean(result) for _, result in evaluator.results(node, values)
+    )
+
+
+def _filter(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
+    kept = [values[position] for position, result in evaluator.results(node, values) if _boolean(result)]
+    return evaluator.new_list(node, values, kept)
+
+
+def _mapped(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
+    return evaluator.new_list(node, values, [result for _, result in evaluator.results(node, values)])
+
+
+def _found(*, backwards: bool, index: bool) -> Callable[[Evaluator, PredicateCall, list[Value]], Value]:
+    def find(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
+        for position, result in evaluator.results(node, values, backwards=backwards):
+            if _boolean(result):
+                return position if index else values[position]
+        if index:
+            raise CannotEvaluate(f"{node.name} that finds nothing")
+        return None
+
+    return find
+
+
+def _count(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
+    return sum(_boolean(result) for _, result in evaluator.results(node, values))
+
+
+def _total(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
+    if isinstance(node.over, ListOf) and node.predicate is None and not all(map(is_number, values)):
+        raise CannotEvaluate("the sum of a list of something else than numbers")
+    total: Value = 0
+    for _, result in evaluator.results(node, values):
+        total = evaluator.add(result, total)
+    return total
+
+
+def _grouped(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
+    groups = Grouped()
+    for position, key in evaluator.results(node, values):
+        if not isinstance(key, str | int):
+            raise CannotEvaluate("groups by something else than texts, booleans and whole numbers")
+        if any(other == key and type(other) is not type(key) for other in groups):
+            raise CannotEvaluate("groups by keys of different types")
+        groups.setdefault(key, []).append(values[position])
+    return groups
+
+
+_PREDICATES: Final[Mapping[str, Callable[[Evaluator, PredicateCall, list[Value]], Value]]] = {
+    "all": _quantified(all),
+    "any": _quantified(any),
+    "none": _quantified(lambda results: not any(results)),
+    "one": _quantified(lambda results: sum(results) == 1),
+    "filter": _filter,
+    "map": _mapped,
+    "find": _found(backwards=False, index=False),
+    "findIndex": _found(backwards=False, index=True),
+    "findLast": _found(backwards=True, index=False),
+    "findLastIndex": _found(backwards=True, index=True),
+    "count": _count,
+    "sum": _total,
+    "groupBy": _grouped,
+    "sortBy": lambda evaluator, node, values: evaluator.sorted_by(node, values),
+    "reduce": lambda evaluator, node, values: evaluator.reduce(node, values),
+}
+_ANY_ORDER: Final = frozenset({"all", "any", "none", "one", "count", "filter", "map"})
