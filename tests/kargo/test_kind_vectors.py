@@ -16,11 +16,12 @@ from receivers.kargo import responses
 from receivers.kargo.expressions import Budget, InvalidExpression, Time, evaluate, render
 from receivers.kargo.kinds import KINDS, Headers, InvalidBody, Refused, WebhookRequest, generic
 from receivers.kargo.kinds.events import NothingToDo, PullRequest
-from receivers.kargo.matching import MatchResult, to_refresh, verdicts
+from receivers.kargo.matching import MatchResult, Verdict, to_refresh, verdicts
 from receivers.kargo.promotion_targets import decode_target, waiting_for
 from receivers.kargo.push import Push
 from receivers.kargo.repository_names import normalize_git
 from receivers.kargo.resources import decode_receiver, decode_warehouse
+from receivers.kargo.selectors import GitSelector
 from receivers.kargo.subscriptions import decode_subscription
 from tests.kargo.defaults import with_admission_defaults
 
@@ -63,14 +64,15 @@ def test_a_git_subscription_selects_the_same_commits_as_in_kargo(vector):
         if reference.matches is None:
             actual = {"error": True, "ref_match": False, "path_match": False, "match": False}
         else:
+            assert isinstance(selector, GitSelector)
             files = selector.evaluate_files(vector["changedFiles"])
             assert files.rule
             assert files.reason
             actual = {
                 "error": False,
                 "ref_match": reference.matches,
-                "path_match": files.matches,
-                "match": reference.matches and files.matches,
+                "path_match": bool(files.matches),
+                "match": bool(reference.matches and files.matches),
             }
         assert actual == expected
 
@@ -146,7 +148,7 @@ def receive(vector, *, defaulted):
     kind = KINDS[receiver.kind]
     secret = secret_of(vector, kind)
     body = body_of(vector)
-    nothing = [], [], ()
+    nothing: tuple[list[str], list[str], tuple[Verdict, ...]] = ([], [], ())
     if secret is None:
         return responses.ERROR, *nothing
     if len(body) > responses.MAX_BODY:
@@ -178,10 +180,10 @@ def receive(vector, *, defaulted):
             keys = to_refresh(matched)
             return responses.refreshed(len(keys)), named(keys), [], matched
         case _:
-            scope = list(warehouses(vector, defaulted=defaulted))
+            in_scope = list(warehouses(vector, defaulted=defaulted))
             promotions = [decode_target({"metadata": each, **each}) for each in vector.get("promotions", [])]
             promotions = [each for each in promotions if vector["project"] in {"", each.project}]
-            chosen, waiting = event.targets(scope, promotions)
+            chosen, waiting = event.targets(in_scope, promotions)
             return event.response((), ()), named(chosen), named(waiting), ()
 
 

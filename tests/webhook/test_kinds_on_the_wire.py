@@ -95,7 +95,7 @@ def test_a_request_is_answered_as_by_kargo(product, world, vector):
         same = (
             json.loads(response.data) == json.loads(body) if kind.name == "generic" else response.data == body
         )
-        return response.status == expected["status"] and same
+        return bool(response.status == expected["status"] and same)
 
     until("the answer is that of Kargo", answered)
     refreshed = {
