@@ -9,7 +9,6 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from receivers.kargo import responses
 from receivers.kargo.expressions import Budget, InvalidExpression, Time, evaluate, render
 from receivers.kargo.kinds import KINDS, Headers, InvalidBody, Refused, WebhookRequest, generic
 from receivers.kargo.kinds.events import NothingToDo, PullRequest
-from receivers.kargo.matching import MatchResult, to_refresh, verdicts
+from receivers.kargo.matching import MatchResult, Verdict, to_refresh, verdicts
 from receivers.kargo.promotion_targets import decode_target, waiting_for
 from receivers.kargo.push import Push
 from receivers.kargo.repository_names import normalize_git
@@ -149,7 +148,7 @@ def receive(vector, *, defaulted):
     kind = KINDS[receiver.kind]
     secret = secret_of(vector, kind)
     body = body_of(vector)
-    nothing: tuple[Any, ...] = ([], [], ())
+    nothing: tuple[list[str], list[str], tuple[Verdict, ...]] = ([], [], ())
     if secret is None:
         return responses.ERROR, *nothing
     if len(body) > responses.MAX_BODY:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.querysets import delivery_log
+from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, SECRETS
 from receivers.kargo.stages import PROMOTIONS, STAGES
-from receivers.models import Outcome
+from receivers.models import Delivery, Outcome
 from tests.clusters import until
 from tests.delivery_rows import wait_for_result
 from tests.worlds import KargoProject, image
@@ -142,9 +145,7 @@ def test_a_kind_without_signatures_needs_no_secret(product, world):
 def test_a_ping_is_answered_and_recorded(product, world):
     hook = Hook(product, world, "github", git("https://git.example.com/a/ping"))
     body = b'{"zen":"Keep it logically awesome."}'
-    headers = dict(hook.kind.compose_headers(git_push(""), body, SECRET.encode())) | {
-        "X-GitHub-Event": "ping"
-    }
+    headers = {**hook.kind.compose_headers(git_push(""), body, SECRET.encode()), "X-GitHub-Event": "ping"}
     response = product.post(hook.path, body, headers)
     assert response.data == b'{"msg":"ping event received, webhook is configured correctly"}\n'
     assert hook.delivery(response).outcome == Outcome.IGNORED
@@ -185,14 +186,44 @@ def test_a_closed_pull_request_refreshes_the_promotions_that_wait_for_it(product
     url = "https://github.com/acme/app/pull/7"
     name = waiting_promotion(world, hook.project, url)
     body = json.dumps({"action": "closed", "pull_request": {"html_url": url}}).encode()
-    headers = dict(hook.kind.compose_headers(git_push(""), body, SECRET.encode()))
-    response = product.post(hook.path, body, headers | {"X-GitHub-Event": "pull_request"})
+    headers = hook.kind.compose_headers(git_push(""), body, SECRET.encode())
+    response = product.post(hook.path, body, {**headers, "X-GitHub-Event": "pull_request"})
     assert response.data == b'{"msg":"refreshed 1 promotion(s)"}\n'
     delivery = hook.delivery(response)
     assert delivery.outcome == Outcome.PROMOTIONS_REFRESHED
     assert name in delivery.reason
     promotion = world.cluster.get(PROMOTIONS, name, hook.project.name)
     assert promotion["metadata"]["annotations"][REFRESH_ANNOTATION]
+
+
+def test_a_redelivery_needs_no_signature_but_the_original_did(product, world):
+    url = "https://git.example.com/team/again"
+    hook = Hook(product, world, "github", git(url, branch="main"))
+    again = redeliver(hook.push(git_push(url)), "jane")
+    ended = until("it is processed", lambda: Delivery.objects.filter(pk=again.pk, warehouses=1).first())
+    assert (ended.kind, ended.tag, ended.details["commit"]) == ("github", "refs/heads/main", COMMIT)
+    forged = hook.delivery(hook.send(git_push(url), secret="guessed"))
+    assert forged.push_id == forged.pk
+    with pytest.raises(NotRedeliverable, match="not authenticated"):
+        redeliver(forged, "jane")
+
+
+def test_two_pushes_to_a_branch_are_not_one(product, world):
+    url = "https://git.example.com/team/twice"
+    hook = Hook(product, world, "gitlab", git(url, branch="main"))
+    first = hook.push(git_push(url))
+    same = hook.delivery(hook.send(git_push(url)))
+    other = hook.delivery(hook.send(Push(url, "refs/heads/main", commit="d" * 40)))
+    assert same.push_id == first.push_id
+    assert other.push_id != first.push_id
+
+
+def test_deliveries_are_filtered_by_kind(product, world):
+    hook = Hook(product, world, "quay", image("quay.io/acme/filtered"))
+    delivery = hook.push(Push("quay.io/acme/filtered", "1.0.0"))
+    for kind, expected in (("quay", True), ("github", False)):
+        wanted = DeliveryFilter(project=hook.project.name, kind=kind)
+        assert (delivery.pk in {row.pk for row in delivery_log().page(wanted).rows}) is expected
 
 
 def waiting_promotion(world, project: KargoProject, url: str) -> str:
