@@ -39,6 +39,7 @@ _COLUMNS: Final = (
     "repository",
     "tag",
     "push_id",
+    "original",
     "outcome",
     "reason",
     "ended_at",
