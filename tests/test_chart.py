@@ -12,6 +12,7 @@ import yaml
 
 from kargoweb import VERSION
 from tests.charts import CHART, EXAMPLES, KUBERNETES, NAMESPACE, Manifest, helm, render, render_text
+from tests.clusters import ROOT
 from tests.test_docs import settings_read
 
 SQLITE, EVERYTHING = CHART / "ci" / "sqlite.yaml", CHART / "ci" / "everything.yaml"
@@ -278,6 +279,21 @@ def test_values_that_cannot_work_are_refused_with_a_sentence(options: str, sente
     done = helm(*template, "--set", options)
     assert done.returncode != 0
     assert sentence in done.stderr
+
+
+GUIDES = {
+    f"{page.stem}-{number}": block
+    for page in sorted((ROOT / "docs" / "guides").glob("*.md"))
+    for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.M | re.S))
+    if not block.startswith("externalWebhooksServer:")  # values of Kargo's chart
+}
+
+
+@pytest.mark.parametrize("block", GUIDES.values(), ids=GUIDES)
+def test_values_of_the_guides_are_accepted(tmp_path: Path, block: str):
+    values = tmp_path / "values.yaml"
+    values.write_text(block)
+    assert render(SQLITE, "--values", str(values))
 
 
 def test_the_schema_knows_just_the_values_that_exist():
