@@ -1,6 +1,6 @@
 """The diagrams of the documentation: `python -m tools.diagrams` writes them to `docs/images/`, for light and dark.
 
-Boxes and arrows are placed by hand on a grid; text has the reader's system font. `tests/test_reference.py` fails if a
+Boxes and arrows are placed by hand on a grid; text has the reader's system font. `tests/tools/test_reference.py` fails if a
 file differs from what this module draws.
 """
 

@@ -1,7 +1,7 @@
 """Reference tables that come from the code: `python -m tools.reference` updates them in `docs/`.
 
 A page marks the place of a table with a line `<!-- generated: NAME -->`, and its end with `<!-- end -->`. Between
-them is what `TABLES[NAME]()` returns. `tests/test_reference.py` fails if a page has anything else there.
+them is what `TABLES[NAME]()` returns. `tests/tools/test_reference.py` fails if a page has anything else there.
 """
 
 from __future__ import annotations

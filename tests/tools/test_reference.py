@@ -9,7 +9,7 @@ import pytest
 
 from tools import diagrams, reference
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if reference.REGION.search(page.read_text())]
 
 

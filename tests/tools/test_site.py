@@ -21,7 +21,7 @@ from receivers.health.checks import Check
 from tests.components import require
 from tools import site as builder
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
 
 
