@@ -1,7 +1,7 @@
 """The diagrams of the documentation: `python -m tools.diagrams` writes them to `docs/images/`, for light and dark.
 
-Boxes and arrows are placed by hand on a grid; text has the reader's system font. `tests/tools/test_reference.py` fails if a
-file differs from what this module draws.
+Boxes and arrows are placed by hand on a grid; text has the reader's system font. `tests/tools/test_reference.py` fails
+if a file differs from what this module draws.
 """
 
 from __future__ import annotations
