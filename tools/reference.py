@@ -7,6 +7,7 @@ them is what `TABLES[NAME]()` returns. `tests/tools/test_reference.py` fails if 
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import re
 import tempfile
@@ -32,12 +33,12 @@ DJANGO_OPTIONS: Final = {
 
 
 def prepare() -> None:
-    """Set up Django with the default configuration, in a temporary data directory."""
-    if os.environ.get("DJANGO_SETTINGS_MODULE"):
-        return  # a test has set it up
+    """Set up Django with the default configuration, in a data directory that is removed at the end of the process."""
     for name in [name for name in os.environ if name.startswith("KARGOWEB_") or name == "DATABASE_URL"]:
         del os.environ[name]
-    os.environ["KARGOWEB_DATA_DIR"] = tempfile.mkdtemp(prefix="kargoweb-reference-")
+    directory = tempfile.TemporaryDirectory(prefix="kargoweb-reference-")
+    atexit.register(directory.cleanup)
+    os.environ["KARGOWEB_DATA_DIR"] = directory.name
     os.environ["DJANGO_SETTINGS_MODULE"] = "kargoweb.settings"
     django.setup()
 
