@@ -34,7 +34,7 @@ DJANGO_OPTIONS: Final = {
 
 def prepare() -> None:
     """Set up Django with the default configuration, in a data directory that is removed at the end of the process."""
-    for name in [name for name in os.environ if name.startswith("KARGOWEB_") or name == "DATABASE_URL"]:
+    for name in [name for name in os.environ if name.startswith(("KARGOWEB_", "DATABASE_URL", "PORT"))]:
         del os.environ[name]
     directory = tempfile.TemporaryDirectory(prefix="kargoweb-reference-")
     atexit.register(directory.cleanup)
