@@ -84,7 +84,7 @@ urlpatterns = [
     path("deliveries/redelivered", bulk_redelivery.redelivered, name="redelivered"),
     path("deliveries/<uuid:pk>", delivery_detail.delivery, name="delivery"),
     path("deliveries/<uuid:pk>/redeliver", delivery_detail.redeliver_one, name="redeliver"),
-    path("api/docs", api_reference.reference, name="api-docs"),
+    path("api-reference", api_reference.reference, name="api-reference"),
     path("api/", include("receivers.api.urls")),
     path("alerts", alerts.alerts, name="alerts"),
     path("alerts/new", alerts.new_channel, name="new-alert-channel"),

@@ -92,8 +92,9 @@ class MuteView(OneFindingView):
     )
     def put(self, request: Request, key: str) -> Response:
         """Mute a finding, and those of the same cause, until it changes."""
+        finding = self._permitted(request, key)
         query = self.sent(MuteQuery)
-        finding = self._change(request, key, AuditAction.MUTE, query.validated_data["note"])
+        self._change(request, finding, AuditAction.MUTE, query.validated_data["note"])
         return Response(_findings(request, [finding], self.runtime.health.report())[0])
 
     @extend_schema(
@@ -101,19 +102,22 @@ class MuteView(OneFindingView):
     )
     def delete(self, request: Request, key: str) -> Response:
         """End the mute of a finding, and of those of the same cause."""
-        self._change(request, key, AuditAction.UNMUTE)
+        self._change(request, self._permitted(request, key), AuditAction.UNMUTE)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _change(self, request: Request, key: str, action: AuditAction, note: str = "") -> Finding:
+    def _permitted(self, request: Request, key: str) -> Finding:
+        """Return the finding if the user may mute it."""
         finding = self.find(self.runtime.health.report(), key)
         require_permission(request, Action.MUTE, finding.project)
+        return finding
+
+    def _change(self, request: Request, finding: Finding, action: AuditAction, note: str = "") -> None:
         if action is AuditAction.MUTE:
             mutes.mute(finding, self.user_name, note)
         else:
             mutes.unmute(finding)
         audit.record(request, action, project=finding.project, detail=f"{finding.check} of {finding.name}")
         self.runtime.health.reload_mutes()
-        return finding
 
 
 class StatisticsView(ApiView):

@@ -236,12 +236,42 @@ PAGES: Final[Mapping[str, Row]] = {
     "sign-out": {"GET": everyone(405), "POST": everyone(302)},
     "password": {"GET": Rule(no_role=200), "POST": Rule(no_role=200)},
     "theme": {"GET": everyone(405), "POST": everyone(302)},
+    "api-reference": {"GET": ANY, "POST": NOT_ALLOWED},
 }
 
 OF_API: Final[Mapping[str, Any]] = {"anonymous": 401}
 NO_METHOD: Final = Rule(allowed=405, **OF_API)
 
+SEE: Final = Rule(**OF_API)
+SEE_OWN: Final = own(VIEWER, **OF_API)
+NO_JSON: Final = 415
+"""What a form gets where only JSON is taken; who may not do it is told so first."""
+
 API: Final[Mapping[str, Row]] = {
+    "api-projects": {"GET": SEE, "POST": NO_METHOD},
+    "api-project": {"GET": SEE_OWN, "POST": NO_METHOD},
+    "api-receivers": {"GET": SEE_OWN, "POST": NO_METHOD},
+    "api-reveal-url": {"GET": NO_METHOD, "POST": own(OPERATOR, audited=True, **OF_API)},
+    "api-test-push": {"GET": NO_METHOD, "POST": own(OPERATOR, allowed=NO_JSON, **OF_API)},
+    "api-warehouses": {"GET": SEE_OWN, "POST": NO_METHOD},
+    "api-pushes": {"GET": SEE, "POST": NO_METHOD},
+    "api-wait": {"GET": SEE, "POST": NO_METHOD},
+    "api-push": {"GET": SEE_OWN, "POST": NO_METHOD},
+    # Their project is in the body, so that is read first. tests/api/ has the rest.
+    "api-refresh": {"GET": NO_METHOD, "POST": Rule(allowed=NO_JSON, **OF_API)},
+    "api-redeliver-many": {"GET": NO_METHOD, "POST": Rule(allowed=NO_JSON, **OF_API)},
+    "api-findings": {"GET": SEE, "POST": NO_METHOD},
+    "api-finding": {"GET": SEE_OWN, "POST": NO_METHOD},
+    "api-mute": {
+        "GET": NO_METHOD,
+        "POST": NO_METHOD,
+        "PUT": own(OPERATOR, allowed=NO_JSON, **OF_API),
+        "DELETE": own(OPERATOR, allowed=204, audited=True, **OF_API),
+    },
+    "api-statistics": {"GET": SEE, "POST": NO_METHOD},
+    "api-audit": {"GET": everywhere(ADMIN, **OF_API), "POST": NO_METHOD},
+    "api-access": {"GET": SEE, "POST": NO_METHOD},
+    "api-schema": {"GET": SEE, "POST": NO_METHOD},
     "api-deliveries": {"GET": Rule(**OF_API), "POST": NO_METHOD},
     "api-delivery": {"GET": own(VIEWER, **OF_API), "POST": NO_METHOD},
     "api-redeliver": {"GET": NO_METHOD, "POST": own(OPERATOR, allowed=201, audited=True, **OF_API)},

@@ -23,6 +23,7 @@ from receivers.accounts.external_users import external_user, set_roles
 from receivers.models import TokenScope
 from tests.clusters import Rules
 from tests.security.access_matrix import (
+    ADMIN,
     ANONYMOUS,
     GROUPS,
     OPERATOR,
@@ -37,7 +38,7 @@ ISSUER: Final = "http://127.0.0.1:9"  # nobody listens there
 PROXY_ADDRESS: Final = "192.0.2.7"
 BY_PROVIDER: Final = "receivers.accounts.oidc.ProviderBackend"
 BY_PROXY: Final = "receivers.accounts.proxy_sign_in.ProxyBackend"
-SCOPES: Final = {TokenScope.READ: VIEWER, TokenScope.OPERATE: OPERATOR}
+SCOPES: Final = {TokenScope.READ: VIEWER, TokenScope.OPERATE: OPERATOR, TokenScope.ADMIN: ADMIN}
 
 
 @cache
