@@ -17,11 +17,14 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
 import django
+import yaml
 
 from kargoweb.configuration import ConfigurationError, read_configuration
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = ROOT / "docs"
+SCHEMA: Final = PAGES / "openapi.yaml"  # the tests of the API hold it to the code
+METHODS: Final = ("get", "post", "put", "patch", "delete")
 REGION: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->\n)", re.S)
 SETTING_ROW: Final = re.compile(r"^\| `(\w+)` \| ([^|]*) \| (.*) \|$", re.M)
 CHECK_ROW: Final = re.compile(r"^\| `(\w+)`(?= \|)", re.M)
@@ -159,6 +162,26 @@ def _sentence(text: str) -> str:
     return f"{text}." if text.startswith("kargoweb") else f"{text[:1].upper()}{text[1:]}."
 
 
+# -- API ---------------------------------------------------------------------------------------------------------------
+
+
+def endpoints() -> str:
+    """Return a section for each subject of the API, with its requests, from the schema."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    sections = []
+    for tag in schema["tags"]:
+        rows = [
+            [f"`{method.upper()} {path}`", _escaped(_sentence(operation["summary"].rstrip(".")))]
+            for path, operations in schema["paths"].items()
+            for method, operation in operations.items()
+            if method in METHODS and tag["name"] in operation["tags"]
+        ]
+        sections.append(
+            f"## {tag['name']}\n\n{tag['description']}\n\n{table(['request', 'what it does'], rows)}"
+        )
+    return "\n\n".join(sections)
+
+
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +253,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "refresh-outcomes": lambda: _outcomes(of_refreshes=True),
         "delivery-outcomes": lambda: _outcomes(of_refreshes=False),
         "commands": commands,
+        "endpoints": endpoints,
     }
 )
 
