@@ -244,28 +244,32 @@ NO_METHOD: Final = Rule(allowed=405, **OF_API)
 
 SEE: Final = Rule(**OF_API)
 SEE_OWN: Final = own(VIEWER, **OF_API)
-NO_JSON: Final = 415
-"""What a form gets where only JSON is taken; who may not do it is told so first."""
+INVALID: Final = 400
+"""What an empty body gets; who may not do it is told so first."""
+
+NOT_ON_OWN: Final = own(VIEWER, allowed=405, **OF_API)
+NOT_FOR_OPERATORS: Final = own(OPERATOR, allowed=405, **OF_API)
+"""Methods that addresses below a project don't have: the project is looked for first."""
 
 API: Final[Mapping[str, Row]] = {
     "api-projects": {"GET": SEE, "POST": NO_METHOD},
-    "api-project": {"GET": SEE_OWN, "POST": NO_METHOD},
-    "api-receivers": {"GET": SEE_OWN, "POST": NO_METHOD},
-    "api-reveal-url": {"GET": NO_METHOD, "POST": own(OPERATOR, audited=True, **OF_API)},
-    "api-test-push": {"GET": NO_METHOD, "POST": own(OPERATOR, allowed=NO_JSON, **OF_API)},
-    "api-warehouses": {"GET": SEE_OWN, "POST": NO_METHOD},
+    "api-project": {"GET": SEE_OWN, "POST": NOT_ON_OWN},
+    "api-receivers": {"GET": SEE_OWN, "POST": NOT_ON_OWN},
+    "api-reveal-url": {"GET": NOT_FOR_OPERATORS, "POST": own(OPERATOR, audited=True, **OF_API)},
+    "api-test-push": {"GET": NOT_FOR_OPERATORS, "POST": own(OPERATOR, allowed=INVALID, **OF_API)},
+    "api-warehouses": {"GET": SEE_OWN, "POST": NOT_ON_OWN},
     "api-pushes": {"GET": SEE, "POST": NO_METHOD},
     "api-wait": {"GET": SEE, "POST": NO_METHOD},
     "api-push": {"GET": SEE_OWN, "POST": NO_METHOD},
     # Their project is in the body, so that is read first. tests/api/ has the rest.
-    "api-refresh": {"GET": NO_METHOD, "POST": Rule(allowed=NO_JSON, **OF_API)},
-    "api-redeliver-many": {"GET": NO_METHOD, "POST": Rule(allowed=NO_JSON, **OF_API)},
+    "api-refresh": {"GET": NO_METHOD, "POST": Rule(allowed=INVALID, **OF_API)},
+    "api-redeliver-many": {"GET": NO_METHOD, "POST": Rule(allowed=INVALID, **OF_API)},
     "api-findings": {"GET": SEE, "POST": NO_METHOD},
     "api-finding": {"GET": SEE_OWN, "POST": NO_METHOD},
     "api-mute": {
         "GET": NO_METHOD,
         "POST": NO_METHOD,
-        "PUT": own(OPERATOR, allowed=NO_JSON, **OF_API),
+        "PUT": own(OPERATOR, audited=True, **OF_API),
         "DELETE": own(OPERATOR, allowed=204, audited=True, **OF_API),
     },
     "api-statistics": {"GET": SEE, "POST": NO_METHOD},
