@@ -15,11 +15,12 @@ from receivers.deliveries.querysets import MAX_PAGE_SIZE
 from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE
 from receivers.health.checks import Check
 from receivers.health.finding import Severity
-from receivers.kargo.push import Push
+from receivers.kargo.push import Push, git_push
 from receivers.kargo.scopes import parse_scope
 from receivers.models import NAME_LENGTH, TEXT_LENGTH
 
 PAGE_SIZE: Final = 50  # rows by default
+MAX_FILE_NAMES: Final = 10_000  # characters of the names of all changed files
 MAX_FILES: Final = 100  # of a test push; more than a person types
 
 Values = dict[str, Any]
@@ -111,17 +112,33 @@ class ProjectQuery(PageQuery):
 
 
 class PushQuery(serializers.Serializer[Values]):
-    """A hypothetical push to a receiver of `project`, which is `cluster` for a cluster receiver."""
+    """A hypothetical push to a receiver of `project`, which is `cluster` for a cluster receiver.
+
+    With `ref`, it is one of commits that change `files`, whose names are separated by commas.
+    """
 
     project = ScopeField(help_text="A project, or `cluster` for a cluster receiver.")
     repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
     tag = TextField()
     media_type = TextField(help_text="That of the manifest, which tells images from charts.")
 
+    ref = TextField(help_text="For Git: the branch or tag, such as `refs/heads/main`.")
+    files = serializers.RegexField(
+        TEXT,
+        max_length=MAX_FILE_NAMES,
+        allow_blank=True,
+        default="",
+        help_text="For Git: the changed files, separated by commas.",
+    )
+
     @property
     def push(self) -> Push:
         """Return the push of a valid query."""
-        return push_of(self.validated_data)
+        given = self.validated_data
+        if given["ref"]:
+            files = tuple(name for name in given["files"].split(",") if name)
+            return git_push(given["repository"], given["ref"], files)
+        return push_of(given)
 
 
 class TestPushQuery(serializers.Serializer[Values]):

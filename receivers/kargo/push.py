@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from receivers.kargo.repository_names import git_near_key, names_of_push, near_key
+from receivers.kargo.repository_names import git_near_key, names_of_push, near_key, normalize_git
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +50,11 @@ class Push:
     def near_key(self) -> str:
         """Return the name that near misses are indexed by; empty for an empty repository."""
         return git_near_key(self.repository) if self.is_git else near_key(self.repository)
+
+
+def git_push(
+    url: str, reference: str, files: tuple[str, ...] = (), pusher: str = "", commit: str = ""
+) -> Push:
+    """Return a push of commits to a Git repository; `reference` is the full name of the branch or tag."""
+    names = (normalize_git(url),)
+    return Push(url, reference, pusher=pusher, normalized=names, files=files, commit=commit, is_git=True)

@@ -194,6 +194,17 @@ class TestRedeliver:
 
 
 class TestExplain:
+    def test_a_push_to_git_is_explained(self, signed_in, product, world):
+        project = routed_project(product, world, image("example/api-git"))
+        url = f"https://git.example.com/{project.name}"
+        project.warehouse("config", {"git": {"repoURL": url, "branch": "main", "includePaths": ["apps"]}})
+        path = (
+            f"/api/v1/explain?project={project.name}&repository={url}&ref=refs/heads/main&files=docs/a,apps/b"
+        )
+        browser = signed_in("viewer")
+        until("the Warehouse is known", lambda: get(browser, path)["to_refresh"])
+        assert get(browser, path.replace("apps/b", "x"))["to_refresh"] == []
+
     def test_a_push_is_explained_with_its_warehouses_and_reasons(self, signed_in, product, world):
         project = routed_project(product, world, image("example/api-explain", constraint="^1.0.0"))
         browser = signed_in(f"viewer:{project.name}")

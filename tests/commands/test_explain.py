@@ -43,6 +43,15 @@ def test_without_a_match_the_reason_is_shown_and_the_exit_code_is_1(project):
     assert done.out.splitlines()[-1].startswith('Refreshes nothing: tag "9.0.0"')
 
 
+def test_a_push_to_git_is_matched_by_branch_and_files(world):
+    project, url = world.bare_project(), "https://git.example.com/team/explained"
+    project.warehouse("config", {"git": {"repoURL": url, "branch": "main", "includePaths": ["apps"]}})
+    push = (project.name, f"{url}.git", "--ref", "refs/heads/main", "--file")
+    assert run("explain", *push, "apps/values.yaml").out.splitlines()[-1] == "Refreshes 1 Warehouse"
+    refused = run("explain", *push, "docs/index.md").out.splitlines()[-1]
+    assert refused.startswith('Refreshes nothing: no changed file ("docs/index.md") is selected')
+
+
 def test_the_scope_of_a_cluster_receiver_is_every_project(project):
     done = run("explain", "cluster", f"{project.repository}:1.2.3", "--json")
     assert done.json["to_refresh"] == [{"project": project.name, "warehouse": "main"}]

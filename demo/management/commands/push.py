@@ -30,8 +30,7 @@ from receivers.cluster.errors import ClusterError
 from receivers.cluster.receiver_secrets import ReceiverError
 from receivers.deliveries.redaction import redact
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.push import Push
-from receivers.kargo.repository_names import normalize_git
+from receivers.kargo.push import Push, git_push
 
 MAX_TIMES = 1_000  # deliveries of one push; Docker Hub sends five or six
 
@@ -105,15 +104,7 @@ class Command(BaseCommand):
         registry = Registry(paths.registry)
         commit = push_commit(registry, url, options["ref"], options["file"], lag=options["lag"])
         self.stdout.write(f"commit {commit[:12]} is in the demo's repository {url}")
-        push = Push(
-            url,
-            options["ref"],
-            pusher=options["pusher"],
-            normalized=(normalize_git(url),),
-            files=tuple(options["file"]),
-            commit=commit,
-            is_git=True,
-        )
+        push = git_push(url, options["ref"], tuple(options["file"]), options["pusher"], commit)
         self._announce(paths, push, options)
 
     def _announce(self, paths: DemoPaths, push: Push, options: dict[str, Any]) -> None:

@@ -7,9 +7,8 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from receivers.kargo.matching import Verdict
-from receivers.kargo.push import Push
+from receivers.kargo.push import Push, git_push
 from receivers.kargo.quoting import quoted
-from receivers.kargo.repository_names import normalize_git
 from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.management.cluster_reader import cluster_contents
 from receivers.management.console import ConsoleCommand, ExitCode, fail, table
@@ -63,14 +62,7 @@ class Command(ConsoleCommand):
         project = parse_scope(options["project"])
         push = _push(options["push"], options["media_type"])
         if options["ref"]:
-            url = options["push"]
-            push = Push(
-                url,
-                options["ref"],
-                normalized=(normalize_git(url),),
-                files=tuple(options["file"]),
-                is_git=True,
-            )
+            push = git_push(options["push"], options["ref"], tuple(options["file"]))
         with cluster_contents(options["timeout"]) as cache:
             if project and project not in {existing.name for existing in cache.projects()}:
                 fail(f"Project {quoted(project)} doesn't exist in this cluster.")
