@@ -17,9 +17,7 @@ from typing import Final
 from receivers.accounts.roles import Access, Role
 
 REVIEW_SECONDS: Final = 5.0  # for all reviews of a request; someone waits for the page
-PARALLEL_REVIEWS: Final = (
-    8  # of a process; at a few milliseconds each, a thousand projects take about half a second
-)
+PARALLEL_REVIEWS: Final = 8  # of a process; a thousand projects take about two seconds on a busy machine
 FAILURE_SECONDS: Final = (
     2.0  # without reviews after one failed, so that few wait for an API server that hangs
 )

@@ -401,6 +401,27 @@ def test_a_failure_is_remembered_for_a_moment():
     access.stop()
 
 
+def test_what_was_decided_in_time_is_not_asked_again(monkeypatch):
+    monkeypatch.setattr("receivers.accounts.kubernetes_access.REVIEW_SECONDS", 1.0)
+    rules, hang = Rules(shop="get", blog="get"), threading.Event()
+
+    def review(subject: Subject, verb: str, namespace: str | None) -> bool:
+        if namespace == "shop":
+            hang.wait()
+        return rules(subject, verb, namespace)
+
+    access = KubernetesAccess(review, lambda: PROJECTS, 60.0)
+    found = access.access_of(ALICE)
+    assert found.is_empty
+    assert "Reload the page" in found.problem
+    rules.requests.clear()
+    hang.set()
+    expected = {"blog": Role.VIEWER, "shop": Role.VIEWER}
+    assert until("the rest is decided", lambda: access.access_of(ALICE).by_project) == expected
+    assert {scope for _, scope in rules.requests} == {"shop"}
+    access.stop()
+
+
 def test_a_stopped_process_grants_nothing():
     access = KubernetesAccess(Rules(everywhere="get patch"), lambda: PROJECTS, 60.0)
     access.stop()
