@@ -96,7 +96,8 @@ def _freight(
             return WaitResult(
                 WaitState.FAILED, WaitCode.NOT_REFRESHED, f"The push did not refresh Warehouse {warehouse}."
             )
-        return WaitResult(WaitState.FAILED, outcome, sentence)
+        state = WaitState.REACHED if tone(outcome) is Tone.GOOD else WaitState.FAILED
+        return WaitResult(state, outcome, sentence)
     outcomes = [result.refresh.outcome or Outcome.REFRESHED.value for result in shown]
     decisive = min(outcomes, key=urgency)
     states = {Tone.OPEN: WaitState.WAITING, Tone.GOOD: WaitState.REACHED}
