@@ -105,7 +105,8 @@ class Rule:
     """What an address responds: to callers with the role `needs`, and to all others.
 
     `hidden` is for those who may not see the object, `forbidden` for those who may, but not do this. `form` is the body
-    of a POST: mostly empty, since an invalid form is only reported to those who may send one. `audited`: the audit log
+    of a POST: mostly empty, since an invalid form is only reported to those who may send one. `json`: send it as JSON.
+    `audited`: the audit log
     gets an entry.
     """
 
@@ -116,7 +117,8 @@ class Rule:
     forbidden: int = 403
     no_role: int = 403
     anonymous: int = 302
-    form: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, Any] = field(default_factory=dict)
+    json: bool = False
     audited: bool = False
     special: Callable[[Standing], int | None] = lambda _: None
 

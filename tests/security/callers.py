@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from ipaddress import ip_network
+from json import dumps
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
@@ -72,14 +73,16 @@ class Caller:
     def __str__(self) -> str:
         return f"{self.role} ({self.source})"
 
-    def send(self, method: str, path: str, form: Mapping[str, str] | None = None) -> HttpResponse:
-        """Send a request and return the response."""
+    def send(
+        self, method: str, path: str, form: Mapping[str, Any] | None = None, *, json: bool = False
+    ) -> HttpResponse:
+        """Send a request, with a form or JSON as its body, and return the response."""
         with self._settings():
             response: Any = self.client.generic(
                 method,
                 path,
-                urlencode(form or {}),
-                "application/x-www-form-urlencoded",
+                dumps(form or {}) if json else urlencode(form or {}),
+                "application/json" if json else "application/x-www-form-urlencoded",
                 headers=dict(self.headers),
                 REMOTE_ADDR=self.remote_address,
             )
