@@ -72,9 +72,10 @@ _NOT_EVALUATED: Final = ", ".join(
 
 # As `TESTS`.
 _NO_TEST: Final = f"AND origin <> '{Origin.TEST}' AND outcome <> '{Outcome.TEST_REFUSED}'"
-# As `DOCKER_HUBS`, and to a current URL.
+# As `DOCKER_HUBS`, to a current URL, and authenticated.
 _IS_PUSH: Final = (
-    f"AND origin = '{Origin.PUSH}' AND outcome NOT IN ('{Outcome.TEST_REFUSED}', '{Outcome.RETIRED_URL}')"
+    f"AND origin = '{Origin.PUSH}' AND outcome NOT IN ('{Outcome.TEST_REFUSED}', '{Outcome.RETIRED_URL}', "
+    f"'{Outcome.UNAUTHORIZED}', '{Outcome.SECRET_UNREADABLE}')"
 )
 
 M = TypeVar("M", bound=models.Model)

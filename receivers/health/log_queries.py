@@ -5,7 +5,7 @@ Each function runs one query for all receivers, and its cost is bounded, however
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,7 +21,6 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
-    Sum,
     Value,
 )
 from django.db.models.functions import Concat
@@ -31,7 +30,6 @@ from receivers.health.delivery_checks import OldUrlUse
 from receivers.health.expected_webhooks import PREFIXES
 from receivers.health.push_frequency import DAYS
 from receivers.health.warehouse_checks import MissedPushes
-from receivers.kargo.kinds import KARGO_KINDS, KINDS
 from receivers.kargo.scopes import ReceiverKey
 from receivers.models import (
     DOCKER_HUBS,
@@ -40,12 +38,10 @@ from receivers.models import (
     MissedPush,
     Outcome,
     ReceiverUrl,
-    UnknownCall,
 )
 
 RECENT: Final = timedelta(days=1)
 RECENT_MISROUTED: Final = timedelta(days=7)  # as for old URLs
-OTHER_KINDS: Final = frozenset(KARGO_KINDS) - KINDS.keys()
 RECENT_OLD_URLS: Final = timedelta(days=7)  # covers repositories that are pushed to once a week
 MAX_COUNTED: Final = 10_000  # deliveries, newest first, that counts and shares are based on
 PUSH_TO_FREIGHT: Final = timedelta(hours=1)  # how long a push may take to become Freight
@@ -109,18 +105,11 @@ def old_urls(now: datetime) -> Mapping[ReceiverKey, tuple[OldUrlUse, ...]]:
 
 
 def misrouted(now: datetime) -> Mapping[str, int]:
-    """Return the number of recent requests to receivers of kinds that only Kargo serves, by kind. Two queries.
-
-    Kargo's kinds are listed, because anyone can call a URL with any other word. A counter of unknown URLs that was
-    increased recently counts in full.
-    """
+    """Return the number of recent requests to receivers of kinds that kargoweb doesn't know, by kind. One query."""
     deliveries = Delivery.objects.filter(
         outcome=Outcome.UNSUPPORTED_KIND, received_at__gt=now - RECENT_MISROUTED
     )
-    counts = Counter(dict(_newest(deliveries).values_list("kind").annotate(Count("pk"))))
-    unknown = UnknownCall.objects.filter(kind__in=OTHER_KINDS, last_at__gt=now - RECENT_MISROUTED)
-    counts.update(dict(unknown.values_list("kind").annotate(Sum("count"))))
-    return counts
+    return dict(_newest(deliveries).values_list("kind").annotate(Count("pk")))
 
 
 def missed() -> Mapping[tuple[str, str], tuple[MissedPushes, ...]]:

@@ -379,8 +379,8 @@ class Intake:
         if isinstance(event, Push):
             results.record_push(delivery, event)
             delivery.push_id = self._push_id(delivery)
-        else:
-            delivery.push_id = delivery.pk
+        elif not isinstance(event, NothingToDo | PullRequest):
+            delivery.push_id = delivery.pk  # it refreshes Warehouses, so it is among the pushes
         return event
 
     def _note_push(self, delivery: Delivery) -> None:

@@ -264,13 +264,13 @@ class TestCost:
             delivery(project, days=number)
         with CaptureQueriesContext(connection) as queries:
             new_monitor(cache).run_checks()
-        assert len(queries) == 7
+        assert len(queries) == 6
         project.publish(*[f"hook-{number}" for number in range(20)])
         until("the URLs are stored", lambda: ReceiverUrl.objects.filter(project=project.name).count() > 20)
         until("the cache has the URLs", lambda: len(cache.config(project.name).published) == 20)
         with CaptureQueriesContext(connection) as queries:
             new_monitor(cache).run_checks()
-        assert len(queries) == 7
+        assert len(queries) == 6
 
     def test_a_report_is_cached(self, project, health):
         before = health.findings()

@@ -14,7 +14,6 @@ from receivers.kargo import responses
 from receivers.kargo.constraints import InvalidConstraint, parse_constraint
 from receivers.kargo.kinds import InvalidBody, WebhookRequest, dockerhub
 from receivers.kargo.matching import MatchResult, Verdict, to_refresh, verdicts
-from receivers.kargo.push import Push
 from receivers.kargo.receiver_path import receiver_path
 from receivers.kargo.repository_names import names_of_push, normalize_chart, normalize_image
 from receivers.kargo.resources import decode_warehouse
@@ -132,7 +131,6 @@ def receive(vector, body, *, defaulted, without=frozenset()):
         push = dockerhub.read(WebhookRequest(body))
     except InvalidBody:
         return responses.INVALID_BODY, ()
-    assert isinstance(push, Push)
     matched = verdicts(push, warehouses(vector, defaulted=defaulted, without=without))
     return responses.refreshed(len(to_refresh(matched))), matched
 
