@@ -5,6 +5,7 @@ window.SwaggerUIBundle({
   domNode: place,
   deepLinking: true,
   docExpansion: "list",
+  defaultModelsExpandDepth: -1,
   tryItOutEnabled: false,
   requestInterceptor(request) {
     if (request.method !== "GET") request.headers["X-CSRFToken"] = place.dataset.csrf;
