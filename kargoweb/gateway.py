@@ -120,6 +120,10 @@ class Response:
         """Return the value of a header, None if it isn't there."""
         return next((value for field, value in self.headers if field == name), None)
 
+    def without(self, name: str) -> Response:
+        """Return the response without a header."""
+        return Response(self.status, [pair for pair in self.headers if pair[0] != name], self.body)
+
     def send(self, protocol: HTTPProtocol) -> None:
         """Send it. Thread-safe."""
         protocol.response_bytes(self.status, self.headers, self.body)
@@ -133,15 +137,15 @@ class Gateway:
     it gets an `UnreadBody`.
 
     A request whose response has the header `WAIT_HEADER` waits in the event loop, without a thread: `wait` gets the
-    value of the header and returns when the application should see the request again. It raises what `busy` names if
-    too many wait.
+    value of the header and returns whether the application should see the request again, as soon as it should; if not,
+    the response is sent. It raises what `busy` names if too many wait.
     """
 
     def __init__(
         self,
         application: WSGIApplication,
         choose: Callable[[str], tuple[Lane, int]],
-        wait: Callable[[str], Awaitable[None]] | None = None,
+        wait: Callable[[str], Awaitable[bool]] | None = None,
         busy: type[Exception] = TimeoutError,
     ) -> None:
         self._application = application
@@ -174,27 +178,28 @@ class Gateway:
             held_back = await lane.run(_respond, self._application, environ, protocol)
         while held_back is not None and (awaited := held_back.header(WAIT_HEADER)) is not None:
             try:
-                gone = await self._wait_for(awaited, protocol)
+                again = await self._wait_for(awaited, protocol)
             except self._busy:
                 _busy().send(protocol)
                 return
-            if gone:
+            if again is None:
+                return
+            if not again:
+                held_back.without(WAIT_HEADER).send(protocol)
                 return
             environ["wsgi.input"], environ[WAITING_SINCE].repeated = io.BytesIO(), True
             held_back = await lane.run(_respond, self._application, environ, protocol)
         if held_back is not None:
             await self._send_large(held_back, protocol)
 
-    async def _wait_for(self, awaited: str, protocol: HTTPProtocol) -> bool:
-        """Wait for what the application named. Return whether the client has gone in the meantime."""
+    async def _wait_for(self, awaited: str, protocol: HTTPProtocol) -> bool | None:
+        """Wait for what the application named. Return what `wait` returned, None if the client has gone meanwhile."""
         assert self._wait is not None  # noqa: S101 - only requests with a `Waiting` get such a response
         waiting = asyncio.ensure_future(self._wait(awaited))
         disconnect = asyncio.ensure_future(protocol.client_disconnect())
         try:
             await asyncio.wait([waiting, disconnect], return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                waiting.result()
-            return not waiting.done()
+            return waiting.result() if waiting.done() else None
         finally:
             waiting.cancel()
             disconnect.cancel()

@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.util import Finalize
+from typing import Any
 
 
 def stop_with(parent: int) -> None:
@@ -22,6 +24,7 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 threading.Thread(target=stop_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
 
 from django.conf import settings  # noqa: E402 - loading takes a second
+from granian import _signals  # noqa: E402
 
 from kargoweb import wsgi  # noqa: E402
 from kargoweb.gateway import Gateway  # noqa: E402
@@ -30,6 +33,30 @@ from receivers.ops import runtime  # noqa: E402
 from receivers.ops.push_waiters import TooManyWaiting  # noqa: E402
 
 __all__ = ["application"]
+
+
+def stop_waiting(install: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return granian's function that installs the signal handlers of a worker, extended.
+
+    A worker that stops waits for the responses to all requests, and clients may wait for a push for minutes. granian
+    tells applications that it stops only after that.
+    """
+
+    def install_both(loop: Any) -> Any:
+        stopping = install(loop)
+
+        def stop() -> None:
+            runtime.current().waiters.close()
+            stopping.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        return stopping
+
+    return install_both
+
+
+_signals.set_loop_signals = stop_waiting(_signals.set_loop_signals)
 
 # Requests create few reference cycles, but with Python's default threshold the collector runs every few requests.
 gc.set_threshold(5_000, 20, 20)

@@ -58,14 +58,15 @@ class PushWaiters:
         self._waiting: dict[WaitKey, dict[asyncio.Future[None], float]] = {}
         self._known: dict[WaitKey, Fingerprint] = {}
         self._read_at = 0.0
+        self._closed = False
 
     def __len__(self) -> int:
         """Return the number of clients that wait."""
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
-    async def changed(self, text: str) -> None:
-        """Return when something about a push has changed, or the client's time is over.
+    async def changed(self, text: str) -> bool:
+        """Return True when something about a push has changed, or the client's time is over; False if nobody may wait.
 
         `text` is what `header` returned to the view of the client. Raises `TooManyWaiting`.
         """
@@ -74,9 +75,19 @@ class PushWaiters:
         future = asyncio.get_running_loop().create_future()
         self._add(key, future, looked_at)
         try:
-            await asyncio.wait([future], timeout=min(seconds, RECHECK_SECONDS))
+            if not self._closed:
+                await asyncio.wait([future], timeout=min(seconds, RECHECK_SECONDS))
         finally:
             self._remove(key, future)
+        return not self._closed
+
+    def close(self) -> None:
+        """Let nobody wait any more: the process stops, which must not take as long as the most patient client."""
+        self._closed = True
+        with self._lock:
+            keys = list(self._waiting)
+        for key in keys:
+            self._wake(key, math.inf)
 
     def work(self) -> bool:
         """Wake the clients whose push has changed. Return False: there is never more to do at once."""

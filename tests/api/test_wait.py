@@ -231,3 +231,16 @@ def test_a_token_that_is_revoked_while_its_client_waits_gets_401(product, shop):
     tokens.revoke(program.token_row)
     push(project, repository, Outcome.FREIGHT_CREATED)
     assert answer()["code"] == "authentication_failed"
+
+
+def test_a_process_that_stops_does_not_wait_for_its_clients(database, demo_cluster, shop):
+    project, repository = shop
+    stopping = Product(demo_cluster.kubeconfig, KARGOWEB_METRICS="true")
+    stopping.start()
+    program = Program(stopping, f"viewer:{project}")
+    query = {"repository": repository, "tag": "1.2.3", "timeout": 300}
+    answer = in_background(lambda: program.get("pushes/wait", **query))
+    until("it waits", lambda: waiting(stopping) > 0 or None)
+    stopping.stop()
+    # The client gets an answer, and would have to wait for five minutes otherwise.
+    assert (answer()["result"], answer()["code"]) == ("waiting", "not_received")
