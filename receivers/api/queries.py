@@ -190,7 +190,7 @@ class FindingQuery(PageQuery):
         choices=[each.value for each in Severity], required=False, default=None
     )
     check = serializers.ChoiceField(choices=Check.values, required=False, default=None)
-    muted = FlagField(help_text="List the muted findings instead of the others.")
+    muted = FlagField(in_address=True, help_text="List the muted findings instead of the others.")
 
 
 class MuteQuery(serializers.Serializer[Values]):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
@@ -53,6 +55,20 @@ class DeliveryDetailsSchema(OpenApiSerializerExtension):  # type: ignore[no-unty
             self.target, direction, bypass_extensions=True
         )
         return {"allOf": [listed, own]}
+
+
+class CachedGenerator(SchemaGenerator):
+    """Generates the schema once in each process, which takes half a second: it is the same for everyone."""
+
+    def get_schema(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the schema, which must not be changed."""
+        return _generated()
+
+
+@cache
+def _generated() -> dict[str, Any]:
+    schema: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    return schema
 
 
 def page_of(

@@ -28,6 +28,7 @@ from receivers.api.project_views import (
 )
 from receivers.api.push_views import ExplainView, PushDetailView, PushListView
 from receivers.api.refresh_view import RefreshView
+from receivers.api.schema import CachedGenerator
 from receivers.api.wait_view import WaitView
 
 v1 = [
@@ -60,7 +61,9 @@ v1 = [
     path("statistics", StatisticsView.as_view(), name="api-statistics"),
     path("audit", AuditView.as_view(), name="api-audit"),
     path("access", AccessView.as_view(), name="api-access"),
-    path("schema", not_stored(SpectacularAPIView).as_view(), name="api-schema"),
+    path(
+        "schema", not_stored(SpectacularAPIView).as_view(generator_class=CachedGenerator), name="api-schema"
+    ),
 ]
 
 urlpatterns = [

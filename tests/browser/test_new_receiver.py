@@ -106,7 +106,7 @@ def test_it_works_without_javascript_and_overwrites_nothing(installation: Instal
         page.get_by_label("Secret").fill("free")
         page.get_by_role("button", name="Update").click()
         page.get_by_role("button", name="Apply", exact=True).click()
-        expect(page.get_by_role("heading", name="Register hub in Docker Hub")).to_be_visible()
+        expect(page.get_by_role("heading", name="Register hub at Docker Hub")).to_be_visible()
         page = monitored.open(f"{PAGE}?project=store")
         page.get_by_label("Name").fill("hub")
         page.get_by_role("button", name="Continue").click()

@@ -59,7 +59,7 @@ class TestList:
             (["--status", "teapot"], "--status must be a response code such as 404"),
             (["--since", "soon"], "--since must be a time such as"),
             (["--limit", "0"], "--limit must be a number from 1 to 500"),
-            (["--after", "x"], "this isn't a cursor of a delivery list"),
+            (["--after", "x"], "this isn't a cursor of this list"),
         ],
     )
     def test_an_invalid_option_is_an_error_of_one_line(self, arguments, sentence):

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import html
 import http.server
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from receivers.health.checks import Check
-from tests.components import require
 from tools import site as builder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,33 +40,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-@pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
-    """The address at which a server has the site."""
-    handler = functools.partial(QuietHandler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 def test_links_work_and_nothing_is_loaded_from_another_host(site: Path):
     assert list(builder.problems(site)) == []
-
-
-def test_a_browser_asks_no_other_host_and_finds_words(address: str):
-    hosts: set[str] = set()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=require("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-        for name in ("index", "concepts", "guides/beside", "configuration"):
-            assert page.goto(f"{address}/{name}.html", wait_until="networkidle")
-        page.keyboard.press("/")
-        page.keyboard.type("catch-ups")
-        page.get_by_role("link", name="Catch-ups").first.wait_for()
-        browser.close()
-    assert hosts == {urlsplit(address).netloc}
 
 
 def test_every_page_is_in_the_site_and_its_navigation(site: Path):
