@@ -24,6 +24,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings"
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.clusters import ASSETS, new_cluster
+from bench.kinds import create_receivers, measure_kinds
 from bench.load import LoadResult, cycle, post, run
 from bench.processes import cpu_seconds, pss
 from bench.worlds import SHARED, TARGET, BenchWorld, fill, project_name, receiver_path
@@ -38,6 +39,7 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 LARGE = BenchWorld(projects=1_000, warehouses=10, target=100)
 SMALL = BenchWorld(projects=1, warehouses=10, target=0)
 STATUS_CHANGES = 100  # per second
+MAX_KIND_RATIO = 2.0  # of a delivery of another kind to one of Docker Hub
 MAX_WAREHOUSES = 2_000  # in the load: enough that pushes rarely share a patch
 
 
@@ -113,6 +115,10 @@ class Bench:
         """Send pushes for a single Warehouse."""
         body = post(receiver_path(project_name(0)), push_body(self.world.repository(0, 0), "1.2.3"))
         return self._run(cycle(lambda _: body, 1), connections, seconds)
+
+    def repeated(self, request: bytes, seconds: float) -> LoadResult:
+        """Send one request over and over."""
+        return self._run(cycle(lambda _: request, 1), 4, seconds)
 
     def fan_out(self, seconds: float = SECONDS) -> LoadResult:
         """Send pushes that match a hundred Warehouses each, one after the other."""
@@ -204,9 +210,20 @@ def measure(large: Bench, small: Bench) -> Iterator[Row]:
     yield from tracking(large)
     ratios = sorted(large.pushes(1, 2).percentile(0.5) / small.pushes(1, 2).percentile(0.5) for _ in range(3))
     yield Row("p50 with 10,000 Warehouses / with 10", ratios[1], 1.2)
+    yield from kinds(small)
     if isinstance(large.cluster, DemoCluster):
         latency = relist_latency(large, large.cluster)
         yield Row("longest response during a full relist", latency * 1000, 100, "ms")
+
+
+def kinds(small: Bench) -> Iterator[Row]:
+    """Compare a delivery of each kind with one of Docker Hub."""
+    requests = create_receivers(small.cluster.kubeconfig)
+    time.sleep(2)  # until kargoweb knows the receivers
+    seconds = SECONDS / 5
+    for cost in measure_kinds(requests, lambda request: small.repeated(request, seconds)):
+        name = f"{cost.title}: CPU per delivery / Docker Hub's (p50 {cost.seconds * 1000:.1f} ms)"
+        yield Row(name, cost.ratio, MAX_KIND_RATIO)
 
 
 def tracking(large: Bench) -> Iterator[Row]:
