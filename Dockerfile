@@ -18,7 +18,10 @@ COPY templates/ templates/
 # serve collected files; the data directory is for this command only.
 RUN /opt/venv/bin/python -m compileall -q kargoweb receivers \
     && mkdir staticfiles \
-    && KARGOWEB_DATA_DIR=/tmp/data /opt/venv/bin/python manage.py collectstatic --noinput
+    # Without what no page loads: DRF's browsable API, ReDoc, and parts of Swagger UI.
+    && KARGOWEB_DATA_DIR=/tmp/data /opt/venv/bin/python manage.py collectstatic --noinput --ignore rest_framework \
+        --ignore redoc --ignore swagger-ui-standalone-* --ignore swagger-ui-bundle.js.map --ignore oauth2-* --ignore favicon-* \
+    && rm -r /opt/venv/lib/python3.*/site-packages/drf_spectacular_sidecar/static
 
 FROM ${PYTHON_IMAGE}
 # The only directory that is written to: the SQLite database and the secret key, unless both are given from outside.

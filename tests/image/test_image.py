@@ -23,7 +23,7 @@ pytestmark = [
 
 MEBIBYTE = 1 << 20
 LARGEST_ENVIRONMENT = 230 * MEBIBYTE  # the virtual environment
-LARGEST_APPLICATION = 16 * MEBIBYTE  # half of it static files, once with their names and once hashed
+LARGEST_APPLICATION = 24 * MEBIBYTE  # two thirds of it static files, once with their names and once hashed
 
 
 @pytest.fixture(scope="module")
