@@ -161,7 +161,8 @@ def test_every_push_gets_the_correct_outcome(installation, seed) -> None:
             kargo.registry.put(target.project.repository, tag, lag=rng.choice((0, 0, 0, 0.5, 2)))
         body = push_body(target.project.repository, tag, media_type=IMAGE_INDEX, pushed_at=pushed_at)
         response = product.post(target.project.path(), body)
-        assert response.status in (200, 500), response.data  # 500 if the API server refused; it is retried
+        # 500 if the API server refused, 503 if the database was too slow as well: it is on disk, and retried.
+        assert response.status in (200, 500, 503), response.data
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(push, range(1, PUSHES + 1)))  # from 1: "1.0.0" exists before
