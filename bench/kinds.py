@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,11 @@ def _create(world: World, name: str) -> bytes:
         world.cluster.patch(
             PROJECT_CONFIGS, project.name, project.name, {"spec": {"webhookReceivers": [receiver]}}
         )
-    push = Push(url, "refs/heads/main", commit=COMMIT) if is_git else Push(repository, "1.2.3")
+    push = (
+        Push(url, "refs/heads/main", commit=COMMIT)
+        if is_git
+        else Push(repository, "1.2.3", pushed_at=datetime.now(UTC))
+    )
     body = b'{"tag": "1.2.3"}' if name == "generic" else kind.compose(push)
     request = post(project.path("hook", name, SECRET), body)
     head, _, rest = request.partition(b"\r\n\r\n")

@@ -39,6 +39,7 @@ from tests.users import create_user  # noqa: E402
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
 REPOSITORY = "bench/wait"
 SECONDS = 20.0  # of waiting that are measured
+CALM = 0.3  # of a core
 RAMP = 100  # new clients per second
 
 
@@ -83,6 +84,15 @@ def threads(pids: Sequence[int]) -> int:
     return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in pids)
 
 
+async def calm(pid: int) -> None:
+    """Return when every client waits: each looks again once after its start."""
+    busy = 1.0
+    while busy > CALM:
+        before = processes.cpu_seconds(pid)
+        await asyncio.sleep(2)
+        busy = (processes.cpu_seconds(pid) - before) / 2
+
+
 async def measure(product: Product, token: str) -> None:
     """Let clients wait, measure, and answer them."""
     port = int(product.url.rpartition(":")[2])
@@ -96,7 +106,7 @@ async def measure(product: Product, token: str) -> None:
     for number, tag in enumerate(tags):
         clients.append(asyncio.create_task(wait(port, token, tag)))
         await asyncio.sleep(1 / RAMP if number % 10 else 0)
-    await asyncio.sleep(5)
+    await calm(pid)
     connecting = processes.cpu_seconds(pid) - cpu
     print(f"clients: {COUNT}; to accept them: {connecting / COUNT * 1000:.1f} ms of CPU time each")
     cpu = processes.cpu_seconds(pid)

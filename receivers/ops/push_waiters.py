@@ -11,6 +11,7 @@ import json
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -18,11 +19,11 @@ from typing import Any, Final, NamedTuple
 from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
-from receivers.models import UNDERSTOOD, Delivery, Outcome
+from receivers.models import UNDERSTOOD, Delivery, Outcome, Refresh
 
 TAGS_AT_ONCE: Final = 200  # in one query; every database takes that many conditions
 RECHECK_SECONDS: Final = 30.0
-"""A client looks again after this time, whatever happened: not every change shows in a fingerprint."""
+"""A client that waits for a Stage looks again after this time, whatever happened: soak times end without an event."""
 
 MAX_WAITING: Final = 2_000
 """Clients at a time. A server has 4,096 connections, and pushes need some, too."""
@@ -76,7 +77,9 @@ class PushWaiters:
         self._add(key, future, looked_at)
         try:
             if not self._closed:
-                await asyncio.wait([future], timeout=min(seconds, RECHECK_SECONDS))
+                await asyncio.wait(
+                    [future], timeout=min(seconds, RECHECK_SECONDS) if key.projects else seconds
+                )
         finally:
             self._remove(key, future)
         return not self._closed
@@ -151,13 +154,15 @@ def header(seconds: float, looked_at: float, key: WaitKey) -> str:
 
 
 def _of_tags(tags: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Fingerprint]:
-    """Return what is known of tags: how many deliveries, and how many of them in each state. One query."""
+    """Return what is known of tags: their deliveries and refreshes by their states. Two queries."""
     condition = Q()
     for repository, tag in tags:
         condition |= Q(repository=repository, tag=tag)
+    deliveries = Delivery.objects.filter(
+        condition & UNDERSTOOD, received_at__gte=timezone.now() - LOOKED_BACK
+    )
     rows = (
-        Delivery.objects.filter(condition & UNDERSTOOD, received_at__gte=timezone.now() - LOOKED_BACK)
-        .order_by()
+        deliveries.order_by()
         .values_list("repository", "tag")
         .annotate(
             count=Count("pk"),
@@ -168,7 +173,13 @@ def _of_tags(tags: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Fingerpri
             freight=Sum("with_freight"),
         )
     )
-    return {(repository, tag): tuple(values) for repository, tag, *values in rows}
+    # One Warehouse of several may have failed.
+    ended = Counter(
+        Refresh.objects.filter(delivery__in=deliveries.filter(ended_at=None))
+        .exclude(outcome="")
+        .values_list("delivery__repository", "delivery__tag")
+    )
+    return {(repository, tag): (*values, ended[repository, tag]) for repository, tag, *values in rows}
 
 
 def _finish(future: asyncio.Future[None]) -> None:

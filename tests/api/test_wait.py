@@ -152,6 +152,19 @@ def test_a_client_learns_of_the_end_of_a_push_that_another_process_stored(produc
     assert answer()["result"] == "reached"
 
 
+def test_a_client_learns_that_one_of_several_warehouses_has_failed(product, shop):
+    project, repository = shop
+    row = push(project, repository, Outcome.REFRESHED)
+    refresh = Refresh.objects.create(delivery=row, project=project, warehouse="web", held_by=REPLICA)
+    program = Program(product, f"viewer:{project}")
+    query = {"repository": repository, "tag": "1.2.3", "timeout": 50}
+    answer = in_background(lambda: program.get("pushes/wait", **query))
+    until("it waits", lambda: waiting(product) > 0 or None)
+    values = {"outcome": Outcome.DISCOVERY_FAILED, "state": "ended", "ended_at": timezone.now()}
+    Refresh.objects.filter(pk=refresh.pk).update(**values)
+    assert (answer()["result"], answer()["code"]) == ("failed", "discovery_failed")
+
+
 def test_a_client_that_goes_away_is_forgotten(product, shop):
     project, repository = shop
     program = Program(product, f"viewer:{project}")
