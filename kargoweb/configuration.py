@@ -42,7 +42,7 @@ from kargoweb.sign_on import (
     read_proxy,
 )
 from kargoweb.tracing_settings import read_tracing
-from kargoweb.upstream import UpstreamConfiguration, read_upstream, upstream_contradictions
+from kargoweb.upstream_settings import UpstreamConfiguration, read_upstream, upstream_contradictions
 
 __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configuration"]
 

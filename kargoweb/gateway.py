@@ -53,7 +53,7 @@ WAIT_HEADER: Final = "X-Kargoweb-Wait"
 """Of a response that is not sent: the request is repeated once what the header names has happened."""
 
 WAITING_SINCE: Final = "kargoweb.waiting"
-"""The key of a `Waiting` in the environment of a request that the application may let wait."""
+"""The key of a `RequestWait` in the environment of a request that the application may let wait."""
 
 UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -80,7 +80,7 @@ class UnreadBody(io.BytesIO):
 
 
 @dataclass(slots=True)
-class Waiting:
+class RequestWait:
     """Since when a request waits, in seconds of `time.monotonic`, and whether the application has seen it before."""
 
     since: float
@@ -174,7 +174,7 @@ class Gateway:
                 _busy().send(protocol)
                 return
             if self._wait is not None:
-                environ[WAITING_SINCE] = Waiting(time.monotonic())
+                environ[WAITING_SINCE] = RequestWait(time.monotonic())
             held_back = await lane.run(_respond, self._application, environ, protocol)
         while held_back is not None and (awaited := held_back.header(WAIT_HEADER)) is not None:
             try:
@@ -194,7 +194,7 @@ class Gateway:
 
     async def _wait_for(self, awaited: str, protocol: HTTPProtocol) -> bool | None:
         """Wait for what the application named. Return what `wait` returned, None if the client has gone meanwhile."""
-        assert self._wait is not None  # noqa: S101 - only requests with a `Waiting` get such a response
+        assert self._wait is not None  # noqa: S101 - only requests with a `RequestWait` get such a response
         waiting = asyncio.ensure_future(self._wait(awaited))
         disconnect = asyncio.ensure_future(protocol.client_disconnect())
         try:

@@ -209,7 +209,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     # Requests without a body may be forms, which contain the CSRF token.
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
-    "EXCEPTION_HANDLER": "receivers.api.errors.exception_handler",
+    "EXCEPTION_HANDLER": "receivers.api.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # there is one format
 }
 
@@ -228,7 +228,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "Origin": "receivers.models.Origin.choices",
         "Outcome": "receivers.models.Outcome.choices",
-        "ProbeStep": "receivers.api.resources.PROBE_STEPS",
+        "ProbeStep": "receivers.api.serializers.PROBE_STEPS",
     },
     "TAGS": [
         {"name": "Pushes", "description": "What was pushed, what became of it, and what a push would do."},

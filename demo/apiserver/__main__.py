@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from demo.apiserver.access import Access, read_tokens
+from demo.apiserver.access import ApiAccess, read_tokens
 from demo.apiserver.api import Api
 from demo.apiserver.deleter import Deleter
 from demo.apiserver.faults import Faults
@@ -72,7 +72,7 @@ def build(options: argparse.Namespace) -> tuple[Api, FileJournal | None]:
         catalog.add(from_definition(stored.content))
     if not loaded:
         _create_initial_objects(writer, kargo=not options.no_kargo)
-    access = Access({}, anonymous_admin=options.anonymous_admin)
+    access = ApiAccess({}, anonymous_admin=options.anonymous_admin)
     if options.token_file:
         access.users, access.subjects = read_tokens(options.token_file)
     return (

@@ -104,7 +104,7 @@ def _rules_by_name(raw: Mapping[str, list[Mapping[str, list[str]]]]) -> dict[str
     return {name: tuple(map(_rule, rules)) for name, rules in raw.items()}
 
 
-class Access:
+class ApiAccess:
     """Authenticates and authorizes requests."""
 
     def __init__(self, users: Mapping[str, User], *, anonymous_admin: bool) -> None:
@@ -162,7 +162,7 @@ def find_review(request: Request) -> Route | None:
     return Route("create", found[0], "", "", "") if found and request.method == "POST" else None
 
 
-def access_review(access: Access, user: User, route: Route, body: Any) -> dict[str, Any]:
+def access_review(access: ApiAccess, user: User, route: Route, body: Any) -> dict[str, Any]:
     """Return a review with its result. Raises `ApiError` 400 or, if the user may not review others' access, 403."""
     kind = route.kind
     others = kind is SUBJECT_ACCESS_REVIEWS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from demo.apiserver.access import Access, User, access_review, find_review
+from demo.apiserver.access import ApiAccess, User, access_review, find_review
 from demo.apiserver.bodies import body_json
 from demo.apiserver.deleter import Deleter
 from demo.apiserver.discovery import document
@@ -30,7 +30,7 @@ class Api:
 
     catalog: Catalog
     store: Store
-    access: Access
+    access: ApiAccess
     watches: Watches
     writer: Writer
     deleter: Deleter

@@ -34,7 +34,7 @@ MAX_RECORDS: Final = 100_000  # recorded patches
 
 
 @dataclass(slots=True)
-class Rule:
+class FaultRule:
     """A rule. The fields are those of the JSON."""
 
     verb: str = ""
@@ -96,7 +96,7 @@ class Faults:
     def __init__(self, store: Store, watches: Watches) -> None:
         self._store = store
         self._watches = watches
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._counts: Counter[str] = Counter()
         self._record = ""
         self._patches: deque[PatchRecord] = deque(maxlen=MAX_RECORDS)
@@ -156,7 +156,7 @@ class Faults:
     def _set(self, body: bytes) -> None:
         try:
             faults: dict[str, Any] = orjson.loads(body)
-            self._rules = [Rule(**rule) for rule in faults.get("rules", [])]
+            self._rules = [FaultRule(**rule) for rule in faults.get("rules", [])]
         except (orjson.JSONDecodeError, TypeError, AttributeError) as error:
             raise bad_request(f"faults: {error}") from None
         self._watches.swapped = bool(faults.get("swapEvents"))

@@ -36,7 +36,7 @@ class ReviewFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReviewSubject:
     """A user as Kubernetes knows them."""
 
     user: str
@@ -46,7 +46,7 @@ class Subject:
 EVERYWHERE: Final = ""
 """The scope of all namespaces. Other scopes are projects."""
 
-Review = Callable[[Subject, str, str | None], bool]
+Review = Callable[[ReviewSubject, str, str | None], bool]
 """Returns whether a subject may do a verb on Warehouses in a namespace or, with None, in all. Raises `ReviewFailed`."""
 
 
@@ -85,12 +85,12 @@ class KubernetesAccess:
         self._projects = projects
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._subjects: OrderedDict[Subject, _Verdicts] = OrderedDict()  # the least recently seen first
+        self._subjects: OrderedDict[ReviewSubject, _Verdicts] = OrderedDict()  # the least recently seen first
         self._pool = ThreadPoolExecutor(PARALLEL_REVIEWS, "access-review")
         self._failed_at = -FAILURE_SECONDS
         self._failure = ""
 
-    def access_of(self, subject: Subject) -> Access:
+    def access_of(self, subject: ReviewSubject) -> Access:
         """Return the roles that Kubernetes grants now. If it can't decide, there are none, and a `problem`."""
         deadline = time.monotonic() + REVIEW_SECONDS
         verdicts = self._verdicts(subject)
@@ -108,7 +108,7 @@ class KubernetesAccess:
         """Request no more reviews."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _verdicts(self, subject: Subject) -> _Verdicts:
+    def _verdicts(self, subject: ReviewSubject) -> _Verdicts:
         with self._lock:
             if subject in self._subjects:
                 self._subjects.move_to_end(subject)
@@ -118,7 +118,7 @@ class KubernetesAccess:
                 stored -= 1 + len(self._subjects.popitem(last=False)[1].by_scope)
             return self._subjects.setdefault(subject, _Verdicts())
 
-    def _access(self, subject: Subject, verdicts: _Verdicts, deadline: float) -> Access:
+    def _access(self, subject: ReviewSubject, verdicts: _Verdicts, deadline: float) -> Access:
         verdicts.forget_outdated()
         if EVERYWHERE not in verdicts.by_scope:
             self._decide(subject, verdicts, [EVERYWHERE], deadline)
@@ -134,7 +134,7 @@ class KubernetesAccess:
         return Access(everywhere, {name: role for name, role in roles.items() if role})
 
     def _decide(
-        self, subject: Subject, verdicts: _Verdicts, scopes: Collection[str], deadline: float
+        self, subject: ReviewSubject, verdicts: _Verdicts, scopes: Collection[str], deadline: float
     ) -> None:
         """Add the verdicts on these scopes. Raises `ReviewFailed` if one is missing; the others are kept."""
         if not scopes:
@@ -171,7 +171,7 @@ class KubernetesAccess:
             if time.monotonic() - self._failed_at < FAILURE_SECONDS:
                 raise ReviewFailed(FAILED.format(self._failure))
 
-    def _role(self, subject: Subject, scope: str, sees: bool) -> _Verdict:
+    def _role(self, subject: ReviewSubject, scope: str, sees: bool) -> _Verdict:
         """Request the verdict on a scope. `sees`: the subject is known to be a viewer."""
         valid_until = time.monotonic() + self._seconds
         namespace = scope or None
@@ -183,7 +183,7 @@ class KubernetesAccess:
 
 def subject_of(
     name: str, groups: Iterable[str], *, username_prefix: str, groups_prefix: str
-) -> Subject | None:
+) -> ReviewSubject | None:
     """Return how Kubernetes knows a user, with the prefixes of the API server; None if it can't.
 
     A provider can't name users and groups of Kubernetes itself: members of `system:masters` may do everything.
@@ -193,4 +193,4 @@ def subject_of(
         return None
     prefixed = {groups_prefix + group for group in groups if group}
     own = sorted(group for group in prefixed if not group.startswith(RESERVED))
-    return Subject(user, (*own, AUTHENTICATED))
+    return ReviewSubject(user, (*own, AUTHENTICATED))

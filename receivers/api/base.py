@@ -13,7 +13,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from receivers.accounts.access import Access, Action, access_of, require_permission
-from receivers.api.errors import Unavailable
+from receivers.api.problems import Unavailable
 from receivers.ops.middleware import runtime_of
 from receivers.ops.runtime import Runtime
 

@@ -19,10 +19,10 @@ from rest_framework.response import Response
 from receivers.accounts import audit
 from receivers.accounts.access import Action, require_permission
 from receivers.api.base import ApiView
-from receivers.api.errors import Conflict
 from receivers.api.pagination import DeliveryFilterBackend, DeliveryPagination
+from receivers.api.problems import StateConflict
 from receivers.api.queries import BulkRedeliveryQuery
-from receivers.api.resources import BulkRedeliverySerializer
+from receivers.api.serializers import BulkRedeliverySerializer
 from receivers.deliveries import visibility
 from receivers.deliveries.querysets import DeliveryQuerySet, delivery_log
 from receivers.deliveries.redelivery import NotRedeliverable, redeliver, redeliver_all
@@ -82,7 +82,7 @@ class RedeliveryView(DeliveryView):
         try:
             new = redeliver(original, self.user_name)
         except NotRedeliverable as error:
-            raise Conflict(f"This delivery can't be redelivered: {error}.") from None
+            raise StateConflict(f"This delivery can't be redelivered: {error}.") from None
         audit.record_about(request, Action.REDELIVER, original, f"as {new.pk}")
         return Response(self.get_serializer(new).data, status.HTTP_201_CREATED)
 

@@ -17,16 +17,16 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, require_permission
 from receivers.api.base import ApiView
 from receivers.api.queries import FindingQuery, LogPageQuery, MuteQuery, StatisticsQuery
-from receivers.api.resources import (
+from receivers.api.schema import page_of
+from receivers.api.serializers import (
     AccessSerializer,
     AuditSerializer,
     FindingSerializer,
     StatisticsSerializer,
     page_after,
 )
-from receivers.api.schema import page_of
+from receivers.deliveries.delivery_page import Position
 from receivers.deliveries.figures import Range, figures
-from receivers.deliveries.pagination import Position
 from receivers.health import mutes
 from receivers.health.finding import Finding
 from receivers.health.report import HealthReport

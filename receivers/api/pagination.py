@@ -15,8 +15,8 @@ from receivers.accounts.access import access_of
 from receivers.api.filter_parameters import FILTER_SCHEMAS, filter_form
 from receivers.api.queries import LogPageQuery, filter_of
 from receivers.deliveries import visibility
+from receivers.deliveries.delivery_page import CURSOR, DeliveryPage
 from receivers.deliveries.filters import DeliveryFilter
-from receivers.deliveries.pagination import CURSOR, DeliveryPage
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, DeliveryQuerySet
 
 

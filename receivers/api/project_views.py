@@ -16,9 +16,10 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action
 from receivers.accounts.client_address import client_address
 from receivers.api.base import ApiView
-from receivers.api.errors import Conflict
+from receivers.api.problems import StateConflict
 from receivers.api.queries import PageQuery, ProjectQuery, TestPushQuery
-from receivers.api.resources import (
+from receivers.api.schema import page_of
+from receivers.api.serializers import (
     ProjectResource,
     ProjectSerializer,
     ReceiverSerializer,
@@ -27,7 +28,6 @@ from receivers.api.resources import (
     WarehouseSerializer,
     page_after,
 )
-from receivers.api.schema import page_of
 from receivers.deliveries import statistics
 from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.models import Delivery
@@ -146,7 +146,7 @@ class TestPushView(ProjectView):
         except LookupError:
             raise Http404 from None
         except TargetNotTestable as error:
-            raise Conflict(str(error)) from None
+            raise StateConflict(str(error)) from None
         what = TestRequest(
             values["repository"],
             values["tag"],

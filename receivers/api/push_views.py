@@ -14,7 +14,7 @@ from receivers.accounts.access import Action, require_permission
 from receivers.api.base import ApiView
 from receivers.api.filter_parameters import filter_form
 from receivers.api.pagination import DeliveryFilterBackend
-from receivers.api.push_resources import PushDetailsSerializer, PushSerializer, push_details
+from receivers.api.push_serializers import PushDetailsSerializer, PushSerializer, push_details
 from receivers.api.queries import LogPageQuery, PushQuery, filter_of
 from receivers.api.schema import page_of
 from receivers.deliveries import visibility
@@ -22,7 +22,7 @@ from receivers.deliveries.push_record import find_push
 from receivers.deliveries.pushes import push_page
 from receivers.deliveries.serializers import VerdictSerializer
 from receivers.kargo.scopes import scope_name
-from receivers.webhook.explain import explain
+from receivers.webhook.match_report import explain
 
 
 class PushListView(ApiView):

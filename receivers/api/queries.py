@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from receivers.api.filter_parameters import FILTER_SCHEMAS, MOMENT, filter_form
+from receivers.deliveries.delivery_page import CURSOR
 from receivers.deliveries.figures import Range
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, read_moment
-from receivers.deliveries.pagination import CURSOR
 from receivers.deliveries.querysets import MAX_PAGE_SIZE
 from receivers.deliveries.redelivery import HIGHEST_RATE, LOWEST_RATE, RATE
 from receivers.health.checks import Check
@@ -26,14 +26,14 @@ MAX_FILES: Final = 100  # of a test push; more than a person types
 Values = dict[str, Any]
 
 
-class NameField(serializers.RegexField):
+class ObjectNameField(serializers.RegexField):
     """The name of a Kubernetes object, or of several with a slash; NUL is no part of it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(TEXT, **{"max_length": NAME_LENGTH, **options})
 
 
-class ScopeField(NameField):
+class ScopeField(ObjectNameField):
     """A project, or `cluster` for the cluster receivers. Its value is the project or `CLUSTER_SCOPE`."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -71,7 +71,7 @@ TEXT: Final = r"^[^\x00]*$"
 
 
 @extend_schema_field({"type": "string", "pattern": MOMENT})
-class MomentField(serializers.CharField):
+class TimeOrAgeField(serializers.CharField):
     """A time or an age, as `read_moment` takes it."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -178,8 +178,8 @@ class PushRefreshQuery(serializers.Serializer[Values]):
 class WarehouseRefreshQuery(serializers.Serializer[Values]):
     """A Warehouse to be refreshed."""
 
-    project = NameField(min_length=1, help_text="The project of the Warehouse.")
-    warehouse = NameField(min_length=1, help_text="Its name.")
+    project = ObjectNameField(min_length=1, help_text="The project of the Warehouse.")
+    warehouse = ObjectNameField(min_length=1, help_text="Its name.")
 
 
 class FindingQuery(PageQuery):
@@ -219,7 +219,7 @@ class StatisticsQuery(serializers.Serializer[Values]):
 
 
 @extend_schema_field({"type": "object", "properties": FILTER_SCHEMAS, "additionalProperties": False})
-class FilterField(serializers.DictField):
+class FiltersField(serializers.DictField):
     """Filters of deliveries by name."""
 
     child = serializers.CharField(allow_blank=True)
@@ -228,7 +228,7 @@ class FilterField(serializers.DictField):
 class BulkRedeliveryQuery(serializers.Serializer[Values]):
     """Which deliveries to redeliver, and how fast. The filters are those of the list of deliveries."""
 
-    filter = FilterField(
+    filter = FiltersField(
         help_text='Filters of `GET /api/v1/deliveries`, such as {"outcome": "bad", "since": "2h"}.',
     )
     rate = serializers.FloatField(

@@ -14,7 +14,7 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action
 from receivers.accounts.client_address import client_address
 from receivers.api.base import ApiView
-from receivers.api.errors import Unavailable
+from receivers.api.problems import Unavailable
 from receivers.api.queries import PushRefreshQuery, WarehouseRefreshQuery
 from receivers.deliveries.serializers import DeliverySerializer
 from receivers.deliveries.store import NotSaved

@@ -12,7 +12,7 @@ from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
-from receivers.api.errors import MEDIA_TYPE, ProblemSerializer
+from receivers.api.problems import MEDIA_TYPE, ProblemSerializer
 from receivers.deliveries.serializers import DeliverySerializer
 
 

@@ -18,8 +18,8 @@ from kargoweb.gateway import WAIT_HEADER, WAITING_SINCE
 from receivers.accounts.access import Access, Action, Role, require_permission
 from receivers.api.authentication import TokenThrottle
 from receivers.api.base import ApiView
-from receivers.api.push_resources import PushDetails, PushSerializer, push_details
-from receivers.api.queries import MomentField, NameField, ScopeField, TextField
+from receivers.api.push_serializers import PushDetails, PushSerializer, push_details
+from receivers.api.queries import ObjectNameField, ScopeField, TextField, TimeOrAgeField
 from receivers.api.wait_rules import NOT_RECEIVED, WaitResult, WaitState, judge
 from receivers.deliveries.push_record import PushRecord, find_push, newest_push
 from receivers.models import NAME_LENGTH
@@ -46,12 +46,12 @@ class WaitQuery(serializers.Serializer[dict[str, Any]]):
     timeout = serializers.IntegerField(
         min_value=0, max_value=LONGEST, default=SHORT, help_text="Seconds until the response at the latest."
     )
-    since = MomentField(
+    since = TimeOrAgeField(
         required=False,
         help_text="Ignore pushes before that: a time, or an age such as `10m`; 1 hour by default.",
     )
     project = ScopeField(required=False, default=None, help_text="Only Warehouses of this project count.")
-    warehouse = NameField(
+    warehouse = ObjectNameField(
         max_length=2 * NAME_LENGTH, allow_blank=True, default="", help_text="Only this one counts: `name`."
     )
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from receivers.deliveries.delivery_page import Position
 from receivers.deliveries.filters import DeliveryFilter
-from receivers.deliveries.pagination import Position
 from receivers.deliveries.predicates import refreshes_of_warehouse
 from receivers.models import Delivery
 

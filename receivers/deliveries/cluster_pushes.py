@@ -16,9 +16,9 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from receivers.deliveries.bounded_scan import PORTIONS, ScanResult
+from receivers.deliveries.delivery_page import Position
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import summary
-from receivers.deliveries.pagination import Position
 from receivers.deliveries.predicates import conditions_of_push, in_time
 from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.models import Delivery, Outcome, ProjectDelivery, Refresh

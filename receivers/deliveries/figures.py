@@ -43,7 +43,7 @@ class Range(models.TextChoices):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class FigureSpan:
     """The figures of some time: outcomes and times to Freight of its pushes. `until` is exclusive."""
 
     since: datetime
@@ -107,23 +107,23 @@ class Figures:
     """The figures of a range: as a whole, by column (the oldest first), and of the range before."""
 
     range: Range
-    whole: Span
-    columns: tuple[Span, ...]
-    before: Span
+    whole: FigureSpan
+    columns: tuple[FigureSpan, ...]
+    before: FigureSpan
 
-    def wider(self, several: int) -> tuple[Span, ...]:
+    def wider(self, several: int) -> tuple[FigureSpan, ...]:
         """Return `several` columns at a time as one."""
         return tuple(
             merged(self.columns[start : start + several]) for start in range(0, len(self.columns), several)
         )
 
 
-def merged(spans: Collection[Span]) -> Span:
+def merged(spans: Collection[FigureSpan]) -> FigureSpan:
     """Return consecutive spans as one."""
     measures: Counter[str] = Counter()
     for span in spans:
         measures.update(span.measures)
-    return Span(min(span.since for span in spans), max(span.until for span in spans), measures)
+    return FigureSpan(min(span.since for span in spans), max(span.until for span in spans), measures)
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:
@@ -164,11 +164,11 @@ def figures(
     for hour, measure, count in by_hour.annotate(sum=Sum("count")).order_by():
         columns[int((hour - since) / range_.step)][measure] += count
     spans = tuple(
-        Span(since + number * range_.step, since + (number + 1) * range_.step, measures)
+        FigureSpan(since + number * range_.step, since + (number + 1) * range_.step, measures)
         for number, measures in enumerate(columns)
     )
     former = rows.filter(hour__gte=since - range_.length, hour__lt=since).values_list("measure")
-    before = Span(since - range_.length, since, dict(former.annotate(sum=Sum("count")).order_by()))
+    before = FigureSpan(since - range_.length, since, dict(former.annotate(sum=Sum("count")).order_by()))
     return Figures(range_, merged(spans), spans, before)
 
 

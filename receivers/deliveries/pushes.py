@@ -13,9 +13,9 @@ from django.db.models import Exists, OuterRef, Q
 
 from receivers.deliveries.bounded_scan import LOOKED_AT, ScanResult
 from receivers.deliveries.cluster_pushes import reduce_rows, reduced_projects, scan_cluster_pushes
+from receivers.deliveries.delivery_page import Position
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import decisive
-from receivers.deliveries.pagination import Position
 from receivers.deliveries.predicates import all_conditions, conditions_of_push, in_time
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log, merged
 from receivers.kargo.scopes import CLUSTER_SCOPE

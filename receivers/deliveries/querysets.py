@@ -31,8 +31,8 @@ from receivers.deliveries.cluster_pushes import (
     reduced_projects,
     scan_cluster_pushes,
 )
+from receivers.deliveries.delivery_page import FIRST_ID, DeliveryPage, Position
 from receivers.deliveries.filters import DeliveryFilter
-from receivers.deliveries.pagination import FIRST_ID, DeliveryPage, Position
 from receivers.deliveries.predicates import (
     all_but_warehouse,
     all_conditions,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from receivers.deliveries.events import HistoryEvent
+from receivers.deliveries.history_events import HistoryEvent
 from receivers.deliveries.outcomes import Tone, lower_label, tone
 from receivers.deliveries.serializers import STEPS
 from receivers.kargo.refresh_outcomes import RefreshOutcome

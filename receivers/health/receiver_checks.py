@@ -11,12 +11,12 @@ from receivers.deliveries.redaction import redact
 from receivers.health.checks import Check
 from receivers.health.delivery_checks import OldUrlUse, failure_rate, old_url_findings
 from receivers.health.finding import Finding, FindingFactory, Subject
+from receivers.health.provider_pages import PROVIDERS, ProviderPages
 from receivers.health.push_frequency import Silence, unusual_silence
 from receivers.health.secret_checks import SecretState
 from receivers.health.shell_commands import allow_secret, describe_config, edit_config, refresh_config
 from receivers.health.url_checks import url_findings
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.kinds.providers import PROVIDERS, Provider
 from receivers.kargo.quoting import quoted
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.receiver_status import READY, RECONCILING
@@ -178,7 +178,9 @@ def _secret_unreadable(factory: FindingFactory, receiver: Receiver, facts: Recei
     )
 
 
-def _push_findings(factory: FindingFactory, facts: ReceiverFacts, provider: Provider) -> Iterator[Finding]:
+def _push_findings(
+    factory: FindingFactory, facts: ReceiverFacts, provider: ProviderPages
+) -> Iterator[Finding]:
     if facts.last_push is None:
         yield _no_push_yet(factory, provider)
     elif silence := unusual_silence(facts.pushed_days):
@@ -193,7 +195,7 @@ def _push_findings(factory: FindingFactory, facts: ReceiverFacts, provider: Prov
 
 
 def _wrong_signatures(
-    factory: FindingFactory, outcomes: Mapping[str, int], provider: Provider
+    factory: FindingFactory, outcomes: Mapping[str, int], provider: ProviderPages
 ) -> Finding | None:
     """Return a finding if all recent requests, and at least three, had a wrong signature or token."""
     wrong = outcomes.get(Outcome.UNAUTHORIZED, 0)
@@ -207,7 +209,9 @@ def _wrong_signatures(
     )
 
 
-def _only_pings(factory: FindingFactory, outcomes: Mapping[str, int], provider: Provider) -> Finding | None:
+def _only_pings(
+    factory: FindingFactory, outcomes: Mapping[str, int], provider: ProviderPages
+) -> Finding | None:
     """Return a finding if all recent requests, and at least three, were events that refresh nothing."""
     ignored = outcomes.get(Outcome.IGNORED, 0) + outcomes.get(Outcome.UNSUPPORTED_EVENT, 0)
     if ignored < MIN_WRONG or ignored != sum(outcomes.values()):
@@ -223,13 +227,15 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _no_push_yet(factory: FindingFactory, provider: Provider) -> Finding:
+def _no_push_yet(factory: FindingFactory, provider: ProviderPages) -> Finding:
     return factory.note(
         Check.NO_PUSH_YET, "No push has arrived yet.", f"{' '.join(provider.steps)} Then push something."
     )
 
 
-def _no_recent_push(factory: FindingFactory, silence: Silence, last: datetime, provider: Provider) -> Finding:
+def _no_recent_push(
+    factory: FindingFactory, silence: Silence, last: datetime, provider: ProviderPages
+) -> Finding:
     usual = "1 day" if silence.usual == 1 else f"{silence.usual} days"
     return factory.warning(
         Check.NO_RECENT_PUSH,

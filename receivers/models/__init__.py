@@ -16,7 +16,7 @@ from receivers.models.alert import (
     PushFailure,
     WarehouseEvent,
 )
-from receivers.models.audit_log import Audit, AuditAction
+from receivers.models.audit_entry import Audit, AuditAction
 from receivers.models.columns import (
     ADDRESS_LENGTH,
     NAME_LENGTH,
@@ -38,7 +38,7 @@ from receivers.models.delivery import (
     ProjectDelivery,
 )
 from receivers.models.figure import FigureScope, HourlyFigure, RolledUpHour
-from receivers.models.finding import KargoController, MissedPush, Mute
+from receivers.models.health_memory import KargoController, MissedPush, Mute
 from receivers.models.ids import first_id, new_id
 from receivers.models.outcome import Origin, Outcome
 from receivers.models.receiver_url import ReceiverUrl, UnknownCall

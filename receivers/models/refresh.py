@@ -24,8 +24,8 @@ class Refresh(models.Model):
     `next_attempt_at` is the time of the next attempt and `retry_cause` the reason for it, as long as it is planned.
     `retries` has the number of retries by `RetryCause`. `reason` is a sentence about the current state or the end.
     `digest` is that of the pushed tag, `freight` and `freight_alias` name the Freight that holds it. `history` is a
-    list of {"at", "event", "text"} for people, the oldest first; `deliveries.events.HistoryEvent` and `RefreshOutcome`
-    have the codes. `held_by` is the `Replica` that tracks it; without one, any replica may take it up.
+    list of {"at", "event", "text"} for people, the oldest first; `HistoryEvent` and `RefreshOutcome` have the codes.
+    `held_by` is the `Replica` that tracks it; without one, any replica may take it up.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from receivers.accounts.kubernetes_access import KubernetesAccess, ReviewFailed, Subject
+from receivers.accounts.kubernetes_access import KubernetesAccess, ReviewFailed, ReviewSubject
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.errors import ClusterError, Forbidden, Unreachable
 from receivers.kargo.resources import WAREHOUSES
@@ -21,7 +21,7 @@ def kubernetes_access(cache: ClusterCache, seconds: float) -> KubernetesAccess:
     Verdicts are valid for `seconds`.
     """
 
-    def review(subject: Subject, verb: str, namespace: str | None) -> bool:
+    def review(subject: ReviewSubject, verb: str, namespace: str | None) -> bool:
         try:
             return cache.cluster().may(
                 subject.user, subject.groups, verb, WAREHOUSES, namespace, timeout=REVIEW_TIMEOUT

@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
-from kargoweb.upstream import UpstreamConfiguration
+from kargoweb.upstream_settings import UpstreamConfiguration
 from receivers.accounts import access
 from receivers.accounts.kubernetes_access import KubernetesAccess
 from receivers.cluster.cache import ClusterCache

@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Final
 
-from receivers.deliveries.events import HistoryEvent
+from receivers.deliveries.history_events import HistoryEvent
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.freight_outcome import final_state
 from receivers.kargo.progress_states import Ended, Progress, RetryNeeded

@@ -17,7 +17,7 @@ from receivers.cluster.errors import ClusterError, NotFound
 from receivers.kargo.promotion_targets import PromotionTarget, decode_target, waiting_for
 from receivers.kargo.resources import REFRESH_ANNOTATION, WarehouseKey
 from receivers.kargo.stages import PROMOTIONS
-from receivers.refreshes.tokens import format_token
+from receivers.refreshes.refresh_tokens import format_token
 
 PATCH_TIMEOUT: Final = 5.0  # seconds without a response
 

@@ -27,7 +27,7 @@ from receivers.cluster.errors import (
 from receivers.kargo.resources import REFRESH_ANNOTATION, WAREHOUSES, Resource, Warehouse, WarehouseKey
 from receivers.refreshes.attempts import Attempt
 from receivers.refreshes.circuit_breaker import CircuitBreaker
-from receivers.refreshes.tokens import Tokens, format_token
+from receivers.refreshes.refresh_tokens import Tokens, format_token
 from receivers.refreshes.work_queue import WorkQueue
 
 MAX_PATCHES: Final = 16  # in parallel, beside those that request threads send themselves

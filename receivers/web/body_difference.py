@@ -18,7 +18,7 @@ LONGEST_BODY: Final = 64 << 10  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class FieldChange:
+class BodyChange:
     """A field that differs. `before` is None if it was added, `after` if it was removed."""
 
     path: str
@@ -26,13 +26,13 @@ class FieldChange:
     after: str | None
 
 
-def body_changes(before: bytes, after: bytes) -> list[FieldChange] | None:
+def body_changes(before: bytes, after: bytes) -> list[BodyChange] | None:
     """Return the fields that differ, in the order of the newer body; None if a body isn't a JSON object."""
     old, new = _fields(before), _fields(after)
     if old is None or new is None:
         return None
     paths = [*new, *(path for path in old if path not in new)]
-    changes = (FieldChange(path, old.get(path), new.get(path)) for path in paths)
+    changes = (BodyChange(path, old.get(path), new.get(path)) for path in paths)
     return [change for change in changes if change.before != change.after][:MOST_FIELDS]
 
 

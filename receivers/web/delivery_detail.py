@@ -20,7 +20,7 @@ from receivers.deliveries.redelivery import WORTHWHILE, NotRedeliverable, redeli
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
 from receivers.web import live_fragments
-from receivers.web.body_difference import FieldChange, body_changes
+from receivers.web.body_difference import BodyChange, body_changes
 from receivers.web.body_preview import preview
 from receivers.web.curl import curl_command
 from receivers.web.delivery_summary import summarize
@@ -34,7 +34,7 @@ class BodyDifference:
     """The fields of the body that differ from those of the repository's push before."""
 
     previous: Delivery
-    changes: tuple[FieldChange, ...]
+    changes: tuple[BodyChange, ...]
 
 
 PART: Final = "story"

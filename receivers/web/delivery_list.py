@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from receivers.accounts.access import Access
 from receivers.deliveries import visibility
 from receivers.deliveries.cluster_pushes import reduced_projects
-from receivers.deliveries.pagination import DeliveryPage
+from receivers.deliveries.delivery_page import DeliveryPage
 from receivers.deliveries.pushes import PushCount, refreshes_by_delivery
 from receivers.deliveries.querysets import delivery_log
 from receivers.models import Delivery

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Final
 
-from receivers.deliveries.figures import Range, Span
+from receivers.deliveries.figures import FigureSpan, Range
 from receivers.deliveries.outcomes import Tone
 from receivers.web.durations import duration
 
@@ -79,7 +79,7 @@ class Column:
     name: str
     label: str
     url: str
-    span: Span
+    span: FigureSpan
 
     @property
     def middle(self) -> float:
@@ -143,7 +143,7 @@ class FigureChart:
 
 
 def figure_chart(
-    range_: Range, spans: Sequence[Span], zone: tzinfo, url: Callable[[Span], str]
+    range_: Range, spans: Sequence[FigureSpan], zone: tzinfo, url: Callable[[FigureSpan], str]
 ) -> FigureChart:
     """Return the chart of consecutive spans, with times in a zone; `url` is the list of a span's pushes."""
     highest, step = _count_scale(max((span.pushes for span in spans), default=0))
@@ -209,7 +209,7 @@ def _ticks(
         yield Tick(base_y - (base_y - top_y) * number * step / top, text(number * step))  # type: ignore[arg-type]
 
 
-def _parts(span: Span, highest: int) -> Iterator[Part]:
+def _parts(span: FigureSpan, highest: int) -> Iterator[Part]:
     y, tones = BASE, span.tones
     for tone in STACKED:
         if count := tones[tone]:
@@ -242,7 +242,7 @@ def _names(p50: float | None, p95: float | None) -> tuple[float | None, float | 
     return p50 + DROP, min(p95, p50 - APART) + DROP
 
 
-def _name(range_: Range, span: Span, zone: tzinfo) -> str:
+def _name(range_: Range, span: FigureSpan, zone: tzinfo) -> str:
     """Return the time of a column in words."""
     start, end = span.since.astimezone(zone), span.until.astimezone(zone)
     if range_ is Range.DAY:
@@ -258,7 +258,7 @@ def _day(at: datetime) -> str:
     return f"{at:%b} {at.day}"
 
 
-def _labels(range_: Range, spans: Sequence[Span], zone: tzinfo) -> list[str]:
+def _labels(range_: Range, spans: Sequence[FigureSpan], zone: tzinfo) -> list[str]:
     """Return the labels of the axis, empty for most columns."""
     starts = [span.since.astimezone(zone) for span in spans]
     if range_ is Range.DAY:
@@ -273,5 +273,5 @@ def _labels(range_: Range, spans: Sequence[Span], zone: tzinfo) -> list[str]:
     return [_day(at) if number % every == every // 2 else "" for number, at in enumerate(starts)]
 
 
-def _hours(spans: Sequence[Span]) -> int:
+def _hours(spans: Sequence[FigureSpan]) -> int:
     return round((spans[0].until - spans[0].since).total_seconds() / 3_600)

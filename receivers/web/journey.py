@@ -23,7 +23,7 @@ from receivers.web.delivery_summary import sentence
 from receivers.web.phrases import Piece, phrase
 from receivers.web.push_results import PushResults, WarehouseResult
 from receivers.web.stage_stops import is_long, stage_columns
-from receivers.web.stops import Lane, Stop
+from receivers.web.stops import JourneyLane, Stop
 
 RECEIVERS_SHOWN: Final = 8
 BEFORE_STAGES: Final = 2  # columns of a lane: Warehouse and Freight
@@ -40,7 +40,7 @@ class Journey:
 
     source: Stop
     receivers: tuple[Stop, ...]
-    lanes: tuple[Lane, ...]
+    lanes: tuple[JourneyLane, ...]
     columns: int
     downwards: bool
 
@@ -108,7 +108,7 @@ def _receiver(access: Access, rows: Sequence[Delivery]) -> Stop:
     )
 
 
-def _no_lane(record: PushRecord) -> Iterator[Lane]:
+def _no_lane(record: PushRecord) -> Iterator[JourneyLane]:
     """Yield a lane that says why no Warehouse was refreshed, unless the receiver's stop does."""
     row = record.decisive
     if row.outcome in NOT_EVALUATED:
@@ -119,16 +119,16 @@ def _no_lane(record: PushRecord) -> Iterator[Lane]:
         reason = phrase(sentence(row.reason))
         kind = tone(row.outcome).value
         stop = Stop("Warehouses", "", kind, label(row.outcome), detail=reason, last=True, ended=True)
-    yield Lane("none", ((stop,),))
+    yield JourneyLane("none", ((stop,),))
 
 
-def _lane(record: PushRecord, result: WarehouseResult, *, several: bool) -> Lane:
+def _lane(record: PushRecord, result: WarehouseResult, *, several: bool) -> JourneyLane:
     name = f"{result.project}/{result.warehouse}" if several else result.warehouse
     warehouse = _warehouse(result, name)
     if warehouse.last:
-        return Lane(name, ((warehouse,),))
+        return JourneyLane(name, ((warehouse,),))
     stages = stage_columns(result)
-    return Lane(name, ((warehouse,), (_freight(record, result, has_more=bool(stages)),), *stages))
+    return JourneyLane(name, ((warehouse,), (_freight(record, result, has_more=bool(stages)),), *stages))
 
 
 def _warehouse(result: WarehouseResult, name: str) -> Stop:

@@ -17,8 +17,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from receivers.accounts.access import Action
+from receivers.deliveries.delivery_page import InvalidCursor
 from receivers.deliveries.filters import DeliveryFilter
-from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.pushes import PushCount, count_pushes
 from receivers.web import live_fragments, local_times
 from receivers.web.filter_form import PRESETS, FilterForm, tidy

@@ -33,9 +33,9 @@ from receivers.controller.receiver_setup import (
 )
 from receivers.deliveries import statistics
 from receivers.deliveries.form_fields import AS_TYPED, ShortTextField
+from receivers.health.provider_pages import PROVIDERS
 from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.scopes import CLUSTER_SCOPE, CLUSTER_SCOPE_NAME, parse_scope, scope_name
 from receivers.models import NAME_LENGTH
 from receivers.web import live_fragments
@@ -55,7 +55,7 @@ CONFIGURED: Final = frozenset({"generic"})  # kinds that need more than a Secret
 SUFFIX: Final = "-webhook"  # of the Secret's name
 
 
-class NameField(ShortTextField):
+class SubdomainField(ShortTextField):
     """The name of an object in Kubernetes: a DNS subdomain (RFC 1123)."""
 
     def __init__(self, **options: Any) -> None:
@@ -81,8 +81,8 @@ class NewReceiverForm(forms.Form):
         initial=DOCKER_HUB,
         required=False,
     )
-    name = NameField(label="Name", initial=DEFAULT_NAME)
-    secret = NameField(label="Secret", required=False)
+    name = SubdomainField(label="Name", initial=DEFAULT_NAME)
+    secret = SubdomainField(label="Secret", required=False)
     do = forms.CharField(required=False)
 
     def __init__(

@@ -24,7 +24,7 @@ from receivers.kargo.coverage import is_official_image, is_on_docker_hub
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, ReceiverUrl
 from receivers.web import live_fragments
-from receivers.web.figures import FigureView, figure_view, open_problems
+from receivers.web.figure_view import FigureView, figure_view, open_problems
 from receivers.web.finding_rows import subject_url
 from receivers.web.links import push_url, pushes_url, receiver_page_url
 from receivers.web.page_view import PageRequest, page_view

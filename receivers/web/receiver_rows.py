@@ -9,8 +9,8 @@ from typing import Final
 
 from receivers.health.checks import Check
 from receivers.health.finding import Subject
+from receivers.health.provider_pages import PROVIDERS, ProviderPages
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.kinds.providers import PROVIDERS, Provider
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey
@@ -44,7 +44,7 @@ class ReceiverRow:
     findings: tuple[FindingRow, ...] = ()
     week: Week | None = None
     checklist: Checklist | None = None
-    provider: Provider | None = None
+    provider: ProviderPages | None = None
 
     @property
     def waiting(self) -> bool:

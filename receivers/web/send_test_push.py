@@ -21,8 +21,8 @@ from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.querysets import delivery_log
+from receivers.health.provider_pages import PROVIDERS
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.matching import MatchResult, Verdict
 from receivers.kargo.push import Push
 from receivers.kargo.resources import Warehouse
@@ -41,7 +41,7 @@ from receivers.testfire.send import (
 from receivers.web.durations import duration
 from receivers.web.page_view import PageRequest, page_view
 from receivers.web.receiver_rows import masked
-from receivers.webhook.explain import explain
+from receivers.webhook.match_report import explain
 
 VERDICTS_SHOWN: Final = 50
 """Verdicts in the preview, the most relevant first; more are hard to read while typing."""

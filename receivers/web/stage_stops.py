@@ -10,12 +10,12 @@ from receivers.kargo.stage_states import StageJourney, StageNode, StageState
 from receivers.web import kargo_links, stage_sentences
 from receivers.web.phrases import phrase
 from receivers.web.push_results import WarehouseResult
-from receivers.web.stops import Lane, Meter, Stop
+from receivers.web.stops import JourneyLane, Meter, Stop
 
 MOST_DEPTHS: Final = 3  # Stages in a row that fit side by side, beside Warehouse and Freight
 SOAK_STEPS: Final = 40  # of the meter, so that the page changes no more often than this
 
-Columns = list[tuple[Stop | Lane, ...]]
+Columns = list[tuple[Stop | JourneyLane, ...]]
 
 
 def is_long(journey: StageJourney | None) -> bool:
@@ -62,10 +62,10 @@ def _branch(result: WarehouseResult, children: dict[str, list[StageNode]], paren
     while following := children[parent]:
         drawn = frozenset({parent})
         if len(following) > 1:
-            entries: list[Stop | Lane] = []
+            entries: list[Stop | JourneyLane] = []
             for node in following:
                 stop, rest = _stage(result, node, drawn), _branch(result, children, node.name)
-                entries.append(Lane(node.name, ((stop,), *rest)) if rest else stop)
+                entries.append(JourneyLane(node.name, ((stop,), *rest)) if rest else stop)
             return [*columns, tuple(entries)]
         columns.append((_stage(result, following[0], drawn),))
         parent = following[0].name

@@ -65,11 +65,11 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class JourneyLane:
     """The way through a Warehouse, or a part of it: columns in order, each with one stop, or several that branch off.
 
     A branch that goes on is a lane of its own. `name` tells it from others, for screen readers.
     """
 
     name: str
-    columns: tuple[tuple[Stop | Lane, ...], ...]
+    columns: tuple[tuple[Stop | JourneyLane, ...], ...]

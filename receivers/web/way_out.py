@@ -11,10 +11,10 @@ from typing import Any, Final
 from receivers.accounts.roles import Access
 from receivers.cluster.cache import ClusterCache
 from receivers.deliveries.push_record import PushRecord, tags_pushed
-from receivers.kargo.loosening import FieldChange, Loosening, loosen
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.subscriptions import Subscription
 from receivers.models import Outcome
+from receivers.web.loosening import FieldChange, Loosening, loosen
 
 MOST_SHOWN: Final = 3  # subscriptions; who needs more of them changes the Warehouses as a whole
 TAGS_NAMED: Final = 5

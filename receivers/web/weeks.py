@@ -26,7 +26,7 @@ WORDS: Final = {Tone.GOOD: "succeeded", Tone.PLAIN: "skipped", Tone.OPEN: "in pr
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class DayPart:
     """The part of a bar that has one tone, in pixels; `y` grows downward."""
 
     tone: Tone
@@ -42,7 +42,7 @@ class DayBar:
     letter: str
     text: str
     url: str
-    segments: tuple[Segment, ...]
+    segments: tuple[DayPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,13 @@ def _words(counts: Mapping[Tone, int]) -> str:
     return ", ".join(f"{counts[each]} {WORDS[each]}" for each in STACKED if counts.get(each)) or "no pushes"
 
 
-def _segments(column: Mapping[Tone, int], tallest: int) -> list[Segment]:
+def _segments(column: Mapping[Tone, int], tallest: int) -> list[DayPart]:
     segments, top = [], float(HEIGHT)
     for each in STACKED:
         if count := column.get(each, 0):
             height = max(1.5, round(count / tallest * (HEIGHT - len(STACKED)), 2))
             top -= height
-            segments.append(Segment(each, round(top, 2), height))
+            segments.append(DayPart(each, round(top, 2), height))
     return segments
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from receivers.cluster.cache import ClusterCache
 from receivers.deliveries.bulk_sql import insert
-from receivers.deliveries.events import HistoryEvent
+from receivers.deliveries.history_events import HistoryEvent
 from receivers.deliveries.store import DeliveryStore
 from receivers.kargo.coverage import DOCKER_HUB, covering_receivers, is_official_image
 from receivers.kargo.golang.goduration import parse_duration

@@ -40,7 +40,6 @@ from receivers.refreshes.sender import RefreshSender, RequestResult
 from receivers.refreshes.tracker import Tracker
 from receivers.webhook import api_refresh, results
 from receivers.webhook.catch_up import RefusedPushes
-from receivers.webhook.explain import MatchReport, concerned_projects, explain
 from receivers.webhook.incoming import (
     BodyNotRead,
     IncomingRequest,
@@ -50,6 +49,7 @@ from receivers.webhook.incoming import (
     new_delivery,
     read_body,
 )
+from receivers.webhook.match_report import MatchReport, concerned_projects, explain
 from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.results import IntakeResult
 from receivers.webhook.signed_test_tokens import USED

@@ -26,7 +26,7 @@ from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Outcome, storable
 from receivers.refreshes.promotion_refresher import PromotionResult
 from receivers.refreshes.sender import RequestResult
-from receivers.webhook.explain import MatchReport
+from receivers.webhook.match_report import MatchReport
 
 NAMES_KEPT: Final = 10
 TAGS_KEPT: Final = 50  # further tags of one request, which are shown

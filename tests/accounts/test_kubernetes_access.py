@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 
 from kargoweb.configuration import ConfigurationError, read_configuration
 from receivers.accounts import tokens
-from receivers.accounts.kubernetes_access import KubernetesAccess, ReviewFailed, Subject, subject_of
+from receivers.accounts.kubernetes_access import KubernetesAccess, ReviewFailed, ReviewSubject, subject_of
 from receivers.accounts.roles import Access, Role
 from receivers.models import ProviderIdentity, TokenScope
 from tests.accounts.oidc_provider import OidcProvider
@@ -318,7 +318,7 @@ class Rules:
         self.failure = ""
         self.lock = threading.Lock()
 
-    def __call__(self, subject: Subject, verb: str, namespace: str | None) -> bool:
+    def __call__(self, subject: ReviewSubject, verb: str, namespace: str | None) -> bool:
         with self.lock:
             self.requests.append((verb, namespace or ""))
         if self.failure:
@@ -326,7 +326,7 @@ class Rules:
         return verb in self.allowed.get(namespace or "everywhere", ())
 
 
-ALICE = Subject("alice", ())
+ALICE = ReviewSubject("alice", ())
 PROJECTS = ("blog", "payments", "shop")
 ALL_SEEN = dict.fromkeys(PROJECTS, Role.VIEWER)
 
@@ -371,8 +371,8 @@ def test_verdicts_are_those_of_one_user_with_these_groups():
     access = KubernetesAccess(review, lambda: PROJECTS, 60.0)
     access.access_of(ALICE)
     review.requests.clear()
-    access.access_of(Subject("alice", ("payments",)))
-    access.access_of(Subject("bob", ()))
+    access.access_of(ReviewSubject("alice", ("payments",)))
+    access.access_of(ReviewSubject("bob", ()))
     assert len(review.requests) == 10
     access.stop()
 
@@ -394,7 +394,7 @@ def test_a_failure_is_remembered_for_a_moment():
     found = access.access_of(ALICE)
     assert found.is_empty
     assert "it hangs" in found.problem
-    assert "it hangs" in access.access_of(Subject("bob", ())).problem
+    assert "it hangs" in access.access_of(ReviewSubject("bob", ())).problem
     assert len(review.requests) == 1
     review.failure = ""
     until("it is asked again", lambda: access.access_of(ALICE).everywhere is Role.OPERATOR)
@@ -405,7 +405,7 @@ def test_what_was_decided_in_time_is_not_asked_again(monkeypatch):
     monkeypatch.setattr("receivers.accounts.kubernetes_access.REVIEW_SECONDS", 1.0)
     rules, hang = Rules(shop="get", blog="get"), threading.Event()
 
-    def review(subject: Subject, verb: str, namespace: str | None) -> bool:
+    def review(subject: ReviewSubject, verb: str, namespace: str | None) -> bool:
         if namespace == "shop":
             hang.wait()
         return rules(subject, verb, namespace)
@@ -433,11 +433,11 @@ def test_the_verdicts_of_all_users_are_limited(monkeypatch):
     review = Rules(shop="get")
     access = KubernetesAccess(review, lambda: PROJECTS, 60.0)
     for number in range(50):
-        access.access_of(Subject(f"user-{number}", ()))
+        access.access_of(ReviewSubject(f"user-{number}", ()))
     review.requests.clear()
-    access.access_of(Subject("user-49", ()))
+    access.access_of(ReviewSubject("user-49", ()))
     assert not review.requests
-    access.access_of(Subject("user-0", ()))
+    access.access_of(ReviewSubject("user-0", ()))
     assert review.requests
     access.stop()
 
@@ -445,12 +445,12 @@ def test_the_verdicts_of_all_users_are_limited(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "groups", "prefixes", "expected"),
     [
-        ("alice", ["b", "a", "a", ""], ("", ""), Subject("alice", ("a", "b", "system:authenticated"))),
-        ("alice", ["a"], ("o:", "g:"), Subject("o:alice", ("g:a", "system:authenticated"))),
-        ("alice", ["system:masters", "a"], ("", ""), Subject("alice", ("a", "system:authenticated"))),
-        ("masters", ["masters"], ("", "system:"), Subject("masters", ("system:authenticated",))),
+        ("alice", ["b", "a", "a", ""], ("", ""), ReviewSubject("alice", ("a", "b", "system:authenticated"))),
+        ("alice", ["a"], ("o:", "g:"), ReviewSubject("o:alice", ("g:a", "system:authenticated"))),
+        ("alice", ["system:masters", "a"], ("", ""), ReviewSubject("alice", ("a", "system:authenticated"))),
+        ("masters", ["masters"], ("", "system:"), ReviewSubject("masters", ("system:authenticated",))),
         ("system:admin", [], ("", ""), None),
-        ("system:admin", [], ("o:", ""), Subject("o:system:admin", ("system:authenticated",))),
+        ("system:admin", [], ("o:", ""), ReviewSubject("o:system:admin", ("system:authenticated",))),
         (" ", [], ("o:", ""), None),
     ],
 )

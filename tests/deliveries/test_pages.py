@@ -14,9 +14,9 @@ from django.db import connection
 from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.cluster_pushes import MOST_PROJECTS
+from receivers.deliveries.delivery_page import InvalidCursor
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, tone
-from receivers.deliveries.pagination import InvalidCursor
 from receivers.deliveries.pushes import count_pushes, push_page
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, MOST_REPEATS, delivery_log
 from receivers.models import Origin, Outcome, Refresh

@@ -8,11 +8,11 @@ import pytest
 
 from receivers.health.delivery_checks import OldUrlUse
 from receivers.health.finding import Finding
+from receivers.health.provider_pages import PROVIDERS
 from receivers.health.push_frequency import Silence, unusual_silence
 from receivers.health.receiver_checks import ReceiverFacts, receiver_findings, removed_receiver_findings
 from receivers.health.secret_checks import SecretState
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.resources import decode_config
 
 DIGEST = "5d611cdf067a398156062773bb89d36e45a278388688479861a578e56db0c4c0"

@@ -1,6 +1,6 @@
 """The receiver kinds."""
 
-from kargoweb import upstream
+from kargoweb import upstream_settings
 from receivers.kargo.kinds import KARGO_KINDS, KINDS
 
 
@@ -19,4 +19,4 @@ def test_every_supported_kind_is_a_kind_of_kargo():
 
 
 def test_the_configuration_knows_the_same_kinds():
-    assert upstream.KINDS - {"all"} == set(KARGO_KINDS)
+    assert upstream_settings.KINDS - {"all"} == set(KARGO_KINDS)

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from receivers.deliveries.events import HistoryEvent
+from receivers.deliveries.history_events import HistoryEvent
 from receivers.deliveries.log_writer import LogWriter, Write
 from receivers.deliveries.spool import Spool
 from receivers.deliveries.store import DeliveryStore
@@ -23,10 +23,10 @@ from receivers.refreshes.attempts import Attempt
 from receivers.refreshes.history import MAX_EVENTS, append_event, end_refresh, record_request
 from receivers.refreshes.late_freight import COMPARE_AGAIN_SECONDS, LateFreightMatcher
 from receivers.refreshes.leases import ReplicaLease
+from receivers.refreshes.refresh_tokens import format_token
 from receivers.refreshes.retry_policy import MAX_REQUESTS
 from receivers.refreshes.rollup import close_left_over, update_deliveries, update_ended
 from receivers.refreshes.sender import RequestResult
-from receivers.refreshes.tokens import format_token
 from tests.clusters import PATIENCE
 from tests.deliveries.rows import delivery, store, unique_name
 

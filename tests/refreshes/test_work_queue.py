@@ -13,7 +13,7 @@ from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.kargo.resources import Condition, Warehouse, decode_warehouse
 from receivers.models import Refresh
 from receivers.refreshes.attempts import NEVER, Attempt, TrackedRefresh
-from receivers.refreshes.tokens import format_token
+from receivers.refreshes.refresh_tokens import format_token
 from receivers.refreshes.work_queue import SETTLE_SECONDS, DueWarehouse, WorkQueue
 
 KEY = ("shop", "main")

@@ -17,7 +17,7 @@ from receivers.deliveries.outcomes import Tone
 from receivers.health.finding import Severity
 from receivers.models import Delivery, Origin, Outcome, ProjectDelivery, Refresh
 from receivers.web.figure_chart import BASE, TOP, figure_chart
-from receivers.web.figures import short
+from receivers.web.figure_view import short
 from receivers.web.overview import health_line
 from tests.deliveries.rows import delivery, store
 from tests.users import BACKEND, create_user

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from receivers.kargo.expressions.budget import Budget
-from receivers.kargo.expressions.errors import CannotEvaluate, EvaluationFailed, InvalidExpression
 from receivers.kargo.expressions.evaluator import Evaluator
+from receivers.kargo.expressions.failures import CannotEvaluate, EvaluationFailed, InvalidExpression
 from receivers.kargo.expressions.reading import read
 from receivers.kargo.expressions.templates import render
 from receivers.kargo.expressions.values import Function, NilList, Time, Typed, Unreadable, Value

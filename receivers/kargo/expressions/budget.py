@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from receivers.kargo.expressions.errors import CannotEvaluate
+from receivers.kargo.expressions.failures import CannotEvaluate
 
 MAX_LENGTH: Final = 10_000
 """Characters of an expression, or of a text with expressions; people write at most a few hundred."""

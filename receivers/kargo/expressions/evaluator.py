@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from receivers.kargo.expressions import functions
 from receivers.kargo.expressions.budget import Budget
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.nodes import (
     Binary,
     BuiltinCall,
@@ -22,14 +22,14 @@ from receivers.kargo.expressions.nodes import (
     Chain,
     Conditional,
     Let,
-    ListOf,
+    ListLiteral,
     Literal,
-    MapOf,
+    MapLiteral,
     Member,
     Name,
     Node,
-    Pointer,
     PredicateCall,
+    PredicatePointer,
     Sequence,
     Slice,
     Unary,
@@ -88,7 +88,8 @@ class Evaluator:
             "and": self._logic, "or": self._logic, "??": self._default, "in": self._in,
         }  # fmt: skip
         self._nodes: Mapping[type, Callable[[Any], Value]] = {
-            Literal: self._literal, Name: self._name, Pointer: self._pointer, ListOf: self._list, MapOf: self._map,
+            Literal: self._literal, Name: self._name, PredicatePointer: self._pointer,
+            ListLiteral: self._list, MapLiteral: self._map,
             Unary: self._unary, Binary: self._binary, Conditional: self._conditional, Member: self._member,
             Chain: self._chain, Slice: self._slice, Call: self._call, BuiltinCall: self._builtin,
             PredicateCall: self._predicate_call, Let: self._let, Sequence: self._sequence,
@@ -112,15 +113,15 @@ class Evaluator:
             raise CannotEvaluate(f"the function {node.name} without a call")
         return value
 
-    def _pointer(self, node: Pointer) -> Value:
+    def _pointer(self, node: PredicatePointer) -> Value:
         element = self._elements[-1]
         return {"": element.value, "index": element.index, "acc": element.accumulated}[node.name]
 
-    def _list(self, node: ListOf) -> Value:
+    def _list(self, node: ListLiteral) -> Value:
         self._budget.items(len(node.items))
         return [self.evaluate(item) for item in node.items]
 
-    def _map(self, node: MapOf) -> Value:
+    def _map(self, node: MapLiteral) -> Value:
         self._budget.items(len(node.pairs))
         result: dict[str, Value] = {}
         for key_node, value_node in node.pairs:
@@ -180,7 +181,7 @@ class Evaluator:
             case None:
                 return False
             case list():
-                if isinstance(node.right, ListOf):
+                if isinstance(node.right, ListLiteral):
                     left = _key_of_constants(node.right, left)
                 return any(equal(item, left, self._budget) for item in right)
             case Grouped():
@@ -417,7 +418,7 @@ def _bound(position: int, size: int) -> int:
     return max(0, min(position + size if position < 0 else position, size))
 
 
-def _key_of_constants(node: ListOf, value: Value) -> Value:
+def _key_of_constants(node: ListLiteral, value: Value) -> Value:
     """Return what is looked for in a list. expr-lang makes a map of constant texts, so only a text can be in it."""
     if node.items and all(isinstance(item, Literal) and isinstance(item.value, str) for item in node.items):
         if value is None:
@@ -440,9 +441,9 @@ def _is_constant(node: Node) -> bool:
             return _is_constant(left) and _is_constant(right)
         case Conditional(condition=condition, yes=yes, no=no):
             return all(map(_is_constant, (condition, yes, no)))
-        case ListOf(items=items) | BuiltinCall(arguments=items):
+        case ListLiteral(items=items) | BuiltinCall(arguments=items):
             return all(map(_is_constant, items))
-    return isinstance(node, PredicateCall | MapOf | Member | Slice | Let | Sequence)  # perhaps
+    return isinstance(node, PredicateCall | MapLiteral | Member | Slice | Let | Sequence)  # perhaps
 
 
 def _calculated_times(operator: str, left: Value, right: Value) -> Value:
@@ -537,7 +538,7 @@ def _count(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Va
 
 
 def _total(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
-    if isinstance(node.over, ListOf) and node.predicate is None and not all(map(is_number, values)):
+    if isinstance(node.over, ListLiteral) and node.predicate is None and not all(map(is_number, values)):
         raise CannotEvaluate("the sum of a list of something else than numbers")
     total: Value = 0
     for _, result in evaluator.results(node, values):

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from receivers.kargo.expressions.budget import MAX_DEPTH, Budget
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.text_forms import formatted, to_json
 from receivers.kargo.expressions.values import (
     Duration,
@@ -37,7 +37,7 @@ from receivers.kargo.expressions.values import (
     quotient,
     wrapped,
 )
-from receivers.kargo.golang import goany
+from receivers.kargo.golang import goany, gojson
 
 _MAX_STABLE: Final = 12  # elements that Go sorts without changing the order of equal ones
 _GO_SPACE: Final = (
@@ -303,7 +303,7 @@ def _from_json(arguments: Arguments, budget: Budget) -> Value:
     budget.step(len(value) // 16)
     try:
         return goany.decode(value.encode())
-    except goany.InvalidJson as error:
+    except gojson.InvalidJson as error:
         raise InvalidExpression(f"a text that is no JSON: {error}") from error
     except goany.TooDeep as error:
         raise CannotEvaluate("JSON that nests too deeply") from error

@@ -21,21 +21,21 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Pointer:
+class PredicatePointer:
     """`#`, `#index` or `#acc` in a predicate; `name` is empty for `#`."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class ListOf:
+class ListLiteral:
     """`[a, b]`."""
 
     items: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class MapOf:
+class MapLiteral:
     """`{a: 1}`; the keys are expressions."""
 
     pairs: tuple[tuple[Node, Node], ...]
@@ -135,6 +135,6 @@ class Sequence:
 
 
 Node: TypeAlias = (
-    "Literal | Name | Pointer | ListOf | MapOf | Unary | Binary | Conditional | Member | Chain | Slice | Call"
-    " | BuiltinCall | PredicateCall | Let | Sequence"
+    "Literal | Name | PredicatePointer | ListLiteral | MapLiteral | Unary | Binary | Conditional | Member | Chain"
+    " | Slice | Call | BuiltinCall | PredicateCall | Let | Sequence"
 )

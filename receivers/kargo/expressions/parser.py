@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from receivers.kargo.expressions.budget import MAX_DEPTH
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.lexer import Token, TokenType, tokenize
 from receivers.kargo.expressions.nodes import (
     Binary,
     BuiltinCall,
@@ -17,19 +18,18 @@ from receivers.kargo.expressions.nodes import (
     Chain,
     Conditional,
     Let,
-    ListOf,
+    ListLiteral,
     Literal,
-    MapOf,
+    MapLiteral,
     Member,
     Name,
     Node,
-    Pointer,
     PredicateCall,
+    PredicatePointer,
     Sequence,
     Slice,
     Unary,
 )
-from receivers.kargo.expressions.tokens import Token, TokenType, tokenize
 from receivers.kargo.quoting import quoted
 
 _PRECEDENCE: Final = {
@@ -259,7 +259,7 @@ class _Parser:
         if not self._predicates:
             self._unexpected()
         if self._is("."):
-            return Pointer("")
+            return PredicatePointer("")
         after = self._token.position + 1
         self._expect("#")
         if self._token.type is TokenType.OPERATOR and self._token.position == after and _is_word(self._token):
@@ -271,7 +271,7 @@ class _Parser:
             raise InvalidExpression(f"unknown pointer #{name}")
         if name == "acc" and self._predicates[-1] != "reduce":
             raise CannotEvaluate("#acc in a predicate inside another")
-        return Pointer(name)
+        return PredicatePointer(name)
 
     def _primary(self) -> Node:
         token = self._token
@@ -308,7 +308,7 @@ class _Parser:
             if not self._skips(","):
                 break
         self._expect("]")
-        return self._built(ListOf(tuple(items)), *items)
+        return self._built(ListLiteral(tuple(items)), *items)
 
     def _map(self) -> Node:
         pairs: list[tuple[Node, Node]] = []
@@ -319,7 +319,7 @@ class _Parser:
             if not self._skips(","):
                 break
         self._expect("}")
-        return self._built(MapOf(tuple(pairs)), *(node for pair in pairs for node in pair))
+        return self._built(MapLiteral(tuple(pairs)), *(node for pair in pairs for node in pair))
 
     def _key(self) -> Node:
         token = self._token

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.nodes import (
     Binary,
     BuiltinCall,
@@ -19,14 +19,14 @@ from receivers.kargo.expressions.nodes import (
     Chain,
     Conditional,
     Let,
-    ListOf,
+    ListLiteral,
     Literal,
-    MapOf,
+    MapLiteral,
     Member,
     Name,
     Node,
-    Pointer,
     PredicateCall,
+    PredicatePointer,
     Sequence,
     Slice,
     Unary,
@@ -107,7 +107,8 @@ class _Checker:
         self._elements: list[Type] = []
         self._predicates: list[str] = []
         self._checks: Mapping[type, Callable[[Any], Type]] = {
-            Literal: self._literal, Name: self._name, Pointer: self._pointer, ListOf: self._list, MapOf: self._map,
+            Literal: self._literal, Name: self._name, PredicatePointer: self._pointer,
+            ListLiteral: self._list, MapLiteral: self._map,
             Unary: self._unary, Binary: self._binary, Conditional: self._conditional, Member: self._member,
             Chain: self._chain, Slice: self._slice, Call: self._call, BuiltinCall: self._builtin,
             PredicateCall: self._predicate, Let: self._let, Sequence: self._sequence,
@@ -133,18 +134,18 @@ class _Checker:
             raise CannotEvaluate(f"the function {node.name} without a call")
         return self._variables.get(node.name, UNKNOWN)
 
-    def _pointer(self, node: Pointer) -> Type:
+    def _pointer(self, node: PredicatePointer) -> Type:
         if node.name == "index" and self._predicates[-1] not in _WITH_INDEX:
             raise InvalidExpression(f"#index in the predicate of {self._predicates[-1]}")
         return {"": self._elements[-1], "index": INT}.get(node.name, UNKNOWN)
 
-    def _list(self, node: ListOf) -> Type:
+    def _list(self, node: ListLiteral) -> Type:
         types = [self.check(item) for item in node.items]
         if types and types[-1] is NIL and set(types) <= {NIL, UNKNOWN}:
             return Type("array", NIL)
         return Type("array", types[0]) if len(set(types)) == 1 else LIST
 
-    def _map(self, node: MapOf) -> Type:
+    def _map(self, node: MapLiteral) -> Type:
         for key, value in node.pairs:
             self.check(key)
             self.check(value)

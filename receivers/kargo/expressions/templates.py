@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from receivers.kargo.expressions.budget import MAX_LENGTH, Budget
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.evaluator import Evaluator
+from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.reading import read
 from receivers.kargo.expressions.text_forms import go_quoted, to_json, to_yaml
 from receivers.kargo.expressions.values import Function, Time, Value
-from receivers.kargo.golang import goany
+from receivers.kargo.golang import goany, gojson
 from receivers.kargo.quoting import quoted
 
 _START: Final = re.compile(r"\$\{([{%])")
@@ -73,7 +73,7 @@ def _kept_text(result: str, budget: Budget) -> str:
         raise InvalidExpression(f"{quoted(bare)} is no text for Kargo; quote() makes it one")
     try:
         value = goany.decode(bare.encode())
-    except goany.InvalidJson:
+    except gojson.InvalidJson:
         return result
     except goany.TooDeep:
         value = None

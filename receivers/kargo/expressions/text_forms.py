@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from receivers.kargo.expressions.budget import MAX_DEPTH, Budget
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.values import (
     Duration,
     Function,

@@ -14,9 +14,7 @@ from typing import Any, Final, NoReturn
 
 from receivers.kargo.golang import gojson
 
-_MAX_NESTING: Final = 10_000  # Go's limit
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 _SPACE: Final = rb"[ \t\n\r]*+"
 _STRING: Final = rb'"[^"\\\x00-\x1f]*+(?:(?>\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+))*+"'
@@ -57,10 +55,6 @@ _DIGITS: Final = b"0123456789"
 _END: Final = "unexpected end of JSON input"
 
 
-class InvalidJson(ValueError):
-    """A document that Go cannot decode, with Go's message."""
-
-
 class TooDeep(ValueError):
     """A document that Go decodes, but that nests too deeply for Python."""
 
@@ -68,14 +62,16 @@ class TooDeep(ValueError):
 def decode(document: bytes) -> Any:
     """Return what a document means: numbers are floats, and of repeated keys the last counts.
 
-    Raise `InvalidJson` with Go's message, or `TooDeep`.
+    Raise `gojson.InvalidJson` with Go's message, or `TooDeep`.
     """
     text = document.decode("utf-8", gojson.EACH_BYTE)
     try:
         value = json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_constant)
     except _OutOfRange as error:
         check(document)
-        raise InvalidJson(f"json: cannot unmarshal number {error} into Go value of type float64") from None
+        raise gojson.InvalidJson(
+            f"json: cannot unmarshal number {error} into Go value of type float64"
+        ) from None
     except (ValueError, RecursionError):
         check(document)
         raise TooDeep from None
@@ -106,7 +102,7 @@ def _without_surrogates(value: Any) -> Any:
     """Replace lone surrogates, as Go does. The recursion is no deeper than that of Python's decoder."""
     match value:
         case str():
-            return _LONE_SURROGATE.sub("\ufffd", value)
+            return gojson.LONE_SURROGATE.sub("\ufffd", value)
         case list():
             return [_without_surrogates(item) for item in value]
         case dict():
@@ -115,7 +111,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def check(document: bytes) -> None:
-    """Raise `InvalidJson` with Go's message if a document is no JSON."""
+    """Raise `gojson.InvalidJson` with Go's message if a document is no JSON."""
     _Scanner(document).scan()
 
 
@@ -139,25 +135,25 @@ class _Scanner:
 
     def _byte(self) -> int:
         if self._at >= len(self._document):
-            raise InvalidJson(_END)
+            raise gojson.InvalidJson(_END)
         return self._document[self._at]
 
     def _fail(self, where: str) -> NoReturn:
-        raise InvalidJson(f"invalid character {_quoted(self._peek())} {where}")
+        raise gojson.InvalidJson(f"invalid character {_quoted(self._peek())} {where}")
 
     def _value(self, open_containers: list[int]) -> None:
         """Read a value, or open its container and read its first member's start."""
         self._blanks()
         first = self._byte()
         if first in b"{[":
-            if len(open_containers) == _MAX_NESTING:
+            if len(open_containers) == gojson.MAX_NESTING:
                 self._fail("exceeded max depth")
             self._at += 1
             open_containers.append(first)
             self._blanks()
             opening = _OPENING.match(self._document, self._at) if first == ord("[") else None
             if opening:
-                count = min(opening[0].count(b"["), _MAX_NESTING - len(open_containers))
+                count = min(opening[0].count(b"["), gojson.MAX_NESTING - len(open_containers))
                 open_containers += [first] * count
                 self._skip(b"[", count)
                 return

@@ -108,7 +108,7 @@ _RUN: Final = {
 _TEXT: Final = re.compile(_STRING)
 _TEXTS: Final = re.compile(rf"(?:(?>{_SPACE}{_STRING}{_SPACE},))*+")
 _CLOSING: Final = {"{": "}", "[": "]"}
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FOUND: Final = {"": "the end of the body", '"': "an unterminated string or an invalid character in it"}
 _TYPE_BY_FIRST: Final = {'"': "a string", "{": "an object", "[": "an array", "t": "true", "f": "false"}
 
@@ -381,7 +381,7 @@ def _scalar(token: str) -> str | float | bool:
 def _unquote(token: str) -> str:
     if "\\" not in token:
         return token[1:-1]
-    return _LONE_SURROGATE.sub("\ufffd", json.loads(token))
+    return LONE_SURROGATE.sub("\ufffd", json.loads(token))
 
 
 def fold(name: str) -> str:

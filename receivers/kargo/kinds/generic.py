@@ -28,7 +28,7 @@ from receivers.kargo.expressions import (
     render,
 )
 from receivers.kargo.expressions.text_forms import json_text
-from receivers.kargo.golang import goany
+from receivers.kargo.golang import goany, gojson
 from receivers.kargo.golang.goquery import parse_query
 from receivers.kargo.json_values import as_list, as_map, as_text
 from receivers.kargo.kinds.events import Cause, Refused
@@ -208,7 +208,7 @@ def _body(body: bytes) -> Value:
         return goany.decode(body)
     except goany.TooDeep:
         return Unreadable()
-    except goany.InvalidJson as error:
+    except gojson.InvalidJson as error:
         raise Refused(
             WebhookResponse(400, _encoded({"error": f"invalid request body: {error}"}).encode() + b"\n"),
             Cause.BODY,

@@ -7,10 +7,10 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
+from receivers.deliveries.delivery_page import DeliveryPage, InvalidCursor
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
 from receivers.deliveries.form_fields import form_errors
 from receivers.deliveries.outcomes import headline_of
-from receivers.deliveries.pagination import DeliveryPage, InvalidCursor
 from receivers.deliveries.querysets import MAX_PAGE_SIZE, delivery_log
 from receivers.deliveries.serializers import DeliveryDetailsSerializer, DeliverySerializer, isoformat
 from receivers.deliveries.visibility import DeliveryDetails, refreshes_of

@@ -12,7 +12,7 @@ from receivers.kargo.quoting import quoted
 from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.management.cluster_reader import cluster_contents
 from receivers.management.console import ConsoleCommand, ExitCode, fail, table
-from receivers.webhook.explain import VERDICTS_SHOWN, MatchReport, explain
+from receivers.webhook.match_report import VERDICTS_SHOWN, MatchReport, explain
 
 CLUSTER_SECONDS: Final = 30.0  # default timeout; 10,000 Warehouses take a few seconds
 MAX_LIMIT: Final = 100_000  # verdicts

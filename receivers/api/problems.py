@@ -33,7 +33,7 @@ class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
     fields = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))  # type: ignore[assignment]
 
 
-class Conflict(APIException):
+class StateConflict(APIException):
     """409: the state of the object does not allow the request."""
 
     status_code = status.HTTP_409_CONFLICT

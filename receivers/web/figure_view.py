@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.urls import reverse
 from django.utils import timezone
 
-from receivers.deliveries.figures import Figures, Range, Span, figures
+from receivers.deliveries.figures import Figures, FigureSpan, Range, figures
 from receivers.deliveries.outcomes import Tone
 from receivers.health.finding import Finding
 from receivers.health.report import NEEDS_ACTION, HealthReport, group_by_cause
@@ -114,7 +114,7 @@ def figure_view(request: PageRequest, *, project: str | None = None, receiver: s
     if receiver:
         filters["receiver"] = receiver
 
-    def url(span: Span, **more: Any) -> str:
+    def url(span: FigureSpan, **more: Any) -> str:
         # The filter includes its end, and a push exactly there belongs to the next column.
         until = span.until - timedelta(microseconds=1)
         return pushes_url(**filters, **more, since=_moment(span.since), until=_moment(until))
@@ -196,15 +196,15 @@ def _more_or_less(found: Figures) -> str:
     return f"{abs(change)}% {'more' if change > 0 else 'fewer'} than {_BEFORE[found.range]}"
 
 
-def _share(span: Span) -> tuple[str, str]:
+def _share(span: FigureSpan) -> tuple[str, str]:
     return ("–", "") if span.share is None else (f"{span.share * 100:.0f}%", "")
 
 
-def _of_matched(span: Span) -> str:
+def _of_matched(span: FigureSpan) -> str:
     return f"{span.became_freight:,} of {span.matched:,} that matched" if span.matched else "no push matched"
 
 
-def _percentiles(span: Span) -> tuple[tuple[str, str], ...]:
+def _percentiles(span: FigureSpan) -> tuple[tuple[str, str], ...]:
     if span.p50 is None:
         return (("–", ""),)
     return tuple(

@@ -9,7 +9,7 @@ import pytest
 from receivers.cluster.cache import ClusterCache
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.push import Push
-from receivers.webhook.explain import ELSEWHERE, HINTS, VERDICTS_SHOWN, explain
+from receivers.webhook.match_report import ELSEWHERE, HINTS, VERDICTS_SHOWN, explain
 from tests.clusters import until
 from tests.contract.caches import running_cache
 from tests.delivery_rows import routed_project, wait_for_result

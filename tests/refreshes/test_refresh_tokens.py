@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from receivers.kargo.times import parse_time
-from receivers.refreshes.tokens import Tokens, format_token
+from receivers.refreshes.refresh_tokens import Tokens, format_token
 
 NOW = datetime(2026, 5, 5, 12, 0, 0, 7, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_safe
 
 from receivers.accounts.access import Access
 from receivers.deliveries.bounded_scan import LOOKED_AT
+from receivers.deliveries.delivery_page import Position
 from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.form_fields import form_errors
-from receivers.deliveries.pagination import Position
 from receivers.deliveries.querysets import MAX_PAGE_SIZE
 from receivers.deliveries.serializers import DeliverySerializer, isoformat
 from receivers.web.delivery_list import listed

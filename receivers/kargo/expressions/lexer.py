@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Final, NoReturn
 
 from receivers.kargo.expressions.budget import MAX_LENGTH
-from receivers.kargo.expressions.errors import CannotEvaluate, InvalidExpression
+from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.quoting import quoted
 
 

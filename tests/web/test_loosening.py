@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from receivers.kargo.loosening import FieldChange, loosen
 from receivers.kargo.subscriptions import decode_subscription
+from receivers.web.loosening import FieldChange, loosen
 
 NIGHTLY = {"imageSelectionStrategy": "Lexical", "allowTagsRegexes": [r"^nightly-\d{8}$"]}
 

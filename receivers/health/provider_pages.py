@@ -12,7 +12,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class ProviderPages:
     """The words of a provider's pages.
 
     `name` is the provider's, `page` where webhooks are created, and `url` the field for the receiver URL.
@@ -38,9 +38,9 @@ class Provider:
         return f"Open {self.page} of the {self.subject}.", f"{fields}.", f"{self.events}."
 
 
-PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
+PROVIDERS: Final[Mapping[str, ProviderPages]] = MappingProxyType(
     {
-        "artifactory": Provider(
+        "artifactory": ProviderPages(
             "Artifactory",
             subject="JFrog platform",
             page="Administration > General > Webhooks > New Webhook",
@@ -49,7 +49,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Select the event “Tag was pushed” under Docker, and the repositories",
             recent="the Troubleshooting tab of Webhooks",
         ),
-        "azure": Provider(
+        "azure": ProviderPages(
             "Azure",
             subject="registry, or Project settings > Service hooks of the Azure DevOps project",
             page="Services > Webhooks > Add",
@@ -58,7 +58,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Select the action push (the event “Code pushed” in Azure DevOps)",
             recent="the page of the webhook, and History under Service hooks in Azure DevOps",
         ),
-        "bitbucket": Provider(
+        "bitbucket": ProviderPages(
             "Bitbucket",
             subject="repository",
             page="Repository settings > Webhooks > Add webhook",
@@ -67,7 +67,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Select the trigger Push, and Merged and Declined of pull requests if Promotions wait for them",
             recent="View requests of the webhook, with “Enable History”",
         ),
-        "dockerhub": Provider(
+        "dockerhub": ProviderPages(
             "Docker Hub",
             subject="repository",
             page="the Webhooks tab",
@@ -76,7 +76,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Press +",
             recent="View history of the webhook",
         ),
-        "generic": Provider(
+        "generic": ProviderPages(
             "Your system",
             subject="sender",
             page="the settings for webhooks",
@@ -85,7 +85,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Select the events that the receiver's actions are about",
             recent="the sender's own log, if it has one",
         ),
-        "gitea": Provider(
+        "gitea": ProviderPages(
             "Gitea",
             subject="repository, organization or server",
             page="Settings > Webhooks > Add Webhook > Gitea",
@@ -94,7 +94,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Select Push Events, and Pull Request events if Promotions wait for them",
             recent="Recent Deliveries, at the bottom of the webhook's page",
         ),
-        "github": Provider(
+        "github": ProviderPages(
             "GitHub",
             subject="repository or organization",
             page="Settings > Webhooks > Add webhook",
@@ -106,7 +106,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             ),
             recent="the Recent Deliveries tab of the webhook",
         ),
-        "gitlab": Provider(
+        "gitlab": ProviderPages(
             "GitLab",
             subject="project or group",
             page="Settings > Webhooks > Add new webhook",
@@ -115,7 +115,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Select Push events and Tag push events, and Merge request events if Promotions wait for them",
             recent="Recent events, on the page to edit the webhook",
         ),
-        "harbor": Provider(
+        "harbor": ProviderPages(
             "Harbor",
             subject="project",
             page="Webhooks > New Webhook",
@@ -124,7 +124,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             events="Select the event “Artifact pushed”",
             recent="Executions, below the webhook",
         ),
-        "quay": Provider(
+        "quay": ProviderPages(
             "Quay",
             subject="repository",
             page="Settings > Events and Notifications > Create Notification",

@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from receivers.accounts.access import Action, access_of
-from receivers.deliveries.figures import Figures, Span
+from receivers.deliveries.figures import Figures, FigureSpan
 from receivers.deliveries.serializers import DeliverySerializer
 from receivers.health.finding import Finding, Severity, Subject
 from receivers.health.report import Muted
@@ -166,7 +166,7 @@ class AuditSerializer(serializers.ModelSerializer[Audit]):
         fields = ("id", "at", "user", "action", "project", "receiver", "delivery", "detail", "address")
 
 
-class SpanSerializer(serializers.Serializer[Span]):
+class SpanSerializer(serializers.Serializer[FigureSpan]):
     """The pushes of some time, by outcome, and the seconds until they were Freight. `until` is exclusive."""
 
     since = serializers.DateTimeField()
@@ -178,7 +178,7 @@ class SpanSerializer(serializers.Serializer[Span]):
     p95_seconds = serializers.FloatField(source="p95", allow_null=True)
     outcomes = serializers.SerializerMethodField()
 
-    def get_outcomes(self, span: Span) -> dict[str, int]:
+    def get_outcomes(self, span: FigureSpan) -> dict[str, int]:
         """Return the number of pushes by outcome."""
         return {measure: count for measure, count in span.measures.items() if measure in Outcome.values}
 

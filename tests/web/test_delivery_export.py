@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from receivers.web import export
-from receivers.web.export import COLUMNS
+from receivers.web import delivery_export
+from receivers.web.delivery_export import COLUMNS
 from tests.deliveries.rows import store, unique_name
 from tests.web.deliveries import failed_delivery
 
@@ -57,8 +57,8 @@ def test_values_from_outside_control_neither_a_spreadsheet_nor_a_terminal(
 
 
 def test_the_number_of_rows_is_limited_with_a_note(admin_client, project_name, monkeypatch):
-    monkeypatch.setattr(export, "MOST_ROWS", 7)
-    monkeypatch.setattr(export, "MAX_PAGE_SIZE", 3)
+    monkeypatch.setattr(delivery_export, "MOST_ROWS", 7)
+    monkeypatch.setattr(delivery_export, "MAX_PAGE_SIZE", 3)
     stored = store(*(failed_delivery(project_name, n) for n in range(9)))
 
     def read(extension: str) -> str:
