@@ -48,7 +48,7 @@ __all__ = ["PROJECT_ROOT", "Configuration", "ConfigurationError", "read_configur
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 
-DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL
+DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL that Docker Hub stores
 LONGEST_BASE_URL: Final = DOCKER_HUB_URL_LIMIT - len("/dockerhub/") - 64
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 EMAIL_ADDRESS: Final = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")

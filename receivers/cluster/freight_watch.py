@@ -15,7 +15,7 @@ from typing import Any, Final
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.codecs import Key, version_of
-from receivers.cluster.reflector import Freshness, Reflector
+from receivers.cluster.reflector import Freshness, TailReflector
 from receivers.cluster.snapshot import Change
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS, Resource, WarehouseKey
@@ -32,16 +32,8 @@ LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # sorts Freight without a cr
 FreightListener = Callable[[Freight], None]
 
 
-class FreightReflector(Reflector):
-    """Watches Freight that is created from now on. Lists only one object, to get the version to start from."""
-
-    def _list(self) -> None:
-        page = next(self._cluster().list_pages(self.resource, self.namespace or None, limit=1))
-        self._contact = self._clock()
-        self._relists += 1
-        self._version = page.resource_version
-        self._synced = True
-        self._settled()
+class FreightReflector(TailReflector):
+    """Watches Freight that is created from now on."""
 
     def _handle(self, kind: str, raw: dict[str, Any]) -> None:
         if kind != "ADDED":

@@ -16,7 +16,7 @@ from typing import Any, Final
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.codecs import Key
 from receivers.cluster.errors import ClusterError
-from receivers.cluster.reflector import Reflector
+from receivers.cluster.reflector import TailReflector
 from receivers.cluster.snapshot import Change
 from receivers.kargo.resources import Resource
 from receivers.kargo.stages import (
@@ -40,16 +40,8 @@ STAGES_PER_LIST: Final = 20  # keeps the URL short
 STOP_TIMEOUT: Final = 5.0  # seconds
 
 
-class PromotionReflector(Reflector):
-    """Watches Promotions from now on. Lists only one object, to get the version to start from."""
-
-    def _list(self) -> None:
-        page = next(self._cluster().list_pages(self.resource, self.namespace or None, limit=1))
-        self._contact = self._clock()
-        self._relists += 1
-        self._version = page.resource_version
-        self._synced = True
-        self._settled()
+class PromotionReflector(TailReflector):
+    """Watches Promotions from now on."""
 
     def _change(self, key: Key, raw: dict[str, Any], *, exists: bool) -> None:
         promotion = self._decode(raw, None)

@@ -273,6 +273,18 @@ class Reflector:
         self._failing_since, self._error, self._forbidden = None, "", False
 
 
+class TailReflector(Reflector):
+    """Watches a resource type from now on: it lists one object only, to get the version to start from."""
+
+    def _list(self) -> None:
+        page = next(self._cluster().list_pages(self.resource, self.namespace or None, limit=1))
+        self._contact = self._clock()
+        self._relists += 1
+        self._version = page.resource_version
+        self._synced = True
+        self._settled()
+
+
 def _capitalized(error: ClusterError) -> str:
     text = str(error)
     return text[:1].upper() + text[1:]

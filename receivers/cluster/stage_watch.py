@@ -79,6 +79,10 @@ def _least_interesting(objects: Mapping[Key, FreightStatus]) -> list[Key]:
     return sorted(objects, key=interest)[: len(objects) - KEPT_FREIGHT]
 
 
+def _ignore() -> None:
+    """Do nothing: `ready` asks the reflectors itself, whenever it is read."""
+
+
 class StageWatch:
     """The Stages of all projects and the way of Freight through them. Thread-safe."""
 
@@ -109,47 +113,35 @@ class StageWatch:
         self._looked_up: dict[tuple[str, str], _Lookup] = {}
         self._listeners: tuple[ProjectListener, ...] = ()
         self._history = PromotionHistory(cluster, self._note)
-        seconds = lambda: clock().timestamp()  # noqa: E731
-
-        def reflector(type_: type[Reflector], resource: Resource, namespace: str, **kwargs: Any) -> Reflector:
-            return type_(
-                resource,
-                namespace,
-                cluster=cluster,
-                may_be_forbidden=True,
-                backoff=backoff or Backoff(),
-                clock=seconds,
-                **kwargs,
-            )
-
-        nothing = lambda: None  # noqa: E731
+        common: dict[str, Any] = {
+            "cluster": cluster,
+            "may_be_forbidden": True,
+            "backoff": backoff or Backoff(),
+            "clock": lambda: clock().timestamp(),
+        }
         spaces = tuple(sorted(set(namespaces))) or ("",)
         self._of_stages = tuple(
-            reflector(Reflector, STAGES, space, changed=self._apply_stages, settled=nothing)
+            Reflector(STAGES, space, changed=self._apply_stages, settled=_ignore, **common)
             for space in spaces
         )
         self._of_freight = tuple(
-            reflector(
-                FreightStatusReflector,
+            FreightStatusReflector(
                 FREIGHTS,
                 space,
                 changed=self._apply_freight,
-                settled=nothing,
+                settled=_ignore,
                 codec=FREIGHT_STATUS,
+                **common,
             )
             for space in spaces
         )
-        self._of_promotions = tuple(
-            reflector(
-                PromotionReflector,
-                PROMOTIONS,
-                space,
-                changed=self._history.apply,
-                settled=self._history.restarted,
+        of_promotions = (
+            PromotionReflector(
+                PROMOTIONS, space, changed=self._history.apply, settled=self._history.restarted, **common
             )
             for space in spaces
         )
-        self.reflectors = (*self._of_stages, *self._of_freight, *self._of_promotions)
+        self.reflectors = (*self._of_stages, *self._of_freight, *of_promotions)
 
     def start(self) -> None:
         """Start the threads. Never raises; errors are reported by `freshness`."""

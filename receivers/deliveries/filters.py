@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.outcomes import Tone, tone
+from receivers.deliveries.time_range import AGE_UNITS
 from receivers.kargo.repository_names import is_docker_hub
 from receivers.kargo.scopes import parse_scope
 from receivers.models import Origin, Outcome
@@ -23,7 +24,6 @@ TONES: Final = (Tone.BAD, Tone.OPEN, Tone.GOOD, Tone.PLAIN)
 """The tones to choose from, as most people look for them."""
 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _ARTIFACT: Final = re.compile(r"(?:([^/\s]*[.:][^/\s]*)/)?([^/\s:]+/[^/\s:]+):([\w.-]{1,128})", re.ASCII)
 _STATUS: Final = re.compile(r"[1-5](\d\d|xx)", re.ASCII)
 _WAREHOUSE: Final = re.compile(r"[^/\s]+(/[^/\s]+)?")
@@ -180,7 +180,7 @@ def read_moment(text: str) -> datetime:
     """
     try:
         if ago := _AGO.fullmatch(text):
-            return timezone.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            return timezone.now() - timedelta(**{AGE_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
         # Databases and Python start with the year 1 in UTC; an earlier time overflows.
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -14,7 +14,7 @@ ACCEPTED: Final = (
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _AGE: Final = re.compile(r"(\d{1,6}) ?([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+AGE_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _WEEKDAY: Final = re.compile(rf"(?:last )?({'|'.join(WEEKDAYS)})")
 _DAY: Final = timedelta(days=1)
 _INSTANT: Final = timedelta(microseconds=1)
@@ -56,7 +56,7 @@ def _moment(word: str, now: datetime, zone: tzinfo) -> tuple[datetime, datetime 
     if word == "now":
         return now, None
     if age := _AGE.fullmatch(word):
-        return now - timedelta(**{_UNITS[age[2]]: int(age[1])}), None
+        return now - timedelta(**{AGE_UNITS[age[2]]: int(age[1])}), None
     day = _day(word, now.astimezone(zone).date())
     if day is not None:
         return _midnight(day, zone), _midnight(day + _DAY, zone) - _INSTANT

@@ -6,14 +6,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from django.db import models
 
+from receivers.deliveries.redaction import redact
 from receivers.health.checks import Check
-from receivers.kargo.resources import WarehouseKey
+from receivers.kargo.resources import Condition, WarehouseKey
 
 KEY_LENGTH: Final = 32  # hexadecimal characters: 128 bits, so keys don't collide
+MAX_MESSAGE_LENGTH: Final = 500  # characters of a condition's message, which may cover all receivers
 WAREHOUSES_NAMED: Final = 10  # in a sentence; a dead controller may have thousands
 
 
@@ -123,6 +125,15 @@ def _key(*parts: str) -> str:
     return sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:KEY_LENGTH]
 
 
+class FindingOptions(TypedDict, total=False):
+    """The optional fields of a `Finding`, which documents them."""
+
+    identity: str
+    command: str
+    warehouses: tuple[WarehouseKey, ...]
+    common_cause: bool
+
+
 @dataclass(frozen=True, slots=True)
 class FindingFactory:
     """Creates the findings about one receiver, Warehouse or other part of the cluster."""
@@ -131,95 +142,28 @@ class FindingFactory:
     project: str
     name: str
 
-    def urgent(
-        self,
-        check: Check,
-        reason: str,
-        remedy: str,
-        *,
-        command: str = "",
-        identity: str = "",
-        common_cause: bool = False,
-    ) -> Finding:
+    def urgent(self, check: Check, reason: str, remedy: str, **options: Unpack[FindingOptions]) -> Finding:
         """Return an urgent finding."""
-        return self.create(
-            Severity.URGENT,
-            check,
-            reason,
-            remedy,
-            command=command,
-            identity=identity,
-            common_cause=common_cause,
-        )
+        return self.create(Severity.URGENT, check, reason, remedy, **options)
 
-    def warning(
-        self,
-        check: Check,
-        reason: str,
-        remedy: str,
-        *,
-        command: str = "",
-        identity: str = "",
-        common_cause: bool = False,
-    ) -> Finding:
+    def warning(self, check: Check, reason: str, remedy: str, **options: Unpack[FindingOptions]) -> Finding:
         """Return a warning."""
-        return self.create(
-            Severity.WARNING,
-            check,
-            reason,
-            remedy,
-            command=command,
-            identity=identity,
-            common_cause=common_cause,
-        )
+        return self.create(Severity.WARNING, check, reason, remedy, **options)
 
-    def note(
-        self,
-        check: Check,
-        reason: str,
-        remedy: str,
-        *,
-        command: str = "",
-        identity: str = "",
-        common_cause: bool = False,
-    ) -> Finding:
+    def note(self, check: Check, reason: str, remedy: str, **options: Unpack[FindingOptions]) -> Finding:
         """Return a note."""
-        return self.create(
-            Severity.NOTE,
-            check,
-            reason,
-            remedy,
-            command=command,
-            identity=identity,
-            common_cause=common_cause,
-        )
+        return self.create(Severity.NOTE, check, reason, remedy, **options)
 
     def create(
-        self,
-        severity: Severity,
-        check: Check,
-        reason: str,
-        remedy: str,
-        *,
-        command: str = "",
-        identity: str = "",
-        common_cause: bool = False,
-        warehouses: tuple[WarehouseKey, ...] = (),
+        self, severity: Severity, check: Check, reason: str, remedy: str, **options: Unpack[FindingOptions]
     ) -> Finding:
         """Return a finding of that severity."""
-        return Finding(
-            severity,
-            check,
-            self.project,
-            self.subject,
-            self.name,
-            reason,
-            remedy,
-            identity,
-            command,
-            warehouses,
-            common_cause,
-        )
+        return Finding(severity, check, self.project, self.subject, self.name, reason, remedy, **options)
+
+
+def condition_message(condition: Condition) -> str:
+    """Return the message of a condition for a sentence: cut off, without credentials and its final dot."""
+    return redact(condition.message)[:MAX_MESSAGE_LENGTH].rstrip(".")
 
 
 def most_urgent_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -6,8 +6,6 @@ import ipaddress
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-DOCKER_HUB_URL_LIMIT: Final = 255  # characters of a webhook URL that Docker Hub stores
-
 _THIS_MACHINE: Final = "is this machine itself"
 # Names that resolve only within a cluster, a machine or a private network: Kubernetes DNS, RFC 6761, RFC 6762, and the
 # domain that ICANN reserves for private use.

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from receivers.deliveries.redaction import redact
 from receivers.health.checks import Check
 from receivers.health.delivery_checks import OldUrlUse, failure_rate, old_url_findings
-from receivers.health.finding import Finding, FindingFactory, Subject
+from receivers.health.finding import Finding, FindingFactory, Subject, condition_message
 from receivers.health.provider_pages import PROVIDERS, ProviderPages
 from receivers.health.push_frequency import Silence, unusual_silence
 from receivers.health.secret_checks import SecretState
@@ -25,7 +24,6 @@ from receivers.kargo.scopes import scope_name
 from receivers.models import Outcome
 
 MIN_WRONG: Final = 3  # requests of the last day
-MAX_MESSAGE_LENGTH: Final = 500  # characters of a condition's message, which covers all receivers
 _IF_IT_PERSISTS: Final = (
     "If this lasts longer than five minutes, check that Kargo's management controller is running and that its "
     "external webhooks server is enabled."
@@ -114,7 +112,7 @@ def _without_url(factory: FindingFactory, config: ReceiverConfig, receiver: Rece
 def _sync_failed(
     factory: FindingFactory, ready: Condition, receiver: Receiver, *, reconciling: bool
 ) -> Finding:
-    message = redact(ready.message)[:MAX_MESSAGE_LENGTH].rstrip(".")
+    message = condition_message(ready)
     retrying = " Kargo keeps retrying." if reconciling else ""
     key = KINDS[receiver.kind].secret_key
     return factory.urgent(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from kargoweb.configuration import DOCKER_HUB_URL_LIMIT
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, FindingFactory
-from receivers.health.reachability import DOCKER_HUB_URL_LIMIT, is_local, split_url, unreachable_reason
+from receivers.health.reachability import is_local, split_url, unreachable_reason
 from receivers.kargo.quoting import quoted
 
 _WHERE: Final = "in the values of Kargo's chart, or KARGOWEB_BASE_URL if kargoweb manages receivers."

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from receivers.deliveries.redaction import redact
 from receivers.health.checks import Check
-from receivers.health.finding import Finding, FindingFactory, Subject
+from receivers.health.finding import Finding, FindingFactory, Subject, condition_message
 from receivers.health.shell_commands import describe_warehouse, edit_warehouse
 from receivers.health.subscription_checks import subscription_findings
 from receivers.health.warehouse_problems import CRITERIA_FAILED, WarehouseProblem
@@ -20,7 +19,6 @@ from receivers.kargo.golang.goduration import format_duration, parse_duration
 from receivers.kargo.quoting import quoted
 from receivers.kargo.resources import Warehouse
 
-MAX_MESSAGE_LENGTH: Final = 500  # characters of a condition's message
 _RATE_LIMITED: Final = (
     "This is Docker Hub's rate limit. Give Kargo the credentials of a paid account, or set a longer interval."
 )
@@ -86,7 +84,7 @@ def _interval(factory: FindingFactory, warehouse: Warehouse, min_interval: timed
 
 
 def _problem(factory: FindingFactory, problem: WarehouseProblem) -> Finding:
-    message = redact(problem.condition.message)[:MAX_MESSAGE_LENGTH].rstrip(".")
+    message = condition_message(problem.condition)
     return (
         _discovery_failed(factory, message) if problem.is_discovery else _blocked(factory, problem, message)
     )

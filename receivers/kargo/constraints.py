@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import re2
 
 from receivers.kargo.quoting import quoted
-from receivers.kargo.semver import Version, order, parse_version
+from receivers.kargo.semver import IDENTIFIERS, Version, order, parse_version
 
 MAX_CONSTRAINT_LENGTH: Final = 512  # bytes, before hyphen ranges are expanded
 MAX_GROUPS: Final = 32  # groups joined by ||
@@ -22,9 +22,8 @@ MAX_GROUPS: Final = 32  # groups joined by ||
 _CACHE_SIZE: Final = 4096  # constraints; 10,000 Warehouses share far fewer
 
 _WILDCARDS: Final = frozenset("xX*")
-_IDENTIFIERS: Final = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _PART: Final = r"[0-9xX*|]+"
-_PATTERN: Final = rf"v?{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?"
+_PATTERN: Final = rf"v?{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:-{IDENTIFIERS})?(?:\+{IDENTIFIERS})?"
 _OPERATOR: Final = r"(?:!=|>=|=>|<=|=<|~>|[=<>~^])?"
 _COMPARATOR: Final = rf"{_OPERATOR}\s*{_PATTERN}"
 # RE2, because the backtracking of `re` takes exponential time on hostile whitespace.
@@ -33,7 +32,7 @@ _GROUP: Final = re2.compile(rf"\s*{_COMPARATOR}\s*(?:(?:\s|,)\s*{_COMPARATOR}\s*
 _COMPARATORS: Final = re2.compile(_COMPARATOR)
 _SPLIT: Final = re.compile(
     rf"(?P<operator>{_OPERATOR})\s*(?P<version>v?(?P<major>{_PART})(?:\.(?P<minor>{_PART}))?(?:\.(?P<patch>{_PART}))?"
-    rf"(?P<pre>-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?)",
+    rf"(?P<pre>-{IDENTIFIERS})?(?:\+{IDENTIFIERS})?)",
     re.ASCII,
 )
 

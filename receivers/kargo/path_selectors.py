@@ -15,8 +15,9 @@ from receivers.kargo.golang.goglob import InvalidGlob, glob_regex
 from receivers.kargo.golang.goregexp import compile_regex, regex_facts
 from receivers.kargo.quoting import quoted
 
-_GLOB: Final = "glob:"
-_REGEXES: Final = ("regexp:", "regex:")
+# What a pattern may start with, in all fields that `pkg/pattern` reads
+GLOB: Final = "glob:"
+REGEXES: Final = ("regexp:", "regex:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class PathPattern:
         return _is_below(path, self.text)
 
     def _regex(self) -> str | None:
-        if self.text.startswith(_GLOB):
-            return glob_regex(self.text.removeprefix(_GLOB))
-        for prefix in _REGEXES:
+        if self.text.startswith(GLOB):
+            return glob_regex(self.text.removeprefix(GLOB))
+        for prefix in REGEXES:
             if self.text.startswith(prefix):
                 return self.text.removeprefix(prefix)
         return None

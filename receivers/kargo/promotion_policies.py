@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from receivers.kargo.golang.goregexp import InvalidRegex, RegexTooComplex, compile_regex
 from receivers.kargo.json_values import as_list, as_map, as_text
+from receivers.kargo.path_selectors import GLOB, REGEXES
 
-_GLOB: Final = "glob:"
-_REGEXES: Final = ("regex:", "regexp:")
 _SPECIAL: Final = frozenset(".*?+()|^$\\{}[]")
 
 
@@ -64,9 +63,9 @@ def is_automatic(policies: Iterable[PromotionPolicy], stage: str, labels: Mappin
 def name_matches(pattern: str, name: str) -> bool:
     """Return whether a name matches a pattern: exact, `glob:`, `regex:` or `regexp:`. An invalid one never does."""
     try:
-        if pattern.startswith(_GLOB):
-            return compile_regex(_glob_regex(pattern.removeprefix(_GLOB))).search(name) is not None
-        for prefix in _REGEXES:
+        if pattern.startswith(GLOB):
+            return compile_regex(_glob_regex(pattern.removeprefix(GLOB))).search(name) is not None
+        for prefix in REGEXES:
             if pattern.startswith(prefix):
                 return compile_regex(pattern.removeprefix(prefix)).search(name) is not None
     except (InvalidRegex, RegexTooComplex):

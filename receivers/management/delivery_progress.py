@@ -18,6 +18,7 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.management.console import ExitCode
 from receivers.models import Delivery, Outcome, Refresh
 
+FOLLOW_SECONDS: Final = 900.0  # the default of KARGOWEB_DISCOVERED_WITHIN: even slow discoveries end by then
 POLL_SECONDS: Final = 0.5  # between two reads of the log; short enough for a person who watches
 
 

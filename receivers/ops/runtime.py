@@ -35,7 +35,7 @@ from receivers.health.missed_pushes import MissedPushDetector
 from receivers.health.monitor import HealthMonitor
 from receivers.health.rbac import RequiredPermission, required_permissions
 from receivers.health.secret_checks import SecretChecks
-from receivers.kargo.resources import ReceiverConfig, Warehouse, WarehouseKey
+from receivers.kargo.resources import ReceiverConfig, Resource, Warehouse, WarehouseKey
 from receivers.ops.alerts.desk import AlertDesk
 from receivers.ops.alerts.event_sender import EventSender
 from receivers.ops.alerts.kubernetes_secrets import SecretLookup
@@ -78,40 +78,13 @@ class Runtime:
     """All parts of a serving process but its request threads. Created, started and stopped once."""
 
     def __init__(self, configuration: Configuration) -> None:
-        context = configuration.kube_context
-        self.kargo_version = KargoVersionDetector(configuration.kargo_namespace, configuration.kargo_version)
-        self.cache = ClusterCache(
-            lambda: connect(context=context), configuration.namespaces, kargo_version=self.kargo_version
-        )
-        self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
-        self.writer = LogWriter()
-        self.spool = Spool(configuration.data_dir / "spool")
-        storage_timeout = configuration.answer_timeout * STORAGE_SHARE
-        self.store = DeliveryStore(self.writer, self.spool, storage_timeout, self.lease.id)
-        # A patch must succeed or fail before the response to the push is due.
-        patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout - storage_timeout)
-        queue = WorkQueue(self._warehouse)
-        self.sender = RefreshSender(self.cache.cluster, self._warehouse, queue, patch_timeout)
-        self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
-        self.stages: StageWatch | None = None
-        if configuration.follow_stages != "false":
-            self.stages = StageWatch(
-                self.cache.cluster,
-                self.cache.config,
-                configuration.namespaces,
-                required=configuration.follow_stages == "true",
-            )
-            self.cache.add_return_listener(self.stages.retry)
-            self.cache.add_listener(self.stages.on_change)
-        self.tracker = Tracker(
-            cache=self.cache,
-            freight=self.freight,
-            queue=queue,
-            sender=self.sender,
-            writer=self.writer,
-            policy=_retry_policy(configuration),
-            replica=self.lease.id,
-        )
+        """Create the parts: those that others need first. Nothing runs or is read before `start`."""
+        self._watch_cluster(configuration)
+        self._write_log(configuration)
+        self._refresh_warehouses(configuration)
+        self._answer_pushes(configuration)
+        self._check_health(configuration)
+        self._send_alerts(configuration)
         self.body_quota = BodyQuota(
             per_receiver=configuration.receiver_body_quota * MEBIBYTE,
             total=configuration.body_quota * MEBIBYTE,
@@ -121,28 +94,66 @@ class Runtime:
         self.metrics.watch(
             Gauges(self.cache, self.freight, self.tracker, self.writer, self.spool, self.waiters, self.stages)
         )
-        self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
-        self.newest_freight = NewestFreight(self.cache.cluster)
         self.access: KubernetesAccess | None = None
         if configuration.access.by_kubernetes and configuration.role != "receiver":
             self.access = kubernetes_access(self.cache, configuration.access.seconds)
         self._add_listeners()
-        self.unknown = UnknownUrlCounter()
-        refused = RefusedPushes()
-        self.catch_up = CatchUp(
-            self.cache,
-            self.store,
-            refused,
-            rate=configuration.catch_up_rate,
-            min_interval=timedelta(seconds=configuration.kargo_min_interval),
+        # This task writes to the database, so its faults tell whether the database is available.
+        self._lease_task = PeriodicTask("lease", Takeover(self.lease, self.tracker).work, pause=2.0)
+        self._schedulers = self._create_schedulers(configuration)
+
+    def _watch_cluster(self, configuration: Configuration) -> None:
+        """Create what reads the cluster."""
+        context = configuration.kube_context
+        self.kargo_version = KargoVersionDetector(configuration.kargo_namespace, configuration.kargo_version)
+        self.cache = ClusterCache(
+            lambda: connect(context=context), configuration.namespaces, kargo_version=self.kargo_version
         )
-        urls = UrlRegistry()
-        self.cache.add_listener(lambda _, __, new: urls.add(new) if isinstance(new, ReceiverConfig) else None)
+        self.freight = FreightWatch(self.cache.cluster, configuration.namespaces)
+        self.newest_freight = NewestFreight(self.cache.cluster)
+        self.stages: StageWatch | None = None
+        if configuration.follow_stages != "false":
+            self.stages = StageWatch(
+                self.cache.cluster,
+                self.cache.config,
+                configuration.namespaces,
+                required=configuration.follow_stages == "true",
+            )
+
+    def _write_log(self, configuration: Configuration) -> None:
+        """Create what saves deliveries."""
+        self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
+        self.writer = LogWriter()
+        self.spool = Spool(configuration.data_dir / "spool")
+        self.store = DeliveryStore(self.writer, self.spool, _storage_timeout(configuration), self.lease.id)
+
+    def _refresh_warehouses(self, configuration: Configuration) -> None:
+        """Create what requests refreshes and tracks them."""
+        queue = WorkQueue(self._warehouse)
+        # A patch must succeed or fail before the response to the push is due.
+        patch_timeout = min(PATCH_TIMEOUT, configuration.answer_timeout - _storage_timeout(configuration))
+        self.sender = RefreshSender(self.cache.cluster, self._warehouse, queue, patch_timeout)
+        self.tracker = Tracker(
+            cache=self.cache,
+            freight=self.freight,
+            queue=queue,
+            sender=self.sender,
+            writer=self.writer,
+            policy=_retry_policy(configuration),
+            replica=self.lease.id,
+        )
+        self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
+
+    def _answer_pushes(self, configuration: Configuration) -> None:
+        """Create what a request to a receiver URL goes through, and what makes up for requests that never came."""
+        self.unknown = UnknownUrlCounter()
+        self._urls = UrlRegistry()
+        refused = RefusedPushes()
         self.intake = Intake(
             cache=self.cache,
             store=self.store,
             sender=self.sender,
-            urls=urls,
+            urls=self._urls,
             unknown=self.unknown,
             tracker=self.tracker,
             limiter=RateLimiter(configuration.rate_limit),
@@ -152,7 +163,27 @@ class Runtime:
             refused=refused,
             upstream=_upstream(configuration.upstream),
         )
-        secrets = self._create_checks(configuration)
+        self.catch_up = CatchUp(
+            self.cache,
+            self.store,
+            refused,
+            rate=configuration.catch_up_rate,
+            min_interval=timedelta(seconds=configuration.kargo_min_interval),
+        )
+
+    def _check_health(self, configuration: Configuration) -> None:
+        """Create the health checks and what gathers their facts."""
+        self.heartbeats = Heartbeats(self.cache.cluster, configuration.kargo_namespace)
+        self._secret_checks = SecretChecks(self.cache, configuration.system_namespace)
+        shortest = timedelta(seconds=configuration.kargo_min_interval)
+        self.health = HealthMonitor(
+            self.cache, self.heartbeats, self._secret_checks, shortest, configuration.base_url
+        )
+        self.access_reviews = AccessReviews(self.cache.cluster, _required_permissions(configuration))
+        self.missed = MissedPushDetector(self.cache, self.freight)
+
+    def _send_alerts(self, configuration: Configuration) -> None:
+        """Create what sends alerts."""
         self.alerts = AlertDesk(
             lease=self.lease,
             cache=self.cache,
@@ -166,50 +197,59 @@ class Runtime:
             after=configuration.alert_after,
             events_after=timedelta(seconds=configuration.alert_group) if configuration.events else None,
         )
+
+    def _add_listeners(self) -> None:
+        """Connect what observes the cluster with what acts on it."""
+        self.cache.add_listener(self.tracker.on_change)
+        self.cache.add_listener(self._on_config)
+        self.cache.add_listener(self.missed.on_change)
+        self.cache.add_return_listener(self.freight.retry)
+        self.cache.add_return_listener(self.tracker.retry_failed_requests)
+        if self.stages is not None:
+            self.cache.add_listener(self.stages.on_change)
+            self.cache.add_return_listener(self.stages.retry)
+        self.freight.add_listener(self.tracker.on_freight)
+        self.freight.add_listener(self.late_freight.on_freight)
+        self.freight.add_listener(self.newest_freight.on_freight)
+        self.freight.add_listener(self.missed.on_freight)
+        self.freight.add_restart_listener(self.late_freight.on_restart)
+        self.freight.add_restart_listener(self.newest_freight.on_restart)
+        self.tracker.add_end_listener(self.metrics.count_refresh)
         self.alerts.outbox.add_listener(self.metrics.count_alert)
-        # This task writes to the database, so its faults tell whether the database is available.
-        self._lease_task = PeriodicTask("lease", Takeover(self.lease, self.tracker).work, pause=2.0)
+
+    def _on_config(self, _: Resource, old: object, new: object) -> None:
+        """Remember the receiver URLs of a configuration, so that they are known after they were retired."""
+        if isinstance(new, ReceiverConfig):
+            self._urls.add(new)
+
+    def _create_schedulers(self, configuration: Configuration) -> list[Scheduler]:
+        """Return the threads. What pushes wait for has one of its own, so that nothing slow delays it."""
         recovery = PeriodicTask("recovery", Recovery(self.intake, self.lease).work, pause=1.0)
-        # What pushes wait for has a thread of its own, so that nothing slow delays it.
-        self._schedulers = [
+        schedulers = [
             Scheduler("tracker", [PeriodicTask("tracker", self.tracker.work, pause=0.0)]),
             Scheduler("lease", [self._lease_task]),
             Scheduler("recovery", [recovery]),
             Scheduler("waiters", [PeriodicTask("waiters", self.waiters.work, pause=0.5)]),
-            Scheduler("periodic", self._create_tasks(configuration, urls, secrets), threads=PERIODIC_THREADS),
+            Scheduler("periodic", self._create_tasks(configuration), threads=PERIODIC_THREADS),
         ]
-        if (
-            configuration.role != "receiver"
-        ):  # alerts link to pages, and those that face the internet send nothing out
+        # Alerts link to pages, and processes that face the internet send nothing out.
+        if configuration.role != "receiver":
             tasks = [PeriodicTask("alerts", self.alerts.work, pause=1.0)]
             if configuration.events:
                 sender = EventSender(self.cache, lambda: self.alerts.is_on_duty, configuration.base_url)
                 tasks.append(PeriodicTask("events", sender.work, pause=1.0))
             # A thread for each, so that a slow API server doesn't delay the alert about it.
-            self._schedulers.append(Scheduler("alerts", tasks, threads=len(tasks)))
+            schedulers.append(Scheduler("alerts", tasks, threads=len(tasks)))
+        return schedulers
 
-    def _create_checks(self, configuration: Configuration) -> SecretChecks:
-        """Create the health checks; return the one that compares Secrets."""
-        self.heartbeats = Heartbeats(self.cache.cluster, configuration.kargo_namespace)
-        secrets = SecretChecks(self.cache, configuration.system_namespace)
-        shortest = timedelta(seconds=configuration.kargo_min_interval)
-        self.health = HealthMonitor(self.cache, self.heartbeats, secrets, shortest, configuration.base_url)
-        self.access_reviews = AccessReviews(self.cache.cluster, _required_permissions(configuration))
-        self.missed = MissedPushDetector(self.cache, self.freight)
-        self.cache.add_listener(self.missed.on_change)
-        self.freight.add_listener(self.missed.on_freight)
-        return secrets
-
-    def _create_tasks(
-        self, configuration: Configuration, urls: UrlRegistry, secrets: SecretChecks
-    ) -> list[PeriodicTask]:
+    def _create_tasks(self, configuration: Configuration) -> list[PeriodicTask]:
         """Return what runs now and then."""
         tasks = [
             PeriodicTask("late-freight", self.late_freight.work, pause=1.0),
             PeriodicTask("left-over-deliveries", close_left_over, pause=60.0),
             PeriodicTask("newest-freight", self.newest_freight.work, pause=1.0),
             PeriodicTask("spool", self.store.transfer_spooled, pause=1.0),
-            PeriodicTask("url-sync", UrlSync(self.cache, urls, self.unknown).work, pause=1.0),
+            PeriodicTask("url-sync", UrlSync(self.cache, self._urls, self.unknown).work, pause=1.0),
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
             PeriodicTask("rate-limit", self._report_refused, pause=60.0),
             PeriodicTask("retention", _retention(configuration).work, pause=60.0, again=YIELD_SECONDS),
@@ -220,7 +260,7 @@ class Runtime:
             PeriodicTask("mutes", self.health.prune_mutes, pause=600.0),
             PeriodicTask("permissions", self.access_reviews.work, pause=1.0),
             PeriodicTask("heartbeats", KnownControllers(self.heartbeats).work, pause=30.0),
-            PeriodicTask("secret-checks", secrets.work, pause=1.0),
+            PeriodicTask("secret-checks", self._secret_checks.work, pause=1.0),
         ]
         if configuration.manage_receivers:
             controller = ReceiverController(
@@ -290,16 +330,9 @@ class Runtime:
         silent = time.monotonic() - done_at
         return f"no response for {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
-    def _add_listeners(self) -> None:
-        self.cache.add_listener(self.tracker.on_change)
-        self.tracker.add_end_listener(self.metrics.count_refresh)
-        self.freight.add_listener(self.tracker.on_freight)
-        self.freight.add_listener(self.late_freight.on_freight)
-        self.freight.add_listener(self.newest_freight.on_freight)
-        self.freight.add_restart_listener(self.late_freight.on_restart)
-        self.cache.add_return_listener(self.freight.retry)
-        self.cache.add_return_listener(self.tracker.retry_failed_requests)
-        self.freight.add_restart_listener(self.newest_freight.on_restart)
+
+def _storage_timeout(configuration: Configuration) -> float:
+    return configuration.answer_timeout * STORAGE_SHARE
 
 
 def _required_permissions(configuration: Configuration) -> tuple[RequiredPermission, ...]:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from receivers.testfire.forbidden_addresses import is_forbidden
+from receivers.webhook.incoming import DELIVERY_HEADER
 
 TIMEOUT: Final = (
     10.0  # seconds for the whole probe, while a person waits; Docker Hub's own timeout is unknown
@@ -269,7 +270,7 @@ def _tls_problem(error: ssl.SSLError) -> str:
 def _probe_response(response: Any, body: bytes) -> ProbeResponse:
     delivery, server, location, retry_after = (
         (response.headers.get(name) or "")[:MAX_HEADER]
-        for name in ("X-Kargoweb-Delivery", "Server", "Location", "Retry-After")
+        for name in (DELIVERY_HEADER, "Server", "Location", "Retry-After")
     )
     return ProbeResponse(
         response.status, body.decode(errors="replace"), delivery, server, location, retry_after

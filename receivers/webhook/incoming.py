@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
 
@@ -20,6 +20,9 @@ from receivers.webhook import results
 from receivers.webhook.results import IntakeResult
 from receivers.webhook.signed_test_tokens import InvalidTestToken, TestToken, verify
 from receivers.webhook.url_registry import UrlRegistry
+
+DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
+"""The header of a response with the id of the delivery."""
 
 
 class BodyTooLarge(Exception):

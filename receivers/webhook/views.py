@@ -21,7 +21,13 @@ from rest_framework.views import APIView
 
 from receivers.accounts.client_address import client_address
 from receivers.kargo import responses
-from receivers.webhook.incoming import BodyIncomplete, BodyNotRead, BodyTooLarge, IncomingRequest
+from receivers.webhook.incoming import (
+    DELIVERY_HEADER,
+    BodyIncomplete,
+    BodyNotRead,
+    BodyTooLarge,
+    IncomingRequest,
+)
 from receivers.webhook.intake import Reply
 
 log = logging.getLogger(__name__)
@@ -32,7 +38,6 @@ RECEIVER_URL: Final = r"^(?:.*/)?(?!receivers/)(?P<kind>[a-z0-9]+)/(?P<digest>[0
 A receiver may be named like a digest, so its page is excepted.
 """
 
-DELIVERY_HEADER: Final = "X-Kargoweb-Delivery"
 TEST_HEADER: Final = "HTTP_X_KARGOWEB_TEST"
 TEST_FIELD: Final = "x-kargoweb-test"
 # A test token is a credential while it is valid, so it isn't recorded.

@@ -23,13 +23,12 @@ from receivers.management.console import (
     table,
     utc_time,
 )
-from receivers.management.delivery_progress import ProgressEvent, event_label, follow
+from receivers.management.delivery_progress import FOLLOW_SECONDS, ProgressEvent, event_label, follow
 from receivers.management.delivery_text import as_text
 from receivers.models import Delivery
 
 DEFAULT_LIMIT: Final = 20  # rows; they fit a terminal
 MAX_PAGES_SCANNED: Final = 200  # for one list: a million deliveries, which takes some seconds
-FOLLOW_SECONDS: Final = 900.0  # the default of KARGOWEB_DISCOVERED_WITHIN: even slow discoveries end by then
 MAX_REDELIVERIES_SHOWN: Final = 50
 
 FILTERS: Final = {

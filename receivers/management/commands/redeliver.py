@@ -32,11 +32,10 @@ from receivers.management.console import (
     table,
     utc_time,
 )
-from receivers.management.delivery_progress import follow, wait_until_started
+from receivers.management.delivery_progress import FOLLOW_SECONDS, follow, wait_until_started
 from receivers.models import Delivery
 
 START_SECONDS: Final = 10.0  # for a serving process to start; it polls every second
-FOLLOW_SECONDS: Final = 900.0  # for all redeliveries together
 MAX_ROWS_SHOWN: Final = 50  # deliveries listed in the output and before the confirmation
 
 
