@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from kargoweb.environment import Environment, comma_separated, text
+from kargoweb.setting_values import page_url
 
 KINDS: Final = frozenset(
     (
@@ -36,10 +37,10 @@ class UpstreamConfiguration:
     server_name: str = ""
 
 
-def read_upstream(env: Environment, url: Callable[[str], str]) -> UpstreamConfiguration:
-    """Read the variables; `url` parses an address."""
+def read_upstream(env: Environment) -> UpstreamConfiguration:
+    """Read the settings. Reports invalid ones to `env`."""
     return UpstreamConfiguration(
-        url=env.read("KARGOWEB_UPSTREAM", "", url),
+        url=env.read("KARGOWEB_UPSTREAM", "", page_url),
         entries=env.read("KARGOWEB_UPSTREAM_FOR", (), comma_separated(_entry)),
         ca_file=env.read("KARGOWEB_UPSTREAM_CA_FILE", "", _certificates),
         server_name=env.read("KARGOWEB_UPSTREAM_SERVER_NAME", "", _server_name),

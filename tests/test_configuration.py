@@ -44,8 +44,8 @@ def test_no_variable_is_required(read: Any, tmp_path: Path) -> None:
 
 
 def test_delays_are_seconds_separated_by_commas(read: Any) -> None:
-    assert read(KARGOWEB_RATE_LIMIT_DELAYS="60, 90.5,90.5").rate_limit_delays == (60.0, 90.5, 90.5)
-    assert read().lag_delays == (10.0, 60.0, 300.0)
+    assert read(KARGOWEB_RATE_LIMIT_DELAYS="60, 90.5,90.5").retries.rate_limit_delays == (60.0, 90.5, 90.5)
+    assert read().retries.lag_delays == (10.0, 60.0, 300.0)
 
 
 def test_an_empty_variable_counts_as_unset(read: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kargoweb.configuration import DOCKER_HUB_URL_LIMIT
+from kargoweb.setting_values import DOCKER_HUB_URL_LIMIT
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, FindingFactory
 from receivers.health.reachability import is_local, split_url, unreachable_reason

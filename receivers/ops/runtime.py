@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
+from kargoweb.retry_settings import RetryConfiguration
 from kargoweb.upstream_settings import UpstreamConfiguration
 from receivers.accounts import access
 from receivers.accounts.kubernetes_access import KubernetesAccess
@@ -86,8 +87,8 @@ class Runtime:
         self._check_health(configuration)
         self._send_alerts(configuration)
         self.body_quota = BodyQuota(
-            per_receiver=configuration.receiver_body_quota * MEBIBYTE,
-            total=configuration.body_quota * MEBIBYTE,
+            per_receiver=configuration.retention.receiver_body_quota * MEBIBYTE,
+            total=configuration.retention.body_quota * MEBIBYTE,
         )
         self.waiters = PushWaiters(self._stage_version)
         self.metrics = Metrics()
@@ -139,7 +140,7 @@ class Runtime:
             queue=queue,
             sender=self.sender,
             writer=self.writer,
-            policy=_retry_policy(configuration),
+            policy=_retry_policy(configuration.retries),
             replica=self.lease.id,
         )
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
@@ -253,7 +254,7 @@ class Runtime:
             PeriodicTask("catch-up", self.catch_up.work, pause=5.0),
             PeriodicTask("rate-limit", self._report_refused, pause=60.0),
             PeriodicTask("retention", _retention(configuration).work, pause=60.0, again=YIELD_SECONDS),
-            PeriodicTask("figures", FigureRollUp(configuration.keep_days).work, pause=2.0),
+            PeriodicTask("figures", FigureRollUp(configuration.retention.keep_days).work, pause=2.0),
             PeriodicTask("body-quota", self.body_quota.work, pause=60.0),
             PeriodicTask("missed-pushes", self.missed.work, pause=5.0),
             PeriodicTask("health", self.health.work, pause=1.0),
@@ -349,7 +350,8 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
 
 
 def _retention(configuration: Configuration) -> Retention:
-    return Retention(configuration.keep_days, configuration.keep_body_days, configuration.keep_deliveries)
+    limits = configuration.retention
+    return Retention(limits.keep_days, limits.keep_body_days, limits.keep_deliveries)
 
 
 def _upstream(configuration: UpstreamConfiguration) -> Upstream | None:
@@ -363,7 +365,7 @@ def _upstream(configuration: UpstreamConfiguration) -> Upstream | None:
     )
 
 
-def _retry_policy(configuration: Configuration) -> RetryPolicy:
+def _retry_policy(configuration: RetryConfiguration) -> RetryPolicy:
     return RetryPolicy(
         handled_within=configuration.handled_within,
         discovered_within=configuration.discovered_within,

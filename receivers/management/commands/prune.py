@@ -49,7 +49,7 @@ class Command(ConsoleCommand):
             old = Delivery.objects.filter(DROPPABLE_BODY, received_at__lt=now - timedelta(days=body_days))
             bodies = old.count()
         if not options["dry_run"]:
-            keep_days = settings.KARGOWEB.keep_days if days is None else days
+            keep_days = settings.KARGOWEB.retention.keep_days if days is None else days
             retention = Retention(keep_days, body_days or 0)
             while retention.work():
                 time.sleep(YIELD_SECONDS)  # for those who wait for the lock of SQLite
@@ -58,6 +58,4 @@ class Command(ConsoleCommand):
 
 
 def _days_of_retries() -> float:
-    configuration = settings.KARGOWEB
-    delays = (configuration.discovery_delays, configuration.rate_limit_delays, configuration.lag_delays)
-    return max(1.0, *(sum(values) / 86_400 for values in delays))
+    return max(1.0, settings.KARGOWEB.retries.longest_days)
