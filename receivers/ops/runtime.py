@@ -55,6 +55,7 @@ from receivers.refreshes.takeover import Takeover
 from receivers.refreshes.tracker import Tracker
 from receivers.refreshes.work_queue import WorkQueue
 from receivers.webhook.catch_up import CatchUp, RefusedPushes
+from receivers.webhook.event_processor import EventProcessor
 from receivers.webhook.incoming import IncomingRequest
 from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.rate_limit import RateLimiter
@@ -153,13 +154,16 @@ class Runtime:
         self.intake = Intake(
             cache=self.cache,
             store=self.store,
-            sender=self.sender,
+            processor=EventProcessor(
+                self.cache,
+                self.sender,
+                PromotionRefresher(self.cache.cluster, configuration.namespaces),
+            ),
             urls=self._urls,
             unknown=self.unknown,
             tracker=self.tracker,
             limiter=RateLimiter(configuration.rate_limit),
             secrets=SecretCache(self.cache.cluster, configuration.system_namespace),
-            promotions=PromotionRefresher(self.cache.cluster, configuration.namespaces),
             answer_timeout=configuration.answer_timeout,
             refused=refused,
             upstream=_upstream(configuration.upstream),
