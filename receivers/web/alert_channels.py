@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 from uuid import UUID
 
-from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.validators import validate_email
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpResponse
@@ -23,33 +19,23 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from receivers.accounts import audit
 from receivers.accounts.access import Access, Action
-from receivers.deliveries.form_fields import AS_TYPED, ShortTextField
 from receivers.deliveries.outcomes import Tone
 from receivers.models import (
     Alert,
     AlertChannel,
     AlertEnd,
     AlertMessage,
-    AlertSeverity,
     AuditAction,
-    ChannelKind,
     WarehouseEvent,
 )
 from receivers.ops.alerts.alert_log import EVERYTHING
-from receivers.ops.alerts.channels import destination_shown, refused_address
-from receivers.ops.alerts.encryption import encrypt
+from receivers.ops.alerts.channels import destination_shown
 from receivers.ops.alerts.outbox import drop_unsent
-from receivers.ops.alerts.sending import check_signing_key, new_signing_key
-from receivers.web.new_receiver import NameField
+from receivers.web.channel_form import ALL_PROJECTS, ChannelForm
 from receivers.web.page_view import PageRequest, page_view
-
-ALL_PROJECTS: Final = "*"
-"""The choice of a channel for all projects; no project has such a name."""
 
 HISTORY: Final = 50  # alerts, and messages, on the page
 MOST_CHANNELS: Final = 20  # of one project: each may get a message whenever something happens
-MOST_ADDRESSES: Final = 20
-LONGEST_URL: Final = 2_000
 TEST_WINDOW: Final = timedelta(minutes=1)
 TESTS: Final = 6  # of one channel within the window
 
@@ -81,99 +67,6 @@ class AlertRow:
     alert: Alert
     tone: Tone
     state: str
-
-
-class ChannelForm(forms.Form):
-    """A channel. Without `channel` it is new; otherwise empty secrets stay as they are."""
-
-    project = forms.ChoiceField(
-        label="Project", error_messages={"invalid_choice": "doesn't exist, or you can't manage its alerts"}
-    )
-    name = ShortTextField(label="Name", widget=forms.TextInput(AS_TYPED))
-    kind = forms.ChoiceField(label="Type", choices=ChannelKind.choices)
-    severity = forms.ChoiceField(label="Severity", choices=AlertSeverity.choices)
-    address = forms.CharField(
-        label="Address",
-        required=False,
-        widget=forms.Textarea(AS_TYPED | {"rows": "2"}),
-        error_messages={"null_characters_not_allowed": "can't contain NUL characters"},
-    )
-    signing_key = forms.CharField(
-        label="Signing key",
-        required=False,
-        widget=forms.PasswordInput(AS_TYPED | {"autocomplete": "new-password"}),
-        error_messages={"null_characters_not_allowed": "can't contain NUL characters"},
-    )
-    secret = NameField(label="Kubernetes Secret", required=False)
-
-    def __init__(
-        self, request: PageRequest, channel: AlertChannel | None, data: Mapping[str, Any] | None
-    ) -> None:
-        initial = {"project": request.GET.get("project", ALL_PROJECTS)}
-        if channel is not None:
-            initial = {name: getattr(channel, name) for name in ("name", "severity", "secret")}
-        super().__init__(data, initial=initial, auto_id="alert-%s")
-        self.channel = channel
-        if channel is not None:
-            del self.fields["project"], self.fields["kind"]
-            return
-        self.fields["project"].choices = _project_choices(request)  # type: ignore[attr-defined]  # a ChoiceField
-
-    @property
-    def kind_of_channel(self) -> str:
-        """Return the kind of the channel, empty if it is invalid."""
-        return self.channel.kind if self.channel else str(self.cleaned_data.get("kind", ""))
-
-    def clean_name(self) -> str:
-        """Return the name, or raise `ValidationError`."""
-        name = str(self.cleaned_data["name"])
-        if len(name) > 80:
-            raise ValidationError("can have at most 80 characters")
-        return name
-
-    def clean(self) -> dict[str, Any]:
-        """Check the destination, which depends on the kind."""
-        cleaned = super().clean() or self.cleaned_data
-        address, secret = str(cleaned.get("address") or "").strip(), str(cleaned.get("secret") or "")
-        cleaned["address"] = address
-        if address and secret:
-            self.add_error("secret", "can't be combined with an address")
-        elif address:
-            self._check_address(address)
-        elif not secret and not (self.channel and self.channel.address) and "secret" not in self.errors:
-            self.add_error("address", "is missing")
-        key = str(cleaned.get("signing_key") or "").strip()
-        cleaned["signing_key"] = key
-        if key and self.kind_of_channel == ChannelKind.WEBHOOK:
-            try:
-                check_signing_key(key)
-            except ValueError as error:
-                self.add_error("signing_key", str(error))
-        return cleaned
-
-    def _check_address(self, address: str) -> None:
-        check = _email_problem if self.kind_of_channel == ChannelKind.EMAIL else _url_problem
-        problem = check(address)
-        if problem:
-            self.add_error("address", problem)
-
-    def apply(self, channel: AlertChannel) -> str:
-        """Set the fields of a channel from a valid form. Return the signing key if it was generated now."""
-        generated = ""
-        channel.name, channel.severity = self.cleaned_data["name"], self.cleaned_data["severity"]
-        if self.cleaned_data["address"]:
-            channel.address, channel.secret = encrypt(self.cleaned_data["address"]), ""
-        elif self.cleaned_data["secret"]:
-            channel.address = channel.signing_key = ""
-            channel.secret = self.cleaned_data["secret"]
-        if channel.kind != ChannelKind.WEBHOOK or channel.secret:
-            return ""
-        key = self.cleaned_data["signing_key"]
-        if not key and not channel.signing_key:
-            key = generated = new_signing_key()
-        if key:
-            channel.signing_key = encrypt(key)
-        return generated
 
 
 @page_view
@@ -309,14 +202,6 @@ def _find(access: Access, pk: UUID) -> AlertChannel:
     return channel
 
 
-def _project_choices(request: PageRequest) -> list[tuple[str, str]]:
-    names = sorted({project.name for project in request.runtime.cache.projects()})
-    choices = [(name, name) for name in names if request.access.may(Action.MANAGE_ALERTS, name)]
-    if request.access.may(Action.MANAGE_ALL_ALERTS):
-        choices.insert(0, (ALL_PROJECTS, "All projects, and kargoweb itself"))
-    return choices
-
-
 def _save(request: PageRequest, form: ChannelForm, channel: AlertChannel, verb: str) -> HttpResponse:
     generated = form.apply(channel)
     try:
@@ -363,30 +248,3 @@ def _state_of_alert(alert: Alert) -> tuple[Tone, str]:
     end = AlertEnd(alert.end)
     tones = {AlertEnd.OPEN: Tone.BAD, AlertEnd.RESOLVED: Tone.GOOD}
     return tones.get(end, Tone.PLAIN), str(end.label)
-
-
-def _email_problem(addresses: str) -> str:
-    parts: Sequence[str] = [part.strip() for part in addresses.replace("\n", ",").split(",") if part.strip()]
-    if len(parts) > MOST_ADDRESSES:
-        return f"can have at most {MOST_ADDRESSES} e-mail addresses"
-    return "must be e-mail addresses separated by commas" if not _all_valid(parts) else ""
-
-
-def _all_valid(addresses: Iterable[str]) -> bool:
-    try:
-        for address in addresses:
-            validate_email(address)
-    except ValidationError:
-        return False
-    return True
-
-
-def _url_problem(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable()
-    except ValueError:
-        valid = False
-    if not valid or " " in url or len(url) > LONGEST_URL:
-        return "must be an http:// or https:// URL"
-    return refused_address(url)
