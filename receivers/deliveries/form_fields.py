@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from django import forms
-from django.core.validators import MaxLengthValidator
+from django.core.validators import MaxLengthValidator, RegexValidator
 
 from receivers.deliveries.escaping import escape_invisible
-from receivers.models import TEXT_LENGTH
+from receivers.models import NAME_LENGTH, TEXT_LENGTH
 
 AS_TYPED: Final = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 """Attributes of inputs for names, which a browser must neither complete nor correct."""
+
+_SUBDOMAIN: Final = RegexValidator(
+    r"\A[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z",
+    "must consist of lowercase letters, digits, “-” and “.”, and start and end with a letter or digit",
+)
 
 
 class ShortTextField(forms.CharField):
@@ -24,6 +29,20 @@ class ShortTextField(forms.CharField):
     }
     # Not `max_length`: with that, browsers silently cut off what a user pastes.
     default_validators: ClassVar = [MaxLengthValidator(TEXT_LENGTH)]  # type: ignore[misc]  # the stubs say instance
+
+
+class SubdomainField(ShortTextField):
+    """The name of an object in Kubernetes: a DNS subdomain (RFC 1123)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, widget=forms.TextInput(AS_TYPED), validators=[_SUBDOMAIN])
+
+    def clean(self, value: Any) -> str:
+        """Return the name, or raise `ValidationError`."""
+        name = str(super().clean(value))
+        if len(name) > NAME_LENGTH:
+            raise forms.ValidationError(f"can have at most {NAME_LENGTH} characters")
+        return name
 
 
 class OpenSelect(forms.Select):

@@ -11,12 +11,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from receivers.accounts.access import Action
-from receivers.deliveries.form_fields import AS_TYPED, ShortTextField
+from receivers.deliveries.form_fields import AS_TYPED, ShortTextField, SubdomainField
 from receivers.models import AlertChannel, AlertSeverity, ChannelKind
 from receivers.ops.alerts.channels import refused_address
 from receivers.ops.alerts.encryption import encrypt
 from receivers.ops.alerts.sending import check_signing_key, new_signing_key
-from receivers.web.new_receiver import SubdomainField
 from receivers.web.page_view import PageRequest
 
 ALL_PROJECTS: Final = "*"

@@ -13,7 +13,6 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.core.validators import RegexValidator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -32,7 +31,7 @@ from receivers.controller.receiver_setup import (
     receivers_of,
 )
 from receivers.deliveries import statistics
-from receivers.deliveries.form_fields import AS_TYPED, ShortTextField
+from receivers.deliveries.form_fields import SubdomainField
 from receivers.health.provider_pages import PROVIDERS
 from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.kinds import KINDS
@@ -44,29 +43,10 @@ from receivers.web.page_view import PageRequest, page_view
 from receivers.web.receiver_rows import receiver_rows
 from receivers.web.registrations import checklists
 
-SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-VALID_NAME: Final = RegexValidator(
-    rf"\A{SUBDOMAIN}\Z",
-    "must consist of lowercase letters, digits, “-” and “.”, and start and end with a letter or digit",
-)
 REGISTRATION: Final = "registration"
 DEFAULT_NAME: Final = "dockerhub"
 CONFIGURED: Final = frozenset({"generic"})  # kinds that need more than a Secret
 SUFFIX: Final = "-webhook"  # of the Secret's name
-
-
-class SubdomainField(ShortTextField):
-    """The name of an object in Kubernetes: a DNS subdomain (RFC 1123)."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, widget=forms.TextInput(AS_TYPED), validators=[VALID_NAME])
-
-    def clean(self, value: Any) -> str:
-        """Return the name, or raise `ValidationError`."""
-        name = str(super().clean(value))
-        if len(name) > NAME_LENGTH:
-            raise forms.ValidationError(f"can have at most {NAME_LENGTH} characters")
-        return name
 
 
 class NewReceiverForm(forms.Form):
