@@ -123,12 +123,13 @@ class KubernetesAccess:
         if EVERYWHERE not in verdicts.by_scope:
             self._decide(subject, verdicts, [EVERYWHERE], deadline)
         everywhere = verdicts.by_scope[EVERYWHERE].role
-        if everywhere is Role.OPERATOR:
+        if everywhere is Role.OPERATOR:  # the highest role that Kubernetes grants, so no project can add to it
             return Access(everywhere)
         try:
             projects = frozenset(self._projects())
         except ReviewFailed as error:
             raise ReviewFailed(FAILED.format(error)) from error
+        # All of them before the page is shown: with a part of the projects, it would look as if the others were gone.
         self._decide(subject, verdicts, sorted(projects - verdicts.by_scope.keys()), deadline)
         roles = {name: verdicts.by_scope[name].role for name in projects}
         return Access(everywhere, {name: role for name, role in roles.items() if role})
@@ -145,9 +146,11 @@ class KubernetesAccess:
             requests = {self._pool.submit(self._role, subject, scope, sees): scope for scope in scopes}
         except RuntimeError:  # the process stops
             raise ReviewFailed(SLOW) from None
+        # After one failure the result can't be complete, and the API server is probably away.
         done, waiting = wait(requests, max(0.0, deadline - time.monotonic()), FIRST_EXCEPTION)
         for request in waiting:
             request.cancel()
+        # Those that are done count: when the user reloads a page that took too long, only the others are requested.
         self._keep(verdicts, requests, done)
         if waiting:
             raise ReviewFailed(SLOW)
@@ -173,6 +176,7 @@ class KubernetesAccess:
 
     def _role(self, subject: ReviewSubject, scope: str, sees: bool) -> _Verdict:
         """Request the verdict on a scope. `sees`: the subject is known to be a viewer."""
+        # From before the reviews, so that a permission withdrawn meanwhile doesn't count for longer.
         valid_until = time.monotonic() + self._seconds
         namespace = scope or None
         role = None

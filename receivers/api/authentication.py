@@ -15,7 +15,7 @@ class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer kgw_...`. The request's user has the access of the token, not the owner's."""
 
     def authenticate(self, request: Request) -> tuple[object, ApiToken] | None:
-        """Return the owner and the token; None if the request has no bearer token."""
+        """Return the owner and the token; None without one. Raises `AuthenticationFailed` if it is invalid."""
         kind, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
         if kind.lower() != "bearer":
             return None

@@ -110,7 +110,7 @@ class ClusterCache:
     def cluster(self) -> KubernetesClient:
         """Return the client, creating it if necessary. Raises `KubeconfigError` if that is not possible."""
         if self._cluster is None:
-            with self._connecting:
+            with self._connecting:  # every reflector asks at the start, and one client serves them all
                 if self._cluster is None:
                     self._cluster = self._cluster_factory()
                     if self._stopped:  # by another thread while the factory ran
@@ -212,14 +212,17 @@ class ClusterCache:
     def _apply(self, resource: Resource, changes: list[Change]) -> None:
         if not changes:
             return
+        # The lock is for the writers, one thread per resource type. Readers get the old snapshot or the new one, whole.
         with self._writing:
             self._snapshot = self._snapshot.changed(resource, changes)
             listeners = self._listeners
+        # Without the lock: a listener may take its time, and may read the cache.
         for listener in listeners:
             for old, new in changes:
                 _call(listener, resource, old, new)
 
     def _returned(self) -> None:
+        # The watches first: listeners request refreshes, and the watches bring what came of them.
         for reflector in self.reflectors:
             reflector.retry()
         for listener in self._return_listeners:
@@ -227,7 +230,7 @@ class ClusterCache:
 
     def _check_ready(self) -> None:
         if not self.ready and all(reflector.is_settled for reflector in self.reflectors):
-            freeze_objects()
+            freeze_objects()  # before requests come: it stops all threads for a moment
             self._ready.set()
 
 

@@ -72,7 +72,7 @@ class MomentField(FilterField):
     """A time or an age, as `read_moment` takes it."""
 
     def clean(self, value: Any) -> datetime | None:
-        """Return the time, None if the text is blank."""
+        """Return the time, None if the text is blank. Raises `ValidationError`."""
         text = super().clean(value)
         try:
             return read_moment(text) if text else None
@@ -144,7 +144,7 @@ class DeliveryFilterForm(forms.Form):
         return parse_scope(name) if name else None
 
     def clean_outcome(self) -> frozenset[Outcome]:
-        """Return the outcomes, none for all."""
+        """Return the outcomes, none for all. Raises `ValidationError` for an unknown one."""
         text = self.cleaned_data["outcome"].lower()
         outcomes: set[Outcome] = set()
         for word in text.split(",") if text else ():
@@ -158,14 +158,14 @@ class DeliveryFilterForm(forms.Form):
         return frozenset(outcomes)
 
     def clean_status(self) -> tuple[int, int] | None:
-        """Return the range of response codes, None for all."""
+        """Return the range of response codes, None for all. Raises `ValidationError`."""
         text = self.cleaned_data["status"].lower()
         if text and not _STATUS.fullmatch(text):
             raise ValidationError("must be a response code such as 404, or a class such as 4xx")
         return (int(text.replace("xx", "00")), int(text.replace("xx", "99"))) if text else None
 
     def clean_warehouse(self) -> tuple[str | None, str] | None:
-        """Return the project (None for any) and the name of a Warehouse, None for all."""
+        """Return the project (None for any) and the name of a Warehouse, None for all. Raises `ValidationError`."""
         text = self.cleaned_data["warehouse"]
         project, _, name = text.rpartition("/")
         if text and not _WAREHOUSE.fullmatch(text):

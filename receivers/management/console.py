@@ -69,7 +69,7 @@ class ConsoleCommand(BaseCommand):
 
 
 def fail(problem: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:
-    """Exit with one line on stderr and an exit code."""
+    """Exit with one line on stderr and an exit code, by a `CommandError`."""
     raise CommandError(escape_invisible(" ".join(problem.split())), returncode=code)
 
 

@@ -72,6 +72,7 @@ class PushWaiters:
         `text` is what `header` returned to the view of the client. Raises `TooManyWaiting`.
         """
         seconds, looked_at, repository, tag, projects = json.loads(text)
+        # Added before anything is awaited: from here on, `work` compares the tag with what the view saw at `looked_at`.
         key = WaitKey(repository, tag, tuple(projects))
         future = asyncio.get_running_loop().create_future()
         self._add(key, future, looked_at)
@@ -97,6 +98,7 @@ class PushWaiters:
         with self._lock:
             keys = list(self._waiting)
         if not keys:
+            # Else the next client for the same tag would be compared with what was known long before it came.
             self._known.clear()
             return False
         current = self._fingerprints(keys)
@@ -129,6 +131,7 @@ class PushWaiters:
             for future in futures:
                 futures[future] = math.inf
         for future in woken:
+            # Futures belong to the event loop; its thread alone may set their results.
             future.get_loop().call_soon_threadsafe(_finish, future)
 
     def _fingerprints(self, keys: Sequence[WaitKey]) -> dict[WaitKey, Fingerprint]:

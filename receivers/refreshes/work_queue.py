@@ -87,6 +87,7 @@ class _TrackedWarehouse:
         if new is None:
             return
         for attempt in self.attempts.apply(old, new, timezone.now()):
+            # Before they move to `waiting`, which empties `attempt.refreshes`.
             self.fresh.update(attempt.refreshes)
             if attempt.handled_at is not None:
                 for tracked in list(attempt.refreshes.values()):
@@ -136,6 +137,7 @@ class WorkQueue:
         with self._changed:
             warehouse = self._warehouses.setdefault(attempt.key, _TrackedWarehouse())
             warehouse.attempts.add(attempt)
+            # Nothing is tracked yet. Without this, a change that comes before the refreshes would be missed.
             warehouse.lingers_until = time.monotonic() + LINGER_SECONDS
             self._schedule(attempt.key, warehouse, LINGER_SECONDS)
 
@@ -219,6 +221,7 @@ class WorkQueue:
     def take_due(self, limit: int, timeout: float) -> list[DueWarehouse]:
         """Return at most `limit` Warehouses that are due; wait for the first one, `timeout` seconds at most."""
         with self._changed:
+            # It may wake up early or for an outdated entry; then nothing is taken, and the caller comes again.
             if not self._heap or self._heap[0][0] > time.monotonic():
                 next_due = self._heap[0][0] - time.monotonic() if self._heap else timeout
                 self._changed.wait(min(timeout, max(0.0, next_due)))
@@ -328,7 +331,7 @@ class WorkQueue:
         if due < warehouse.due:
             warehouse.due = due
             heapq.heappush(self._heap, (due, key))
-            if self._heap[0][0] == due:
+            if self._heap[0][0] == due:  # otherwise the thread that waits wakes up earlier anyway
                 self._changed.notify()
 
     def _reschedule(self, key: WarehouseKey, warehouse: _TrackedWarehouse, now: float) -> None:

@@ -150,7 +150,7 @@ class FilterForm(DeliveryFilterForm):
         )
 
     def clean_time(self) -> tuple[datetime | None, datetime | None] | None:
-        """Return the start and the end of the time range, None for all times."""
+        """Return the start and the end of the time range, None for all times. Raises `ValidationError`."""
         text = self.cleaned_data["time"]
         if not text:
             return None

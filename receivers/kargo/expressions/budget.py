@@ -37,7 +37,7 @@ class Budget:
         self._memory = memory
 
     def step(self, count: int = 1) -> None:
-        """Count steps of evaluation."""
+        """Count steps of evaluation. Raises `CannotEvaluate` if they are too many."""
         self._steps -= count
         if self._steps < 0:
             raise CannotEvaluate("the expressions take too many steps")

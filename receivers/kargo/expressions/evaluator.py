@@ -354,7 +354,7 @@ class Evaluator:
             yield position, result
 
     def reduce(self, node: PredicateCall, values: list[Value]) -> Value:
-        """Return what the predicate accumulates."""
+        """Return what the predicate accumulates. Raises `InvalidExpression` without a predicate or a first value."""
         predicate = node.predicate
         if predicate is None:
             raise InvalidExpression("reduce needs a predicate")

@@ -478,7 +478,10 @@ def _sort(arguments: Arguments, budget: Budget) -> list[Value]:
 def sorted_by(
     pairs: list[tuple[Value, Value]], order: list[Value], budget: Budget
 ) -> list[tuple[Value, Value]]:
-    """Return pairs of a key and a value, sorted by the keys. `order` is empty or has "asc" or "desc"."""
+    """Return pairs of a key and a value, sorted by the keys. `order` is empty or has "asc" or "desc".
+
+    Raises `InvalidExpression` for another order or keys that have none, `CannotEvaluate` where Go's order isn't stable.
+    """
     direction = text(order[0]) if order else "asc"
     if direction not in ("asc", "desc"):
         raise InvalidExpression('the order is "asc" or "desc"')
