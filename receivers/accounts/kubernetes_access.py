@@ -123,7 +123,9 @@ class KubernetesAccess:
         if EVERYWHERE not in verdicts.by_scope:
             self._decide(subject, verdicts, [EVERYWHERE], deadline)
         everywhere = verdicts.by_scope[EVERYWHERE].role
-        if everywhere is Role.OPERATOR:  # the highest role that Kubernetes grants, so no project can add to it
+        if (
+            everywhere is Role.OPERATOR
+        ):  # the highest role that Kubernetes grants, so no project can add to it
             return Access(everywhere)
         try:
             projects = frozenset(self._projects())

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from receivers.kargo.expressions import functions
+from receivers.kargo.expressions import arguments as convert
+from receivers.kargo.expressions import functions, list_functions, text_functions, time_functions
 from receivers.kargo.expressions.budget import Budget
 from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.nodes import (
@@ -197,7 +198,7 @@ class Evaluator:
     def _text_operation(self, operator: str, left: Value, right: Value) -> bool:
         if left is None or right is None:
             return False
-        text, part = functions.text(left), functions.text(right)
+        text, part = convert.text(left), convert.text(right)
         self._budget.read(len(text) + len(part))
         if operator == "matches":
             return self._matches(text, part)
@@ -216,7 +217,7 @@ class Evaluator:
             raise CannotEvaluate("the regular expression is too complex") from error
 
     def _range(self, start: Value, end: Value) -> Value:
-        start, end = functions.integer(start), functions.integer(end)
+        start, end = convert.integer(start), convert.integer(end)
         if end - start >= _MAX_RANGE:
             raise CannotEvaluate("a range of more than a million numbers")
         self._budget.items(max(end - start + 1, 0))
@@ -242,7 +243,7 @@ class Evaluator:
     def _member(self, node: Member) -> Value:
         if isinstance(node.of, Name) and node.of.name == _ENVIRONMENT and _ENVIRONMENT not in self._variables:
             key = self.evaluate(node.key)
-            return self._environment.get(functions.text(key))
+            return self._environment.get(convert.text(key))
         of = self.evaluate(node.of)
         if node.optional and (of is None or isinstance(of, NilList)):
             raise _EndOfChain
@@ -253,15 +254,15 @@ class Evaluator:
             case dict():
                 if isinstance(key, str):
                     self._budget.read(len(key))
-                return functions.map_item(of, key)
+                return list_functions.map_item(of, key)
             case list():
-                position = functions.integer(key)
+                position = convert.integer(key)
                 position = position + len(of) if position < 0 else position
                 if not 0 <= position < len(of):
                     raise InvalidExpression(f"position {position} in a list of {len(of)}")
                 return ordered(of)[position]
             case str():
-                functions.integer(key)
+                convert.integer(key)
                 raise CannotEvaluate("the bytes of a text are not evaluated")
             case Time() | Duration():
                 raise CannotEvaluate("methods that are not called")
@@ -274,13 +275,13 @@ class Evaluator:
         of = self.evaluate(node.of)
         if not isinstance(of, str | list):
             raise InvalidExpression(f"{described(of)} has no slices")
-        size = functions.length_in_bytes(of) if isinstance(of, str) else len(of)
-        start = 0 if node.start is None else _bound(functions.integer(self.evaluate(node.start)), size)
-        end = size if node.end is None else _bound(functions.integer(self.evaluate(node.end)), size)
+        size = text_functions.length_in_bytes(of) if isinstance(of, str) else len(of)
+        start = 0 if node.start is None else _bound(convert.integer(self.evaluate(node.start)), size)
+        end = size if node.end is None else _bound(convert.integer(self.evaluate(node.end)), size)
         start = min(start, end)
         if isinstance(of, str):
             self._budget.text(end - start + (0 if of.isascii() else size))
-            return functions.cut(of, start, end)
+            return text_functions.cut(of, start, end)
         self._budget.items(end - start)
         return type(of)(ordered(of)[start:end])
 
@@ -294,7 +295,7 @@ class Evaluator:
                 else self.evaluate(member.of)
             )
             if isinstance(of, Time | Duration) and isinstance(member.key, Literal):
-                return functions.method(of, str(member.key.value), arguments)
+                return time_functions.method(of, str(member.key.value), arguments)
         name = node.function.name if isinstance(node.function, Name) else ""
         function = (
             self._environment.get(name)
@@ -331,7 +332,7 @@ class Evaluator:
         over = self.evaluate(node.over)
         if isinstance(over, dict):
             raise CannotEvaluate(f"{node.name} of a map")
-        values = functions.as_list(over)
+        values = convert.as_list(over)
         if node.name not in _ANY_ORDER:
             ordered(values)
         return _PREDICATES[node.name](self, node, values)
@@ -389,7 +390,7 @@ class Evaluator:
     def sorted_by(self, node: PredicateCall, values: list[Value]) -> list[Value]:
         """Return the values in the order of what the predicate yields for them."""
         pairs = [(key, values[position]) for position, key in self.results(node, values)]
-        return [value for _, value in functions.sorted_by(pairs, self.order(node), self._budget)]
+        return [value for _, value in list_functions.sorted_by(pairs, self.order(node), self._budget)]
 
 
 def _boolean(value: Value) -> bool:
