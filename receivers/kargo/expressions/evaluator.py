@@ -6,10 +6,8 @@ that hostile expressions end.
 
 from __future__ import annotations
 
-import math
-import operator as operator_functions
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from receivers.kargo.expressions import arguments as convert
@@ -35,6 +33,7 @@ from receivers.kargo.expressions.nodes import (
     Slice,
     Unary,
 )
+from receivers.kargo.expressions.operators import COMPARISONS, TEXT_OPERATORS, arithmetic, text_operation
 from receivers.kargo.expressions.values import (
     Duration,
     Function,
@@ -48,12 +47,9 @@ from receivers.kargo.expressions.values import (
     described,
     equal,
     is_number,
-    less,
     ordered,
-    quotient,
     wrapped,
 )
-from receivers.kargo.golang.goregexp import InvalidRegex, RegexTooComplex, compile_regex, regex_facts
 from receivers.kargo.quoting import quoted
 
 _MAX_RANGE: Final = 1_000_000  # elements; expr-lang refuses more
@@ -147,14 +143,14 @@ class Evaluator:
         if special is not None:
             return special(node)
         left, right = self.evaluate(node.left), self.evaluate(node.right)
-        comparison = _COMPARISONS.get(node.operator)
+        comparison = COMPARISONS.get(node.operator)
         if comparison is not None:
             return comparison(left, right, self._budget)
-        if node.operator in _TEXT_OPERATORS:
-            return self._text_operation(node.operator, left, right)
+        if node.operator in TEXT_OPERATORS:
+            return text_operation(node.operator, left, right, self._budget)
         if node.operator == "..":
             return self._range(left, right)
-        return self._arithmetic(node.operator, left, right)
+        return arithmetic(node.operator, left, right, self._budget)
 
     def _default(self, node: Binary) -> Value:
         value = self.evaluate(node.left)
@@ -195,41 +191,12 @@ class Evaluator:
                 return left in right
         raise InvalidExpression(f"in is not defined for {described(right)}")
 
-    def _text_operation(self, operator: str, left: Value, right: Value) -> bool:
-        if left is None or right is None:
-            return False
-        text, part = convert.text(left), convert.text(right)
-        self._budget.read(len(text) + len(part))
-        if operator == "matches":
-            return self._matches(text, part)
-        if operator == "contains":
-            return part in text
-        return text.startswith(part) if operator == "startsWith" else text.endswith(part)
-
-    def _matches(self, text: str, expression: str) -> bool:
-        facts = regex_facts(expression)
-        self._budget.regex(facts.size, len(text))
-        try:
-            return compile_regex(expression).search(text) is not None
-        except InvalidRegex as error:
-            raise InvalidExpression(f"the regular expression is invalid: {error}") from error
-        except RegexTooComplex as error:
-            raise CannotEvaluate("the regular expression is too complex") from error
-
     def _range(self, start: Value, end: Value) -> Value:
         start, end = convert.integer(start), convert.integer(end)
         if end - start >= _MAX_RANGE:
             raise CannotEvaluate("a range of more than a million numbers")
         self._budget.items(max(end - start + 1, 0))
         return Numbers(range(start, end + 1))
-
-    def _arithmetic(self, operator: str, left: Value, right: Value) -> Value:
-        if is_number(left) and is_number(right):
-            return _calculated(operator, left, right)
-        if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            self._budget.text(len(left) + len(right))
-            return left + right
-        return _calculated_times(operator, left, right)
 
     def _conditional(self, node: Conditional) -> Value:
         return self.evaluate(node.yes if _boolean(self.evaluate(node.condition)) else node.no)
@@ -385,7 +352,7 @@ class Evaluator:
 
     def add(self, left: Value, right: Value) -> Value:
         """Return `left + right`."""
-        return self._arithmetic("+", left, right)
+        return arithmetic("+", left, right, self._budget)
 
     def sorted_by(self, node: PredicateCall, values: list[Value]) -> list[Value]:
         """Return the values in the order of what the predicate yields for them."""
@@ -397,22 +364,6 @@ def _boolean(value: Value) -> bool:
     if isinstance(value, bool):
         return value
     raise InvalidExpression(f"{described(value)} where true or false is needed")
-
-
-def _at_most(left: Value, right: Value, budget: Budget) -> bool:
-    if is_number(left) and is_number(right) and (math.isnan(left) or math.isnan(right)):
-        return False
-    return not less(right, left, budget)
-
-
-_COMPARISONS: Final[Mapping[str, Callable[[Value, Value, Budget], bool]]] = {
-    "==": equal,
-    "!=": lambda left, right, budget: not equal(left, right, budget),
-    "<": less,
-    ">": lambda left, right, budget: less(right, left, budget),
-    "<=": _at_most,
-    ">=": lambda left, right, budget: _at_most(right, left, budget),
-}
 
 
 def _bound(position: int, size: int) -> int:
@@ -445,55 +396,6 @@ def _is_constant(node: Node) -> bool:
         case ListLiteral(items=items) | BuiltinCall(arguments=items):
             return all(map(_is_constant, items))
     return isinstance(node, PredicateCall | MapLiteral | Member | Slice | Let | Sequence)  # perhaps
-
-
-def _calculated_times(operator: str, left: Value, right: Value) -> Value:
-    if operator == "+" and isinstance(left, Duration) and isinstance(right, Time):
-        left, right = right, left
-    sign = {"+": 1, "-": -1}.get(operator, 0)
-    match left, right:
-        case (Time(), Duration()) | (Duration(), Duration()) if sign:
-            total = wrapped(left.nanoseconds + sign * right.nanoseconds)
-            return replace(left, nanoseconds=total)
-        case Time(), Time() if operator == "-":
-            return Duration(wrapped(left.nanoseconds - right.nanoseconds))
-        case (Duration(), _) | (_, Duration()) if operator == "*":
-            raise CannotEvaluate("a multiple of a duration")
-    raise InvalidExpression(f"{operator} is not defined for {described(left)} and {described(right)}")
-
-
-def _calculated(operator: str, left: int | float, right: int | float) -> int | float:
-    if operator == "/":
-        return quotient(float(left), float(right))
-    if operator == "**":
-        return _power(float(left), float(right))
-    if isinstance(left, int) and isinstance(right, int):
-        return wrapped(_INTEGERS[operator](left, right))
-    if operator == "%":
-        raise InvalidExpression("% is only defined for whole numbers")
-    return _FLOATS[operator](float(left), float(right))
-
-
-def _remainder(left: int, right: int) -> int:
-    if not right:
-        raise InvalidExpression("division by zero")
-    return (-1 if left < 0 else 1) * (abs(left) % abs(right))
-
-
-_INTEGERS: Final[Mapping[str, Callable[[int, int], int]]] = {
-    "+": operator_functions.add, "-": operator_functions.sub, "*": operator_functions.mul, "%": _remainder,
-}  # fmt: skip
-_FLOATS: Final[Mapping[str, Callable[[float, float], float]]] = {
-    "+": operator_functions.add, "-": operator_functions.sub, "*": operator_functions.mul,
-}  # fmt: skip
-_TEXT_OPERATORS: Final = frozenset({"contains", "startsWith", "endsWith", "matches"})
-
-
-def _power(base: float, exponent: float) -> float:
-    try:
-        return math.pow(base, exponent)
-    except (OverflowError, ValueError) as error:
-        raise CannotEvaluate("a power that is no finite number") from error
 
 
 def _named(node: Node) -> str:
