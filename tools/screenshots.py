@@ -38,6 +38,10 @@ PUSHES: Final = (
     ("acme/storefront-api:sha-9d2e7f1",),
     ("example/repo:1.3.0", "--times", "6"),
     ("example/repo:1.0.5",),
+    ("quay.io/acme/agent:1.2.0",),
+    ("https://gitlab.com/acme/modules", "--ref", "refs/tags/v1.4.0"),
+    ("https://github.com/acme/platform-config", "--file", "README.md"),
+    ("https://github.com/acme/platform-config", "--file", "clusters/eu/values.yaml"),
     ("acme/storefront-api:2.6.1",),
     ("example/repo:1.4.0", "--lag", "600"),
 )

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from receivers.kargo.media_types import MediaClass, classify
 from receivers.kargo.selectors import BRANCHES, TAGS
+from receivers.models import Delivery
+
+COMMIT_SHOWN: Final = 7  # digits of the id of a commit, as many as Git shows
 
 
 def shown_repository(repository: str, tag: str) -> str:
@@ -21,6 +27,42 @@ def push_name(repository: str, tag: str) -> str:
     """Return the name of a push in one text."""
     shown = shown_repository(repository, tag)
     return f"{shown}:{shown_tag(tag)}" if tag else shown
+
+
+def short_commit(row: Delivery) -> str:
+    """Return the id of the newest commit of a push as Git shows it; empty for an artifact."""
+    return str(row.details.get("commit", ""))[:COMMIT_SHOWN]
+
+
+def what_was_pushed(row: Delivery) -> str:
+    """Return what was pushed unless it is an image: `commit 1a2b3c4`, `branch`, `Git tag` or `chart`."""
+    if row.tag.startswith(TAGS):
+        return "Git tag"
+    if _is_reference(row.tag) or row.details.get("git"):
+        commit = short_commit(row)
+        return f"commit {commit}" if commit else "branch"
+    return "chart" if classify(row.media_type) is MediaClass.CHART else ""
+
+
+def reference_word(row: Delivery) -> str:
+    """Return what the tag of a push is called: `Branch`, `Git tag`, `Chart version` or `Tag`."""
+    if row.tag.startswith(BRANCHES):
+        return "Branch"
+    return {"Git tag": "Git tag", "chart": "Chart version"}.get(what_was_pushed(row), "Tag")
+
+
+def name_in_sentence(row: Delivery, *, starts: bool = False) -> str:
+    """Return what was pushed as a noun: `1.2.3`, `chart 1.2.3`, `commit 1a2b3c4 on main`, `Git tag v1.2.3`.
+
+    With `starts` it begins a sentence.
+    """
+    what, name = what_was_pushed(row), shown_tag(row.tag) or shown_repository(row.repository, row.tag)
+    if not what:
+        return name
+    if starts:
+        what = what[:1].upper() + what[1:]
+    on = "on " if row.tag and short_commit(row) and not row.tag.startswith(TAGS) else ""
+    return f"{what} {on}{name}"
 
 
 def _is_reference(tag: str) -> bool:

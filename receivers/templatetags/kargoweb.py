@@ -19,7 +19,7 @@ from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
 from receivers.deliveries.push_names import shown_repository, shown_tag
 from receivers.health.finding import Severity
-from receivers.kargo.kinds import KINDS
+from receivers.kargo.kinds import KINDS, kind_title
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery
 from receivers.web import durations, links, local_times
@@ -49,6 +49,8 @@ SEVERITIES: Final = {
     Severity.NOTE: (Tone.PLAIN, "info"),
 }
 NO_TIME: Final = mark_safe('<span class="quiet">–</span>')
+KIND_ICON: Final = "kind-"  # how the symbols of receiver kinds start
+GENERIC: Final = "generic"
 DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
 
 
@@ -191,12 +193,36 @@ def seconds(value: float | None) -> str:
 
 register.filter(shown_repository)
 register.filter(shown_tag)
+register.filter(kind_title)
 
 
-@register.filter
-def kind_title(kind: str) -> str:
-    """Return the name of a receiver kind for people."""
-    return KINDS[kind].title if kind in KINDS else kind
+@register.simple_tag
+def kind_icon(kind: str) -> SafeString:
+    """Return the icon of a receiver kind, that of the generic kind for one that is unknown."""
+    return _icon(f"{KIND_ICON}{kind if kind in KINDS else GENERIC}")
+
+
+@register.simple_tag
+def kind_name(kind: str) -> SafeString:
+    """Return the icon and the name of a receiver kind."""
+    return format_html('<span class="kind-name">{}{}</span>', kind_icon(kind), kind_title(kind))
+
+
+@register.simple_tag
+def kind_mark(kind: str) -> SafeString:
+    """Return the icon of a receiver kind for a row with little room: its name is in the tooltip and for screen readers.
+
+    Return nothing for a delivery without a kind.
+    """
+    if not kind:
+        return mark_safe("")
+    title = kind_title(kind)
+    return format_html(
+        '<span class="kind-mark" title="{}">{}<span class="unseen">{} </span></span>',
+        title,
+        kind_icon(kind),
+        title,
+    )
 
 
 @register.simple_tag

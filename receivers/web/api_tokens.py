@@ -28,7 +28,7 @@ class TokenForm(forms.Form):
     """A new token."""
 
     name = forms.CharField(max_length=80, widget=forms.TextInput({"autocomplete": "off", "required": True}))
-    scope = forms.ChoiceField(choices=TokenScope, label="May")
+    scope = forms.ChoiceField(choices=TokenScope, label="Permission")
     project = ShortTextField(
         required=False, max_length=NAME_LENGTH, widget=forms.TextInput({"placeholder": "All your projects"})
     )

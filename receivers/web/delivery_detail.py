@@ -15,7 +15,7 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, may, require_permission
 from receivers.deliveries import timeline, visibility
 from receivers.deliveries.outcomes import NOT_EVALUATED
-from receivers.deliveries.push_names import push_name
+from receivers.deliveries.push_names import push_name, reference_word
 from receivers.deliveries.redelivery import WORTHWHILE, NotRedeliverable, redeliver, refusal
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
@@ -88,6 +88,7 @@ def _result(request: PageRequest, details: visibility.DeliveryDetails) -> dict[s
         "delivery": row,
         "details": details,
         "name": _name(row),
+        "reference": reference_word(row),
         "state": state_of(row),
         "summary": summarize(row, details.refreshes, zone_of(request)),
         "beginning": timeline.request_timeline(row),

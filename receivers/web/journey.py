@@ -1,4 +1,4 @@
-"""The journey of a push as data: stops from Docker Hub over receivers, Warehouses and Freight to the Stages.
+"""The journey of a push as data: stops from the provider over receivers, Warehouses and Freight to the Stages.
 
 The template draws it from left to right where there is room, and as a tree elsewhere. It is a nested list, so a screen
 reader reads the same order.
@@ -13,8 +13,10 @@ from typing import Final
 
 from receivers.accounts.roles import Access, Action
 from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, label, tone
+from receivers.deliveries.push_names import shown_repository, what_was_pushed
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.timeline import is_planned
+from receivers.kargo.kinds import kind_title
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.models import Delivery, Origin, Outcome, Refresh
@@ -68,8 +70,18 @@ def _source(record: PushRecord) -> Stop:
     if first.origin == Origin.REDELIVERY:
         return Stop("kargoweb", "Redelivery", "good", "Sent", phrase(f"by {first.actor}"), on=True)
     at = phrase(Piece("", at=first.pushed_at)) if first.pushed_at else phrase()
-    url = kargo_links.docker_hub_url(first.repository)
-    return Stop("Docker Hub", first.repository, "good", "Pushed", at, url=url, on=True)
+    is_push = first.origin == Origin.PUSH
+    return Stop(
+        kind_title(first.kind) if is_push else str(Origin(first.origin).label),
+        shown_repository(first.repository, first.tag),
+        "good",
+        "Pushed",
+        at,
+        phrase(what_was_pushed(first)),
+        url=kargo_links.repository_url(first.kind, first.repository),
+        on=True,
+        provider=first.kind if is_push else "",
+    )
 
 
 def _receivers(access: Access, record: PushRecord) -> list[Stop]:

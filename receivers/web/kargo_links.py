@@ -1,10 +1,12 @@
-"""Addresses of Kargo's UI, if `KARGOWEB_KARGO_URL` says where it is, and of Docker Hub's pages.
+"""Addresses of Kargo's UI, if `KARGOWEB_KARGO_URL` says where it is, and of the providers' pages.
 
 Source: Kargo's `ui/src/config/paths.ts`.
 """
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
@@ -42,7 +44,32 @@ def promote_url(project: str, freight: str, stage: str) -> str:
     return _url("project", project, "promote", "freight", freight, "stage", stage)
 
 
-def docker_hub_url(repository: str, tag: str = "") -> str:
+def repository_url(kind: str, repository: str) -> str:
+    """Return the address of the page of a repository at its provider; empty if it isn't known to have one.
+
+    A Git repository that is cloned over HTTPS has its page at the same address.
+    """
+    if kind == "dockerhub":
+        return _docker_hub_url(repository)
+    return repository.removesuffix(".git") if kind in _COMMITS and _HTTPS.fullmatch(repository) else ""
+
+
+def pushed_url(kind: str, repository: str, tag: str, commit: str = "") -> str:
+    """Return the address of what was pushed at its provider: of a tag on Docker Hub, or of a commit."""
+    if kind == "dockerhub":
+        return _docker_hub_url(repository, tag)
+    page = repository_url(kind, repository)
+    return f"{page}/{_COMMITS[kind]}/{quote(commit, safe='')}" if page and commit else page
+
+
+_HTTPS: Final = re.compile(r"https://[\w.-]+(?::\d+)?(?:/[\w.~-]+)+", re.ASCII)
+"""Without a user and a query: a link leads where its text says."""
+
+_COMMITS: Final = {"github": "commit", "gitlab": "-/commit", "gitea": "commit", "bitbucket": "commits"}
+"""Where the pages of a repository have its commits, by receiver kind."""
+
+
+def _docker_hub_url(repository: str, tag: str = "") -> str:
     """Return the address of a tag on Docker Hub, or of all tags without one. Official images have other pages."""
     namespace, _, name = repository.partition("/")
     page = f"_/{quote(name, safe='')}" if namespace == "library" and name else f"r/{quote(repository)}"

@@ -44,7 +44,6 @@ from receivers.web.receiver_rows import receiver_rows
 from receivers.web.registrations import checklists
 
 REGISTRATION: Final = "registration"
-DEFAULT_NAME: Final = "dockerhub"
 CONFIGURED: Final = frozenset({"generic"})  # kinds that need more than a Secret
 SUFFIX: Final = "-webhook"  # of the Secret's name
 
@@ -58,10 +57,11 @@ class NewReceiverForm(forms.Form):
     kind = forms.ChoiceField(
         label="Provider",
         choices=[(name, kind.title) for name, kind in KINDS.items() if name not in CONFIGURED],
+        widget=forms.RadioSelect,
         initial=DOCKER_HUB,
         required=False,
     )
-    name = SubdomainField(label="Name", initial=DEFAULT_NAME)
+    name = SubdomainField(label="Name", required=False)
     secret = SubdomainField(label="Secret", required=False)
     do = forms.CharField(required=False)
 
@@ -79,13 +79,14 @@ class NewReceiverForm(forms.Form):
     def new_receiver(self) -> NewReceiver:
         """Return the receiver of a valid form."""
         project = parse_scope(self.cleaned_data["project"])
-        name = self.cleaned_data["name"]
+        kind = self.cleaned_data["kind"] or DOCKER_HUB
+        name = self.cleaned_data["name"] or kind
         return NewReceiver(
             project,
             name,
             self.cleaned_data["secret"] or f"{name[: NAME_LENGTH - len(SUFFIX)]}{SUFFIX}",
             project or settings.KARGOWEB.system_namespace,
-            self.cleaned_data["kind"] or DOCKER_HUB,
+            kind,
         )
 
 

@@ -16,11 +16,13 @@ from django.views.decorators.http import require_safe
 from receivers.cluster.cache import ClusterCache
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, headline_of, tone
+from receivers.deliveries.push_names import shown_repository, shown_tag
 from receivers.deliveries.querysets import delivery_log
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import HealthReport
-from receivers.kargo.coverage import is_official_image, is_on_docker_hub
+from receivers.kargo.coverage import DOCKER_HUB, is_official_image, is_on_docker_hub
+from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, ReceiverUrl
 from receivers.web import live_fragments
@@ -87,14 +89,16 @@ class FailureRow:
     tag: str
     headline: str
     reason: str
+    kind: str
     receiver: str
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingRow:
-    """A receiver without a push."""
+    """A receiver without a push. `kind` is empty if the receiver is gone."""
 
+    kind: str
     name: str
     url: str
     repositories: str
@@ -196,10 +200,11 @@ def _failures(request: PageRequest) -> list[FailureRow]:
     return [
         FailureRow(
             push_url(row.push_id) if row.push_id else row.get_absolute_url(),
-            row.repository or "Unknown repository",
-            row.tag,
+            shown_repository(row.repository, row.tag) or "Unknown repository",
+            shown_tag(row.tag),
             headline_of(row),
             row.reason,
+            row.kind,
             row.receiver_name,
             row.received_at,
         )
@@ -208,24 +213,32 @@ def _failures(request: PageRequest) -> list[FailureRow]:
 
 
 def _waiting_row(finding: Finding, cache: ClusterCache) -> WaitingRow:
+    config = cache.config(finding.project)
+    kinds = {receiver.name: receiver.kind for receiver in config.receivers} if config else {}
+    kind = kinds.get(finding.name, "")
+    return WaitingRow(
+        kind,
+        f"{scope_name(finding.project)}/{finding.name}",
+        receiver_page_url(finding.project, finding.name),
+        _to_register(finding.project, kind, cache),
+    )
+
+
+def _to_register(project: str, kind: str, cache: ClusterCache) -> str:
+    """Return where the URL of a receiver is to be registered."""
+    if kind != DOCKER_HUB:
+        return f"Register its URL at {PROVIDERS[kind].name}." if kind in PROVIDERS else ""
     repositories = {
         subscription.repository
-        for warehouse in cache.warehouses(finding.project or None)
+        for warehouse in cache.warehouses(project or None)
         for subscription in warehouse.subscriptions
         if is_on_docker_hub(subscription) and not is_official_image(subscription)
     }
+    if not repositories:
+        where = f"in {project}" if project else "in any project"
+        return f"No Warehouse {where} subscribes to a Docker Hub repository."
     count = len(repositories)
-    where = f"in {finding.project}" if finding.project else "in any project"
-    text = (
-        f"{count} {'repository' if count == 1 else 'repositories'} to register."
-        if count
-        else f"No Warehouse {where} subscribes to a Docker Hub repository."
-    )
-    return WaitingRow(
-        f"{scope_name(finding.project)}/{finding.name}",
-        receiver_page_url(finding.project, finding.name),
-        text,
-    )
+    return f"{count} {'repository' if count == 1 else 'repositories'} to register."
 
 
 def _is_new(request: PageRequest) -> bool:

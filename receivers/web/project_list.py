@@ -45,10 +45,14 @@ class ProjectListForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class ProjectSummary:
-    """The facts about a project that need no query. `name` is empty for the cluster receivers."""
+    """The facts about a project that need no query. `name` is empty for the cluster receivers.
+
+    `receivers` are their names, and `kinds` what they are, each once.
+    """
 
     name: str
     receivers: tuple[str, ...]
+    kinds: tuple[str, ...]
     warehouses: int
     action_count: int
 
@@ -102,6 +106,7 @@ def project_summaries(runtime: Runtime, access: Access) -> list[ProjectSummary]:
         ProjectSummary(
             name,
             tuple(receiver.name for receiver in configs[name].receivers) if name in configs else (),
+            tuple(sorted({receiver.kind for receiver in configs[name].receivers})) if name in configs else (),
             len(cache.warehouses(name)) if name else 0,
             counts.get(name, 0),
         )

@@ -18,11 +18,10 @@ from receivers.accounts.access import Action, may
 from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries import timeline
 from receivers.deliveries.outcomes import NOT_EVALUATED, label
-from receivers.deliveries.push_names import push_name
+from receivers.deliveries.push_names import push_name, what_was_pushed
 from receivers.deliveries.push_record import EarlierPush, PushRecord, find_push, newest_push, other_pushes
 from receivers.deliveries.redelivery import refusal
 from receivers.deliveries.timeline import RefreshTimeline
-from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.stage_states import StageState
 from receivers.models import Delivery, Origin, Outcome, Refresh
@@ -153,9 +152,10 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
         "retries": _retries(results),
         "history": history,
         "pushed_again": next((line.push for line in history if line.is_later), None),
-        "docker_hub": kargo_links.docker_hub_url(first.repository, first.tag)
-        if first.kind == DOCKER_HUB
-        else "",
+        "what": what_was_pushed(first),
+        "pushed_url": kargo_links.pushed_url(
+            first.kind, first.repository, first.tag, str(first.details.get("commit", ""))
+        ),
         "kargo": _kargo_url(results),
         "link": request.build_absolute_uri(reverse("push", args=[record.push_id])),
         "may_redeliver": _may_redeliver(request, decisive),

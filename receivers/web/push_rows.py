@@ -10,6 +10,7 @@ from typing import Final
 from receivers.accounts.access import Access, Action
 from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
+from receivers.deliveries.push_names import what_was_pushed
 from receivers.deliveries.pushes import PushEntry
 from receivers.kargo.scopes import scope_name
 from receivers.kargo.stage_states import StageJourney
@@ -34,13 +35,19 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class PushRow:
-    """A row of the list of pushes. `id` finds it again when the list is replaced."""
+    """A row of the list of pushes.
+
+    `id` finds it again when the list is replaced. `what` was pushed unless it is an image. `kind` is that of the
+    receiver.
+    """
 
     id: str
     url: str
     received_at: datetime
     repository: str
     tag: str
+    what: str
+    kind: str
     receivers: str
     all_receivers: str
     origin: str
@@ -59,6 +66,8 @@ class DeliveryRow:
     received_at: datetime
     repository: str
     tag: str
+    what: str
+    kind: str
     receiver: str
     receiver_url: str
     origin: str
@@ -88,6 +97,8 @@ def push_row(entry: PushEntry, journeys: Mapping[FreightKey, StageJourney], zone
         received_at=entry.received_at,
         repository=row.repository,
         tag=row.tag,
+        what=what_was_pushed(row),
+        kind=row.kind,
         receivers=", ".join(names) if few else f"{_scope(entry.deliveries)}{len(names)} receivers",
         all_receivers="" if few else ", ".join(names),
         origin=_origin(entry.first),
@@ -107,6 +118,8 @@ def delivery_row(row: Delivery, refreshes: Sequence[Refresh], access: Access, zo
         received_at=row.received_at,
         repository=row.repository,
         tag=row.tag,
+        what=what_was_pushed(row),
+        kind=row.kind,
         receiver=row.receiver_name,
         receiver_url=links.receiver_page_url(row.project, row.receiver) if may_see and row.receiver else "",
         origin=_origin(row),

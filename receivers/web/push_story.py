@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Final
 
 from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, tone
+from receivers.deliveries.push_names import name_in_sentence
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.remedies import remedy
 from receivers.kargo.refresh_outcomes import RefreshOutcome
@@ -49,11 +50,11 @@ class OpenIssue:
 def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phrase:
     """Return the sentence at the head of the page."""
     row = record.decisive
-    name = row.tag or row.repository
+    name, subject = name_in_sentence(row), name_in_sentence(row, starts=True)
     if results.with_freight and row.outcome != Outcome.TEST_PASSED:
-        return _with_freight(name, results)
+        return _with_freight(subject, results)
     if row.outcome == Outcome.PENDING and not record.refreshes:
-        return phrase(f"{name} was received. Matching Warehouses …")
+        return phrase(f"{subject} was received. Matching Warehouses …")
     if row.outcome in _REJECTED and row.reason:
         return phrase(
             f"No subscription matches {name}: {row.reason}", "" if row.reason.endswith(".") else "."
@@ -63,7 +64,7 @@ def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phr
     if record.refreshes and tone(row.outcome) is not Tone.GOOD:
         return phrase(f"No Freight from {name}", _cause(row, record, several=results.total > 1))
     summary = summarize(row, record.refreshes, zone)
-    rejected = f"{name} was rejected." if row.outcome in NOT_EVALUATED else ""
+    rejected = f"{subject} was rejected." if row.outcome in NOT_EVALUATED else ""
     return phrase(" ".join(filter(None, (rejected, summary.happened, summary.why))))
 
 

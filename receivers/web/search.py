@@ -17,8 +17,10 @@ from receivers.cluster.cache import ClusterCache
 from receivers.deliveries import search_queries, visibility
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.form_fields import ShortTextField
+from receivers.deliveries.push_names import push_name, shown_repository, shown_tag
 from receivers.deliveries.pushes import PushEntry, push_page, pushes_of
 from receivers.kargo.coverage import is_on_docker_hub
+from receivers.kargo.kinds import kind_title
 from receivers.models import Delivery, Refresh
 from receivers.web.links import project_url, push_url, pushes_url
 from receivers.web.page_view import PageRequest, page_view
@@ -32,12 +34,16 @@ PALETTE: Final = "found"
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Something that the text may name. `name` and `strong` are its name in two parts; `note` says where it stands."""
+    """Something that the text may name. `name` and `strong` are its name in two parts; `note` says where it stands.
+
+    `kind` is that of a receiver, whose icon it has then.
+    """
 
     url: str
     name: str
     strong: str = ""
     note: str = ""
+    kind: str = ""
     tone: str = ""
     icon: str = "projects"
     at: datetime | None = None
@@ -145,8 +151,10 @@ def _named(text: str, lower: str, freight: list[Refresh], seen: Collection[str] 
 def _pushes(request: PageRequest, entries: Iterable[PushEntry]) -> Iterator[Hit]:
     for row in push_rows(list(entries), request.runtime.stages, zone_of(request)):
         note = f"{row.state.word}: {row.reach.words}" if row.reach.words else row.state.word
-        tag = f":{row.tag}" if row.tag else ""
-        yield Hit(row.url, row.repository, tag, note, row.state.tone, row.state.icon, row.received_at)
+        tag = f":{shown_tag(row.tag)}" if row.tag else ""
+        name = shown_repository(row.repository, row.tag)
+        state = row.state
+        yield Hit(row.url, name, tag, note, tone=state.tone, icon=state.icon, at=row.received_at)
 
 
 def _freight(
@@ -160,7 +168,7 @@ def _freight(
         if entry is None or (refresh.project, refresh.freight) in shown or len(shown) == FEW:
             continue
         shown.add((refresh.project, refresh.freight))
-        artifact = f"{entry.decisive.repository}:{entry.decisive.tag}"
+        artifact = push_name(entry.decisive.repository, entry.decisive.tag)
         name = refresh.freight_alias or refresh.freight
         yield Hit(push_url(entry.push_id), name, note=f"{artifact} in {refresh.project}")
     stages = request.runtime.stages
@@ -192,16 +200,19 @@ def _warehouses(cache: ClusterCache, access: Access, text: str) -> Iterator[Hit]
 
 
 def _receivers(cache: ClusterCache, access: Access, text: str) -> Iterator[Hit]:
-    matching = (
-        (receiver.name, config.project)
+    kinds = {
+        (receiver.name, config.project): receiver.kind
         for config in cache.configs()
         if _sees(access, config.project)
         for receiver in config.receivers
         if text in receiver.name
-    )
-    for name, project in _closest_pairs(text, matching):
+    }
+    for name, project in _closest_pairs(text, kinds):
+        kind = kinds[name, project]
         where = f"in {project}" if project else "cluster receiver"
-        yield Hit(f"{project_url(project)}#receiver-{name}", name, note=where, icon="send")
+        yield Hit(
+            f"{project_url(project)}#receiver-{name}", name, note=f"{kind_title(kind)}, {where}", kind=kind
+        )
 
 
 def _repositories(cache: ClusterCache, access: Access, text: str) -> Iterator[Hit]:

@@ -27,7 +27,7 @@ class Stop:
     """A stop of the journey: what it is, its name, its state as a word in a tone, and two lines about it.
 
     `url` is empty if there is no page for it. `on`: the push went on from here. `last`: nothing follows. `ended`: the
-    push ends here, for a reason that is no failure.
+    push ends here, for a reason that is no failure. `provider` is the receiver kind whose icon it has, if any.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Stop:
     on: bool = False
     last: bool = False
     ended: bool = False
+    provider: str = ""
     meter: Meter | None = None
 
     @property

@@ -30,6 +30,7 @@ from receivers.webhook.match_report import MatchReport
 
 NAMES_KEPT: Final = 10
 TAGS_KEPT: Final = 50  # further tags of one request, which are shown
+FILES_KEPT: Final = 20  # changed files of a commit, which are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,8 @@ def record_push(delivery: Delivery, push: Push) -> None:
         "tags": [storable(tag) for tag in push.tags[1 : TAGS_KEPT + 1]],
         "commit": storable(push.commit),
         "git": push.is_git,
+        "files": [storable(name) for name in push.files[:FILES_KEPT]],
+        "files_left_out": max(0, len(push.files) - FILES_KEPT),
     }
     delivery.details = {name: value for name, value in details.items() if value}
 

@@ -116,5 +116,5 @@ def test_a_change_does_not_move_the_page_or_the_focus(viewer: Visitor, database:
             outcome=Outcome.FREIGHT_CREATED, ended_at=START, with_freight=1
         )
         expect(page.locator(".sentence")).to_contain_text("calm-lemur")
-        expect(page.locator("#docker-hub")).to_be_focused()
+        expect(page.locator("#provider")).to_be_focused()
         assert page.evaluate("scrollY") == 0

@@ -75,6 +75,11 @@ class TestWhatToApply:
         assert "--from-literal=auth-header=" in shown(page, "kubectl")
         assert "Register it at Harbor" in page
 
+    def test_a_receiver_without_a_name_has_that_of_its_provider(self, signed_in, project):
+        page = signed_in("operator").submit(PAGE, {"project": project.name, "kind": "gitea"}, on=PAGE)
+        entry = {"name": "gitea", "gitea": {"secretRef": {"name": "gitea-webhook"}}}
+        assert entry in list(yaml.safe_load_all(shown(page, "YAML")))[1]["spec"]["webhookReceivers"]
+
     def test_every_page_has_another_secret(self, signed_in, project):
         browser = signed_in("operator")
         values = {
@@ -100,7 +105,6 @@ class TestWhatToApply:
     @pytest.mark.parametrize(
         ("fields", "message"),
         [
-            ({"name": ""}, "Name is missing."),
             ({"name": "Docker_Hub"}, "Name must consist of lowercase letters"),
             ({"name": "x" * 254}, "Name can have at most 253 characters."),
             ({"secret": "-"}, "Secret must consist of lowercase letters"),

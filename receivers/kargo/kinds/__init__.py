@@ -24,7 +24,16 @@ from receivers.kargo.kinds.invalid_body import InvalidBody
 from receivers.kargo.kinds.webhook_request import Headers, WebhookRequest
 from receivers.kargo.push import Push
 
-__all__ = ["KARGO_KINDS", "KINDS", "Headers", "InvalidBody", "ReceiverKind", "Refused", "WebhookRequest"]
+__all__ = [
+    "KARGO_KINDS",
+    "KINDS",
+    "Headers",
+    "InvalidBody",
+    "ReceiverKind",
+    "Refused",
+    "WebhookRequest",
+    "kind_title",
+]
 
 
 def _by_url(request: WebhookRequest, secret: bytes) -> None:
@@ -140,3 +149,8 @@ KARGO_KINDS: Final = (
     "gitea", "github", "gitlab", "harbor", "quay",
 )  # fmt: skip
 """Every kind in Kargo (`WebhookReceiverConfig` in its `api/v1alpha1`), supported here or not."""
+
+
+def kind_title(kind: str) -> str:
+    """Return the name of a receiver kind for people; one that isn't supported has only the name in its resource."""
+    return KINDS[kind].title if kind in KINDS else kind
