@@ -20,9 +20,9 @@ from receivers.deliveries.push_names import shown_repository, shown_tag
 from receivers.deliveries.querysets import delivery_log
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
+from receivers.health.provider_pages import PROVIDERS
 from receivers.health.report import HealthReport
 from receivers.kargo.coverage import DOCKER_HUB, is_official_image, is_on_docker_hub
-from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, ReceiverUrl
 from receivers.web import live_fragments
