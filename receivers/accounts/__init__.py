@@ -1,4 +1,4 @@
-"""Users and what they may do: roles, access to projects, the audit log, client addresses.
+"""Users and what they may do: roles, access to projects, API tokens, sign-in, the audit log, client addresses.
 
-Imports `models` and `kargo`.
+May import `models` and `kargo`.
 """

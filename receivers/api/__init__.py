@@ -1,4 +1,4 @@
-"""The JSON API: deliveries and explanations under the permissions of the signed-in user.
+"""The JSON API: deliveries, pushes, findings and test pushes under the permissions of the caller, and its schema.
 
-Imports any room but `web`; nothing imports it but the URLconf.
+May import any room, of `web` the sentences and results that pages show, too. Only the URLconf imports it.
 """

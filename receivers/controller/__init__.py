@@ -1,4 +1,4 @@
-"""Manage receivers in place of Kargo's controller: read Secrets, compute URLs, write the status.
+"""Manage receivers in place of Kargo's controller: read Secrets, compute URLs, write the status; create receivers.
 
-Imports `cluster` and `kargo`.
+May import `webhook` and the layers below it; today it needs only `cluster` and `kargo`.
 """

@@ -1,1 +1,4 @@
-"""Commands of `manage.py`."""
+"""Commands of `manage.py`, and how they print deliveries.
+
+May import any room. Nothing imports it.
+"""

@@ -1,6 +1,6 @@
 """The tables, a module for each subject; `delivery.py` and `refresh.py` are the log itself.
 
-Other rooms import them from here: `from receivers.models import Delivery`. Imports the constants and codes of `kargo`.
+Other rooms import them from here: `from receivers.models import Delivery`. May import `kargo`.
 """
 
 from receivers.models.account import ApiToken, ProviderIdentity, SavedView, TokenScope

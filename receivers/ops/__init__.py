@@ -1,4 +1,4 @@
-"""The serving process: its threads (start, schedule, stop), the probes for Kubernetes and the metrics for Prometheus.
+"""The serving process: its threads (start, schedule, stop), probes for Kubernetes, metrics for Prometheus, and alerts.
 
-Imports every room that runs in the background. Pages and the API get the running process from here.
+May import every room that runs in the background. Pages and the API get the running process from here.
 """

@@ -197,6 +197,14 @@ register.filter(kind_title)
 
 
 @register.simple_tag
+def diff_line(sign: str, text: str) -> SafeString:
+    """Return a line of a difference. `sign` is `+`, `-` or a space."""
+    line = f"{sign} {escape_invisible(text)}"
+    element = {"+": "<ins>{}</ins>", "-": "<del>{}</del>"}.get(sign, "{}")
+    return format_html(element, line)
+
+
+@register.simple_tag
 def kind_icon(kind: str) -> SafeString:
     """Return the icon of a receiver kind, that of the generic kind for one that is unknown."""
     return _icon(f"{KIND_ICON}{kind if kind in KINDS else GENERIC}")

@@ -1,4 +1,4 @@
-"""The pages: views, forms, fragments that update themselves, charts.
+"""The pages: views, forms, fragments that update themselves, charts, and what they say about pushes and Stages.
 
-Imports any room but `api`; nothing imports it but the URLconf and the template tags.
+May import any room but `api`. The URLconf, the template tags and the API import it.
 """

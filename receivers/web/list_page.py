@@ -37,15 +37,16 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class ListKind:
-    """One of the lists. `page` is its URL name and the id of its live part."""
+    """One of the lists. `page` is its URL name and the id of its live part; the others are templates."""
 
     page: str
     title: str
-    template: str
+    columns: str
+    row: str
 
 
-PUSHES: Final = ListKind("pushes", "Pushes", "pushes/_list.html")
-DELIVERIES: Final = ListKind("deliveries", "Deliveries", "deliveries/_list.html")
+PUSHES: Final = ListKind("pushes", "Pushes", "pushes/_columns.html", "pushes/_row.html")
+DELIVERIES: Final = ListKind("deliveries", "Deliveries", "deliveries/_columns.html", "deliveries/_row.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def respond(
         "list_url": reverse(kind.page),
         "sees_all": request.access.projects is None,
     }
-    part = live_fragments.render_fragment(request, kind.template, context)
+    part = live_fragments.render_fragment(request, "deliveries/_list.html", context)
     if request.htmx.target == kind.page:
         return live_fragments.respond(request, part, every=EVERY)
     form.offer(request.runtime.cache, request.access)

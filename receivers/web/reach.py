@@ -25,6 +25,7 @@ _WORDS: Final = {
 _SHAPES: Final = {"good": "good", "run": "run", "bad": "bad", "open": "open", "gone": "plain"}
 """The shape of a Stage's mark by its tone; where the Freight has not been, it is `todo`."""
 
+_RADII: Final = {"good": 5, "plain": 4.5}
 _URGENCY: Final = ("bad", "run", "good", "open", "plain", "todo")
 """Of several Stages as far from the Warehouse, the first shape that one of them has."""
 
@@ -35,6 +36,11 @@ class Mark:
 
     shape: str
     x: int
+
+    @property
+    def radius(self) -> float:
+        """Return the radius of a mark that is a circle, in pixels: those that say more are larger."""
+        return _RADII.get(self.shape, 3.75)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
 """A request arrives: the endpoint, the intake that records and answers it, test tokens, retired and unknown URLs.
 
-Imports `refreshes`, `deliveries`, `cluster` and the rooms below them.
+May import `refreshes` and the layers below it.
 """
