@@ -16,6 +16,7 @@ from receivers.cluster.codecs import CODECS, Codec, Key, WarehouseCodec, key_of,
 from receivers.cluster.errors import ClusterError, Forbidden, Gone, TimedOut
 from receivers.cluster.snapshot import Change
 from receivers.cluster.watch import Watch
+from receivers.kargo.quoting import upper_first
 from receivers.kargo.resources import Resource
 
 log = logging.getLogger(__name__)
@@ -259,7 +260,7 @@ class Reflector:
 
     def _failed(self, error: ClusterError) -> None:
         if str(error) != self._error:
-            log.warning("%s; retrying", _capitalized(error))
+            log.warning("%s; retrying", upper_first(str(error)))
         self._error = str(error)
         self._failing_since = self._failing_since or self._clock()
         self._forbidden = isinstance(error, Forbidden)
@@ -283,11 +284,6 @@ class TailReflector(Reflector):
         self._version = page.resource_version
         self._synced = True
         self._settled()
-
-
-def _capitalized(error: ClusterError) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]
 
 
 def _is_older(version: str, than: str) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import models
 
+from receivers.kargo.quoting import lower_first
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import Delivery, Outcome, Refresh
 
@@ -102,8 +103,7 @@ def label(code: str) -> str:
 
 def lower_label(code: str) -> str:
     """Return the label with a lowercase letter at its start, for the middle of a sentence."""
-    text = label(code)
-    return text[:1].lower() + text[1:]
+    return lower_first(label(code))
 
 
 def headline_of(delivery: Delivery) -> str:

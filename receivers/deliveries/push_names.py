@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from receivers.kargo.media_types import MediaClass, classify
+from receivers.kargo.quoting import upper_first
 from receivers.kargo.selectors import BRANCHES, TAGS
 from receivers.models import Delivery
 
@@ -60,7 +61,7 @@ def name_in_sentence(row: Delivery, *, starts: bool = False) -> str:
     if not what:
         return name
     if starts:
-        what = what[:1].upper() + what[1:]
+        what = upper_first(what)
     on = "on " if row.tag and short_commit(row) and not row.tag.startswith(TAGS) else ""
     return f"{what} {on}{name}"
 

@@ -16,7 +16,7 @@ from receivers.health.secret_checks import SecretState
 from receivers.health.shell_commands import allow_secret, describe_config, edit_config, refresh_config
 from receivers.health.url_checks import url_findings
 from receivers.kargo.kinds import KINDS
-from receivers.kargo.quoting import quoted
+from receivers.kargo.quoting import lower_first, quoted
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.receiver_status import READY, RECONCILING
 from receivers.kargo.resources import Condition, Receiver, ReceiverConfig
@@ -217,12 +217,8 @@ def _only_pings(
     return factory.warning(
         Check.ONLY_PINGS,
         f"The last {ignored} requests were events that refresh nothing, such as pings.",
-        f"At {provider.name}: {_lower(provider.events)}.",
+        f"At {provider.name}: {lower_first(provider.events)}.",
     )
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _no_push_yet(factory: FindingFactory, provider: ProviderPages) -> Finding:

@@ -1,4 +1,4 @@
-"""Quotes values in the sentences of verdicts, errors and findings."""
+"""Puts values and clauses into the sentences of verdicts, errors and findings."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def listed(texts: Sequence[str]) -> str:
     others = len(texts) - _MAX_LISTED
     first = ", ".join(map(quoted, texts[:_MAX_LISTED]))
     return f"{first} and {others} more" if others > 0 else first
+
+
+def upper_first(clause: str) -> str:
+    """Return a clause as the start of a sentence; only its first letter changes."""
+    return clause[:1].upper() + clause[1:]
+
+
+def lower_first(sentence: str) -> str:
+    """Return the start of a sentence as a clause; only its first letter changes."""
+    return sentence[:1].lower() + sentence[1:]

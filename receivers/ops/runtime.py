@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
@@ -11,7 +12,6 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
-from kargoweb.retry_settings import RetryConfiguration
 from kargoweb.upstream_settings import UpstreamConfiguration
 from receivers.accounts import access
 from receivers.accounts.kubernetes_access import KubernetesAccess
@@ -141,7 +141,7 @@ class Runtime:
             queue=queue,
             sender=self.sender,
             writer=self.writer,
-            policy=_retry_policy(configuration.retries),
+            policy=RetryPolicy(**asdict(configuration.retries)),
             replica=self.lease.id,
         )
         self.late_freight = LateFreightMatcher(self.cache.cluster, self.writer)
@@ -366,17 +366,6 @@ def _upstream(configuration: UpstreamConfiguration) -> Upstream | None:
         frozenset(configuration.entries),
         configuration.ca_file,
         configuration.server_name,
-    )
-
-
-def _retry_policy(configuration: RetryConfiguration) -> RetryPolicy:
-    return RetryPolicy(
-        handled_within=configuration.handled_within,
-        discovered_within=configuration.discovered_within,
-        freight_within=configuration.freight_within,
-        discovery_delays=configuration.discovery_delays,
-        rate_limit_delays=configuration.rate_limit_delays,
-        lag_delays=configuration.lag_delays,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from kargoweb.retry_settings import RetryConfiguration
 from receivers.kargo.progress_states import RefreshPhase
 from receivers.kargo.refresh_outcomes import RetryCause
 
@@ -39,18 +40,8 @@ def seconds_to_next_request(failed: int, retry_after: float) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """The timeouts of the phases of a refresh, and the delays before each retry by cause. All in seconds.
-
-    The defaults are those of the settings, in `kargoweb.configuration`.
-    """
-
-    handled_within: float
-    discovered_within: float
-    freight_within: float
-    discovery_delays: tuple[float, ...]
-    rate_limit_delays: tuple[float, ...]
-    lag_delays: tuple[float, ...]
+class RetryPolicy(RetryConfiguration):
+    """What the configured timeouts and delays mean for a refresh."""
 
     def delay(self, cause: RetryCause, retries: int, total_retries: int) -> float | None:
         """Return the seconds until the next retry; None if there is none.

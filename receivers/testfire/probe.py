@@ -18,6 +18,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDi
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from receivers.kargo.quoting import lower_first
 from receivers.testfire.forbidden_addresses import is_forbidden
 from receivers.webhook.incoming import DELIVERY_HEADER
 
@@ -247,7 +248,7 @@ _TIMED_OUT: Final = {
 
 def _dns_problem(error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "invalid host name"
-    return reason[:1].lower() + reason[1:]
+    return lower_first(reason)
 
 
 def _connect_problem(error: OSError) -> str:

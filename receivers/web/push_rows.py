@@ -33,9 +33,9 @@ class State:
     word: str
 
 
-@dataclass(frozen=True, slots=True)
-class PushRow:
-    """A row of the list of pushes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRow:
+    """What rows of both lists show.
 
     `id` finds it again when the list is replaced. `what` was pushed unless it is an image. `kind` is that of the
     receiver.
@@ -48,32 +48,27 @@ class PushRow:
     tag: str
     what: str
     kind: str
-    receivers: str
-    all_receivers: str
     origin: str
     state: State
     code: int | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRow(ListRow):
+    """A row of the list of pushes. `receivers` is short, `all_receivers` for those who want to know."""
+
+    receivers: str
+    all_receivers: str
     reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow(ListRow):
     """A row of the list of deliveries. `receiver_url` is empty if the user may not open the receiver's page."""
 
-    id: str
-    url: str
-    received_at: datetime
-    repository: str
-    tag: str
-    what: str
-    kind: str
     receiver: str
     receiver_url: str
-    origin: str
-    state: State
-    code: int | None
-    reason: str
     warehouses: int
     duration_ms: float | None
 

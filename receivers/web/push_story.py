@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 
-from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, tone
+from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, lower_label, tone
 from receivers.deliveries.push_names import name_in_sentence
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.remedies import remedy
+from receivers.kargo.quoting import lower_first
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.stage_states import StageNode, StageState
 from receivers.models import Delivery, Outcome
@@ -123,7 +124,7 @@ def _uncapitalized(summary: Phrase) -> Phrase:
     if not summary or not summary[0].text.startswith((_LIVE, "The ", "Replaced ")):
         return summary
     first = summary[0]
-    return Phrase((Piece(first.text[:1].lower() + first.text[1:], first.at, first.code), *summary[1:]))
+    return Phrase((Piece(lower_first(first.text), first.at, first.code), *summary[1:]))
 
 
 def _in_progress(name: str, results: PushResults) -> Phrase:
@@ -188,14 +189,10 @@ def _of_warehouse(result: WarehouseResult) -> list[OpenIssue]:
     if tone(refresh.outcome) is Tone.GOOD:
         return []
     means = remedy(refresh.outcome)
-    title = phrase(f"{result.warehouse}: ", _lower(Outcome(refresh.outcome).label))
+    title = phrase(f"{result.warehouse}: ", lower_label(refresh.outcome))
     # Kargo's message is code; a sentence of kargoweb's is not.
     is_message = refresh.outcome in {RefreshOutcome.DISCOVERY_FAILED, RefreshOutcome.FREIGHT_FAILED}
     message = refresh.reason if is_message else ""
     why = sentence(means.means) if is_message or not refresh.reason else sentence(refresh.reason)
     text = phrase(" ".join(filter(None, (why, sentence(means.to_do)))))
     return [OpenIssue(tone(refresh.outcome).value, title, message, text, url, "Warehouse")]
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

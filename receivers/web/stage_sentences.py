@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from receivers.kargo.quoting import upper_first
 from receivers.kargo.stage_states import StageJourney, StageNode, StageProgress, StageState
 from receivers.web.durations import duration
 from receivers.web.phrases import Part, Phrase, Piece, code, listed, long_duration, phrase
@@ -137,7 +138,7 @@ def _capitalized(words: Phrase) -> Phrase:
     first = words[0]
     if not first.text.startswith(("the ", "auto-promotion ")):
         return words
-    return Phrase((Piece(first.text[:1].upper() + first.text[1:]), *words[1:]))
+    return Phrase((Piece(upper_first(first.text)), *words[1:]))
 
 
 def _fixed(*parts: Part) -> Wording:

@@ -16,6 +16,7 @@ from receivers.accounts.access import Access, Role
 from receivers.deliveries.outcomes import Tone, headline_of, tone
 from receivers.deliveries.push_names import push_name
 from receivers.deliveries.push_record import GENERATIONS, find_push
+from receivers.kargo.quoting import lower_first, upper_first
 from receivers.models import (
     TESTS,
     Alert,
@@ -167,9 +168,9 @@ def _of_delivery(row: Delivery) -> Problem:
 
 def _reason(row: Delivery) -> str:
     reason = row.reason.strip()
-    return f"{reason[:1].upper()}{reason[1:]}{'' if reason.endswith('.') else '.'}" if reason else ""
+    return f"{upper_first(reason)}{'' if reason.endswith('.') else '.'}" if reason else ""
 
 
 def _lower(headline: str) -> str:
     """Return a headline for the middle of a sentence; "Freight" stays as Kargo spells it."""
-    return headline if headline.startswith("Freight") else headline[:1].lower() + headline[1:]
+    return headline if headline.startswith("Freight") else lower_first(headline)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from receivers.deliveries.outcomes import Tone, lower_label, tone
 from receivers.deliveries.push_record import GENERATIONS
 from receivers.kargo.matching import MatchResult
+from receivers.kargo.quoting import upper_first
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import REASON_LENGTH, Delivery, Outcome, Refresh, WarehouseEvent, storable
 
@@ -118,7 +119,7 @@ def _freight(push_ids: Collection[UUID]) -> dict[Key, Refresh]:
 def _failure(key: Key, row: Delivery, outcome: str, reason: str, due_at: datetime) -> WarehouseEvent:
     push_id, project, warehouse = key
     why = reason.strip().rstrip(".")
-    sentence = f" {why[:1].upper()}{why[1:]}." if why else ""
+    sentence = f" {upper_first(why)}." if why else ""
     text = f"Push of {row.repository}:{row.tag} failed: {lower_label(outcome)}.{sentence}"
     return WarehouseEvent(
         push_id=push_id,
