@@ -4,6 +4,7 @@ from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 
 from receivers import admin
+from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.web import (
     alert_channels,
     api_reference,
@@ -60,13 +61,23 @@ urlpatterns = [
         name="registration",
     ),
     path("receivers/new", new_receiver.new_receiver, name="new-receiver"),
-    path("cluster", project_detail.project, {"name": ""}, name="cluster"),
-    path("cluster/receivers/<name:receiver>", project_detail.receiver, {"name": ""}, name="cluster-receiver"),
-    path("cluster/receivers/<name:receiver>/test", send_test_push.test, {"name": ""}, name="cluster-test"),
+    path("cluster", project_detail.project, {"name": CLUSTER_SCOPE}, name="cluster"),
+    path(
+        "cluster/receivers/<name:receiver>",
+        project_detail.receiver,
+        {"name": CLUSTER_SCOPE},
+        name="cluster-receiver",
+    ),
+    path(
+        "cluster/receivers/<name:receiver>/test",
+        send_test_push.test,
+        {"name": CLUSTER_SCOPE},
+        name="cluster-test",
+    ),
     path(
         "cluster/receivers/<name:receiver>/registration",
         new_receiver.registration,
-        {"name": ""},
+        {"name": CLUSTER_SCOPE},
         name="cluster-registration",
     ),
     path("attention", needs_action.needs_action, name="attention"),

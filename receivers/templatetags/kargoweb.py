@@ -21,6 +21,7 @@ from receivers.deliveries.push_names import shown_repository, shown_tag
 from receivers.health.finding import Severity
 from receivers.kargo.kinds import KINDS, kind_title
 from receivers.kargo.matching import MatchResult
+from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
 from receivers.web import durations, links, local_times
 from receivers.web.charts import Chart
@@ -194,6 +195,7 @@ def seconds(value: float | None) -> str:
 register.filter(shown_repository)
 register.filter(shown_tag)
 register.filter(kind_title)
+register.filter(scope_name)
 
 
 @register.simple_tag
