@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest
 
 from receivers.accounts.external_users import PROXY
-from receivers.accounts.kubernetes_access import NOT_SERVING, KubernetesAccess, Subject, subject_of
+from receivers.accounts.kubernetes_access import NOT_SERVING, KubernetesAccess, ReviewSubject, subject_of
 from receivers.accounts.roles import Access, Action, Role, access_from_groups
 from receivers.models import ProviderIdentity
 
@@ -55,7 +55,7 @@ def kubernetes_decides(user: Any) -> bool:
     return settings.KARGOWEB.access.by_kubernetes and _identity(user) is not None
 
 
-def kubernetes_subject(user: Any) -> Subject | None:
+def kubernetes_subject(user: Any) -> ReviewSubject | None:
     """Return how Kubernetes knows a user whose access it decides; None if the name can't be one there."""
     identity = _identity(user)
     return _subject(identity) if identity else None
@@ -100,7 +100,7 @@ def _reviewed(identity: ProviderIdentity) -> Access:
     return _reviews.access_of(subject) if _reviews else Access(problem=NOT_SERVING)
 
 
-def _subject(identity: ProviderIdentity) -> Subject | None:
+def _subject(identity: ProviderIdentity) -> ReviewSubject | None:
     access = settings.KARGOWEB.access
     return subject_of(
         identity.name,

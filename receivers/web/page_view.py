@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from django_htmx.middleware import HtmxDetails
 
 from receivers.accounts.access import Access, access_of, admin_names, kubernetes_decides, kubernetes_subject
-from receivers.accounts.kubernetes_access import Subject
+from receivers.accounts.kubernetes_access import ReviewSubject
 from receivers.ops.runtime import Runtime
 
 RETRY_AFTER: Final = "5"  # seconds; Kubernetes is asked again by then
@@ -73,7 +73,7 @@ def no_role(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/no_role.html", {"admins": admin_names()}, status=403)
 
 
-def _review_command(subject: Subject | None) -> str:
+def _review_command(subject: ReviewSubject | None) -> str:
     """Return the command by which an administrator of the cluster sees what Kubernetes decides."""
     if subject is None:
         return ""

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from receivers.accounts.kubernetes_access import KubernetesAccess, Subject, subject_of
+from receivers.accounts.kubernetes_access import KubernetesAccess, ReviewSubject, subject_of
 from receivers.accounts.roles import Access, Role
 from receivers.cluster.client import connect
 from receivers.cluster.errors import Forbidden
@@ -149,7 +149,7 @@ def test_kargoweb_grants_what_the_api_server_allows(cluster, namespace):
     name = f"somebody-{namespace}"
     with contextlib.closing(connect(str(cluster.kubeconfig_for("reviewer")))) as client:
 
-        def review(subject: Subject, verb: str, scope: str | None) -> bool:
+        def review(subject: ReviewSubject, verb: str, scope: str | None) -> bool:
             return client.may(subject.user, subject.groups, verb, WAREHOUSES, scope)
 
         def granted() -> Access:

@@ -10,7 +10,7 @@ import pytest
 
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
-from receivers.web.body_difference import FieldChange, body_changes
+from receivers.web.body_difference import BodyChange, body_changes
 from receivers.web.curl import LONGEST, curl_command
 from tests.components import require
 from tests.deliveries.rows import delivery
@@ -64,10 +64,10 @@ def test_the_difference_names_the_fields():
     before = {"push_data": {"tag": "1.0.0", "images": ["a", "b"]}, "gone": None, "same": 1}
     after = {"push_data": {"tag": "1.0.1", "images": ["a"]}, "same": 1, "new": {}}
     assert body_changes(json.dumps(before).encode(), json.dumps(after).encode()) == [
-        FieldChange("push_data.tag", '"1.0.0"', '"1.0.1"'),
-        FieldChange("new", None, "{}"),
-        FieldChange("push_data.images[1]", '"b"', None),
-        FieldChange("gone", "null", None),
+        BodyChange("push_data.tag", '"1.0.0"', '"1.0.1"'),
+        BodyChange("new", None, "{}"),
+        BodyChange("push_data.images[1]", '"b"', None),
+        BodyChange("gone", "null", None),
     ]
 
 
