@@ -151,16 +151,21 @@ class Outcome(models.TextChoices):
     """A pull request was closed, and the Promotions that waited for it were refreshed."""
 
     PROMOTIONS_FAILED = "promotions_failed", "Promotions not refreshed"
-    """The Promotions that wait for a closed pull request could not be found or refreshed."""
+    """Promotions could not be found or refreshed: those that wait for a closed pull request, in all attempts, or those
+    that an action of a `generic` receiver selects."""
 
-    ACTION_FAILED = "action_failed", "Action not evaluated"
-    """A `generic` receiver selected nothing, and an expression or a selector of it could not be evaluated."""
+    ACTION_FAILED = "action_failed", "Action failed"
+    """An action of a `generic` receiver failed, whatever its other actions refreshed; its details say which."""
 
     FORWARDED = "forwarded", "Passed on to Kargo"
     """The request was passed on to Kargo's own server (`KARGOWEB_UPSTREAM`), whose answer is stored."""
 
+    FORWARD_REFUSED = "forward_refused", "Refused by Kargo"
+    """Kargo's own server answered a request that was passed on with an error, such as 401, 404 or 500."""
+
     FORWARD_FAILED = "forward_failed", "Not passed on"
-    """Kargo's own server could not be reached, did not answer in time, or is kargoweb itself."""
+    """Kargo's own server could not be reached, did not answer in time, or is kargoweb itself; or this process was
+    killed before the answer, and it is unknown whether that server processed the request."""
 
     NOT_REQUESTED = RefreshOutcome.NOT_REQUESTED.value, "Not requested"
     NOT_HANDLED = RefreshOutcome.NOT_HANDLED.value, "Not handled"
@@ -204,10 +209,13 @@ class Delivery(models.Model):
     `body` has `body_size` bytes. `stored_body` has the `stored_bytes` of it that are stored: fewer if they are
     compressed, none if the body was dropped (`body_dropped`). `traceparent` is the W3C notation of the span that
     received it, empty without traces.
-    compressed, none if the body was dropped (`body_dropped`).
+
+    `passed_on`: Kargo's own server is to process the request (`KARGOWEB_UPSTREAM`), and to authenticate it. Set before
+    it is passed on.
 
     `details` has what a push has beside its columns, if anything: `names` (the normalized names of the repository),
-    `tags` (further ones), `commit`, and `git`: whether it is one of commits.
+    `tags` (further ones), `commit`, and `git`: whether it is one of commits. That of a request to a `generic` receiver
+    has its `actions`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -237,6 +245,7 @@ class Delivery(models.Model):
     with_freight = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True)
     held_by = models.UUIDField(null=True, blank=True)
+    passed_on = models.BooleanField(default=False)
     client_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
     user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
     path = models.CharField(max_length=PATH_LENGTH, blank=True)
@@ -252,7 +261,7 @@ class Delivery(models.Model):
     CHANGING: ClassVar = (
         "repository", "tag", "media_type", "pusher", "pushed_at",
         "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "with_freight",
-        "details", "verdicts",
+        "due_at", "passed_on", "details", "verdicts",
     )  # fmt: skip
 
     repeats: int

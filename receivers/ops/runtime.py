@@ -11,7 +11,6 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
-from kargoweb.upstream import UpstreamConfiguration
 from receivers.accounts import access
 from receivers.accounts.kubernetes_access import KubernetesAccess
 from receivers.cluster.cache import ClusterCache
@@ -59,7 +58,7 @@ from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
-from receivers.webhook.upstream import Upstream
+from receivers.webhook.upstream import configured_upstream
 from receivers.webhook.url_registry import UrlRegistry
 from receivers.webhook.url_sync import UrlSync
 
@@ -150,7 +149,7 @@ class Runtime:
             promotions=PromotionRefresher(self.cache.cluster, configuration.namespaces),
             answer_timeout=configuration.answer_timeout,
             refused=refused,
-            upstream=_upstream(configuration.upstream),
+            upstream=configured_upstream(configuration.upstream),
         )
         secrets = self._create_checks(configuration)
         self.alerts = AlertDesk(
@@ -193,7 +192,14 @@ class Runtime:
         self.heartbeats = Heartbeats(self.cache.cluster, configuration.kargo_namespace)
         secrets = SecretChecks(self.cache, configuration.system_namespace)
         shortest = timedelta(seconds=configuration.kargo_min_interval)
-        self.health = HealthMonitor(self.cache, self.heartbeats, secrets, shortest, configuration.base_url)
+        self.health = HealthMonitor(
+            self.cache,
+            self.heartbeats,
+            secrets,
+            shortest,
+            configuration.base_url,
+            upstream=self.intake.upstream,
+        )
         self.access_reviews = AccessReviews(self.cache.cluster, _required_permissions(configuration))
         self.missed = MissedPushDetector(self.cache, self.freight)
         self.cache.add_listener(self.missed.on_change)
@@ -317,17 +323,6 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
 
 def _retention(configuration: Configuration) -> Retention:
     return Retention(configuration.keep_days, configuration.keep_body_days, configuration.keep_deliveries)
-
-
-def _upstream(configuration: UpstreamConfiguration) -> Upstream | None:
-    if not configuration.url:
-        return None
-    return Upstream(
-        configuration.url,
-        frozenset(configuration.entries),
-        configuration.ca_file,
-        configuration.server_name,
-    )
 
 
 def _retry_policy(configuration: Configuration) -> RetryPolicy:
