@@ -53,7 +53,10 @@ class ProjectView(ApiView):
         config = self.runtime.cache.config(self.project)
         keys = [(self.project, receiver.name) for receiver in config.receivers] if config else []
         return receiver_rows(
-            config, statistics.last_deliveries([self.project], keys, pushes=True), revealed=revealed
+            config,
+            statistics.last_deliveries([self.project], keys, pushes=True),
+            revealed=revealed,
+            upstream=self.runtime.intake.upstream,
         )
 
 

@@ -58,13 +58,17 @@ class ProjectSerializer(serializers.Serializer[Any]):
 
 
 class ReceiverSerializer(serializers.Serializer[Any]):
-    """A receiver. `masked_url` ends with the last characters of the secret part; it is empty if there is no URL yet."""
+    """A receiver. `masked_url` ends with the last characters of the secret part; it is empty if there is no URL yet.
+
+    `upstream` is the host of Kargo's own server if requests are passed on to it, otherwise empty.
+    """
 
     project = ScopeNameField()
     name = serializers.CharField()
     kind = serializers.CharField()
     supported = serializers.BooleanField()
     masked_url = serializers.CharField(source="masked")
+    upstream = serializers.CharField()
     last_push_at = serializers.DateTimeField(source="last.received_at", default=None, allow_null=True)
     last_outcome = serializers.ChoiceField(
         source="last.outcome", choices=Outcome.choices, default=None, allow_null=True

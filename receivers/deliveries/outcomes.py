@@ -45,7 +45,7 @@ NOT_EVALUATED: Final = frozenset(
         Outcome.NO_REPOSITORY, Outcome.INVALID_BODY, Outcome.TOO_LARGE, Outcome.RETIRED_URL, Outcome.UNSUPPORTED_KIND,
         Outcome.COLLISION, Outcome.TEST_REFUSED, Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE,
         Outcome.UNSUPPORTED_EVENT, Outcome.IGNORED, Outcome.PROMOTIONS_REFRESHED, Outcome.PROMOTIONS_FAILED,
-        Outcome.ACTION_FAILED, Outcome.FORWARDED, Outcome.FORWARD_FAILED,
+        Outcome.ACTION_FAILED, Outcome.FORWARDED, Outcome.FORWARD_REFUSED, Outcome.FORWARD_FAILED,
     }
 )  # fmt: skip
 """The outcomes of requests for which no subscription is evaluated."""

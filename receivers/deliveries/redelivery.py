@@ -49,8 +49,11 @@ WORTHWHILE: Final = (
 
 COPIED: Final = (
     "project", "receiver", "kind", "url_suffix", "repository", "tag", "media_type", "pusher", "pushed_at",
-    "path", "headers", "details", "body_size", "stored_bytes", "stored_body",
+    "path", "headers", "body_size", "stored_bytes", "stored_body",
 )  # fmt: skip
+
+OF_RESULT: Final = frozenset({"actions", "failed_requests"})
+"""What the details of a delivery have of its result, not of its push."""
 
 
 class NotRedeliverable(ValueError):
@@ -186,6 +189,7 @@ def _copy(original: Delivery, actor: str, now: datetime) -> Delivery:
     copied = {name: getattr(original, name) for name in COPIED}
     delivery = Delivery(
         **copied,
+        details={name: value for name, value in original.details.items() if name not in OF_RESULT},
         received_at=now,
         origin=Origin.REDELIVERY,
         original=original,

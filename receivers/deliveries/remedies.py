@@ -108,20 +108,24 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "a pull request was closed, and the Promotions that waited for it were refreshed"
         ),
         Outcome.PROMOTIONS_FAILED: Remedy(
-            "a pull request was closed, but the Promotions that may wait for it could not be refreshed",
-            "check that kargoweb may list and patch Promotions",
+            "Promotions could not be refreshed; those that wait for a closed pull request were tried for 24 hours",
+            "check that kargoweb may list and patch Promotions, then redeliver",
         ),
         Outcome.ACTION_FAILED: Remedy(
-            "an action of the receiver could not be evaluated, and no other one selected anything",
+            "an action of the receiver failed; other actions may have succeeded",
             "fix the action that the reason names, then redeliver; if it is beyond kargoweb, pass the receiver on to "
             "Kargo's own server",
         ),
         Outcome.FORWARDED: Remedy(
             "Kargo's own server processed the request, and kargoweb follows no refresh of it"
         ),
+        Outcome.FORWARD_REFUSED: Remedy(
+            "Kargo's own server answered the request that was passed on with an error",
+            "read the response: 401 means another secret at the provider, 404 an unknown URL; then redeliver",
+        ),
         Outcome.FORWARD_FAILED: Remedy(
-            "the request could not be passed on to Kargo's own server",
-            "check the address of the upstream and that this server is running, then redeliver",
+            "Kargo's own server did not answer the request that was passed on",
+            "check the address of the upstream and that this server is running, then redeliver to pass it on again",
         ),
         Outcome.COLLISION: Remedy(
             "two receivers share this URL, so the target is ambiguous", "give one of them its own Secret"

@@ -6,8 +6,10 @@ import base64
 from datetime import datetime
 from typing import Any, Final
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from receivers.deliveries.actions import actions_of
 from receivers.deliveries.outcomes import tone
 from receivers.deliveries.visibility import DeliveryDetails
 from receivers.kargo.matching import MatchResult
@@ -123,16 +125,47 @@ class VerdictSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
+class ActionTargetSerializer(serializers.Serializer[Any]):
+    """A target of an action. `success`: the first request to refresh it was accepted."""
+
+    kind = serializers.CharField()
+    project = serializers.CharField()
+    name = serializers.CharField()
+    success = serializers.BooleanField()
+
+
+class ActionSerializer(serializers.Serializer[Any]):
+    """What became of an action of a generic receiver. `position` counts from 1, `more` the targets that are left out.
+
+    `result` is the word in the response, empty for an unknown action. `failed`: the action needs action by someone;
+    refreshes of Warehouses that failed are retried, and do not count.
+    """
+
+    position = serializers.IntegerField(min_value=1)
+    action = serializers.CharField()
+    result = serializers.CharField()
+    failed = serializers.BooleanField()
+    problem = serializers.CharField()
+    targets = ActionTargetSerializer(many=True)
+    more = serializers.IntegerField(min_value=0)
+
+
 class DeliveryDetailsSerializer(serializers.Serializer[DeliveryDetails]):
     """All about a delivery: the fields of `DeliverySerializer`, and these."""
 
     request = RequestSerializer(source="delivery")
     answer = serializers.CharField(source="delivery.answer")
     verdicts = VerdictSerializer(many=True)
+    actions = serializers.SerializerMethodField()
     refreshes = RefreshSerializer(many=True)
     redeliveries = serializers.PrimaryKeyRelatedField[Delivery](
         many=True, read_only=True, pk_field=serializers.UUIDField()
     )
+
+    @extend_schema_field(ActionSerializer(many=True))
+    def get_actions(self, details: DeliveryDetails) -> Any:
+        """Return the actions of a generic receiver; none of other kinds."""
+        return ActionSerializer(actions_of(details.delivery), many=True).data
 
     def to_representation(self, instance: DeliveryDetails) -> dict[str, Any]:
         """Return the JSON values."""

@@ -66,6 +66,7 @@ _NOT_EVALUATED: Final = ", ".join(
         Outcome.PROMOTIONS_FAILED,
         Outcome.ACTION_FAILED,
         Outcome.FORWARDED,
+        Outcome.FORWARD_REFUSED,
         Outcome.FORWARD_FAILED,
     )
 )

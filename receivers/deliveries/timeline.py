@@ -31,6 +31,8 @@ TONES: Final[dict[str, Tone]] = {
 }
 """The tones of events that are not good news."""
 
+_NOT_PASSED_ON: Final = {Outcome.PENDING: "being passed on", Outcome.FORWARD_FAILED: "not passed on"}
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
@@ -64,19 +66,20 @@ def has_ended(delivery: Delivery, refreshes: Iterable[Refresh]) -> bool:
 
 
 def request_timeline(delivery: Delivery) -> tuple[TimelineEntry, ...]:
-    """Return the steps before any refresh: received, saved or passed on to Kargo's own server, answered."""
+    """Return the steps before any refresh: received, saved, passed on to Kargo's own server, answered."""
     sender = f"from {delivery.client_address}" if delivery.client_address else "internally"
     received = TimelineEntry(delivery.received_at, "received", sender, Tone.GOOD)
     saved = TimelineEntry(None, "saved", "before processing", Tone.GOOD)
-    if delivery.outcome in (Outcome.FORWARDED, Outcome.FORWARD_FAILED):
-        label = "passed on" if delivery.outcome == Outcome.FORWARDED else "not passed on"
-        saved = TimelineEntry(None, label, "to Kargo's own server", tone(delivery.outcome))
+    steps: tuple[TimelineEntry, ...] = (received, saved)
+    if delivery.passed_on:
+        label = _NOT_PASSED_ON.get(Outcome(delivery.outcome), "passed on")
+        steps += (TimelineEntry(None, label, "to Kargo's own server", tone(delivery.outcome)),)
     if delivery.status is None:
-        return received, saved
+        return steps
     seconds = (delivery.duration_ms or 0.0) / 1000
     at = delivery.received_at + timedelta(seconds=seconds)
     success = Tone.GOOD if delivery.status < 400 else Tone.BAD
-    return received, saved, TimelineEntry(at, f"answered {delivery.status}", "", success, seconds)
+    return *steps, TimelineEntry(at, f"answered {delivery.status}", "", success, seconds)
 
 
 def is_planned(refresh: Refresh) -> bool:

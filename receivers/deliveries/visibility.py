@@ -105,5 +105,7 @@ def _reduced(access: Access, delivery: Delivery) -> DeliveryDetails:
     verdicts = [verdict for verdict in delivery.verdicts if verdict["project"] in projects]
     reduce(delivery, refreshes, next((verdict["reason"] for verdict in verdicts), NO_MATCH))
     delivery.headers, delivery.body, delivery.path = [], b"", ""
+    # Actions select Warehouses of all projects.
+    delivery.details = {name: value for name, value in delivery.details.items() if name != "actions"}
     delivery.client_address = delivery.user_agent = ""
     return DeliveryDetails(delivery, refreshes, verdicts, (), reduced=True)

@@ -30,8 +30,9 @@ from receivers.health.warehouse_checks import MissedPushes, WarehouseFacts, ware
 from receivers.health.warehouse_problems import WarehouseProblems
 from receivers.kargo.coverage import projects_with_receiver
 from receivers.kargo.receiver_path import digest_suffix
-from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, ReceiverConfig
+from receivers.kargo.resources import CLUSTER_CONFIGS, PublishedUrl, Receiver, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey, scope_name
+from receivers.webhook.upstream import Upstream, passes_on
 
 REFRESH_SECONDS: Final = 5.0  # several viewers, and pages that update themselves, share one report
 # How old a report may be on a page. While pages are open, the background refreshes it in time. The first viewer after
@@ -52,12 +53,15 @@ class HealthMonitor:
         secrets: SecretChecks,
         min_interval: timedelta,
         base_url: str,
+        *,
+        upstream: Upstream | None = None,
     ) -> None:
         self._cache = cache
         self._heartbeats = heartbeats
         self._secrets = secrets
         self._min_interval = min_interval
         self._base_url = base_url
+        self._upstream = upstream
         self._report = CachedValue(self._build_report, MAX_AGE_SECONDS)
         self._requested_at = -IDLE_SECONDS
         self._problems = WarehouseProblems()
@@ -135,7 +139,7 @@ class HealthMonitor:
                 existing.add((config.project, receiver.name))
                 url = published.get(receiver.name)
                 local_urls += url is not None and is_local(url.url)
-                facts = self._receiver_facts(config, receiver.name, url, log)
+                facts = self._receiver_facts(config, receiver, url, log)
                 yield from receiver_findings(config, receiver, facts)
         for (project, name), uses in log.old_urls.items():
             if (project, name) not in existing:
@@ -146,8 +150,9 @@ class HealthMonitor:
             yield finding
 
     def _receiver_facts(
-        self, config: ReceiverConfig, name: str, published: PublishedUrl | None, log: _LogFacts
+        self, config: ReceiverConfig, receiver: Receiver, published: PublishedUrl | None, log: _LogFacts
     ) -> ReceiverFacts:
+        name = receiver.name
         facts = log.of_receiver(config.project, name)
         if published is None:
             return facts
@@ -157,6 +162,7 @@ class HealthMonitor:
             served_locally=is_local(self._base_url),
             secret=self._secrets.state(config.project, name, digest),
             sharers=self._sharers(config.project, name, digest),
+            passed_on=passes_on(self._upstream, config.project, receiver),
             # Restoring an earlier Secret makes an old URL the current one again.
             old_urls=tuple(use for use in facts.old_urls if use.url_suffix != digest_suffix(digest)),
         )

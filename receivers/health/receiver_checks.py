@@ -38,8 +38,8 @@ class ReceiverFacts:
     `sharers` are the other receivers with the same digest, as `project/receiver`. `last_push` is the time of Docker
     Hub's last request in the delivery log. `pushed_days` says for each of the last days, the current one first,
     whether there was a request. `outcomes` counts recent deliveries by outcome. `old_urls` are the old URLs in use.
-    `served_locally`: kargoweb's own base URL is on this machine. `system_namespace` has the Secrets of cluster
-    receivers.
+    `served_locally`: kargoweb's own base URL is on this machine. `passed_on`: Kargo's own server authenticates and
+    processes the requests. `system_namespace` has the Secrets of cluster receivers.
     """
 
     secret: SecretState = SecretState.UNKNOWN
@@ -49,6 +49,7 @@ class ReceiverFacts:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     old_urls: tuple[OldUrlUse, ...] = ()
     served_locally: bool = False
+    passed_on: bool = False
     system_namespace: str = "kargo-system-resources"
 
 
@@ -67,7 +68,10 @@ def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: Receive
         yield _shared(factory, facts.sharers)
     if facts.secret is SecretState.DIFFERS:
         yield _secret_changed(factory, digest_suffix(published.digest))
-    if KINDS[receiver.kind].signs and facts.secret in {SecretState.FORBIDDEN, SecretState.MISSING}:
+    elif facts.secret is SecretState.MISSING and not KINDS[receiver.kind].signs:
+        yield _secret_missing(factory, receiver)
+    needs_secret = KINDS[receiver.kind].signs and not facts.passed_on
+    if needs_secret and facts.secret in {SecretState.FORBIDDEN, SecretState.MISSING}:
         yield _secret_unreadable(factory, receiver, facts)
     yield from url_findings(factory, published.url, served_locally=facts.served_locally)
     yield from _push_findings(factory, facts, PROVIDERS[receiver.kind])
@@ -156,6 +160,16 @@ def _secret_changed(factory: FindingFactory, suffix: str) -> Finding:
         "Make Kargo reconcile immediately. Then replace the webhook URL at the provider with the current one.",
         command=refresh_config(factory.project),
         identity=suffix,
+    )
+
+
+def _secret_missing(factory: FindingFactory, receiver: Receiver) -> Finding:
+    key = KINDS[receiver.kind].secret_key
+    return factory.warning(
+        Check.SECRET_CHANGED,
+        f"Secret {quoted(receiver.secret_name)} is missing, or lacks the key {quoted(key)}. The URL that Kargo publishes stops working when Kargo reconciles next, within five minutes.",
+        "Restore the Secret with its value: the URL is derived from it.",
+        identity=f"missing {receiver.secret_name}",
     )
 
 

@@ -56,8 +56,12 @@ class Delivery(models.Model):
     compressed, none if the body was dropped (`body_dropped`). `traceparent` is the W3C notation of the span that
     received it, empty without traces.
 
+    `passed_on`: Kargo's own server is to process the request (`KARGOWEB_UPSTREAM`), and to authenticate it. Set before
+    it is passed on.
+
     `details` has what a push has beside its columns, if anything: `names` (the normalized names of the repository),
-    `tags` (further ones), `commit`, and `git`: whether it is one of commits.
+    `tags` (further ones), `commit`, and `git`: whether it is one of commits. That of a request to a `generic` receiver
+    has its `actions`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -87,6 +91,7 @@ class Delivery(models.Model):
     with_freight = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True)
     held_by = models.UUIDField(null=True, blank=True)
+    passed_on = models.BooleanField(default=False)
     client_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
     user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
     path = models.CharField(max_length=PATH_LENGTH, blank=True)
@@ -102,7 +107,7 @@ class Delivery(models.Model):
     CHANGING: ClassVar = (
         "repository", "tag", "media_type", "pusher", "pushed_at",
         "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "with_freight",
-        "details", "verdicts",
+        "due_at", "passed_on", "details", "verdicts",
     )  # fmt: skip
 
     repeats: int

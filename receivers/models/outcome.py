@@ -81,16 +81,21 @@ class Outcome(models.TextChoices):
     """A pull request was closed, and the Promotions that waited for it were refreshed."""
 
     PROMOTIONS_FAILED = "promotions_failed", "Promotions not refreshed"
-    """The Promotions that wait for a closed pull request could not be found or refreshed."""
+    """Promotions could not be found or refreshed: those that wait for a closed pull request, in all attempts, or those
+    that an action of a `generic` receiver selects."""
 
-    ACTION_FAILED = "action_failed", "Action not evaluated"
-    """A `generic` receiver selected nothing, and an expression or a selector of it could not be evaluated."""
+    ACTION_FAILED = "action_failed", "Action failed"
+    """An action of a `generic` receiver failed, whatever its other actions refreshed; its details say which."""
 
     FORWARDED = "forwarded", "Passed on to Kargo"
     """The request was passed on to Kargo's own server (`KARGOWEB_UPSTREAM`), whose answer is stored."""
 
+    FORWARD_REFUSED = "forward_refused", "Refused by Kargo"
+    """Kargo's own server answered a request that was passed on with an error, such as 401, 404 or 500."""
+
     FORWARD_FAILED = "forward_failed", "Not passed on"
-    """Kargo's own server could not be reached, did not answer in time, or is kargoweb itself."""
+    """Kargo's own server could not be reached, did not answer in time, or is kargoweb itself; or this process was
+    killed before the answer, and it is unknown whether that server processed the request."""
 
     NOT_REQUESTED = RefreshOutcome.NOT_REQUESTED.value, "Not requested"
     NOT_HANDLED = RefreshOutcome.NOT_HANDLED.value, "Not handled"

@@ -12,7 +12,6 @@ from django.db import DatabaseError, InterfaceError
 
 from kargoweb import VERSION, tracing
 from kargoweb.configuration import Configuration
-from kargoweb.upstream_settings import UpstreamConfiguration
 from receivers.accounts import access
 from receivers.accounts.kubernetes_access import KubernetesAccess
 from receivers.cluster.cache import ClusterCache
@@ -61,7 +60,7 @@ from receivers.webhook.intake import Intake, Reply
 from receivers.webhook.rate_limit import RateLimiter
 from receivers.webhook.recovery import Recovery
 from receivers.webhook.unknown_urls import UnknownUrlCounter
-from receivers.webhook.upstream import Upstream
+from receivers.webhook.upstream import configured_upstream
 from receivers.webhook.url_registry import UrlRegistry
 from receivers.webhook.url_sync import UrlSync
 
@@ -166,7 +165,7 @@ class Runtime:
             secrets=SecretCache(self.cache.cluster, configuration.system_namespace),
             answer_timeout=configuration.answer_timeout,
             refused=refused,
-            upstream=_upstream(configuration.upstream),
+            upstream=configured_upstream(configuration.upstream),
         )
         self.catch_up = CatchUp(
             self.cache,
@@ -182,7 +181,12 @@ class Runtime:
         self._secret_checks = SecretChecks(self.cache, configuration.system_namespace)
         shortest = timedelta(seconds=configuration.kargo_min_interval)
         self.health = HealthMonitor(
-            self.cache, self.heartbeats, self._secret_checks, shortest, configuration.base_url
+            self.cache,
+            self.heartbeats,
+            self._secret_checks,
+            shortest,
+            configuration.base_url,
+            upstream=self.intake.upstream,
         )
         self.access_reviews = AccessReviews(self.cache.cluster, _required_permissions(configuration))
         self.missed = MissedPushDetector(self.cache, self.freight)
@@ -356,17 +360,6 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
 def _retention(configuration: Configuration) -> Retention:
     limits = configuration.retention
     return Retention(limits.keep_days, limits.keep_body_days, limits.keep_deliveries)
-
-
-def _upstream(configuration: UpstreamConfiguration) -> Upstream | None:
-    if not configuration.url:
-        return None
-    return Upstream(
-        configuration.url,
-        frozenset(configuration.entries),
-        configuration.ca_file,
-        configuration.server_name,
-    )
 
 
 _current: Runtime | None = None

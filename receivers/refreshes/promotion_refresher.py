@@ -24,11 +24,15 @@ PATCH_TIMEOUT: Final = 5.0  # seconds without a response
 
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
-    """The Promotions that were to be refreshed, those of them that were not, and the first error."""
+    """The Promotions that were to be refreshed, those of them that were not, and the first error.
+
+    `retry_after` is how many seconds the API server asked to wait.
+    """
 
     keys: tuple[WarehouseKey, ...]
     failed: tuple[WarehouseKey, ...] = ()
     error: str = ""
+    retry_after: float = 0.0
 
 
 class PromotionRefresher:
@@ -50,7 +54,7 @@ class PromotionRefresher:
 
     def refresh(self, keys: Collection[WarehouseKey]) -> PromotionResult:
         """Refresh these Promotions. Never raises: errors are part of the result."""
-        failed, error = [], ""
+        failed, error, retry_after = [], "", 0.0
         for project, name in keys:
             annotation = {REFRESH_ANNOTATION: format_token(timezone.now())}
             patch = {"metadata": {"annotations": annotation}}
@@ -61,4 +65,5 @@ class PromotionRefresher:
             except ClusterError as problem:
                 failed.append((project, name))
                 error = error or str(problem)
-        return PromotionResult(tuple(keys), tuple(failed), error)
+                retry_after = max(retry_after, problem.retry_after or 0.0)
+        return PromotionResult(tuple(keys), tuple(failed), error, retry_after)

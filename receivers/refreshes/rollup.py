@@ -13,8 +13,9 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from receivers.deliveries.actions import failed_actions
 from receivers.deliveries.bulk_sql import insert, update
-from receivers.deliveries.outcomes import Tone, named_results, summary, tone
+from receivers.deliveries.outcomes import Tone, named_results, summary, tone, urgency
 from receivers.deliveries.push_failures import push_failures
 from receivers.kargo.refresh_outcomes import RefreshState
 from receivers.models import TEXT_LENGTH, Delivery, Outcome, Refresh, storable
@@ -70,13 +71,20 @@ def _update(ids: Collection[UUID]) -> None:
     by_delivery: dict[UUID, list[Refresh]] = defaultdict(list)
     for row in Refresh.objects.filter(delivery__in=ids).order_by("pk").only(*_COLUMNS):
         by_delivery[row.delivery_id].append(row)
-    rolled_up = [_rolled_up(pk, rows) for pk, rows in by_delivery.items()]
+    failed = failed_actions(by_delivery)
+    rolled_up = [_rolled_up(pk, rows, failed.get(pk, "")) for pk, rows in by_delivery.items()]
     update(rolled_up, names=("outcome", "reason", "ended_at", "with_freight"))
     insert(push_failures(rolled_up))
 
 
-def _rolled_up(pk: UUID, rows: Sequence[Refresh]) -> Delivery:
+def _rolled_up(pk: UUID, rows: Sequence[Refresh], failed_actions: str) -> Delivery:
     outcome, reason, ended_at = _outcome(rows)
+    if failed_actions and outcome != Outcome.FAILED:
+        # One action that failed is not hidden by another one that succeeded, as one Warehouse of several isn't.
+        if ended_at is not None:
+            outcome = min(outcome, Outcome.ACTION_FAILED, key=urgency)
+            reason = named_results(rows, MOST_NAMED)
+        reason = storable("; ".join(filter(None, (failed_actions, reason))), TEXT_LENGTH)
     with_freight = sum(tone(row.outcome) is Tone.GOOD for row in rows)
     return Delivery(pk=pk, outcome=outcome, reason=reason, ended_at=ended_at, with_freight=with_freight)
 

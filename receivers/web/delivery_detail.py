@@ -20,6 +20,7 @@ from receivers.deliveries.redelivery import WORTHWHILE, NotRedeliverable, redeli
 from receivers.kargo.matching import MatchResult
 from receivers.models import Delivery, Outcome
 from receivers.web import live_fragments
+from receivers.web.action_rows import action_rows
 from receivers.web.body_difference import BodyChange, body_changes
 from receivers.web.body_preview import preview
 from receivers.web.curl import curl_command
@@ -96,6 +97,7 @@ def _result(request: PageRequest, details: visibility.DeliveryDetails) -> dict[s
         "left_out": max(0, row.warehouses - len(timelines)),
         "not_evaluated": row.outcome in NOT_EVALUATED,
         "verdicts": details.verdicts,
+        "actions": action_rows(row),
         "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in details.verdicts),
         "body": preview(row),
         "curl": curl_command(row),

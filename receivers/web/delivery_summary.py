@@ -33,7 +33,12 @@ def summarize(delivery: Delivery, refreshes: Sequence[Refresh], zone: tzinfo = U
     if delivery.outcome == Outcome.TEST_PASSED:
         count = delivery.warehouses
         return DeliverySummary(f"Test passed: reached {count} Warehouse{'' if count == 1 else 's'}.", "", "")
-    if delivery.with_freight and delivery.warehouses > 1:
+    if delivery.outcome == Outcome.PENDING and delivery.reason and delivery.due_at:
+        happened = (
+            f"The Promotions have not been refreshed yet. Next retry at {_clock(delivery.due_at, zone)}."
+        )
+        return DeliverySummary(happened, sentence(delivery.reason), "")
+    if delivery.with_freight and delivery.warehouses > 1 and delivery.outcome != Outcome.ACTION_FAILED:
         return _of_several(delivery, refreshes, sentence(outcome_remedy.to_do))
     freight = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]
     if delivery.outcome == Outcome.FREIGHT_CREATED and freight:

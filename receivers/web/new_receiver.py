@@ -247,7 +247,8 @@ def registration(request: PageRequest, name: str, receiver: str) -> HttpResponse
     config = cache.config(name)
     existing = [(name, each.name) for each in config.receivers] if config else []
     last = statistics.last_deliveries([name], existing, pushes=True) if existing else {}
-    row = next((each for each in receiver_rows(config, last) if each.name == receiver), None)
+    rows = receiver_rows(config, last, upstream=request.runtime.intake.upstream)
+    row = next((each for each in rows if each.name == receiver), None)
     if row is not None:
         lists = checklists(name, [receiver], cache.warehouses(name or None))
         row = replace(row, checklist=lists.get(receiver))

@@ -70,7 +70,12 @@ def _reveal(request: PageRequest, row: ReceiverRow) -> HttpResponse:
 
 def _receiver(request: PageRequest, name: str, receiver: str, *, reveal: bool) -> ReceiverRow:
     config = request.runtime.cache.config(name)
-    rows = receiver_rows(config, _last(name, config), receiver if reveal else "")
+    rows = receiver_rows(
+        config,
+        _last(name, config),
+        receiver if reveal else "",
+        upstream=request.runtime.intake.upstream,
+    )
     for row in rows:
         if row.name == receiver:
             return row
@@ -86,7 +91,9 @@ def _page(request: PageRequest, name: str, revealed: str = "") -> HttpResponse:
         raise Http404
     findings = by_subject(request.runtime.health.report(), request.access, name)
     warehouses = cache.warehouses(name or None)
-    receivers = _with_history(receiver_rows(config, last, revealed, findings), name, warehouses)
+    upstream = request.runtime.intake.upstream
+    rows = receiver_rows(config, last, revealed, findings, upstream=upstream)
+    receivers = _with_history(rows, name, warehouses)
     context = {
         "name": name,
         "exists": exists or not cache.ready,

@@ -18,6 +18,7 @@ from receivers.models import Delivery
 from receivers.web.finding_rows import FindingRow, SubjectKey
 from receivers.web.registrations import Checklist
 from receivers.web.weeks import Week
+from receivers.webhook.upstream import Upstream, passes_on
 
 ABSENT: Final = (
     Check.RECEIVER_WITHOUT_URL
@@ -30,7 +31,8 @@ class ReceiverRow:
 
     `project` is empty for a cluster receiver. `last` is the last push, None if there was none. `week` is None if there
     were no pushes in the last seven days, and `checklist` if Docker Hub doesn't call the receiver. `provider` says how
-    to set up the webhook; it is None for a kind that kargoweb doesn't support.
+    to set up the webhook; it is None for a kind that kargoweb doesn't support. `upstream` is the host of Kargo's own
+    server if requests are passed on to it, otherwise empty.
     """
 
     project: str
@@ -45,6 +47,7 @@ class ReceiverRow:
     week: Week | None = None
     checklist: Checklist | None = None
     provider: ProviderPages | None = None
+    upstream: str = ""
 
     @property
     def waiting(self) -> bool:
@@ -57,6 +60,8 @@ def receiver_rows(
     last: Mapping[ReceiverKey, Delivery],
     revealed: str = "",
     findings: Mapping[SubjectKey, Sequence[FindingRow]] = MappingProxyType({}),
+    *,
+    upstream: Upstream | None,
 ) -> list[ReceiverRow]:
     """Return the receivers of a config in its order; the one named `revealed` has its URL."""
     if config is None:
@@ -70,6 +75,7 @@ def receiver_rows(
             last=last.get((config.project, receiver.name)),
             revealed=receiver.name == revealed,
             findings=findings.get((Subject.RECEIVER, receiver.name), ()),
+            upstream=upstream.host if upstream and passes_on(upstream, config.project, receiver) else "",
         )
         for receiver in config.receivers
     ]
@@ -83,6 +89,7 @@ def _row(
     last: Delivery | None,
     revealed: bool,
     findings: Sequence[FindingRow],
+    upstream: str,
 ) -> ReceiverRow:
     return ReceiverRow(
         project=project,
@@ -95,6 +102,7 @@ def _row(
         last=last,
         provider=PROVIDERS.get(receiver.kind),
         findings=tuple(row for row in findings if not (published and row.finding.check == ABSENT)),
+        upstream=upstream,
     )
 
 

@@ -42,6 +42,7 @@ from receivers.web.durations import duration
 from receivers.web.page_view import PageRequest, page_view
 from receivers.web.receiver_rows import masked
 from receivers.webhook.match_report import explain
+from receivers.webhook.upstream import passes_on
 
 VERDICTS_SHOWN: Final = 50
 """Verdicts in the preview, the most relevant first; more are hard to read while typing."""
@@ -187,12 +188,19 @@ def _page(
         "project": aim.project,
         "receiver": aim.receiver,
         "masked": masked(aim.published),
+        "upstream": _upstream_host(request, aim),
         "repositories": suggestions.repositories(aim.kind, _scope(request, aim)),
         "problem": fired.problem if fired else "",
         "strip": step_strip(aim, fired) if fired and fired.times else (),
         **_preview(request, aim, form),
     }
     return render(request, "testfire/test_push.html", context)
+
+
+def _upstream_host(request: PageRequest, aim: TestTarget) -> str:
+    """Return the host of Kargo's own server if it gets the requests to a receiver, otherwise an empty string."""
+    upstream = request.runtime.intake.upstream
+    return upstream.host if upstream and passes_on(upstream, aim.project, aim.spec) else ""
 
 
 @dataclass(frozen=True, slots=True)

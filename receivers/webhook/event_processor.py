@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +17,8 @@ from receivers.cluster.cache import ClusterCache
 from receivers.cluster.errors import ClusterError
 from receivers.deliveries.deduplication import PushDeduplicator
 from receivers.kargo.kinds import KINDS, InvalidBody, Refused, WebhookRequest
-from receivers.kargo.kinds.events import Event, NothingToDo, PullRequest, Selection
+from receivers.kargo.kinds.events import Event, NothingToDo, PullRequest, Selection, TargetsUnknown
+from receivers.kargo.promotion_targets import PromotionTarget
 from receivers.kargo.push import Push
 from receivers.models import Delivery, Origin
 from receivers.refreshes.promotion_refresher import PromotionRefresher
@@ -109,17 +111,25 @@ class EventProcessor:
     def _select(self, selection: Selection, project: str, deadline: float) -> IntakeResult:
         """Refresh what a request selects itself."""
         warehouses = self.cache.warehouses(project or None)
-        try:
-            keys, waiting = selection.targets(warehouses, self.promotions.in_scope(project))
-        except ClusterError as error:
-            return results.promotions_unknown(error)
+        keys, waiting = selection.targets(warehouses, partial(self._promotions_in_scope, project))
         requests: tuple[RequestResult, ...] = ()
         if keys:
             requests = self.sender.request(sorted(keys), max(0.0, deadline - time.monotonic()))
         promotions = self.promotions.refresh(waiting)
         failed = [request.key for request in requests if request.attempt is None]
-        response = selection.response(failed, promotions.failed)
-        return results.selected(response, requests, promotions, selection.reason)
+        return results.selected(
+            selection.response(failed, promotions.failed),
+            requests,
+            promotions,
+            selection.actions(failed, promotions.failed),
+        )
+
+    def _promotions_in_scope(self, project: str) -> list[PromotionTarget]:
+        """Return the Promotions that a receiver may select. Raises `TargetsUnknown`."""
+        try:
+            return list(self.promotions.in_scope(project))
+        except ClusterError as error:
+            raise TargetsUnknown(f"Promotions can't be listed: {error}") from error
 
     def _read_event(self, delivery: Delivery, request: WebhookRequest) -> Event | IntakeResult:
         """Return what the request asks for, or the result of a delivery whose body asks for nothing."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from django.utils import timezone
@@ -29,6 +31,7 @@ from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import Receiver
 from receivers.kargo.responses import WebhookResponse
 from receivers.models import Delivery, Origin, Outcome
+from receivers.refreshes.retry_policy import seconds_to_next_request
 from receivers.refreshes.rollup import update_ended
 from receivers.refreshes.tracker import Tracker
 from receivers.webhook import api_refresh, results
@@ -52,6 +55,9 @@ from receivers.webhook.upstream import Upstream, pass_on, pass_on_again
 from receivers.webhook.url_registry import UrlRegistry
 
 log = logging.getLogger(__name__)
+
+# These have a request that a receiver got.
+_RECEIVED: Final = frozenset({Origin.PUSH, Origin.TEST, Origin.REDELIVERY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +137,7 @@ class Intake:
             if rejection:
                 reply = self._record(delivery, self._explained(delivery, rejection), started)
             elif upstream:
-                answer = pass_on(upstream, request, body, started + self.answer_timeout)
-                reply = self._record_answer(delivery, answer, started)
+                reply = self._pass_on(upstream, delivery, request, body, started)
             else:
                 reply = self._accept(delivery, webhook, started, dry_run=bool(test and test.dry_run))
         except AlreadySaved:
@@ -170,12 +175,20 @@ class Intake:
         _log(delivery)
         return Reply(result.response, delivery.pk)
 
-    def _record_answer(self, delivery: Delivery, result: IntakeResult, started: float) -> Reply:
-        """As `_record`, for a request that Kargo's own server has processed: its answer counts in any case."""
-        try:
-            return self._record(delivery, result, started)
-        except NotSaved:
-            return Reply(result.response)
+    def _pass_on(
+        self, upstream: Upstream, delivery: Delivery, request: IncomingRequest, body: bytes, started: float
+    ) -> Reply:
+        """Save a delivery, pass its request on as it came, and answer as Kargo's own server does."""
+        self._note_push(delivery)
+        delivery.passed_on = True
+
+        def answered(deadline: float) -> IntakeResult:
+            result = pass_on(upstream, request, body, deadline)
+            if result.outcome != Outcome.FORWARDED and delivery.push_id:
+                delivery.push_id = delivery.pk  # whoever sent it must not change what is known of a push
+            return result
+
+        return self._deliver(delivery, answered, started)
 
     def _explained(self, delivery: Delivery, rejection: IntakeResult) -> IntakeResult:
         """Add to a rejection what the push would have matched, if only its URL is to blame."""
@@ -192,16 +205,16 @@ class Intake:
         """Process a request that nothing speaks against."""
         if dry_run:
             return self._record(delivery, self.processor.evaluate(delivery, request), started)
-        return self._deliver(delivery, request, started)
+        return self._deliver(delivery, partial(self.processor.process, delivery, request), started)
 
-    def _deliver(self, delivery: Delivery, request: WebhookRequest, started: float) -> Reply:
-        """Save a delivery, refresh the Warehouses that it matches, and answer."""
+    def _deliver(self, delivery: Delivery, process: Callable[[float], IntakeResult], started: float) -> Reply:
+        """Save a delivery, process it until the deadline that `process` gets, and answer."""
         if delivery.origin == Origin.TEST:
             self._note_push(delivery)  # the user who sent the test opens its page before the result is stored
         # First, so that recovery finds the delivery if this process dies from here on.
         self._save(delivery)
         try:
-            result = self.processor.process(delivery, request, started + self.answer_timeout)
+            result = process(started + self.answer_timeout)
             response = result.response
             if result.all_failed and self.store.is_only_on_disk(delivery):
                 # Neither the database nor the cluster is available. Both are retried, but senders should retry, too.
@@ -223,6 +236,9 @@ class Intake:
 
     def _finish(self, delivery: Delivery, result: IntakeResult) -> None:
         """Record the result, track the refreshes, and queue both for the database."""
+        if result.retry_after is not None and self._plan_retry(delivery, result, result.retry_after):
+            self.store.finish(delivery, ())
+            return
         results.record_result(delivery, result)
         refreshes = self.tracker.track_new(delivery, result.requests, timezone.now())
         projects = (*(request.key[0] for request in result.requests), *concerned_projects(result.verdicts))
@@ -230,9 +246,19 @@ class Intake:
         # A Warehouse may have been deleted, or the tracker may be faster than the database.
         self.store.finish(delivery, inserts, (partial(update_ended, refreshes),))
 
+    def _plan_retry(self, delivery: Delivery, result: IntakeResult, retry_after: float) -> bool:
+        """Leave a delivery pending until its next attempt, and return True; return False after the last one."""
+        failed = delivery.details.get("failed_requests", 0) + 1
+        seconds = seconds_to_next_request(failed, retry_after)
+        if seconds is None:
+            return False
+        results.record_failed_attempt(delivery, result, failed, timezone.now() + timedelta(seconds=seconds))
+        return True
+
     def refresh(self, delivery: Delivery) -> None:
         """Process a delivery that `api_refresh.new_delivery` made. Raises `NotSaved`."""
-        self._deliver(delivery, self._stored_request(delivery), time.monotonic())
+        process = partial(self.processor.process, delivery, self._stored_request(delivery))
+        self._deliver(delivery, process, time.monotonic())
 
     def finish(self, delivery: Delivery) -> None:
         """Process a pending delivery whose sender no longer waits for a response."""
@@ -243,22 +269,28 @@ class Intake:
     def _resume(self, delivery: Delivery) -> None:
         self.store.resume(delivery)
         try:
-            route = Route(delivery.project, delivery.receiver, delivery.kind)
-            if delivery.origin == Origin.REDELIVERY and not self._receiver_exists(delivery):
-                result = self._explained(delivery, results.retired_url("the receiver no longer exists"))
-            elif upstream := self._upstream(route):
-                result = self._pass_on_again(upstream, delivery, route)
-            else:
-                result = self.processor.process(
-                    delivery, self._stored_request(delivery), time.monotonic() + self.answer_timeout
-                )
-            self._finish(delivery, result)
+            self._finish(delivery, self._resumed(delivery, time.monotonic() + self.answer_timeout))
         except Exception:
             self.store.abandon(delivery)
             raise
 
-    def _pass_on_again(self, upstream: Upstream, delivery: Delivery, route: Route) -> IntakeResult:
-        """Pass a redelivery on, signed with today's Secret."""
+    def _resumed(self, delivery: Delivery, deadline: float) -> IntakeResult:
+        """Process a stored delivery, or pass it on."""
+        route = Route(delivery.project, delivery.receiver, delivery.kind)
+        if delivery.origin == Origin.REDELIVERY and not self._receiver_exists(delivery):
+            return self._explained(delivery, results.retired_url("the receiver no longer exists"))
+        if delivery.passed_on and delivery.origin != Origin.REDELIVERY and KINDS[route.kind].signs:
+            # Nobody has authenticated it, and its signature is not stored: kargoweb must not sign it.
+            return results.forward_interrupted()
+        if delivery.origin in _RECEIVED and (upstream := self._upstream(route)):
+            return self._pass_on_again(upstream, delivery, route, deadline)
+        return self.processor.process(delivery, self._stored_request(delivery), deadline)
+
+    def _pass_on_again(
+        self, upstream: Upstream, delivery: Delivery, route: Route, deadline: float
+    ) -> IntakeResult:
+        """Pass a stored delivery on, signed with today's Secret."""
+        delivery.passed_on = True
         request = self._stored_request(delivery)
         receiver, kind = self._receiver(route.project, route.receiver), KINDS.get(route.kind)
         signature: Mapping[str, str] = {}
@@ -269,9 +301,7 @@ class Intake:
                 return results.secret_unreadable(str(error))
             push = Push(delivery.repository, delivery.tag)
             signature = kind.compose_headers(push, request.body, secret)
-        return pass_on_again(
-            upstream, self.cache, delivery, signature, time.monotonic() + self.answer_timeout
-        )
+        return pass_on_again(upstream, self.cache, delivery, signature, deadline)
 
     def _upstream(self, route: Route) -> Upstream | None:
         """Return Kargo's own server if requests to a receiver are passed on to it."""

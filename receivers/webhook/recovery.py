@@ -1,7 +1,7 @@
 """Finish deliveries that are stored without an outcome and that no process works on.
 
-These are redeliveries, whichever process stored them, and deliveries whose process died or that arrived while the
-database was unavailable.
+These are redeliveries, whichever process stored them, deliveries whose process died or that arrived while the database
+was unavailable, and closed pull requests whose Promotions could not be refreshed yet.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Recovery:
         in_progress = self._intake.store.in_progress()
         claimed = self._lease.claim(due_deliveries(now), CLAIMED, busy=in_progress)
         for delivery in claimed:
-            if delivery.origin != Origin.REDELIVERY:
+            if (
+                delivery.origin != Origin.REDELIVERY and not delivery.reason
+            ):  # those with a reason are retried
                 log.warning("resuming delivery %s, which was stored but not finished", delivery.pk)
             try:
                 self._intake.finish(delivery)

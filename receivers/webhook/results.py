@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from http import HTTPStatus
+from datetime import datetime
 from typing import Any, Final
 
 from django.utils import timezone
@@ -15,7 +15,7 @@ from receivers.cluster.snapshot import Route
 from receivers.kargo import responses
 from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.kinds import KINDS, Refused
-from receivers.kargo.kinds.events import Cause, NothingToDo, PullRequest, Selection
+from receivers.kargo.kinds.events import ActionReport, Cause, NothingToDo, PullRequest, Selection
 from receivers.kargo.kinds.senders import resembled_sender
 from receivers.kargo.matching import Verdict
 from receivers.kargo.push import Push
@@ -31,17 +31,27 @@ from receivers.webhook.match_report import MatchReport
 NAMES_KEPT: Final = 10
 TAGS_KEPT: Final = 50  # further tags of one request, which are shown
 FILES_KEPT: Final = 20  # changed files of a commit, which are shown
+ACTIONS_KEPT: Final = 50  # of one request; more than people write
+TARGETS_KEPT: Final = (
+    50  # of one action: a selector may select every Warehouse, and their refreshes name them anyway
+)
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeResult:
-    """The result of a request, before it is recorded. `requests` has one entry for each matching Warehouse."""
+    """The result of a request, before it is recorded. `requests` has one entry for each matching Warehouse.
+
+    `actions` are those of a `generic` receiver. `retry_after`: the request is to be processed again, after that many
+    seconds at the earliest; None if its result is final.
+    """
 
     outcome: Outcome
     response: WebhookResponse
     reason: str = ""
     verdicts: Sequence[Verdict] = ()
     requests: Sequence[RequestResult] = ()
+    actions: Sequence[ActionReport] = ()
+    retry_after: float | None = None
 
     @property
     def all_failed(self) -> bool:
@@ -118,7 +128,8 @@ def promotions(url: str, refreshed: PromotionResult) -> IntakeResult:
     total, failures = len(refreshed.keys), len(refreshed.failed)
     if failures:
         reason = f"{failures} of {total} Promotions were not refreshed: {refreshed.error}"
-        return IntakeResult(Outcome.PROMOTIONS_FAILED, responses.failed_promotions(failures, total), reason)
+        response = responses.failed_promotions(failures, total)
+        return IntakeResult(Outcome.PROMOTIONS_FAILED, response, reason, retry_after=refreshed.retry_after)
     if not total:
         reason = f"no running Promotion waits for the pull request {url}"
         return IntakeResult(Outcome.IGNORED, responses.refreshed_promotions(0), reason)
@@ -129,7 +140,16 @@ def promotions(url: str, refreshed: PromotionResult) -> IntakeResult:
 
 def promotions_unknown(error: ClusterError) -> IntakeResult:
     """Return the result of a closed pull request if the Promotions can't be listed."""
-    return IntakeResult(Outcome.PROMOTIONS_FAILED, responses.ERROR, f"cannot list Promotions: {error}")
+    reason = f"Promotions can't be listed: {error}"
+    return IntakeResult(
+        Outcome.PROMOTIONS_FAILED, responses.ERROR, reason, retry_after=error.retry_after or 0.0
+    )
+
+
+def forward_interrupted() -> IntakeResult:
+    """Return the result of a request that was, or was about to be, passed on when the process ended."""
+    reason = "kargoweb ended before Kargo's server answered, which may have processed the request or not"
+    return IntakeResult(Outcome.FORWARD_FAILED, responses.UNAVAILABLE, reason)
 
 
 def dry_run_without_push(event: NothingToDo | PullRequest) -> IntakeResult:
@@ -140,29 +160,45 @@ def dry_run_without_push(event: NothingToDo | PullRequest) -> IntakeResult:
 
 def dry_run_of(selection: Selection, warehouses: Iterable[Warehouse]) -> IntakeResult:
     """Return the result of a test that evaluates only, of a request whose receiver selects its targets itself."""
-    keys, _ = selection.targets(warehouses, ())
-    would = f"{_warehouses(len(keys))} would have been refreshed"
-    return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), selection.reason or would)
+    keys, _ = selection.targets(warehouses, tuple)
+    actions = selection.actions((), ())
+    reason = _problems(actions) or f"{_warehouses(len(keys))} would have been refreshed"
+    return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), reason, actions=actions)
 
 
 def selected(
     response: WebhookResponse,
     requests: Sequence[RequestResult],
     promotions: PromotionResult,
-    reason: str,
+    actions: Sequence[ActionReport],
 ) -> IntakeResult:
-    """Return the result of a request whose receiver selects its targets itself."""
+    """Return the result of a request whose receiver selects its targets itself.
+
+    What failed decides. While Warehouses are refreshed the delivery is in progress; `refreshes.rollup` adds the actions
+    that failed to its end.
+    """
+    reason = _problems(actions)
     failures = [request for request in requests if request.attempt is None]
     if failures:
-        return IntakeResult(Outcome.FAILED, response, failures[0].error, requests=requests)
-    if requests:
-        return IntakeResult(Outcome.REFRESHED, response, reason, requests=requests)
-    if promotions.failed:
-        return IntakeResult(Outcome.PROMOTIONS_FAILED, response, promotions.error)
-    if promotions.keys:
-        return IntakeResult(Outcome.PROMOTIONS_REFRESHED, response, reason)
-    outcome = Outcome.IGNORED if response.status < HTTPStatus.BAD_REQUEST else Outcome.ACTION_FAILED
-    return IntakeResult(outcome, response, reason or "no action of the receiver selects anything")
+        outcome, reason = Outcome.FAILED, failures[0].error
+    elif requests:
+        outcome = Outcome.REFRESHED
+    elif promotions.failed:
+        outcome, reason = Outcome.PROMOTIONS_FAILED, promotions.error
+    elif any(action.failed for action in actions):
+        outcome = Outcome.ACTION_FAILED
+    elif promotions.keys:
+        outcome = Outcome.PROMOTIONS_REFRESHED
+    else:
+        outcome, reason = Outcome.IGNORED, reason or "no action of the receiver selects anything"
+    return IntakeResult(outcome, response, reason, requests=requests, actions=actions)
+
+
+def _problems(actions: Sequence[ActionReport]) -> str:
+    """Return what the actions did not do, in a sentence; empty if all of them select targets."""
+    if not actions:
+        return "the receiver has no actions"
+    return "; ".join(action.sentence for action in actions if action.problem)
 
 
 def refused_test(reason: str) -> IntakeResult:
@@ -245,6 +281,32 @@ def record_result(delivery: Delivery, result: IntakeResult) -> None:
     if not result.requests:
         delivery.ended_at = timezone.now()
     delivery.verdicts = [storable_verdict(verdict) for verdict in result.verdicts]
+    if result.actions:
+        delivery.details = delivery.details | {
+            "actions": [storable_action(action) for action in result.actions[:ACTIONS_KEPT]]
+        }
+
+
+def record_failed_attempt(delivery: Delivery, result: IntakeResult, failed: int, due_at: datetime) -> None:
+    """Set why a delivery is processed again, how many attempts have failed, and when the next one is due."""
+    delivery.reason, delivery.due_at = storable(result.reason), due_at
+    delivery.details = delivery.details | {"failed_requests": failed}
+
+
+def storable_action(action: ActionReport) -> dict[str, Any]:
+    """Return an action as it is stored with a delivery: `targets` are those that were selected, `more` the rest."""
+    return {
+        "position": action.position,
+        "action": storable(action.action),
+        "result": action.result,
+        "failed": action.failed,
+        "problem": storable(action.problem),
+        "targets": [
+            {"kind": kind, "project": project, "name": name, "success": success}
+            for kind, (project, name), success in action.targets[:TARGETS_KEPT]
+        ],
+        "more": max(0, len(action.targets) - TARGETS_KEPT),
+    }
 
 
 def storable_verdict(verdict: Verdict) -> dict[str, Any]:

@@ -7,6 +7,7 @@ in a request selects another address. Each request has a connection of its own a
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import ssl
 import time
@@ -20,9 +21,12 @@ from threading import Timer
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from kargoweb.upstream_settings import UpstreamConfiguration
+
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.snapshot import Route
 from receivers.kargo import responses
+from receivers.kargo.resources import Receiver
 from receivers.kargo.responses import WebhookResponse
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Outcome
@@ -36,6 +40,7 @@ CONNECT_TIMEOUT: Final = 3.0  # seconds; the server is in the same cluster
 MAX_ANSWER: Final = 1 << 20
 """Bytes; Kargo's answers have some hundred, and those of the kind `generic` some thousand."""
 
+_UNSUPPORTED: Final = re.compile(rb'\{"error":"(event type .* is not supported|unsupported event type)"')
 _VIA: Final = "1.1 kargoweb"
 # RFC 9110, section 7.6.1.
 _HOP_BY_HOP: Final = frozenset(
@@ -48,7 +53,7 @@ _OF_THIS_HOP: Final = frozenset(
     ("host", "content-length", "expect", "accept-encoding", "via", "x-forwarded-for")
 )
 # The pages of kargoweb have the same host name, so no cookie of the upstream is passed on.
-_NOT_PASSED_BACK: Final = frozenset(("content-length", "date", "server", "set-cookie"))
+_NOT_PASSED_BACK: Final = frozenset(("content-length", "date", "server", "set-cookie", "x-kargoweb-delivery"))
 
 
 class _AnswerTooLarge(Exception):
@@ -103,9 +108,13 @@ class Upstream:
         except (HTTPException, OSError, ValueError) as error:
             log.warning("cannot pass a request on to %s: %r", self.url, error)
             return _failed(HTTPStatus.BAD_GATEWAY, f"Kargo's server cannot be reached: {_short(error)}")
-        return IntakeResult(
-            Outcome.FORWARDED, response, f"passed on; Kargo's own server answered {response.status}"
-        )
+        reason = f"passed on; Kargo's own server answered {response.status}"
+        return IntakeResult(_outcome(response), response, reason)
+
+    @property
+    def host(self) -> str:
+        """Return the host of the server, with its port if that is not the default."""
+        return self._parts.netloc.rpartition("@")[2]
 
     @cached_property
     def _parts(self) -> SplitResult:
@@ -145,8 +154,25 @@ class Upstream:
                     return WebhookResponse(response.status, _read(response), _passed_back(response))
 
 
+def configured_upstream(configuration: UpstreamConfiguration) -> Upstream | None:
+    """Return the upstream of a configuration, None if it has none."""
+    if not configuration.url:
+        return None
+    return Upstream(
+        configuration.url,
+        frozenset(configuration.entries),
+        configuration.ca_file,
+        configuration.server_name,
+    )
+
+
+def passes_on(upstream: Upstream | None, project: str, receiver: Receiver) -> bool:
+    """Say whether requests to a receiver of a project (empty: the cluster) are passed on."""
+    return upstream is not None and upstream.serves(Route(project, receiver.name, receiver.kind))
+
+
 def pass_on(upstream: Upstream, request: IncomingRequest, body: bytes, deadline: float) -> IntakeResult:
-    """Pass a request on as it came; only what precedes kind and digest in its path is the upstream's own."""
+    """Pass a request on as it came. Only what precedes kind and digest in its path is the upstream's own."""
     path = f"/{request.kind}/{request.digest}" + (f"?{request.query}" if request.query else "")
     return upstream.forward(
         path, request.headers, body, client_address=request.client_address, deadline=deadline
@@ -160,6 +186,8 @@ def pass_on_again(
     config = cache.config(delivery.project)
     published = config.published if config else ()
     digest = next((each.digest for each in published if each.name == delivery.receiver), "")
+    if not digest:
+        return _failed(HTTPStatus.BAD_GATEWAY, "the receiver has no URL")
     query = delivery.path.partition("?")[2]
     signed = {name.lower() for name in signature}
     headers = [(name, value) for name, value in delivery.headers if name.lower() not in signed]
@@ -259,6 +287,13 @@ def _passed_on(fields: list[tuple[str, str]], client_address: str) -> list[tuple
 
 def _passed_back(response: HTTPResponse) -> tuple[tuple[str, str], ...]:
     return tuple(_end_to_end(response.getheaders(), _NOT_PASSED_BACK))
+
+
+def _outcome(response: WebhookResponse) -> Outcome:
+    """Return the outcome of a request that was answered. Providers send events that nobody takes; that is no error."""
+    if response.status < HTTPStatus.BAD_REQUEST:
+        return Outcome.FORWARDED
+    return Outcome.UNSUPPORTED_EVENT if _UNSUPPORTED.match(response.body) else Outcome.FORWARD_REFUSED
 
 
 def _failed(status: HTTPStatus, reason: str) -> IntakeResult:

@@ -37,11 +37,18 @@ def test_a_timeline_begins_with_the_request_and_the_response():
 
 @pytest.mark.parametrize(
     ("outcome", "label", "tone"),
-    [(Outcome.FORWARDED, "passed on", Tone.GOOD), (Outcome.FORWARD_FAILED, "not passed on", Tone.BAD)],
+    [
+        (Outcome.PENDING, "being passed on", Tone.OPEN),
+        (Outcome.FORWARDED, "passed on", Tone.GOOD),
+        (Outcome.FORWARD_REFUSED, "passed on", Tone.BAD),
+        (Outcome.FORWARD_FAILED, "not passed on", Tone.BAD),
+    ],
 )
 def test_the_timeline_of_a_request_for_the_upstream_says_that_it_was_passed_on(outcome, label, tone):
-    row = delivery("shop", outcome=outcome)
-    assert as_tuples(timeline.request_timeline(row))[1] == (label, "to Kargo's own server", None, tone)
+    row = delivery("shop", outcome=outcome, passed_on=True)
+    _, saved, passed_on = as_tuples(timeline.request_timeline(row))
+    assert saved == ("saved", "before processing", None, Tone.GOOD)
+    assert passed_on == (label, "to Kargo's own server", None, tone)
 
 
 def test_a_redelivery_has_no_response():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from receivers.kargo.golang.goquery import parse_query
 from receivers.kargo.kinds import Headers, Refused, WebhookRequest
+from receivers.kargo.kinds.events import TargetsUnknown
 from receivers.kargo.kinds.generic import read
 from receivers.kargo.label_selectors import InvalidLabelSelector, LabelRequirement
 from receivers.kargo.promotion_targets import PromotionTarget
@@ -35,7 +36,7 @@ def request_of(*actions, body=b"{}", headers=(), query=""):
 def answer(*actions, failed=(), promotions=(), **request):
     """Return the keys of the selected targets, and the response."""
     selection = read(request_of(*actions, **request))
-    targets = selection.targets(WAREHOUSES, promotions)
+    targets = selection.targets(WAREHOUSES, lambda: promotions)
     return targets, selection.response(failed, ())
 
 
@@ -138,7 +139,34 @@ def test_of_a_promotion_and_a_warehouse_with_one_name_the_first_is_refreshed():
     ],
 )
 def test_the_reason_says_what_became_of_the_actions(fields, reason):
-    assert read(request_of({**action(SELECT_ALL), **fields})).reason == reason
+    selection = read(request_of({**action(SELECT_ALL), **fields}))
+    [report] = selection.actions((), ())
+    assert (report.sentence if report.problem else "") == reason
+
+
+def test_promotions_are_listed_only_for_actions_that_select_them():
+    def listed():
+        raise TargetsUnknown("Promotions can't be listed: forbidden")
+
+    selection = read(request_of(action(SELECT_ALL), action({"kind": "Promotion", "name": "a"})))
+    warehouses, promotions = selection.targets(WAREHOUSES, listed)
+    assert (len(warehouses), promotions) == (3, [])
+    first, second = selection.actions((), ())
+    assert (first.result, first.failed, len(first.targets)) == ("Success", False, 3)
+    assert (second.result, second.failed) == ("Error", True)
+    assert second.sentence == "action 2: Promotions can't be listed: forbidden"
+    results = json.loads(selection.response((), ()).body)["results"]
+    assert [result["result"] for result in results] == ["Success", "Error"]
+
+
+def test_an_action_fails_by_its_promotions_but_not_by_warehouses_which_are_retried():
+    promotions = [PromotionTarget("shop", "p")]
+    selection = read(request_of(action(SELECT_ALL), action({"kind": "Promotion", "name": "p"})))
+    selection.targets(WAREHOUSES, lambda: promotions)
+    first, second = selection.actions([("shop", "a")], [("shop", "p")])
+    assert (first.result, first.failed, first.problem) == ("PartialSuccess", False, "")
+    assert (second.result, second.failed, second.problem) == ("Failure", True, 'not refreshed: "shop/p"')
+    assert first.targets[0] == ("Warehouse", ("shop", "a"), False)
 
 
 def test_a_reason_contains_no_value_of_the_request():
@@ -148,8 +176,10 @@ def test_a_reason_contains_no_value_of_the_request():
             headers=[("Authorization", "Bearer t0ken")],
         )
     )
-    assert selection.reason
-    assert "t0ken" not in selection.reason
+    [report] = selection.actions((), ())
+    assert report.failed
+    assert report.problem
+    assert "t0ken" not in report.problem
 
 
 def evaluates(expression, **request):
@@ -235,7 +265,7 @@ def test_any_body_is_decoded_or_refused(body):
             read(request)
     else:
         selection = read(request)
-        selection.targets(WAREHOUSES, ())
+        selection.targets(WAREHOUSES, tuple)
         json.loads(selection.response((), ()).body)
 
 
@@ -282,7 +312,7 @@ ACTIONS = st.recursive(
 @given(ACTIONS)
 def test_any_configuration_has_an_answer(actions):
     selection = read(WebhookRequest(b"{}", Headers(), {"actions": actions}))
-    selection.targets(WAREHOUSES, ())
+    selection.targets(WAREHOUSES, tuple)
     response = selection.response((), ())
     assert response.status in {200, 500}
     assert isinstance(json.loads(response.body)["results"], list)

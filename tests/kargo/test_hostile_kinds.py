@@ -1,13 +1,16 @@
 """Hostile requests to receivers of every kind are read or refused, whatever they contain."""
 
 import json
+import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receivers.kargo.kinds import KINDS, Headers, InvalidBody, Refused, WebhookRequest
+from receivers.kargo.kinds.events import NothingToDo, PullRequest
 from receivers.kargo.matching import verdicts
 from receivers.kargo.push import Push
 from receivers.kargo.resources import decode_warehouse
@@ -23,7 +26,6 @@ EVENTS = {
 EVERY_EVENT = [
     (kind, *event)
     for kind in KINDS
-    if kind != "generic"
     for event in ([(EVENTS[kind][0], value) for value in EVENTS[kind][1]] if kind in EVENTS else [("", "")])
 ]
 NAMES = [
@@ -57,6 +59,44 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=6),
     max_leaves=40,
 )
+ACTIONS = [
+    {
+        "action": "Refresh",
+        "whenExpression": "request.body.ref in ['', 'refs/heads/main'] || request.params('a') == 'b'",
+        "targetSelectionCriteria": [{"kind": "Warehouse", "name": "${{ request.body.name }}"}],
+    },
+    {
+        "action": "Refresh",
+        "whenExpression": "any(request.body.commits, any(#.modified, # startsWith 'a/'))",
+        "targetSelectionCriteria": [
+            {
+                "kind": "Warehouse",
+                "labelSelector": {"matchLabels": {"tag": "x-${{ request.body?.repository?.tag }}"}},
+            }
+        ],
+    },
+    {
+        "action": "Refresh",
+        "targetSelectionCriteria": [
+            {
+                "kind": "Warehouse",
+                "indexSelector": {
+                    "matchIndices": [
+                        {
+                            "key": "subscribedURLs",
+                            "operator": "Equals",
+                            "value": "${{ normalizeGit(request.body.repository.url) }}",
+                        }
+                    ]
+                },
+            }
+        ],
+    },
+    {
+        "action": "Refresh",
+        "targetSelectionCriteria": [{"kind": "Warehouse", "name": "${{ quote(request.body) }}"}],
+    },
+]
 WAREHOUSE = decode_warehouse(
     {
         "spec": {
@@ -71,7 +111,8 @@ WAREHOUSE = decode_warehouse(
 
 def read(kind, header, value, body, **others):
     """Return what a request asks for; None if it is refused."""
-    request = WebhookRequest(body, Headers([(header, value), *others.items()]))
+    options = {"actions": ACTIONS} if kind == "generic" else {}
+    request = WebhookRequest(body, Headers([(header, value), *others.items()]), options)
     with suppress(Refused):
         KINDS[kind].authenticate(request, b"secret")
     try:
@@ -81,6 +122,10 @@ def read(kind, header, value, body, **others):
     if isinstance(event, Push):
         verdicts(event, [WAREHOUSE])
         assert event.near_key is not None
+    elif not isinstance(event, PullRequest | NothingToDo):
+        event.targets([WAREHOUSE], tuple)
+        json.loads(event.response((), ()).body)
+        assert len(event.actions((), ())) == len(ACTIONS)
     return event
 
 
@@ -96,6 +141,43 @@ def test_random_bytes_are_read_or_refused(kind, header, value, body):
 @given(body=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8))
 def test_fields_of_any_type_are_read_or_refused(kind, header, value, body):
     read(kind, header, value, json.dumps(body).encode())
+
+
+PUSH = Push(
+    "https://git.example.com/acme/app",
+    "refs/heads/main",
+    pushed_at=datetime(2026, 3, 2, tzinfo=UTC),
+    commit="c" * 40,
+    files=("a/b", "c"),
+)
+
+
+def places(value, path=()):
+    """Yield the path of each value in a JSON document."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from places(item, (*path, key))
+
+
+def event_of(kind):
+    """Return the header that a real request has: its name and its value."""
+    sent = KINDS[kind].compose_headers(PUSH, b"", b"")
+    name = EVENTS[kind][0] if kind in EVENTS else ""
+    return name, sent.get(name, "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60)
+@given(data=st.data(), wrong=VALUES)
+def test_a_wrong_value_anywhere_in_a_real_body_is_read_or_refused(kind, data, wrong):
+    document = {"": json.loads(KINDS[kind].compose(PUSH))}
+    *path, last = data.draw(st.sampled_from([path for path in places(document) if path]))
+    parent = document
+    for key in path:
+        parent = parent[key]
+    parent[last] = wrong
+    read(kind, *event_of(kind), json.dumps(document[""]).encode())
 
 
 @pytest.mark.parametrize(("kind", "header", "value"), EVERY_EVENT)
@@ -151,6 +233,26 @@ LARGE = {
         "azure",
         filled(b'{"eventType":"git.push","resource":{"refUpdates":[{}', b',{"name":"a"}', b"]}}"),
     ),
+    "gitea commits": (
+        "gitea",
+        filled(
+            b'{"ref":"refs/heads/main","repository":{"clone_url":"https://git.example.com/acme/app"},"commits":[{}',
+            b',{"added":["a/b"]}',
+            b"]}",
+        ),
+    ),
+    "gitlab commits": (
+        "gitlab",
+        filled(
+            b'{"ref":"refs/heads/main","repository":{"git_http_url":"https://git.example.com/acme/app"},"commits":[{}',
+            b',{"added":["a/b"]}',
+            b"]}",
+        ),
+    ),
+    "dockerhub images": ("dockerhub", filled(b'{"push_data":{"images":["a"', b',"b"', b"]}}")),
+    "generic commits": ("generic", filled(b'{"commits":[{"modified":["b"]}', b',{"modified":["c"]}', b"]}")),
+    "generic text": ("generic", filled(b'{"name":"', rb"\u00e9", b'"}')),
+    "generic members": ("generic", filled(b"{", b'"a":{},', b'"name":[]}')),
     "artifactory path": (
         "artifactory",
         filled(
@@ -160,6 +262,56 @@ LARGE = {
         ),
     ),
 }
+
+
+DEEP = [b"[", b'{"a":', b'{"repository":', b'[{"commits":']
+
+
+@pytest.mark.parametrize("opening", DEEP, ids=bytes.decode)
+@pytest.mark.parametrize(("kind", "header", "value"), EVERY_EVENT)
+def test_bodies_that_nest_deeply_are_read_or_refused(kind, header, value, opening):
+    closing = bytes({ord("["): ord("]"), ord("{"): ord("}")}[each] for each in opening[::-1] if each in b"[{")
+    read(kind, header, value, filled(b"", opening, b""))
+    for levels in (900, 9_000, 20_000):
+        read(kind, header, value, opening * levels + b"1" + closing * levels)
+
+
+def composed_with(kind, size):
+    """Return a real body of a kind of about `size` bytes: every list in it is long."""
+
+    def grown(value):
+        if isinstance(value, dict):
+            return {key: grown(item) for key, item in value.items()}
+        if isinstance(value, list) and value:
+            return value * (size // len(json.dumps(value)) + 1)
+        return value
+
+    document = grown(json.loads(KINDS[kind].compose(PUSH)))
+    document["commits" if kind == "generic" else "unknown"] = [{"modified": ["b"]}] * (size // 20)
+    return json.dumps(document).encode()
+
+
+def calls_in(function):
+    """Return how many functions a call calls, those of C included: a measure of its cost that is always the same."""
+    count = 0
+
+    def note(frame, event, argument):
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_body_of_twice_the_length_costs_at_most_twice_as_much(kind):
+    bodies = [composed_with(kind, size) for size in (20_000, 40_000)]
+    first, second = (calls_in(lambda body=body: read(kind, *event_of(kind), body)) for body in bodies)
+    assert second <= 2.2 * first + 1_000
 
 
 @pytest.mark.parametrize(("kind", "body"), LARGE.values(), ids=LARGE)

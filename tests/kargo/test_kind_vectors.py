@@ -183,7 +183,7 @@ def receive(vector, *, defaulted):
             in_scope = list(warehouses(vector, defaulted=defaulted))
             promotions = [decode_target({"metadata": each, **each}) for each in vector.get("promotions", [])]
             promotions = [each for each in promotions if vector["project"] in {"", each.project}]
-            chosen, waiting = event.targets(in_scope, promotions)
+            chosen, waiting = event.targets(in_scope, lambda: promotions)
             return event.response((), ()), named(chosen), named(waiting), ()
 
 

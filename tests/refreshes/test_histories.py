@@ -159,6 +159,41 @@ class TestRollup:
             "api: artifacts missing (No references)"
         )
 
+    def test_an_action_that_failed_is_not_hidden_by_one_that_led_to_freight(self):
+        actions = [
+            {"position": 1, "failed": True, "problem": "whenExpression fails"},
+            {"position": 2, "failed": False, "problem": ""},
+        ]
+        [row] = store(
+            delivery(
+                unique_name(),
+                kind="generic",
+                outcome=Outcome.REFRESHED,
+                warehouses=2,
+                details={"actions": actions},
+            )
+        )
+        created = {"outcome": RefreshOutcome.FREIGHT_CREATED, "state": RefreshState.ENDED}
+        ended_at = timezone.now()
+        refresh_of(row, warehouse="web", **created, freight_alias="bear", ended_at=ended_at).save()
+        other = refresh_of(row, warehouse="api")
+        other.save()
+
+        def rolled_up():
+            with transaction.atomic():
+                update_deliveries({row.pk})
+            row.refresh_from_db()
+            return row.outcome, row.reason
+
+        problem = "action 1: whenExpression fails"
+        assert rolled_up() == (Outcome.REFRESHED, problem)
+        Refresh.objects.filter(pk=other.pk).update(**created, freight_alias="wolf", ended_at=ended_at)
+        freight = "web: Freight bear; api: Freight wolf"
+        assert rolled_up() == (Outcome.ACTION_FAILED, f"{problem}; {freight}")
+        assert row.with_freight == 2
+        Refresh.objects.filter(pk=other.pk).update(outcome=RefreshOutcome.NOT_HANDLED, freight_alias="")
+        assert rolled_up()[0] == Outcome.NOT_HANDLED
+
     def test_a_delivery_ends_if_two_processes_end_its_refreshes_at_the_same_time(self):
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has one writer")

@@ -65,6 +65,21 @@ class TestResult:
         assert "Freight brave-bear of Warehouse main was created 4.0 s after the push." in visible_text(page)
         assert 'title="sha256:' + "1" * 64 in page
 
+    def test_promotions_that_are_refreshed_again_have_a_reason_and_a_time(self, signed_in, database):
+        [row] = store(
+            delivery(
+                unique_name(),
+                kind="github",
+                status=500,
+                reason="1 of 2 Promotions were not refreshed: timeout",
+                details={"failed_requests": 3},
+            )
+        )
+        page = visible_text(signed_in("viewer").open(f"/deliveries/{row.pk}"))
+        assert "The Promotions have not been refreshed yet. Next retry at" in page
+        assert "1 of 2 Promotions were not refreshed: timeout." in page
+        assert "Promotions are refreshed again after" in page
+
     def test_the_trace_that_received_it_is_shown(self, signed_in, database):
         traced, untraced = store(
             delivery(unique_name(), traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01"), delivery(unique_name())

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 
+from receivers.deliveries.redelivery import redeliver
 from receivers.kargo.resources import PROJECT_CONFIGS
 from receivers.models import Outcome
+from tests.api.programs import Program
 from tests.clusters import until
 from tests.delivery_rows import wait_for_result
+from tests.users import create_session, create_user
+from tests.web.html import visible_text
+from tests.web.http_browser import HttpBrowser
 from tests.worlds import image
 
 
@@ -74,6 +79,41 @@ def test_an_action_that_cannot_be_evaluated_is_answered_as_in_kargo_with_a_reaso
     delivery = delivery_of(response)
     assert delivery.outcome == Outcome.ACTION_FAILED
     assert "cannot be evaluated by kargoweb" in delivery.reason
+
+
+def test_an_action_that_fails_is_told_beside_one_that_refreshes(product, world):
+    project, path = published(product, world, action(whenExpression="request.body.a.b"), action())
+    response = product.post(path, b'{"name": "web"}')
+    assert response.status == 500
+    assert project.token("web")
+    delivery = delivery_of(response)
+    problem = 'action 1: whenExpression fails: nothing (nil) has no field "b"'
+    assert (delivery.outcome, delivery.warehouses, delivery.reason) == (Outcome.REFRESHED, 1, problem)
+    details = Program(product, "admin").get(f"deliveries/{delivery.pk}")
+    first, second = details["actions"]
+    assert (first["result"], first["failed"], first["targets"]) == ("Error", True, [])
+    assert f"action 1: {first['problem']}" == problem
+    assert (second["result"], second["failed"]) == ("Success", False)
+    target = {"kind": "Warehouse", "project": project.name, "name": "web", "success": True}
+    assert second["targets"] == [target]
+
+
+def test_the_page_of_a_delivery_has_its_actions(product, world):
+    _, path = published(product, world, action(whenExpression="request.body.a.b"), action())
+    row = delivery_of(product.post(path, b'{"name": "web"}'))
+    browser = HttpBrowser(product)
+    browser.resume_session(create_session(create_user("viewer")))
+    page = visible_text(browser.open(f"/deliveries/{row.pk}").partition('id="actions-title"')[2])
+    assert "1: Refresh Failed whenExpression fails" in page
+    assert "2: Refresh Refreshed Warehouse web" in page
+
+
+def test_a_redelivery_has_actions_of_its_own(product, world):
+    _, path = published(product, world, action(whenExpression="request.body.fails.b"), action())
+    row = delivery_of(product.post(path, b'{"name": "web"}'))
+    again = redeliver(row, "ada")
+    assert again.details == {}
+    assert len(wait_for_result(str(again.pk)).details["actions"]) == 2
 
 
 def test_a_body_that_is_no_json_is_refused(product, world):

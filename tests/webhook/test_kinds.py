@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
@@ -15,6 +17,7 @@ from receivers.kargo.push import Push
 from receivers.kargo.resources import FREIGHTS, REFRESH_ANNOTATION, SECRETS
 from receivers.kargo.stages import PROMOTIONS, STAGES
 from receivers.models import Delivery, Outcome
+from receivers.refreshes.retry_policy import MAX_REQUESTS
 from tests.clusters import until
 from tests.delivery_rows import wait_for_result
 from tests.worlds import KargoProject, image
@@ -186,15 +189,78 @@ def test_a_closed_pull_request_refreshes_the_promotions_that_wait_for_it(product
     hook = Hook(product, world, "github", git("https://github.com/acme/app"))
     url = "https://github.com/acme/app/pull/7"
     name = waiting_promotion(world, hook.project, url)
-    body = json.dumps({"action": "closed", "pull_request": {"html_url": url}}).encode()
-    headers = hook.kind.compose_headers(git_push(""), body, SECRET.encode())
-    response = product.post(hook.path, body, {**headers, "X-GitHub-Event": "pull_request"})
+    response = closed_pull_request(hook, url)
     assert response.data == b'{"msg":"refreshed 1 promotion(s)"}\n'
     delivery = hook.delivery(response)
     assert delivery.outcome == Outcome.PROMOTIONS_REFRESHED
     assert name in delivery.reason
     promotion = world.cluster.get(PROMOTIONS, name, hook.project.name)
     assert promotion["metadata"]["annotations"][REFRESH_ANNOTATION]
+
+
+def closed_pull_request(hook: Hook, url: str):
+    """Send that a pull request was closed; return the response."""
+    body = json.dumps({"action": "closed", "pull_request": {"html_url": url}}).encode()
+    headers = hook.kind.compose_headers(git_push(""), body, SECRET.encode())
+    return hook.product.post(hook.path, body, {**headers, "X-GitHub-Event": "pull_request"})
+
+
+@pytest.fixture
+def failing(demo_cluster):
+    """Make requests for Promotions of a project fail: `failing(project, "patch", times=1)`."""
+
+    def fail(project: KargoProject, verb: str, **fields: Any) -> None:
+        rule = {"verb": verb, "resource": "promotions", "namespace": project.name, "status": 500}
+        demo_cluster.faults(rule | fields)
+
+    yield fail
+    demo_cluster.faults()
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "reason"),
+    [
+        (
+            "patch",
+            b'{"error":"failed to refresh 1 of 1 promotions"}\n',
+            "1 of 1 Promotions were not refreshed",
+        ),
+        ("list", b"{}\n", "Promotions can't be listed"),
+    ],
+)
+def test_promotions_are_refreshed_again_until_it_works(product, world, failing, verb, answer, reason):
+    hook = Hook(product, world, "github", git("https://github.com/acme/app"))
+    url = "https://github.com/acme/app/pull/8"
+    name = waiting_promotion(world, hook.project, url)
+    failing(hook.project, verb, times=1)
+    response = closed_pull_request(hook, url)
+    assert (response.status, response.data) == (500, answer)
+    delivery = hook.delivery(response)
+    assert (delivery.outcome, delivery.status) == (Outcome.PROMOTIONS_REFRESHED, 500)
+    assert delivery.details["failed_requests"] == 1
+    promotion = world.cluster.get(PROMOTIONS, name, hook.project.name)
+    assert promotion["metadata"]["annotations"][REFRESH_ANNOTATION]
+    assert reason not in delivery.reason
+
+
+def test_promotions_that_could_not_be_refreshed_are_told_after_the_last_attempt(product, world, failing):
+    hook = Hook(product, world, "github", git("https://github.com/acme/app"))
+    failing(hook.project, "list")
+    row = Delivery(
+        received_at=timezone.now() - timedelta(days=1),
+        project=hook.project.name,
+        receiver="hook",
+        kind="github",
+        headers=[["X-Github-Event", "pull_request"]],
+        details={"failed_requests": MAX_REQUESTS - 1},
+        reason="Promotions can't be listed: before",
+    )
+    row.body = b'{"action": "closed", "pull_request": {"html_url": "https://github.com/acme/app/pull/9"}}'
+    row.save(force_insert=True)
+    ended = wait_for_result(str(row.pk))
+    assert ended.outcome == Outcome.PROMOTIONS_FAILED
+    assert ended.ended_at
+    assert ended.reason.startswith("Promotions can't be listed: ")
 
 
 def test_a_redelivery_needs_no_signature_but_the_original_did(product, world):

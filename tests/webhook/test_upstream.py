@@ -7,30 +7,42 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.utils import timezone
 
 from receivers.cluster.snapshot import Route
 from receivers.deliveries.redelivery import redeliver
+from receivers.kargo.kinds import KINDS
+from receivers.kargo.push import Push
 from receivers.kargo.resources import SECRETS
-from receivers.models import Outcome
+from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.upstream import MAX_ANSWER, Upstream
+from tests.api.programs import Program
 from tests.clusters import until
-from tests.delivery_rows import wait_for_result
+from tests.delivery_rows import deliveries_of, wait_for_result
 from tests.ports import free_port
 from tests.product import Product
+from tests.users import create_session, create_user
+from tests.web.html import visible_text
+from tests.web.http_browser import HttpBrowser
 from tests.worlds import image
 
 SERVER = """
 import json, ssl, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+hung = set()
 
 class Kargo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -46,9 +58,16 @@ class Kargo(BaseHTTPRequestHandler):
         record = {"path": self.path, "headers": self.headers.items(), "body": body.decode("latin-1")}
         with open(sys.argv[2], "a") as file:
             file.write(json.dumps(record) + "\\n")
-        answers = {"large": b"x" * int(sys.argv[3]), "binary": b"\\xff\\x00"}
+        if mode == "hang-once" and self.path not in hung:
+            hung.add(self.path)
+            time.sleep(600)
+        answers = {
+            "large": b"x" * int(sys.argv[3]),
+            "binary": b"\\xff\\x00",
+            "unsupported": b'{"error":"event type star is not supported"}\\n',
+        }
         answer = answers.get(mode, b'{"msg":"refreshed 3 warehouse(s)"}\\n')
-        self.send_response(307 if mode == "redirect" else 418 if mode == "teapot" else 200)
+        self.send_response({"redirect": 307, "teapot": 418, "unsupported": 400}.get(mode, 200))
         self.send_header("Content-Type", "application/json; charset=kargo")
         self.send_header("Location", "http://127.0.0.1:1/elsewhere")
         self.send_header("Set-Cookie", "sessionid=stolen")
@@ -207,6 +226,15 @@ def test_any_status_and_any_bytes_are_passed_back(hook):
 
 
 @pytest.mark.parametrize(
+    ("mode", "outcome"), [("teapot", Outcome.FORWARD_REFUSED), ("unsupported", Outcome.UNSUPPORTED_EVENT)]
+)
+def test_an_error_of_the_upstream_is_no_success(hook, mode, outcome):
+    delivery = delivery_of(hook.post(b'{"ref": "x"}', mode=mode))
+    assert delivery.outcome == outcome
+    assert delivery.push_id in {None, delivery.pk}
+
+
+@pytest.mark.parametrize(
     ("mode", "status"), [("hang", 504), ("trickle", 504), ("closes", 502), ("large", 502)]
 )
 def test_a_bad_upstream_has_an_answer_of_its_own(hook, mode, status):
@@ -216,6 +244,145 @@ def test_a_bad_upstream_has_an_answer_of_its_own(hook, mode, status):
     delivery = delivery_of(response)
     assert delivery.outcome == Outcome.FORWARD_FAILED
     assert delivery.reason.startswith("Kargo's server")
+
+
+def post_and_forget(hook: Hook, mode: str) -> threading.Thread:
+    """Send a request in the background, whose response nobody reads."""
+
+    def post() -> None:
+        with suppress(urllib3.exceptions.HTTPError):
+            hook.post(b'{"n": 1}', mode=mode)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    return thread
+
+
+def in_progress(hook: Hook) -> Delivery:
+    """Return the delivery that is being passed on, once it is saved."""
+    pending = deliveries_of(hook.project).filter(outcome=Outcome.PENDING, passed_on=True)
+    return until("the delivery is saved", pending.first)
+
+
+def test_a_delivery_is_saved_before_it_is_passed_on(hook):
+    thread = post_and_forget(hook, "hang")
+    row = in_progress(hook)
+    assert bytes(row.body) == b'{"n": 1}'
+    assert ["X-Mode", "hang"] in row.headers
+    ended = wait_for_result(str(row.pk))
+    assert (ended.outcome, ended.status) == (Outcome.FORWARD_FAILED, 504)
+    thread.join()
+
+
+@pytest.fixture
+def mortal(database, demo_cluster, tmp_path) -> Iterator[tuple[Product, Kargo]]:
+    """kargoweb and its upstream, for a test that kills them."""
+    kargo = Kargo(tmp_path)
+    environment = {
+        "KARGOWEB_UPSTREAM": f"http://127.0.0.1:{kargo.port}",
+        "KARGOWEB_UPSTREAM_FOR": "github,quay",
+    }
+    with Product(demo_cluster.kubeconfig, **environment) as product:
+        yield product, kargo
+    kargo.stop()
+
+
+def killed_before_the_answer(hook: Hook) -> Delivery:
+    """Kill and start kargoweb while it waits for the upstream; return the delivery."""
+    before = len(hook.kargo.received())
+    thread = post_and_forget(hook, "hang-once")
+    until("the upstream has the request", lambda: len(hook.kargo.received()) == before + 1)
+    row = in_progress(hook)
+    hook.product.kill()
+    thread.join()
+    hook.product.start()
+    return wait_for_result(str(row.pk))
+
+
+def test_after_a_kill_a_request_that_nobody_authenticated_is_not_passed_on_again(mortal, world):
+    product, kargo = mortal
+    hook = Hook(product, world, kargo)
+    metadata = {"name": "hooks", "namespace": hook.project.name}
+    world.create(SECRETS, {"metadata": metadata, "stringData": {"secret": "t0day"}}, hook.project.name)
+    ended = killed_before_the_answer(hook)
+    assert ended.outcome == Outcome.FORWARD_FAILED
+    assert ended.reason.startswith("kargoweb ended before Kargo's server answered")
+    received = len(kargo.received())
+    again = wait_for_result(str(redeliver(ended, "ada").pk))
+    assert again.outcome == Outcome.FORWARDED
+    assert len(kargo.received()) == received + 1
+
+
+def test_after_a_kill_a_request_that_its_url_authenticates_is_passed_on_again(mortal, world):
+    product, kargo = mortal
+    hook = Hook(product, world, kargo, kind="quay")
+    ended = killed_before_the_answer(hook)
+    assert (ended.outcome, ended.status) == (Outcome.FORWARDED, None)
+    first, second = kargo.received()[-2:]
+    assert (first["path"], first["body"]) == (second["path"], second["body"])
+
+
+def test_a_request_that_the_upstream_was_to_authenticate_is_never_processed_here(product, world):
+    project = world.bare_project()
+    url = "https://git.example.com/acme/forged"
+    project.warehouse("warehouse-0", {"git": {"repoURL": url, "branch": "main"}})
+    project.publish("hook", kind="github")
+    until("the receiver is known", lambda: product.post(project.path(kind="github"), b"{}").status != 404)
+    row = Delivery(
+        received_at=timezone.now() - timedelta(minutes=1),
+        project=project.name,
+        receiver="hook",
+        kind="github",
+        passed_on=True,
+        headers=[["X-Github-Event", "push"]],
+    )
+    row.body = KINDS["github"].compose(Push(url, "refs/heads/main"))
+    row.save(force_insert=True)
+    assert wait_for_result(str(row.pk)).outcome == Outcome.FORWARD_FAILED
+    assert project.token() == ""
+
+
+def test_a_server_that_refuses_the_connection_is_502():
+    result = forwarded(f"http://127.0.0.1:{free_port()}")
+    assert (result.outcome, result.response.status) == (Outcome.FORWARD_FAILED, 502)
+
+
+def test_pages_and_the_api_say_where_requests_go(hook):
+    browser = HttpBrowser(hook.product)
+    browser.resume_session(create_session(create_user("operator")))
+    host = f"127.0.0.1:{hook.kargo.port}"
+    path = f"/projects/{hook.project.name}"
+    assert f"passed on to Kargo's own server at {host}" in visible_text(browser.open(path))
+    test = visible_text(browser.open(f"{path}/receivers/hook/test"))
+    assert f"passed on to Kargo's own server at {host}" in test
+    [row] = Program(hook.product, "admin").get(f"projects/{hook.project.name}/receivers")["receivers"]
+    assert row["upstream"] == host
+
+
+def test_a_receiver_that_is_processed_here_has_no_upstream(passing, world, kargo):
+    other = Hook(passing, world, kargo, kind="quay")
+    [row] = Program(passing, "admin").get(f"projects/{other.project.name}/receivers")["receivers"]
+    assert row["upstream"] == ""
+
+
+def test_a_test_push_is_passed_on_with_a_signature_and_a_dry_run_is_not(hook, world):
+    metadata = {"name": "hooks", "namespace": hook.project.name}
+    world.create(SECRETS, {"metadata": metadata, "stringData": {"secret": "t0day"}}, hook.project.name)
+    program = Program(hook.product, "operator")
+    path = f"projects/{hook.project.name}/receivers/hook/test-pushes"
+    body = {"repository": "https://github.com/acme/app", "tag": "refs/heads/main", "inside": True}
+    before = len(hook.kargo.received())
+    dry = wait_for_result(program.post(path, {**body, "dry_run": True}, 201)["delivery"])
+    assert dry.outcome == Outcome.DRY_RUN
+    assert len(hook.kargo.received()) == before
+    result = program.post(path, body, 201)
+    assert (result["recorded"], result["problem"]) == (True, "")
+    row = wait_for_result(result["delivery"])
+    assert (row.origin, row.outcome) == (Origin.TEST, Outcome.FORWARDED)
+    headers = {name.lower(): value for name, value in hook.last()["headers"]}
+    sent = hook.last()["body"].encode("latin-1")
+    assert headers["x-hub-signature-256"] == f"sha256={hmac.new(b't0day', sent, 'sha256').hexdigest()}"
+    assert "x-kargoweb-test" not in headers
 
 
 def test_a_request_that_comes_back_is_refused(hook):

@@ -6,7 +6,7 @@ answered at once; and `Selection` refreshes the Warehouses and Promotions that i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -34,18 +34,49 @@ class NothingToDo:
     is_ping: bool = False
 
 
+class TargetsUnknown(Exception):
+    """The targets in a receiver's scope can't be listed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionReport:
+    """What became of an action of a receiver that selects its targets itself; `position` counts from 1.
+
+    `result` is the word in Kargo's response, empty for an action that Kargo doesn't know. `targets` are the kind, the
+    key, and whether the first request to refresh it was accepted. `problem` says in a sentence why it refreshed
+    nothing, or not all; it may be empty. `failed`: it needs action, apart from Warehouses, whose refresh is retried.
+    """
+
+    position: int
+    action: str
+    result: str
+    problem: str
+    failed: bool
+    targets: tuple[tuple[str, WarehouseKey, bool], ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Return the problem with the position of the action."""
+        return f"action {self.position}: {self.problem}"
+
+
 class Selection(Protocol):
     """The targets of a request whose receiver selects them itself."""
 
-    @property
-    def reason(self) -> str:
-        """Return a sentence about what was evaluated, for people; empty if there is nothing to say."""
+    def targets(
+        self, warehouses: Iterable[Warehouse], promotions: Callable[[], Iterable[PromotionTarget]]
+    ) -> tuple[Collection[WarehouseKey], Collection[WarehouseKey]]:
+        """Return the keys of the Warehouses and of the Promotions to refresh, of those in the receiver's scope.
+
+        `promotions` lists the Promotions in scope, and is called only if they are needed. It may raise
+        `TargetsUnknown`, which fails the actions that need them.
+        """
         ...
 
-    def targets(
-        self, warehouses: Iterable[Warehouse], promotions: Iterable[PromotionTarget]
-    ) -> tuple[Collection[WarehouseKey], Collection[WarehouseKey]]:
-        """Return the keys of the Warehouses and of the Promotions to refresh, of those in the receiver's scope."""
+    def actions(
+        self, failed_warehouses: Collection[WarehouseKey], failed_promotions: Collection[WarehouseKey]
+    ) -> Sequence[ActionReport]:
+        """Return what became of each action, after the targets that `targets` returned were refreshed, or not."""
         ...
 
     def response(

@@ -31,12 +31,12 @@ from receivers.kargo.expressions.text_forms import json_text
 from receivers.kargo.golang import goany, gojson
 from receivers.kargo.golang.goquery import parse_query
 from receivers.kargo.json_values import as_list, as_map, as_text
-from receivers.kargo.kinds.events import Cause, Refused
+from receivers.kargo.kinds.events import ActionReport, Cause, Refused, TargetsUnknown
 from receivers.kargo.kinds.webhook_request import WebhookRequest
 from receivers.kargo.label_selectors import InvalidLabelSelector, LabelRequirement
 from receivers.kargo.promotion_targets import PromotionTarget
 from receivers.kargo.push import Push
-from receivers.kargo.quoting import quoted
+from receivers.kargo.quoting import listed, quoted
 from receivers.kargo.repository_names import normalize_chart, normalize_git, normalize_image
 from receivers.kargo.resources import Warehouse, WarehouseKey
 from receivers.kargo.responses import WebhookResponse
@@ -44,7 +44,9 @@ from receivers.kargo.responses import WebhookResponse
 _REFRESH: Final = "Refresh"
 _WAREHOUSE: Final = "Warehouse"
 _PROMOTION: Final = "Promotion"
+_ERROR: Final = "Error"
 _SUBSCRIBED_URLS: Final = "subscribedURLs"
+_CRITERIA: Final = "targetSelectionCriteria"
 _INDEX_OPERATORS: Final = ("Equals", "NotEquals")
 
 Target: TypeAlias = "Warehouse | PromotionTarget"
@@ -72,10 +74,17 @@ class _Criteria:
 
 
 class _Scope:
-    """The targets of one kind, of which there can be 10,000, with indexes for criteria that name one."""
+    """The targets of one kind, of which there can be 10,000, with indexes for criteria that name one.
 
-    def __init__(self, targets: list[Target]) -> None:
-        self._targets = targets
+    `listed` returns them when they are needed; what it raises, `candidates` raises.
+    """
+
+    def __init__(self, listed: Callable[[], Iterable[Target]]) -> None:
+        self._listed = listed
+
+    @cached_property
+    def _targets(self) -> list[Target]:
+        return list(self._listed())
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[Target]]:
@@ -117,37 +126,39 @@ class _Action:
         """Return whether the action refreshes its targets."""
         return self.matched and not self.result and self.raw.get("action") == _REFRESH
 
+    def fail(self, part: str, problem: str) -> None:
+        """Note that a part of the action cannot be evaluated, and why."""
+        self.result, self.summary, self.problem = _ERROR, f"Error evaluating {part}", problem
+
 
 class GenericSelection:
-    """The evaluated actions of a request. `targets` is called once, before `response`."""
+    """The evaluated actions of a request. `targets` is called once, before `response` and `actions`."""
 
     def __init__(self, actions: list[_Action]) -> None:
         self._actions = actions
 
-    @property
-    def reason(self) -> str:
-        """Return what became of the actions, in a sentence; empty if all of them select targets."""
-        sentences = [
-            f"action {position}: {action.problem}"
-            for position, action in enumerate(self._actions, 1)
-            if action.problem
-        ]
-        if not self._actions:
-            return "the receiver has no actions"
-        return "; ".join(sentences)
-
     def targets(
-        self, warehouses: Iterable[Warehouse], promotions: Iterable[PromotionTarget]
+        self, warehouses: Iterable[Warehouse], promotions: Callable[[], Iterable[PromotionTarget]]
     ) -> tuple[Collection[WarehouseKey], Collection[WarehouseKey]]:
         """Return the keys of the Warehouses and of the Promotions to refresh."""
-        scope = {_WAREHOUSE: _Scope(list(warehouses)), _PROMOTION: _Scope(list(promotions))}
+        scope = {_WAREHOUSE: _Scope(lambda: warehouses), _PROMOTION: _Scope(promotions)}
         keys: dict[str, set[WarehouseKey]] = {_WAREHOUSE: set(), _PROMOTION: set()}
         for action in self._actions:
             if action.runs:
-                action.targets = dict(_selected(action.criteria, scope))
+                try:
+                    action.targets = dict(_selected(action.criteria, scope))
+                except TargetsUnknown as error:
+                    action.fail(_CRITERIA, str(error))
                 for key, kind in action.targets.items():
                     keys[kind].add(key)
         return sorted(keys[_WAREHOUSE]), sorted(keys[_PROMOTION])
+
+    def actions(
+        self, failed_warehouses: Collection[WarehouseKey], failed_promotions: Collection[WarehouseKey]
+    ) -> list[ActionReport]:
+        """Return what became of each action."""
+        failed = {_WAREHOUSE: frozenset(failed_warehouses), _PROMOTION: frozenset(failed_promotions)}
+        return [_report(position, action, failed) for position, action in enumerate(self._actions, 1)]
 
     def response(
         self, failed_warehouses: Collection[WarehouseKey], failed_promotions: Collection[WarehouseKey]
@@ -156,7 +167,7 @@ class GenericSelection:
         failed = {_WAREHOUSE: frozenset(failed_warehouses), _PROMOTION: frozenset(failed_promotions)}
         results = [_result(action, failed) for action in self._actions]
         status = 200
-        if any(result.get("result") in ("Error", "Failure", "PartialSuccess") for result in results):
+        if any(result.get("result") in (_ERROR, "Failure", "PartialSuccess") for result in results):
             status = 500
         return WebhookResponse(status, _encoded({"results": results}).encode() + b"\n")
 
@@ -253,8 +264,7 @@ def _evaluated(raw: Mapping[str, Any], base: Mapping[str, Value], budget: Budget
     try:
         action.matched = _holds(condition, names, budget, now) if condition else True
     except EvaluationFailed as error:
-        action.result, action.summary = "Error", "Error evaluating whenExpression"
-        action.problem = _explained("whenExpression", error)
+        action.fail("whenExpression", _explained("whenExpression", error))
         return action
     if not action.matched:
         action.result, action.summary = "NotApplicable", "Request did not match whenExpression"
@@ -272,8 +282,7 @@ def _evaluated(raw: Mapping[str, Any], base: Mapping[str, Value], budget: Budget
             _criteria(as_map(each), rendered) for each in as_list(raw.get("targetSelectionCriteria"))
         )
     except (EvaluationFailed, InvalidLabelSelector, _InvalidCriteria) as error:
-        action.result, action.summary = "Error", "Error evaluating targetSelectionCriteria"
-        action.problem = _explained("targetSelectionCriteria", error)
+        action.fail(_CRITERIA, _explained(_CRITERIA, error))
     return action
 
 
@@ -348,6 +357,23 @@ def _selected(
             if target.key not in seen and each.selects(target):
                 seen.add(target.key)
                 yield target.key, each.kind
+
+
+def _report(position: int, action: _Action, failed: Mapping[str, frozenset[WarehouseKey]]) -> ActionReport:
+    targets = tuple((kind, key, key not in failed[kind]) for key, kind in sorted(action.targets.items()))
+    lost = [
+        f"{project}/{name}"
+        for kind, (project, name), success in targets
+        if kind == _PROMOTION and not success
+    ]
+    return ActionReport(
+        position,
+        as_text(action.raw.get("action")),
+        _verdict(sum(success for *_, success in targets), len(targets)) if action.runs else action.result,
+        action.problem or (f"not refreshed: {listed(lost)}" if lost else ""),
+        failed=action.result == _ERROR or bool(lost),
+        targets=targets,
+    )
 
 
 def _result(action: _Action, failed: Mapping[str, frozenset[WarehouseKey]]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from receivers.kargo.quoting import quoted
 from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.management.cluster_reader import cluster_contents
 from receivers.management.console import ConsoleCommand, ExitCode, fail
+from receivers.webhook.upstream import configured_upstream
 
 CLUSTER_SECONDS: Final = 60.0  # default timeout; 10,000 Warehouses take a few seconds
 MAX_SECRETS: Final = 500  # read for one report, one after the other
@@ -73,7 +74,15 @@ def check_cluster(project: str | None, timeout: float) -> HealthReport:
         secrets = SecretChecks(cache, configuration.system_namespace)
         secrets.check(MAX_SECRETS)
         interval = timedelta(seconds=configuration.kargo_min_interval)
-        return HealthMonitor(cache, heartbeats, secrets, interval, configuration.base_url).report()
+        monitor = HealthMonitor(
+            cache,
+            heartbeats,
+            secrets,
+            interval,
+            configuration.base_url,
+            upstream=configured_upstream(configuration.upstream),
+        )
+        return monitor.report()
 
 
 def _as_text(findings: tuple[Finding, ...]) -> Iterator[str]:
