@@ -232,9 +232,9 @@ SPECTACULAR_SETTINGS = {
     },
     "TAGS": [
         {"name": "Pushes", "description": "What was pushed, what became of it, and what a push would do."},
-        {"name": "Deliveries", "description": "What senders sent, and what kargoweb answered and did."},
+        {"name": "Deliveries", "description": "Requests of providers, and what kargoweb responded and did."},
         {"name": "Projects", "description": "Projects, their receivers and Warehouses, and test pushes."},
-        {"name": "Findings", "description": "What the health checks found."},
+        {"name": "Findings", "description": "Problems that health checks report."},
         {"name": "Operations", "description": "Statistics, the audit log, and what you may do."},
     ],
 }

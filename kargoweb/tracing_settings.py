@@ -30,7 +30,7 @@ def read_tracing(env: Environment) -> bool:
         env.report(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocols[1]!r}; traces need {PROTOCOL}")
     if not all(map(_exists, PACKAGES)):
         env.report(
-            "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER asks for traces, and the packages for them are not "
+            "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER turns traces on, but their packages are not "
             'installed; install kargoweb with its extra "otel", or set OTEL_SDK_DISABLED=true'
         )
     return True

@@ -26,8 +26,8 @@ MOST_VERDICTS: Final = 200_000  # of all users together; about 40 MB
 AUTHENTICATED: Final = "system:authenticated"  # the group that the API server adds to everyone who signs in
 RESERVED: Final = "system:"  # begins the names of Kubernetes' own users and groups
 
-SLOW: Final = "Kubernetes has not yet decided what you may see. Reload the page in a few seconds."
-FAILED: Final = "Kubernetes can't decide at the moment what you may see: {}. Try again in a few seconds."
+SLOW: Final = "Kubernetes is still reviewing your access. Reload the page in a few seconds."
+FAILED: Final = "Kubernetes can't review your access at the moment: {}. Try again in a few seconds."
 NOT_SERVING: Final = "Kubernetes is asked only by a serving process."
 
 

@@ -122,7 +122,7 @@ class Provider:
         if not isinstance(document, dict) or document.get("issuer") != issuer:
             found = document.get("issuer") if isinstance(document, dict) else None
             log.error("KARGOWEB_OIDC_ISSUER is %s, but the provider calls itself %s", issuer, found)
-            raise SignInFailed("The provider is not the configured one. Ask an administrator of kargoweb.")
+            raise SignInFailed("The provider isn't the configured one. Ask an administrator of kargoweb.")
         return document
 
 

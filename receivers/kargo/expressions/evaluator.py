@@ -261,7 +261,7 @@ class Evaluator:
                 return ordered(of)[position]
             case str():
                 functions.integer(key)
-                raise CannotEvaluate("the bytes of a text are not evaluated")
+                raise CannotEvaluate("the bytes of strings are not evaluated")
             case Time() | Duration():
                 raise CannotEvaluate("methods that are not called")
             case Unreadable():
@@ -301,7 +301,7 @@ class Evaluator:
             else self.evaluate(node.function)
         )
         if not isinstance(function, Function):
-            raise InvalidExpression(f"{described(function)} is no function{_named(node.function)}")
+            raise InvalidExpression(f"{described(function)} isn't a function{_named(node.function)}")
         if len(arguments) != 1:
             raise InvalidExpression(f"{function.name} takes one argument")
         return function.call(arguments[0], self._budget)
@@ -423,7 +423,7 @@ def _key_of_constants(node: ListOf, value: Value) -> Value:
         if value is None:
             return ""
         if not isinstance(value, str):
-            raise InvalidExpression(f"{described(value)} is not compared with texts")
+            raise InvalidExpression(f"{described(value)} isn't compared with strings")
     elif node.items and not isinstance(value, str | int | float) and all(map(_is_constant, node.items)):
         raise CannotEvaluate(f"{described(value)} in a list of constants")
     return value
@@ -491,7 +491,7 @@ def _power(base: float, exponent: float) -> float:
     try:
         return math.pow(base, exponent)
     except (OverflowError, ValueError) as error:
-        raise CannotEvaluate("a power that is no finite number") from error
+        raise CannotEvaluate("a power that isn't a finite number") from error
 
 
 def _named(node: Node) -> str:
@@ -538,7 +538,7 @@ def _count(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Va
 
 def _total(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
     if isinstance(node.over, ListOf) and node.predicate is None and not all(map(is_number, values)):
-        raise CannotEvaluate("the sum of a list of something else than numbers")
+        raise CannotEvaluate("the sum of a list of something other than numbers")
     total: Value = 0
     for _, result in evaluator.results(node, values):
         total = evaluator.add(result, total)
@@ -549,7 +549,7 @@ def _grouped(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> 
     groups = Grouped()
     for position, key in evaluator.results(node, values):
         if not isinstance(key, str | int):
-            raise CannotEvaluate("groups by something else than texts, booleans and whole numbers")
+            raise CannotEvaluate("groups by something other than strings, booleans and whole numbers")
         if any(other == key and type(other) is not type(key) for other in groups):
             raise CannotEvaluate("groups by keys of different types")
         groups.setdefault(key, []).append(values[position])

@@ -81,7 +81,7 @@ def text(value: Value) -> str:
     """Return a text. Raise `InvalidExpression` for other values."""
     if isinstance(value, str):
         return value
-    raise InvalidExpression(f"{described(value)} where a text is needed")
+    raise InvalidExpression(f"{described(value)} where a string is needed")
 
 
 def as_list(value: Value) -> list[Value]:
@@ -89,7 +89,7 @@ def as_list(value: Value) -> list[Value]:
     if isinstance(value, list):
         return value
     if isinstance(value, str):
-        raise CannotEvaluate("the bytes of a text are not evaluated")
+        raise CannotEvaluate("the bytes of strings are not evaluated")
     raise InvalidExpression(f"{described(value)} where a list is needed")
 
 
@@ -100,7 +100,7 @@ def integer(value: Value) -> int:
     if isinstance(value, int):
         return value
     if not _MIN_INT <= value <= _MAX_INT or math.isnan(value):
-        raise CannotEvaluate("a number that is no 64-bit integer")
+        raise CannotEvaluate("a number that isn't a 64-bit integer")
     return int(value)
 
 
@@ -200,9 +200,9 @@ def _replace(arguments: Arguments, budget: Budget) -> str:
 def _repeat(arguments: Arguments, budget: Budget) -> str:
     value, count = text(arguments[0]), integer(arguments[1])
     if count < 0:
-        raise InvalidExpression("a text cannot be repeated a negative number of times")
+        raise InvalidExpression("a string cannot be repeated a negative number of times")
     if len(value) * count > _MAX_REPEATED or count > _MAX_REPEATED:
-        raise CannotEvaluate(f"a text that is repeated to more than {_MAX_REPEATED:,} characters")
+        raise CannotEvaluate(f"a string that is repeated to more than {_MAX_REPEATED:,} characters")
     budget.text(len(value) * count)
     return value * count
 
@@ -251,18 +251,18 @@ def _from_base64(arguments: Arguments, budget: Budget) -> str:
     value = text(arguments[0]).replace("\n", "").replace("\r", "")
     budget.text(len(value))
     if not _BASE64.fullmatch(value):
-        raise InvalidExpression("a text that is no base64")
+        raise InvalidExpression("a string that isn't base64")
     try:
         return base64.b64decode(value).decode()
     except UnicodeDecodeError as error:
-        raise CannotEvaluate("base64 of something else than text") from error
+        raise CannotEvaluate("base64 of something other than a string") from error
 
 
 def _int(arguments: Arguments, budget: Budget) -> int:
     value = arguments[0]
     if isinstance(value, str):
         if not _INTEGER.fullmatch(value) or not _MIN_INT <= int(value) <= _MAX_INT:
-            raise InvalidExpression("a text that is no whole number")
+            raise InvalidExpression("a string that isn't a whole number")
         return int(value)
     return integer(value)
 
@@ -272,7 +272,7 @@ def _float(arguments: Arguments, budget: Budget) -> float:
     if is_number(value):
         return float(value)
     if not isinstance(value, str):
-        raise InvalidExpression(f"{described(value)} is no number")
+        raise InvalidExpression(f"{described(value)} isn't a number")
     if len(value) > _MAX_NUMBER_LENGTH:
         raise CannotEvaluate("a number of hundreds of digits")
     if _DECIMAL.fullmatch(value):
@@ -282,7 +282,7 @@ def _float(arguments: Arguments, budget: Budget) -> float:
         return number
     if _ODD_NUMBER.fullmatch(value):
         raise CannotEvaluate("a number in an unusual notation")
-    raise InvalidExpression("a text that is no number")
+    raise InvalidExpression("a string that isn't a number")
 
 
 def _string(arguments: Arguments, budget: Budget) -> str:
@@ -304,7 +304,7 @@ def _from_json(arguments: Arguments, budget: Budget) -> Value:
     try:
         return goany.decode(value.encode())
     except goany.InvalidJson as error:
-        raise InvalidExpression(f"a text that is no JSON: {error}") from error
+        raise InvalidExpression(f"a string that isn't JSON: {error}") from error
     except goany.TooDeep as error:
         raise CannotEvaluate("JSON that nests too deeply") from error
 
@@ -385,7 +385,7 @@ def _median(arguments: Arguments, budget: Budget) -> float:
 def _bits(operate: Callable[[int, int], int]) -> Callable[[Arguments, Budget], int]:
     def function(arguments: Arguments, budget: Budget) -> int:
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in arguments):
-            raise InvalidExpression("bits are those of whole numbers")
+            raise InvalidExpression("bitwise functions take whole numbers")
         return wrapped(operate(arguments[0], arguments[-1]))
 
     return function
@@ -553,7 +553,7 @@ def _duration(arguments: Arguments, budget: Budget) -> Duration:
     if unsigned == "0":
         return Duration(0)
     if not unsigned or len(unsigned) > _MAX_DURATION_LENGTH or _DURATION.sub("", unsigned):
-        raise InvalidExpression("a text that is no duration, such as 1h30m")
+        raise InvalidExpression("a string that isn't a duration, such as 1h30m")
     nanoseconds = sum(int(Decimal(number) * _UNITS[unit]) for number, unit in _DURATION.findall(unsigned))
     if nanoseconds > _MAX_INT:
         raise InvalidExpression("a duration that is too long")
@@ -566,7 +566,7 @@ def _date(arguments: Arguments, budget: Budget) -> Time:
     written = text(arguments[0])
     found = _DATE.fullmatch(written) if len(written) < 64 else None
     if found is None:
-        raise CannotEvaluate("a date that is not written like 2024-01-31 or 2024-01-31T12:00:00Z")
+        raise CannotEvaluate("a date that isn't written like 2024-01-31 or 2024-01-31T12:00:00Z")
     year, month, day, hour, minute, second, fraction, zone, *plain = found.groups()
     hour, minute, second = (hour, minute, second) if hour else [each or "0" for each in plain]
     try:

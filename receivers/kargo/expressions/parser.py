@@ -263,7 +263,7 @@ class _Parser:
         after = self._token.position + 1
         self._expect("#")
         if self._token.type is TokenType.OPERATOR and self._token.position == after and _is_word(self._token):
-            self._unexpected("; expected a blank after #")
+            self._unexpected("; expected a space after #")
         name = ""
         if self._token.type is TokenType.NAME:
             name = self._name()

@@ -93,12 +93,12 @@ def _token(source: str, at: int) -> tuple[Token, int]:
     if found := _NUMBER.match(source, at):
         after = source[found.end() : found.end() + 1]
         if after.isalnum() or (after in {"_", "$"} and after):
-            raise CannotEvaluate(f"{quoted(source[at : found.end() + 1])} is no plain number")
+            raise CannotEvaluate(f"{quoted(source[at : found.end() + 1])} isn't a plain number")
         return Token(TokenType.NUMBER, _number(found[0]), at), found.end()
     if source[at] in "\"'`":
         found = _QUOTED.match(source, at)
         if found is None:
-            _fail(source, at, "a text without its closing quote")
+            _fail(source, at, "a string without its closing quote")
         return Token(TokenType.TEXT, _text(found[0]), at), found.end()
     if found := _OPERATOR.match(source, at):
         return Token(TokenType.OPERATOR, found[0], at), found.end()
@@ -138,12 +138,12 @@ def _unescaped(found: re.Match[str], quote: str) -> str:
             return quote
         if simple not in _SIMPLE_ESCAPES:
             raise InvalidExpression(
-                f"unknown escape {quoted(found[0])} in a text; write a backslash as \\\\, or use `backticks`"
+                f"unknown escape {quoted(found[0])} in a string; write a backslash as \\\\, or use `backticks`"
             )
         return _SIMPLE_ESCAPES[simple]
     rune = int(octal, 8) if octal is not None else int(next(code for code in codes if code is not None), 16)
     if rune > (_MAX_OCTAL if octal is not None else _MAX_RUNE):
-        raise InvalidExpression(f"{quoted(found[0])} is no character")
+        raise InvalidExpression(f"{quoted(found[0])} isn't a character")
     return "\ufffd" if 0xD800 <= rune <= 0xDFFF else chr(rune)
 
 
