@@ -58,7 +58,7 @@ DAY: Final = 24 * HOUR
 # At most six retries. A registry that needs more is better served by polling (the Warehouse's interval).
 DELAYS: Final = ascending_seconds(0.1, DAY, 6)
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label, RFC 1123
-# A key signs sessions, so whoever guesses it is an admin. 32 characters of hex are 128 bits.
+# A key signs sessions, so anyone who guesses it is an admin. 32 characters of hex are 128 bits.
 SHORTEST_SECRET_KEY: Final = 32
 MIN_DIFFERENT_CHARACTERS: Final = 5  # in the key, as Django's check security.W009 asks for
 

@@ -196,7 +196,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["receivers.api.authentication.TokenThrottle"],
-    # Of each token in each process; None is no limit. To wait costs little, and is repeated every half minute.
+    # Of each token in each process; None means no limit. Waiting costs little, and is repeated every half minute.
     "DEFAULT_THROTTLE_RATES": {
         "token": f"{KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None,
         "wait": f"{10 * KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None,

@@ -1,4 +1,4 @@
-"""Whether the environment asks for traces. The variables are OpenTelemetry's; its SDK reads the others itself."""
+"""Whether the environment turns traces on. The variables are OpenTelemetry's; its SDK reads the others itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"
 
 
 def read_tracing(env: Environment) -> bool:
-    """Return whether to trace. Reports to `env` what the environment asks for and kargoweb doesn't have."""
+    """Return whether to trace. Reports to `env` what the environment requires and kargoweb doesn't have."""
     endpoints = [
         env.read("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", text, secret=True),
         env.read("OTEL_EXPORTER_OTLP_ENDPOINT", "", text, secret=True),

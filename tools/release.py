@@ -61,7 +61,7 @@ def notes(tag: str, image: str = "", *, changelog: Path = CHANGELOG) -> str:
 def chart(image: str, digest: str, output: Path) -> Path:
     """Package the chart, with this image as its default; return the file. Raises `ReleaseError` for a wrong digest."""
     if not DIGEST.fullmatch(digest):
-        raise ReleaseError(f"{digest!r} is no digest of an image")
+        raise ReleaseError(f"{digest!r} isn't the digest of an image")
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "kargoweb"
         shutil.copytree(CHART, copy)

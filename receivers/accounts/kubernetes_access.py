@@ -1,7 +1,7 @@
 """Access that Kubernetes decides: reviews of what users of the provider or the proxy may do with Warehouses.
 
-Who may `get` the Warehouses of a project is a viewer of it, and who may `patch` them, too, an operator. Whoever may in
-all namespaces has the role everywhere, and most people take one or two reviews.
+Users who may `get` the Warehouses of a project are its viewers, and those who may also `patch` them its operators.
+Permissions in all namespaces give the role everywhere. Most users take one or two reviews.
 """
 
 from __future__ import annotations

@@ -1,4 +1,1 @@
-"""The JSON API: deliveries and explanations under the permissions of the signed-in user.
-
-Imports any room but `web`; nothing imports it but the URLconf.
-"""
+"""The JSON API: the reads and actions of the pages, for programs. May import any room; only the URLconf imports it."""

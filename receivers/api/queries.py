@@ -29,7 +29,7 @@ Values = dict[str, Any]
 
 
 class NameField(serializers.RegexField):
-    """The name of a Kubernetes object, or of several with a slash; NUL is no part of it."""
+    """The name of a Kubernetes object, or two names with a slash, without NUL characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(TEXT, **{"max_length": NAME_LENGTH, **options})

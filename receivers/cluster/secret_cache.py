@@ -15,7 +15,9 @@ from receivers.cluster.receiver_secrets import ReceiverError, read_secret
 from receivers.kargo.resources import Receiver
 
 KEPT_SECONDS: Final = 5.0  # a changed Secret applies after this time at the latest
-REFUSED_SECONDS: Final = 2.0  # after an error; whoever knows the URL can't cause more requests than that
+REFUSED_SECONDS: Final = (
+    2.0  # after an error; this limits the requests that anyone who knows the URL can cause
+)
 MOST_KEPT: Final = 1_000
 
 

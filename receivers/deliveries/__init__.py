@@ -1,4 +1,4 @@
 """The delivery log: writing, filters and bounded reads, statistics, deduplication, redelivery, timeline, retention.
 
-Imports `accounts`, `models` and `kargo`.
+May import `accounts`, `cluster`, `models` and `kargo`.
 """

@@ -29,7 +29,7 @@ HISTORY_READ: Final = 200  # the same for a page that updates itself: `latest` m
 EARLIER_SHOWN: Final = 8  # earlier pushes of the same tag
 
 ANNOUNCED: Final = frozenset({Origin.PUSH, Origin.API})
-"""The origins of what somebody outside pushed; the others are tests, repetitions and kargoweb's own."""
+"""The origins of pushes from outside; the others are tests, redeliveries and catch-ups."""
 
 ReceiverKey = tuple[str, str]
 """Project (`CLUSTER_SCOPE` for a cluster receiver) and name of a receiver."""

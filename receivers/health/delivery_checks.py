@@ -14,7 +14,7 @@ from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.kinds.providers import PROVIDERS, Provider
 from receivers.models import Outcome
 
-MIN_FAILURES: Final = 3  # pushes; one or two failures are no rate
+MIN_FAILURES: Final = 3  # pushes; one or two failures say little
 WARNING_SHARE: Final = 0.2
 URGENT_SHARE: Final = 0.5
 CHECKED_ELSEWHERE: Final = frozenset({Outcome.RETIRED_URL, Outcome.COLLISION})

@@ -24,7 +24,7 @@ def unreadable(kind: str, namespace: str, error: str) -> Finding:
 
 
 def local_installation(base_url: str, receivers: int) -> Finding | None:
-    """Return a finding, one for all, if kargoweb and the URLs of `receivers` receivers are on this machine.
+    """Return a single finding if kargoweb and the URLs of `receivers` receivers are on this machine.
 
     That is fine on a developer's machine and in the demo. In a cluster, it means that no host name is set.
     """

@@ -1,4 +1,4 @@
 """The pages: views, forms, fragments that update themselves, charts.
 
-Imports any room but `api`; nothing imports it but the URLconf and the template tags.
+Imports any room but `api`; only the URLconf, the API and the template tags import it.
 """

@@ -97,7 +97,7 @@ class FigureView:
 
 
 def range_of(request: PageRequest) -> Range:
-    """Return the range in the address; a day by default, and for everything that is no range."""
+    """Return the range in the address; a day if it is missing or invalid."""
     value = request.GET.get("range", "")
     return Range(value) if value in Range.values else Range.DAY
 

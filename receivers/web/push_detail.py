@@ -104,7 +104,7 @@ def _readings(path: str) -> list[tuple[str, str]]:
 
 
 def _belongs_to(request: PageRequest, record: PushRecord) -> HttpResponseRedirect | None:
-    """Return a redirect if this is no push: a redelivery belongs to its original, the rest has a page as a delivery."""
+    """Return a redirect if this isn't a push: a redelivery to its original, others to their delivery."""
     first = record.first
     if not first.repository:
         return redirect(first)

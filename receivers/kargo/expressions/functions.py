@@ -121,7 +121,7 @@ def _single(char: str, mapped: str) -> str:
 
 
 def cut(value: str, start: int, end: int) -> str:
-    """Return the bytes of a text from `start` to `end`. Raise `CannotEvaluate` if they are no text."""
+    """Return the bytes of a text from `start` to `end`. Raise `CannotEvaluate` if they aren't valid UTF-8."""
     if value.isascii():
         return value[start:end]
     try:

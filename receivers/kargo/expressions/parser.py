@@ -119,7 +119,7 @@ class _Parser:
         if height > MAX_DEPTH:
             raise CannotEvaluate(f"the expression nests deeper than {MAX_DEPTH} levels")
         self._heights[id(node)] = height
-        self._kept.append(node)  # as long as it lives, no other node has its id
+        self._kept.append(node)  # as long as the node exists, no other node has its id
         return node
 
     def _enter(self) -> None:

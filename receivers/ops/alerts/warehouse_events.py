@@ -31,7 +31,7 @@ Key = tuple[UUID, str, str]
 def failure_events(failures: Sequence[Delivery], after: timedelta) -> list[WarehouseEvent]:
     """Return the unsaved events about these failed deliveries. They are due `after` this time from now.
 
-    A push that has become Freight of the Warehouse meanwhile is no news. A few queries for all.
+    Pushes that have become Freight of the Warehouse meanwhile are left out. A few queries for all.
     """
     pushes = _pushes_of(failures)
     rows = {row.pk: row for row in Delivery.objects.filter(pk__in=pushes).only(*_COLUMNS)}
