@@ -47,7 +47,8 @@ class CompressPages(GZipMiddleware):
 
     BREACH guesses a secret in a compressed page from the length of many responses. Against that, Django adds up to
     `max_random_bytes` random bytes to each response and masks the CSRF token differently in each page. The only pages
-    that show a constant secret, the revealed URLs of receivers, are responses to POST, which are not compressed. Nor are responses to machines, which `serve_machines` sends, nor exports, which are streamed.
+    that show a constant secret, the revealed URLs of receivers, are responses to POST, which are not compressed. Nor
+    are responses to machines, which `serve_machines` sends, and exports, which are streamed.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -266,8 +266,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
         if not search_term:
             return queryset, False
         repository, _, tag = search_term.strip().partition(":")
-        found = queryset.filter(UNDERSTOOD, repository=repository)
-        return found.filter(UNDERSTOOD, tag=tag) if tag else found, False
+        deliveries = queryset.filter(UNDERSTOOD, repository=repository)
+        return deliveries.filter(UNDERSTOOD, tag=tag) if tag else deliveries, False
 
     def view_on_site(self, obj: Delivery) -> str:
         """Return the address of the page of the delivery."""

@@ -37,9 +37,9 @@ def versions(root: Path) -> dict[str, list[str]]:
 def check(tag: str, *, root: Path = ROOT) -> str:
     """Return the version of a tag. Raises `ReleaseError` if the project, the chart or the changelog has another one."""
     version = tag.removeprefix("v")
-    for name, found in versions(root).items():
-        if set(found) != {version}:
-            raise ReleaseError(f"{name} has {', '.join(found)} for the tag {tag}")
+    for name, places in versions(root).items():
+        if set(places) != {version}:
+            raise ReleaseError(f"{name} has {', '.join(places)} for the tag {tag}")
     notes(tag, changelog=root / "CHANGELOG.md")
     return version
 

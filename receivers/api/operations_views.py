@@ -66,10 +66,10 @@ class OneFindingView(ApiView):
 
     def find(self, report: HealthReport, key: str) -> Finding:
         """Return the finding. Raise `Http404` if it is resolved, has changed, or is not visible."""
-        found = report.find(key, self.access.projects)
-        if found is None:
+        finding = report.find(key, self.access.projects)
+        if finding is None:
             raise Http404
-        return found
+        return finding
 
 
 class FindingView(OneFindingView):
@@ -135,14 +135,14 @@ class StatisticsView(ApiView):
         values = query.validated_data
         if values["project"] is not None:
             require_permission(request, Action.SEE, values["project"])
-        found = figures(
+        statistics = figures(
             Range(values["range"]),
             timezone.now(),
             projects=self.access.projects,
             project=values["project"],
             receiver=values["receiver"],
         )
-        return Response(StatisticsSerializer(found).data)
+        return Response(StatisticsSerializer(statistics).data)
 
 
 class AuditView(ApiView):

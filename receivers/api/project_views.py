@@ -70,14 +70,14 @@ class ProjectListView(ApiView):
         """Return a page of the projects that you may see, by name; `cluster` stands for the cluster receivers."""
         query = self.parsed_query(ProjectQuery)
         text = query.validated_data["q"].lower()
-        found = [
+        summaries = [
             summary
             for summary in project_summaries(self.synced_runtime(), self.access)
             if text in scope_name(summary.name)
         ]
-        keys = [summary.name for summary in found]
+        keys = [summary.name for summary in summaries]
         # The cluster receivers have an empty name, which sorts first and stands for the first page as a cursor.
-        page = page_after(found, keys, query.validated_data["after"], query.validated_data["size"])
+        page = page_after(summaries, keys, query.validated_data["after"], query.validated_data["size"])
         return Response({"projects": _projects(page.rows), "next": page.next})
 
 

@@ -128,9 +128,9 @@ def _stage(
             WaitCode.UNKNOWN_STAGE,
             f"No Stage {stage} takes Freight of the Warehouse. {there_are}",
         )
-    told = [(_of_progress(progress), progress) for progress in asked_for]
+    states = [(_of_progress(progress), progress) for progress in asked_for]
     order = (WaitState.FAILED, WaitState.WAITING, WaitState.REACHED)
-    state, progress = min(told, key=lambda pair: order.index(pair[0]))
+    state, progress = min(states, key=lambda pair: order.index(pair[0]))
     if state is WaitState.REACHED:
         return WaitResult(state, progress.state, of_freight.sentence)
     why = stage_sentences.explanation(progress)

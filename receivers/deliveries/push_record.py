@@ -161,16 +161,16 @@ def _visible(access: Access, rows: list[Delivery]) -> list[Delivery]:
 
 def _redeliveries(access: Access, rows: Sequence[Delivery]) -> list[Delivery]:
     """Return the redeliveries of deliveries, and theirs. A query for each generation, and one that finds none."""
-    found: list[Delivery] = []
+    redeliveries: list[Delivery] = []
     originals = [row.pk for row in rows]
     for _ in range(GENERATIONS):
         log = delivery_log().filter(original__in=originals).narrow().order_by(*NEWEST_FIRST)
         redelivered = _visible(access, list(log[:DELIVERIES_READ]))
         if not redelivered:
             break
-        found += redelivered
+        redeliveries += redelivered
         originals = [row.pk for row in redelivered]
-    return found
+    return redeliveries
 
 
 def _refreshes(access: Access, rows: Sequence[Delivery]) -> list[Refresh]:

@@ -512,15 +512,15 @@ def _quantified(
 
 
 def _filter(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
-    kept = [values[position] for position, result in evaluator.results(node, values) if _boolean(result)]
-    return evaluator.new_list(node, values, kept)
+    selected = [values[position] for position, result in evaluator.results(node, values) if _boolean(result)]
+    return evaluator.new_list(node, values, selected)
 
 
 def _mapped(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
     return evaluator.new_list(node, values, [result for _, result in evaluator.results(node, values)])
 
 
-def _found(*, backwards: bool, index: bool) -> Callable[[Evaluator, PredicateCall, list[Value]], Value]:
+def _finder(*, backwards: bool, index: bool) -> Callable[[Evaluator, PredicateCall, list[Value]], Value]:
     def find(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
         for position, result in evaluator.results(node, values, backwards=backwards):
             if _boolean(result):
@@ -563,10 +563,10 @@ _PREDICATES: Final[Mapping[str, Callable[[Evaluator, PredicateCall, list[Value]]
     "one": _quantified(lambda results: sum(results) == 1),
     "filter": _filter,
     "map": _mapped,
-    "find": _found(backwards=False, index=False),
-    "findIndex": _found(backwards=False, index=True),
-    "findLast": _found(backwards=True, index=False),
-    "findLastIndex": _found(backwards=True, index=True),
+    "find": _finder(backwards=False, index=False),
+    "findIndex": _finder(backwards=False, index=True),
+    "findLast": _finder(backwards=True, index=False),
+    "findLastIndex": _finder(backwards=True, index=True),
     "count": _count,
     "sum": _total,
     "groupBy": _grouped,

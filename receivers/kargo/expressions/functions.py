@@ -192,8 +192,8 @@ def _replace(arguments: Arguments, budget: Budget) -> str:
     value, old, new = map(text, arguments[:3])
     limit = integer(arguments[3]) if arguments[3:] else -1
     budget.read(len(value))
-    found = value.count(old) if old else len(value) + 1
-    budget.text(len(value) + len(new) * (found if limit < 0 else min(limit, found)))
+    count = value.count(old) if old else len(value) + 1
+    budget.text(len(value) + len(new) * (count if limit < 0 else min(limit, count)))
     return value.replace(old, new, max(limit, -1))
 
 
@@ -483,12 +483,12 @@ def sorted_by(
     if direction not in ("asc", "desc"):
         raise InvalidExpression('the order is "asc" or "desc"')
 
-    def compare(one: tuple[Value, Value], other: tuple[Value, Value]) -> int:
+    def compare(left: tuple[Value, Value], right: tuple[Value, Value]) -> int:
         if direction == "desc":
-            one, other = other, one
-        if less(one[0], other[0], budget):
+            left, right = right, left
+        if less(left[0], right[0], budget):
             return -1
-        return 1 if less(other[0], one[0], budget) else 0
+        return 1 if less(right[0], left[0], budget) else 0
 
     result = sorted(pairs, key=cmp_to_key(compare))
     if len(pairs) > _MAX_STABLE and any(
@@ -564,10 +564,10 @@ def _date(arguments: Arguments, budget: Budget) -> Time:
     if len(arguments) > 1:
         raise CannotEvaluate("the function date with a format")
     written = text(arguments[0])
-    found = _DATE.fullmatch(written) if len(written) < 64 else None
-    if found is None:
+    match = _DATE.fullmatch(written) if len(written) < 64 else None
+    if match is None:
         raise CannotEvaluate("a date that isn't written like 2024-01-31 or 2024-01-31T12:00:00Z")
-    year, month, day, hour, minute, second, fraction, zone, *plain = found.groups()
+    year, month, day, hour, minute, second, fraction, zone, *plain = match.groups()
     hour, minute, second = (hour, minute, second) if hour else [each or "0" for each in plain]
     try:
         date = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)

@@ -46,13 +46,13 @@ def render(text: str, environment: Mapping[str, Value], budget: Budget, now: Tim
 def _parts(text: str, evaluator: Evaluator, budget: Budget) -> list[str]:
     parts: list[str] = []
     at = 0
-    while found := _START.search(text, at):
-        end = text.find(_ENDS[found[1]], found.end())
+    while match := _START.search(text, at):
+        end = text.find(_ENDS[match[1]], match.end())
         if end < 0:
-            raise InvalidExpression(f"{found[0]} without its {_ENDS[found[1]]}")
-        source = text[found.end() : end]
-        parts.append(text[at : found.start()])
-        at = end + len(_ENDS[found[1]])
+            raise InvalidExpression(f"{match[0]} without its {_ENDS[match[1]]}")
+        source = text[match.end() : end]
+        parts.append(text[at : match.start()])
+        at = end + len(_ENDS[match[1]])
         if not source:
             break  # after an empty expression, Kargo takes the rest as it is
         value = evaluator.evaluate(read(source))

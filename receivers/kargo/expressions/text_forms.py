@@ -37,7 +37,7 @@ _YAML_WORDS: Final = frozenset(("y", "n", "yes", "no", "on", "off", "true", "fal
 def json_text(value: str) -> str:
     """Return a text as a JSON string, as Go writes it: HTML's special characters are escaped."""
     text = json.dumps(value, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: _JSON_ESCAPES[found[0]], text)
+    return _ESCAPED.sub(lambda match: _JSON_ESCAPES[match[0]], text)
 
 
 def json_number(number: float) -> str:

@@ -16,7 +16,7 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import REASON_LENGTH, Delivery, Outcome, Refresh, WarehouseEvent, storable
 
 WATCHED: Final = timedelta(days=2)  # in which a failed push may still become Freight, as for alerts
-KEPT: Final = timedelta(days=30)
+RETENTION: Final = timedelta(days=30)
 BATCH: Final = 100  # pushes of one query
 READ: Final = 2_000  # deliveries of the pushes of one batch
 
@@ -73,8 +73,8 @@ def note_recoveries(after: timedelta) -> None:
 
 
 def forget_events(now: datetime) -> None:
-    """Delete what is older than `KEPT`."""
-    WarehouseEvent.objects.filter(at__lt=now - KEPT).delete()
+    """Delete what is older than `RETENTION`."""
+    WarehouseEvent.objects.filter(at__lt=now - RETENTION).delete()
 
 
 def _key(event: WarehouseEvent) -> Key:
