@@ -91,9 +91,9 @@ def measure(servers: Sequence[Server], loads: Sequence[Load], round_: int) -> No
 
 def table(servers: Sequence[Server], loads: Sequence[Load]) -> Iterator[str]:
     """Yield the lines of the table."""
-    one, many, shared, burst = loads
+    single, many, shared, burst = loads
     figures: list[tuple[str, Load, Callable[[LoadResult], float]]] = [
-        (f"{one.name}: p50, ms", one, lambda result: 1000 * result.percentile(0.5)),
+        (f"{single.name}: p50, ms", single, lambda result: 1000 * result.percentile(0.5)),
         (f"{many.name}: pushes per second", many, lambda result: result.rate),
         (f"{many.name}: p50, ms", many, lambda result: 1000 * result.percentile(0.5)),
         (f"{many.name}: p99, ms", many, lambda result: 1000 * result.percentile(0.99)),

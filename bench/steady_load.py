@@ -38,7 +38,7 @@ class SteadyLoad:
     _retries: deque[int] = field(default_factory=deque)
 
     async def run(self, seconds: float) -> None:
-        """Send pushes for `seconds`. A second run goes on where the first one ended."""
+        """Send pushes for `seconds`. A second run continues where the first one ended."""
 
         def next_push() -> int:
             if self._retries and self.sends.total() % 3:

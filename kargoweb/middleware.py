@@ -46,9 +46,9 @@ class CompressPages(GZipMiddleware):
     """Compresses HTML for browsers that accept gzip.
 
     BREACH guesses a secret in a compressed page from the length of many responses. Against that, Django adds up to
-    `max_random_bytes` random bytes to each response and masks the CSRF token anew in each page. And the only pages
-    that show a secret which stays the same, the revealed URLs of receivers, are responses to POST: those are not
-    compressed. Neither are responses to machines, which `serve_machines` sends, nor exports, which are streamed.
+    `max_random_bytes` random bytes to each response and masks the CSRF token differently in each page. The only pages
+    that show a constant secret, the revealed URLs of receivers, are responses to POST, which are not compressed. Nor
+    are responses to machines, which `serve_machines` sends, and exports, which are streamed.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""Traces with OpenTelemetry, sent by OTLP over HTTP. Imported only if the environment asks for traces.
+"""Traces with OpenTelemetry, sent by OTLP over HTTP. Imported only if traces are on.
 
 The SDK itself reads most variables: the endpoint, headers, certificates, the sampler, limits and resource attributes.
 """

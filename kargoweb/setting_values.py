@@ -17,7 +17,7 @@ HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:
 EMAIL_ADDRESS: Final = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label, RFC 1123
 VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}(\.\d+[0-9A-Za-z.+-]*)?", re.ASCII)
-# A key signs sessions, so whoever guesses it is an admin. 32 characters of hex are 128 bits.
+# A key signs sessions, so anyone who guesses it is an admin. 32 characters of hex are 128 bits.
 SHORTEST_SECRET_KEY: Final = 32
 MIN_DIFFERENT_CHARACTERS: Final = 5  # in the key, as Django's check security.W009 asks for
 HOUR: Final = 3600.0  # seconds

@@ -196,7 +196,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["receivers.api.authentication.TokenThrottle"],
-    # Of each token in each process; None is no limit. To wait costs little, and is repeated every half minute.
+    # Of each token in each process; None means no limit. Waiting costs little, and is repeated every half minute.
     "DEFAULT_THROTTLE_RATES": {
         "token": f"{KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None,
         "wait": f"{10 * KARGOWEB.api_rate}/min" if KARGOWEB.api_rate else None,
@@ -232,9 +232,9 @@ SPECTACULAR_SETTINGS = {
     },
     "TAGS": [
         {"name": "Pushes", "description": "What was pushed, what became of it, and what a push would do."},
-        {"name": "Deliveries", "description": "What senders sent, and what kargoweb answered and did."},
+        {"name": "Deliveries", "description": "Requests of providers, and what kargoweb responded and did."},
         {"name": "Projects", "description": "Projects, their receivers and Warehouses, and test pushes."},
-        {"name": "Findings", "description": "What the health checks found."},
+        {"name": "Findings", "description": "Problems that health checks report."},
         {"name": "Operations", "description": "Statistics, the audit log, and what you may do."},
     ],
 }

@@ -1,4 +1,4 @@
-"""Whether the environment asks for traces. The variables are OpenTelemetry's; its SDK reads the others itself."""
+"""Whether the environment turns traces on. The variables are OpenTelemetry's; its SDK reads the others itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"
 
 
 def read_tracing(env: Environment) -> bool:
-    """Return whether to trace. Reports to `env` what the environment asks for and kargoweb doesn't have."""
+    """Return whether to trace. Reports to `env` what the environment requires and kargoweb doesn't have."""
     endpoints = [
         env.read("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", text, secret=True),
         env.read("OTEL_EXPORTER_OTLP_ENDPOINT", "", text, secret=True),
@@ -30,7 +30,7 @@ def read_tracing(env: Environment) -> bool:
         env.report(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocols[1]!r}; traces need {PROTOCOL}")
     if not all(map(_exists, PACKAGES)):
         env.report(
-            "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER asks for traces, and the packages for them are not "
+            "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER turns traces on, but their packages are not "
             'installed; install kargoweb with its extra "otel", or set OTEL_SDK_DISABLED=true'
         )
     return True

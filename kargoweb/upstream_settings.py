@@ -59,7 +59,7 @@ def upstream_contradictions(upstream: UpstreamConfiguration, base_url: str) -> I
     }
     for name, value in tls.items():
         if value and not upstream.url.startswith("https://"):
-            yield f"{name} is set, but KARGOWEB_UPSTREAM is no https:// URL"
+            yield f"{name} is set, but KARGOWEB_UPSTREAM isn't an https:// URL"
     if upstream.url and _server(upstream.url) == _server(base_url):
         yield "KARGOWEB_UPSTREAM is the host of KARGOWEB_BASE_URL, so kargoweb would send requests to itself"
 
@@ -75,7 +75,7 @@ def _entry(value: str) -> str:
             "must be kinds (github), receivers (project/receiver, or cluster/receiver), separated by commas, or all"
         )
     if "/" not in value and value not in KINDS:
-        raise ValueError(f"must be kinds of Kargo, but no kind is called {value}")
+        raise ValueError(f"has an unknown kind, {value}; the kinds are {', '.join(sorted(KINDS))}")
     return value
 
 

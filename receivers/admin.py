@@ -266,8 +266,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
         if not search_term:
             return queryset, False
         repository, _, tag = search_term.strip().partition(":")
-        found = queryset.filter(UNDERSTOOD, repository=repository)
-        return found.filter(UNDERSTOOD, tag=tag) if tag else found, False
+        deliveries = queryset.filter(UNDERSTOOD, repository=repository)
+        return deliveries.filter(UNDERSTOOD, tag=tag) if tag else deliveries, False
 
     def view_on_site(self, obj: Delivery) -> str:
         """Return the address of the page of the delivery."""
@@ -368,7 +368,7 @@ class MuteAdmin(ReadOnlyAdmin):
 
 @admin.register(AlertChannel, site=site)
 class AlertChannelAdmin(ReadOnlyAdmin):
-    """Where alerts are sent to; there are few. Addresses and keys are encrypted, and not shown."""
+    """Alert channels, of which there are few. Addresses and keys are encrypted, and not shown."""
 
     list_display = ("name", "project", "kind", "severity", "enabled", "created_by")
     ordering = ("project", "name")
@@ -377,7 +377,7 @@ class AlertChannelAdmin(ReadOnlyAdmin):
 
 @admin.register(Alert, site=site)
 class AlertAdmin(ReadOnlyAdmin):
-    """What was alerted about, the latest first."""
+    """Alerts, the latest first."""
 
     list_display = ("opened_at", "ended_at", "end", "severity", "project", "title")
     ordering = ("-id",)
@@ -385,7 +385,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
 @admin.register(AlertMessage, site=site)
 class AlertMessageAdmin(ReadOnlyAdmin):
-    """What was sent, the latest first."""
+    """Alert messages, the latest first."""
 
     list_display = ("created_at", "channel", "title", "attempts", "sent_at", "answer")
     list_select_related = ("channel",)
@@ -403,7 +403,7 @@ class AlertNoticeAdmin(ReadOnlyAdmin):
 
 @admin.register(PushFailure, site=site)
 class PushFailureAdmin(ReadOnlyAdmin):
-    """Failed deliveries whose alerts are not made yet."""
+    """Failed deliveries for which no alerts have been created yet."""
 
     list_display = ("id", "delivery")
     ordering = ("-id",)
@@ -411,7 +411,7 @@ class PushFailureAdmin(ReadOnlyAdmin):
 
 @admin.register(WarehouseEvent, site=site)
 class WarehouseEventAdmin(ReadOnlyAdmin):
-    """What Kubernetes Events tell about pushes, the latest first."""
+    """Kubernetes Events about pushes, the latest first."""
 
     list_display = ("at", "project", "warehouse", "reason", "text", "name", "due_at", "attempts")
     ordering = ("-at",)
@@ -472,7 +472,7 @@ class ReplicaAdmin(ReadOnlyAdmin):
 
 @admin.register(HourlyFigure, site=site)
 class HourlyFigureAdmin(ReadOnlyAdmin):
-    """Pushes per hour by what became of them, the latest first."""
+    """Pushes per hour by outcome, the latest first."""
 
     list_display = ("hour", "scope", "project", "receiver", "measure", "count")
     ordering = ("-hour", "-id")

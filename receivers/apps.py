@@ -4,13 +4,13 @@ from django.apps import AppConfig
 
 
 class ReceiversConfig(AppConfig):
-    """Receives, records and follows Docker Hub pushes."""
+    """Receives, records and tracks pushes."""
 
     name = "receivers"
     verbose_name = "kargoweb"
 
     def ready(self) -> None:
-        """Have what people do recorded."""
+        """Connect the audit log to the signals of sign-ins."""
         from receivers.accounts import audit  # noqa: PLC0415 - its models need the apps set up
 
         audit.connect()

@@ -112,18 +112,18 @@ def wait(options: argparse.Namespace, say: Output) -> int:
     since = datetime.now(timezone.utc) - timedelta(seconds=options.since)  # noqa: UP017 - for Python 3.9
     while True:
         left = until - time.monotonic()
-        found = ask(options, since, max(0, min(ROUND, int(left + 0.999))))
-        url = (found.get("push") or {}).get("url", "")
-        if found["result"] == "reached":
-            say.end("notice", found["sentence"], url)
+        answer = ask(options, since, max(0, min(ROUND, int(left + 0.999))))
+        url = (answer.get("push") or {}).get("url", "")
+        if answer["result"] == "reached":
+            say.end("notice", answer["sentence"], url)
             return OK
-        if found["result"] == "failed":
-            say.end("error", found["sentence"], url)
-            return exit_code(found["code"])
+        if answer["result"] == "failed":
+            say.end("error", answer["sentence"], url)
+            return exit_code(answer["code"])
         if until - time.monotonic() <= 0:
-            say.end("error", f"Timed out after {options.timeout} s. {found['sentence']}", url)
+            say.end("error", f"Timed out after {options.timeout} s. {answer['sentence']}", url)
             return TIMED_OUT
-        say.progress(found["sentence"])
+        say.progress(answer["sentence"])
 
 
 def exit_code(code: str) -> int:
@@ -148,8 +148,8 @@ def ask(options: argparse.Namespace, since: datetime, seconds: int) -> dict[str,
     started = time.monotonic()
     try:
         with urllib.request.urlopen(request, timeout=seconds + 30) as response:
-            found: dict[str, Any] = json.load(response)
-            return found
+            answer: dict[str, Any] = json.load(response)
+            return answer
     except urllib.error.HTTPError as error:
         detail = problem(error)
         if error.code not in RETRIED:

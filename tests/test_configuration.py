@@ -493,10 +493,10 @@ def test_the_upstream_and_what_is_passed_on_are_read(read: Any) -> None:
     [
         ({"KARGOWEB_UPSTREAM_FOR": ""}, "KARGOWEB_UPSTREAM_FOR must say which kinds"),
         ({"KARGOWEB_UPSTREAM": ""}, "KARGOWEB_UPSTREAM must be the address"),
-        ({"KARGOWEB_UPSTREAM_FOR": "githubb"}, "no kind is called githubb"),
+        ({"KARGOWEB_UPSTREAM_FOR": "githubb"}, "has an unknown kind, githubb; the kinds are artifactory, "),
         (
             {"KARGOWEB_UPSTREAM": "http://kargo.svc", "KARGOWEB_UPSTREAM_SERVER_NAME": "kargo"},
-            "KARGOWEB_UPSTREAM is no https:// URL",
+            "KARGOWEB_UPSTREAM isn't an https:// URL",
         ),
         ({"KARGOWEB_BASE_URL": "https://kargo.svc"}, "kargoweb would send requests to itself"),
     ],

@@ -266,6 +266,7 @@ def test_the_architecture_names_every_package_and_thread() -> None:
             "push",
             "page",
             "probe",
+            "wait",
             "periodic",
             "log-writer",
             "api-probe",

@@ -37,9 +37,9 @@ def versions(root: Path) -> dict[str, list[str]]:
 def check(tag: str, *, root: Path = ROOT) -> str:
     """Return the version of a tag. Raises `ReleaseError` if the project, the chart or the changelog has another one."""
     version = tag.removeprefix("v")
-    for name, found in versions(root).items():
-        if set(found) != {version}:
-            raise ReleaseError(f"{name} has {', '.join(found)} for the tag {tag}")
+    for name, places in versions(root).items():
+        if set(places) != {version}:
+            raise ReleaseError(f"{name} has {', '.join(places)} for the tag {tag}")
     notes(tag, changelog=root / "CHANGELOG.md")
     return version
 
@@ -61,7 +61,7 @@ def notes(tag: str, image: str = "", *, changelog: Path = CHANGELOG) -> str:
 def chart(image: str, digest: str, output: Path) -> Path:
     """Package the chart, with this image as its default; return the file. Raises `ReleaseError` for a wrong digest."""
     if not DIGEST.fullmatch(digest):
-        raise ReleaseError(f"{digest!r} is no digest of an image")
+        raise ReleaseError(f"{digest!r} isn't the digest of an image")
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "kargoweb"
         shutil.copytree(CHART, copy)

@@ -158,8 +158,8 @@ def _check_local_program(request: Request) -> None:
 def find_review(request: Request) -> Route | None:
     """Return the route of a request for an access review, or None if it is another request."""
     parts = request.path.strip("/").split("/")
-    found = [kind for kind in REVIEWS if parts == ["apis", *kind.api_version.split("/"), kind.plural]]
-    return Route("create", found[0], "", "", "") if found and request.method == "POST" else None
+    kinds = [kind for kind in REVIEWS if parts == ["apis", *kind.api_version.split("/"), kind.plural]]
+    return Route("create", kinds[0], "", "", "") if kinds and request.method == "POST" else None
 
 
 def access_review(access: ApiAccess, user: User, route: Route, body: Any) -> dict[str, Any]:

@@ -56,7 +56,9 @@ def _conditions(raw: Mapping[str, Any], status: Mapping[str, Any]) -> list[Condi
         last = status["lastPromotion"]["status"]
         ready = ("Ready", "False", f"LastPromotion{last['phase']}", last.get("message", ""))
     else:
-        _, state, reason, message = next((one for one in (healthy, verified) if one[1] != "True"), verified)
+        _, state, reason, message = next(
+            (condition for condition in (healthy, verified) if condition[1] != "True"), verified
+        )
         ready = ("Ready", "True" if state == "True" else "False", reason, message)
     return [ready, *conditions]
 

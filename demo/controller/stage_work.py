@@ -147,7 +147,7 @@ class StageWork:
             if not _phase(promotion):
                 self._patch(PROMOTIONS, promotion, {"phase": "Pending"})
                 return True
-        running = next((one for one in self._promotions if _phase(one) == "Running"), None)
+        running = next((candidate for candidate in self._promotions if _phase(candidate) == "Running"), None)
         if running is None:
             return False
         status, seconds = advance(running, self._behavior, self._now)
@@ -222,9 +222,11 @@ class StageWork:
 
     def _start(self) -> bool:
         """Start the oldest Promotion, once the Freight in the Stage has been verified."""
-        if self._status.get("currentPromotion") or any(_phase(one) == "Running" for one in self._promotions):
+        if self._status.get("currentPromotion") or any(
+            _phase(promotion) == "Running" for promotion in self._promotions
+        ):
             return self._adopt()
-        pending = next((one for one in self._promotions if _phase(one) == "Pending"), None)
+        pending = next((promotion for promotion in self._promotions if _phase(promotion) == "Pending"), None)
         if pending is None:
             return False
         verifying = self._current() and not verification_of(self._status)
@@ -290,8 +292,10 @@ class StageWork:
             current = self._current().get(origin)
             if origin in held or (current is not None and current["name"] == name):
                 continue
-            theirs = [_phase(one) for one in self._promotions if one["spec"]["freight"] == name]
-            if theirs and theirs[-1] != "Succeeded":  # still running, or failed, which Kargo never repeats
+            phases = [
+                _phase(candidate) for candidate in self._promotions if candidate["spec"]["freight"] == name
+            ]
+            if phases and phases[-1] != "Succeeded":  # still running, or failed, which Kargo never repeats
                 continue
             metadata = {"generateName": "promo-", "annotations": {AUTOMATIC: "true"}}
             promotion = {

@@ -51,7 +51,7 @@ def access_of(user: Any) -> Access:
 
 
 def kubernetes_decides(user: Any) -> bool:
-    """Return whether Kubernetes decides about the access of a user, who is then not one with a local account."""
+    """Return whether Kubernetes decides about the access of a user, which it doesn't for local accounts."""
     return settings.KARGOWEB.access.by_kubernetes and _identity(user) is not None
 
 
@@ -62,7 +62,7 @@ def kubernetes_subject(user: Any) -> ReviewSubject | None:
 
 
 def use(reviews: KubernetesAccess | None) -> None:
-    """Let this process ask Kubernetes from now on, or with None not any more."""
+    """Let Kubernetes decide in this process from now on; None ends that."""
     global _reviews  # noqa: PLW0603 - one per process, set at its start
     _reviews = reviews
 

@@ -1,7 +1,7 @@
 """Access that Kubernetes decides: reviews of what users of the provider or the proxy may do with Warehouses.
 
-Who may `get` the Warehouses of a project is a viewer of it, and who may `patch` them, too, an operator. Whoever may in
-all namespaces has the role everywhere, and most people take one or two reviews.
+Users who may `get` the Warehouses of a project are its viewers, and those who may also `patch` them its operators.
+Permissions in all namespaces give the role everywhere. Most users take one or two reviews.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MOST_VERDICTS: Final = 200_000  # of all users together; about 40 MB
 AUTHENTICATED: Final = "system:authenticated"  # the group that the API server adds to everyone who signs in
 RESERVED: Final = "system:"  # begins the names of Kubernetes' own users and groups
 
-SLOW: Final = "Kubernetes has not yet decided what you may see. Reload the page in a few seconds."
-FAILED: Final = "Kubernetes can't decide at the moment what you may see: {}. Try again in a few seconds."
+SLOW: Final = "Kubernetes is still reviewing your access. Reload the page in a few seconds."
+FAILED: Final = "Kubernetes can't review your access at the moment: {}. Try again in a few seconds."
 NOT_SERVING: Final = "Kubernetes is asked only by a serving process."
 
 

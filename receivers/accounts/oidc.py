@@ -120,9 +120,9 @@ class Provider:
             log.warning("Cannot read the discovery document of %s: %s", issuer, error)
             raise SignInFailed(NO_RESPONSE) from error
         if not isinstance(document, dict) or document.get("issuer") != issuer:
-            found = document.get("issuer") if isinstance(document, dict) else None
-            log.error("KARGOWEB_OIDC_ISSUER is %s, but the provider calls itself %s", issuer, found)
-            raise SignInFailed("The provider is not the configured one. Ask an administrator of kargoweb.")
+            published = document.get("issuer") if isinstance(document, dict) else None
+            log.error("KARGOWEB_OIDC_ISSUER is %s, but the provider calls itself %s", issuer, published)
+            raise SignInFailed("The provider isn't the configured one. Ask an administrator of kargoweb.")
         return document
 
 

@@ -43,12 +43,12 @@ class ApiView(APIView):
         """Return the parts of the serving process."""
         return runtime_of(self.request)
 
-    def asked(self, query: type[Query]) -> Query:
+    def parsed_query(self, query: type[Query]) -> Query:
         """Return the valid parameters of the address. Raise `ValidationError`."""
         # As a dict: DRF takes an empty parameter of a `QueryDict` for one that is missing.
         return self._valid(query(data=self.request.query_params.dict()))
 
-    def sent(self, query: type[Query]) -> Query:
+    def parsed_body(self, query: type[Query]) -> Query:
         """Return the valid body. Raise `ValidationError`."""
         return self._valid(query(data=self.request.data))
 

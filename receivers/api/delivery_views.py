@@ -1,4 +1,4 @@
-"""Deliveries: what senders sent, and what kargoweb answered and did."""
+"""Deliveries: requests of providers, and what kargoweb responded and did."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class DeliveryDetailView(DeliveryView):
 
     @extend_schema(operation_id="get_delivery", tags=["Deliveries"], responses=DeliveryDetailsSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
-        """Return all data of a delivery: request, answer, verdicts, and the result of each refresh."""
+        """Return all data of a delivery: request, response, verdicts, and the result of each refresh."""
         delivery = visibility.find(self.access, pk)
         if delivery is None:
             raise NotFound
@@ -110,7 +110,7 @@ class BulkRedeliveryView(ApiView):
 
         Tests, deliveries that were redelivered before, and those that can never succeed are left out.
         """
-        query = self.sent(BulkRedeliveryQuery)
+        query = self.parsed_body(BulkRedeliveryQuery)
         wanted, rate, dry_run = (query.validated_data[name] for name in ("filter", "rate", "dry_run"))
         if wanted.project is not None:
             require_permission(request, Action.REDELIVER, wanted.project)

@@ -63,7 +63,7 @@ def filter_form(parameters: Mapping[str, str]) -> DeliveryFilterForm:
     A script whose variable is not set must not get, or redeliver, everything.
     """
     problems = {
-        name: ["It is empty. Leave it out."]
+        name: ["It must not be empty."]
         for name in DeliveryFilterForm.base_fields
         if name in parameters and not parameters[name].strip()
     }

@@ -44,8 +44,8 @@ class FindingListView(ApiView):
         responses=page_of("findings", FindingSerializer),
     )
     def get(self, request: Request) -> Response:
-        """Return a page of what the health checks found, most urgent first."""
-        query = self.asked(FindingQuery)
+        """Return a page of findings, most urgent first."""
+        query = self.parsed_query(FindingQuery)
         values = query.validated_data
         report = self.runtime.health.report()
         open_, muted = report.open_and_muted(self.access.projects)
@@ -66,10 +66,10 @@ class OneFindingView(ApiView):
 
     def find(self, report: HealthReport, key: str) -> Finding:
         """Return the finding. Raise `Http404` if it is resolved, has changed, or is not visible."""
-        found = report.find(key, self.access.projects)
-        if found is None:
+        finding = report.find(key, self.access.projects)
+        if finding is None:
             raise Http404
-        return found
+        return finding
 
 
 class FindingView(OneFindingView):
@@ -77,7 +77,7 @@ class FindingView(OneFindingView):
 
     @extend_schema(operation_id="get_finding", tags=["Findings"], responses=FindingSerializer)
     def get(self, request: Request, key: str) -> Response:
-        """Return a finding; 404 once it is resolved or has changed."""
+        """Return a finding. Returns 404 once it is resolved or has changed."""
         report = self.runtime.health.report()
         return Response(_findings(request, [self.find(report, key)], report)[0])
 
@@ -91,9 +91,9 @@ class MuteView(OneFindingView):
         operation_id="mute_finding", tags=["Findings"], request=MuteQuery, responses=FindingSerializer
     )
     def put(self, request: Request, key: str) -> Response:
-        """Mute a finding, and those of the same cause, until it changes."""
+        """Mute a finding, and those with the same cause, until it changes."""
         finding = self._permitted(request, key)
-        query = self.sent(MuteQuery)
+        query = self.parsed_body(MuteQuery)
         self._change(request, finding, AuditAction.MUTE, query.validated_data["note"])
         return Response(_findings(request, [finding], self.runtime.health.report())[0])
 
@@ -101,7 +101,7 @@ class MuteView(OneFindingView):
         operation_id="unmute_finding", tags=["Findings"], responses={status.HTTP_204_NO_CONTENT: None}
     )
     def delete(self, request: Request, key: str) -> Response:
-        """End the mute of a finding, and of those of the same cause."""
+        """Unmute a finding, and those with the same cause."""
         self._change(request, self._permitted(request, key), AuditAction.UNMUTE)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -130,19 +130,19 @@ class StatisticsView(ApiView):
         responses=StatisticsSerializer,
     )
     def get(self, request: Request) -> Response:
-        """Return the number of pushes by outcome, and the times to Freight, of a day, a week or a month."""
-        query = self.asked(StatisticsQuery)
+        """Return the number of pushes by outcome, and the times to Freight, for a day, a week or a month."""
+        query = self.parsed_query(StatisticsQuery)
         values = query.validated_data
         if values["project"] is not None:
             require_permission(request, Action.SEE, values["project"])
-        found = figures(
+        statistics = figures(
             Range(values["range"]),
             timezone.now(),
             projects=self.access.projects,
             project=values["project"],
             receiver=values["receiver"],
         )
-        return Response(StatisticsSerializer(found).data)
+        return Response(StatisticsSerializer(statistics).data)
 
 
 class AuditView(ApiView):
@@ -158,7 +158,7 @@ class AuditView(ApiView):
         """Return a page of the audit log, newest first. For admins of all projects."""
         # The log covers all projects.
         require_permission(request, Action.READ_AUDIT_LOG, CLUSTER_SCOPE)
-        query = self.asked(LogPageQuery)
+        query = self.parsed_query(LogPageQuery)
         size = query.validated_data["size"]
         entries = Audit.objects.order_by("-at", "-id")
         if query.validated_data["after"]:

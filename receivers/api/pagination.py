@@ -78,7 +78,7 @@ class DeliveryPagination(BasePagination):
                 "looked_to": {
                     "type": ["string", "null"],
                     "format": "date-time",
-                    "description": "The search stopped at this time, because it had read enough.",
+                    "description": "The time back to which the search has read; null if it is complete.",
                 },
             },
         }

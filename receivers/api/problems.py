@@ -88,12 +88,12 @@ def _by_field(detail: Any) -> dict[str, list[str]]:
     """Return the sentences by field, of fields in lists and objects by their path: `tags.0`."""
     if not isinstance(detail, dict):
         return {"body": [str(each) for each in detail]}
-    found: dict[str, list[str]] = {}
+    by_field: dict[str, list[str]] = {}
     for name, problems in detail.items():
         if isinstance(problems, dict):
-            found |= {f"{name}.{path}": sentences for path, sentences in _by_field(problems).items()}
+            by_field |= {f"{name}.{path}": sentences for path, sentences in _by_field(problems).items()}
         else:
             texts = problems if isinstance(problems, list) else [problems]
             key = "body" if name == "non_field_errors" else str(name)
-            found[key] = [str(each) for each in texts if isinstance(each, ErrorDetail | str)]
-    return found
+            by_field[key] = [str(each) for each in texts if isinstance(each, ErrorDetail | str)]
+    return by_field

@@ -71,16 +71,16 @@ class ProjectListView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Return a page of the projects that you may see, by name; `cluster` stands for the cluster receivers."""
-        query = self.asked(ProjectQuery)
+        query = self.parsed_query(ProjectQuery)
         text = query.validated_data["q"].lower()
-        found = [
+        summaries = [
             summary
             for summary in project_summaries(self.synced_runtime(), self.access)
             if text in scope_name(summary.name)
         ]
-        keys = [summary.name for summary in found]
+        keys = [summary.name for summary in summaries]
         # The cluster receivers have an empty name, which sorts first and stands for the first page as a cursor.
-        page = page_after(found, keys, query.validated_data["after"], query.validated_data["size"])
+        page = page_after(summaries, keys, query.validated_data["after"], query.validated_data["size"])
         return Response({"projects": _projects(page.rows), "next": page.next})
 
 
@@ -141,8 +141,8 @@ class TestPushView(ProjectView):
         responses={status.HTTP_201_CREATED: TestResultSerializer},
     )
     def post(self, request: Request, project: str, receiver: str) -> Response:
-        """Send what Docker Hub would send to the receiver's URL, and say how far it got."""
-        query = self.sent(TestPushQuery)
+        """Send a test push, as the receiver's provider would send it, and return how far it got."""
+        query = self.parsed_body(TestPushQuery)
         values = query.validated_data
         try:
             target = find_target(self.runtime.cache, self.project, receiver)
@@ -183,7 +183,7 @@ class WarehouseListView(ProjectView):
     )
     def get(self, request: Request, project: str) -> Response:
         """Return a page of the Warehouses of a project, by name: subscriptions, last push, newest Freight."""
-        query = self.asked(PageQuery)
+        query = self.parsed_query(PageQuery)
         cache = self.runtime.cache
         # The cluster scope has no Warehouses of its own.
         all_ = cache.warehouses(self.project) if self.project else ()

@@ -1,4 +1,4 @@
-"""Pushes as JSON values: what Docker Hub announced once, and what became of it."""
+"""Pushes as JSON values: what a provider announced, and what became of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from receivers.web.push_story import OpenIssue, open_issues, push_sentence
 
 
 class PushFreightSerializer(serializers.Serializer[Any]):
-    """Freight that holds the push."""
+    """Freight that contains the pushed artifact."""
 
     project = serializers.CharField()
     warehouse = serializers.CharField()
@@ -35,7 +35,7 @@ class PushFreightSerializer(serializers.Serializer[Any]):
 
 
 class PushSerializer(serializers.Serializer[Any]):
-    """A push as lists show it. `outcome` and `reason` are those of the receiver that most needs action."""
+    """A push as in lists. `outcome` and `reason` are those of the receiver that most needs action."""
 
     id = serializers.UUIDField(source="push_id")
     url = serializers.SerializerMethodField(help_text="The page of the push.")
@@ -77,14 +77,14 @@ class PushSerializer(serializers.Serializer[Any]):
 
     @extend_schema_field(PushFreightSerializer(many=True))
     def get_freight(self, push: PushEntry | PushDetails) -> Any:
-        """Return the Freight that holds the push, one for each Warehouse."""
+        """Return the Freight that contains the pushed artifact, one for each Warehouse."""
         return PushFreightSerializer(_with_freight(push.refreshes), many=True).data
 
 
 class StageSerializer(serializers.Serializer[Any]):
     """How far the Freight is in a Stage. `live`: it is there now; `reached`: it is or was there.
 
-    `sentence` says the same in words; `message` are the words of Kargo.
+    `sentence` describes this in words; `message` is Kargo's message.
     """
 
     name = serializers.CharField()

@@ -1,4 +1,4 @@
-"""Pushes: what Docker Hub announced once, and what became of it; and what a push would do."""
+"""Pushes: what providers announced, what became of it, and what a push would do."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class PushListView(ApiView):
         filters=True,
     )
     def get(self, request: Request) -> Response:
-        """Return a page of pushes, newest first, each once however many deliveries announced it."""
-        query = self.asked(LogPageQuery)
+        """Return a page of pushes, newest first, each once, whatever the number of its deliveries."""
+        query = self.parsed_query(LogPageQuery)
         wanted = visibility.limited(filter_of(filter_form(request.query_params)), self.access)
         page = push_page(wanted, **query.validated_data)
         rows = PushSerializer(page.rows, many=True, context={"request": request}).data
@@ -86,8 +86,8 @@ class ExplainView(ApiView):
         operation_id="explain", tags=["Pushes"], parameters=[PushQuery], responses=ExplanationSerializer
     )
     def get(self, request: Request) -> Response:
-        """Return the verdict of every Warehouse in scope on a push. Refreshes nothing."""
-        query = self.asked(PushQuery)
+        """Return the verdict of every subscription in scope on a push. Refreshes nothing."""
+        query = self.parsed_query(PushQuery)
         project, push = query.validated_data["project"], query.push
         require_permission(request, Action.SEE, project)
         report = explain(self.synced_runtime().cache, push, project)

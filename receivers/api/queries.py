@@ -1,4 +1,4 @@
-"""What the API accepts: parameters of addresses, and bodies."""
+"""The parameters and bodies that the API accepts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ PAGE_SIZE: Final = 50  # rows by default
 MAX_FILE_NAMES: Final = 10_000  # characters of the names of all changed files
 MAX_FILES: Final = 100  # of a test push; more than a person types
 
+MEDIA_TYPE: Final = "The media type of the manifest, which distinguishes images from charts."
+
 Values = dict[str, Any]
 
 
 class ObjectNameField(serializers.RegexField):
-    """The name of a Kubernetes object, or of several with a slash; NUL is no part of it."""
+    """The name of a Kubernetes object, or two names with a slash, without NUL characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(TEXT, **{"max_length": NAME_LENGTH, **options})
@@ -42,7 +44,7 @@ class ScopeField(ObjectNameField):
 
 
 class TextField(serializers.RegexField):
-    """A text of at most `TEXT_LENGTH` characters, empty by default."""
+    """A string of at most `TEXT_LENGTH` characters, empty by default."""
 
     def __init__(self, **options: Any) -> None:
         if options.get("required"):
@@ -53,7 +55,7 @@ class TextField(serializers.RegexField):
 
 
 class FlagField(serializers.BooleanField):
-    """True or false: in a body as JSON has them, in an address as the words. DRF takes 1, `yes` and more for true."""
+    """True or false: JSON booleans in a body, these words in an address. DRF would also accept 1, `yes` and others."""
 
     def __init__(self, *, in_address: bool = False, **options: Any) -> None:
         self._in_address = in_address
@@ -86,10 +88,10 @@ class PageQuery(serializers.Serializer[Values]):
     """The page of a list: `size` rows after the cursor `after`."""
 
     size = serializers.IntegerField(
-        min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="Rows of the page."
+        min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="The number of rows."
     )
     after = serializers.CharField(
-        allow_blank=True, default="", help_text="`next` of the previous page; empty for the first one."
+        allow_blank=True, default="", help_text="The `next` of the previous page; empty for the first page."
     )
 
 
@@ -100,7 +102,7 @@ class LogPageQuery(PageQuery):
         f"^({CURSOR})?$",
         allow_blank=True,
         default="",
-        help_text="`next` of the previous page; empty for the first one.",
+        help_text="The `next` of the previous page; empty for the first page.",
         error_messages={"invalid": "It must be the `next` of the previous page."},
     )
 
@@ -114,14 +116,16 @@ class ProjectQuery(PageQuery):
 class PushQuery(serializers.Serializer[Values]):
     """A hypothetical push to a receiver of `project`, which is `cluster` for a cluster receiver.
 
-    With `ref`, it is one of commits that change `files`, whose names are separated by commas.
+    With `ref`, it is a push of Git commits that change `files`, whose names are separated by commas.
     """
 
     project = ScopeField(help_text="A project, or `cluster` for a cluster receiver.")
-    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
-    tag = TextField()
-    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
-
+    repository = TextField(
+        required=True,
+        help_text="As the provider sends it: `example/repo` of Docker Hub, or the URL of a Git repository.",
+    )
+    tag = TextField(help_text="The tag; empty for Git.")
+    media_type = TextField(help_text=MEDIA_TYPE)
     ref = TextField(help_text="For Git: the branch or tag, such as `refs/heads/main`.")
     files = serializers.RegexField(
         TEXT,
@@ -146,14 +150,17 @@ class TestPushQuery(serializers.Serializer[Values]):
 
     __test__ = False  # not a test class for pytest
 
-    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
-    tag = TextField()
-    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+    repository = TextField(
+        required=True,
+        help_text="As the provider sends it: `example/repo` of Docker Hub, or the URL of a Git repository.",
+    )
+    tag = TextField(help_text="The tag or, for Git, the branch or tag, such as `refs/heads/main`.")
+    media_type = TextField(help_text=MEDIA_TYPE)
     files = serializers.ListField(
         child=TextField(required=True),
         max_length=MAX_FILES,
         default=list,
-        help_text="Changed files, for receivers of Git hosts.",
+        help_text="For Git: the changed files.",
     )
     dry_run = FlagField(help_text="Evaluate the push, but refresh nothing.")
     inside = FlagField(help_text="Skip the receiver URL: don't test DNS, TLS and the Ingress.")
@@ -167,19 +174,19 @@ class TestPushQuery(serializers.Serializer[Values]):
 
 
 class PushRefreshQuery(serializers.Serializer[Values]):
-    """The Warehouses of `project` that select a push, to be refreshed."""
+    """A push whose Warehouses in `project` are to be refreshed."""
 
     project = ScopeField(help_text="A project, or `cluster` for all projects.")
-    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
+    repository = TextField(required=True, help_text="The repository, such as `example/repo` on Docker Hub.")
     tag = TextField()
-    media_type = TextField(help_text="That of the manifest, which tells images from charts.")
+    media_type = TextField(help_text=MEDIA_TYPE)
 
 
 class WarehouseRefreshQuery(serializers.Serializer[Values]):
-    """A Warehouse to be refreshed."""
+    """A Warehouse to refresh."""
 
     project = ObjectNameField(min_length=1, help_text="The project of the Warehouse.")
-    warehouse = ObjectNameField(min_length=1, help_text="Its name.")
+    warehouse = ObjectNameField(min_length=1, help_text="The name of the Warehouse.")
 
 
 class FindingQuery(PageQuery):
@@ -196,11 +203,11 @@ class FindingQuery(PageQuery):
 class MuteQuery(serializers.Serializer[Values]):
     """Why a finding is muted."""
 
-    note = TextField(help_text="The reason, for colleagues.")
+    note = TextField(help_text="The reason, which other users see.")
 
 
 class StatisticsQuery(serializers.Serializer[Values]):
-    """The time and the pushes that figures are about."""
+    """The range and the pushes of the statistics."""
 
     range = serializers.ChoiceField(choices=Range.values, default=Range.DAY.value)
     project = ScopeField(required=False, default=None, help_text="A project, or `cluster`; all by default.")
@@ -234,12 +241,12 @@ class BulkRedeliveryQuery(serializers.Serializer[Values]):
     rate = serializers.FloatField(
         min_value=LOWEST_RATE, max_value=HIGHEST_RATE, default=RATE, help_text="Redeliveries per second."
     )
-    dry_run = FlagField(help_text="Say what would be redelivered.")
+    dry_run = FlagField(help_text="Only list what would be redelivered.")
 
     def validate_filter(self, value: dict[str, str]) -> DeliveryFilter:
         """Return the filter of the names and values."""
         if unknown := sorted(set(value) - set(DeliveryFilterForm.base_fields)):
-            raise serializers.ValidationError(f"There is no filter {', '.join(unknown)}.")
+            raise serializers.ValidationError(f"Unknown filter: {', '.join(unknown)}.")
         return filter_of(filter_form(value))
 
 

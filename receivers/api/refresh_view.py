@@ -47,15 +47,15 @@ class RefreshView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        """Refresh the Warehouses of a project that select a push, or one Warehouse. Returns the delivery on record.
+        """Refresh the Warehouses of a project that select a push, or one Warehouse. Returns the recorded delivery.
 
-        kargoweb follows the refreshes and retries them, as after a push.
+        kargoweb tracks and retries the refreshes, as for a push.
         """
         of_warehouse = isinstance(request.data, dict) and "warehouse" in request.data
         if of_warehouse and "repository" in request.data:
             raise ValidationError({"repository": ["Name either a repository or a Warehouse."]})
         wanted = WantedRefresh(
-            **self.sent(WarehouseRefreshQuery if of_warehouse else PushRefreshQuery).validated_data
+            **self.parsed_body(WarehouseRefreshQuery if of_warehouse else PushRefreshQuery).validated_data
         )
         self.require_project(Action.REFRESH, wanted.project)
         runtime = self.runtime

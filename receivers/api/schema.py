@@ -44,7 +44,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 
 class DeliveryDetailsSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """All about a delivery: what lists show of it, and more."""
+    """All data of a delivery: that of lists, and more."""
 
     target_class = "receivers.deliveries.serializers.DeliveryDetailsSerializer"
 
@@ -58,7 +58,7 @@ class DeliveryDetailsSchema(OpenApiSerializerExtension):  # type: ignore[no-unty
 
 
 class CachedGenerator(SchemaGenerator):
-    """Generates the schema once in each process, which takes half a second: it is the same for everyone."""
+    """Generates the schema, which is the same for everyone, once in each process: it takes half a second."""
 
     def get_schema(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the schema, which must not be changed."""
@@ -90,6 +90,6 @@ def page_of(
         )
     if looked_to:
         fields["looked_to"] = serializers.DateTimeField(
-            allow_null=True, help_text="The search stopped at this time, because it had read enough."
+            allow_null=True, help_text="The time back to which the search has read; null if it is complete."
         )
     return inline_serializer(f"PageOf{name.capitalize()}", fields)

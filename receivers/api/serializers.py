@@ -129,7 +129,7 @@ class MutedSerializer(serializers.Serializer[Muted]):
 
 
 class FindingSerializer(serializers.Serializer[Finding]):
-    """A problem, or a fact worth knowing. `key` changes when the finding does; `warehouses` are `project/name`."""
+    """A problem, or a fact worth knowing. `key` changes if the finding changes; `warehouses` are `project/name`."""
 
     key = serializers.CharField()
     check = serializers.CharField(source="check.value")
@@ -188,7 +188,7 @@ class SpanSerializer(serializers.Serializer[FigureSpan]):
 
 
 class StatisticsSerializer(serializers.Serializer[Figures]):
-    """The figures of a range: as a whole, by column (the oldest first), and of the range before."""
+    """The figures of a range: in total, by column (the oldest first), and of the range before."""
 
     range = serializers.CharField(source="range.value")
     total = SpanSerializer(source="whole")
@@ -197,7 +197,7 @@ class StatisticsSerializer(serializers.Serializer[Figures]):
 
 
 class StepTimeSerializer(serializers.Serializer[StepTime]):
-    """A step on the way to the receiver URL that was tried."""
+    """A step on the way to the receiver URL, and how long it took."""
 
     step = serializers.ChoiceField(choices=PROBE_STEPS)
     seconds = serializers.FloatField()
@@ -233,7 +233,7 @@ class BulkRedeliverySerializer(serializers.Serializer[Any]):
 
 
 class AccessSerializer(serializers.Serializer[Any]):
-    """Who sends the request, and what they may do: roles everywhere (None: no such role) and by project."""
+    """Who sends the request, and what they may do: the role everywhere (None: no such role), and roles by project."""
 
     user = serializers.CharField()
     token = serializers.CharField(allow_null=True)

@@ -1,6 +1,6 @@
-"""What a client that waits for a push learns: it is there, it won't get there, or it is on its way.
+"""The result for a client that waits for a push: it got there, it won't get there, or it is on its way.
 
-Without a look at the network or the database, so that every rule can be tested by itself.
+The rules access neither the network nor the database.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class WaitState(StrEnum):
 
     REACHED = "reached"
     FAILED = "failed"
-    """It won't get there unless somebody does something."""
+    """The push won't get there without action."""
     WAITING = "waiting"
 
 
 class WaitCode(StrEnum):
-    """Why a client waits or gives up, where neither an `Outcome` nor a `StageState` says it."""
+    """Why a client waits or gives up, for results that neither `Outcome` nor `StageState` has."""
 
     NOT_RECEIVED = "not_received"
-    """There is no such push, or not yet."""
+    """No such push has arrived yet."""
     NOT_REFRESHED = "not_refreshed"
-    """The push did not refresh the Warehouse that was asked for."""
+    """The push did not refresh the requested Warehouse."""
     UNKNOWN_STAGE = "unknown_stage"
     """No Stage of this name takes Freight of the Warehouse."""
     STAGES_NOT_FOLLOWED = "stages_not_followed"
@@ -46,7 +46,7 @@ class WaitCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """What to tell a client. `code` is an `Outcome`, a `StageState` or a `WaitCode`; `sentence` is for people."""
+    """The result for a client. `code` is an `Outcome`, a `StageState` or a `WaitCode`; `sentence` is for people."""
 
     state: WaitState
     code: str
@@ -68,10 +68,10 @@ _STUCK: Final = frozenset(
 
 
 def judge(record: PushRecord, results: PushResults, *, stage: str = "", warehouse: str = "") -> WaitResult:
-    """Return what to tell a client that waits until a push is Freight, or is in a Stage and verified there.
+    """Return the result for a client that waits until a push is Freight, or is in a Stage and verified there.
 
-    With `warehouse` (`name` or `project/name`), what became of the push elsewhere doesn't matter. Otherwise a failure
-    in one Warehouse is a failure, and one Warehouse with Freight is enough where the others don't want the tag.
+    With `warehouse` (`name` or `project/name`), only that Warehouse counts. Otherwise a failure in one Warehouse is a
+    failure, and one Warehouse with Freight is enough if the others skip the tag.
     """
     shown = [result for result in results.shown if not warehouse or warehouse in _names(result)]
     of_freight = _freight(record, results, shown, warehouse)
@@ -128,9 +128,9 @@ def _stage(
             WaitCode.UNKNOWN_STAGE,
             f"No Stage {stage} takes Freight of the Warehouse. {there_are}",
         )
-    told = [(_of_progress(progress), progress) for progress in asked_for]
+    states = [(_of_progress(progress), progress) for progress in asked_for]
     order = (WaitState.FAILED, WaitState.WAITING, WaitState.REACHED)
-    state, progress = min(told, key=lambda pair: order.index(pair[0]))
+    state, progress = min(states, key=lambda pair: order.index(pair[0]))
     if state is WaitState.REACHED:
         return WaitResult(state, progress.state, of_freight.sentence)
     why = stage_sentences.explanation(progress)

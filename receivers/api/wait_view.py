@@ -35,32 +35,40 @@ _STAGE: Final = re.compile(r"stage:(?P<name>[a-z0-9.-]{1,253})")
 class WaitQuery(serializers.Serializer[dict[str, Any]]):
     """The push to wait for, and how far it must get."""
 
-    repository = TextField(required=True, help_text="As Docker Hub names it: `example/repo`.")
+    repository = TextField(required=True, help_text="As the provider sends it, such as `example/repo`.")
     tag = TextField(required=True)
     until = serializers.RegexField(
         f"^(freight|{_STAGE.pattern.replace('?P<name>', '?:')})$",
         default=FREIGHT,
-        help_text="`freight`, or `stage:<name>`: in that Stage, and verified if the Stage verifies.",
+        help_text="`freight`, or `stage:<name>`: in that Stage, and verified if the Stage verifies Freight.",
         error_messages={"invalid": "It must be freight, or stage: and the name of a Stage."},
     )
     timeout = serializers.IntegerField(
-        min_value=0, max_value=LONGEST, default=SHORT, help_text="Seconds until the response at the latest."
+        min_value=0,
+        max_value=LONGEST,
+        default=SHORT,
+        help_text="The longest time until the response, in seconds.",
     )
     since = TimeOrAgeField(
         required=False,
-        help_text="Ignore pushes before that: a time, or an age such as `10m`; 1 hour by default.",
+        help_text="Ignore pushes before this time, or older than this age, such as `10m`; 1 hour by default.",
     )
-    project = ScopeField(required=False, default=None, help_text="Only Warehouses of this project count.")
+    project = ScopeField(
+        required=False, default=None, help_text="Consider only the Warehouses of this project."
+    )
     warehouse = ObjectNameField(
-        max_length=2 * NAME_LENGTH, allow_blank=True, default="", help_text="Only this one counts: `name`."
+        max_length=2 * NAME_LENGTH,
+        allow_blank=True,
+        default="",
+        help_text="Consider only this Warehouse: `name` or `project/name`.",
     )
 
 
 class WaitSerializer(serializers.Serializer[Any]):
     """How far the push is.
 
-    `result` is `waiting` if the time was over first. `code` is an outcome, the state of a Stage, or one of
-    `not_received`, `not_refreshed`, `unknown_stage`, `stages_not_followed` and `freight_deleted`.
+    `result` is `waiting` after the timeout. `code` is an outcome, the state of a Stage, or one of `not_received`,
+    `not_refreshed`, `unknown_stage`, `stages_not_followed` and `freight_deleted`. `sentence` explains it to people.
     """
 
     result = serializers.ChoiceField(choices=[each.value for each in WaitState])
@@ -71,7 +79,7 @@ class WaitSerializer(serializers.Serializer[Any]):
 
 
 class WaitThrottle(TokenThrottle):
-    """Limits how often each token asks. What a client waits for is judged again without counting."""
+    """Limits the requests of each token. The repeated checks of a waiting request do not count."""
 
     scope = "wait"
 
@@ -91,9 +99,9 @@ class WaitView(ApiView):
         operation_id="wait_for_push", tags=["Pushes"], parameters=[WaitQuery], responses=WaitSerializer
     )
     def get(self, request: Request) -> Response:
-        """Return how far the newest push of a tag is, once it got there or can't, or when the time is over."""
+        """Return how far the newest push of a tag is, once it got there or cannot get there, or after the timeout."""
         looked_at = time.monotonic()
-        query = self.asked(WaitQuery)
+        query = self.parsed_query(WaitQuery)
         values = query.validated_data
         access = self.access
         if values["project"] is not None:

@@ -1,7 +1,7 @@
 """Probe the API server, to notice when it hangs and when it returns.
 
-A watch does not tell: the server may send nothing for a minute, and if it hangs, its connections stay open. client-go
-pings its connections for the same reason (`HTTP2_READ_IDLE_TIMEOUT_SECONDS`).
+A watch does not show this: the server may send nothing for a minute, and if it hangs, its connections stay open.
+client-go pings its connections for the same reason (`HTTP2_READ_IDLE_TIMEOUT_SECONDS`).
 """
 
 from __future__ import annotations

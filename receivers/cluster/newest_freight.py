@@ -1,4 +1,4 @@
-"""The newest Freight of each Warehouse, whoever created it: Kargo, or a person.
+"""The newest Freight of each Warehouse, created by Kargo or by a user.
 
 New Freight comes from the watch. What existed before is listed for one project at a time, while pages show the project:
 a cluster may have hundreds of thousands of Freight objects.

@@ -166,8 +166,8 @@ class PromotionHistory:
         """Return a project and its Stages that are to be listed now. Forget what no page shows any more."""
         now = self._clock()
         for key in [key for key, at in self._requested_at.items() if now - at > IDLE_SECONDS]:
-            for kept in (self._requested_at, self._first_requested_at, self._list_at, self._promotions):
-                kept.pop(key, None)
+            for mapping in (self._requested_at, self._first_requested_at, self._list_at, self._promotions):
+                mapping.pop(key, None)
             self._listed.discard(key)
         due = sorted(key for key, at in self._list_at.items() if at <= now)
         if not due:

@@ -93,7 +93,7 @@ class Reflector:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to stop; it stops at once unless it is connecting or listing."""
+        """Request the thread to stop; it stops immediately unless it is connecting or listing."""
         self._stopping.set()
         self._retry.set()
         watch = self._watch

@@ -15,7 +15,9 @@ from receivers.cluster.receiver_secrets import ReceiverError, read_secret
 from receivers.kargo.resources import Receiver
 
 KEPT_SECONDS: Final = 5.0  # a changed Secret applies after this time at the latest
-REFUSED_SECONDS: Final = 2.0  # after an error; whoever knows the URL can't cause more requests than that
+REFUSED_SECONDS: Final = (
+    2.0  # after an error; this limits the requests that anyone who knows the URL can cause
+)
 MOST_KEPT: Final = 1_000
 
 
@@ -24,7 +26,7 @@ class SecretNotRead(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedSecret:
     """The value of a Secret, or why it can't be read; until a time of `time.monotonic`."""
 
     value: bytes
@@ -32,7 +34,7 @@ class _Kept:
     until: float
 
     def __repr__(self) -> str:
-        return "_Kept()"  # without the value
+        return "_CachedSecret()"  # without the value
 
 
 class SecretCache:
@@ -42,27 +44,27 @@ class SecretCache:
         self._cluster = cluster
         self._system_namespace = system_namespace
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, str, str], _Kept] = {}
+        self._cached: dict[tuple[str, str, str], _CachedSecret] = {}
 
     def read(self, project: str, receiver: Receiver) -> bytes:
         """Return the value of the Secret of a receiver of a kind in `KINDS`. Raises `SecretNotRead`."""
         key = (project, receiver.kind, receiver.secret_name)
-        kept = self._kept.get(key)
-        if kept is None or kept.until <= time.monotonic():
-            kept = self._read(project, receiver)
+        cached = self._cached.get(key)
+        if cached is None or cached.until <= time.monotonic():
+            cached = self._read(project, receiver)
             with self._lock:
-                if len(self._kept) >= MOST_KEPT:
-                    self._kept.clear()
-                self._kept[key] = kept
-        if kept.problem:
-            raise SecretNotRead(kept.problem)
-        return kept.value
+                if len(self._cached) >= MOST_KEPT:
+                    self._cached.clear()
+                self._cached[key] = cached
+        if cached.problem:
+            raise SecretNotRead(cached.problem)
+        return cached.value
 
-    def _read(self, project: str, receiver: Receiver) -> _Kept:
+    def _read(self, project: str, receiver: Receiver) -> _CachedSecret:
         try:
             value = read_secret(self._cluster(), project, receiver, self._system_namespace)
         except (ReceiverError, ClusterError) as error:
-            return _Kept(b"", str(error), time.monotonic() + REFUSED_SECONDS)
+            return _CachedSecret(b"", str(error), time.monotonic() + REFUSED_SECONDS)
         except binascii.Error:
-            return _Kept(b"", "the Secret is not valid Base64", time.monotonic() + REFUSED_SECONDS)
-        return _Kept(value, "", time.monotonic() + KEPT_SECONDS)
+            return _CachedSecret(b"", "the Secret is not valid Base64", time.monotonic() + REFUSED_SECONDS)
+        return _CachedSecret(value, "", time.monotonic() + KEPT_SECONDS)

@@ -272,7 +272,7 @@ class StageWatch:
         """
         if not self.is_permitted:
             return {}
-        found: dict[tuple[str, str, str], StageJourney] = {}
+        journeys: dict[tuple[str, str, str], StageJourney] = {}
         pipelines: dict[WarehouseKey, Pipeline] = {}
         for project, warehouse, name in set(freight):
             status = self._freight.get(project, {}).get(name)
@@ -289,8 +289,8 @@ class StageWatch:
                     now=self._clock(),
                     complete=False,
                 )
-            found[project, warehouse, name] = assess_journey(pipelines[key], status)
-        return found
+            journeys[project, warehouse, name] = assess_journey(pipelines[key], status)
+        return journeys
 
     def _freight_of(self, key: WarehouseKey) -> dict[str, FreightStatus]:
         project, warehouse = key
@@ -306,17 +306,17 @@ class StageWatch:
         known = self._looked_up.get(key)
         if known is not None and now - known.at < LOOKUP_SECONDS:
             return known.freight
-        found, missing = None, False
+        status, missing = None, False
         try:
-            found = decode_freight_status(self._cluster().get(FREIGHTS, name, project))
+            status = decode_freight_status(self._cluster().get(FREIGHTS, name, project))
         except ClusterError as error:
             log.debug("Cannot read the Freight %s of %s: %s", name, project, error)
             missing = isinstance(error, NotFound)
         with self._lock:
             if len(self._looked_up) >= MAX_LOOKUPS:
                 self._looked_up.clear()
-            self._looked_up[key] = _Lookup(now, found, missing)
-        return found
+            self._looked_up[key] = _Lookup(now, status, missing)
+        return status
 
     def _apply_stages(self, _: Resource, changes: list[Change]) -> None:
         by_project: dict[str, list[Change]] = defaultdict(list)

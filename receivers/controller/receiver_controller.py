@@ -134,7 +134,7 @@ class ReceiverController:
         project = config.project
         secrets: dict[str, bytes] = {}
         problems: dict[str, str] = {}
-        kept = {receiver.name for receiver in config.receivers if receiver.kind not in KINDS}
+        unmanaged = {receiver.name for receiver in config.receivers if receiver.kind not in KINDS}
         for receiver in config.receivers:
             if receiver.kind not in KINDS:
                 continue
@@ -145,7 +145,7 @@ class ReceiverController:
             except ReceiverError as problem:
                 problems[receiver.name] = str(problem)
                 if isinstance(problem, SecretUnreadable):
-                    kept.add(receiver.name)
+                    unmanaged.add(receiver.name)
         digests = {name: digest(project, name, secret) for name, secret in secrets.items()}
         self._digests.replace(project, digests)
         for name in digests:
@@ -156,7 +156,7 @@ class ReceiverController:
         before = {(url.name, _kind(url)): url for url in config.published}
         published: list[PublishedUrl] = []
         for receiver in config.receivers:
-            if receiver.name in kept:
+            if receiver.name in unmanaged:
                 published += filter(None, [before.get((receiver.name, receiver.kind))])
             elif receiver.name not in problems:
                 published.append(self._publish(project, receiver, secrets[receiver.name]))

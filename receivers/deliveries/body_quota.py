@@ -25,7 +25,7 @@ MOST_TRANSACTIONS: Final = 20  # for one receiver between two sums for all
 
 
 class BodyQuota:
-    """Keeps the stored bodies below `per_receiver` and `total` bytes; 0 is no limit.
+    """Keeps the stored bodies below `per_receiver` and `total` bytes; 0 means no limit.
 
     Counts what the database stores: the compressed bytes of deliveries that have a result. If all receivers together
     store too much, those that store most lose bodies first, so that a flood to one doesn't cost the others theirs. Any

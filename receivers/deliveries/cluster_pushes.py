@@ -111,16 +111,16 @@ def _matching(
     rows = candidates.filter(conditions_of_push(wanted), pk__in=ids).values_list(
         "received_at", "id", "outcome"
     )
-    found = list(rows)
+    matching = list(rows)
     if wanted.outcomes or wanted.warehouse:
-        refreshes = _refreshes([pk for _, pk, _ in found], projects)
-        found = [
+        refreshes = _refreshes([pk for _, pk, _ in matching], projects)
+        matching = [
             (at, pk, outcome)
-            for at, pk, outcome in found
+            for at, pk, outcome in matching
             if (not wanted.outcomes or _outcome(outcome, refreshes[pk]) in wanted.outcomes)
             and (not wanted.warehouse or _refreshed(wanted.warehouse, refreshes[pk]))
         ]
-    return [Position(at, pk) for at, pk, _ in found]
+    return [Position(at, pk) for at, pk, _ in matching]
 
 
 def _refreshed(warehouse: tuple[str | None, str], refreshes: Iterable[Refresh]) -> bool:

@@ -34,7 +34,7 @@ PushKey = tuple[str, str]
 def push_id(key: PushKey, pushed_at: datetime) -> UUID:
     """Return the id of the push with this key and time. The same arguments give the same id in every process.
 
-    Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a push. The id is no secret: it
+    Docker Hub's `pushed_at` is in seconds, and the same in all deliveries of a push. The id isn't secret: it
     can be computed from repository, tag and time, so an id alone must not grant access to anything.
     """
     # JSON keeps different keys apart, whatever characters they contain.

@@ -211,16 +211,16 @@ def tones_of_projects(
 def _columns(
     range_: Range, since: datetime, rows: QuerySet[HourlyFigure], wanted: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], list[Mapping[Tone, int]]]:
-    found: dict[tuple[str, str], list[dict[Tone, int]]] = {}
+    by_scope: dict[tuple[str, str], list[dict[Tone, int]]] = {}
     for project, receiver, hour, measure, count in rows.values_list(
         "project", "receiver", "hour", "measure", "count"
     ):
         if (project, receiver) not in wanted or read_measure(measure) is not None:
             continue
         empty: list[dict[Tone, int]] = [{} for _ in range(int(range_.length / range_.step))]
-        column = found.setdefault((project, receiver), empty)[int((hour - since) / range_.step)]
+        column = by_scope.setdefault((project, receiver), empty)[int((hour - since) / range_.step)]
         column[tone(measure)] = column.get(tone(measure), 0) + count
-    return {key: list(columns) for key, columns in found.items()}
+    return {key: list(columns) for key, columns in by_scope.items()}
 
 
 def _of_scope(projects: Collection[str] | None, project: str | None, receiver: str) -> QuerySet[HourlyFigure]:

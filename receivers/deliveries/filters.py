@@ -195,7 +195,7 @@ def named_artifact(text: str) -> tuple[str, str] | None:
 
     Return None if either is missing, or if the image is on another registry.
     """
-    found = _ARTIFACT.fullmatch(text.strip())
-    if found is None or (found[1] and not is_docker_hub(found[1])):
+    match = _ARTIFACT.fullmatch(text.strip())
+    if match is None or (match[1] and not is_docker_hub(match[1])):
         return None
-    return found[2], found[3]
+    return match[2], match[3]

@@ -42,7 +42,7 @@ from receivers.models import (
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
-KEPT: Final = 61 * DAY
+RETENTION: Final = 61 * DAY
 """Figures are kept for two ranges of 30 days, of which the pages compare one with the other."""
 
 RECENT: Final = 2 * HOUR  # in which most deliveries end
@@ -109,7 +109,7 @@ class FigureRollUp:
     """Computes the figures of the hours that are due. Every replica has one."""
 
     def __init__(self, keep_days: int) -> None:
-        self._keep = min(KEPT, timedelta(days=keep_days))
+        self._keep = min(RETENTION, timedelta(days=keep_days))
         self._seconds: dict[datetime, float] = {}  # that an hour took the last time
 
     def work(self) -> bool:
@@ -147,11 +147,11 @@ class FigureRollUp:
         if age < DAY:
             return FIRST_DAY_PAUSE
         # Something else may have marked the hour as never computed.
-        return LATE_PAUSE if age < CORRECTED else KEPT
+        return LATE_PAUSE if age < CORRECTED else RETENTION
 
     def _forget(self, now: datetime) -> None:
         """Delete the figures that no page shows any more."""
-        before = hour_of(now - KEPT)
+        before = hour_of(now - RETENTION)
         if RolledUpHour.objects.filter(hour__lt=before).exists():
             HourlyFigure.objects.filter(hour__lt=before).delete()
             RolledUpHour.objects.filter(hour__lt=before).delete()

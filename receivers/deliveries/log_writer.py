@@ -38,7 +38,7 @@ RETRY_SECONDS: Final = 1.0  # until writes that no thread waits for are retried
 DELAY_SECONDS: Final = 0.05
 STUCK_SECONDS: Final = 1.0  # a commit that takes longer means that the database is locked or unavailable
 # Results kept while the database is unavailable; recovery redoes the oldest beyond that.
-KEPT: Final = 10_000
+MAX_WAITING: Final = 10_000
 
 
 class NotStored(Exception):
@@ -198,7 +198,7 @@ class LogWriter:
         """Finish a write; keep it for a retry if it can wait and the database is unavailable."""
         if error is not None and write.can_wait and is_unavailable(error):
             self._waiting.append(write)
-            if len(self._waiting) > KEPT:
+            if len(self._waiting) > MAX_WAITING:
                 self._waiting.pop(0).finish(error)
             return
         if error is not None:

@@ -1,4 +1,4 @@
-"""Note which deliveries ended badly, in the commit that ends them: `ops.alerts` makes alerts of these notes."""
+"""Record which deliveries failed, in the commit that ends them: `ops.alerts` creates alerts from these rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from receivers.models import Delivery, PushFailure
 
 
 def push_failures(rows: Iterable[models.Model]) -> list[PushFailure]:
-    """Return the unsaved notes about those of these rows that are deliveries which ended badly.
+    """Return an unsaved `PushFailure` for each of these rows that is a failed delivery.
 
     The rows need an outcome and `ended_at`. A failure that is still retried has no end.
     """

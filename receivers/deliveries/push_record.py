@@ -29,7 +29,7 @@ HISTORY_READ: Final = 200  # the same for a page that updates itself: `latest` m
 EARLIER_SHOWN: Final = 8  # earlier pushes of the same tag
 
 ANNOUNCED: Final = frozenset({Origin.PUSH, Origin.API})
-"""The origins of what somebody outside pushed; the others are tests, repetitions and kargoweb's own."""
+"""The origins of pushes from outside; the others are tests, redeliveries and catch-ups."""
 
 ReceiverKey = tuple[str, str]
 """Project (`CLUSTER_SCOPE` for a cluster receiver) and name of a receiver."""
@@ -161,16 +161,16 @@ def _visible(access: Access, rows: list[Delivery]) -> list[Delivery]:
 
 def _redeliveries(access: Access, rows: Sequence[Delivery]) -> list[Delivery]:
     """Return the redeliveries of deliveries, and theirs. A query for each generation, and one that finds none."""
-    found: list[Delivery] = []
+    redeliveries: list[Delivery] = []
     originals = [row.pk for row in rows]
     for _ in range(GENERATIONS):
         log = delivery_log().filter(original__in=originals).narrow().order_by(*NEWEST_FIRST)
         redelivered = _visible(access, list(log[:DELIVERIES_READ]))
         if not redelivered:
             break
-        found += redelivered
+        redeliveries += redelivered
         originals = [row.pk for row in redelivered]
-    return found
+    return redeliveries
 
 
 def _refreshes(access: Access, rows: Sequence[Delivery]) -> list[Refresh]:

@@ -204,17 +204,17 @@ def refreshes_by_delivery(
     With `projects`, those of deliveries to cluster receivers are limited to these.
     """
     rows = list(rows)
-    found: dict[UUID, list[Refresh]] = defaultdict(list)
+    by_delivery: dict[UUID, list[Refresh]] = defaultdict(list)
     of_cluster = {row.pk for row in rows if row.project == CLUSTER_SCOPE}
     ids = [row.pk for row in rows if row.warehouses]
     if not ids:
-        return found
+        return by_delivery
     for refresh in Refresh.objects.filter(delivery__in=ids).only(*_COLUMNS)[:REFRESHES_READ]:
         if projects is None or refresh.delivery_id not in of_cluster or refresh.project in projects:
-            found[refresh.delivery_id].append(refresh)
-    for refreshes in found.values():
+            by_delivery[refresh.delivery_id].append(refresh)
+    for refreshes in by_delivery.values():
         refreshes.sort(key=lambda refresh: refresh.pk)
-    return found
+    return by_delivery
 
 
 def _meets(wanted: DeliveryFilter, row: Delivery) -> bool:

@@ -81,7 +81,7 @@ class Retention:
 
     `keep_days`: deliveries, with their refreshes, and audit entries. `keep_body_days`: bodies of deliveries; 0 keeps
     them as long as the deliveries. `keep_deliveries`: the newest deliveries that are kept, apart from those that have
-    not ended; 0 is no limit. Any number of processes may do so on one database.
+    not ended; 0 means no limit. Any number of processes may do so on one database.
     """
 
     def __init__(self, keep_days: float, keep_body_days: float = 0, keep_deliveries: int = 0) -> None:

@@ -47,10 +47,10 @@ def refreshes_by_freight(text: str, seen: Collection[str] | None) -> list[Refres
 
     `seen` are the projects that the reader may see, None for all.
     """
-    found = _refreshes(Q(freight_alias=text), seen)
-    if not found and (match := _HEX.fullmatch(text)):
-        found = _refreshes(Q(freight__gte=match[1], freight__lt=match[1] + _AFTER_HEX), seen)
-    return found
+    refreshes = _refreshes(Q(freight_alias=text), seen)
+    if not refreshes and (match := _HEX.fullmatch(text)):
+        refreshes = _refreshes(Q(freight__gte=match[1], freight__lt=match[1] + _AFTER_HEX), seen)
+    return refreshes
 
 
 def refreshes_by_digest(text: str, seen: Collection[str] | None) -> list[Refresh]:

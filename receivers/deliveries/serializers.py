@@ -28,7 +28,7 @@ def isoformat(at: datetime | None) -> str | None:
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
-    """A delivery as lists show it.
+    """A delivery as in lists.
 
     `project` is `cluster` for a cluster receiver. `repeats` is None for a delivery that does not come from a list.
     """
@@ -58,9 +58,10 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 
 
 class RequestSerializer(serializers.ModelSerializer[Delivery]):
-    """The request of a delivery. If the body is not UTF-8, `body` is None and `body_base64` has it.
+    """The request of a delivery. If the body is not UTF-8, `body` is null and `body_base64` contains it.
 
-    If the body was dropped, because of its age or a quota, `body` is empty, `body_dropped` true, and `body_size` not 0.
+    If the body was dropped because of its age or a quota, `body_dropped` is true, `body` is empty, and `body_size` is
+    that of the original body.
     """
 
     headers = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
@@ -109,9 +110,9 @@ class RefreshSerializer(serializers.ModelSerializer[Refresh]):
 
 
 class VerdictSerializer(serializers.Serializer[Any]):
-    """What a subscription says about a push: `result`, the code of the `rule` that decided, and the reason.
+    """The verdict of a subscription on a push: `result`, the code of the `rule` that decided, and the reason.
 
-    `position` counts the subscriptions of the Warehouse from 0; `subscription` is the name of this one, often empty.
+    `position` is the index of the subscription in the Warehouse, from 0; `subscription` is its name, often empty.
     """
 
     project = serializers.CharField()
@@ -151,7 +152,7 @@ class ActionSerializer(serializers.Serializer[Any]):
 
 
 class DeliveryDetailsSerializer(serializers.Serializer[DeliveryDetails]):
-    """All about a delivery: the fields of `DeliverySerializer`, and these."""
+    """All data of a delivery: the fields of `DeliverySerializer`, and these."""
 
     request = RequestSerializer(source="delivery")
     answer = serializers.CharField(source="delivery.answer")

@@ -10,14 +10,14 @@ class Check(models.TextChoices):
 
     # Receivers
     RECEIVER_WITHOUT_URL = "receiver_without_url", "Receivers without a URL"
-    URL_UNREACHABLE = "url_unreachable", "URLs Docker Hub can't reach"
+    URL_UNREACHABLE = "url_unreachable", "URLs that the internet can't reach"
     URL_TOO_LONG = "url_too_long", "URLs too long for Docker Hub"
     URL_WITHOUT_TLS = "url_without_tls", "URLs without TLS"
     URL_SHARED = "url_shared", "URLs shared by several receivers"
     SECRET_CHANGED = "secret_changed", "Changed Secrets"
     SECRET_UNREADABLE = "secret_unreadable", "Secrets kargoweb can't read"
-    WRONG_SIGNATURES = "wrong_signatures", "Signatures made with another secret"
-    ONLY_PINGS = "only_pings", "Receivers that get only events that refresh nothing"
+    WRONG_SIGNATURES = "wrong_signatures", "Wrong signatures or tokens"
+    ONLY_PINGS = "only_pings", "Receivers that get only pings"
     OLD_URL_IN_USE = "old_url_in_use", "Old URLs still in use"
     HIGH_FAILURE_RATE = "high_failure_rate", "High failure rate"
     NO_RECENT_PUSH = "no_recent_push", "Receivers without recent pushes"
@@ -39,5 +39,5 @@ class Check(models.TextChoices):
 
     # The installation
     CLUSTER_UNREADABLE = "cluster_unreadable", "Cluster objects kargoweb can't read"
-    MISROUTED_WEBHOOKS = "misrouted_webhooks", "Webhooks of other kinds arrive here"
+    MISROUTED_WEBHOOKS = "misrouted_webhooks", "Webhooks of unsupported kinds"
     LOCAL_INSTALLATION = "local_installation", "kargoweb runs on this machine only"

@@ -10,9 +10,11 @@ from typing import Final
 from receivers.deliveries.outcomes import Tone, label, tone
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, FindingFactory, Severity
+from receivers.health.provider_pages import PROVIDERS, ProviderPages
+from receivers.kargo.coverage import DOCKER_HUB
 from receivers.models import Outcome
 
-MIN_FAILURES: Final = 3  # pushes; one or two failures are no rate
+MIN_FAILURES: Final = 3  # pushes; one or two failures say little
 WARNING_SHARE: Final = 0.2
 URGENT_SHARE: Final = 0.5
 CHECKED_ELSEWHERE: Final = frozenset({Outcome.RETIRED_URL, Outcome.COLLISION})
@@ -48,30 +50,38 @@ def failure_rate(factory: FindingFactory, outcomes: Mapping[str, int]) -> Findin
 
 
 def old_url_findings(
-    factory: FindingFactory, uses: Iterable[OldUrlUse], *, removed: bool = False
+    factory: FindingFactory, uses: Iterable[OldUrlUse], kind: str | None = None
 ) -> Iterator[Finding]:
-    """Yield a finding for each old URL that is still in use; `removed`: the receiver no longer exists."""
+    """Yield a finding for each old URL that is still in use.
+
+    `kind` is that of the receiver, None if the receiver no longer exists.
+    """
+    sender = "A provider" if kind is None else PROVIDERS[kind].name
     for use in uses:
         requests = "1 request" if use.count == 1 else f"{use.count} requests"
         yield factory.urgent(
             Check.OLD_URL_IN_USE,
-            f"Docker Hub still uses an old URL of this receiver (…{use.url_suffix}): {requests} recently, the last on "
+            f"{sender} still uses an old URL of this receiver (…{use.url_suffix}): {requests} recently, the last on "
             f"{use.last_at:%Y-%m-%d %H:%M} UTC. kargoweb rejects these pushes with 404.",
-            _REMOVED if removed else _replace_url(factory.project, factory.name),
+            _REMOVED if kind is None else _replace_url(factory.project, factory.name, PROVIDERS[kind]),
             identity=use.url_suffix,
         )
 
 
 _REMOVED: Final = (
-    "The receiver no longer exists. In Docker Hub, delete the webhook (the repository's Webhooks tab), or replace its "
-    "URL with that of another receiver."
+    "The receiver no longer exists. Delete the webhook at the provider, or replace its URL with that of another "
+    "receiver."
 )
 
 
-def _replace_url(project: str, name: str) -> str:
+def _replace_url(project: str, name: str, provider: ProviderPages) -> str:
     page = f"project {project}" if project else "the cluster receivers"
+    steps = (
+        "open the repository's Webhooks tab, delete the old webhook and add a new one"
+        if provider is PROVIDERS[DOCKER_HUB]
+        else "change the URL of the webhook"
+    )
     return (
-        f"Replace the webhook URL in Docker Hub with the receiver's current URL. Copy the URL of receiver {name} from "
-        f"the page of {page}. In Docker Hub, open the repository's Webhooks tab, delete the old webhook and add a new "
-        "one."
+        f"Replace the webhook URL at {provider.name} with the receiver's current URL. Copy the URL of receiver {name} "
+        f"from the page of {page}. At {provider.name}, {steps}."
     )

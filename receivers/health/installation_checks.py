@@ -24,7 +24,7 @@ def unreadable(kind: str, namespace: str, error: str) -> Finding:
 
 
 def local_installation(base_url: str, receivers: int) -> Finding | None:
-    """Return a finding, one for all, if kargoweb and the URLs of `receivers` receivers are on this machine.
+    """Return a single finding if kargoweb and the URLs of `receivers` receivers are on this machine.
 
     That is fine on a developer's machine and in the demo. In a cluster, it means that no host name is set.
     """
@@ -33,7 +33,7 @@ def local_installation(base_url: str, receivers: int) -> Finding | None:
     urls = "the URL of 1 receiver is" if receivers == 1 else f"the URLs of {receivers} receivers are"
     return FindingFactory(Subject.CLUSTER, "", "kargoweb").note(
         Check.LOCAL_INSTALLATION,
-        f"kargoweb's base URL is {base_url}, and {urls} on this machine too. Docker Hub can't reach them.",
+        f"kargoweb's base URL is {base_url}, and {urls} on this machine, too. Docker Hub can't reach them.",
         "On a development machine, ignore this. Otherwise, set KARGOWEB_BASE_URL, and externalWebhooksServer.host in "
         "the values of Kargo's chart, to a public host name.",
         identity=base_url,
@@ -41,17 +41,16 @@ def local_installation(base_url: str, receivers: int) -> Finding | None:
 
 
 def misrouted_webhooks(requests: Mapping[str, int]) -> Finding | None:
-    """Return a finding if recent requests were for receivers of kinds that only Kargo serves, counted by kind."""
+    """Return a finding if recent requests were for receivers of kinds that kargoweb does not know, counted by kind."""
     if not requests:
         return None
     total = sum(requests.values())
     count = "1 request" if total == 1 else f"{total} requests"
     return FindingFactory(Subject.CLUSTER, "", "kargoweb").warning(
         Check.MISROUTED_WEBHOOKS,
-        f"{count} for receivers of other kinds ({', '.join(sorted(requests))}) arrived at kargoweb recently, not at "
-        "Kargo. kargoweb serves only Docker Hub, so it rejected them with 404.",
-        "All receivers of a Kargo installation share one host name. Route only its path /dockerhub/ to kargoweb, and "
-        "all others to Kargo's external webhooks server, as the chart's Ingress does.",
+        f"{count} for receivers of kinds that kargoweb doesn't support ({', '.join(sorted(requests))}) arrived "
+        "recently. kargoweb rejected them with 404.",
+        "Route the paths of these kinds to Kargo's external webhooks server, as the chart's Ingress does.",
         command="kubectl get ingress --all-namespaces",
         identity=" ".join(sorted(requests)),
     )

@@ -82,7 +82,7 @@ PROVIDERS: Final[Mapping[str, ProviderPages]] = MappingProxyType(
             page="the settings for webhooks",
             url="the address to POST JSON to",
             credential="",
-            events="Select the events that the receiver's actions are about",
+            events="Select the events that the receiver's actions expect",
             recent="the sender's own log, if it has one",
         ),
         "gitea": ProviderPages(

@@ -59,7 +59,7 @@ def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: Receive
     if receiver.kind not in KINDS:
         yield _unsupported_kind(factory, receiver.kind)
         return
-    yield from old_url_findings(factory, facts.old_urls)
+    yield from old_url_findings(factory, facts.old_urls, receiver.kind)
     published = next((url for url in config.published if url.name == receiver.name), None)
     if published is None:
         yield _without_url(factory, config, receiver)
@@ -73,7 +73,7 @@ def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: Receive
     needs_secret = KINDS[receiver.kind].signs and not facts.passed_on
     if needs_secret and facts.secret in {SecretState.FORBIDDEN, SecretState.MISSING}:
         yield _secret_unreadable(factory, receiver, facts)
-    yield from url_findings(factory, published.url, served_locally=facts.served_locally)
+    yield from url_findings(factory, published.url, receiver.kind, served_locally=facts.served_locally)
     yield from _push_findings(factory, facts, PROVIDERS[receiver.kind])
 
 
@@ -81,15 +81,14 @@ def removed_receiver_findings(
     project: str, receiver: str, old_urls: Iterable[OldUrlUse]
 ) -> Iterator[Finding]:
     """Yield the findings about a receiver that no longer exists but whose URLs are still in use."""
-    return old_url_findings(FindingFactory(Subject.RECEIVER, project, receiver), old_urls, removed=True)
+    return old_url_findings(FindingFactory(Subject.RECEIVER, project, receiver), old_urls)
 
 
 def _unsupported_kind(factory: FindingFactory, kind: str) -> Finding:
-    supported = ", ".join(supported.title for supported in KINDS.values())
     return factory.note(
         Check.UNSUPPORTED_KIND,
-        f"The receiver is of kind {quoted(kind)}. kargoweb supports only {supported}.",
-        "Its webhooks must arrive at Kargo's external webhooks server. No other action is needed.",
+        f"The receiver is of kind {quoted(kind)}, which kargoweb does not support.",
+        "Route its webhooks to Kargo's external webhooks server. No other action is needed.",
         identity=kind,
     )
 
@@ -132,8 +131,8 @@ def _sync_failed(
 def _shared(factory: FindingFactory, sharers: Sequence[str]) -> Finding:
     return factory.urgent(
         Check.URL_SHARED,
-        f"The receiver shares its URL with {_names(factory.project, sharers)}. kargoweb can't tell which one is meant, "
-        "so it rejects the pushes.",
+        f"The receiver shares its URL with {_names(factory.project, sharers)}. Neither Kargo nor kargoweb can tell "
+        "which receiver a push is for, so both reject it with 404.",
         "Rename one of the receivers or give it another Secret, then register its new URL at the provider.",
         command=edit_config(factory.project),
         identity=" ".join(sorted([*sharers, f"{scope_name(factory.project)}/{factory.name}"])),
@@ -167,7 +166,8 @@ def _secret_missing(factory: FindingFactory, receiver: Receiver) -> Finding:
     key = KINDS[receiver.kind].secret_key
     return factory.warning(
         Check.SECRET_CHANGED,
-        f"Secret {quoted(receiver.secret_name)} is missing, or lacks the key {quoted(key)}. The URL that Kargo publishes stops working when Kargo reconciles next, within five minutes.",
+        f"Secret {quoted(receiver.secret_name)} is missing, or lacks the key {quoted(key)}. The URL that Kargo publishes "
+        "stops working when Kargo reconciles next, within five minutes.",
         "Restore the Secret with its value: the URL is derived from it.",
         identity=f"missing {receiver.secret_name}",
     )
@@ -175,15 +175,16 @@ def _secret_missing(factory: FindingFactory, receiver: Receiver) -> Finding:
 
 def _secret_unreadable(factory: FindingFactory, receiver: Receiver, facts: ReceiverFacts) -> Finding:
     namespace, secret = factory.project or facts.system_namespace, receiver.secret_name
+    kind = KINDS[receiver.kind]
     if facts.secret is SecretState.FORBIDDEN:
-        problem, to_do = "kargoweb may not read", "Let kargoweb read this Secret."
+        problem, to_do = "kargoweb may not read it", "Let kargoweb read this Secret."
     else:
-        problem = "there is no such key, or no such Secret; kargoweb needs"
-        to_do = f"Create the Secret, with the key {quoted(KINDS[receiver.kind].secret_key)}."
+        problem = f"it does not exist, or lacks the key {quoted(kind.secret_key)}"
+        to_do = f"Create the Secret, with the key {quoted(kind.secret_key)}."
     return factory.urgent(
         Check.SECRET_UNREADABLE,
-        f"Every push is refused with 500, because {problem} Secret {quoted(secret)} in namespace {quoted(namespace)}, "
-        f"with which {KINDS[receiver.kind].title} authenticates its requests.",
+        f"kargoweb rejects every push with 500, because it needs Secret {quoted(secret)} in namespace "
+        f"{quoted(namespace)} to authenticate the requests of {kind.title}, and {problem}.",
         to_do,
         command=allow_secret(namespace, secret) if facts.secret is SecretState.FORBIDDEN else "",
         identity=f"{facts.secret} {secret}",
@@ -215,8 +216,8 @@ def _wrong_signatures(
         return None
     return factory.urgent(
         Check.WRONG_SIGNATURES,
-        f"The last {wrong} requests had a missing or wrong signature or token: the secret at {provider.name} is "
-        "another one than in the receiver's Secret.",
+        f"The last {wrong} requests had a missing or wrong signature or token: the secret at {provider.name} differs "
+        "from the receiver's Secret.",
         f"Enter the value of the receiver's Secret at {provider.name}, on {provider.page}, as {provider.credential}.",
     )
 
@@ -249,8 +250,8 @@ def _no_recent_push(
         Check.NO_RECENT_PUSH,
         f"No push has arrived for {silence.days} days. The last one arrived on {last:%Y-%m-%d %H:%M} UTC; the longest "
         f"gap before that was {usual}.",
-        f"If there was a push since, check {provider.page} of the {provider.subject}: is the webhook still there? "
-        f"{provider.name} shows what it has sent here: {provider.recent}. Send a test push from the receiver's page to "
-        "check that the URL works.",
+        f"If there was a push since, check {provider.page} of the {provider.subject}: is the webhook still there? To "
+        f"see what {provider.name} has sent, open {provider.recent}. To check that the URL works, send a test push "
+        "from the receiver's page.",
         identity=f"{last:%Y-%m-%d}",
     )

@@ -1,4 +1,4 @@
-"""Checks of a receiver's URL: whether Docker Hub can call it, and whether it stays secret in transit."""
+"""Checks of a receiver's URL: whether its provider can call it, and whether it stays secret in transit."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from kargoweb.setting_values import DOCKER_HUB_URL_LIMIT
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, FindingFactory
 from receivers.health.reachability import is_local, split_url, unreachable_reason
+from receivers.kargo.coverage import DOCKER_HUB
 from receivers.kargo.quoting import quoted
 
 _WHERE: Final = "in the values of Kargo's chart, or KARGOWEB_BASE_URL if kargoweb manages receivers."
 
 
-def url_findings(factory: FindingFactory, url: str, *, served_locally: bool = False) -> Iterator[Finding]:
-    """Yield the findings about the full URL of a receiver; none of them contains the URL.
+def url_findings(
+    factory: FindingFactory, url: str, kind: str, *, served_locally: bool = False
+) -> Iterator[Finding]:
+    """Yield the findings about the full URL of a receiver of a kind; none of them contains the URL.
 
     `served_locally`: kargoweb's own base URL is on this machine. Then `local_installation` reports that once, instead
     of each receiver.
     """
-    if len(url) > DOCKER_HUB_URL_LIMIT:
+    if kind == DOCKER_HUB and len(url) > DOCKER_HUB_URL_LIMIT:
         yield _too_long(factory, len(url))
     parts = split_url(url)
     host = (parts.hostname or "") if parts else ""
     reason = unreachable_reason(host) if host else "is missing"
     if reason and not (served_locally and is_local(url)):
-        yield _unreachable(factory, host, reason)
+        yield _unreachable(factory, kind, host, reason)
     elif not reason and parts and parts.scheme == "http":
         yield _without_tls(factory, host)
 
@@ -40,11 +43,19 @@ def _too_long(factory: FindingFactory, length: int) -> Finding:
     )
 
 
-def _unreachable(factory: FindingFactory, host: str, reason: str) -> Finding:
+def _unreachable(factory: FindingFactory, kind: str, host: str, reason: str) -> Finding:
+    set_host = f"set externalWebhooksServer.host (default: localhost) {_WHERE}"
+    if kind == DOCKER_HUB:
+        sender, remedy = "Docker Hub", f"Use a public host name: {set_host}"
+    else:
+        sender = "A provider on the internet"
+        remedy = (
+            f"Mute this if the provider is in the same network. Otherwise, use a public host name: {set_host}"
+        )
     return factory.urgent(
         Check.URL_UNREACHABLE,
-        f"Docker Hub can't reach the URL: the host {quoted(host)} {reason}.",
-        f"Use a public host name: set externalWebhooksServer.host (default: localhost) {_WHERE}",
+        f"{sender} can't reach the URL: the host {quoted(host)} {reason}.",
+        remedy,
         identity=host,
         common_cause=True,
     )

@@ -208,11 +208,11 @@ def _just_created(
         # Another artifact is new; what was pushed was in Freight before.
         return _already_exists(request, next(piece for piece in reversed(holding) if piece != created))
     if observed.last_freight_gone:
-        text = f"Kargo created Freight {name}, which is deleted or which kargoweb may not read"
+        text = f"Kargo created Freight {name}, which was deleted, or which kargoweb may not read"
         return Ended(RefreshOutcome.FREIGHT_CREATED, text)
     if created is None:
         return LookupNeeded(Lookup.LAST_FREIGHT)
-    text = f"Kargo created Freight {name}, which does not hold this push"
+    text = f"Kargo created Freight {name}, which doesn't contain this push"
     return Waiting(RefreshPhase.FREIGHT, text, _not_created(text))
 
 

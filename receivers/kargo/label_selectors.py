@@ -34,15 +34,15 @@ class LabelRequirement:
     def check(self) -> None:
         """Raise `InvalidLabelSelector` if Kubernetes refuses the requirement."""
         if self.operator not in _MATCHES:
-            raise InvalidLabelSelector(f"{quoted(self.operator)} is no operator of a label selector")
+            raise InvalidLabelSelector(f"{quoted(self.operator)} isn't an operator of label selectors")
         if (self.operator in _WITH_VALUES) is not bool(self.values):
             has = "needs values" if self.operator in _WITH_VALUES else "has no values"
             raise InvalidLabelSelector(f"the operator {self.operator} {has}")
         if not _is_label_name(self.key):
-            raise InvalidLabelSelector(f"{quoted(self.key)} is no name of a label")
+            raise InvalidLabelSelector(f"{quoted(self.key)} isn't a valid name of a label")
         for value in self.values:
             if value and not _is_name(value):
-                raise InvalidLabelSelector(f"{quoted(value)} is no value of a label")
+                raise InvalidLabelSelector(f"{quoted(value)} isn't a valid value of a label")
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether labels fulfill the requirement."""

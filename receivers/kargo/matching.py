@@ -169,7 +169,7 @@ def _decision(tags: Sequence[str], selector: Selector) -> TagDecision:
     if first.matches is not False or len(tags) == 1:
         return first
     others = (selector.evaluate(tag) for tag in tags[1:])
-    reason = f"{first.reason}, and neither is one of the {len(tags) - 1} others selected"
+    reason = f"{first.reason}, and its other {len(tags) - 1} tags don't match either"
     return next((decision for decision in others if decision.matches), replace(first, reason=reason))
 
 

@@ -28,8 +28,8 @@ def explain_near_miss(pushed: str, kind: str, repo_url: str) -> str:
     repository = _repository(pushed)
     if not repository:
         return (
-            f"the sender names the repository {quoted(pushed)}, which no subscription can pull from and match; it must "
-            f"send {quoted(near_key(pushed))}"
+            f"the sender names the repository {quoted(pushed)}, which no valid repoURL matches; it must send "
+            f"{quoted(near_key(pushed))}"
         )
     pushed_host, _ = split_host(repository)
     host, _ = split_host(repo_url.strip().lower().rpartition("://")[2])
@@ -42,8 +42,8 @@ def explain_near_miss(pushed: str, kind: str, repo_url: str) -> str:
 def _git_near_miss(pushed: str, repo_url: str) -> str:
     """Return a sentence about the URL of a Git subscription that has the path of the pushed repository."""
     return (
-        f"{quoted(repo_url)} and {quoted(pushed)}, which the provider names, may be the same repository, but Kargo "
-        "compares scheme, user, host and port, too; use the URL that the provider names as repoURL"
+        f"{quoted(repo_url)} and {quoted(pushed)}, which the provider sends, may be the same repository, but Kargo "
+        "compares scheme, user, host and port, too; use the URL that the provider sends as repoURL"
     )
 
 

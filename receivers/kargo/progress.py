@@ -104,7 +104,7 @@ def _discovery_retry(request: RefreshRequest, warehouse: Warehouse) -> RetryNeed
     """Return why Kargo handled the refresh without discovering anything."""
     message = discovery_failure(warehouse) or request.failure
     if not message:
-        text = "Kargo marked the refresh as handled but discovered nothing, and it keeps no reason"
+        text = "Kargo marked the refresh as handled, but discovered nothing and recorded no reason"
         return RetryNeeded(RetryCause.DISCOVERY_FAILED, RefreshOutcome.DISCOVERY_FAILED, text)
     failed = named_subscription(message, warehouse)
     of = f" of {quoted(failed)}" if failed else ""

@@ -14,7 +14,7 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.kargo.resources import Warehouse
 from receivers.kargo.times import whole_second
 
-# A `pushed_at` further in the past than this is no delayed delivery: the sender's clock or the body is wrong.
+# A `pushed_at` further in the past than this isn't a delayed delivery: the sender's clock or the body is wrong.
 MAX_PLAUSIBLE_DELAY: Final = timedelta(hours=1)
 
 

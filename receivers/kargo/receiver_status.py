@@ -70,6 +70,8 @@ def _with_transitions(
     result = [dict(entry) for entry in before if entry.get("type") not in ours]
     for entry in desired:
         previous = old.get(entry["type"], {})
-        kept = previous.get("lastTransitionTime") if previous.get("status") == entry["status"] else None
-        result.append({**entry, "lastTransitionTime": kept or now})
+        unchanged_since = (
+            previous.get("lastTransitionTime") if previous.get("status") == entry["status"] else None
+        )
+        result.append({**entry, "lastTransitionTime": unchanged_since or now})
     return result

@@ -25,7 +25,7 @@ class RefreshState(StrEnum):
 
 
 class RefreshOutcome(StrEnum):
-    """Where the refresh of one Warehouse ended, the most urgent outcome first, and news before what is no news."""
+    """How the refresh of a Warehouse ended, the most urgent outcome first."""
 
     NOT_REQUESTED = "not_requested"
     """The API server rejected the annotation permanently, or for 24 hours."""

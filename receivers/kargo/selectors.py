@@ -280,7 +280,7 @@ class GitSelector:
         return defect.evaluate(tag) if defect else self.references.evaluate(tag)
 
     def evaluate_files(self, files: Sequence[str]) -> TagDecision:
-        """Decide whether at least one of the changed files is selected; no files are no restriction."""
+        """Decide whether at least one of the changed files is selected; without files, there is no restriction."""
         if not files:
             return TagDecision(True, "path.unknown", "the push names no changed files")
         if selected := self.paths.selected(files):

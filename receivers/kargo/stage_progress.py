@@ -170,7 +170,7 @@ class _Assessment:
         active = [promotion for promotion in own if not promotion.is_terminal]
         if not active:
             return None
-        promotion = next((one for one in active if one.phase == "Running"), active[0])
+        promotion = next((candidate for candidate in active if candidate.phase == "Running"), active[0])
         if promotion.phase != "Running" and stage.current_promotion != promotion.name:
             return replace(
                 self._blank(stage, StageState.QUEUED),
@@ -208,7 +208,9 @@ class _Assessment:
             return None
         last = stage.last_promotion
         failed = last is not None and last.is_terminal and last.phase != SUCCEEDED
-        arrived = next((one.finished_at for one in reversed(own) if one.phase == SUCCEEDED), None)
+        arrived = next(
+            (candidate.finished_at for candidate in reversed(own) if candidate.phase == SUCCEEDED), None
+        )
         blank = self._blank(stage, StageState.CURRENT)
         failed_other = None
         if last is not None and failed and last.freight != self._freight.name and self._is_of_warehouse(last):
@@ -271,11 +273,15 @@ class _Assessment:
     def _was_there(self, promotions: Sequence[Promotion], own: Sequence[Promotion]) -> bool:
         """Return whether the Freight was in the Stage when its newest Promotion ended, which then changed nothing."""
         newest = own[-1] if own else None
-        stay = self._last_stay([one for one in promotions if newest and one.order <= newest.order])
+        stay = self._last_stay(
+            [candidate for candidate in promotions if newest and candidate.order <= newest.order]
+        )
         return bool(stay) and not any(
-            one.phase == SUCCEEDED and one.freight != self._freight.name and self._is_of_warehouse(one)
-            for one in promotions
-            if newest and stay[-1].order < one.order < newest.order
+            candidate.phase == SUCCEEDED
+            and candidate.freight != self._freight.name
+            and self._is_of_warehouse(candidate)
+            for candidate in promotions
+            if newest and stay[-1].order < candidate.order < newest.order
         )
 
     def _left(
@@ -322,7 +328,10 @@ class _Assessment:
         successor = held[held.index(name) - 1] if name in held[1:] else ""
         if not successor:
             return None, None
-        entered = next((one.finished_at for one in reversed(following) if one.freight == successor), None)
+        entered = next(
+            (candidate.finished_at for candidate in reversed(following) if candidate.freight == successor),
+            None,
+        )
         known = self._pipeline.freight.get(successor)
         if held[0] == successor and known is not None:
             entered = known.currently_in.get(stage.name) or entered

@@ -163,7 +163,7 @@ class AlertNotice(models.Model):
 class WarehouseEvent(models.Model):
     """That a push failed for a Warehouse, or (`recovered`) became Freight after it had failed.
 
-    It is told to Kubernetes as an Event of the Warehouse. `reason` is the outcome. `name` is that of the Event, which
+    It becomes a Kubernetes Event of the Warehouse. `reason` is the outcome. `name` is that of the Event, which
     several of the same Warehouse and reason share; it is empty until they were sent. `due_at` is when it is sent next,
     None if it was sent or given up. `watched` is set while a failed push may still become Freight.
     """

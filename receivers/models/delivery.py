@@ -191,7 +191,7 @@ class Delivery(models.Model):
         stored = bytes(self.stored_body)
         if self.stored_bytes in {0, self.body_size}:
             return stored
-        # With a limit, because whoever can write to the database or the spool must not fill the memory.
+        # With a limit, so that nobody who can write to the database or the spool can exhaust the memory.
         return zlib.decompressobj().decompress(stored, MAX_BODY)
 
     @body.setter

@@ -144,7 +144,7 @@ class WarehouseAttempts:
             del self._unhandled[index]
 
     def note_annotation(self, token: str) -> None:
-        """Note that the annotation has this token, which may be that of an attempt or of somebody else."""
+        """Record that the annotation has this token, which is that of an attempt or of another tool."""
         at = parse_time(token)
         index = bisect_left(self._unhandled, at, key=_token_time) if at else len(self._unhandled)
         if index < len(self._unhandled) and self._unhandled[index].token == token:

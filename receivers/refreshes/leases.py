@@ -86,7 +86,7 @@ class ReplicaLease:
         """
         free = Q(held_by=None)
         if busy is not None:
-            # Whoever holds them in the database: that may not have been written yet.
+            # Whatever the database says about the holder: the change may not have been written yet.
             rows = rows.exclude(pk__in=list(busy))
             free |= Q(held_by=self.id)
         if self._trusts_expiry:

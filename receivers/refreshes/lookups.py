@@ -120,13 +120,15 @@ class ClusterLookups:
 
     def _read_all_freight(self, key: WarehouseKey, result: LookupResult) -> None:
         project, name = key
-        found: list[Freight] = []
+        freight_of_warehouse: list[Freight] = []
         try:
             for page in self._cluster().list_pages(FREIGHTS, project, item=decode_freight):
-                found += [freight for freight in page.items if freight.warehouse == name]
+                freight_of_warehouse += [freight for freight in page.items if freight.warehouse == name]
         except Forbidden:
             pass  # without permission to list, the Warehouse's conditions have to do
-        result.freight = tuple(sorted(found, key=lambda freight: freight.created_at or LONG_AGO))
+        result.freight = tuple(
+            sorted(freight_of_warehouse, key=lambda freight: freight.created_at or LONG_AGO)
+        )
 
 
 def _read_attributions(results: Mapping[WarehouseKey, LookupResult]) -> bool:
@@ -134,12 +136,12 @@ def _read_attributions(results: Mapping[WarehouseKey, LookupResult]) -> bool:
     if not results:
         return True
     try:
-        found = _attributions(results)
+        attributions = _attributions(results)
     except (DatabaseError, InterfaceError) as error:
         log.warning("failed to read which pushes led to Freight: %s", error)
         return False
     for key, result in results.items():
-        result.attributions = found.get(key, {})
+        result.attributions = attributions.get(key, {})
     return True
 
 
@@ -154,8 +156,8 @@ def _attributions(keys: Collection[WarehouseKey]) -> Mapping[WarehouseKey, Attri
             "delivery__repository", "delivery__tag", "delivery__pushed_at", "delivery__received_at",
         )[:MAX_ATTRIBUTIONS]
     )  # fmt: skip
-    found: dict[WarehouseKey, dict[str, list[AttributedPush]]] = defaultdict(lambda: defaultdict(list))
+    attributions: dict[WarehouseKey, dict[str, list[AttributedPush]]] = defaultdict(lambda: defaultdict(list))
     for project, warehouse, freight, repository, tag, pushed_at, received_at in rows:
         push = AttributedPush(repository, tag, pushed_at, received_at)
-        found[project, warehouse][freight].append(push)
-    return found
+        attributions[project, warehouse][freight].append(push)
+    return attributions

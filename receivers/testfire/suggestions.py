@@ -79,17 +79,17 @@ def discovered_tags(
         for warehouse in warehouses
         if any(each.repository in names for each in warehouse.subscriptions)
     )
-    found: dict[str, None] = {}
+    newest: dict[str, None] = {}
     for warehouse in islice(subscribers, MAX_READ):
         project, name = warehouse.key
         with suppress(ClusterError):
             for result in decode_discovered(cluster.get(WAREHOUSES, name, project)):
-                found.update(
+                newest.update(
                     (artifact.tag, None)
                     for artifact in result.artifacts[:MAX_TAGS]
                     if artifact.repository in names and artifact.kind != "git"
                 )
-    return tuple(found)
+    return tuple(newest)
 
 
 def _subscriptions(warehouses: Iterable[Warehouse]) -> Iterator[Subscription]:

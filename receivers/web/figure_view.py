@@ -97,7 +97,7 @@ class FigureView:
 
 
 def range_of(request: PageRequest) -> Range:
-    """Return the range in the address; a day by default, and for everything that is no range."""
+    """Return the range in the address; a day if it is missing or invalid."""
     value = request.GET.get("range", "")
     return Range(value) if value in Range.values else Range.DAY
 
@@ -109,7 +109,7 @@ def figure_view(request: PageRequest, *, project: str | None = None, receiver: s
     """
     range_ = range_of(request)
     visible = request.access.projects
-    found = figures(range_, timezone.now(), projects=visible, project=project, receiver=receiver)
+    current = figures(range_, timezone.now(), projects=visible, project=project, receiver=receiver)
     filters: dict[str, Any] = {} if project is None else {"project": scope_name(project)}
     if receiver:
         filters["receiver"] = receiver
@@ -125,28 +125,28 @@ def figure_view(request: PageRequest, *, project: str | None = None, receiver: s
         range_,
         tuple(_range_links(request, range_)),
         (
-            Tile("Pushes", url(found.whole), ((f"{found.whole.pushes:,}", ""),), _more_or_less(found)),
+            Tile("Pushes", url(current.whole), ((f"{current.whole.pushes:,}", ""),), _more_or_less(current)),
             Tile(
                 "Became Freight",
-                url(found.whole, outcome=Tone.GOOD),
-                (_share(found.whole),),
-                _of_matched(found.whole),
+                url(current.whole, outcome=Tone.GOOD),
+                (_share(current.whole),),
+                _of_matched(current.whole),
             ),
             Tile(
                 "Push to Freight",
-                url(found.whole, outcome=Tone.GOOD),
-                _percentiles(found.whole),
-                _p95_before(found),
+                url(current.whole, outcome=Tone.GOOD),
+                _percentiles(current.whole),
+                _p95_before(current),
             ),
             _problems_tile(problems, project),
         ),
         tuple(
-            LegendEntry(tone, _LEGEND[tone], found.whole.tones[tone], url(found.whole, outcome=tone))
+            LegendEntry(tone, _LEGEND[tone], current.whole.tones[tone], url(current.whole, outcome=tone))
             for tone in STACKED
         ),
-        figure_chart(range_, found.columns, zone, url),
-        figure_chart(range_, found.wider(SEVERAL), zone, url),
-        found.whole.pushes,
+        figure_chart(range_, current.columns, zone, url),
+        figure_chart(range_, current.wider(SEVERAL), zone, url),
+        current.whole.pushes,
     )
 
 
@@ -186,14 +186,14 @@ def _range_links(request: PageRequest, current: Range) -> list[RangeLink]:
     return links
 
 
-def _more_or_less(found: Figures) -> str:
-    now, before = found.whole.pushes, found.before.pushes
+def _more_or_less(current: Figures) -> str:
+    now, before = current.whole.pushes, current.before.pushes
     if not before:
-        return f"none {_BEFORE[found.range]}" if now else "none yet"
+        return f"none {_BEFORE[current.range]}" if now else "none yet"
     change = round((now - before) / before * 100)
     if not change:
-        return f"as many as {_BEFORE[found.range]}"
-    return f"{abs(change)}% {'more' if change > 0 else 'fewer'} than {_BEFORE[found.range]}"
+        return f"as many as {_BEFORE[current.range]}"
+    return f"{abs(change)}% {'more' if change > 0 else 'fewer'} than {_BEFORE[current.range]}"
 
 
 def _share(span: FigureSpan) -> tuple[str, str]:
@@ -213,12 +213,12 @@ def _percentiles(span: FigureSpan) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _p95_before(found: Figures) -> str:
-    if found.whole.p50 is None:
+def _p95_before(current: Figures) -> str:
+    if current.whole.p50 is None:
         return "no Freight"
-    if found.before.p95 is None:
-        return f"no Freight {_BEFORE[found.range]}"
-    return f"p95 was {' '.join(short(found.before.p95))} {_BEFORE[found.range]}"
+    if current.before.p95 is None:
+        return f"no Freight {_BEFORE[current.range]}"
+    return f"p95 was {' '.join(short(current.before.p95))} {_BEFORE[current.range]}"
 
 
 def _problems_tile(problems: list[Finding], project: str | None) -> Tile:

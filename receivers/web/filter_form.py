@@ -155,10 +155,10 @@ class FilterForm(DeliveryFilterForm):
         if not text:
             return None
         try:
-            found = read_time_range(text, timezone.now(), self.zone)
+            time_range = read_time_range(text, timezone.now(), self.zone)
         except ValueError as error:
             raise ValidationError(str(error)) from None
-        return found.since, found.until
+        return time_range.since, time_range.until
 
     @property
     def values(self) -> dict[str, str]:

@@ -120,11 +120,11 @@ def counted(form: FilterForm, wanted: DeliveryFilter) -> PushCount:
     readable = sorted(wanted.seen) if wanted.seen is not None else None
     text = json.dumps([form.query, str(form.zone), readable])
     key = f"push-count-{hashlib.sha256(text.encode()).hexdigest()}"
-    found: PushCount | None = cache.get(key)
-    if found is None:
-        found = count_pushes(wanted)
-        cache.set(key, found, COUNT_SECONDS)
-    return found
+    count: PushCount | None = cache.get(key)
+    if count is None:
+        count = count_pushes(wanted)
+        cache.set(key, count, COUNT_SECONDS)
+    return count
 
 
 def to_the_second(at: datetime | None) -> datetime | None:

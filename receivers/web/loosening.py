@@ -108,8 +108,14 @@ def _semver_step(selector: SemverSelector, tag: str) -> _Step | None:
         change = FieldChange("strictSemvers", before=True, after=False)
         text = "Tags such as v1 and 1.2, which leave out numbers, count as versions, too."
         return change, text, replace(selector, strict=False)
-    found = _constraint_step("constraint", selector.constraint, parse_tag(tag, strict=selector.strict))
-    return (found[0], found[1], replace(selector, constraint=found[2])) if found else None
+    constraint_step = _constraint_step(
+        "constraint", selector.constraint, parse_tag(tag, strict=selector.strict)
+    )
+    return (
+        (constraint_step[0], constraint_step[1], replace(selector, constraint=constraint_step[2]))
+        if constraint_step
+        else None
+    )
 
 
 def _constraint_step(

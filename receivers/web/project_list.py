@@ -74,8 +74,8 @@ def projects(request: PageRequest) -> HttpResponse:
     form = ProjectListForm(request.GET, auto_id="projects-%s")
     form.full_clean()
     query, sort = form.cleaned_data.get("q"), form.cleaned_data.get("sort", "")
-    found = [] if query is None else _matching(project_summaries(request.runtime, request.access), query)
-    shown = Paginator(_sorted(found, sort), PAGE_SIZE).get_page(request.GET.get("page"))
+    summaries = [] if query is None else _matching(project_summaries(request.runtime, request.access), query)
+    shown = Paginator(_sorted(summaries, sort), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "rows": _rows(shown.object_list),
         "page": shown,

@@ -89,10 +89,10 @@ def push(request: PageRequest, push_id: UUID) -> HttpResponse:
 @require_safe
 def push_by_name(request: PageRequest, repository: str, tag: str) -> HttpResponse:
     """Redirect to the newest push of a tag that the user may see."""
-    found = newest_push(request.access, _readings(f"{repository}/{tag}"))
-    if found is None:
+    newest = newest_push(request.access, _readings(f"{repository}/{tag}"))
+    if newest is None:
         raise Http404
-    return redirect("push", found)
+    return redirect("push", newest)
 
 
 def _readings(path: str) -> list[tuple[str, str]]:
@@ -103,7 +103,7 @@ def _readings(path: str) -> list[tuple[str, str]]:
 
 
 def _belongs_to(request: PageRequest, record: PushRecord) -> HttpResponseRedirect | None:
-    """Return a redirect if this is no push: a redelivery belongs to its original, the rest has a page as a delivery."""
+    """Return a redirect if this isn't a push: a redelivery to its original, others to their delivery."""
     first = record.first
     if not first.repository:
         return redirect(first)
@@ -213,8 +213,8 @@ def _where(stages: StageWatch, refreshes: Sequence[Refresh]) -> Phrase:
         for refresh in refreshes
         if stages.freight_by_alias_or_name(refresh.freight, [refresh.project], most=1)
     ]
-    found = [stages.journey(refresh.project, refresh.warehouse, refresh.freight) for refresh in known]
-    nodes = [node for journey in found if journey for node in journey.nodes]
+    journeys = [stages.journey(refresh.project, refresh.warehouse, refresh.freight) for refresh in known]
+    nodes = [node for journey in journeys if journey for node in journey.nodes]
     live = [node.name for node in nodes if node.progress.is_live]
     parts: list[Part] = ["live in " + listed(live, "and")] if live else []
     for node in nodes:

@@ -100,7 +100,7 @@ def push_results(record: PushRecord, stages: StageWatch | None) -> PushResults:
 
 
 def _counting(refreshes: Sequence[Refresh]) -> Refresh:
-    """Return the refresh that counts. One that found the Freight of an earlier one is no news."""
+    """Return the refresh that counts. One that found the Freight of an earlier refresh doesn't."""
     created = [refresh for refresh in refreshes if refresh.outcome == RefreshOutcome.FREIGHT_CREATED]
     with_freight = [refresh for refresh in refreshes if refresh.freight and refresh.outcome]
     return next(reversed(created or with_freight or refreshes))

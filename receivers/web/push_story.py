@@ -79,19 +79,21 @@ def _cause(row: Delivery, record: PushRecord, *, several: bool) -> str:
 
 
 def _with_freight(name: str, results: PushResults) -> Phrase:
-    found = results.with_freight
-    aliases = {result.freight for result in found}
+    with_freight = results.with_freight
+    aliases = {result.freight for result in with_freight}
     freight = f' "{aliases.pop()}"' if len(aliases) == 1 else ""
     where = ""
     if results.total > 1:
-        whole = len(found) == results.total
+        whole = len(with_freight) == results.total
         where = (
-            f" in {results.total} Warehouses" if whole else f" in {len(found)} of {results.total} Warehouses"
+            f" in {results.total} Warehouses"
+            if whole
+            else f" in {len(with_freight)} of {results.total} Warehouses"
         )
-    if all(result.deleted for result in found):
+    if all(result.deleted for result in with_freight):
         return phrase(f"{name} was Freight{freight}{where}, which has been deleted.")
-    told = [result for result in found if result.has_stages]
-    return phrase(f"{name} is Freight{freight}{where}", _stages(told))
+    with_stages = [result for result in with_freight if result.has_stages]
+    return phrase(f"{name} is Freight{freight}{where}", _stages(with_stages))
 
 
 def _stages(results: Sequence[WarehouseResult]) -> Phrase:

@@ -58,7 +58,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The result: groups in the order of relevance. `exact` says that the first hit is just what the text names.
 
     `searched_to` is set if words were not searched in all pushes, but only in those since that time.
@@ -91,7 +91,7 @@ def search(request: PageRequest) -> HttpResponse:
         text = str(ShortTextField(required=False).clean(request.GET.get("q", "")))
     except ValidationError as invalid:
         text, error = "", f"The text {invalid.messages[0]}."
-    found = find(request, text) if text else Found()
+    found = find(request, text) if text else SearchResult()
     if "go" in request.GET and found.exact and found.best:
         return redirect(found.best.url)
     context = {
@@ -105,7 +105,7 @@ def search(request: PageRequest) -> HttpResponse:
     return render(request, "search/_results.html" if panel else "search/search.html", context)
 
 
-def find(request: PageRequest, text: str) -> Found:
+def find(request: PageRequest, text: str) -> SearchResult:
     """Return what the text names, as far as the user may see it. A bounded number of index lookups."""
     lower = text.lower()
     seen = request.access.projects
@@ -133,7 +133,7 @@ def find(request: PageRequest, text: str) -> Found:
         groups.append(Group("Recent pushes with these words", hits))
     shown = [group for group in groups if group.hits]
     exact = bool(pushes) or any(hit.name.lower() == lower for group in shown[:1] for hit in group.hits[:1])
-    return Found(tuple(shown), exact, searched_to)
+    return SearchResult(tuple(shown), exact, searched_to)
 
 
 def _named(text: str, lower: str, freight: list[Refresh], seen: Collection[str] | None) -> list[Delivery]:

@@ -117,7 +117,7 @@ class TestPushForm(forms.Form):
         """Return the push of a valid form."""
         return Push(*(self.cleaned_data[name] for name in ("repository", "tag", "media_type")))
 
-    def shot(self, user: str = "", address: str = "") -> TestRequest:
+    def test_request(self, user: str = "", address: str = "") -> TestRequest:
         """Return the test of a valid form."""
         push, files = self.push, tuple(self.cleaned_data["changed"].split())
         return TestRequest(
@@ -131,7 +131,7 @@ def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
     """Show the page on GET. On POST, send a test push if `do` is `fire`, otherwise update the preview."""
     require_permission(request, Action.TEST_FIRE, name)
     try:
-        aim = find_target(request.runtime.cache, name, receiver)
+        target = find_target(request.runtime.cache, name, receiver)
     except LookupError:
         raise Http404 from None
     except TargetNotTestable as error:
@@ -139,60 +139,62 @@ def test(request: PageRequest, name: str, receiver: str) -> HttpResponse:
             request, "testfire/test_push.html", {"project": name, "receiver": receiver, "not_fireable": error}
         )
     if request.method == "POST":
-        form = TestPushForm(aim.kind, request.POST)
+        form = TestPushForm(target.kind, request.POST)
         if form.is_valid() and form.cleaned_data["do"] == "fire":
-            return _fire(request, aim, form)
+            return _send(request, target, form)
         if request.htmx:
-            return render(request, "testfire/_preview.html", _preview(request, aim, form))
+            return render(request, "testfire/_preview.html", _preview(request, target, form))
     else:
-        data = request.GET if "repository" in request.GET else _suggested_push(request, aim)
-        form = TestPushForm(aim.kind, data)
-    return _page(request, aim, form)
+        data = request.GET if "repository" in request.GET else _suggested_push(request, target)
+        form = TestPushForm(target.kind, data)
+    return _page(request, target, form)
 
 
-def _fire(request: PageRequest, aim: TestTarget, form: TestPushForm) -> HttpResponse:
+def _send(request: PageRequest, target: TestTarget, form: TestPushForm) -> HttpResponse:
     """Send a test push, audit it, and redirect to its delivery. If it did not arrive, show why."""
     user = request.user.get_username()
     address = client_address(request.META, settings.KARGOWEB.forwarded_hops)
     intake = request.runtime.intake
-    fired = send_test(aim, form.shot(user, address), intake.secrets, intake if form.is_inside else None)
+    result = send_test(
+        target, form.test_request(user, address), intake.secrets, intake if form.is_inside else None
+    )
     audit.record(
         request,
         Action.TEST_FIRE,
-        project=aim.project,
-        receiver=aim.receiver,
-        delivery=fired.delivery if fired.recorded else None,
-        detail=_detail(form, fired),
+        project=target.project,
+        receiver=target.receiver,
+        delivery=result.delivery if result.recorded else None,
+        detail=_detail(form, result),
     )
-    if not fired.recorded:
-        return _page(request, aim, form, fired)
-    if fired.problem:
-        messages.error(request, f"{fired.problem} The test push did arrive.")
-    elif fired.times:
-        steps = ", ".join(f"{TITLES[each.step]} {duration(each.seconds)}" for each in fired.times)
+    if not result.recorded:
+        return _page(request, target, form, result)
+    if result.problem:
+        messages.error(request, f"{result.problem} The test push did arrive.")
+    elif result.times:
+        steps = ", ".join(f"{TITLES[each.step]} {duration(each.seconds)}" for each in result.times)
         messages.success(request, f"The test push arrived through the receiver URL: {steps}.")
-    return redirect("delivery", pk=fired.delivery)
+    return redirect("delivery", pk=result.delivery)
 
 
-def _detail(form: TestPushForm, fired: TestResult) -> str:
+def _detail(form: TestPushForm, result: TestResult) -> str:
     how = "dry run" if form.cleaned_data["dry_run"] else "test"
     where = "inside" if form.is_inside else "through the receiver URL"
-    end = "" if fired.recorded else "; it did not arrive"
+    end = "" if result.recorded else "; it did not arrive"
     return f"{how} of {form.push.repository}:{form.push.tag} {where}{end}"
 
 
 def _page(
-    request: PageRequest, aim: TestTarget, form: TestPushForm, fired: TestResult | None = None
+    request: PageRequest, target: TestTarget, form: TestPushForm, result: TestResult | None = None
 ) -> HttpResponse:
     context = {
-        "project": aim.project,
-        "receiver": aim.receiver,
-        "masked": masked(aim.published),
-        "upstream": _upstream_host(request, aim),
-        "repositories": suggestions.repositories(aim.kind, _scope(request, aim)),
-        "problem": fired.problem if fired else "",
-        "strip": step_strip(aim, fired) if fired and fired.times else (),
-        **_preview(request, aim, form),
+        "project": target.project,
+        "receiver": target.receiver,
+        "masked": masked(target.published),
+        "upstream": _upstream_host(request, target),
+        "repositories": suggestions.repositories(target.kind, _scope(request, target)),
+        "problem": result.problem if result else "",
+        "strip": step_strip(target, result) if result and result.times else (),
+        **_preview(request, target, form),
     }
     return render(request, "testfire/test_push.html", context)
 
@@ -213,15 +215,15 @@ class StepRow:
     seconds: float | None
 
 
-def step_strip(aim: TestTarget, fired: TestResult) -> list[StepRow]:
+def step_strip(target: TestTarget, result: TestResult) -> list[StepRow]:
     """Return all steps of a test push through the receiver URL, with the one that failed."""
-    took = {each.step: each.seconds for each in fired.times}
-    https = urlsplit(aim.published.url).scheme == "https"
+    took = {each.step: each.seconds for each in result.times}
+    https = urlsplit(target.published.url).scheme == "https"
     rows = []
     for step, title in TITLES.items():
         if step is ProbeStep.TLS and not https:
             continue
-        if step is fired.failed_step:
+        if step is result.failed_step:
             row = StepRow(title, "bad", "Failed after", took.get(step))
         elif step in took:
             row = StepRow(title, "good", DONE[step], took[step])
@@ -231,12 +233,12 @@ def step_strip(aim: TestTarget, fired: TestResult) -> list[StepRow]:
     return rows
 
 
-def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
+def _preview(request: PageRequest, target: TestTarget, form: TestPushForm) -> Mapping[str, Any]:
     """Return what each Warehouse would do, without those in projects the user may not see."""
-    push, report = as_received(aim.kind, form.shot()) if form.is_valid() else None, None
+    push, report = as_received(target.kind, form.test_request()) if form.is_valid() else None, None
     if push:
         cache = request.runtime.cache
-        report = explain(cache, push, aim.project, everything=True, most=VERDICTS_SHOWN)
+        report = explain(cache, push, target.project, everything=True, most=VERDICTS_SHOWN)
     verdicts = [verdict for verdict in report.verdicts if _is_visible(request, verdict)] if report else []
     return {
         "form": form,
@@ -245,10 +247,10 @@ def _preview(request: PageRequest, aim: TestTarget, form: TestPushForm) -> Mappi
             (verdict.reason for verdict in verdicts if verdict.result is not MatchResult.OTHER_REPOSITORY), ""
         ),
         "verdicts": verdicts,
-        "with_project": not aim.project,
-        "tags": _tags(request, aim, push.repository) if push else [],
-        "provider": PROVIDERS[aim.kind],
-        "is_git": KINDS[aim.kind].is_git,
+        "with_project": not target.project,
+        "tags": _tags(request, target, push.repository) if push else [],
+        "provider": PROVIDERS[target.kind],
+        "is_git": KINDS[target.kind].is_git,
     }
 
 
@@ -257,22 +259,22 @@ def _is_visible(request: PageRequest, verdict: Verdict) -> bool:
     return verdict.result is not MatchResult.OUT_OF_SCOPE or projects is None or verdict.project in projects
 
 
-def _suggested_push(request: PageRequest, aim: TestTarget) -> Mapping[str, str] | None:
+def _suggested_push(request: PageRequest, target: TestTarget) -> Mapping[str, str] | None:
     """Return the fields of a push that would refresh a Warehouse, None if there is no Warehouse to refresh."""
-    repository = next(iter(suggestions.repositories(aim.kind, _scope(request, aim))), None)
+    repository = next(iter(suggestions.repositories(target.kind, _scope(request, target))), None)
     if repository is None:
         return None
-    tag = next(iter(_tags(request, aim, repository)), "")
+    tag = next(iter(_tags(request, target, repository)), "")
     return {"repository": repository, "tag": tag, "media_type": MEDIA_TYPES[0][0]}
 
 
-def _tags(request: PageRequest, aim: TestTarget, repository: str) -> list[str]:
+def _tags(request: PageRequest, target: TestTarget, repository: str) -> list[str]:
     """Return the tags pushed to the receiver most recently, the newest discovered ones, and some that would match."""
     pushed = DeliveryFilter(
-        project=aim.project, receiver=aim.receiver, repository=repository, origin=Origin.PUSH
+        project=target.project, receiver=target.receiver, repository=repository, origin=Origin.PUSH
     )
     newest = [row.tag for row in delivery_log().page(pushed, size=DELIVERIES_READ, each_push_once=True).rows]
-    scope = _scope(request, aim)
+    scope = _scope(request, target)
     # Not while the user types: each call reads from the API server.
     typing = request.method == "POST" and request.htmx
     discovered = (
@@ -282,5 +284,5 @@ def _tags(request: PageRequest, aim: TestTarget, repository: str) -> list[str]:
     return [tag for tag in dict.fromkeys([*newest, *discovered, *selected]) if tag][:TAGS_SUGGESTED]
 
 
-def _scope(request: PageRequest, aim: TestTarget) -> tuple[Warehouse, ...]:
-    return request.runtime.cache.warehouses(aim.project or None)
+def _scope(request: PageRequest, target: TestTarget) -> tuple[Warehouse, ...]:
+    return request.runtime.cache.warehouses(target.project or None)

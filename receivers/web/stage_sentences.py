@@ -123,13 +123,13 @@ def unfinished(journey: StageJourney) -> tuple[StageNode, ...]:
 def _joined(clauses: Sequence[Phrase]) -> Phrase:
     """Return clauses as a sentence."""
     parts: list[Part] = []
-    for number, one in enumerate(clauses):
+    for number, text in enumerate(clauses):
         if not number:
-            parts.append(_capitalized(one))
+            parts.append(_capitalized(text))
         elif number == len(clauses) - 1:
-            parts += [", and " if number > 1 else " and ", one]
+            parts += [", and " if number > 1 else " and ", text]
         else:
-            parts += [", ", one]
+            parts += [", ", text]
     return phrase(*parts, "." if parts else None)
 
 

@@ -39,7 +39,7 @@ def stage_columns(result: WarehouseResult) -> Columns:
     columns: Columns = []
     before: frozenset[str] = frozenset()
     for depth in sorted(by_depth):
-        # What goes on is first, because the next column begins beside it.
+        # Stages with successors come first, because the next column begins beside them.
         nodes = sorted(by_depth[depth], key=lambda node: node.is_last)
         columns.append(tuple(_stage(result, node, before) for node in nodes))
         before = frozenset(node.name for node in nodes)

@@ -27,7 +27,7 @@ class Stop:
     """A stop of the journey: what it is, its name, its state as a word in a tone, and two lines about it.
 
     `url` is empty if there is no page for it. `on`: the push went on from here. `last`: nothing follows. `ended`: the
-    push ends here, for a reason that is no failure. `provider` is the receiver kind whose icon it has, if any.
+    push ends here, for a reason that isn't a failure. `provider` is the receiver kind whose icon it has, if any.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Stop:
 class JourneyLane:
     """The way through a Warehouse, or a part of it: columns in order, each with one stop, or several that branch off.
 
-    A branch that goes on is a lane of its own. `name` tells it from others, for screen readers.
+    A branch with successors is a lane of its own. `name` identifies it for screen readers.
     """
 
     name: str

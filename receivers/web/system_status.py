@@ -65,15 +65,15 @@ class PermissionRow:
 def status(request: PageRequest) -> HttpResponse:
     """Show the status page to users who see everything. Only admins see configuration, addresses and host names."""
     require_permission(request, Action.SEE, "")
-    here, privileged = request.runtime, may(request.user, Action.READ_CONFIGURATION, "")
-    part = live_fragments.render_fragment(request, "ops/_status.html", _live_context(here))
+    process, privileged = request.runtime, may(request.user, Action.READ_CONFIGURATION, "")
+    part = live_fragments.render_fragment(request, "ops/_status.html", _live_context(process))
     if request.htmx.target == "status":
         return live_fragments.respond(request, part, every=EVERY)
     context = {
         "part": part,
         "every": EVERY,
         "database": database_stats.database_facts(),
-        "versions": _versions(here.access_reviews.latest(), here.kargo_version.latest()),
+        "versions": _versions(process.access_reviews.latest(), process.kargo_version.latest()),
         "replicas": _replicas(),
         "privileged": privileged,
         "unknown": database_stats.unknown_url_requests() if privileged else [],
@@ -82,13 +82,13 @@ def status(request: PageRequest) -> HttpResponse:
     return render(request, "ops/status.html", context)
 
 
-def _live_context(here: runtime.Runtime) -> Mapping[str, Any]:
-    reviews = here.access_reviews.latest()
+def _live_context(process: runtime.Runtime) -> Mapping[str, Any]:
+    reviews = process.access_reviews.latest()
     missing = reviews.missing if reviews else ()
-    sync, permissions = sync_rows(here), permission_rows(here.access_reviews, reviews)
+    sync, permissions = sync_rows(process), permission_rows(process.access_reviews, reviews)
     return {
-        "problems": _problems(here, sync, permissions),
-        "syncing": not here.cache.ready,
+        "problems": _problems(process, sync, permissions),
+        "syncing": not process.cache.ready,
         "sync_rows": sync,
         "failing": sum(row.tone == "bad" for row in sync),
         "reviews": reviews,
@@ -97,14 +97,14 @@ def _live_context(here: runtime.Runtime) -> Mapping[str, Any]:
         "missing": missing,
         "rbac": rbac_manifest(missing),
         "work": database_stats.work_in_progress(),
-        "tracked": len(here.tracker),
-        "queued_writes": len(here.writer),
-        "spool": here.spool,
-        "bodies": here.body_quota,
+        "tracked": len(process.tracker),
+        "queued_writes": len(process.writer),
+        "spool": process.spool,
+        "bodies": process.body_quota,
     }
 
 
-def _problems(here: runtime.Runtime, sync: list[SyncRow], permissions: list[PermissionRow]) -> list[str]:
+def _problems(process: runtime.Runtime, sync: list[SyncRow], permissions: list[PermissionRow]) -> list[str]:
     """Return what does not work, as clauses of the verdict at the top of the page."""
     problems = []
     if failing := [row.kind for row in sync if row.tone == "bad"]:
@@ -113,25 +113,25 @@ def _problems(here: runtime.Runtime, sync: list[SyncRow], permissions: list[Perm
         problems.append(
             f"Required permissions are missing on {missing} resource type{'s' if missing > 1 else ''}."
         )
-    if here.spool.problem:
+    if process.spool.problem:
         problems.append("Deliveries can't be saved to disk while the database is unavailable.")
-    elif len(here.spool):
+    elif len(process.spool):
         problems.append("The database is unavailable, and deliveries wait on disk.")
     return problems
 
 
-def sync_rows(here: runtime.Runtime) -> list[SyncRow]:
+def sync_rows(process: runtime.Runtime) -> list[SyncRow]:
     """Return the watched kinds, failing ones first. Controller heartbeats, which are polled, come last."""
-    watched = [_sync_row(watch, counted=True) for watch in here.cache.freshness()]
-    watched += [_sync_row(watch, counted=False) for watch in here.freight.freshness()]
-    if here.stages is not None:
+    watched = [_sync_row(watch, counted=True) for watch in process.cache.freshness()]
+    watched += [_sync_row(watch, counted=False) for watch in process.freight.freshness()]
+    if process.stages is not None:
         watched += [
             _sync_row(watch, counted=watch.resource is STAGES)
-            for watch in here.stages.freshness()
+            for watch in process.stages.freshness()
             if watch.resource is not FREIGHTS  # has a row already
         ]
     watched.sort(key=lambda row: row.tone != "bad")
-    return [*watched[:ROWS_SHOWN], _heartbeats(here)]
+    return [*watched[:ROWS_SHOWN], _heartbeats(process)]
 
 
 def _sync_row(watch: Freshness, *, counted: bool) -> SyncRow:
@@ -150,8 +150,8 @@ def _sync_row(watch: Freshness, *, counted: bool) -> SyncRow:
     )
 
 
-def _heartbeats(here: runtime.Runtime) -> SyncRow:
-    known, error = here.heartbeats.latest(), here.heartbeats.error
+def _heartbeats(process: runtime.Runtime) -> SyncRow:
+    known, error = process.heartbeats.latest(), process.heartbeats.error
     state, tone = ("in sync", "good") if known else ("none", "plain")
     if known is None:
         state, tone = ("unavailable", "plain") if error else ("syncing", "open")
@@ -190,15 +190,15 @@ def permission_rows(
 def _permission(
     several: list[RequiredPermission], answers: Mapping[RequiredPermission, bool]
 ) -> PermissionRow:
-    one = several[0]
+    first = several[0]
     return PermissionRow(
-        one.resource_name,
-        one.resource.group,
-        one.namespace,
+        first.resource_name,
+        first.resource.group,
+        first.namespace,
         _verbs(several),
         _verbs(need for need in several if answers.get(need) is False),
         unknown=any(need not in answers for need in several),
-        optional=one.optional,
+        optional=first.optional,
     )
 
 

@@ -35,7 +35,7 @@ KARGO_DEFAULT_INTERVAL: Final = timedelta(minutes=5)  # of `spec.interval`, in t
 SOON: Final = timedelta(minutes=10)  # Warehouses that Kargo polls this often are left to it
 # Without another loss, before the Warehouses are refreshed: until then, a refresh may be too early
 QUIET: Final = timedelta(minutes=1)
-KEPT: Final = timedelta(days=30)  # rows of downtimes that were made up for
+RETENTION: Final = timedelta(days=30)  # rows of downtimes that were made up for
 MAX_REFUSED: Final = 1_000  # digests that are remembered, of requests that came too early
 
 
@@ -107,7 +107,7 @@ class CatchUp:
             ]
             if not ours:
                 return
-            Downtime.objects.filter(caught_up_at__lt=now - KEPT).delete()
+            Downtime.objects.filter(caught_up_at__lt=now - RETENTION).delete()
             since, until = min(each.since for each in ours), max(each.until for each in ours)
             rows = list(self._planned(since, until, now))
             insert([delivery for delivery, _ in rows])

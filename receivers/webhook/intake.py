@@ -141,7 +141,7 @@ class Intake:
             else:
                 reply = self._accept(delivery, webhook, started, dry_run=bool(test and test.dry_run))
         except AlreadySaved:
-            # The test token was used before. This request is no test; it gets a row of its own that says so.
+            # The test token was used before. This request isn't a test; its own row says so.
             delivery = new_delivery(request, target, body)
             reply = self._record(delivery, results.refused_test(USED), started)
         span.set(_attributes(delivery))
@@ -168,7 +168,7 @@ class Intake:
         """
         self._note_push(delivery)
         if result.outcome in {Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE} and delivery.push_id:
-            delivery.push_id = delivery.pk  # whoever sent it must not change what is known of a push
+            delivery.push_id = delivery.pk  # the sender must not be able to change a push
         results.record_response(delivery, result.response, started)
         results.record_result(delivery, result)
         self._save(delivery)
@@ -185,7 +185,7 @@ class Intake:
         def answered(deadline: float) -> IntakeResult:
             result = pass_on(upstream, request, body, deadline)
             if result.outcome != Outcome.FORWARDED and delivery.push_id:
-                delivery.push_id = delivery.pk  # whoever sent it must not change what is known of a push
+                delivery.push_id = delivery.pk  # the sender must not be able to change a push
             return result
 
         return self._deliver(delivery, answered, started)
@@ -202,7 +202,7 @@ class Intake:
             self.processor.note_push(delivery, self._stored_request(delivery))
 
     def _accept(self, delivery: Delivery, request: WebhookRequest, started: float, *, dry_run: bool) -> Reply:
-        """Process a request that nothing speaks against."""
+        """Process a request that has not been rejected."""
         if dry_run:
             return self._record(delivery, self.processor.evaluate(delivery, request), started)
         return self._deliver(delivery, partial(self.processor.process, delivery, request), started)

@@ -27,7 +27,7 @@ Source = tuple[ReceiverKey, str]
 
 
 class RateLimiter:
-    """Limits requests to `rate` per second for each source; 0 is no limit. Thread-safe.
+    """Limits requests to `rate` per second for each source; 0 means no limit. Thread-safe.
 
     This is the generic cell rate algorithm: for each source, the time at which all its requests so far would have come
     at exactly `rate`. It may be `BURST_SECONDS` ahead of the clock.

@@ -53,6 +53,6 @@ class Recovery:
 
 
 def due_deliveries(now: datetime) -> models.QuerySet[Delivery]:
-    """Return the pending deliveries that may be processed at `now`, whoever holds them, the oldest first."""
+    """Return the pending deliveries that are due at `now`, held or not, the oldest first."""
     due = Q(due_at=None) | Q(due_at__lte=now)
     return Delivery.objects.filter(due, outcome=Outcome.PENDING).order_by("received_at")

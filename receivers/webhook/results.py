@@ -153,7 +153,7 @@ def forward_interrupted() -> IntakeResult:
 
 
 def dry_run_without_push(event: NothingToDo | PullRequest) -> IntakeResult:
-    """Return the result of a test that evaluates only, of an event that is no push."""
+    """Return the result of a dry run of an event other than a push."""
     reason = event.reason if isinstance(event, NothingToDo) else f"the pull request {event.url} was closed"
     return IntakeResult(Outcome.DRY_RUN, responses.refreshed(0), reason)
 

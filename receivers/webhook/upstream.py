@@ -22,7 +22,6 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from kargoweb.upstream_settings import UpstreamConfiguration
-
 from receivers.cluster.cache import ClusterCache
 from receivers.cluster.snapshot import Route
 from receivers.kargo import responses

@@ -117,7 +117,7 @@ def not_served_here(request: HttpRequest, kind: str, digest: str) -> HttpRespons
 def respond_to_exception(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Return 405 for any method but POST. Log any other exception and return 500 without details, as Kargo does.
 
-    Kargo accepts any method, but opening the URL in a browser is no push.
+    Kargo accepts any method, but opening the URL in a browser must not count as a push.
     """
     if isinstance(exc, MethodNotAllowed):
         return _respond(Reply(responses.METHOD_NOT_ALLOWED))

@@ -185,7 +185,7 @@ def test_names_of_kubernetes_own_users_and_groups_mean_nothing(database, cluster
         browser = HttpBrowser(product)
         status, page = projects_of(browser, "system:admin")
         assert status == 403
-        assert "Kubernetes can't know you by your name" in visible_text(page)
+        assert "Kubernetes can't identify you" in visible_text(page)
         assert projects_of(browser, unique_name(), "system:masters")[0] == 403
         # The API server adds this group by itself.
         cluster.allow(groups={"system:authenticated": [VIEW]})

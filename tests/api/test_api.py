@@ -115,7 +115,7 @@ class TestList:
     def test_blank_filters_are_refused(self, signed_in):
         """The variable of a script may not be set."""
         response = get(signed_in("viewer"), "/api/v1/deliveries?project=&after=&tag=", 400)
-        problem = ["It is empty. Leave it out."]
+        problem = ["It must not be empty."]
         assert response["fields"] == {"project": problem, "tag": problem}
 
     def test_hidden_deliveries_are_neither_listed_nor_shown(self, signed_in, database):

@@ -162,8 +162,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            ([], "say what to delete: --days, --body-days, or both"),
-            (["--days", "0.1"], "--days must be at least 1: younger deliveries may have retries to come"),
+            ([], "Give --days, --body-days, or both"),
+            (["--days", "0.1"], "--days must be at least 1: younger deliveries may still be retried"),
             (["--body-days", "0"], "--body-days must be above 0"),
         ],
     )

@@ -320,7 +320,7 @@ class TestCommand:
         until("the unknown URLs are counted", UnknownCall.objects.filter(kind="nonsense").exists)
         [finding] = [one for one in health.findings("") if one.check == "misrouted_webhooks"]
         assert finding.severity == "warning"
-        assert "receivers of other kinds (ecr) arrived at kargoweb" in finding.reason
+        assert "receivers of kinds that kargoweb doesn't support (ecr) arrived" in finding.reason
         done = run(demo_cluster.kubeconfig, "--project", "cluster")
         assert done.code == 1
         assert f"WARNING  cluster kargoweb: {finding.reason}" in done.out

@@ -129,7 +129,7 @@ def test_of_a_promotion_and_a_warehouse_with_one_name_the_first_is_refreshed():
         ),
         (
             {"targetSelectionCriteria": [{"kind": "Stage"}]},
-            'action 1: targetSelectionCriteria fails: "Stage" is no kind of target',
+            'action 1: targetSelectionCriteria fails: "Stage" isn\'t a kind of target',
         ),
         (
             {"action": "Promote"},
@@ -261,7 +261,7 @@ def test_a_body_that_is_no_json_is_refused_with_the_message_of_go(body, message)
 def test_any_body_is_decoded_or_refused(body):
     request = request_of(action({"kind": "Warehouse", "name": "${{ request.body }}"}), body=body)
     if body and not is_json(body):
-        with pytest.raises(Refused, match="the body is no JSON"):
+        with pytest.raises(Refused, match="the body isn't JSON"):
             read(request)
     else:
         selection = read(request)

@@ -128,7 +128,7 @@ def test_an_expression_has_the_same_value_as_in_kargo(vector):
 
 
 def on_the_wire(body):
-    """Return the bytes of an expected body: compact JSON and a newline, or a text that is no JSON."""
+    """Return the bytes of an expected body: compact JSON and a newline, or a string that isn't JSON."""
     if isinstance(body, str):
         return body.encode()
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)

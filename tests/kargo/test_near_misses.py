@@ -106,21 +106,20 @@ def test_different_names_have_different_keys(name):
             "_/nginx",
             "image",
             "nginx",
-            'the sender names the repository "_/nginx", which no subscription can pull from and match; '
-            'it must send "nginx"',
+            'the sender names the repository "_/nginx", which no valid repoURL matches; it must send "nginx"',
         ),
         (
             "https://hub.docker.com/r/x/y",
             "image",
             "x/y",
-            'the sender names the repository "https://hub.docker.com/r/x/y", which no subscription can pull from and '
-            'match; it must send "x/y"',
+            'the sender names the repository "https://hub.docker.com/r/x/y", which no valid repoURL '
+            'matches; it must send "x/y"',
         ),
         (
             "x/y/",
             "image",
             "x/y",
-            'the sender names the repository "x/y/", which no subscription can pull from and match; it must send "x/y"',
+            'the sender names the repository "x/y/", which no valid repoURL matches; it must send "x/y"',
         ),
     ],
 )

@@ -153,7 +153,7 @@ RATE_LIMIT = 'failed "docker.io/example/repo": TOOMANYREQUESTS: You have reached
 @pytest.mark.parametrize(
     ("condition_texts", "failure", "cause", "words"),
     [
-        ((), "", RetryCause.DISCOVERY_FAILED, "keeps no reason"),
+        ((), "", RetryCause.DISCOVERY_FAILED, "recorded no reason"),
         (("Healthy=False/DiscoveryFailed: git 401",), "", RetryCause.DISCOVERY_FAILED, "git 401"),
         ((), "git 401", RetryCause.DISCOVERY_FAILED, "git 401"),
         (

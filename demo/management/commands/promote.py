@@ -80,7 +80,9 @@ def _choose(cluster: KubernetesClient, project: str, stage_name: str, wanted: st
         if stage.request(freight.warehouse) is not None
     ]
     matching = [
-        one for one in freight if (_is_meant(one, wanted) if wanted else _is_available(one, stage, stages))
+        candidate
+        for candidate in freight
+        if (_is_meant(candidate, wanted) if wanted else _is_available(candidate, stage, stages))
     ]
     if not matching:
         what = f"no Freight {wanted}" if wanted else "no available Freight"

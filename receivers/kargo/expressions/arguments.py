@@ -21,7 +21,7 @@ def text(value: Value) -> str:
     """Return a text. Raise `InvalidExpression` for other values."""
     if isinstance(value, str):
         return value
-    raise InvalidExpression(f"{described(value)} where a text is needed")
+    raise InvalidExpression(f"{described(value)} where a string is needed")
 
 
 def as_list(value: Value) -> list[Value]:
@@ -29,7 +29,7 @@ def as_list(value: Value) -> list[Value]:
     if isinstance(value, list):
         return value
     if isinstance(value, str):
-        raise CannotEvaluate("the bytes of a text are not evaluated")
+        raise CannotEvaluate("the bytes of strings are not evaluated")
     raise InvalidExpression(f"{described(value)} where a list is needed")
 
 
@@ -40,5 +40,5 @@ def integer(value: Value) -> int:
     if isinstance(value, int):
         return value
     if not MIN_INT <= value <= MAX_INT or math.isnan(value):
-        raise CannotEvaluate("a number that is no 64-bit integer")
+        raise CannotEvaluate("a number that isn't a 64-bit integer")
     return int(value)

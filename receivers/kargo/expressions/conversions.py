@@ -23,7 +23,7 @@ def _int(arguments: Arguments, budget: Budget) -> int:
     value = arguments[0]
     if isinstance(value, str):
         if not _INTEGER.fullmatch(value) or not MIN_INT <= int(value) <= MAX_INT:
-            raise InvalidExpression("a text that is no whole number")
+            raise InvalidExpression("a string that isn't a whole number")
         return int(value)
     return integer(value)
 
@@ -33,7 +33,7 @@ def _float(arguments: Arguments, budget: Budget) -> float:
     if is_number(value):
         return float(value)
     if not isinstance(value, str):
-        raise InvalidExpression(f"{described(value)} is no number")
+        raise InvalidExpression(f"{described(value)} isn't a number")
     if len(value) > _MAX_NUMBER_LENGTH:
         raise CannotEvaluate("a number of hundreds of digits")
     if _DECIMAL.fullmatch(value):
@@ -43,7 +43,7 @@ def _float(arguments: Arguments, budget: Budget) -> float:
         return number
     if _ODD_NUMBER.fullmatch(value):
         raise CannotEvaluate("a number in an unusual notation")
-    raise InvalidExpression("a text that is no number")
+    raise InvalidExpression("a string that isn't a number")
 
 
 def _string(arguments: Arguments, budget: Budget) -> str:
@@ -65,7 +65,7 @@ def _from_json(arguments: Arguments, budget: Budget) -> Value:
     try:
         return goany.decode(value.encode())
     except gojson.InvalidJson as error:
-        raise InvalidExpression(f"a text that is no JSON: {error}") from error
+        raise InvalidExpression(f"a string that isn't JSON: {error}") from error
     except goany.TooDeep as error:
         raise CannotEvaluate("JSON that nests too deeply") from error
 

@@ -230,7 +230,7 @@ class Evaluator:
                 return ordered(of)[position]
             case str():
                 convert.integer(key)
-                raise CannotEvaluate("the bytes of a text are not evaluated")
+                raise CannotEvaluate("the bytes of strings are not evaluated")
             case Time() | Duration():
                 raise CannotEvaluate("methods that are not called")
             case Unreadable():
@@ -270,7 +270,7 @@ class Evaluator:
             else self.evaluate(node.function)
         )
         if not isinstance(function, Function):
-            raise InvalidExpression(f"{described(function)} is no function{_named(node.function)}")
+            raise InvalidExpression(f"{described(function)} isn't a function{_named(node.function)}")
         if len(arguments) != 1:
             raise InvalidExpression(f"{function.name} takes one argument")
         return function.call(arguments[0], self._budget)
@@ -376,7 +376,7 @@ def _key_of_constants(node: ListLiteral, value: Value) -> Value:
         if value is None:
             return ""
         if not isinstance(value, str):
-            raise InvalidExpression(f"{described(value)} is not compared with texts")
+            raise InvalidExpression(f"{described(value)} isn't compared with strings")
     elif node.items and not isinstance(value, str | int | float) and all(map(_is_constant, node.items)):
         raise CannotEvaluate(f"{described(value)} in a list of constants")
     return value
@@ -416,15 +416,15 @@ def _quantified(
 
 
 def _filter(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
-    kept = [values[position] for position, result in evaluator.results(node, values) if _boolean(result)]
-    return evaluator.new_list(node, values, kept)
+    selected = [values[position] for position, result in evaluator.results(node, values) if _boolean(result)]
+    return evaluator.new_list(node, values, selected)
 
 
 def _mapped(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
     return evaluator.new_list(node, values, [result for _, result in evaluator.results(node, values)])
 
 
-def _found(*, backwards: bool, index: bool) -> Callable[[Evaluator, PredicateCall, list[Value]], Value]:
+def _finder(*, backwards: bool, index: bool) -> Callable[[Evaluator, PredicateCall, list[Value]], Value]:
     def find(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
         for position, result in evaluator.results(node, values, backwards=backwards):
             if _boolean(result):
@@ -442,7 +442,7 @@ def _count(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Va
 
 def _total(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> Value:
     if isinstance(node.over, ListLiteral) and node.predicate is None and not all(map(is_number, values)):
-        raise CannotEvaluate("the sum of a list of something else than numbers")
+        raise CannotEvaluate("the sum of a list of something other than numbers")
     total: Value = 0
     for _, result in evaluator.results(node, values):
         total = evaluator.add(result, total)
@@ -453,7 +453,7 @@ def _grouped(evaluator: Evaluator, node: PredicateCall, values: list[Value]) -> 
     groups = Grouped()
     for position, key in evaluator.results(node, values):
         if not isinstance(key, str | int):
-            raise CannotEvaluate("groups by something else than texts, booleans and whole numbers")
+            raise CannotEvaluate("groups by something other than strings, booleans and whole numbers")
         if any(other == key and type(other) is not type(key) for other in groups):
             raise CannotEvaluate("groups by keys of different types")
         groups.setdefault(key, []).append(values[position])
@@ -467,10 +467,10 @@ _PREDICATES: Final[Mapping[str, Callable[[Evaluator, PredicateCall, list[Value]]
     "one": _quantified(lambda results: sum(results) == 1),
     "filter": _filter,
     "map": _mapped,
-    "find": _found(backwards=False, index=False),
-    "findIndex": _found(backwards=False, index=True),
-    "findLast": _found(backwards=True, index=False),
-    "findLastIndex": _found(backwards=True, index=True),
+    "find": _finder(backwards=False, index=False),
+    "findIndex": _finder(backwards=False, index=True),
+    "findLast": _finder(backwards=True, index=False),
+    "findLastIndex": _finder(backwards=True, index=True),
     "count": _count,
     "sum": _total,
     "groupBy": _grouped,

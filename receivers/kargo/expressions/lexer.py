@@ -84,24 +84,24 @@ def _end_of_blanks(source: str, at: int) -> int:
 
 
 def _token(source: str, at: int) -> tuple[Token, int]:
-    if found := _WORD.match(source, at):
-        word = found[0]
-        if word in {"b", "B"} and source[found.end() : found.end() + 1] in {'"', "'", "`"}:
+    if match := _WORD.match(source, at):
+        word = match[0]
+        if word in {"b", "B"} and source[match.end() : match.end() + 1] in {'"', "'", "`"}:
             raise CannotEvaluate("bytes")
         kind = TokenType.OPERATOR if word in _WORD_OPERATORS else TokenType.NAME
-        return Token(kind, word, at), found.end()
-    if found := _NUMBER.match(source, at):
-        after = source[found.end() : found.end() + 1]
+        return Token(kind, word, at), match.end()
+    if match := _NUMBER.match(source, at):
+        after = source[match.end() : match.end() + 1]
         if after.isalnum() or (after in {"_", "$"} and after):
-            raise CannotEvaluate(f"{quoted(source[at : found.end() + 1])} is no plain number")
-        return Token(TokenType.NUMBER, _number(found[0]), at), found.end()
+            raise CannotEvaluate(f"{quoted(source[at : match.end() + 1])} isn't a plain number")
+        return Token(TokenType.NUMBER, _number(match[0]), at), match.end()
     if source[at] in "\"'`":
-        found = _QUOTED.match(source, at)
-        if found is None:
-            _fail(source, at, "a text without its closing quote")
-        return Token(TokenType.TEXT, _text(found[0]), at), found.end()
-    if found := _OPERATOR.match(source, at):
-        return Token(TokenType.OPERATOR, found[0], at), found.end()
+        match = _QUOTED.match(source, at)
+        if match is None:
+            _fail(source, at, "a string without its closing quote")
+        return Token(TokenType.TEXT, _text(match[0]), at), match.end()
+    if match := _OPERATOR.match(source, at):
+        return Token(TokenType.OPERATOR, match[0], at), match.end()
     _fail(source, at, f"unexpected {quoted(source[at])}")
 
 
@@ -128,22 +128,22 @@ def _text(literal: str) -> str:
     quote, inner = literal[0], literal[1:-1]
     if quote == "`":
         return inner.replace("``", "`")
-    return _ESCAPE.sub(lambda found: _unescaped(found, quote), inner) if "\\" in inner else inner
+    return _ESCAPE.sub(lambda match: _unescaped(match, quote), inner) if "\\" in inner else inner
 
 
-def _unescaped(found: re.Match[str], quote: str) -> str:
-    *codes, octal, simple = found.groups()
+def _unescaped(match: re.Match[str], quote: str) -> str:
+    *codes, octal, simple = match.groups()
     if simple is not None:
         if simple == quote:
             return quote
         if simple not in _SIMPLE_ESCAPES:
             raise InvalidExpression(
-                f"unknown escape {quoted(found[0])} in a text; write a backslash as \\\\, or use `backticks`"
+                f"unknown escape {quoted(match[0])} in a string; write a backslash as \\\\, or use `backticks`"
             )
         return _SIMPLE_ESCAPES[simple]
     rune = int(octal, 8) if octal is not None else int(next(code for code in codes if code is not None), 16)
     if rune > (_MAX_OCTAL if octal is not None else _MAX_RUNE):
-        raise InvalidExpression(f"{quoted(found[0])} is no character")
+        raise InvalidExpression(f"{quoted(match[0])} isn't a character")
     return "\ufffd" if 0xD800 <= rune <= 0xDFFF else chr(rune)
 
 

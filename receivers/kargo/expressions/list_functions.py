@@ -112,12 +112,12 @@ def sorted_by(
     if direction not in ("asc", "desc"):
         raise InvalidExpression('the order is "asc" or "desc"')
 
-    def compare(one: tuple[Value, Value], other: tuple[Value, Value]) -> int:
+    def compare(left: tuple[Value, Value], right: tuple[Value, Value]) -> int:
         if direction == "desc":
-            one, other = other, one
-        if less(one[0], other[0], budget):
+            left, right = right, left
+        if less(left[0], right[0], budget):
             return -1
-        return 1 if less(other[0], one[0], budget) else 0
+        return 1 if less(right[0], left[0], budget) else 0
 
     result = sorted(pairs, key=cmp_to_key(compare))
     if len(pairs) > _MAX_STABLE and any(

@@ -88,7 +88,7 @@ def _median(arguments: Arguments, budget: Budget) -> float:
 def _bits(operate: Callable[[int, int], int]) -> Callable[[Arguments, Budget], int]:
     def function(arguments: Arguments, budget: Budget) -> int:
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in arguments):
-            raise InvalidExpression("bits are those of whole numbers")
+            raise InvalidExpression("bitwise functions take whole numbers")
         return wrapped(operate(arguments[0], arguments[-1]))
 
     return function

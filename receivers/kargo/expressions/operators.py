@@ -122,4 +122,4 @@ def _power(base: float, exponent: float) -> float:
     try:
         return math.pow(base, exponent)
     except (OverflowError, ValueError) as error:
-        raise CannotEvaluate("a power that is no finite number") from error
+        raise CannotEvaluate("a power that isn't a finite number") from error

@@ -85,7 +85,7 @@ class _Parser:
         self._predicates: list[str] = []
         self._variables: list[str] = []
         self._heights: dict[int, int] = {}
-        self._kept: list[Node] = []
+        self._nodes: list[Node] = []
 
     @property
     def _token(self) -> Token:
@@ -119,7 +119,7 @@ class _Parser:
         if height > MAX_DEPTH:
             raise CannotEvaluate(f"the expression nests deeper than {MAX_DEPTH} levels")
         self._heights[id(node)] = height
-        self._kept.append(node)  # as long as it lives, no other node has its id
+        self._nodes.append(node)  # as long as the node exists, no other node has its id
         return node
 
     def _enter(self) -> None:
@@ -263,7 +263,7 @@ class _Parser:
         after = self._token.position + 1
         self._expect("#")
         if self._token.type is TokenType.OPERATOR and self._token.position == after and _is_word(self._token):
-            self._unexpected("; expected a blank after #")
+            self._unexpected("; expected a space after #")
         name = ""
         if self._token.type is TokenType.NAME:
             name = self._name()

@@ -1,6 +1,6 @@
 """Simplifies an expression where expr-lang does so, too, and where that changes what is an error.
 
-`a or true` is true even if `a` is no boolean, and `any(list, a) or any(list, b)` is `any(list, a or b)`.
+`a or true` is true even if `a` isn't a boolean, and `any(list, a) or any(list, b)` is `any(list, a or b)`.
 """
 
 from __future__ import annotations

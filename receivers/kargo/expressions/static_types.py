@@ -204,7 +204,7 @@ class _Checker:
     def _call(self, node: Call) -> Type:
         function = self.check(node.function)  # expr-lang checks no arguments of unknown functions
         if function is not UNKNOWN:
-            raise InvalidExpression(f"{_named(function)} is no function")
+            raise InvalidExpression(f"{_named(function)} isn't a function")
         match node.function:
             case Member(of, Literal(str() as method)) if self.check(of) in (TIME, DURATION):
                 if method not in _METHODS:
@@ -223,7 +223,7 @@ class _Checker:
         required = names.index("?") if "?" in names else len(names)
         names = [name for name in names if name != "?"]
         if not required <= len(types) <= len(names):
-            raise InvalidExpression(f"{node.name} has {len(types)} arguments, which is not what it takes")
+            raise InvalidExpression(f"{node.name} has {len(types)} arguments, which isn't what it takes")
         for type_, name in zip(types, names, strict=False):
             if not _takes(name, type_):
                 raise InvalidExpression(f"{node.name} does not take {_named(type_)} here")
@@ -247,7 +247,7 @@ class _Checker:
         if node.name == "map" and result is NIL:
             raise InvalidExpression("the predicate of map is nothing (nil)")
         if node.name == "sortBy" and last not in (None, UNKNOWN, STRING):
-            raise InvalidExpression("the order of sortBy is a text")
+            raise InvalidExpression("the order of sortBy is a string")
         results = {
             "all": BOOL, "any": BOOL, "none": BOOL, "one": BOOL,
             "count": INT, "findIndex": INT, "findLastIndex": INT,
@@ -296,7 +296,7 @@ def _result(name: str, types: list[Type], result: Type) -> Type:
             raise InvalidExpression("the position in a list is a whole number")
         return types[0].element or UNKNOWN
     if name == "get" and types[0] is MAP and types[1] not in (UNKNOWN, STRING, NIL):
-        raise InvalidExpression("the key of a map is a text")
+        raise InvalidExpression("the key of a map is a string")
     return result
 
 
@@ -400,7 +400,7 @@ def _check_regex(node: Node) -> None:
 def _named(type_: Type) -> str:
     return {
         "nil": "nothing (nil)", "bool": "a boolean", "int": "a whole number", "float": "a number",
-        "string": "a text", "array": "a list", "map": "a map", "time": "a time", "duration": "a duration",
+        "string": "a string", "array": "a list", "map": "a map", "time": "a time", "duration": "a duration",
         "unknown": "a value", "grouped": "the result of groupBy",
     }[type_.name]  # fmt: skip
 

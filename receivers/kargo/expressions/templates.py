@@ -38,7 +38,7 @@ def render(text: str, environment: Mapping[str, Value], budget: Budget, now: Tim
     if not _START.search(text):
         return text
     if len(text) > MAX_LENGTH:
-        raise CannotEvaluate(f"the text is longer than {MAX_LENGTH:,} characters")
+        raise CannotEvaluate(f"the string is longer than {MAX_LENGTH:,} characters")
     evaluator = Evaluator({**environment, **_HELPERS}, budget, now)
     return _kept_text("".join(_parts(text, evaluator, budget)), budget)
 
@@ -46,13 +46,13 @@ def render(text: str, environment: Mapping[str, Value], budget: Budget, now: Tim
 def _parts(text: str, evaluator: Evaluator, budget: Budget) -> list[str]:
     parts: list[str] = []
     at = 0
-    while found := _START.search(text, at):
-        end = text.find(_ENDS[found[1]], found.end())
+    while match := _START.search(text, at):
+        end = text.find(_ENDS[match[1]], match.end())
         if end < 0:
-            raise InvalidExpression(f"{found[0]} without its {_ENDS[found[1]]}")
-        source = text[found.end() : end]
-        parts.append(text[at : found.start()])
-        at = end + len(_ENDS[found[1]])
+            raise InvalidExpression(f"{match[0]} without its {_ENDS[match[1]]}")
+        source = text[match.end() : end]
+        parts.append(text[at : match.start()])
+        at = end + len(_ENDS[match[1]])
         if not source:
             break  # after an empty expression, Kargo takes the rest as it is
         value = evaluator.evaluate(read(source))
@@ -70,7 +70,7 @@ def _kept_text(result: str, budget: Budget) -> str:
     if len(bare) > 1 and bare[0] == bare[-1] == '"':
         return bare[1:-1] + newline
     if _is_number(bare) or bare in _BOOLEANS:
-        raise InvalidExpression(f"{quoted(bare)} is no text for Kargo; quote() makes it one")
+        raise InvalidExpression(f"{quoted(bare)} isn't a string for Kargo; quote() makes it one")
     try:
         value = goany.decode(bare.encode())
     except gojson.InvalidJson:
@@ -79,14 +79,14 @@ def _kept_text(result: str, budget: Budget) -> str:
         value = None
     if isinstance(value, str):
         return value
-    raise InvalidExpression("nothing (nil), or JSON, is no text for Kargo; quote() makes it one")
+    raise InvalidExpression("nothing (nil), or JSON, isn't a string for Kargo; quote() makes it one")
 
 
 def _is_number(text: str) -> bool:
     if _DECIMAL.fullmatch(text):
         return float(text.replace("_", "")) not in (float("inf"), float("-inf"))
     if _HEXADECIMAL.fullmatch(text):
-        raise CannotEvaluate("a text that can be read as a hexadecimal number")
+        raise CannotEvaluate("a string that can be read as a hexadecimal number")
     return _NO_FINITE_NUMBER.fullmatch(text) is not None
 
 

@@ -37,7 +37,7 @@ _YAML_WORDS: Final = frozenset(("y", "n", "yes", "no", "on", "off", "true", "fal
 def json_text(value: str) -> str:
     """Return a text as a JSON string, as Go writes it: HTML's special characters are escaped."""
     text = json.dumps(value, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: _JSON_ESCAPES[found[0]], text)
+    return _ESCAPED.sub(lambda match: _JSON_ESCAPES[match[0]], text)
 
 
 def json_number(number: float) -> str:
@@ -95,8 +95,8 @@ def _json_scalar(value: Value, budget: Budget) -> str:
         case Duration():
             return str(value.nanoseconds)
         case Function():
-            raise InvalidExpression("a function is no JSON")
-    raise CannotEvaluate("this value is not converted to JSON")
+            raise InvalidExpression("a function isn't JSON")
+    raise CannotEvaluate("this value isn't converted to JSON")
 
 
 def formatted(value: Value, budget: Budget) -> str:
@@ -139,7 +139,7 @@ def _formatted_scalar(value: Value) -> str:
             return _shortest(value)
         case str():
             return value
-    raise CannotEvaluate("this value is not converted to a text")
+    raise CannotEvaluate("this value isn't converted to a string")
 
 
 def _shortest(number: float) -> str:

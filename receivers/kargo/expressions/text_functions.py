@@ -36,7 +36,7 @@ def _single(char: str, mapped: str) -> str:
 
 
 def cut(value: str, start: int, end: int) -> str:
-    """Return the bytes of a text from `start` to `end`. Raise `CannotEvaluate` if they are no text."""
+    """Return the bytes of a text from `start` to `end`. Raise `CannotEvaluate` if they aren't valid UTF-8."""
     if value.isascii():
         return value[start:end]
     try:
@@ -107,17 +107,17 @@ def _replace(arguments: Arguments, budget: Budget) -> str:
     value, old, new = map(text, arguments[:3])
     limit = integer(arguments[3]) if arguments[3:] else -1
     budget.read(len(value))
-    found = value.count(old) if old else len(value) + 1
-    budget.text(len(value) + len(new) * (found if limit < 0 else min(limit, found)))
+    count = value.count(old) if old else len(value) + 1
+    budget.text(len(value) + len(new) * (count if limit < 0 else min(limit, count)))
     return value.replace(old, new, max(limit, -1))
 
 
 def _repeat(arguments: Arguments, budget: Budget) -> str:
     value, count = text(arguments[0]), integer(arguments[1])
     if count < 0:
-        raise InvalidExpression("a text cannot be repeated a negative number of times")
+        raise InvalidExpression("a string cannot be repeated a negative number of times")
     if len(value) * count > _MAX_REPEATED or count > _MAX_REPEATED:
-        raise CannotEvaluate(f"a text that is repeated to more than {_MAX_REPEATED:,} characters")
+        raise CannotEvaluate(f"a string that is repeated to more than {_MAX_REPEATED:,} characters")
     budget.text(len(value) * count)
     return value * count
 
@@ -166,11 +166,11 @@ def _from_base64(arguments: Arguments, budget: Budget) -> str:
     value = text(arguments[0]).replace("\n", "").replace("\r", "")
     budget.text(len(value))
     if not _BASE64.fullmatch(value):
-        raise InvalidExpression("a text that is no base64")
+        raise InvalidExpression("a string that isn't base64")
     try:
         return base64.b64decode(value).decode()
     except UnicodeDecodeError as error:
-        raise CannotEvaluate("base64 of something else than text") from error
+        raise CannotEvaluate("base64 of something other than a string") from error
 
 
 TEXT_FUNCTIONS: Final[FunctionTable] = {

@@ -52,7 +52,7 @@ def _duration(arguments: Arguments, budget: Budget) -> Duration:
     if unsigned == "0":
         return Duration(0)
     if not unsigned or len(unsigned) > _MAX_DURATION_LENGTH or _DURATION.sub("", unsigned):
-        raise InvalidExpression("a text that is no duration, such as 1h30m")
+        raise InvalidExpression("a string that isn't a duration, such as 1h30m")
     nanoseconds = sum(int(Decimal(number) * _UNITS[unit]) for number, unit in _DURATION.findall(unsigned))
     if nanoseconds > MAX_INT:
         raise InvalidExpression("a duration that is too long")
@@ -63,10 +63,10 @@ def _date(arguments: Arguments, budget: Budget) -> Time:
     if len(arguments) > 1:
         raise CannotEvaluate("the function date with a format")
     written = text(arguments[0])
-    found = _DATE.fullmatch(written) if len(written) < 64 else None
-    if found is None:
-        raise CannotEvaluate("a date that is not written like 2024-01-31 or 2024-01-31T12:00:00Z")
-    year, month, day, hour, minute, second, fraction, zone, *plain = found.groups()
+    match = _DATE.fullmatch(written) if len(written) < 64 else None
+    if match is None:
+        raise CannotEvaluate("a date that isn't written like 2024-01-31 or 2024-01-31T12:00:00Z")
+    year, month, day, hour, minute, second, fraction, zone, *plain = match.groups()
     hour, minute, second = (hour, minute, second) if hour else [each or "0" for each in plain]
     try:
         date = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)

@@ -141,7 +141,7 @@ def same(left: Value, right: Value, budget: Budget, depth: int = 0) -> bool:
     if isinstance(left, list):
         _refuse_unordered(left, right)
         if isinstance(left, Typed) or isinstance(right, Typed):
-            raise CannotEvaluate("lists of different types inside of maps are not compared")
+            raise CannotEvaluate("lists of different types inside maps are not compared")
         return len(left) == len(right) and all(
             same(one, other, budget, depth + 1) for one, other in zip(left, right, strict=True)
         )
@@ -181,7 +181,7 @@ def described(value: Value) -> str:
     """Return what a value is, for messages: never the value, which can be secret."""
     return {
         "nil": "nothing (nil)", "bool": "a boolean", "int": "a whole number", "float": "a number",
-        "string": "a text", "array": "a list", "map": "a map", "func": "a function",
+        "string": "a string", "array": "a list", "map": "a map", "func": "a function",
         "time.Time": "a time", "time.Duration": "a duration",
     }[kind(value)]  # fmt: skip
 

@@ -199,11 +199,11 @@ class _Scanner:
         while open_containers:
             self._blanks()
             is_object = open_containers[-1] == ord("{")
-            found = self._byte()
-            if found == ord(","):
+            byte = self._byte()
+            if byte == ord(","):
                 self._at += 1
                 return
-            if found != (ord("}") if is_object else ord("]")):
+            if byte != (ord("}") if is_object else ord("]")):
                 self._fail("after object key:value pair" if is_object else "after array element")
             self._at += 1
             open_containers.pop()

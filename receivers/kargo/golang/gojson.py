@@ -265,28 +265,28 @@ class _Reader:
         return token if token in _CLOSING else ""
 
     def skips(self, pattern: re.Pattern[str]) -> bool:
-        found = pattern.match(self.text, self.position)
-        if found:
-            self.position = found.end()
-        return found is not None
+        match = pattern.match(self.text, self.position)
+        if match:
+            self.position = match.end()
+        return match is not None
 
     def take(self, pattern: re.Pattern[str], what: str) -> str:
-        found = pattern.match(self.text, self.position)
-        if found is None:
+        match = pattern.match(self.text, self.position)
+        if match is None:
             self.fail(f"expected {what}")
-        self.position = found.end()
-        return found[1]
+        self.position = match.end()
+        return match[1]
 
     def take_comma_or(self, closing: str) -> str:
-        found = _COMMA_OR_END.match(self.text, self.position)
-        if found is None or found[1] not in {",", closing}:
+        match = _COMMA_OR_END.match(self.text, self.position)
+        if match is None or match[1] not in {",", closing}:
             self.fail(f"expected , or {closing}")
-        self.position = found.end()
-        return found[1]
+        self.position = match.end()
+        return match[1]
 
     def end_of_spaces(self) -> int:
-        found = _SPACES.match(self.text, self.position)
-        return found.end() if found else self.position
+        match = _SPACES.match(self.text, self.position)
+        return match.end() if match else self.position
 
     def fail(self, what: str) -> NoReturn:
         at = self.end_of_spaces()

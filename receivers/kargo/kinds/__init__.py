@@ -37,7 +37,7 @@ __all__ = [
 
 
 def _by_url(request: WebhookRequest, secret: bytes) -> None:
-    """Accept every request: whoever knows the URL, which is made with the Secret, is the sender."""
+    """Accept every request: the URL, which is computed with the Secret, is the only credential."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,11 @@ def authenticate(request: WebhookRequest, secret: bytes) -> None:
     """Raise `Refused` unless the header is the signature of the body with the Secret, in lower-case hexadecimal."""
     given = request.headers.first(SIGNATURE)
     if not given:
-        raise missing("signature", f"the request has no {SIGNATURE}")
+        raise missing("signature", f"the header {SIGNATURE} is missing")
     if not hmac.compare_digest(as_bytes(given), _signature(request.body, secret).encode()):
         raise unauthorized(
-            f"{SIGNATURE} is not the signature of this body with the receiver's Secret; is the webhook's Secret token "
-            f'used "for payload signing"?'
+            f"{SIGNATURE} doesn't match the body and the receiver's Secret; is the webhook's Secret token used "
+            f'"for payload signing"?'
         )
 
 

@@ -223,7 +223,7 @@ def _body(body: bytes) -> Value:
         raise Refused(
             WebhookResponse(400, _encoded({"error": f"invalid request body: {error}"}).encode() + b"\n"),
             Cause.BODY,
-            f"the body is no JSON: {error}",
+            f"the body isn't JSON: {error}",
         ) from error
 
 
@@ -231,7 +231,7 @@ def _header_values(request: WebhookRequest, name: str) -> list[str]:
     """Return the values of a header. Go has `Host` elsewhere."""
     values = [] if name.lower() == "host" else list(request.headers.all(name) or ())
     if not all(map(str.isascii, values)):
-        raise CannotEvaluate(f"the header {quoted(name)} with other characters than those of ASCII")
+        raise CannotEvaluate(f"the header {quoted(name)} with characters other than ASCII")
     return values
 
 
@@ -239,7 +239,7 @@ def _utf8(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise CannotEvaluate("a parameter in the URL that is no UTF-8") from error
+        raise CannotEvaluate("a URL parameter that isn't UTF-8") from error
 
 
 def _of_text(name: str, function: Callable[[str], Value]) -> Function:
@@ -247,7 +247,7 @@ def _of_text(name: str, function: Callable[[str], Value]) -> Function:
 
     def call(argument: Value, budget: Budget) -> Value:
         if argument is not None and not isinstance(argument, str):
-            raise InvalidExpression(f"{name} takes a text")
+            raise InvalidExpression(f"{name} takes a string")
         text = argument or ""
         budget.text(16 * len(text))
         return function(text)
@@ -303,7 +303,7 @@ def _criteria(raw: Mapping[str, Any], rendered: Render) -> _Criteria:
     """Return criteria with the values of their expressions. Raise an error if Kargo cannot evaluate them."""
     kind = as_text(raw.get("kind"))
     if kind not in (_WAREHOUSE, _PROMOTION):
-        raise _InvalidCriteria(f"{quoted(kind)} is no kind of target")
+        raise _InvalidCriteria(f"{quoted(kind)} isn't a kind of target")
     name = rendered(raw.get("name"))
     labels = tuple(_label_requirements(as_map(raw.get("labelSelector")), rendered))
     for requirement in labels:
@@ -328,7 +328,7 @@ def _index(requirements: list[Any], rendered: Render) -> str | None:
     for each in map(as_map, requirements):
         key, operator = as_text(each.get("key")), as_text(each.get("operator"))
         if operator not in _INDEX_OPERATORS:
-            raise _InvalidCriteria(f"{quoted(operator)} is no operator of an index selector")
+            raise _InvalidCriteria(f"{quoted(operator)} isn't an operator of index selectors")
         last = key, operator, rendered(each.get("value"))
     if last is None:
         return None

@@ -93,9 +93,7 @@ def _push(document: Mapping[str, Any]) -> Push:
 def _package(document: Mapping[str, Any], event: str) -> Event:
     action = document.get("action", "")
     if action not in _PACKAGE_ACTIONS:
-        return ignored(
-            f"a package was not published or updated, but {action or 'something else happened to it'}"
-        )
+        return ignored(f"the action on the package is {action!r}, neither published nor updated")
     package = document.get(event)
     version = None if package is None else package.get("package_version")
     if package is None or version is None:

@@ -43,9 +43,9 @@ def authenticate(request: WebhookRequest, secret: bytes) -> None:
     """
     token = request.headers.first(TOKEN)
     if not token:
-        raise Refused(responses.UNAUTHORIZED, Cause.SIGNATURE, f"the request has no {TOKEN}")
+        raise Refused(responses.UNAUTHORIZED, Cause.SIGNATURE, f"the header {TOKEN} is missing")
     if not equal(token, secret):
-        raise Refused(responses.UNAUTHORIZED, Cause.SIGNATURE, f"{TOKEN} is not the receiver's Secret")
+        raise Refused(responses.UNAUTHORIZED, Cause.SIGNATURE, f"{TOKEN} doesn't match the receiver's Secret")
     _check_event(request)
 
 

@@ -33,9 +33,9 @@ def authenticate(request: WebhookRequest, secret: bytes) -> None:
     """Raise `Refused` unless the header `Authorization` is the Secret."""
     given = request.headers.first(AUTHORIZATION)
     if not given:
-        raise missing("authorization", f"the request has no {AUTHORIZATION}")
+        raise missing("authorization", f"the header {AUTHORIZATION} is missing")
     if not equal(given, secret):
-        raise unauthorized(f"{AUTHORIZATION} is not the receiver's Secret")
+        raise unauthorized(f"{AUTHORIZATION} doesn't match the receiver's Secret")
 
 
 def read(request: WebhookRequest) -> Push:
@@ -46,7 +46,7 @@ def read(request: WebhookRequest) -> Push:
         raise Refused(
             responses.refused(400, "unsupported event type"),
             Cause.EVENT,
-            f"only events of the type {_PUSH} in Harbor's default format refresh something, not {event!r}",
+            f"the event {event!r} refreshes nothing; only {_PUSH} in Harbor's default format does",
         )
     resources = elements(document.get("event_data", {}).get("resources"))
     tags = [resource.get("tag", "") for resource in resources]

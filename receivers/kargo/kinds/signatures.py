@@ -20,14 +20,14 @@ def check_hub_signature(header: str, signature: str, body: bytes, secret: bytes)
     takes SHA-1 and SHA-512, too, whatever the name of the header.
     """
     if not signature:
-        raise missing("signature", f"the request has no {header}")
+        raise missing("signature", f"the header {header} is missing")
     algorithm, separator, digits = signature.partition("=")
     if not separator or algorithm not in _ALGORITHMS:
         raise unauthorized(f"{header} does not begin with sha256=")
     if not _HEX.fullmatch(digits):
         raise unauthorized(f"{header} is not hexadecimal")
     if not hmac.compare_digest(hmac.digest(secret, body, algorithm), bytes.fromhex(digits)):
-        raise unauthorized(f"{header} is not the signature of this body with the receiver's Secret")
+        raise unauthorized(f"{header} doesn't match the body and the receiver's Secret")
 
 
 def hub_signature(body: bytes, secret: bytes, algorithm: str = "sha256") -> str:

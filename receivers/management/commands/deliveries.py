@@ -34,7 +34,7 @@ MAX_REDELIVERIES_SHOWN: Final = 50
 FILTERS: Final = {
     "project": "a project, or cluster for cluster receivers",
     "receiver": "name of a receiver",
-    "origin": "push, test, redelivery or catch-up",
+    "origin": "push, test, redelivery, api or catch-up",
     "kind": "kind of the receiver, such as github",
     "outcome": "outcome codes, or good, plain, bad or open; separated by commas",
     "status": "HTTP status: 404, or 4xx",

@@ -31,11 +31,11 @@ class Command(ConsoleCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         days, body_days = options["days"], options["body_days"]
         if days is None and body_days is None:
-            fail("say what to delete: --days, --body-days, or both")
+            fail("Give --days, --body-days, or both")
         # Open deliveries have retries to come for as long as the longest list of delays.
         shortest = _days_of_retries()
         if days is not None and days < shortest:
-            fail(f"--days must be at least {shortest:g}: younger deliveries may have retries to come")
+            fail(f"--days must be at least {shortest:g}: younger deliveries may still be retried")
         if body_days is not None and body_days <= 0:
             fail("--body-days must be above 0")
         now = timezone.now()

@@ -1,1 +1,1 @@
-"""Alerts: what needs action, told to people where they are. `desk.py` is where to start reading."""
+"""Alerts: send what needs action to people. Start reading at `desk.py`."""

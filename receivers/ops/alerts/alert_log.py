@@ -27,7 +27,7 @@ from receivers.models import (
 EVERYTHING: Final = ""
 """The scope of the channels for all projects, the cluster receivers and kargoweb itself."""
 
-KEPT: Final = timedelta(days=30)  # alerts after their end, and messages
+RETENTION: Final = timedelta(days=30)  # alerts after their end, and messages
 BATCH: Final = 500  # rows in one statement
 
 
@@ -90,11 +90,11 @@ def finish(alerts: Sequence[Alert], end: AlertEnd) -> None:
             AlertNotice.objects.filter(alert__in=ids, message=None).delete()
             if end is not AlertEnd.RESOLVED:
                 continue
-            told = AlertNotice.objects.filter(alert__in=ids, resolved=False, channel__enabled=True)
+            notices = AlertNotice.objects.filter(alert__in=ids, resolved=False, channel__enabled=True)
             AlertNotice.objects.bulk_create(
                 [
                     AlertNotice(alert_id=alert, channel_id=channel, resolved=True)
-                    for alert, channel in told.values_list("alert", "channel")
+                    for alert, channel in notices.values_list("alert", "channel")
                 ],
                 ignore_conflicts=True,
             )
@@ -105,17 +105,17 @@ def open_alerts(scope: str, kinds: Collection[str]) -> list[Alert]:
     return list(Alert.objects.filter(ended_at=None, scope=scope, kind__in=kinds))
 
 
-def close_unheard(heard: Collection[str]) -> None:
+def close_without_channel(with_channel: Collection[str]) -> None:
     """End the alerts of scopes that have no channel any more."""
-    unheard = list(Alert.objects.filter(ended_at=None).exclude(scope__in=list(heard))[:BATCH])
+    unheard = list(Alert.objects.filter(ended_at=None).exclude(scope__in=list(with_channel))[:BATCH])
     if unheard:
         finish(unheard, AlertEnd.EXPIRED)
 
 
 def forget(now: datetime) -> None:
-    """Delete what is older than `KEPT`."""
-    Alert.objects.filter(ended_at__lt=now - KEPT).delete()
-    AlertMessage.objects.filter(created_at__lt=now - KEPT, due_at=None).delete()
+    """Delete what is older than `RETENTION`."""
+    Alert.objects.filter(ended_at__lt=now - RETENTION).delete()
+    AlertMessage.objects.filter(created_at__lt=now - RETENTION, due_at=None).delete()
 
 
 def wants(channel: AlertChannel, severity: str) -> bool:

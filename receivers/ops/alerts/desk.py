@@ -19,7 +19,7 @@ from django.utils import timezone
 from receivers.cluster.cache import ClusterCache
 from receivers.health.monitor import HealthMonitor
 from receivers.models import AlertChannel, AlertDuty, PushFailure
-from receivers.ops.alerts.alert_log import EVERYTHING, begin, close_unheard, forget, scopes
+from receivers.ops.alerts.alert_log import EVERYTHING, begin, close_without_channel, forget, scopes
 from receivers.ops.alerts.encryption import Undecryptable, renewed
 from receivers.ops.alerts.finding_alerts import (
     SteadyFindings,
@@ -79,8 +79,8 @@ class AlertDesk:
         return False
 
     def _work(self) -> None:
-        heard = scopes()
-        if not heard and self._events_after is None:
+        with_channel = scopes()
+        if not with_channel and self._events_after is None:
             _forget_all()
             return
         if not self._on_duty():
@@ -88,11 +88,11 @@ class AlertDesk:
             return
         self._tell_of_outage(timezone.now())
         for _ in range(MOST_ROUNDS):
-            if not note_failures(heard, self._events_after):
+            if not note_failures(with_channel, self._events_after):
                 break
         if time.monotonic() - self._compared_at >= self._compare_seconds:
             self._compared_at = time.monotonic()
-            self._compare(heard)
+            self._compare(with_channel)
         if self._on_duty():  # the comparison may have taken longer than the lease lasts
             self.outbox.work()
 
@@ -116,9 +116,9 @@ class AlertDesk:
             log.info("this replica sends the alerts")
         return claimed
 
-    def _compare(self, heard: set[str]) -> None:
-        close_unheard(heard)
-        end_recovered(heard)
+    def _compare(self, with_channel: set[str]) -> None:
+        close_without_channel(with_channel)
+        end_recovered(with_channel)
         if self._events_after is not None:
             note_recoveries(self._events_after)
         if time.monotonic() - self._forgot_at >= FORGET_SECONDS:
@@ -128,13 +128,13 @@ class AlertDesk:
         if not self._renewed:
             _renew_encryption()
             self._renewed = True
-        if EVERYTHING in heard:
+        if EVERYTHING in with_channel:
             note_downtimes(timezone.now())
             self._compare_cluster()
         # Findings of a cluster that can't be read say nothing new.
         if self._cache.ready and self._cache.is_responding:
             report = self._health.latest()
-            for scope in heard:
+            for scope in with_channel:
                 self._findings.compare(scope, report)
 
     def _compare_cluster(self) -> None:
@@ -160,7 +160,7 @@ def _forget_all() -> None:
     # Not without a look: an empty deletion locks SQLite, too.
     if PushFailure.objects.exists():
         PushFailure.objects.all().delete()
-    close_unheard(())
+    close_without_channel(())
 
 
 def _renew_encryption() -> None:

@@ -2,7 +2,7 @@
 
 They are Events of the core group, as those of Kargo's controllers. Pushes to one Warehouse that fail for the same
 reason share an Event, which counts them and has the sentence about the newest one. Its name and its count are the same
-whichever replica sends it and however often, so nothing is told twice.
+whichever replica sends it and however often, so nothing is reported twice.
 """
 
 from __future__ import annotations

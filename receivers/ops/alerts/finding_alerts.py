@@ -106,7 +106,7 @@ def compare_cluster(since: datetime | None, reason: str) -> None:
 
 
 def note_downtimes(now: datetime) -> None:
-    """Tell once of each recent time in which pushes were not received. It is over when it can be told."""
+    """Return a problem for each recent time in which no pushes were received. It is over when it can be reported."""
     begin(
         EVERYTHING,
         [
@@ -119,7 +119,7 @@ def note_downtimes(now: datetime) -> None:
 
 
 def outage_of_database(since: datetime, until: datetime) -> Problem:
-    """Return the problem that the database was away; it can be told only afterwards, for alerts are stored in it."""
+    """Return the outage of the database. It can be reported only afterwards, because alerts are stored in it."""
     return Problem(
         key=f"kargoweb:database:{since.isoformat()}",
         kind=KARGOWEB,

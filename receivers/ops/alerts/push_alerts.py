@@ -109,7 +109,7 @@ def _has_recovered(scope: str, push_id: UUID) -> bool:
 
 
 def _failed(scope: str, rows: Iterable[Delivery]) -> Iterator[Problem]:
-    """Return what failed of these deliveries, which are no redeliveries, as the readers of a scope see it."""
+    """Return the failures of these deliveries, which aren't redeliveries, as the viewers of a scope see them."""
     rows = list(rows)
     for push_id in dict.fromkeys(row.push_id for row in rows if row.push_id):
         record = find_push(_access(scope), push_id)

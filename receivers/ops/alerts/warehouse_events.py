@@ -17,7 +17,7 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.models import REASON_LENGTH, Delivery, Outcome, Refresh, WarehouseEvent, storable
 
 WATCHED: Final = timedelta(days=2)  # in which a failed push may still become Freight, as for alerts
-KEPT: Final = timedelta(days=30)
+RETENTION: Final = timedelta(days=30)
 BATCH: Final = 100  # pushes of one query
 READ: Final = 2_000  # deliveries of the pushes of one batch
 
@@ -32,7 +32,7 @@ Key = tuple[UUID, str, str]
 def failure_events(failures: Sequence[Delivery], after: timedelta) -> list[WarehouseEvent]:
     """Return the unsaved events about these failed deliveries. They are due `after` this time from now.
 
-    A push that has become Freight of the Warehouse meanwhile is no news. A few queries for all.
+    Pushes that have become Freight of the Warehouse meanwhile are left out. A few queries for all.
     """
     pushes = _pushes_of(failures)
     rows = {row.pk: row for row in Delivery.objects.filter(pk__in=pushes).only(*_COLUMNS)}
@@ -74,8 +74,8 @@ def note_recoveries(after: timedelta) -> None:
 
 
 def forget_events(now: datetime) -> None:
-    """Delete what is older than `KEPT`."""
-    WarehouseEvent.objects.filter(at__lt=now - KEPT).delete()
+    """Delete what is older than `RETENTION`."""
+    WarehouseEvent.objects.filter(at__lt=now - RETENTION).delete()
 
 
 def _key(event: WarehouseEvent) -> Key:
