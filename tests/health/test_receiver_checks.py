@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_missing_secret_of_a_kind_whose_url_is_the_credential_is_a_warning():
 
 
 def test_a_receiver_whose_requests_are_passed_on_needs_no_secret_here():
-    facts = {"last_push": NOON, "secret": SecretState.FORBIDDEN}
+    facts: dict[str, Any] = {"last_push": NOON, "secret": SecretState.FORBIDDEN}
     assert "secret_unreadable" in findings_for(ReceiverFacts(**facts), kind="github")
     assert "secret_unreadable" not in findings_for(ReceiverFacts(**facts, passed_on=True), kind="github")
 
