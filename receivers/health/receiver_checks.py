@@ -166,8 +166,8 @@ def _secret_missing(factory: FindingFactory, receiver: Receiver) -> Finding:
     key = KINDS[receiver.kind].secret_key
     return factory.warning(
         Check.SECRET_CHANGED,
-        f"Secret {quoted(receiver.secret_name)} is missing, or lacks the key {quoted(key)}. The URL that Kargo "
-        "publishes stops working when Kargo reconciles next, within five minutes.",
+        f"Secret {quoted(receiver.secret_name)} is missing, or lacks the key {quoted(key)}. The URL "
+        "that Kargo publishes stops working when Kargo reconciles next, within five minutes.",
         "Restore the Secret with its value: the URL is derived from it.",
         identity=f"missing {receiver.secret_name}",
     )

@@ -222,7 +222,7 @@ def failing(demo_cluster):
     [
         (
             "patch",
-            b'{"error":"failed to refresh 1 of 1 promotions"}\n',
+            b'{"error":"failed to refresh 1 of 1 promotion(s)"}\n',
             "1 of 1 Promotions were not refreshed",
         ),
         ("list", b"{}\n", "Promotions can't be listed"),

@@ -30,6 +30,7 @@ from receivers.models import Delivery, Origin, Outcome
 from receivers.webhook.upstream import MAX_ANSWER, Upstream
 from tests.api.programs import Program
 from tests.clusters import until
+from tests.databases import temporary_database
 from tests.delivery_rows import deliveries_of, wait_for_result
 from tests.ports import free_port
 from tests.product import Product
@@ -246,12 +247,15 @@ def test_a_bad_upstream_has_an_answer_of_its_own(hook, mode, status):
     assert delivery.reason.startswith("Kargo's server")
 
 
+BODY = b'{"n": 1}'
+
+
 def post_and_forget(hook: Hook, mode: str) -> threading.Thread:
     """Send a request in the background, whose response nobody reads."""
 
     def post() -> None:
         with suppress(urllib3.exceptions.HTTPError):
-            hook.post(b'{"n": 1}', mode=mode)
+            hook.post(BODY, mode=mode)
 
     thread = threading.Thread(target=post)
     thread.start()
@@ -260,14 +264,14 @@ def post_and_forget(hook: Hook, mode: str) -> threading.Thread:
 
 def in_progress(hook: Hook) -> Delivery:
     """Return the delivery that is being passed on, once it is saved."""
-    pending = deliveries_of(hook.project).filter(outcome=Outcome.PENDING, passed_on=True)
+    pending = deliveries_of(hook.project).filter(outcome=Outcome.PENDING, passed_on=True, body_size=len(BODY))
     return until("the delivery is saved", pending.first)
 
 
 def test_a_delivery_is_saved_before_it_is_passed_on(hook):
     thread = post_and_forget(hook, "hang")
     row = in_progress(hook)
-    assert bytes(row.body) == b'{"n": 1}'
+    assert row.body == BODY
     assert ["X-Mode", "hang"] in row.headers
     ended = wait_for_result(str(row.pk))
     assert (ended.outcome, ended.status) == (Outcome.FORWARD_FAILED, 504)
@@ -276,19 +280,21 @@ def test_a_delivery_is_saved_before_it_is_passed_on(hook):
 
 @pytest.fixture
 def mortal(database, demo_cluster, tmp_path) -> Iterator[tuple[Product, Kargo]]:
-    """kargoweb and its upstream, for a test that kills them."""
+    """kargoweb and its upstream, for a test that kills it. No other process takes over what is in its database."""
     kargo = Kargo(tmp_path)
     environment = {
         "KARGOWEB_UPSTREAM": f"http://127.0.0.1:{kargo.port}",
         "KARGOWEB_UPSTREAM_FOR": "github,quay",
     }
-    with Product(demo_cluster.kubeconfig, **environment) as product:
+    with temporary_database(), Product(demo_cluster.kubeconfig, **environment) as product:
         yield product, kargo
     kargo.stop()
 
 
 def killed_before_the_answer(hook: Hook) -> Delivery:
     """Kill and start kargoweb while it waits for the upstream; return the delivery."""
+    pending = deliveries_of(hook.project).filter(outcome=Outcome.PENDING)
+    until("the results so far are stored", lambda: not pending.exists())
     before = len(hook.kargo.received())
     thread = post_and_forget(hook, "hang-once")
     until("the upstream has the request", lambda: len(hook.kargo.received()) == before + 1)
