@@ -258,6 +258,13 @@ def state(tone: str, icon: str, word: str) -> SafeString:
 
 
 @register.simple_tag
+def outcome_state(outcome: str) -> SafeString:
+    """Return the word of an `Outcome` or a `RefreshOutcome` in its tone, with its icon, for a row."""
+    of_outcome = tone(outcome)
+    return state(of_outcome, TONE_ICONS[of_outcome], label(outcome))
+
+
+@register.simple_tag
 def digest(value: str) -> SafeString:
     """Return an artifact's digest, truncated; its tooltip has all of it.
 

@@ -77,7 +77,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             recent="View history of the webhook",
         ),
         "generic": Provider(
-            "Your system",
+            "your system",
             subject="sender",
             page="the settings for webhooks",
             url="the address to POST JSON to",
