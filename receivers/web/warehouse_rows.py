@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -35,7 +34,7 @@ class SubscriptionRow:
     criteria: list[tuple[str, str]]
     on_docker_hub: bool
     covered_by: tuple[tuple[str, str], ...]
-    kinds: Mapping[tuple[str, str], str] = MappingProxyType({})
+    kinds: Mapping[tuple[str, str], str]
 
     @property
     def receivers(self) -> list[tuple[str, str, str]]:
