@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from receivers.kargo.kinds import kind_title
 from receivers.kargo.media_types import MediaClass, classify
 from receivers.kargo.quoting import upper_first
 from receivers.kargo.selectors import BRANCHES, TAGS
@@ -28,6 +29,13 @@ def push_name(repository: str, tag: str) -> str:
     """Return the name of a push in one text."""
     shown = shown_repository(repository, tag)
     return f"{shown}:{shown_tag(tag)}" if tag else shown
+
+
+def request_name(row: Delivery) -> tuple[str, str]:
+    """Return repository and tag as they are shown, or the name of a request that names no repository."""
+    if not row.repository:
+        return (f"{kind_title(row.kind)} request" if row.kind else "Request"), ""
+    return shown_repository(row.repository, row.tag), shown_tag(row.tag)
 
 
 def short_commit(row: Delivery) -> str:

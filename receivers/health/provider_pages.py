@@ -77,7 +77,7 @@ PROVIDERS: Final[Mapping[str, ProviderPages]] = MappingProxyType(
             recent="View history of the webhook",
         ),
         "generic": ProviderPages(
-            "Your system",
+            "your system",
             subject="sender",
             page="the settings for webhooks",
             url="the address to POST JSON to",

@@ -229,9 +229,11 @@ class GitBranchSelector(_WithoutDefect):
         """Decide whether `tag`, the full name of a Git reference, is the tracked branch."""
         tracked = {self.branch} if self.branch else _LIKELY_DEFAULT_BRANCHES
         if tag.startswith(BRANCHES) and tag.removeprefix(BRANCHES) in tracked:
-            return TagDecision(True, "git.branch", f"{quoted(tag)} is the tracked branch")
-        branch = BRANCHES + (self.branch or "main")
-        return TagDecision(False, "git.branch", f"{quoted(tag)} is not the tracked branch, {quoted(branch)}")
+            return TagDecision(
+                True, "git.branch", f"{quoted(tag.removeprefix(BRANCHES))} is the tracked branch"
+            )
+        pushed, branch = quoted(tag.removeprefix(BRANCHES)), quoted(self.branch or "main")
+        return TagDecision(False, "git.branch", f"{pushed} is not the tracked branch, {branch}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ SEVERITIES: Final = {
 NO_TIME: Final = mark_safe('<span class="quiet">–</span>')
 KIND_ICON: Final = "kind-"  # how the symbols of receiver kinds start
 GENERIC: Final = "generic"
+BREAKABLE_SLASH: Final = mark_safe("/<wbr>")
+PARTS_WITHOUT_HOST: Final = 2  # of a repository on Docker Hub
 DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
 
 
@@ -250,13 +252,21 @@ def artifact(repository: str, tag: str = "") -> SafeString:
     )
 
 
+@register.filter
+def breakable(name: str) -> SafeString:
+    """Return the name of a repository, which may wrap after a slash if it begins with a host."""
+    parts = escape_invisible(name).split("/")
+    slash = BREAKABLE_SLASH if len(parts) > PARTS_WITHOUT_HOST else "/"
+    return format_html_join(slash, "{}", ((part,) for part in parts))
+
+
 @register.simple_tag
 def artifact_link(url: str, repository: str, tag: str = "") -> SafeString:
     """Return a link named `repository:tag`. The name wraps where it doesn't fit."""
     return format_html(
         '<a class="artifact row-link" href="{}">{}{}</a>',
         url,
-        escape_invisible(shown_repository(repository, tag)) or "No repository",
+        breakable(shown_repository(repository, tag)) or "No repository",
         format_html("<b>:{}</b>", escape_invisible(shown_tag(tag))) if tag else "",
     )
 
@@ -265,6 +275,13 @@ def artifact_link(url: str, repository: str, tag: str = "") -> SafeString:
 def state(tone: str, icon: str, word: str) -> SafeString:
     """Return the word of a state in its tone, with its icon, for a row."""
     return format_html('<span class="state" data-tone="{}">{}{}</span>', tone, _icon(icon), word)
+
+
+@register.simple_tag
+def outcome_state(outcome: str) -> SafeString:
+    """Return the word of an `Outcome` or a `RefreshOutcome` in its tone, with its icon, for a row."""
+    of_outcome = tone(outcome)
+    return state(of_outcome, TONE_ICONS[of_outcome], label(outcome))
 
 
 @register.simple_tag

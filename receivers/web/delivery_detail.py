@@ -120,7 +120,7 @@ def _context(request: PageRequest, details: visibility.DeliveryDetails) -> dict[
 
 
 def _name(row: Delivery) -> str:
-    return push_name(row.repository, row.tag)
+    return push_name(row.repository, row.tag) if row.repository else ""
 
 
 def _difference(request: PageRequest, row: Delivery) -> BodyDifference | None:

@@ -136,14 +136,14 @@ def _no_lane(record: PushRecord) -> Iterator[JourneyLane]:
 
 def _lane(record: PushRecord, result: WarehouseResult, *, several: bool) -> JourneyLane:
     name = f"{result.project}/{result.warehouse}" if several else result.warehouse
-    warehouse = _warehouse(result, name)
+    warehouse = _warehouse(result, name, what_was_pushed(record.decisive))
     if warehouse.last:
         return JourneyLane(name, ((warehouse,),))
     stages = stage_columns(result)
     return JourneyLane(name, ((warehouse,), (_freight(record, result, has_more=bool(stages)),), *stages))
 
 
-def _warehouse(result: WarehouseResult, name: str) -> Stop:
+def _warehouse(result: WarehouseResult, name: str, what: str) -> Stop:
     refresh = result.refresh
     url = links.warehouse_url(refresh)
     failed = refresh.outcome in _NOT_REFRESHED
@@ -159,7 +159,8 @@ def _warehouse(result: WarehouseResult, name: str) -> Stop:
     detail = phrase()
     if refresh.discovered_at and refresh.requested_at:
         seconds = max(0.0, (refresh.discovered_at - refresh.requested_at).total_seconds())
-        detail = phrase(f"found the tag after {durations.duration(seconds)}")
+        found = "commit" if what.startswith("commit") else "tag"
+        detail = phrase(f"found the {found} after {durations.duration(seconds)}")
     elif refresh.handled_at:
         detail = phrase("handled by Kargo")
     text = phrase(Piece("", at=refresh.requested_at)) if refresh.requested_at else phrase()

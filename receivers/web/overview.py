@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from receivers.cluster.cache import ClusterCache
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.outcomes import Tone, headline_of, tone
-from receivers.deliveries.push_names import shown_repository, shown_tag
+from receivers.deliveries.push_names import request_name
 from receivers.deliveries.querysets import delivery_log
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
@@ -26,6 +26,7 @@ from receivers.kargo.coverage import DOCKER_HUB, is_official_image, is_on_docker
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, ReceiverUrl
 from receivers.web import live_fragments
+from receivers.web.delivery_summary import sentence
 from receivers.web.figure_view import FigureView, figure_view, open_problems
 from receivers.web.finding_rows import subject_url
 from receivers.web.links import push_url, pushes_url, receiver_page_url
@@ -197,19 +198,21 @@ def _last_push(request: PageRequest) -> Delivery | None:
 
 def _failures(request: PageRequest) -> list[FailureRow]:
     wanted = DeliveryFilter(outcomes=BAD, origin=Origin.PUSH, seen=request.access.projects)
-    return [
-        FailureRow(
-            push_url(row.push_id) if row.push_id else row.get_absolute_url(),
-            shown_repository(row.repository, row.tag) or "Unknown repository",
-            shown_tag(row.tag),
-            headline_of(row),
-            row.reason,
-            row.kind,
-            row.receiver_name,
-            row.received_at,
-        )
-        for row in delivery_log().page(wanted, size=FAILURES_SHOWN).rows
-    ]
+    return [_failure(row) for row in delivery_log().page(wanted, size=FAILURES_SHOWN).rows]
+
+
+def _failure(row: Delivery) -> FailureRow:
+    repository, tag = request_name(row)
+    return FailureRow(
+        push_url(row.push_id) if row.push_id else row.get_absolute_url(),
+        repository,
+        tag,
+        headline_of(row),
+        sentence(row.reason),
+        row.kind,
+        row.receiver_name,
+        row.received_at,
+    )
 
 
 def _waiting_row(finding: Finding, cache: ClusterCache) -> WaitingRow:

@@ -18,7 +18,7 @@ from receivers.accounts.access import Action, may
 from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries import timeline
 from receivers.deliveries.outcomes import NOT_EVALUATED, label
-from receivers.deliveries.push_names import push_name, what_was_pushed
+from receivers.deliveries.push_names import push_name, reference_word, what_was_pushed
 from receivers.deliveries.push_record import EarlierPush, PushRecord, find_push, newest_push, other_pushes
 from receivers.deliveries.redelivery import refusal
 from receivers.deliveries.timeline import RefreshTimeline
@@ -42,6 +42,7 @@ VERDICTS_SHOWN: Final = 50  # more than a person reads
 RETRIES_SHOWN: Final = 4  # Warehouses
 HISTORY_FOLLOWED: Final = 4  # other pushes of a tag of which the page says in which Stages they are or were
 MOST_SPLITS: Final = 8  # readings of an address in which it isn't clear where the repository ends
+LONG_SENTENCE: Final = 160  # characters from which on the sentence is set in smaller type
 REGISTRY_PREFIX: Final = "docker.io/"
 
 
@@ -128,12 +129,14 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
     decisive, first = record.decisive, record.first
     digests = dict.fromkeys(refresh.digest for refresh in reversed(record.refreshes) if refresh.digest)
     issues = open_issues(results)
+    sentence = push_sentence(record, results, zone)
     history = _history(request, record)
     return {
         "record": record,
         "first": first,
         "decisive": decisive,
-        "sentence": push_sentence(record, results, zone),
+        "sentence": sentence,
+        "is_long": sum(len(piece.text) for piece in sentence) > LONG_SENTENCE,
         "results": results,
         "digest": next(iter(digests), ""),
         "journey": journey(request.access, record, results),
@@ -152,6 +155,7 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
         "retries": _retries(results),
         "history": history,
         "pushed_again": next((line.push for line in history if line.is_later), None),
+        "reference": reference_word(first),
         "what": what_was_pushed(first),
         "pushed_url": kargo_links.pushed_url(
             first.kind, first.repository, first.tag, str(first.details.get("commit", ""))

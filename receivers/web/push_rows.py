@@ -10,7 +10,7 @@ from typing import Final
 from receivers.accounts.access import Access, Action
 from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries.outcomes import Tone, headline_of, label, tone
-from receivers.deliveries.push_names import what_was_pushed
+from receivers.deliveries.push_names import request_name, what_was_pushed
 from receivers.deliveries.pushes import PushEntry
 from receivers.kargo.scopes import scope_name
 from receivers.kargo.stage_states import StageJourney
@@ -84,15 +84,16 @@ def push_row(entry: PushEntry, journeys: Mapping[FreightKey, StageJourney], zone
     """Return the row of a push. `journeys` has the way of its Freight through the Stages, as far as it is known."""
     row = entry.decisive
     of_row = [refresh for refresh in entry.refreshes if refresh.delivery_id == row.pk]
+    repository, tag = request_name(row)
     names = list(dict.fromkeys(each.receiver_name for each in reversed(entry.deliveries)))
     few = len(names) <= RECEIVERS_NAMED
     return PushRow(
         id=f"push-{entry.push_id}",
         url=links.push_url(entry.push_id),
         received_at=entry.received_at,
-        repository=row.repository,
-        tag=row.tag,
-        what=what_was_pushed(row),
+        repository=repository,
+        tag=tag,
+        what=what_was_pushed(row) if row.repository else "",
         kind=row.kind,
         receivers=", ".join(names) if few else f"{_scope(entry.deliveries)}{len(names)} receivers",
         all_receivers="" if few else ", ".join(names),
@@ -107,13 +108,14 @@ def push_row(entry: PushEntry, journeys: Mapping[FreightKey, StageJourney], zone
 def delivery_row(row: Delivery, refreshes: Sequence[Refresh], access: Access, zone: tzinfo) -> DeliveryRow:
     """Return the row of a delivery."""
     may_see = access.may(Action.SEE, row.project)
+    repository, tag = request_name(row)
     return DeliveryRow(
         id=f"delivery-{row.pk}",
         url=row.get_absolute_url(),
         received_at=row.received_at,
-        repository=row.repository,
-        tag=row.tag,
-        what=what_was_pushed(row),
+        repository=repository,
+        tag=tag,
+        what=what_was_pushed(row) if row.repository else "",
         kind=row.kind,
         receiver=row.receiver_name,
         receiver_url=links.receiver_page_url(row.project, row.receiver) if may_see and row.receiver else "",

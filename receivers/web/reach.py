@@ -76,6 +76,8 @@ def reach_of(
     """Return where a push got to, given the delivery that has its outcome and the refreshes of all its deliveries."""
     if row.outcome in {Outcome.DRY_RUN, Outcome.TEST_PASSED}:
         return _reach(["good", "todo"], "test")
+    if row.outcome == Outcome.FORWARDED:
+        return _reach(["good", "todo"], "passed on")
     freight = _freight(row, refreshes)
     known = [journeys[key] for key in dict.fromkeys(freight_keys(refreshes)) if key in journeys]
     nodes = [node for journey in known for node in journey.nodes]

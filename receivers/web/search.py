@@ -17,7 +17,7 @@ from receivers.cluster.cache import ClusterCache
 from receivers.deliveries import search_queries, visibility
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.form_fields import ShortTextField
-from receivers.deliveries.push_names import push_name, shown_repository, shown_tag
+from receivers.deliveries.push_names import push_name
 from receivers.deliveries.pushes import PushEntry, push_page, pushes_of
 from receivers.kargo.coverage import is_on_docker_hub
 from receivers.kargo.kinds import kind_title
@@ -29,6 +29,7 @@ from receivers.web.time_zone import zone_of
 
 FEW: Final = 5  # hits of one kind
 LEAST_TEXT: Final = 3  # characters from which on words are searched in the log
+MARKS_WITHOUT_STAGES: Final = 2  # received and Freight, which the outcome says already
 PALETTE: Final = "found"
 
 
@@ -150,11 +151,11 @@ def _named(text: str, lower: str, freight: list[Refresh], seen: Collection[str] 
 
 def _pushes(request: PageRequest, entries: Iterable[PushEntry]) -> Iterator[Hit]:
     for row in push_rows(list(entries), request.runtime.stages, zone_of(request)):
-        note = f"{row.state.word}: {row.reach.words}" if row.reach.words else row.state.word
-        tag = f":{shown_tag(row.tag)}" if row.tag else ""
-        name = shown_repository(row.repository, row.tag)
+        has_stages = len(row.reach.marks) > MARKS_WITHOUT_STAGES
+        note = f"{row.state.word}, {row.reach.words}" if has_stages else row.state.word
+        tag = f":{row.tag}" if row.tag else ""
         state = row.state
-        yield Hit(row.url, name, tag, note, tone=state.tone, icon=state.icon, at=row.received_at)
+        yield Hit(row.url, row.repository, tag, note, tone=state.tone, icon=state.icon, at=row.received_at)
 
 
 def _freight(

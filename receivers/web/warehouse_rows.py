@@ -25,12 +25,21 @@ SHORT_NAME: Final = 12  # hexadecimal digits of a name of Freight: as many as Do
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRow:
-    """A subscription, what it selects, and the (project, name) of the receivers that get pushes to its repository."""
+    """A subscription, what it selects, and the (project, name) of the receivers that get pushes to its repository.
+
+    `kinds` are those of all receivers of its project and the cluster.
+    """
 
     subscription: Subscription
     criteria: list[tuple[str, str]]
     on_docker_hub: bool
     covered_by: tuple[tuple[str, str], ...]
+    kinds: Mapping[tuple[str, str], str]
+
+    @property
+    def receivers(self) -> list[tuple[str, str, str]]:
+        """Return project, name and kind of the receivers in `covered_by`."""
+        return [(project, name, self.kinds.get((project, name), "")) for project, name in self.covered_by]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +149,11 @@ def _unmatched(
 
 
 def _subscriptions(warehouse: Warehouse, configs: Sequence[ReceiverConfig]) -> tuple[SubscriptionRow, ...]:
+    kinds = {(config.project, each.name): each.kind for config in configs for each in config.receivers}
     return tuple(
-        SubscriptionRow(each, criteria(each), is_on_docker_hub(each), possible_receivers(each, configs))
+        SubscriptionRow(
+            each, criteria(each), is_on_docker_hub(each), possible_receivers(each, configs), kinds
+        )
         for each in warehouse.subscriptions
     )
 

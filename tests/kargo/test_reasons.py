@@ -29,7 +29,7 @@ SELECTED = [
         'tag "latest" is the tracked tag',
     ),
     (chart(semverConstraint="^1"), "1.2.3", 'chart version "1.2.3" satisfies ^1'),
-    ({"git": {"branch": "dev"}}, "refs/heads/dev", '"refs/heads/dev" is the tracked branch'),
+    ({"git": {"branch": "dev"}}, "refs/heads/dev", '"dev" is the tracked branch'),
 ]
 
 REJECTED = [
@@ -72,7 +72,7 @@ REJECTED = [
         'chart version "1.0.0_b1" is not a semantic version; '
         "Helm pushes + as _, which Kargo does not convert back for webhooks",
     ),
-    ({"git": {}}, "v1", '"v1" is not the tracked branch, "refs/heads/main"'),
+    ({"git": {}}, "v1", '"v1" is not the tracked branch, "main"'),
     (
         {"git": {"commitSelectionStrategy": "NewestTag"}},
         "v1",

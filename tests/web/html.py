@@ -25,5 +25,5 @@ def seen_version(page: str) -> str:
 
 
 def visible_text(page: str) -> str:
-    """Return the text without tags, with single spaces."""
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+    """Return the text without tags, with single spaces. A place where a name may wrap is no space."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page.replace("<wbr>", ""))).split())

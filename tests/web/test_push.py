@@ -74,7 +74,7 @@ def pushed(project, repository, seconds=0.0, **fields):
 
 def sentence_of(page):
     """Return the sentence at the head of the page."""
-    return visible_text(page.partition('<p class="sentence">')[2].partition("</p>")[0])
+    return visible_text(page.partition('<p class="sentence')[2].partition(">")[2].partition("</p>")[0])
 
 
 class TestSentence:
