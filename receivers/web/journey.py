@@ -1,4 +1,4 @@
-"""The journey of a push as data: stops from Docker Hub over receivers, Warehouses and Freight to the Stages.
+"""The journey of a push as data: stops from the provider through receivers, Warehouses and Freight to the Stages.
 
 The template draws it from left to right where there is room, and as a tree elsewhere. It is a nested list, so a screen
 reader reads the same order.
@@ -13,8 +13,11 @@ from typing import Final
 
 from receivers.accounts.roles import Access, Action
 from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, label, tone
+from receivers.deliveries.push_names import shown_repository
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.timeline import is_planned
+from receivers.kargo.coverage import DOCKER_HUB
+from receivers.kargo.kinds import KINDS
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.models import Delivery, Origin, Outcome, Refresh
@@ -67,9 +70,13 @@ def _source(record: PushRecord) -> Stop:
         return Stop("kargoweb", "Test push", "test", "Sent", by, on=True)
     if first.origin == Origin.REDELIVERY:
         return Stop("kargoweb", "Redelivery", "good", "Sent", phrase(f"by {first.actor}"), on=True)
+    name = shown_repository(first.repository, first.tag)
+    if first.origin == Origin.API:
+        return Stop("API", name, "good", "Requested", phrase(f"by {first.actor}"), on=True)
     at = phrase(Piece("", at=first.pushed_at)) if first.pushed_at else phrase()
-    url = kargo_links.docker_hub_url(first.repository)
-    return Stop("Docker Hub", first.repository, "good", "Pushed", at, url=url, on=True)
+    provider = KINDS[first.kind].title if first.kind in KINDS else first.kind
+    url = kargo_links.docker_hub_url(first.repository) if first.kind == DOCKER_HUB else ""
+    return Stop(provider, name, "good", "Pushed", at, url=url, on=True)
 
 
 def _receivers(access: Access, record: PushRecord) -> list[Stop]:
