@@ -215,7 +215,8 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "kargoweb",
-    "DESCRIPTION": "Pushes, deliveries, receivers and Warehouses of a Kargo installation.",
+    "DESCRIPTION": "Pushes, deliveries, receivers and Warehouses of a Kargo installation. "
+    "See docs/api.md for tokens, pages of lists, and errors.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
     "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -224,6 +225,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": None,  # as every view
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated", "receivers.api.permissions.HasRole"],
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",  # the default
+        "receivers.api.schema.describe",
+    ],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "Origin": "receivers.models.Origin.choices",

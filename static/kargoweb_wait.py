@@ -5,14 +5,14 @@
     python3 kargoweb_wait.py example/repo:1.2.3
     python3 kargoweb_wait.py example/repo:1.2.3 --until stage:prod --timeout 30m
 
-Prints what the push waits for, and the sentence at its end. In GitHub Actions and GitLab CI, it also marks the result.
+Prints what the push waits for, and at the end the result. In GitHub Actions and GitLab CI, it also marks the result.
 
 Exit codes:
   0  the push got there
-  1  it failed, and somebody has to act
-  2  wrong arguments, or kargoweb can't be asked: unknown address, invalid token
-  3  the time is over, and the push may still get there
-  4  the push is skipped by configuration: no subscription selects it, for example
+  1  the push failed and needs action
+  2  invalid arguments, or the request failed: unknown address, invalid token
+  3  timeout; the push may still get there
+  4  the push is skipped by configuration: no subscription matches it, for example
   5  newer Freight, or a newer tag, has replaced it
 """
 
@@ -43,7 +43,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Unusable(Exception):
-    """kargoweb can't be asked; the text says why."""
+    """The request to kargoweb failed for good; the text says why."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,17 +66,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="kargoweb-wait", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "image", type=reference, metavar="REPOSITORY:TAG", help="what was pushed to Docker Hub"
+        "image", type=reference, metavar="REPOSITORY:TAG", help="what was pushed, as the provider names it"
     )
     parser.add_argument("--until", default="freight", help="freight (default), or stage:NAME")
     parser.add_argument("--timeout", type=duration, default=600, help="30s, 10m (default), 2h")
     parser.add_argument(
-        "--since", type=duration, default=3600, help="ignore pushes that are older than this: 1h (default)"
+        "--since", type=duration, default=3600, help="ignore older pushes of the tag: 1h (default)"
     )
-    parser.add_argument("--project", default="", help="only the Warehouses of this project count")
-    parser.add_argument("--warehouse", default="", help="only this Warehouse counts: NAME or PROJECT/NAME")
+    parser.add_argument("--project", default="", help="consider only the Warehouses of this project")
+    parser.add_argument("--warehouse", default="", help="consider only this Warehouse: NAME or PROJECT/NAME")
     parser.add_argument(
-        "--url", default=os.environ.get("KARGOWEB_URL", ""), help="of kargoweb; $KARGOWEB_URL by default"
+        "--url",
+        default=os.environ.get("KARGOWEB_URL", ""),
+        help="address of kargoweb (default: $KARGOWEB_URL)",
     )
     options = parser.parse_args(arguments)
     options.token = os.environ.get("KARGOWEB_TOKEN", "")
@@ -107,12 +109,12 @@ def duration(text: str) -> int:
 
 
 def wait(options: argparse.Namespace, say: Output) -> int:
-    """Ask until the push got there, can't get there, or the time is over. Return the exit code."""
+    """Send requests until the push got there, can't get there, or the timeout. Return the exit code."""
     until = time.monotonic() + options.timeout
     since = datetime.now(timezone.utc) - timedelta(seconds=options.since)  # noqa: UP017 - for Python 3.9
     while True:
         left = until - time.monotonic()
-        answer = ask(options, since, max(0, min(ROUND, int(left + 0.999))))
+        answer = send_request(options, since, max(0, min(ROUND, int(left + 0.999))))
         url = (answer.get("push") or {}).get("url", "")
         if answer["result"] == "reached":
             say.end("notice", answer["sentence"], url)
@@ -133,8 +135,8 @@ def exit_code(code: str) -> int:
     return SKIPPED if code in SKIPPED_CODES else FAILED
 
 
-def ask(options: argparse.Namespace, since: datetime, seconds: int) -> dict[str, Any]:
-    """Return what kargoweb says, after at most `seconds`. Raises `Unusable`."""
+def send_request(options: argparse.Namespace, since: datetime, seconds: int) -> dict[str, Any]:
+    """Return the response of kargoweb, after at most `seconds`. Raises `Unusable`."""
     repository, tag = options.image
     query = {
         "repository": repository, "tag": tag, "until": options.until, "since": since.isoformat(), "timeout": seconds,
@@ -156,7 +158,7 @@ def ask(options: argparse.Namespace, since: datetime, seconds: int) -> dict[str,
             raise Unusable(f"kargoweb answered {error.code}: {detail}") from None
     except (OSError, ValueError) as error:
         detail = f"{options.url} can't be reached: {getattr(error, 'reason', error)}"
-    # A round that failed: kargoweb restarts, for example. The push isn't lost, so the client goes on.
+    # A failed request: kargoweb restarts, for example. The push isn't lost, so retry.
     time.sleep(min(PAUSE, max(0.0, seconds - (time.monotonic() - started))))
     return {"result": "waiting", "code": "unreachable", "sentence": detail, "push": None}
 
@@ -170,7 +172,7 @@ def problem(error: urllib.error.HTTPError) -> str:
 
 
 class Output:
-    """What people see, in the words of the CI system that runs this."""
+    """The output for people, with the markup of the CI system that runs this."""
 
     def __init__(self, environment: dict[str, str], options: argparse.Namespace) -> None:
         self._is_github = environment.get("GITHUB_ACTIONS") == "true"
@@ -180,7 +182,7 @@ class Output:
         self._last = ""
 
     def start(self) -> None:
-        """Say what is waited for."""
+        """Print what the program waits for."""
         if self._is_gitlab:
             # https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections
             print(f"\x1b[0Ksection_start:{int(time.time())}:kargoweb_wait\r\x1b[0K", end="")
@@ -193,7 +195,7 @@ class Output:
         self._last = sentence
 
     def end(self, level: str, sentence: str, url: str) -> None:
-        """Print the last sentence, and the address of the push."""
+        """Print the result, and the address of the push."""
         print(" ".join(filter(None, (sentence, url))), flush=True)
         if self._is_gitlab:
             print(f"\x1b[0Ksection_end:{int(time.time())}:kargoweb_wait\r\x1b[0K", flush=True)

@@ -113,7 +113,7 @@ def push_path(colors: Mapping[str, str]) -> Drawing:
     drawing.text(675, 122, "annotation", soft=True, anchor="start")
     drawing.box(590, 230, 150, "Kargo", "discovers, promotes")
     drawing.arrow((665, 206), (665, 230))
-    drawing.box(400, 230, 150, "Freight", "holds the tag")
+    drawing.box(400, 230, 150, "Freight", "contains the tag")
     drawing.arrow((590, 258), (550, 258))
     drawing.box(210, 230, 150, "Stages", "until production")
     drawing.arrow((400, 258), (360, 258))
@@ -122,7 +122,7 @@ def push_path(colors: Mapping[str, str]) -> Drawing:
     drawing.text(570, 142, "watch", soft=True)
     drawing.box(210, 150, 150, "5 · show", "pages, API, alerts", ours=True)
     drawing.arrow((400, 178), (360, 178))
-    drawing.box(20, 150, 130, "people")
+    drawing.box(20, 150, 130, "users")
     drawing.arrow((150, 178), (210, 178))
     return drawing
 
@@ -149,7 +149,7 @@ def refresh(colors: Mapping[str, str]) -> Drawing:
     drawing = Drawing(880, 230, "The states of a refresh", colors)
     states = (
         ("requested", "annotation set"),
-        ("handled", "Kargo took it"),
+        ("handled", "seen by Kargo"),
         ("discovered", "the tag is listed"),
     )
     for number, (name, detail) in enumerate(states):
@@ -168,7 +168,7 @@ def refresh(colors: Mapping[str, str]) -> Drawing:
         drawing.arrow((x + 80, 96), (x + 80, 160), dashed=True)
     drawing.text(112, 130, "after retries", soft=True, anchor="start")
     drawing.text(332, 130, "after retries", soft=True, anchor="start")
-    drawing.box(680, 160, 180, "Stages", "in which, and why not")
+    drawing.box(680, 160, 180, "Stages", "where, or why not")
     drawing.arrow((770, 96), (770, 160))
     return drawing
 

@@ -128,7 +128,7 @@ class ReceiverController:
     def _resolve(self, config: ReceiverConfig) -> tuple[list[PublishedUrl], list[str]]:
         """Return what the status should publish, and an error message for each receiver of ours without a URL.
 
-        Receivers of kinds that only Kargo serves keep what is published for them, and so do those whose Secret is
+        Receivers of unknown kinds keep what is published for them, and so do those whose Secret is
         unreadable at the moment.
         """
         project = config.project
@@ -203,7 +203,7 @@ class _Digests:
 
 
 def _concerns_us(config: ReceiverConfig) -> bool:
-    """Return False if all receivers, and all that is published for them, are of kinds that only Kargo serves."""
+    """Return False if all receivers, and all that is published for them, are of unknown kinds."""
     kinds = {receiver.kind for receiver in config.receivers} | {_kind(url) for url in config.published}
     return not kinds or not kinds.isdisjoint(KINDS)
 

@@ -1,4 +1,4 @@
-"""The journey of a push as data: stops from the provider over receivers, Warehouses and Freight to the Stages.
+"""The journey of a push as data: stops from the provider through receivers, Warehouses and Freight to the Stages.
 
 The template draws it from left to right where there is room, and as a tree elsewhere. It is a nested list, so a screen
 reader reads the same order.
@@ -69,11 +69,14 @@ def _source(record: PushRecord) -> Stop:
         return Stop("kargoweb", "Test push", "test", "Sent", by, on=True)
     if first.origin == Origin.REDELIVERY:
         return Stop("kargoweb", "Redelivery", "good", "Sent", phrase(f"by {first.actor}"), on=True)
+    name = shown_repository(first.repository, first.tag)
+    if first.origin == Origin.API:
+        return Stop("API", name, "good", "Requested", phrase(f"by {first.actor}"), on=True)
     at = phrase(Piece("", at=first.pushed_at)) if first.pushed_at else phrase()
     is_push = first.origin == Origin.PUSH
     return Stop(
         kind_title(first.kind) if is_push else str(Origin(first.origin).label),
-        shown_repository(first.repository, first.tag),
+        name,
         "good",
         "Pushed",
         at,

@@ -1,4 +1,4 @@
-"""The reader's time zone. The browser tells it in a cookie; without one, times are in UTC."""
+"""The reader's time zone. The browser sends it in a cookie; without one, times are in UTC."""
 
 from __future__ import annotations
 

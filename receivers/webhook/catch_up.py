@@ -1,7 +1,7 @@
 """Refresh Warehouses after a time in which pushes were not received: Docker Hub never sends a webhook again.
 
-Each Warehouse is refreshed once, whatever was pushed, and gets a delivery of its own that tells its story. The
-refreshes are stored in advance, each with the time when it is due, so any process may request them.
+Each Warehouse is refreshed once, whatever was pushed, and gets a delivery of its own that records it. The refreshes
+are stored in advance, each with the time when it is due, so any process may request them.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class CatchUp:
         return max(parse_duration(warehouse.interval) or KARGO_DEFAULT_INTERVAL, self._min_interval)
 
     def _delivery(self, warehouse: Warehouse, now: datetime) -> Delivery | None:
-        """Return the unsaved delivery for a Warehouse; None if no receiver could have heard of its pushes."""
+        """Return the unsaved delivery for a Warehouse; None if no receiver gets its pushes."""
         configs = [
             config for scope in (warehouse.project, "") if (config := self._cache.config(scope)) is not None
         ]

@@ -85,7 +85,7 @@ def collision(routes: Sequence[Route]) -> IntakeResult:
 
 
 def unsupported_kind(kind: str) -> IntakeResult:
-    """Return the result of a request to a receiver of a kind that only Kargo supports."""
+    """Return the result of a request to a receiver of a kind that kargoweb doesn't support."""
     reason = f"kargoweb does not support {kind} receivers"
     return IntakeResult(Outcome.UNSUPPORTED_KIND, responses.NOT_FOUND, reason)
 

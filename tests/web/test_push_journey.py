@@ -12,7 +12,7 @@ from receivers.accounts.roles import access_from_groups
 from receivers.deliveries.push_record import PushRecord
 from receivers.kargo.stage_states import StageJourney, StageNode, StageProgress, StageState
 from receivers.kargo.stages import FreightName
-from receivers.models import Outcome, Refresh
+from receivers.models import Origin, Outcome, Refresh
 from receivers.web.journey import Journey, journey
 from receivers.web.push_results import PushResults, WarehouseResult
 from receivers.web.push_story import open_issues, push_sentence
@@ -195,6 +195,19 @@ class TestJourney:
         one = result("api", *stages)
         lane = only_lane(journey(VIEWER, record_of(one), results_of(one)))
         assert outline(lane)[2:] == [[["stage-0", "stage-3"], "stage-1", "stage-2"]]
+
+    @pytest.mark.parametrize(
+        ("fields", "stop"),
+        [
+            ({"kind": "dockerhub", "repository": "example/repo"}, ("Docker Hub", "example/repo", True)),
+            ({"kind": "quay", "repository": "quay.io/acme/agent"}, ("Quay", "quay.io/acme/agent", False)),
+            ({"kind": "", "origin": Origin.API, "actor": "jane"}, ("API", "example/app", False)),
+        ],
+    )
+    def test_it_starts_at_the_provider_of_the_push(self, fields, stop):
+        one = result("api")
+        source = journey(VIEWER, record_of(one, **fields), results_of(one)).source
+        assert (source.kind, source.name, bool(source.url)) == stop
 
     def test_a_push_that_matches_nothing_ends_with_the_reason(self):
         record = record_of()

@@ -42,7 +42,7 @@ LONG_OUTAGE: Final = timedelta(minutes=1)  # of the database, until it is worth 
 
 
 class AlertDesk:
-    """Finds what to tell, and sends it. Every replica has one; `work` does something on one of them only."""
+    """Finds what to report, and sends it. Every replica has one; `work` does something on one of them only."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class AlertDesk:
             _forget_all()
             return
         if not self._on_duty():
-            self._failing_since = None  # the one on duty tells of it
+            self._failing_since = None  # the one on duty reports it
             return
-        self._tell_of_outage(timezone.now())
+        self._report_outage(timezone.now())
         for _ in range(MOST_ROUNDS):
             if not note_failures(with_channel, self._events_after):
                 break
@@ -148,8 +148,8 @@ class AlertDesk:
             errors = dict.fromkeys(watch.error for watch in self._cache.freshness() if watch.error)
             compare_cluster(self._away_since, next(iter(errors), ""))
 
-    def _tell_of_outage(self, now: datetime) -> None:
-        """Tell that the database was away. Before, nothing could be stored, not even an alert."""
+    def _report_outage(self, now: datetime) -> None:
+        """Report that the database was unavailable. Meanwhile, nothing could be stored, not even an alert."""
         since, self._failing_since = self._failing_since, None
         if since is not None and now - since >= LONG_OUTAGE:
             begin(EVERYTHING, [outage_of_database(since, now)], already_over=True)

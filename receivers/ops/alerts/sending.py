@@ -45,7 +45,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """Whether a message arrived, what the other side said, and how many seconds it asked to wait."""
+    """Whether a message arrived, the response, and how many seconds the other side asked to wait."""
 
     ok: bool
     answer: str
