@@ -33,6 +33,8 @@ from receivers.kargo.resources import Warehouse
 # registry had the tag before Docker Hub's request came. Within that, the log decides, and beyond it time does.
 UNCERTAIN: Final = timedelta(minutes=15)
 
+_NOTHING_NEW: Final = "Kargo discovered nothing new: Freight with these artifacts existed before"
+
 # Reasons of a Ready condition that is false: what Kargo's Warehouse controller writes.
 _NEXT_DISCOVERY: Final = ("DiscoveryInProgress", "DiscoveryFailure")
 
@@ -66,6 +68,37 @@ def state_after_discovery(
         on_timeout = outranked if isinstance(outranked, (Ended, RetryNeeded)) else _not_created(text)
         return Waiting(RefreshPhase.DISCOVERY, text, on_timeout)
     return outranked or _from_created_condition(request, observed, holding)
+
+
+def state_without_push(request: RefreshRequest, observed: Observation) -> ProgressState:
+    """Return the state, after the discovery, of a refresh whose delivery names no push: any new Freight is its result.
+
+    Those are Warehouses that an action of a `generic` receiver selects, or that a request of the API names.
+    """
+    warehouse = observed.warehouse
+    if has_condition(warehouse, "FreightCreated", "True", "NewFreight"):
+        return _created_without_push(request, observed)
+    if has_condition(warehouse, "FreightCreated", "False", "AlreadyExists"):
+        return Ended(RefreshOutcome.ALREADY_CURRENT, _NOTHING_NEW)
+    if warehouse.creation_policy == "Manual":
+        text = "the creation policy is Manual, so Freight must be created manually"
+        return Ended(RefreshOutcome.MANUAL_CREATION_POLICY, text)
+    if (blocked := _blocked_by_condition(warehouse)) is not None:
+        return blocked
+    text = "Kargo has discovered artifacts and has not created Freight yet"
+    return Waiting(
+        RefreshPhase.FREIGHT, text, _not_created("Kargo discovered artifacts but never created Freight")
+    )
+
+
+def _created_without_push(request: RefreshRequest, observed: Observation) -> ProgressState:
+    created = latest_created_freight(observed)
+    if created is None and not observed.last_freight_gone:
+        return LookupNeeded(Lookup.LAST_FREIGHT)
+    if created is not None and _is_older(created, request.since - UNCERTAIN):
+        return Ended(RefreshOutcome.ALREADY_CURRENT, _NOTHING_NEW, created)
+    name = created.alias or created.name if created else observed.warehouse.last_freight_id
+    return Ended(RefreshOutcome.FREIGHT_CREATED, f"Kargo created Freight {name}", created)
 
 
 def content_predates(request: RefreshRequest, freight: Iterable[Freight], digest: str) -> bool:

@@ -27,6 +27,7 @@ from receivers.kargo.freight_outcome import (
     freight_sentence,
     latest_created_freight,
     state_after_discovery,
+    state_without_push,
 )
 from receivers.kargo.progress_states import (
     Ended,
@@ -54,6 +55,8 @@ def assess(request: RefreshRequest, observed: Observation) -> Progress:
     newer = is_newly_discovered(request, warehouse)
     if newer is False:
         return Progress(_discovery_retry(request, warehouse), handled=True)
+    if not request.push.repository:
+        return _without_push(request, observed, certain=newer is True)
     created = latest_created_freight(observed) if newer else None
     artifact = created.holds(request.push) if created else None
     others = (freight for freight in observed.freight if freight != created)
@@ -113,6 +116,13 @@ def _discovery_retry(request: RefreshRequest, warehouse: Warehouse) -> RetryNeed
         return RetryNeeded(RetryCause.RATE_LIMITED, RefreshOutcome.DISCOVERY_FAILED, text)
     text = f"discovery{of} failed: {message}"
     return RetryNeeded(RetryCause.DISCOVERY_FAILED, RefreshOutcome.DISCOVERY_FAILED, text)
+
+
+def _without_push(request: RefreshRequest, observed: Observation, *, certain: bool) -> Progress:
+    """Return the progress, after the discovery, of a refresh whose delivery names no push."""
+    if not certain and (request.failure or discovery_failure(observed.warehouse)):
+        return Progress(_discovery_retry(request, observed.warehouse), handled=True)
+    return Progress(state_without_push(request, observed), handled=True, discovered=True)
 
 
 def _after_discovery(

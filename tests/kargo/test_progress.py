@@ -446,6 +446,47 @@ def test_a_push_without_a_tag_accepts_existing_freight() -> None:
     assert (state.outcome, state.freight) == (RefreshOutcome.ALREADY_CURRENT, OLD)
 
 
+@pytest.mark.parametrize(
+    ("condition_texts", "fields", "outcome", "words"),
+    [
+        ((CREATED,), {"last_freight": "f1"}, RefreshOutcome.FREIGHT_CREATED, "Freight alias-f1"),
+        ((CREATED,), {"last_freight": "old"}, RefreshOutcome.ALREADY_CURRENT, "nothing new"),
+        (
+            (CREATED,),
+            {"last_freight": "f9", "last_freight_gone": True},
+            RefreshOutcome.FREIGHT_CREATED,
+            "Freight f9",
+        ),
+        ((EXISTS,), {}, RefreshOutcome.ALREADY_CURRENT, "nothing new"),
+        ((), {"freightCreationPolicy": "Manual"}, RefreshOutcome.MANUAL_CREATION_POLICY, "Manual"),
+        (
+            ('Ready=False/MissingCommits: No commits for "git"',),
+            {},
+            RefreshOutcome.ARTIFACTS_MISSING,
+            "No commits",
+        ),
+    ],
+)
+def test_a_refresh_without_a_push_ends_with_whatever_kargo_creates(
+    condition_texts: tuple[str, ...], fields: dict[str, Any], outcome: RefreshOutcome, words: str
+) -> None:
+    unnamed = {"push": Push("", "")}
+    state = state_after(condition_texts, (), (OLD, freight()), request=unnamed, **fields)
+    assert isinstance(state, Ended)
+    assert state.outcome == outcome
+    assert words in state.reason
+
+
+def test_a_refresh_without_a_push_waits_for_freight_and_looks_up_what_it_does_not_know() -> None:
+    unnamed = {"push": Push("", "")}
+    assert isinstance(state_after((), (), request=unnamed), Waiting)
+    state = state_after((CREATED,), (), request=unnamed, last_freight="f9")
+    assert state == LookupNeeded(Lookup.LAST_FREIGHT)
+    assert isinstance(
+        state_after((), (), request={**unnamed, "failure": "refused"}, discovered=SAME), Waiting
+    )
+
+
 def test_freight_created_during_the_retries_counts_when_they_end() -> None:
     retry = RetryNeeded(RetryCause.NOT_HANDLED, RefreshOutcome.NOT_HANDLED, "no response")
     assert final_state(request(), retry, (freight(),)).outcome == RefreshOutcome.FREIGHT_CREATED
