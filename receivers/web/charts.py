@@ -38,8 +38,8 @@ class Chart:
 def stacked(columns: Sequence[Mapping[Tone, int]], one: str, many: str) -> Chart:
     """Return a chart with a column for each mapping, oldest first.
 
-    `one` and `many` name the things counted, such as `delivery in 24 h` and `deliveries in 24 h`. Columns are scaled to the tallest; each bar is at
-    least one unit high, so small counts stay visible.
+    `one` and `many` name the things counted, such as `delivery in 24 h` and `deliveries in 24 h`. Columns are scaled
+    to the tallest; each bar is at least one unit high, so small counts stay visible.
     """
     tallest = max((sum(column.values()) for column in columns), default=0)
     bars = tuple(bar for at, column in enumerate(columns) for bar in _column(at, column, tallest))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from receivers.deliveries.push_names import name_in_sentence, reference_word, what_was_pushed
@@ -15,7 +17,7 @@ from tests.web.html import visible_text
 COMMIT = "c0ffee12" + "0" * 32
 URL = "https://github.com/acme/shop-config.git"
 CHART = "application/vnd.cncf.helm.config.v1+json"
-BRANCH = {"kind": "github", "repository": URL, "tag": "refs/heads/main"}
+BRANCH: dict[str, Any] = {"kind": "github", "repository": URL, "tag": "refs/heads/main"}
 COMMITS = BRANCH | {"details": {"git": True, "commit": COMMIT, "files": ["eu/a.yaml"], "files_left_out": 3}}
 GIT_TAG = {"kind": "gitlab", "repository": URL, "tag": "refs/tags/v1.2.0", "details": {"commit": COMMIT}}
 
