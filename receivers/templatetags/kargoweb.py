@@ -387,12 +387,13 @@ def visible(text: Any) -> str:
 @register.simple_tag(takes_context=True)
 def receiver_name(context: template.Context, delivery: Delivery) -> SafeString:
     """Return the project and name of a delivery's receiver, linked to its page if the user may see that."""
-    name = delivery.receiver_name
+    name, mark = delivery.receiver_name, kind_mark(delivery.kind)
     if not context["access"].may(Action.SEE, delivery.project):
-        return format_html('<span class="ellipsis" title="{}">{}</span>', name, name)
+        return format_html('<span class="ellipsis" title="{}">{}{}</span>', name, mark, name)
     return format_html(
-        '<a class="ellipsis" href="{}" title="{}">{}</a>',
+        '<a class="ellipsis" href="{}" title="{}">{}{}</a>',
         links.receiver_page_url(delivery.project, delivery.receiver),
         name,
+        mark,
         name,
     )

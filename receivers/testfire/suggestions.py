@@ -11,7 +11,7 @@ from typing import Final
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import ClusterError
 from receivers.kargo.artifacts import decode_discovered
-from receivers.kargo.coverage import DOCKER_HUB, is_on_docker_hub
+from receivers.kargo.coverage import DOCKER_HUB, is_on_docker_hub, kinds_of_provider
 from receivers.kargo.kinds import GIT_KINDS
 from receivers.kargo.repository_names import normalize_chart, normalize_git, normalize_image
 from receivers.kargo.resources import WAREHOUSES, Warehouse
@@ -39,12 +39,14 @@ _PARTS: Final = 3
 def repositories(kind: str, warehouses: Iterable[Warehouse]) -> tuple[str, ...]:
     """Return up to `MAX_REPOSITORIES` repositories that a receiver of a kind may be called for, sorted.
 
-    These Warehouses subscribe to them.
+    These Warehouses subscribe to them. Those whose host is known to call receivers of this kind come first.
     """
-    names = dict.fromkeys(
-        subscription.repository for subscription in _subscriptions(warehouses) if _is_for(kind, subscription)
-    )
-    return tuple(sorted(islice(names, MAX_REPOSITORIES)))
+    elsewhere = {
+        subscription.repository: kind not in kinds_of_provider(subscription)
+        for subscription in _subscriptions(warehouses)
+        if _is_for(kind, subscription)
+    }
+    return tuple(sorted(islice(elsewhere, MAX_REPOSITORIES), key=lambda name: (elsewhere[name], name)))
 
 
 def _is_for(kind: str, subscription: Subscription) -> bool:

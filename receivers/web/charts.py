@@ -35,11 +35,11 @@ class Chart:
     text: str
 
 
-def stacked(columns: Sequence[Mapping[Tone, int]], what: str) -> Chart:
+def stacked(columns: Sequence[Mapping[Tone, int]], one: str, many: str) -> Chart:
     """Return a chart with a column for each mapping, oldest first.
 
-    `what` names the things counted, such as `deliveries in 24 h`. Columns are scaled to the tallest; each bar is at
-    least one unit high, so small counts stay visible.
+    `one` and `many` name the things counted, such as `delivery in 24 h` and `deliveries in 24 h`. Columns are scaled
+    to the tallest; each bar is at least one unit high, so small counts stay visible.
     """
     tallest = max((sum(column.values()) for column in columns), default=0)
     bars = tuple(bar for at, column in enumerate(columns) for bar in _column(at, column, tallest))
@@ -47,7 +47,11 @@ def stacked(columns: Sequence[Mapping[Tone, int]], what: str) -> Chart:
     total = sum(sums.values())
     parts = ", ".join(f"{count} {tone}" for tone, count in sums.items() if count)
     return Chart(
-        len(columns) * COLUMN, HEIGHT, bars, total, f"{total} {what}: {parts}" if total else f"no {what}"
+        len(columns) * COLUMN,
+        HEIGHT,
+        bars,
+        total,
+        f"{total} {one if total == 1 else many}: {parts}" if total else f"no {many}",
     )
 
 

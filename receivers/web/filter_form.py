@@ -24,6 +24,7 @@ from receivers.deliveries.filters import (
 from receivers.deliveries.form_fields import OpenSelect
 from receivers.deliveries.outcomes import Tone, label
 from receivers.deliveries.time_range import read_time_range
+from receivers.kargo.kinds import KINDS, kind_title
 from receivers.kargo.scopes import CLUSTER_SCOPE, CLUSTER_SCOPE_NAME, parse_scope
 
 NAMES_OFFERED: Final = 200
@@ -84,6 +85,8 @@ class FilterForm(DeliveryFilterForm):
         self.fields["text"].widget.attrs |= {
             "placeholder": "repository:tag, or words of an error",
         }
+        titles = [(name, each.title) for name, each in KINDS.items()]
+        self.fields["kind"].widget = OpenSelect(choices=[("", "All kinds"), *titles])
         outcome: Any = self.fields["outcome"].widget
         outcome.choices = [("", "All outcomes"), *outcome.choices[1:]]
         self.fields["time"].widget.attrs["list"] = "f-presets"
@@ -281,4 +284,6 @@ def _visible_projects(cache: ClusterCache, access: Access) -> Iterable[str]:
 def _title(name: str, value: str) -> str:
     if name == "outcome":
         return str(Tone(value).label).lower() if value in Tone.values else label(value)
+    if name == "kind":
+        return kind_title(value)
     return "cluster receivers" if name == "project" and value == CLUSTER_SCOPE_NAME else value

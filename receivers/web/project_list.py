@@ -27,7 +27,7 @@ from receivers.web.page_view import PageRequest, page_view
 PAGE_SIZE: Final = 50  # projects; a longer list is slow to read, and there is a search
 SORTS: Final = (("name", "By name"), ("last", "By last delivery"), ("attention", "By need for action"))
 EVERY: Final = "5s"
-CHARTED: Final = "deliveries in 24 h"
+CHARTED: Final = ("delivery in 24 h", "deliveries in 24 h")
 
 
 class ProjectListForm(forms.Form):
@@ -148,7 +148,7 @@ def _rows(summaries: Iterable[ProjectSummary]) -> list[ProjectRow]:
     return [
         ProjectRow(
             summary,
-            stacked(tones.get(summary.name, []), CHARTED),
+            stacked(tones.get(summary.name, []), *CHARTED),
             medians.get(summary.name),
             last.get(summary.name),
         )

@@ -27,6 +27,12 @@ def test_repositories_on_docker_hub_are_suggested_once_and_sorted():
     assert repositories("quay", warehouses) == ("ghcr.io/x/c",)
 
 
+def test_repositories_of_the_receivers_own_provider_come_first():
+    warehouses = [warehouse(image("harbor.example.com/a/b"), image("quay.io/x/c"))]
+    assert repositories("quay", warehouses) == ("quay.io/x/c", "harbor.example.com/a/b")
+    assert repositories("harbor", warehouses) == ("harbor.example.com/a/b", "quay.io/x/c")
+
+
 def test_the_number_of_suggested_repositories_is_limited():
     assert (
         len(repositories("dockerhub", [warehouse(*(image(f"x/r{number}") for number in range(500)))]))

@@ -203,7 +203,7 @@ class TestRequestAndResponse:
         browser = signed_in("viewer")
         page = visible_text(browser.open(f"/deliveries/{old.pk}"))
         assert "Matching not evaluated" in page
-        assert "it satisfies ^1" in page
+        assert "It satisfies ^1" in page
         page = visible_text(browser.open(f"/deliveries/{shared.pk}"))
         assert "Not evaluated (Collision)" in page
         assert "No subscription uses this repository" not in page

@@ -187,7 +187,7 @@ class TestEmptyList:
     def test_a_push_that_never_arrived_is_reported_with_the_next_step(self, signed_in, database):
         page = signed_in("viewer").open("/deliveries?text=nobody/ever:1.2.3")
         assert re.search(r"No push of <code[^>]*title=\"nobody/ever:1.2.3\"", page)
-        assert "View history" in page
+        assert "a list of webhooks, and what it sent to each" in visible_text(page)
         assert 'href="/deliveries?repository=nobody%2Fever"' in page
 
     @pytest.mark.parametrize("extra_filter", ["outcome=bad", "since=1h", "warehouse=main"])

@@ -17,10 +17,8 @@ from tests.web.html import visible_text
 COMMIT = "c0ffee12" + "0" * 32
 URL = "https://github.com/acme/shop-config.git"
 CHART = "application/vnd.cncf.helm.config.v1+json"
-BRANCH = {"kind": "github", "repository": URL, "tag": "refs/heads/main"}
-COMMITS: dict[str, Any] = BRANCH | {
-    "details": {"git": True, "commit": COMMIT, "files": ["eu/a.yaml"], "files_left_out": 3}
-}
+BRANCH: dict[str, Any] = {"kind": "github", "repository": URL, "tag": "refs/heads/main"}
+COMMITS = BRANCH | {"details": {"git": True, "commit": COMMIT, "files": ["eu/a.yaml"], "files_left_out": 3}}
 GIT_TAG = {"kind": "gitlab", "repository": URL, "tag": "refs/tags/v1.2.0", "details": {"commit": COMMIT}}
 
 
@@ -67,10 +65,11 @@ def test_a_push_leads_to_its_page_at_the_provider(kind, repository, page, of_com
 
 
 def test_the_page_of_commits_names_commit_branch_and_files(signed_in, project_name):
-    [row] = store(delivery(project_name, outcome=Outcome.NO_MATCH, status=200, **COMMITS))
+    reason = '"main" is not the tracked branch'
+    [row] = store(delivery(project_name, outcome=Outcome.NO_MATCH, status=200, reason=reason, **COMMITS))
     page = signed_in("viewer").open(f"/pushes/{row.push_id}")
     text = visible_text(page)
-    assert "Commit c0ffee1 on main" in text
+    assert f"No subscription matches commit c0ffee1 on main: {reason}." in text
     assert "GitHub github.com/acme/shop-config Pushed" in text
     assert "Docker Hub" not in text
     assert "refs/heads" not in page.partition("<h1")[2].partition("</header>")[0]

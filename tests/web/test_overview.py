@@ -148,7 +148,7 @@ def test_failures_are_listed_with_their_reason_and_only_for_those_who_may_see_th
     stored(f"{project_name}-other", Outcome.DISCOVERY_FAILED, repository="example/other-secret")
     page = page_of(viewer(admin_client, project_name))
     assert "example/broken" in page
-    assert "Discovery failed. manifest unknown" in visible_text(page)
+    assert "Discovery failed. Manifest unknown." in visible_text(page)
     assert "other-secret" not in page
 
 
