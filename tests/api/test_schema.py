@@ -21,6 +21,8 @@ from tests.delivery_rows import routed_project
 from tests.web.deliveries import send_push
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "docs" / "openapi.yaml"
 EXAMPLES: Final = int(os.environ.get("KARGOWEB_SCHEMA_EXAMPLES", "25"))  # for each operation
