@@ -20,7 +20,8 @@ from receivers.deliveries.querysets import delivery_log
 from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
 from receivers.health.report import HealthReport
-from receivers.kargo.coverage import is_official_image, is_on_docker_hub
+from receivers.kargo.coverage import is_official_image, kinds_of_provider
+from receivers.kargo.kinds.providers import PROVIDERS
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, ReceiverUrl
 from receivers.web import live_fragments
@@ -208,19 +209,23 @@ def _failures(request: PageRequest) -> list[FailureRow]:
 
 
 def _waiting_row(finding: Finding, cache: ClusterCache) -> WaitingRow:
+    config = cache.config(finding.project)
+    receivers = config.receivers if config else ()
+    kind = next((each.kind for each in receivers if each.name == finding.name), "")
     repositories = {
         subscription.repository
         for warehouse in cache.warehouses(finding.project or None)
         for subscription in warehouse.subscriptions
-        if is_on_docker_hub(subscription) and not is_official_image(subscription)
+        if kind in kinds_of_provider(subscription) and not is_official_image(subscription)
     }
     count = len(repositories)
     where = f"in {finding.project}" if finding.project else "in any project"
-    text = (
-        f"{count} {'repository' if count == 1 else 'repositories'} to register."
-        if count
-        else f"No Warehouse {where} subscribes to a Docker Hub repository."
-    )
+    if kind == "generic":
+        text = "Its actions select what to refresh."
+    elif count:
+        text = f"{count} {'repository' if count == 1 else 'repositories'} to register."
+    else:
+        text = f"No Warehouse {where} subscribes to a {PROVIDERS[kind].name if kind in PROVIDERS else kind} repository."
     return WaitingRow(
         f"{scope_name(finding.project)}/{finding.name}",
         receiver_page_url(finding.project, finding.name),

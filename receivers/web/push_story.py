@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Final
 
 from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, tone
+from receivers.deliveries.push_names import shown_tag
 from receivers.deliveries.push_record import PushRecord
 from receivers.deliveries.remedies import remedy
 from receivers.kargo.refresh_outcomes import RefreshOutcome
@@ -18,10 +19,10 @@ from receivers.web.delivery_summary import sentence, summarize
 from receivers.web.phrases import Phrase, Piece, phrase
 from receivers.web.push_results import PushResults, WarehouseResult
 
-MOST_TOLD: Final = 2  # Warehouses whose Stages the sentence tells about one by one
+MOST_NAMED: Final = 2  # Warehouses whose Stages the sentence describes separately
 _REJECTED: Final = frozenset({Outcome.NO_MATCH, Outcome.INVALID_SUBSCRIPTION})
 _LIVE: Final = "Live in "
-_PROMOTED_BY_HAND: Final = frozenset(
+_PROMOTED_MANUALLY: Final = frozenset(
     {
         StageState.FAILED, StageState.ABORTED, StageState.AWAITING_PROMOTION, StageState.HELD, StageState.SUPERSEDED,
         StageState.SOAK_CUT_SHORT,
@@ -49,7 +50,7 @@ class OpenIssue:
 def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phrase:
     """Return the sentence at the head of the page."""
     row = record.decisive
-    name = row.tag or row.repository
+    name = shown_tag(row.tag) or row.repository
     if results.with_freight and row.outcome != Outcome.TEST_PASSED:
         return _with_freight(name, results)
     if row.outcome == Outcome.PENDING and not record.refreshes:
@@ -99,7 +100,7 @@ def _stages(results: Sequence[WarehouseResult]) -> Phrase:
         return phrase(".")
     if len(results) == 1:
         return _continued(_summary(results[0]))
-    if len(results) <= MOST_TOLD:
+    if len(results) <= MOST_NAMED:
         parts = (phrase(" ", f"{result.warehouse}: ", _uncapitalized(_summary(result))) for result in results)
         return phrase(".", *parts)
     nodes = [node for result in results if result.journey for node in result.journey.nodes]
@@ -171,7 +172,7 @@ def _of_stages(result: WarehouseResult, prefix: str) -> list[OpenIssue]:
 def _action(result: WarehouseResult, node: StageNode) -> tuple[str, str]:
     """Return where one can act on a Stage, and the label of the link."""
     progress = node.progress
-    if progress.state in _PROMOTED_BY_HAND:
+    if progress.state in _PROMOTED_MANUALLY:
         return kargo_links.promote_url(result.project, result.refresh.freight, node.name), "Promote in Kargo"
     if progress.promotion:
         return kargo_links.promotion_url(result.project, progress.promotion), "Promotion"

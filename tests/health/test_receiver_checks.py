@@ -186,6 +186,27 @@ def test_a_host_that_docker_hub_cannot_reach_is_urgent(host):
     assert findings["url_unreachable"].severity == "urgent"
 
 
+def test_a_host_that_only_its_own_network_reaches_may_be_right_for_other_providers():
+    finding = findings_for(url=f"https://hooks.svc.cluster.local/gitea/{DIGEST}", kind="gitea")[
+        "url_unreachable"
+    ]
+    assert finding.reason.startswith("A provider on the internet can't reach the URL")
+    assert finding.remedy.startswith("Mute this if the provider is in the same network.")
+
+
+def test_only_docker_hub_limits_the_length_of_urls():
+    path = "/" + "x" * 300
+    assert list(findings_for(url=f"https://hooks.example.com{path}", kind="quay")) == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dockerhub", "Docker Hub"), ("github", "GitHub")])
+def test_an_old_url_in_use_names_the_provider(kind, name):
+    facts = ReceiverFacts(last_push=NOON, old_urls=(OldUrlUse("c0ffee", 1, NOON),))
+    finding = findings_for(facts, kind=kind)["old_url_in_use"]
+    assert finding.reason.startswith(f"{name} still uses an old URL")
+    assert f"At {name}, " in finding.remedy
+
+
 @pytest.mark.parametrize("host", REACHABLE)
 def test_a_host_that_docker_hub_may_reach_is_not_reported(host):
     assert findings_for(url=f"https://{host}/dockerhub/{DIGEST}") == {}
