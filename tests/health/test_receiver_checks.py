@@ -108,10 +108,10 @@ def test_a_secret_that_authenticates_requests_must_be_readable(state, kind, expe
         assert "--serviceaccount=kargoweb:kargoweb" in command
 
 
-def test_wrong_signatures_in_a_row_say_that_the_secret_is_another_one():
+def test_wrong_signatures_in_a_row_say_that_the_secrets_differ():
     facts = ReceiverFacts(last_push=NOON, outcomes={"unauthorized": 3})
     finding = findings_for(facts, kind="github")["wrong_signatures"]
-    assert "the secret at GitHub is another one" in finding.reason
+    assert "the secret at GitHub differs from" in finding.reason
     assert "high_failure_rate" not in findings_for(facts, kind="github")
     for outcomes in ({"unauthorized": 2}, {"unauthorized": 3, "refreshed": 1}):
         facts = ReceiverFacts(last_push=NOON, outcomes=outcomes)
