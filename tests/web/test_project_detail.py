@@ -103,7 +103,7 @@ def test_a_warehouse_is_shown_with_its_receiver_and_last_push(signed_in, product
     send_push(product, project, push_body("example/covered", "1.2.3"))
     page = signed_in("viewer").open(f"/projects/{project.name}")
     row = page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
-    assert "not on Docker Hub" in row
+    assert '<span class="quiet">no receiver</span>' in row
     assert re.search(r"<span>hook</span>", row)
     assert 'title="example/covered:1.2.3"' in row
 
