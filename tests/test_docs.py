@@ -119,8 +119,8 @@ def test_links_resolve(document: Path) -> None:
 
 @each_document
 def test_documented_make_targets_exist(document: Path) -> None:
-    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", document.read_text(), re.M))
-    assert named <= set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", document.read_text(), re.M))
+    assert named <= set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.M))
 
 
 @each_document
@@ -159,7 +159,7 @@ class TestCommands:
 class TestShellCommands:
     @each_document
     def test_make_targets_exist(self, document: Path) -> None:
-        targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
+        targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.M))
         for words in shell_commands(document):
             if words[0] == "make":
                 assert {word for word in words[1:] if "=" not in word} <= targets, words

@@ -162,8 +162,7 @@ def _warehouse(result: WarehouseResult, name: str, what: str) -> Stop:
     detail = phrase()
     if refresh.discovered_at and refresh.requested_at:
         seconds = max(0.0, (refresh.discovered_at - refresh.requested_at).total_seconds())
-        found = "commit" if what.startswith("commit") else "tag"
-        detail = phrase(f"found the {found} after {durations.duration(seconds)}")
+        detail = phrase(f"discovered after {durations.duration(seconds)}")
     elif refresh.handled_at:
         detail = phrase("handled by Kargo")
     text = phrase(Piece("", at=refresh.requested_at)) if refresh.requested_at else phrase()

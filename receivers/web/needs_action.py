@@ -81,7 +81,7 @@ class MuteForm(forms.Form):
     note = ShortTextField(
         label="Reason",
         required=False,
-        widget=forms.TextInput({"placeholder": "optional", "autocomplete": "off"}),
+        widget=forms.TextInput({"placeholder": "reason (optional)", "autocomplete": "off"}),
     )
     unmute = forms.BooleanField(required=False)
 

@@ -22,7 +22,7 @@ from receivers.health.checks import Check
 from receivers.health.finding import Finding, Severity
 from receivers.health.provider_pages import PROVIDERS
 from receivers.health.report import HealthReport
-from receivers.kargo.coverage import DOCKER_HUB, is_official_image, is_on_docker_hub
+from receivers.kargo.coverage import is_official_image, kinds_of_provider
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery, Origin, Outcome, ReceiverUrl
 from receivers.web import live_fragments
@@ -229,17 +229,18 @@ def _waiting_row(finding: Finding, cache: ClusterCache) -> WaitingRow:
 
 def _to_register(project: str, kind: str, cache: ClusterCache) -> str:
     """Return where the URL of a receiver is to be registered."""
-    if kind != DOCKER_HUB:
-        return f"Register its URL at {PROVIDERS[kind].name}." if kind in PROVIDERS else ""
+    if kind == "generic":
+        return "Its actions select what to refresh."
     repositories = {
         subscription.repository
         for warehouse in cache.warehouses(project or None)
         for subscription in warehouse.subscriptions
-        if is_on_docker_hub(subscription) and not is_official_image(subscription)
+        if kind in kinds_of_provider(subscription) and not is_official_image(subscription)
     }
     if not repositories:
         where = f"in {project}" if project else "in any project"
-        return f"No Warehouse {where} subscribes to a Docker Hub repository."
+        provider = PROVIDERS[kind].name if kind in PROVIDERS else kind
+        return f"No Warehouse {where} subscribes to a {provider} repository."
     count = len(repositories)
     return f"{count} {'repository' if count == 1 else 'repositories'} to register."
 

@@ -20,10 +20,10 @@ from receivers.web.delivery_summary import sentence, summarize
 from receivers.web.phrases import Phrase, Piece, phrase
 from receivers.web.push_results import PushResults, WarehouseResult
 
-MOST_TOLD: Final = 2  # Warehouses whose Stages the sentence tells about one by one
+MOST_NAMED: Final = 2  # Warehouses whose Stages the sentence describes separately
 _REJECTED: Final = frozenset({Outcome.NO_MATCH, Outcome.INVALID_SUBSCRIPTION})
 _LIVE: Final = "Live in "
-_PROMOTED_BY_HAND: Final = frozenset(
+_PROMOTED_MANUALLY: Final = frozenset(
     {
         StageState.FAILED, StageState.ABORTED, StageState.AWAITING_PROMOTION, StageState.HELD, StageState.SUPERSEDED,
         StageState.SOAK_CUT_SHORT,
@@ -101,7 +101,7 @@ def _stages(results: Sequence[WarehouseResult]) -> Phrase:
         return phrase(".")
     if len(results) == 1:
         return _continued(_summary(results[0]))
-    if len(results) <= MOST_TOLD:
+    if len(results) <= MOST_NAMED:
         parts = (phrase(" ", f"{result.warehouse}: ", _uncapitalized(_summary(result))) for result in results)
         return phrase(".", *parts)
     nodes = [node for result in results if result.journey for node in result.journey.nodes]
@@ -173,7 +173,7 @@ def _of_stages(result: WarehouseResult, prefix: str) -> list[OpenIssue]:
 def _action(result: WarehouseResult, node: StageNode) -> tuple[str, str]:
     """Return where one can act on a Stage, and the label of the link."""
     progress = node.progress
-    if progress.state in _PROMOTED_BY_HAND:
+    if progress.state in _PROMOTED_MANUALLY:
         return kargo_links.promote_url(result.project, result.refresh.freight, node.name), "Promote in Kargo"
     if progress.promotion:
         return kargo_links.promotion_url(result.project, progress.promotion), "Promotion"

@@ -219,7 +219,7 @@ def test_without_the_provider_and_local_accounts_pages_say_so(database, demo_clu
     wrong = settings | {"KARGOWEB_OIDC_ISSUER": provider.url + "/"}
     with Product(demo_cluster.kubeconfig, **wrong) as product:
         browser = HttpBrowser(product)
-        assert "is not the configured one" in visible_text(browser.open("/sign-in/provider"))
+        assert "isn't the configured one" in visible_text(browser.open("/sign-in/provider"))
         assert "calls itself" in product.log()
 
 

@@ -122,10 +122,10 @@ def test_a_secret_that_authenticates_requests_must_be_readable(state, kind, expe
         assert "--serviceaccount=kargoweb:kargoweb" in command
 
 
-def test_wrong_signatures_in_a_row_say_that_the_secret_is_another_one():
+def test_wrong_signatures_in_a_row_say_that_the_secrets_differ():
     facts = ReceiverFacts(last_push=NOON, outcomes={"unauthorized": 3})
     finding = findings_for(facts, kind="github")["wrong_signatures"]
-    assert "the secret at GitHub is another one" in finding.reason
+    assert "the secret at GitHub differs from" in finding.reason
     assert "high_failure_rate" not in findings_for(facts, kind="github")
     for outcomes in ({"unauthorized": 2}, {"unauthorized": 3, "refreshed": 1}):
         facts = ReceiverFacts(last_push=NOON, outcomes=outcomes)
@@ -198,6 +198,27 @@ def test_a_host_that_docker_hub_cannot_reach_is_urgent(host):
     findings = findings_for(url=f"https://{host}:8443/dockerhub/{DIGEST}")
     assert list(findings) == ["url_unreachable"]
     assert findings["url_unreachable"].severity == "urgent"
+
+
+def test_a_host_that_only_its_own_network_reaches_may_be_right_for_other_providers():
+    finding = findings_for(url=f"https://hooks.svc.cluster.local/gitea/{DIGEST}", kind="gitea")[
+        "url_unreachable"
+    ]
+    assert finding.reason.startswith("A provider on the internet can't reach the URL")
+    assert finding.remedy.startswith("Mute this if the provider is in the same network.")
+
+
+def test_only_docker_hub_limits_the_length_of_urls():
+    path = "/" + "x" * 300
+    assert list(findings_for(url=f"https://hooks.example.com{path}", kind="quay")) == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dockerhub", "Docker Hub"), ("github", "GitHub")])
+def test_an_old_url_in_use_names_the_provider(kind, name):
+    facts = ReceiverFacts(last_push=NOON, old_urls=(OldUrlUse("c0ffee", 1, NOON),))
+    finding = findings_for(facts, kind=kind)["old_url_in_use"]
+    assert finding.reason.startswith(f"{name} still uses an old URL")
+    assert f"At {name}, " in finding.remedy
 
 
 @pytest.mark.parametrize("host", REACHABLE)

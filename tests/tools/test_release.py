@@ -198,5 +198,5 @@ class TestChart:
         assert f'image: "registry.example.com/kargoweb@{DIGEST}"' in done.stdout
 
     def test_a_digest_that_is_none_is_refused(self, tmp_path: Path):
-        with pytest.raises(release.ReleaseError, match="'latest' is no digest"):
+        with pytest.raises(release.ReleaseError, match="'latest' isn't the digest"):
             release.chart("registry.example.com/kargoweb", "latest", tmp_path)

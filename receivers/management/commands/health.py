@@ -96,5 +96,10 @@ def _as_text(findings: tuple[Finding, ...]) -> Iterator[str]:
         if finding.command:
             yield f"    $ {finding.command}"
     counts = Counter(finding.severity for finding in findings)
-    sums = [f"{counts[severity]} {severity}" for severity in Severity if counts[severity]]
+    sums = [_counted(counts[severity], severity) for severity in Severity if counts[severity]]
     yield ", ".join(sums) or "No findings."
+
+
+def _counted(count: int, severity: Severity) -> str:
+    is_noun = severity is not Severity.URGENT
+    return f"{count} {severity}{'s' if is_noun and count > 1 else ''}"
