@@ -68,8 +68,6 @@ def receiver_findings(config: ReceiverConfig, receiver: Receiver, facts: Receive
         yield _shared(factory, facts.sharers)
     if facts.secret is SecretState.DIFFERS:
         yield _secret_changed(factory, digest_suffix(published.digest))
-    elif facts.secret is SecretState.MISSING and not KINDS[receiver.kind].signs:
-        yield _secret_missing(factory, receiver)
     needs_secret = KINDS[receiver.kind].signs and not facts.passed_on
     if needs_secret and facts.secret in {SecretState.FORBIDDEN, SecretState.MISSING}:
         yield _secret_unreadable(factory, receiver, facts)
@@ -159,17 +157,6 @@ def _secret_changed(factory: FindingFactory, suffix: str) -> Finding:
         "Make Kargo reconcile immediately. Then replace the webhook URL at the provider with the current one.",
         command=refresh_config(factory.project),
         identity=suffix,
-    )
-
-
-def _secret_missing(factory: FindingFactory, receiver: Receiver) -> Finding:
-    key = KINDS[receiver.kind].secret_key
-    return factory.warning(
-        Check.SECRET_CHANGED,
-        f"Secret {quoted(receiver.secret_name)} is missing, or lacks the key {quoted(key)}. The URL "
-        "that Kargo publishes stops working when Kargo reconciles next, within five minutes.",
-        "Restore the Secret with its value: the URL is derived from it.",
-        identity=f"missing {receiver.secret_name}",
     )
 
 

@@ -11,8 +11,9 @@ from html import unescape
 import pytest
 
 from receivers.kargo.resources import CLUSTER_CONFIGS
-from receivers.models import Delivery, ProjectDelivery
+from receivers.models import Delivery, Outcome, ProjectDelivery
 from tests.clusters import until
+from tests.deliveries.rows import delivery, store
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.product import Product
 from tests.web.html import visible_text
@@ -70,6 +71,23 @@ def test_readers_of_a_project_see_the_pushes_that_concern_it(signed_in, product,
     assert browser.status == 404
     browser.submit(f"/deliveries/{shared.pk}/redeliver", on="/")
     assert browser.status == 404
+
+
+def test_readers_of_a_project_do_not_see_the_actions_which_select_those_of_all(signed_in, product, world):
+    own, other = world.bare_project().name, world.bare_project().name
+    targets = [
+        {"kind": "Warehouse", "project": project, "name": "main", "success": True} for project in (own, other)
+    ]
+    action = {"position": 1, "action": "Refresh", "result": "Success", "failed": False, "problem": ""}
+    actions = [{**action, "targets": targets, "more": 0}]
+    [row] = store(delivery("", kind="generic", outcome=Outcome.FREIGHT_CREATED, details={"actions": actions}))
+    ProjectDelivery.objects.create(delivery=row, project=own, received_at=row.received_at)
+    browser = signed_in(f"viewer:{own}")
+    page = browser.open(f"/deliveries/{row.pk}")
+    assert browser.status == 200
+    assert other not in page
+    assert json.loads(browser.open(f"/api/v1/deliveries/{row.pk}"))["actions"] == []
+    assert other in signed_in("viewer").open(f"/deliveries/{row.pk}")
 
 
 def test_the_api_shows_them_as_the_pages_do(signed_in, product, world, cluster_receiver):
