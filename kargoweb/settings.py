@@ -224,7 +224,6 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": None,  # as every view
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated", "receivers.api.permissions.HasRole"],
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "Origin": "receivers.models.Origin.choices",
         "Outcome": "receivers.models.Outcome.choices",
