@@ -87,9 +87,7 @@ class PushQuery(serializers.Serializer[Values]):
     media_type = TextField(help_text="That of the manifest, which tells images from charts.")
 
     ref = TextField(help_text="For Git: the branch or tag, such as `refs/heads/main`.")
-    files = TextField(
-        max_length=MAX_FILE_NAMES, help_text="For Git: the changed files, separated by commas."
-    )
+    files = TextField(max_length=MAX_FILE_NAMES, help_text="For Git: the changed files, separated by commas.")
 
     @property
     def push(self) -> Push:

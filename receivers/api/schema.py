@@ -5,7 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
@@ -13,6 +17,7 @@ from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, i
 from rest_framework import serializers
 
 from receivers.api.errors import MEDIA_TYPE, ProblemSerializer
+from receivers.api.strict_fields import BodySerializer, PatternField
 from receivers.deliveries.serializers import DeliverySerializer
 
 
@@ -30,6 +35,11 @@ class ApiSchema(AutoSchema):
             body["required"] = True
         return body
 
+    def _insert_field_validators(self, field: Any, schema: Any) -> None:
+        # For a text that may be empty, drf-spectacular adds an alternative, and the empty text would match both.
+        if not isinstance(field, PatternField):
+            super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         problem = OpenApiResponse(ProblemSerializer, "An error.")
@@ -37,6 +47,33 @@ class ApiSchema(AutoSchema):
             problem, "default", [MEDIA_TYPE], direction
         )
         return bodies
+
+
+class PatternFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """A text with a pattern."""
+
+    target_class = PatternField
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> Any:
+        """Return the schema."""
+        field: PatternField = self.target
+        limit = {} if field.max_length is None else {"maxLength": field.max_length}
+        return {"type": "string", "pattern": field.pattern, **limit}
+
+
+class BodySchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """The body of a request."""
+
+    target_class = BodySerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Any:
+        """Return the schema, without unknown names."""
+        own = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
+            self.target, direction, bypass_extensions=True
+        )
+        return {**own, "additionalProperties": False}
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

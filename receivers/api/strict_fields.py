@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
-from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 from receivers.kargo.scopes import parse_scope
@@ -56,14 +54,18 @@ class TextField(PatternField):
     def __init__(self, **options: Any) -> None:
         if not options.get("required"):
             options = {"allow_blank": True, "default": "", **options}
-        super().__init__(TEXT if options.get("allow_blank") else NOT_BLANK, **{"max_length": TEXT_LENGTH, **options})
+        super().__init__(
+            TEXT if options.get("allow_blank") else NOT_BLANK, **{"max_length": TEXT_LENGTH, **options}
+        )
 
 
 class NameField(PatternField):
     """The name of a Kubernetes object, or of several with a slash."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(TEXT if options.get("allow_blank") else NOT_BLANK, **{"max_length": NAME_LENGTH, **options})
+        super().__init__(
+            TEXT if options.get("allow_blank") else NOT_BLANK, **{"max_length": NAME_LENGTH, **options}
+        )
 
 
 class ScopeField(NameField):
@@ -119,29 +121,3 @@ class BodySerializer(serializers.Serializer[Values]):
             raise serializers.ValidationError({name: [f"Unknown. Known are {known}."] for name in unknown})
         values: Values = super().to_internal_value(data)
         return values
-
-
-class PatternFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """The schema of a text, whose pattern says whether it may be empty."""
-
-    target_class = PatternField
-    match_subclasses = True
-
-    def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> Any:
-        """Return the schema."""
-        limit = {"maxLength": self.target.max_length} if self.target.max_length is not None else {}
-        return {"type": "string", "pattern": self.target.pattern, **limit}
-
-
-class BodySchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """The schema of a body."""
-
-    target_class = BodySerializer
-    match_subclasses = True
-
-    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Any:
-        """Return the schema without unknown names."""
-        own = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
-            self.target, direction, bypass_extensions=True
-        )
-        return {**own, "additionalProperties": False}
