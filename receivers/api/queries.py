@@ -54,7 +54,9 @@ class PageQuery(serializers.Serializer[Values]):
     size = WholeNumberField(
         min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="Rows of the page."
     )
-    after = TextField(max_length=None, help_text="`next` of the previous page; empty for the first one.")
+    after: PatternField = TextField(
+        max_length=None, help_text="`next` of the previous page; empty for the first one."
+    )
 
 
 class LogPageQuery(PageQuery):

@@ -7,6 +7,7 @@ names: a misspelled `dry_run` would do what it was to prevent.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from rest_framework import serializers
@@ -23,7 +24,7 @@ TEXT: Final = f"^[^{_CONTROL}]*$"
 NOT_BLANK: Final = rf"^[^{_CONTROL}]*[^{_CONTROL}\s\ufeff][^{_CONTROL}]*$"
 NO_TEXT: Final = "It can't contain control characters."
 
-_INTEGER: Final = re.compile("-?[0-9]{1,18}")
+_INTEGER: Final = re.compile("-?[0-9]+")
 
 
 class PatternField(serializers.CharField):
@@ -111,13 +112,20 @@ class FlagField(serializers.BooleanField):
         return value
 
 
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `ValidationError` if names are given that are not known."""
+    names = list(known)
+    if unknown := sorted(set(given) - set(names)):
+        advice = f"Known are {', '.join(names)}." if names else "There are none here."
+        raise serializers.ValidationError({name: [f"Unknown name. {advice}"] for name in unknown})
+
+
 class BodySerializer(serializers.Serializer[Values]):
     """The body of a request, without unknown names."""
 
     def to_internal_value(self, data: Any) -> Values:
         """Return the values. Raise `ValidationError`."""
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - self.fields.keys())):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"Unknown. Known are {known}."] for name in unknown})
+        if isinstance(data, dict):
+            refuse_unknown(data, self.fields)
         values: Values = super().to_internal_value(data)
         return values
