@@ -15,7 +15,7 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.
 DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com
 
-.PHONY: help install run serve test test-image test-postgres check format docs reference bench lock clean
+.PHONY: help install run serve test test-e2e test-image test-postgres check format docs reference bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## show this help
@@ -37,15 +37,18 @@ serve: $(VENV)/.installed  ## look at the Kargo of the current kubeconfig contex
 	$(PY) manage.py serve
 
 # Without compiled files, each worker would compile every test, and each start of kargoweb the whole of it.
-test test-image test-postgres: export PYTHONDONTWRITEBYTECODE :=
-test: $(VENV)/.dev-installed  ## run all tests on all cores; ARGS are passed to pytest
-	$(PY) -m pytest -m "not image" $(PARALLEL) $(ARGS)
+test test-e2e test-image test-postgres: export PYTHONDONTWRITEBYTECODE :=
+test: $(VENV)/.dev-installed  ## run the tests on all cores; ARGS are passed to pytest
+	$(PY) -m pytest -m "not e2e and not image" $(PARALLEL) $(ARGS)
+
+test-e2e: $(VENV)/.dev-installed  ## run the tests that take long: browsers, restarts, outages, the access matrix
+	$(PY) -m pytest -m e2e $(PARALLEL) $(ARGS)
 
 test-image: $(VENV)/.dev-installed  ## build the container image without a container engine, and test it; needs root
 	$(PY) -m pytest -m image -n0 $(ARGS)
 
 test-postgres: $(VENV)/.dev-installed  ## run the tests that use the database on PostgreSQL: DATABASE_URL, or a private server
-	$(PY) tools/postgres.py -- $(PY) -m pytest -m database $(PARALLEL) $(ARGS)
+	$(PY) tools/postgres.py -- $(PY) -m pytest -m "database and not browser" $(PARALLEL) $(ARGS)
 
 check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, types, import layers, Django's checks, docs
 	$(PY) -m ruff format --check

@@ -22,6 +22,8 @@ from tests.product import Product
 from tests.web.deliveries import send_push
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "docs" / "openapi.yaml"
 CONFIGURATION: Final = Path(__file__).with_name("schemathesis.toml")
