@@ -27,7 +27,7 @@ pytestmark = pytest.mark.e2e
 ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "docs" / "openapi.yaml"
 CONFIGURATION: Final = Path(__file__).with_name("schemathesis.toml")
-# Of each operation, on top of some 40 that cover each keyword of its schema. Set it to 200 after changes of the API.
+# Of each operation, on top of those that cover each keyword of its schema. Set it to 200 after changes of the API.
 EXAMPLES: Final = int(os.environ.get("KARGOWEB_SCHEMA_EXAMPLES", "10"))
 
 

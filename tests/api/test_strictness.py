@@ -124,7 +124,7 @@ def test_a_filter_that_its_schema_excludes_is_refused(name, value):
     """Pages take more, such as spaces and capitals, because people type there."""
     with pytest.raises(ValidationError) as refused:
         filter_of(filter_form({name: value}))
-    assert refused.value.detail.keys() == {name}
+    assert set(refused.value.detail) == {name}
 
 
 def test_the_pattern_of_times_has_every_day_and_nothing_else():
