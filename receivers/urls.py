@@ -35,13 +35,13 @@ from receivers.web import (
 class NameConverter(StringConverter):
     """Converts names, which contain no NUL: PostgreSQL rejects statements with it."""
 
-    regex = r"[^/\0]+"
+    regex = r"[^/\x00]+"  # which is also its pattern in the OpenAPI schema
 
 
 class TextConverter(StringConverter):
     """Converts any text without NUL, also with slashes: the names of repositories have some."""
 
-    regex = r"[^\0]+"
+    regex = r"[^\x00]+"
 
 
 register_converter(NameConverter, "name")

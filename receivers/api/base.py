@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from django.http import Http404
@@ -9,11 +10,12 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from receivers.accounts.access import Access, Action, access_of, require_permission
 from receivers.api.problems import Unavailable
+from receivers.api.strict_fields import refuse_unknown
 from receivers.ops.middleware import runtime_of
 from receivers.ops.runtime import Runtime
 
@@ -21,7 +23,7 @@ not_stored = method_decorator(cache_control(no_store=True), name="dispatch")
 """Forbids caches to store the responses of a view."""
 
 
-Query = TypeVar("Query", bound=BaseSerializer[Any])
+Query = TypeVar("Query", bound=Serializer[Any])
 
 
 @not_stored
@@ -43,13 +45,20 @@ class ApiView(APIView):
         """Return the parts of the serving process."""
         return runtime_of(self.request)
 
-    def parsed_query(self, query: type[Query]) -> Query:
-        """Return the valid parameters of the address. Raise `ValidationError`."""
+    def parsed_query(self, query: type[Query], also: Iterable[str] = ()) -> Query:
+        """Return the valid parameters of the address, which has no others but `also`. Raise `ValidationError`.
+
+        With a misspelled filter, a list would have everything.
+        """
         # As a dict: DRF takes an empty parameter of a `QueryDict` for one that is missing.
-        return self._valid(query(data=self.request.query_params.dict()))
+        given = self.request.query_params.dict()
+        parameters = query(data=given)
+        refuse_unknown(given, [*parameters.fields, *also])
+        return self._valid(parameters)
 
     def parsed_body(self, query: type[Query]) -> Query:
-        """Return the valid body. Raise `ValidationError`."""
+        """Return the valid body. Raise `ValidationError`, also if anything is in the address instead."""
+        refuse_unknown(self.request.query_params, ())
         return self._valid(query(data=self.request.data))
 
     def _valid(self, query: Query) -> Query:

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from receivers.accounts.access import access_of
 from receivers.api.filter_parameters import FILTER_SCHEMAS, filter_form
 from receivers.api.queries import LogPageQuery, filter_of
+from receivers.api.strict_fields import refuse_unknown
 from receivers.deliveries import visibility
 from receivers.deliveries.delivery_page import CURSOR, DeliveryPage
 from receivers.deliveries.filters import DeliveryFilter
@@ -55,7 +56,9 @@ class DeliveryPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         """Return the rows of the page that `size` and `after` ask for. Raise `ValidationError`."""
-        query = LogPageQuery(data=request.query_params.dict())
+        given = request.query_params.dict()
+        query = LogPageQuery(data=given)
+        refuse_unknown(given, [*query.fields, *FILTER_SCHEMAS])
         query.is_valid(raise_exception=True)
         self.page: DeliveryPage = queryset.page(**query.validated_data)
         return list(self.page.rows)

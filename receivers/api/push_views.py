@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from receivers.accounts.access import Action, require_permission
 from receivers.api.base import ApiView
-from receivers.api.filter_parameters import filter_form
+from receivers.api.filter_parameters import FILTER_SCHEMAS, filter_form
 from receivers.api.pagination import DeliveryFilterBackend
 from receivers.api.push_serializers import PushDetailsSerializer, PushSerializer, push_details
 from receivers.api.queries import LogPageQuery, PushQuery, filter_of
@@ -39,7 +39,7 @@ class PushListView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Return a page of pushes, newest first, each once, whatever the number of its deliveries."""
-        query = self.parsed_query(LogPageQuery)
+        query = self.parsed_query(LogPageQuery, FILTER_SCHEMAS)
         wanted = visibility.limited(filter_of(filter_form(request.query_params)), self.access)
         page = push_page(wanted, **query.validated_data)
         rows = PushSerializer(page.rows, many=True, context={"request": request}).data

@@ -7,7 +7,18 @@ from typing import Any, Final
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from receivers.api.filter_parameters import FILTER_SCHEMAS, MOMENT, filter_form
+from receivers.api.filter_parameters import FILTER_SCHEMAS, MOMENT, NO_MOMENT, filter_form
+from receivers.api.strict_fields import (
+    BodySerializer,
+    FlagField,
+    NumberField,
+    ObjectNameField,
+    PatternField,
+    ScopeField,
+    TextField,
+    Values,
+    WholeNumberField,
+)
 from receivers.deliveries.delivery_page import CURSOR
 from receivers.deliveries.figures import Range
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm, read_moment
@@ -17,93 +28,47 @@ from receivers.health.checks import Check
 from receivers.health.finding import Severity
 from receivers.kargo.push import Push, git_push
 from receivers.kargo.scopes import parse_scope
-from receivers.models import NAME_LENGTH, TEXT_LENGTH
 
 PAGE_SIZE: Final = 50  # rows by default
 MAX_FILE_NAMES: Final = 10_000  # characters of the names of all changed files
 MAX_FILES: Final = 100  # of a test push; more than a person types
-
 MEDIA_TYPE: Final = "The media type of the manifest, which distinguishes images from charts."
-
-Values = dict[str, Any]
-
-
-class ObjectNameField(serializers.RegexField):
-    """The name of a Kubernetes object, or two names with a slash, without NUL characters."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(TEXT, **{"max_length": NAME_LENGTH, **options})
+RECEIVER: Final = r"^[^/\s\ufeff\x00-\x1f\x7f-\x9f]+/[^/\s\ufeff\x00-\x1f\x7f-\x9f]+$"
 
 
-class ScopeField(ObjectNameField):
-    """A project, or `cluster` for the cluster receivers. Its value is the project or `CLUSTER_SCOPE`."""
-
-    def to_internal_value(self, data: Any) -> str:
-        """Return the project of a name."""
-        return parse_scope(super().to_internal_value(data))
-
-
-class TextField(serializers.RegexField):
-    """A string of at most `TEXT_LENGTH` characters, empty by default."""
-
-    def __init__(self, **options: Any) -> None:
-        if options.get("required"):
-            options["min_length"] = 1
-        else:
-            options = {"allow_blank": True, "default": "", **options}
-        super().__init__(TEXT, max_length=TEXT_LENGTH, **options)
-
-
-class FlagField(serializers.BooleanField):
-    """True or false: JSON booleans in a body, these words in an address. DRF would also accept 1, `yes` and others."""
-
-    def __init__(self, *, in_address: bool = False, **options: Any) -> None:
-        self._in_address = in_address
-        super().__init__(default=False, **options)
-
-    def to_internal_value(self, data: Any) -> bool:
-        """Return the value. Raise `ValidationError`."""
-        value = {"true": True, "false": False}.get(str(data).lower()) if self._in_address else data
-        if not isinstance(value, bool):
-            raise serializers.ValidationError("It must be true or false.")
-        return value
-
-
-TEXT: Final = r"^[^\x00]*$"
-
-
-@extend_schema_field({"type": "string", "pattern": MOMENT})
-class TimeOrAgeField(serializers.CharField):
+class TimeOrAgeField(PatternField):
     """A time or an age, as `read_moment` takes it."""
+
+    default_error_messages = {"pattern": NO_MOMENT}  # noqa: RUF012 - as in DRF
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(MOMENT, **options)
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the time. Raise `ValidationError`."""
-        try:
-            return read_moment(super().to_internal_value(data))
-        except ValueError as error:
-            raise serializers.ValidationError(f"It {error}.") from None
+        return read_moment(super().to_internal_value(data))
 
 
 class PageQuery(serializers.Serializer[Values]):
     """The page of a list: `size` rows after the cursor `after`."""
 
-    size = serializers.IntegerField(
+    size = WholeNumberField(
         min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="The number of rows."
     )
-    after = serializers.CharField(
-        allow_blank=True, default="", help_text="The `next` of the previous page; empty for the first page."
+    after: PatternField = TextField(
+        max_length=None, help_text="The `next` of the previous page; empty for the first page."
     )
 
 
 class LogPageQuery(PageQuery):
     """The page of a list that grows at its top."""
 
-    after = serializers.RegexField(
+    after = PatternField(
         f"^({CURSOR})?$",
         allow_blank=True,
         default="",
         help_text="The `next` of the previous page; empty for the first page.",
-        error_messages={"invalid": "It must be the `next` of the previous page."},
+        error_messages={"pattern": "It must be the `next` of the previous page."},
     )
 
 
@@ -127,13 +92,7 @@ class PushQuery(serializers.Serializer[Values]):
     tag = TextField(help_text="The tag; empty for Git.")
     media_type = TextField(help_text=MEDIA_TYPE)
     ref = TextField(help_text="For Git: the branch or tag, such as `refs/heads/main`.")
-    files = serializers.RegexField(
-        TEXT,
-        max_length=MAX_FILE_NAMES,
-        allow_blank=True,
-        default="",
-        help_text="For Git: the changed files, separated by commas.",
-    )
+    files = TextField(max_length=MAX_FILE_NAMES, help_text="For Git: the changed files, separated by commas.")
 
     @property
     def push(self) -> Push:
@@ -145,7 +104,7 @@ class PushQuery(serializers.Serializer[Values]):
         return push_of(given)
 
 
-class TestPushQuery(serializers.Serializer[Values]):
+class TestPushQuery(BodySerializer):
     """A test push: what to send, and how."""
 
     __test__ = False  # not a test class for pytest
@@ -165,15 +124,8 @@ class TestPushQuery(serializers.Serializer[Values]):
     dry_run = FlagField(help_text="Evaluate the push, but refresh nothing.")
     inside = FlagField(help_text="Skip the receiver URL: don't test DNS, TLS and the Ingress.")
 
-    def validate(self, attrs: Values) -> Values:
-        """Refuse characters that no repository and no tag has."""
-        for name in ("repository", "tag", "media_type"):
-            if not attrs[name].isprintable():
-                raise serializers.ValidationError({name: ["It can contain only printable characters."]})
-        return attrs
 
-
-class PushRefreshQuery(serializers.Serializer[Values]):
+class PushRefreshQuery(BodySerializer):
     """A push whose Warehouses in `project` are to be refreshed."""
 
     project = ScopeField(help_text="A project, or `cluster` for all projects.")
@@ -182,11 +134,11 @@ class PushRefreshQuery(serializers.Serializer[Values]):
     media_type = TextField(help_text=MEDIA_TYPE)
 
 
-class WarehouseRefreshQuery(serializers.Serializer[Values]):
+class WarehouseRefreshQuery(BodySerializer):
     """A Warehouse to refresh."""
 
-    project = ObjectNameField(min_length=1, help_text="The project of the Warehouse.")
-    warehouse = ObjectNameField(min_length=1, help_text="The name of the Warehouse.")
+    project = ObjectNameField(help_text="The project of the Warehouse.")
+    warehouse = ObjectNameField(help_text="The name of the Warehouse.")
 
 
 class FindingQuery(PageQuery):
@@ -200,7 +152,7 @@ class FindingQuery(PageQuery):
     muted = FlagField(in_address=True, help_text="List the muted findings instead of the others.")
 
 
-class MuteQuery(serializers.Serializer[Values]):
+class MuteQuery(BodySerializer):
     """Why a finding is muted."""
 
     note = TextField(help_text="The reason, which other users see.")
@@ -211,12 +163,12 @@ class StatisticsQuery(serializers.Serializer[Values]):
 
     range = serializers.ChoiceField(choices=Range.values, default=Range.DAY.value)
     project = ScopeField(required=False, default=None, help_text="A project, or `cluster`; all by default.")
-    receiver = serializers.RegexField(
-        r"^[^/\s\x00]+/[^/\s\x00]+$",
+    receiver = PatternField(
+        RECEIVER,
         required=False,
         default=None,
         help_text="One receiver: `project/name`, or `cluster/name`.",
-        error_messages={"invalid": "It must be project/name."},
+        error_messages={"pattern": "It must be project/name."},
     )
 
     def validate(self, attrs: Values) -> Values:
@@ -229,16 +181,16 @@ class StatisticsQuery(serializers.Serializer[Values]):
 class FiltersField(serializers.DictField):
     """Filters of deliveries by name."""
 
-    child = serializers.CharField(allow_blank=True)
+    child = TextField(max_length=None)
 
 
-class BulkRedeliveryQuery(serializers.Serializer[Values]):
+class BulkRedeliveryQuery(BodySerializer):
     """Which deliveries to redeliver, and how fast. The filters are those of the list of deliveries."""
 
     filter = FiltersField(
         help_text='Filters of `GET /api/v1/deliveries`, such as {"outcome": "bad", "since": "2h"}.',
     )
-    rate = serializers.FloatField(
+    rate = NumberField(
         min_value=LOWEST_RATE, max_value=HIGHEST_RATE, default=RATE, help_text="Redeliveries per second."
     )
     dry_run = FlagField(help_text="Only list what would be redelivered.")

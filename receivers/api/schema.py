@@ -6,14 +6,19 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
-from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, inline_serializer
 from rest_framework import serializers
 
 from receivers.api.problems import MEDIA_TYPE, ProblemSerializer
+from receivers.api.strict_fields import BodySerializer, PatternField
 from receivers.deliveries.serializers import DeliverySerializer
 
 
@@ -24,6 +29,18 @@ class ApiSchema(AutoSchema):
         """Return the first sentence of the description, without its full stop."""
         return str(self.get_description()).partition(". ")[0].partition("\n")[0].removesuffix(".")
 
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        body = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        # drf-spectacular knows which fields of a serializer are required, but not of one or the other.
+        if body and isinstance(self.get_request_serializer(), PolymorphicProxySerializer):
+            body["required"] = True
+        return body
+
+    def _insert_field_validators(self, field: Any, schema: Any) -> None:
+        # For a text that may be empty, drf-spectacular adds an alternative, and the empty text would match both.
+        if not isinstance(field, PatternField):
+            super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         problem = OpenApiResponse(ProblemSerializer, "An error.")
@@ -31,6 +48,33 @@ class ApiSchema(AutoSchema):
             problem, "default", [MEDIA_TYPE], direction
         )
         return bodies
+
+
+class PatternFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """A text with a pattern."""
+
+    target_class = PatternField
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> Any:
+        """Return the schema."""
+        field: PatternField = self.target
+        limit = {} if field.max_length is None else {"maxLength": field.max_length}
+        return {"type": "string", "pattern": field.pattern, **limit}
+
+
+class BodySchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """The body of a request."""
+
+    target_class = BodySerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Any:
+        """Return the schema, without unknown names."""
+        own = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
+            self.target, direction, bypass_extensions=True
+        )
+        return {**own, "additionalProperties": False}
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -19,7 +19,14 @@ from receivers.accounts.access import Access, Action, Role, require_permission
 from receivers.api.authentication import TokenThrottle
 from receivers.api.base import ApiView
 from receivers.api.push_serializers import PushDetails, PushSerializer, push_details
-from receivers.api.queries import ObjectNameField, ScopeField, TextField, TimeOrAgeField
+from receivers.api.queries import TimeOrAgeField
+from receivers.api.strict_fields import (
+    ObjectNameField,
+    PatternField,
+    ScopeField,
+    TextField,
+    WholeNumberField,
+)
 from receivers.api.wait_rules import NOT_RECEIVED, WaitResult, WaitState, judge
 from receivers.deliveries.push_record import PushRecord, find_push, newest_push
 from receivers.models import NAME_LENGTH
@@ -37,13 +44,13 @@ class WaitQuery(serializers.Serializer[dict[str, Any]]):
 
     repository = TextField(required=True, help_text="As the provider sends it, such as `example/repo`.")
     tag = TextField(required=True)
-    until = serializers.RegexField(
+    until = PatternField(
         f"^(freight|{_STAGE.pattern.replace('?P<name>', '?:')})$",
         default=FREIGHT,
         help_text="`freight`, or `stage:<name>`: in that Stage, and verified if the Stage verifies Freight.",
-        error_messages={"invalid": "It must be freight, or stage: and the name of a Stage."},
+        error_messages={"pattern": "It must be freight, or stage: and the name of a Stage."},
     )
-    timeout = serializers.IntegerField(
+    timeout = WholeNumberField(
         min_value=0,
         max_value=LONGEST,
         default=SHORT,

@@ -234,7 +234,7 @@ class TestExplain:
             ("repository=a/b", "project", "This field is required."),
             ("project=x", "repository", "This field is required."),
             ("project=x&repository=", "repository", "This field may not be blank."),
-            ("project=x&repository=a/b&tag=%00", "tag", "Null characters are not allowed."),
+            ("project=x&repository=a/b&tag=%00", "tag", "It can't contain control characters."),
             (
                 "project=x&repository=" + "y" * 256,
                 "repository",

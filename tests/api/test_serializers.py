@@ -112,7 +112,7 @@ class TestTestPushes:
     def test_bad_input_names_the_field(self, product, shop):
         path = f"projects/{shop.name}/receivers/hook/test-pushes"
         problem = Program(product, "operator").post(path, {"tag": "a\nb", "dry_run": "perhaps"}, 400)
-        assert problem["fields"].keys() == {"repository", "dry_run"}
+        assert problem["fields"].keys() == {"repository", "tag", "dry_run"}
 
     def test_an_unknown_receiver_is_404(self, product, shop):
         path = f"projects/{shop.name}/receivers/none/test-pushes"
