@@ -14,7 +14,7 @@ from receivers.models import Origin, Outcome
 from receivers.ops import runtime
 from tests.deliveries.rows import store, unique_name
 from tests.web.deliveries import successful_delivery
-from tests.web.html import seen_version
+from tests.web.html import seen_version, visible_text
 from tests.web.queries import query_count
 
 ROWS = re.compile(r'<tr id="delivery-([0-9a-f-]{36})"')
