@@ -42,7 +42,7 @@ def _too_long(factory: FindingFactory, length: int) -> Finding:
 def _unreachable(factory: FindingFactory, host: str, reason: str) -> Finding:
     return factory.urgent(
         Check.URL_UNREACHABLE,
-        f"Docker Hub can't reach the URL: the host {quoted(host)} {reason}.",
+        f"Providers can't reach the URL: the host {quoted(host)} {reason}.",
         f"Use a public host name: set externalWebhooksServer.host (default: localhost) {_WHERE}",
         identity=host,
         common_cause=True,
