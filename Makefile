@@ -12,12 +12,10 @@ LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --gene
 # Two worker processes per core, each with its own servers and databases. A file runs in one worker, which keeps the
 # fixtures of its module; tests/conftest.py puts the slowest files first. ARGS=-n0 runs everything in one process.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
-# Many tests start kargoweb. Where PYTHONDONTWRITEBYTECODE is set, each start would compile it anew.
-COMPILE = @$(PY) -m compileall -q kargoweb receivers demo
 # `manage.py check --deploy` checks the settings of an installation behind HTTPS.
 DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com
 
-.PHONY: help install run serve test test-image test-postgres check format docs reference bench lock clean
+.PHONY: help install run serve test test-e2e test-image test-postgres check format docs reference bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## show this help
@@ -38,16 +36,19 @@ serve: $(VENV)/.installed  ## look at the Kargo of the current kubeconfig contex
 		$(PY) manage.py users --add admin && $(PY) manage.py grant admin admin; }
 	$(PY) manage.py serve
 
-test: $(VENV)/.dev-installed  ## run all tests on all cores; ARGS are passed to pytest
-	$(COMPILE)
-	$(PY) -m pytest -m "not image" $(PARALLEL) $(ARGS)
+# Without compiled files, each worker would compile every test, and each start of kargoweb the whole of it.
+test test-e2e test-image test-postgres: export PYTHONDONTWRITEBYTECODE :=
+test: $(VENV)/.dev-installed  ## run the tests on all cores; ARGS are passed to pytest
+	$(PY) -m pytest -m "not e2e and not image" $(PARALLEL) $(ARGS)
+
+test-e2e: $(VENV)/.dev-installed  ## run the tests that take long: browsers, restarts, outages, the access matrix
+	$(PY) -m pytest -m e2e $(PARALLEL) $(ARGS)
 
 test-image: $(VENV)/.dev-installed  ## build the container image without a container engine, and test it; needs root
 	$(PY) -m pytest -m image -n0 $(ARGS)
 
 test-postgres: $(VENV)/.dev-installed  ## run the tests that use the database on PostgreSQL: DATABASE_URL, or a private server
-	$(COMPILE)
-	$(PY) tools/postgres.py -- $(PY) -m pytest -m database $(PARALLEL) $(ARGS)
+	$(PY) tools/postgres.py -- $(PY) -m pytest -m "database and not browser" $(PARALLEL) $(ARGS)
 
 check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, types, import layers, Django's checks, docs
 	$(PY) -m ruff format --check

@@ -17,7 +17,7 @@ SKIPPED: Final = "NOT RUN: "
 COMPONENTS: Final = {
     "actionlint": "go install github.com/rhysd/actionlint/cmd/actionlint@latest",
     "buildah": "apt-get install buildah",
-    "chromium": "apt-get install chromium",
+    "chromium-headless-shell": "apt-get install chromium-headless-shell",
     "curl": "apt-get install curl",
     "debootstrap": "apt-get install debootstrap",
     "helm": "go install helm.sh/helm/v3/cmd/helm@latest",
@@ -26,9 +26,12 @@ COMPONENTS: Final = {
 }
 
 
-def require(component: str) -> str:
-    """Return the path of a program in `COMPONENTS`. Skip the test if it is missing, or fail the test if `CI` is set."""
-    path = shutil.which(component)
+def require(component: str, *alternatives: str) -> str:
+    """Return the path of a program in `COMPONENTS`, or else of the first of the `alternatives` that is installed.
+
+    Skip the test if there is none, or fail the test if `CI` is set.
+    """
+    path = next(filter(None, map(shutil.which, (component, *alternatives))), None)
     return path or skip(f"{component} is not installed ({COMPONENTS[component]})")
 
 

@@ -29,24 +29,36 @@ WORKERS_PER_CORE: Final = 2
 # The slowest files, slowest first. Workers run them before all others, so that all workers end at about the same time.
 SLOW_FILES: Final = (
     "tests/browser/test_every_page.py",
-    "tests/web/test_needs_action.py",
-    "tests/web/test_delivery_list.py",
+    "tests/security/test_access_matrix.py",
+    "tests/resilience/test_database_away.py",
+    "tests/api/test_schema.py",
+    "tests/browser/test_push.py",
     "tests/refreshes/test_restarts.py",
+    "tests/health/test_health.py",
     "tests/refreshes/test_a_thousand_pushes.py",
     "tests/browser/test_deliveries.py",
+    "tests/resilience/test_slow_clients.py",
     "tests/refreshes/test_outcomes.py",
-    "tests/resilience/test_database_away.py",
-    "tests/web/test_system_status.py",
-    "tests/health/test_health.py",
+    "tests/web/test_admin.py",
     "tests/web/test_send_test_push.py",
-    "tests/tools/test_components.py",
     "tests/kargo/test_hostile_bodies.py",
+    "tests/accounts/test_kubernetes_access.py",
+    "tests/kargo/test_hostile_kinds.py",
+    "tests/web/test_needs_action.py",
+    "tests/ops/test_alerts_sent.py",
     "tests/ops/test_process.py",
-    "tests/browser/test_needs_action.py",
-    "tests/api/test_api.py",
-    "tests/web/test_project_detail.py",
-    "tests/web/test_delivery_detail.py",
+    "tests/browser/test_admin.py",
     "tests/demo/test_demo_command.py",
+    "tests/accounts/test_oidc.py",
+    "tests/web/test_system_status.py",
+    "tests/browser/test_project.py",
+    "tests/bench/test_against.py",
+    "tests/bench/test_chaos.py",
+    "tests/browser/test_new_receiver.py",
+    "tests/resilience/test_api_server_hangs.py",
+    "tests/browser/test_needs_action.py",
+    "tests/ops/test_traces.py",
+    "tests/commands/test_redeliver.py",
 )
 
 # No deadlines: on a busy machine they fail without a fault.
@@ -97,12 +109,16 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use the database, and put the slowest files first."""
+    """Mark the tests that use the database or a browser, and put the slowest files first."""
     for item in items:
-        if "database" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if "database" in names:
             item.add_marker(pytest.mark.database)
+        if "chromium" in names:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.e2e)
     rank = {name: position for position, name in enumerate(SLOW_FILES)}
-    items.sort(key=lambda item: rank.get(item.location[0], len(rank)))
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -112,6 +128,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     contract = any(getattr(report, "nodeid", "").startswith("tests/contract/") for report in reports)
     if contract and not real_cluster_configured():
         terminalreporter.write_sep("!", f"contract tests: {NOT_CONFIGURED}", yellow=True)
+    if config.option.markexpr.startswith("not e2e"):
+        terminalreporter.write_sep("!", "end-to-end tests were not run: `make test-e2e`", yellow=True)
     if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
         terminalreporter.write_line(f"Repeat the random values of this run with --seed={config.option.seed}.")
 

@@ -25,6 +25,8 @@ from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import KargoProject, World
 
+pytestmark = pytest.mark.e2e
+
 REVIEWS = "create subjectaccessreviews"
 VIEW = {"verbs": ["get"], "resources": ["warehouses"]}
 OPERATE = {"verbs": ["get", "patch"], "resources": ["warehouses"]}

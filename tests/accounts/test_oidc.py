@@ -21,6 +21,8 @@ from tests.users import create_user
 from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 
+pytestmark = pytest.mark.e2e
+
 ROLES = "payments=operator:payments, payments=viewer:shop, platform=admin"
 
 

@@ -20,6 +20,8 @@ from tests.clusters import DemoCluster
 from tests.product import Product
 from tests.worlds import push_body
 
+pytestmark = pytest.mark.e2e
+
 SMALL = ("--rounds=2", "--pushes=20", "--warehouses=3", "--single=team/app-{}", "--shared=team/shared")
 
 

@@ -18,6 +18,8 @@ from bench.steady_load import NO_ANSWER, SteadyLoad
 from tests.cluster.servers import serving
 from tests.product import ROOT
 
+pytestmark = pytest.mark.e2e
+
 
 def answer(status: int, delivery: str = "") -> bytes:
     header = f"x-kargoweb-delivery: {delivery}\r\n" if delivery else ""

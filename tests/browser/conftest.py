@@ -25,8 +25,11 @@ from tests.worlds import KargoProject, World, image, push_body
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    path = require("chromium")
+    """Debian's Chromium, without a window.
+
+    The headless shell is the same engine without the browser around it, and takes a sixth of the CPU time.
+    """
+    path = require("chromium-headless-shell", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser

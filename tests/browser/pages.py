@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
+from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect
 
@@ -23,6 +24,8 @@ CHROMIUM_FLAGS: Final = [
 ]
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 800}
+# Loads axe once for each page.
+AXE: Final = Axe(f"if (!window.axe) {{ {AXE_SCRIPT} }}")
 Theme = Literal["light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = ("light", "dark")
 # Chromium reports each response with an error status; tests that open error pages expect it.
@@ -73,13 +76,10 @@ class Visitor:
         self._cookies = cookies
 
     @contextmanager
-    def page(
+    def context(
         self, *, viewport: Any = DESKTOP, theme: Theme = "light", javascript: bool = True
-    ) -> Iterator[MonitoredPage]:
-        """Yield a page in a new browser context; fail afterwards if it recorded an error.
-
-        `theme` is the preference of the operating system.
-        """
+    ) -> Iterator[BrowserContext]:
+        """Yield a new browser context, signed in. `theme` is the preference of the operating system."""
         context = self._browser.new_context(
             viewport=viewport,
             color_scheme=theme,
@@ -89,21 +89,36 @@ class Visitor:
         try:
             if self._cookies:
                 context.add_cookies(self._cookies)
+            yield context
+        finally:
+            context.close()
+
+    @contextmanager
+    def page(
+        self, *, viewport: Any = DESKTOP, theme: Theme = "light", javascript: bool = True
+    ) -> Iterator[MonitoredPage]:
+        """Yield a page in a new browser context; fail afterwards if it recorded an error."""
+        with self.context(viewport=viewport, theme=theme, javascript=javascript) as context:
             monitored = MonitoredPage(context, self._url)
             yield monitored
             if javascript:
                 monitored.assert_no_errors()
-        finally:
-            context.close()
 
 
 def assert_accessible(page: Page) -> None:
     """Fail if axe finds a violation of any rule of WCAG 2.2 AA or best practice; it can't decide all of them."""
-    options = {
-        "resultTypes": ["violations"],  # it needs less time without the rest
-        "rules": {"target-size": {"enabled": True}},  # of WCAG 2.2, and off by default
-    }
-    results = Axe().run(page, options=options)
+    # `target-size` is of WCAG 2.2, and off by default.
+    _assert_no_violations(page, {"rules": {"target-size": {"enabled": True}}})
+
+
+def assert_contrast(page: Page) -> None:
+    """Fail if axe finds colors with too little contrast: what depends on the theme."""
+    _assert_no_violations(page, {"runOnly": ["color-contrast", "link-in-text-block"]})
+
+
+def _assert_no_violations(page: Page, options: dict[str, Any]) -> None:
+    # It needs less time without what it can't decide.
+    results = AXE.run(page, options={"resultTypes": ["violations"], **options})
     assert results.violations_count == 0, results.generate_report()
 
 

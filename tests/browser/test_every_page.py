@@ -14,7 +14,17 @@ from playwright.sync_api import Page
 from receivers.deliveries.redelivery import redeliver
 from receivers.models import Alert, AlertChannel, AlertMessage, Origin, Outcome
 from receivers.ops.alerts.encryption import encrypt
-from tests.browser.pages import DESKTOP, PHONE, THEMES, Theme, Visitor, assert_accessible, assert_fits
+from tests.browser.pages import (
+    DESKTOP,
+    PHONE,
+    THEMES,
+    MonitoredPage,
+    Theme,
+    Visitor,
+    assert_accessible,
+    assert_contrast,
+    assert_fits,
+)
 from tests.delivery_rows import deliveries_of
 from tests.worlds import KargoProject
 
@@ -112,12 +122,23 @@ def page(request: pytest.FixtureRequest, admin: Visitor, shop: KargoProject) -> 
         yield monitored.open(path_of(request.param, shop))
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_a_page_is_accessible_in_both_themes(page: Page, theme: Theme):
+@pytest.fixture(scope="module")
+def without_javascript(admin: Visitor) -> Iterator[MonitoredPage]:
+    """A browser without JavaScript."""
+    with admin.page(javascript=False) as monitored:
+        yield monitored
+
+
+def test_a_page_is_accessible(page: Page):
+    page.set_viewport_size(DESKTOP)
+    assert_accessible(page)
+
+
+def test_a_page_has_enough_contrast_in_the_dark(page: Page):
     page.set_viewport_size(DESKTOP)
     # Without motion, because colors that fade from one theme to the other have too little contrast meanwhile.
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    assert_accessible(page)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    assert_contrast(page)
 
 
 def test_a_page_fits_a_phone_and_is_accessible_there(page: Page):
@@ -133,11 +154,12 @@ def test_a_page_fits_windows_of_all_widths(page: Page):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_can_be_read_without_javascript(admin: Visitor, shop: KargoProject, name: str):
-    with admin.page(javascript=False) as monitored:
-        page = monitored.open(path_of(name, shop))
-        assert page.locator("h1").inner_text()
-        assert page.get_by_role("link", name="Projects", exact=True).first.is_visible()
+def test_a_page_can_be_read_without_javascript(
+    without_javascript: MonitoredPage, shop: KargoProject, name: str
+):
+    page = without_javascript.open(path_of(name, shop))
+    assert page.locator("h1").inner_text()
+    assert page.get_by_role("link", name="Projects", exact=True).first.is_visible()
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -25,7 +25,10 @@ from tests.clusters import until
 from tests.components import require
 from tests.demo.running import Demo, is_alive
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc"),
+]
 
 
 @pytest.fixture(scope="module")

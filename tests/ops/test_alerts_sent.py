@@ -31,6 +31,8 @@ from tests.ops.sinks import Received, Sink, http_sink, mail_server
 from tests.product import Product
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
 FAST = {"KARGOWEB_ALERT_AFTER": "0.2", "KARGOWEB_ALERT_GROUP": "0", "KARGOWEB_ALERT_RATE": "1000"}
 

@@ -12,6 +12,8 @@ from tests.clusters import DemoCluster, until
 from tests.product import Product
 from tests.worlds import World, image, push_body
 
+pytestmark = pytest.mark.e2e
+
 
 def alive(pid: int) -> bool:
     """Return whether a process is running. A zombie is not."""

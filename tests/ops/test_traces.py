@@ -23,6 +23,8 @@ from tests.ops.sinks import http_sink
 from tests.product import Product
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 SERVER, CLIENT = 2, 3

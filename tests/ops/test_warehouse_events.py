@@ -23,6 +23,8 @@ from tests.delivery_rows import routed_project, verdict_count
 from tests.product import Product
 from tests.worlds import KargoProject, World, image, push_body
 
+pytestmark = pytest.mark.e2e
+
 BASE_URL = "https://hooks.example.com"
 AT_ONCE = timedelta()
 FAST = {"KARGOWEB_EVENTS": "true", "KARGOWEB_ALERT_AFTER": "0.2", "KARGOWEB_ALERT_GROUP": "0"}

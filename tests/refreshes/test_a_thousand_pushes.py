@@ -29,6 +29,8 @@ from tests.product import Product
 from tests.refreshes.shop import OPEN
 from tests.worlds import KargoProject, World, image, push_body
 
+pytestmark = pytest.mark.e2e
+
 PUSHES = 1_000
 WAREHOUSES_PER_KIND = 16  # enough that no repository gets more tags than discoveryLimit
 MISBEHAVIORS = ("slow=0.3", "lag=0.8", "fail-discovery-once", "slow=0.2,fail-discovery-once", "dead", None)

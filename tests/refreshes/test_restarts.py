@@ -15,6 +15,8 @@ from tests.refreshes.conftest import SHORT_DELAYS, SHORT_TIMEOUTS
 from tests.refreshes.shop import Shop
 from tests.worlds import World
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def own_product(database, kargo, kargo_cluster) -> Iterator[Product]:

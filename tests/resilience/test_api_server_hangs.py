@@ -16,6 +16,8 @@ from tests.users import create_session, create_user
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import World, image, push_body
 
+pytestmark = pytest.mark.e2e
+
 UNREACHABLE = "The Kubernetes API is unreachable"
 
 

@@ -18,6 +18,8 @@ from tests.delivery_rows import deliveries_of, routed_project
 from tests.product import Product
 from tests.worlds import World, image, push_body
 
+pytestmark = pytest.mark.e2e
+
 PUSHES = 200
 WAREHOUSES = 10
 KILL_AFTER = 40  # responses, while the other pushes are at various stages

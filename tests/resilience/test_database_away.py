@@ -16,6 +16,8 @@ from tests.product import Product
 from tests.resilience.outages import DatabaseProxy, database_url, locked
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 
 def spooling_product(cluster, data_dir, **variables):
     """Return a serving process on the test's database, with a separate data directory and spool."""

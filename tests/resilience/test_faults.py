@@ -12,6 +12,8 @@ from tests.delivery_rows import routed_project, wait_for_result
 from tests.product import Product
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 FAILED_RESPONSE = b'{"error":"failed to refresh 1 of 1 warehouses"}\n'
 UNREACHABLE_RESPONSE = b"{}\n"
 

@@ -13,6 +13,8 @@ from tests.resilience.slow_clients import clients, get, read_all, unfinished_pos
 from tests.users import create_session, create_user
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 MANY = 200
 
 

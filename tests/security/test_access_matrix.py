@@ -174,6 +174,7 @@ QUERIES: Final[Mapping[str, Callable[[Matrix], str]]] = {
     "api-explain": lambda matrix: f"?project={matrix.own}&repository=acme/app&tag=1.0.0",
     "api-wait": lambda _: "?repository=acme/app&tag=1.0.0&timeout=0",
     "search": lambda _: "?q=app",
+    "api-schema": lambda _: "?format=json",
 }
 
 
@@ -240,6 +241,7 @@ def test_every_address_has_a_row():
     assert found == set(TABLES)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(("name", "method"), METHODS, ids=str)
 def test_every_address_responds_to_every_role_by_every_source_as_its_row_says(matrix, name, method):
     rule = TABLES[name][method]
@@ -251,6 +253,7 @@ def test_every_address_responds_to_every_role_by_every_source_as_its_row_says(ma
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_no_other_method_does_anything(matrix, name):
     """The same for those who may do everything."""
@@ -263,6 +266,7 @@ def test_no_other_method_does_anything(matrix, name):
             assert Audit.objects.count() == before
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(("name", "method"), UNSAFE, ids=str)
 def test_a_session_can_not_be_used_from_another_site(matrix, name, method):
     """A request without a CSRF token is refused, even if its sender may do everything."""
@@ -282,6 +286,7 @@ def admin_addresses() -> list[str]:
     return sorted("/" + re.sub(r"<[^>]*>", "0", route) for route in routes if "(?P" not in route)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_django_admin_is_for_superusers(matrix, method):
     everyone = [
