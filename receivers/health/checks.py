@@ -10,7 +10,7 @@ class Check(models.TextChoices):
 
     # Receivers
     RECEIVER_WITHOUT_URL = "receiver_without_url", "Receivers without a URL"
-    URL_UNREACHABLE = "url_unreachable", "URLs that the internet can't reach"
+    URL_UNREACHABLE = "url_unreachable", "URLs that providers can't reach"
     URL_TOO_LONG = "url_too_long", "URLs too long for Docker Hub"
     URL_WITHOUT_TLS = "url_without_tls", "URLs without TLS"
     URL_SHARED = "url_shared", "URLs shared by several receivers"

@@ -33,7 +33,7 @@ def local_installation(base_url: str, receivers: int) -> Finding | None:
     urls = "the URL of 1 receiver is" if receivers == 1 else f"the URLs of {receivers} receivers are"
     return FindingFactory(Subject.CLUSTER, "", "kargoweb").note(
         Check.LOCAL_INSTALLATION,
-        f"kargoweb's base URL is {base_url}, and {urls} on this machine, too. Docker Hub can't reach them.",
+        f"kargoweb's base URL is {base_url}, and {urls} on this machine too. Providers can't reach them.",
         "On a development machine, ignore this. Otherwise, set KARGOWEB_BASE_URL, and externalWebhooksServer.host in "
         "the values of Kargo's chart, to a public host name.",
         identity=base_url,

@@ -10,7 +10,7 @@ from tests.browser.pages import PHONE, Visitor, assert_accessible, assert_fits
 from tests.clusters import until
 from tests.worlds import KargoProject
 
-TITLE = "URLs that the internet can't reach"
+TITLE = "URLs that providers can't reach"
 
 
 def with_finding(page: Page) -> Page:

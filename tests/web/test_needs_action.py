@@ -26,7 +26,7 @@ from tests.web.http_browser import HttpBrowser
 from tests.worlds import KargoProject, World, image
 
 FINDING = re.compile(r'href="/attention/([0-9a-f]{32})"')
-CHECK = "URLs that the internet can't reach"  # every project of these tests has this finding
+CHECK = "URLs that providers can't reach"  # every project of these tests has this finding
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ def test_a_warehouse_is_shown_with_its_receiver_and_last_push(signed_in, product
     row = page.partition('id="warehouse-warehouse-0"')[2].partition("</tr>")[0]
     assert "no receiver, found by polling" in row
     assert "</span>hook</span>" in row
-    assert 'title="example/covered:1.2.3"' in row
+    assert "example/covered<b>:1.2.3</b>" in row
 
 
 def warehouse_row(browser, project, name="warehouse-0") -> str:
