@@ -19,7 +19,7 @@ DEPLOYED := KARGOWEB_BASE_URL=https://kargoweb.example.com
 .DELETE_ON_ERROR:
 
 help:  ## show this help
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 install: $(VENV)/.dev-installed  ## create .venv with the development requirements

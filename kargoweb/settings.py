@@ -229,7 +229,6 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",  # the default
         "receivers.api.schema.describe",
     ],
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "Origin": "receivers.models.Origin.choices",
         "Outcome": "receivers.models.Outcome.choices",

@@ -127,7 +127,7 @@ class TestPage:
         assert request(product, text)[0] == 200
         page = browser.open("/tokens")
         assert text not in page
-        assert f"ci of payments …{text[-4:]}" in visible_text(page)
+        assert f"ci of payments ends in {text[-4:]}" in visible_text(page)
         [path] = re.findall(r'action="(/tokens/[^"]+/revoke)"', page)
         page = browser.submit(path, on="/tokens")
         assert "Revoked ci of payments." in visible_text(page)

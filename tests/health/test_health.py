@@ -295,7 +295,7 @@ class TestCommand:
         done = run(demo_cluster.kubeconfig, "--project", project.name)
         assert done.code == 1, done.err
         lines = done.out.splitlines()
-        assert lines[0].startswith(f"URGENT  receiver {project.name}/hook: Providers can't reach the URL")
+        assert lines[0].startswith(f"URGENT  receiver {project.name}/hook: Docker Hub can't reach the URL")
         assert lines[-1] == "1 urgent, 1 note"
         assert project.path().rpartition("/")[2] not in done.out
 
