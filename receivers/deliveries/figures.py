@@ -76,7 +76,11 @@ class FigureSpan:
     @property
     def became_freight(self) -> int:
         """Return the number of pushes that are in Freight everywhere."""
-        return self.tones[Tone.GOOD]
+        return sum(
+            count
+            for measure, count in self.measures.items()
+            if read_measure(measure) is None and measure not in _UNMATCHED and tone(measure) is Tone.GOOD
+        )
 
     @property
     def share(self) -> float | None:

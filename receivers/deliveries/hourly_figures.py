@@ -26,7 +26,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from receivers.deliveries.cluster_pushes import NO_MATCH, reduce
-from receivers.deliveries.outcomes import Tone, decisive, tone
+from receivers.deliveries.outcomes import NO_PUSHES, Tone, decisive, tone
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.models import (
@@ -196,7 +196,8 @@ def _count(hour: datetime) -> tuple[Counter[tuple[Scope, str]], dict[datetime, d
 
     Also return the earlier hours from which pushes moved to this one, with the time of the delivery that moved them.
     """
-    log = Delivery.objects.exclude(TESTS).exclude(origin=Origin.CATCH_UP).only(*_COLUMNS)
+    log = Delivery.objects.exclude(TESTS).exclude(origin=Origin.CATCH_UP).exclude(outcome__in=NO_PUSHES)
+    log = log.only(*_COLUMNS)
     pushes: dict[UUID, list[Delivery]] = defaultdict(list)
     for row in log.filter(received_at__gte=hour, received_at__lt=hour + HOUR):
         pushes[row.push_id or row.pk].append(row)

@@ -50,6 +50,11 @@ NOT_EVALUATED: Final = frozenset(
 )  # fmt: skip
 """The outcomes of requests for which no subscription is evaluated."""
 
+NO_PUSHES: Final = frozenset(
+    {Outcome.UNSUPPORTED_EVENT, Outcome.IGNORED, Outcome.PROMOTIONS_REFRESHED, Outcome.PROMOTIONS_FAILED}
+)
+"""The outcomes of requests that announce no push, such as pings and closed pull requests."""
+
 
 def tone(outcome: str) -> Tone:
     """Return the tone of an `Outcome` or a `RefreshOutcome`; BAD for everything that is neither."""

@@ -19,7 +19,7 @@ from django.db.models.functions import TruncHour
 
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
 from receivers.deliveries.cluster_pushes import reduce_rows
-from receivers.deliveries.outcomes import Tone, tone
+from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.refresh_outcomes import RefreshOutcome
 from receivers.kargo.scopes import CLUSTER_SCOPE, ReceiverKey
@@ -48,28 +48,7 @@ PUSHES_READ: Final = 20
 TIMES_READ: Final = 50  # deliveries of a repository, from either end, to see which receivers it calls
 MOST_SUBSCRIPTIONS: Final = 500  # terms of a UNION in SQLite; a page of Warehouses has fewer
 
-_NOT_EVALUATED: Final = ", ".join(
-    f"'{outcome}'"
-    for outcome in (
-        Outcome.PENDING,
-        Outcome.RETIRED_URL,
-        Outcome.COLLISION,
-        Outcome.UNSUPPORTED_KIND,
-        Outcome.INVALID_BODY,
-        Outcome.TOO_LARGE,
-        Outcome.TEST_REFUSED,
-        Outcome.UNAUTHORIZED,
-        Outcome.SECRET_UNREADABLE,
-        Outcome.UNSUPPORTED_EVENT,
-        Outcome.IGNORED,
-        Outcome.PROMOTIONS_REFRESHED,
-        Outcome.PROMOTIONS_FAILED,
-        Outcome.ACTION_FAILED,
-        Outcome.FORWARDED,
-        Outcome.FORWARD_REFUSED,
-        Outcome.FORWARD_FAILED,
-    )
-)
+_NOT_EVALUATED: Final = ", ".join(f"'{outcome}'" for outcome in sorted({Outcome.PENDING, *NOT_EVALUATED}))
 
 # As `TESTS`.
 _NO_TEST: Final = f"AND origin <> '{Origin.TEST}' AND outcome <> '{Outcome.TEST_REFUSED}'"

@@ -23,7 +23,7 @@ from receivers.kargo.resources import FREIGHTS
 from receivers.models import Refresh
 
 RESPONSE_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Seconds; Docker Hub's timeout is ten."""
+"""Seconds; GitHub's timeout is ten, and Docker Hub's is unknown."""
 
 FREIGHT_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 """Seconds; discovery in a large repository takes minutes, and so may the registry until it lists a tag."""

@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from receivers.deliveries import hourly_figures
 from receivers.deliveries.cluster_pushes import project_deliveries
+from receivers.deliveries.figures import FigureSpan
 from receivers.deliveries.hourly_figures import HOUR, FigureRollUp, bounds_of, bucket_of, hour_of, roll_up
+from receivers.deliveries.outcomes import NO_PUSHES
 from receivers.models import (
     Delivery,
     FigureScope,
@@ -83,6 +85,20 @@ def test_tests_and_catch_ups_do_not_count():
     push(origin=Origin.TEST), push(outcome=Outcome.TEST_REFUSED), push(origin=Origin.CATCH_UP)
     roll_up(THIS)
     assert figures() == {}
+
+
+@pytest.mark.parametrize("outcome", sorted(NO_PUSHES))
+def test_requests_that_announce_no_push_do_not_count(outcome):
+    push(), push(1, outcome=outcome)
+    roll_up(THIS)
+    assert figures() == {"freight_created": 1}
+
+
+def test_a_request_that_was_passed_on_is_a_push_of_which_nothing_is_known():
+    push(), push(1, outcome=Outcome.FORWARDED)
+    roll_up(THIS)
+    span = FigureSpan(THIS, THIS + HOUR, figures())
+    assert (span.pushes, span.matched, span.became_freight, span.share) == (2, 1, 1, 1.0)
 
 
 def test_a_project_counts_pushes_to_cluster_receivers_as_its_readers_see_them():
