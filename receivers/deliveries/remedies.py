@@ -126,8 +126,8 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
         ),
         Outcome.FORWARD_FAILED: Remedy(
             "Kargo's own server did not answer the request that was passed on",
-            "check the address of the upstream and that this server is running, then redeliver to pass it on again, or let "
-            "the provider send it again",
+            "check the address of the upstream and that this server is running, then redeliver to pass it on again, or "
+            "let the provider send it again",
         ),
         Outcome.COLLISION: Remedy(
             "two receivers share this URL, so the target is ambiguous", "give one of them its own Secret"
