@@ -108,7 +108,8 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "a pull request was closed, and the Promotions that waited for it were refreshed"
         ),
         Outcome.PROMOTIONS_FAILED: Remedy(
-            "Promotions could not be refreshed; those that wait for a closed pull request were tried for 24 hours",
+            "Promotions could not be refreshed; if the Kubernetes API failed, those that wait for a closed pull "
+            "request were tried for 24 hours",
             "check that kargoweb may list and patch Promotions, then redeliver",
         ),
         Outcome.ACTION_FAILED: Remedy(
