@@ -237,6 +237,7 @@ class TestAccess:
         }  # fmt: skip
         row = pushed(
             "", repository, warehouses=2, outcome=Outcome.NOT_HANDLED, client_address="203.0.113.7",
+            details={"files": ["secret/plan.yaml"]},
             verdicts=[verdict | {"project": project_name}, verdict | {"project": other, "warehouse": "secret"}],
         )  # fmt: skip
         ProjectDelivery.objects.bulk_create(project_deliveries(row, [project_name, other]))
