@@ -292,6 +292,7 @@ class Intake:
             return results.forward_interrupted()
         if delivery.origin in _RECEIVED and (upstream := self._upstream(route)):
             return self._pass_on_again(upstream, delivery, route, deadline)
+        delivery.passed_on = False  # the configuration may have changed since it was saved
         return self.processor.process(delivery, self._stored_request(delivery), deadline)
 
     def _pass_on_again(

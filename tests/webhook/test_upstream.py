@@ -351,6 +351,24 @@ def test_a_request_that_the_upstream_was_to_authenticate_is_never_processed_here
     assert project.token() == ""
 
 
+def test_a_request_that_was_to_be_passed_on_is_processed_here_without_an_upstream(product, world):
+    project = world.bare_project()
+    project.warehouse("warehouse-0", image("example/resumed"))
+    project.publish("hook")
+    until("the receiver is known", lambda: product.post(project.path(), b"{}").status != 404)
+    row = Delivery(
+        received_at=timezone.now() - timedelta(minutes=1),
+        project=project.name,
+        receiver="hook",
+        kind="dockerhub",
+        passed_on=True,
+    )
+    row.body = KINDS["dockerhub"].compose(Push("example/resumed", "1.0.0", pushed_at=row.received_at))
+    row.save(force_insert=True)
+    ended = wait_for_result(str(row.pk))
+    assert (ended.warehouses, ended.passed_on) == (1, False)
+
+
 def test_a_server_that_refuses_the_connection_is_502():
     result = forwarded(f"http://127.0.0.1:{free_port()}")
     assert (result.outcome, result.response.status) == (Outcome.FORWARD_FAILED, 502)
