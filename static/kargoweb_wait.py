@@ -36,7 +36,7 @@ RETRIED = {429, 500, 502, 503, 504}  # a restart of kargoweb, or of what is in f
 PAUSE = 5  # seconds before a failed request is repeated
 SKIPPED_CODES = {
     "no_match", "dry_run", "beyond_discovery_limit", "criteria_not_met", "manual_creation_policy", "no_longer_selected",
-    "not_refreshed",
+    "not_refreshed", "forwarded",
 }  # fmt: skip
 REPLACED_CODES = {"not_newest", "superseded"}
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -96,8 +96,9 @@ def _freight(
             return WaitResult(
                 WaitState.FAILED, WaitCode.NOT_REFRESHED, f"The push did not refresh Warehouse {warehouse}."
             )
-        state = WaitState.REACHED if tone(outcome) is Tone.GOOD else WaitState.FAILED
-        return WaitResult(state, outcome, sentence)
+        # Nothing is known of a push that was passed on, so a pipeline must not take it for Freight.
+        is_good = tone(outcome) is Tone.GOOD and outcome != Outcome.FORWARDED
+        return WaitResult(WaitState.REACHED if is_good else WaitState.FAILED, outcome, sentence)
     outcomes = [result.refresh.outcome or Outcome.REFRESHED.value for result in shown]
     decisive = min(outcomes, key=urgency)
     states = {Tone.OPEN: WaitState.WAITING, Tone.GOOD: WaitState.REACHED}

@@ -27,6 +27,9 @@ MOST_PROJECTS: Final = 5
 """Projects that are scanned one by one. With more of them, one scan checks the project of each row."""
 
 NO_MATCH: Final = "no subscription of the project matches this push"
+_SEEN_DETAILS: Final = frozenset({"names", "tags", "commit", "git"})
+"""The details that say what was pushed. The others come from the whole request or say what it did to all projects."""
+
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -157,6 +160,12 @@ def reduce(delivery: Delivery, refreshes: Sequence[Refresh], why_no_match: str) 
     delivery.reason = next(reasons, "") if refreshes else why_no_match
     delivery.warehouses = len(refreshes)
     delivery.answer = ""
+
+
+def reduce_request(delivery: Delivery) -> None:
+    """Leave out what was in the request, and what it did to all projects. The row must not be saved afterwards."""
+    delivery.details = {name: value for name, value in delivery.details.items() if name in _SEEN_DETAILS}
+    delivery.client_address = ""
 
 
 def _outcome(whole: str, refreshes: Sequence[Refresh]) -> Outcome:

@@ -7,7 +7,7 @@ some seconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -174,57 +174,6 @@ def figures(
     former = rows.filter(hour__gte=since - range_.length, hour__lt=since).values_list("measure")
     before = FigureSpan(since - range_.length, since, dict(former.annotate(sum=Sum("count")).order_by()))
     return Figures(range_, merged(spans), spans, before)
-
-
-def tones_by_column(
-    range_: Range, now: datetime, receivers: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], list[Mapping[Tone, int]]]:
-    """Return the number of pushes by tone in each column of a range, by receiver (project, name). One query.
-
-    For small charts of many receivers. Those without a push are left out.
-    """
-    wanted = set(receivers)
-    until = _end(range_, now)
-    since = until - range_.length
-    rows = HourlyFigure.objects.filter(
-        scope=FigureScope.RECEIVER,
-        project__in={project for project, _ in wanted},
-        receiver__in={receiver for _, receiver in wanted},
-        hour__gte=since,
-        hour__lt=until,
-    )
-    return _columns(range_, since, rows, wanted)
-
-
-def tones_of_projects(
-    range_: Range, now: datetime, projects: Collection[str]
-) -> dict[str, list[Mapping[Tone, int]]]:
-    """Return the number of pushes by tone in each column of a range, by project. One query.
-
-    Projects without a push are left out.
-    """
-    until = _end(range_, now)
-    since = until - range_.length
-    rows = HourlyFigure.objects.filter(
-        scope=FigureScope.PROJECT, project__in=projects, receiver="", hour__gte=since, hour__lt=until
-    )
-    by_key = _columns(range_, since, rows, {(project, "") for project in projects})
-    return {project: columns for (project, _), columns in by_key.items()}
-
-
-def _columns(
-    range_: Range, since: datetime, rows: QuerySet[HourlyFigure], wanted: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], list[Mapping[Tone, int]]]:
-    by_scope: dict[tuple[str, str], list[dict[Tone, int]]] = {}
-    for project, receiver, hour, measure, count in rows.values_list(
-        "project", "receiver", "hour", "measure", "count"
-    ):
-        if (project, receiver) not in wanted or read_measure(measure) is not None:
-            continue
-        empty: list[dict[Tone, int]] = [{} for _ in range(int(range_.length / range_.step))]
-        column = by_scope.setdefault((project, receiver), empty)[int((hour - since) / range_.step)]
-        column[tone(measure)] = column.get(tone(measure), 0) + count
-    return {key: list(columns) for key, columns in by_scope.items()}
 
 
 def _of_scope(projects: Collection[str] | None, project: str | None, receiver: str) -> QuerySet[HourlyFigure]:

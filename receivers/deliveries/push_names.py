@@ -43,6 +43,11 @@ def short_commit(row: Delivery) -> str:
     return str(row.details.get("commit", ""))[:COMMIT_SHOWN]
 
 
+def changed_files(row: Delivery) -> int:
+    """Return how many files a push of commits changed, with those that are not stored."""
+    return len(row.details.get("files", ())) + int(row.details.get("files_left_out", 0))
+
+
 def what_was_pushed(row: Delivery) -> str:
     """Return what was pushed unless it is an image: `commit 1a2b3c4`, `branch`, `Git tag` or `chart`."""
     if row.tag.startswith(TAGS):

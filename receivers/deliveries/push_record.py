@@ -11,7 +11,7 @@ from uuid import UUID
 
 from receivers.accounts.roles import Access, Action
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
-from receivers.deliveries.cluster_pushes import NO_MATCH, reduce
+from receivers.deliveries.cluster_pushes import NO_MATCH, reduce, reduce_request
 from receivers.deliveries.outcomes import decisive
 from receivers.deliveries.querysets import delivery_log
 from receivers.deliveries.visibility import verdicts_of
@@ -219,7 +219,7 @@ def _reduce(
             own = [refresh for refresh in refreshes if refresh.delivery_id == row.pk]
             reason = next((verdict["reason"] for verdict in verdicts.get(row.pk, ())), NO_MATCH)
             reduce(row, own, reason)
-            row.client_address = ""
+            reduce_request(row)
 
 
 def _each_once(verdicts: Iterable[Sequence[Mapping[str, Any]]]) -> tuple[Mapping[str, Any], ...]:

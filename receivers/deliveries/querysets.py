@@ -265,11 +265,6 @@ def merged(results: Sequence[ScanResult], size: int) -> tuple[list[Position], st
     return positions, "", None
 
 
-def _is_above(position: Position | None, floor: datetime) -> bool:
-    """Say whether a page that starts at a position (None: the top of the list) starts above a floor."""
-    return position is None or position.received_at > floor
-
-
 def _selective_condition(wanted: DeliveryFilter) -> Q | None:
     """Return the condition of a push, a repository or a receiver, which has an index by time; None without one."""
     if wanted.push is not None:

@@ -123,7 +123,8 @@ def refusal(original: Delivery) -> str:
         return f"kargoweb does not support {original.kind} receivers"
     if original.origin == Origin.TEST or original.outcome == Outcome.TEST_REFUSED:
         return "it is a test; send another one instead"
-    if original.outcome in {Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE}:
+    # A redelivery is signed with the Secret, and the sender must not get that for a body of its choice.
+    if not original.authenticated or original.outcome in {Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE}:
         return "it was not authenticated; let the provider send it again"
     if original.outcome == Outcome.PENDING:
         return "it is still in progress"

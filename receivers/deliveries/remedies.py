@@ -108,7 +108,8 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
             "a pull request was closed, and the Promotions that waited for it were refreshed"
         ),
         Outcome.PROMOTIONS_FAILED: Remedy(
-            "Promotions could not be refreshed; those that wait for a closed pull request were tried for 24 hours",
+            "Promotions could not be refreshed; if the Kubernetes API failed, those that wait for a closed pull "
+            "request were tried for 24 hours",
             "check that kargoweb may list and patch Promotions, then redeliver",
         ),
         Outcome.ACTION_FAILED: Remedy(
@@ -121,11 +122,13 @@ REMEDIES: Final[Mapping[Outcome, Remedy]] = MappingProxyType(
         ),
         Outcome.FORWARD_REFUSED: Remedy(
             "Kargo's own server answered the request that was passed on with an error",
-            "read the response: 401 means another secret at the provider, 404 an unknown URL; then redeliver",
+            "read the response: 401 means another secret at the provider, 404 an unknown URL; then redeliver, "
+            "or let the provider send it again",
         ),
         Outcome.FORWARD_FAILED: Remedy(
             "Kargo's own server did not answer the request that was passed on",
-            "check the address of the upstream and that this server is running, then redeliver to pass it on again",
+            "check the address of the upstream and that this server is running, then redeliver to pass it on again, or "
+            "let the provider send it again",
         ),
         Outcome.COLLISION: Remedy(
             "two receivers share this URL, so the target is ambiguous", "give one of them its own Secret"

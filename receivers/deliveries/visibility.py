@@ -9,7 +9,7 @@ from uuid import UUID
 
 from receivers.accounts.roles import Access, Action
 from receivers.deliveries.bounded_scan import NEWEST_FIRST
-from receivers.deliveries.cluster_pushes import NO_MATCH, concerns, reduce
+from receivers.deliveries.cluster_pushes import NO_MATCH, concerns, reduce, reduce_request
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.matching import MatchResult
@@ -104,8 +104,6 @@ def _reduced(access: Access, delivery: Delivery) -> DeliveryDetails:
     refreshes = list(delivery.refreshes.filter(project__in=projects).order_by("id")[:REFRESHES_SHOWN])
     verdicts = [verdict for verdict in delivery.verdicts if verdict["project"] in projects]
     reduce(delivery, refreshes, next((verdict["reason"] for verdict in verdicts), NO_MATCH))
-    delivery.headers, delivery.body, delivery.path = [], b"", ""
-    # Actions select Warehouses of all projects.
-    delivery.details = {name: value for name, value in delivery.details.items() if name != "actions"}
-    delivery.client_address = delivery.user_agent = ""
+    reduce_request(delivery)
+    delivery.headers, delivery.body, delivery.path, delivery.user_agent = [], b"", "", ""
     return DeliveryDetails(delivery, refreshes, verdicts, (), reduced=True)

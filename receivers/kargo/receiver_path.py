@@ -11,9 +11,6 @@ from typing import Final
 
 from receivers.kargo.golang import gourl
 
-DIGEST_LENGTH: Final = 64
-"""Hex characters of a SHA-256."""
-
 SUFFIX_LENGTH: Final = 6
 """Characters of a digest that may be shown: enough to tell two URLs apart, far too few to guess one."""
 

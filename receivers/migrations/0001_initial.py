@@ -139,6 +139,7 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('held_by', models.UUIDField(blank=True, null=True)),
                 ('passed_on', models.BooleanField(default=False)),
+                ('authenticated', models.BooleanField(default=True)),
                 ('client_address', models.CharField(blank=True, max_length=64)),
                 ('user_agent', models.CharField(blank=True, max_length=255)),
                 ('path', models.CharField(blank=True, max_length=1024)),

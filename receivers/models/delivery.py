@@ -57,7 +57,8 @@ class Delivery(models.Model):
     received it, empty without traces.
 
     `passed_on`: Kargo's own server is to process the request (`KARGOWEB_UPSTREAM`), and to authenticate it. Set before
-    it is passed on.
+    it is passed on. `authenticated` is False as long as nobody has verified the signature of such a request, so that
+    kargoweb must not sign it.
 
     `details` has what a push has beside its columns, if anything: `names` (the normalized names of the repository),
     `tags` (further ones), `commit`, and `git`: whether it is one of commits. That of a request to a `generic` receiver
@@ -92,6 +93,7 @@ class Delivery(models.Model):
     due_at = models.DateTimeField(null=True, blank=True)
     held_by = models.UUIDField(null=True, blank=True)
     passed_on = models.BooleanField(default=False)
+    authenticated = models.BooleanField(default=True)
     client_address = models.CharField(max_length=ADDRESS_LENGTH, blank=True)
     user_agent = models.CharField(max_length=TEXT_LENGTH, blank=True)
     path = models.CharField(max_length=PATH_LENGTH, blank=True)
@@ -107,7 +109,7 @@ class Delivery(models.Model):
     CHANGING: ClassVar = (
         "repository", "tag", "media_type", "pusher", "pushed_at",
         "outcome", "reason", "ended_at", "push_id", "status", "answer", "duration_ms", "warehouses", "with_freight",
-        "due_at", "passed_on", "details", "verdicts",
+        "due_at", "passed_on", "authenticated", "details", "verdicts",
     )  # fmt: skip
 
     repeats: int

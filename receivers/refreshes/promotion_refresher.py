@@ -26,13 +26,14 @@ PATCH_TIMEOUT: Final = 5.0  # seconds without a response
 class PromotionResult:
     """The Promotions that were to be refreshed, those of them that were not, and the first error.
 
-    `retry_after` is how many seconds the API server asked to wait.
+    `retry_after` is how many seconds the API server asked to wait; None if nothing failed, or nothing that may succeed
+    without another permission.
     """
 
     keys: tuple[WarehouseKey, ...]
     failed: tuple[WarehouseKey, ...] = ()
     error: str = ""
-    retry_after: float = 0.0
+    retry_after: float | None = None
 
 
 class PromotionRefresher:
@@ -54,7 +55,8 @@ class PromotionRefresher:
 
     def refresh(self, keys: Collection[WarehouseKey]) -> PromotionResult:
         """Refresh these Promotions. Never raises: errors are part of the result."""
-        failed, error, retry_after = [], "", 0.0
+        failed, error = [], ""
+        retry_after: float | None = None
         for project, name in keys:
             annotation = {REFRESH_ANNOTATION: format_token(timezone.now())}
             patch = {"metadata": {"annotations": annotation}}
@@ -65,5 +67,6 @@ class PromotionRefresher:
             except ClusterError as problem:
                 failed.append((project, name))
                 error = error or str(problem)
-                retry_after = max(retry_after, problem.retry_after or 0.0)
+                if problem.transient:
+                    retry_after = max(retry_after or 0.0, problem.retry_after or 0.0)
         return PromotionResult(tuple(keys), tuple(failed), error, retry_after)

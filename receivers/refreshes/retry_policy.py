@@ -31,12 +31,13 @@ MAX_REQUESTS: Final = len(REQUEST_DELAYS) + 24
 def seconds_to_next_request(failed: int, retry_after: float) -> float | None:
     """Return the seconds until the next request after `failed` (1 or more) failed ones; None if there is none.
 
-    `retry_after` is how many seconds the API server asked to wait.
+    `retry_after` is how many seconds the server asked to wait. It counts up to an hour: a larger number may be beyond
+    what a date can express, and would put off the end of the retries.
     """
     if failed >= MAX_REQUESTS:
         return None
     delay = REQUEST_DELAYS[failed - 1] if failed <= len(REQUEST_DELAYS) else HOURLY
-    return max(delay, retry_after)
+    return max(delay, min(retry_after, HOURLY))
 
 
 @dataclass(frozen=True, slots=True)

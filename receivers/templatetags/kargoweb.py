@@ -295,13 +295,6 @@ def digest(value: str) -> SafeString:
 
 
 @register.simple_tag
-def ellipsis(text: Any) -> SafeString:
-    """Return a name that is truncated where it doesn't fit; its tooltip has all of it."""
-    text = escape_invisible(str(text))
-    return format_html('<span class="ellipsis" title="{}">{}</span>', text, text)
-
-
-@register.simple_tag
 def chart(drawing: Chart) -> SafeString:
     """Return a chart as SVG, with its text for screen readers."""
     bars = format_html_join(

@@ -108,25 +108,26 @@ def _receiver(access: Access, rows: Sequence[Delivery]) -> Stop:
         answer = f"{first.status} in {durations.duration(first.duration_ms / 1000)}"
     if len(rows) > 1:
         answer = f"{answer}, {len(rows)} deliveries" if answer else f"{len(rows)} deliveries"
-    rejected = last.outcome in NOT_EVALUATED
+    outcome = tone(last.outcome)
+    not_matched = last.passed_on or last.outcome in NOT_EVALUATED
     went_on = any(row.warehouses for row in rows)
     return Stop(
         kind="Cluster receiver" if is_cluster else "Receiver",
         name=first.receiver if is_cluster else f"{first.project}/{first.receiver}",
-        tone="bad" if rejected else "run" if last.outcome == Outcome.PENDING else "good",
-        word=label(last.outcome) if rejected else "Received",
+        tone="run" if last.outcome == Outcome.PENDING else outcome.value if not_matched else "good",
+        word=label(last.outcome) if not_matched and outcome is not Tone.OPEN else "Received",
         text=phrase(Piece("", at=first.received_at)),
         detail=phrase(answer),
         url=links.receiver_page_url(first.project, first.receiver) if may_see else "",
         on=went_on,
-        last=rejected and not went_on,
+        last=not_matched and not went_on,
     )
 
 
 def _no_lane(record: PushRecord) -> Iterator[JourneyLane]:
     """Yield a lane that says why no Warehouse was refreshed, unless the receiver's stop does."""
     row = record.decisive
-    if row.outcome in NOT_EVALUATED:
+    if row.passed_on or row.outcome in NOT_EVALUATED:
         return
     if row.outcome == Outcome.PENDING:
         stop = Stop("Warehouses", "", "run", "Matching", last=True)

@@ -18,7 +18,7 @@ from receivers.accounts.access import Action, may
 from receivers.cluster.stage_watch import StageWatch
 from receivers.deliveries import timeline
 from receivers.deliveries.outcomes import NOT_EVALUATED, label
-from receivers.deliveries.push_names import push_name, reference_word, what_was_pushed
+from receivers.deliveries.push_names import changed_files, push_name, reference_word, what_was_pushed
 from receivers.deliveries.push_record import EarlierPush, PushRecord, find_push, newest_push, other_pushes
 from receivers.deliveries.redelivery import refusal
 from receivers.deliveries.timeline import RefreshTimeline
@@ -157,6 +157,7 @@ def _content(request: PageRequest, record: PushRecord, results: PushResults) -> 
         "pushed_again": next((line.push for line in history if line.is_later), None),
         "reference": reference_word(first),
         "what": what_was_pushed(first),
+        "changed_files": changed_files(first),
         "pushed_url": kargo_links.pushed_url(
             first.kind, first.repository, first.tag, str(first.details.get("commit", ""))
         ),

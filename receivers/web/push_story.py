@@ -55,7 +55,8 @@ def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phr
     if results.with_freight and row.outcome != Outcome.TEST_PASSED:
         return _with_freight(subject, results)
     if row.outcome == Outcome.PENDING and not record.refreshes:
-        return phrase(f"{subject} was received. Matching Warehouses …")
+        waiting = "Waiting for Kargo's own server" if row.passed_on else "Matching Warehouses"
+        return phrase(f"{subject} was received. {waiting} …")
     if row.outcome in _REJECTED and row.reason:
         return phrase(
             f"No subscription matches {name}: {row.reason}", "" if row.reason.endswith(".") else "."
@@ -65,8 +66,12 @@ def push_sentence(record: PushRecord, results: PushResults, zone: tzinfo) -> Phr
     if record.refreshes and tone(row.outcome) is not Tone.GOOD:
         return phrase(f"No Freight from {name}", _cause(row, record, several=results.total > 1))
     summary = summarize(row, record.refreshes, zone)
-    rejected = f"{subject} was rejected." if row.outcome in NOT_EVALUATED else ""
-    return phrase(" ".join(filter(None, (rejected, summary.happened, summary.why))))
+    what = ""
+    if row.outcome == Outcome.FORWARDED:
+        what = f"{subject} was passed on."
+    elif row.outcome in NOT_EVALUATED and tone(row.outcome) is Tone.BAD:
+        what = f"{subject} was rejected."
+    return phrase(" ".join(filter(None, (what, summary.happened, summary.why))))
 
 
 def _cause(row: Delivery, record: PushRecord, *, several: bool) -> str:

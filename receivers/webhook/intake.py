@@ -167,8 +167,8 @@ class Intake:
         In one write: if this process dies now, recovery must not process a rejected request or a dry run.
         """
         self._note_push(delivery)
-        if result.outcome in {Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE} and delivery.push_id:
-            delivery.push_id = delivery.pk  # the sender must not be able to change a push
+        if result.outcome in {Outcome.UNAUTHORIZED, Outcome.SECRET_UNREADABLE}:
+            _detach(delivery)
         results.record_response(delivery, result.response, started)
         results.record_result(delivery, result)
         self._save(delivery)
@@ -180,12 +180,19 @@ class Intake:
     ) -> Reply:
         """Save a delivery, pass its request on as it came, and answer as Kargo's own server does."""
         self._note_push(delivery)
-        delivery.passed_on = True
+        delivery.passed_on, delivery.authenticated = True, not KINDS[delivery.kind].signs
 
         def answered(deadline: float) -> IntakeResult:
             result = pass_on(upstream, request, body, deadline)
-            if result.outcome != Outcome.FORWARDED and delivery.push_id:
-                delivery.push_id = delivery.pk  # the sender must not be able to change a push
+            if result.outcome == Outcome.FORWARDED:
+                delivery.authenticated = True
+                return result
+            _detach(delivery)
+            if not delivery.authenticated:
+                # If it came from the provider, it can be redelivered once Kargo's server is back.
+                route = Route(delivery.project, delivery.receiver, delivery.kind)
+                webhook = self._webhook_request(route, body, Headers(request.headers), request.query)
+                delivery.authenticated = self._authenticate(route, webhook) is None
             return result
 
         return self._deliver(delivery, answered, started)
@@ -279,18 +286,19 @@ class Intake:
         route = Route(delivery.project, delivery.receiver, delivery.kind)
         if delivery.origin == Origin.REDELIVERY and not self._receiver_exists(delivery):
             return self._explained(delivery, results.retired_url("the receiver no longer exists"))
-        if delivery.passed_on and delivery.origin != Origin.REDELIVERY and KINDS[route.kind].signs:
-            # Nobody has authenticated it, and its signature is not stored: kargoweb must not sign it.
+        if not delivery.authenticated:
+            # Its signature is not stored, and kargoweb must not sign it.
+            _detach(delivery)
             return results.forward_interrupted()
         if delivery.origin in _RECEIVED and (upstream := self._upstream(route)):
             return self._pass_on_again(upstream, delivery, route, deadline)
+        delivery.passed_on = False  # the configuration may have changed since it was saved
         return self.processor.process(delivery, self._stored_request(delivery), deadline)
 
     def _pass_on_again(
         self, upstream: Upstream, delivery: Delivery, route: Route, deadline: float
     ) -> IntakeResult:
         """Pass a stored delivery on, signed with today's Secret."""
-        delivery.passed_on = True
         request = self._stored_request(delivery)
         receiver, kind = self._receiver(route.project, route.receiver), KINDS.get(route.kind)
         signature: Mapping[str, str] = {}
@@ -301,6 +309,7 @@ class Intake:
                 return results.secret_unreadable(str(error))
             push = Push(delivery.repository, delivery.tag)
             signature = kind.compose_headers(push, request.body, secret)
+        delivery.passed_on = True
         return pass_on_again(upstream, self.cache, delivery, signature, deadline)
 
     def _upstream(self, route: Route) -> Upstream | None:
@@ -328,6 +337,12 @@ class Intake:
         """Say whether the receiver of a redelivery still exists; there is no URL that would tell."""
         receiver = self._receiver(delivery.project, delivery.receiver)
         return receiver is not None and receiver.kind == delivery.kind
+
+
+def _detach(delivery: Delivery) -> None:
+    """Make a delivery a push of its own: a sender who is not the provider must not change what is known of another."""
+    if delivery.push_id:
+        delivery.push_id = delivery.pk
 
 
 def _attributes(delivery: Delivery) -> dict[str, tracing.Value]:

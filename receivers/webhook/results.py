@@ -141,9 +141,9 @@ def promotions(url: str, refreshed: PromotionResult) -> IntakeResult:
 def promotions_unknown(error: ClusterError) -> IntakeResult:
     """Return the result of a closed pull request if the Promotions can't be listed."""
     reason = f"Promotions can't be listed: {error}"
-    return IntakeResult(
-        Outcome.PROMOTIONS_FAILED, responses.ERROR, reason, retry_after=error.retry_after or 0.0
-    )
+    # While it is retried, the delivery is in progress; a missing permission must be seen at once.
+    retry_after = (error.retry_after or 0.0) if error.transient else None
+    return IntakeResult(Outcome.PROMOTIONS_FAILED, responses.ERROR, reason, retry_after=retry_after)
 
 
 def forward_interrupted() -> IntakeResult:

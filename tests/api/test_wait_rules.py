@@ -98,12 +98,18 @@ class TestFreight:
             (Outcome.PENDING, WaitState.WAITING),
             (Outcome.NO_MATCH, WaitState.FAILED),
             (Outcome.INVALID_BODY, WaitState.FAILED),
+            (Outcome.FORWARDED, WaitState.FAILED),
         ],
     )
     def test_without_warehouses_the_delivery_decides(self, outcome, state):
         assert told(outcome) == (state, outcome)
         if outcome is Outcome.PENDING:
             assert told(outcome, warehouse="api") == (state, outcome)
+
+    def test_a_push_that_was_passed_on_says_so_whatever_it_is_waited_for(self):
+        found = judged(Outcome.FORWARDED, stage="prod")
+        assert (found.state, found.code) == (WaitState.FAILED, Outcome.FORWARDED)
+        assert found.sentence.startswith("1.2.3 was passed on. Kargo's own server processed the request")
 
 
 class TestStage:

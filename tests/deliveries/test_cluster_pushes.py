@@ -181,6 +181,7 @@ def test_the_details_are_reduced_to_the_projects_of_the_reader(own, other):
         headers=[["Host", "hooks"]],
         body=b"{}",
         client_address="203.0.113.7",
+        details={"commit": "c0ffee", "files": ["secret/plan.yaml"], "files_left_out": 1, "actions": [{}]},
     )
     access = access_from_groups([f"viewer:{own}"])
     found = visibility.find(access, push.pk)
@@ -192,6 +193,7 @@ def test_the_details_are_reduced_to_the_projects_of_the_reader(own, other):
     row = details.delivery
     assert (row.outcome, row.warehouses, row.answer) == ("freight_created", 1, "")
     assert (row.headers, bytes(row.body), row.client_address) == ([], b"", "")
+    assert row.details == {"commit": "c0ffee"}
     assert visibility.find(access_from_groups([f"viewer:{unique_name()}"]), push.pk) is None
     everything = access_from_groups(["viewer"])
     assert not visibility.details(everything, Delivery.objects.get(pk=push.pk)).reduced

@@ -8,7 +8,7 @@ from receivers.deliveries.outcomes import Tone, summary, tone
 from receivers.kargo.progress_states import RefreshPhase
 from receivers.kargo.refresh_outcomes import RefreshOutcome, RetryCause
 from receivers.models import Outcome
-from receivers.refreshes.retry_policy import MAX_RETRIES, RetryPolicy
+from receivers.refreshes.retry_policy import MAX_RETRIES, RetryPolicy, seconds_to_next_request
 
 POLICY = RetryPolicy(
     handled_within=10.0,
@@ -94,3 +94,12 @@ def test_a_retry_is_made_early_only_in_the_second_half_of_its_delay(
 ) -> None:
     """Otherwise the pushes of a busy repository would use up each other's retries before the registry lists a tag."""
     assert POLICY.is_soon(left, cause, retries, retries) is soon
+
+
+@pytest.mark.parametrize(
+    ("failed", "retry_after", "seconds"), [(1, 0.0, 1.0), (1, 7.0, 7.0), (5, 7.0, 600.0), (1, 1e300, 3600.0)]
+)
+def test_a_server_can_put_off_the_next_request_up_to_an_hour(
+    failed: int, retry_after: float, seconds: float
+) -> None:
+    assert seconds_to_next_request(failed, retry_after) == seconds

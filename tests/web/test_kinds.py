@@ -73,9 +73,17 @@ def test_the_page_of_commits_names_commit_branch_and_files(signed_in, project_na
     assert "GitHub github.com/acme/shop-config Pushed" in text
     assert "Docker Hub" not in text
     assert "refs/heads" not in page.partition("<h1")[2].partition("</header>")[0]
-    assert "eu/a.yaml" in text
-    assert "and 3 more" in text
+    assert "4 changed files eu/a.yaml and 3 more" in text
     assert f'href="https://github.com/acme/shop-config/commit/{COMMIT}"' in page
+
+
+def test_the_page_of_commits_with_few_files_names_all_of_them(signed_in, project_name):
+    details = {"git": True, "commit": COMMIT, "files": ["eu/a.yaml"]}
+    [row] = store(delivery(project_name, outcome=Outcome.NO_MATCH, status=200, **BRANCH, details=details))
+    browser = signed_in("viewer")
+    text = visible_text(browser.open(f"/pushes/{row.push_id}"))
+    assert browser.status == 200
+    assert "1 changed file eu/a.yaml" in text
 
 
 def test_the_page_of_a_delivery_of_commits_names_branch_and_files(signed_in, project_name):

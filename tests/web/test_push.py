@@ -125,6 +125,29 @@ class TestSentence:
         page = signed_in("viewer").open(f"/pushes/{row.push_id}")
         assert sentence_of(page) == "1.0.0 was received. Matching Warehouses …"
 
+    def test_a_push_that_is_being_passed_on_waits_for_kargos_server(
+        self, signed_in, project_name, repository
+    ):
+        row = pushed(
+            project_name, repository, outcome=Outcome.PENDING, warehouses=0, status=None, passed_on=True
+        )
+        page = signed_in("viewer").open(f"/pushes/{row.push_id}")
+        assert sentence_of(page) == "1.0.0 was received. Waiting for Kargo's own server …"
+        assert "Warehouses" not in visible_text(page)
+
+    def test_a_push_that_was_passed_on_is_not_rejected(self, signed_in, project_name, repository):
+        row = pushed(
+            project_name,
+            repository,
+            outcome=Outcome.FORWARDED,
+            warehouses=0,
+            reason="passed on; Kargo's own server answered 200",
+            passed_on=True,
+        )
+        page = signed_in("viewer").open(f"/pushes/{row.push_id}")
+        assert sentence_of(page).startswith("1.0.0 was passed on. Kargo's own server processed the request")
+        assert 'data-tone="bad"' not in page
+
     @pytest.mark.parametrize(
         ("outcome", "sentence"),
         [
@@ -214,6 +237,7 @@ class TestAccess:
         }  # fmt: skip
         row = pushed(
             "", repository, warehouses=2, outcome=Outcome.NOT_HANDLED, client_address="203.0.113.7",
+            details={"files": ["secret/plan.yaml"]},
             verdicts=[verdict | {"project": project_name}, verdict | {"project": other, "warehouse": "secret"}],
         )  # fmt: skip
         ProjectDelivery.objects.bulk_create(project_deliveries(row, [project_name, other]))

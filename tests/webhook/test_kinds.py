@@ -243,6 +243,16 @@ def test_promotions_are_refreshed_again_until_it_works(product, world, failing, 
     assert reason not in delivery.reason
 
 
+@pytest.mark.parametrize("verb", ["patch", "list"])
+def test_a_missing_permission_for_promotions_is_told_at_once(product, world, failing, verb):
+    hook = Hook(product, world, "github", git("https://github.com/acme/app"))
+    url = "https://github.com/acme/app/pull/10"
+    waiting_promotion(world, hook.project, url)
+    failing(hook.project, verb, status=403)
+    delivery = hook.delivery(closed_pull_request(hook, url))
+    assert (delivery.outcome, delivery.status) == (Outcome.PROMOTIONS_FAILED, 500)
+
+
 def test_promotions_that_could_not_be_refreshed_are_told_after_the_last_attempt(product, world, failing):
     hook = Hook(product, world, "github", git("https://github.com/acme/app"))
     failing(hook.project, "list")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import urllib3
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.utils import timezone
 
 from receivers.cluster.snapshot import Route
-from receivers.deliveries.redelivery import redeliver
+from receivers.deliveries.redelivery import NotRedeliverable, redeliver
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.push import Push
 from receivers.kargo.resources import SECRETS
@@ -313,10 +314,8 @@ def test_after_a_kill_a_request_that_nobody_authenticated_is_not_passed_on_again
     ended = killed_before_the_answer(hook)
     assert ended.outcome == Outcome.FORWARD_FAILED
     assert ended.reason.startswith("kargoweb ended before Kargo's server answered")
-    received = len(kargo.received())
-    again = wait_for_result(str(redeliver(ended, "ada").pk))
-    assert again.outcome == Outcome.FORWARDED
-    assert len(kargo.received()) == received + 1
+    with pytest.raises(NotRedeliverable, match="not authenticated"):
+        redeliver(ended, "ada")
 
 
 def test_after_a_kill_a_request_that_its_url_authenticates_is_passed_on_again(mortal, world):
@@ -340,12 +339,34 @@ def test_a_request_that_the_upstream_was_to_authenticate_is_never_processed_here
         receiver="hook",
         kind="github",
         passed_on=True,
+        authenticated=False,
+        push_id=uuid4(),
         headers=[["X-Github-Event", "push"]],
     )
     row.body = KINDS["github"].compose(Push(url, "refs/heads/main"))
     row.save(force_insert=True)
-    assert wait_for_result(str(row.pk)).outcome == Outcome.FORWARD_FAILED
+    ended = wait_for_result(str(row.pk))
+    assert ended.outcome == Outcome.FORWARD_FAILED
+    assert ended.push_id == row.pk
     assert project.token() == ""
+
+
+def test_a_request_that_was_to_be_passed_on_is_processed_here_without_an_upstream(product, world):
+    project = world.bare_project()
+    project.warehouse("warehouse-0", image("example/resumed"))
+    project.publish("hook")
+    until("the receiver is known", lambda: product.post(project.path(), b"{}").status != 404)
+    row = Delivery(
+        received_at=timezone.now() - timedelta(minutes=1),
+        project=project.name,
+        receiver="hook",
+        kind="dockerhub",
+        passed_on=True,
+    )
+    row.body = KINDS["dockerhub"].compose(Push("example/resumed", "1.0.0", pushed_at=row.received_at))
+    row.save(force_insert=True)
+    ended = wait_for_result(str(row.pk))
+    assert (ended.warehouses, ended.passed_on) == (1, False)
 
 
 def test_a_server_that_refuses_the_connection_is_502():
@@ -415,6 +436,19 @@ def test_a_redelivery_is_passed_on_with_a_new_signature(hook, world):
     assert headers["x-github-event"] == "push"
     assert received["path"] == f"/base{hook.path}?a=b"
     assert received["body"].encode() == body
+
+
+@pytest.mark.parametrize("mode", ["teapot", "closes"])
+def test_only_what_came_from_the_provider_is_signed_again(hook, world, mode):
+    metadata = {"name": "hooks", "namespace": hook.project.name}
+    world.create(SECRETS, {"metadata": metadata, "stringData": {"secret": "t0day"}}, hook.project.name)
+    body = KINDS["github"].compose(Push("https://github.com/acme/app", "refs/heads/main"))
+    forged = delivery_of(hook.post(body, mode=mode, X_GitHub_Event="push", X_Hub_Signature_256="sha256=00"))
+    with pytest.raises(NotRedeliverable, match="not authenticated"):
+        redeliver(forged, "ada")
+    signature = f"sha256={hmac.new(b't0day', body, 'sha256').hexdigest()}"
+    genuine = hook.post(body, mode=mode, X_GitHub_Event="push", X_Hub_Signature_256=signature)
+    redeliver(delivery_of(genuine), "ada")
 
 
 def test_other_kinds_are_processed_here(passing, world, kargo):

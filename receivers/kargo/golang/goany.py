@@ -49,7 +49,6 @@ _OPENING: Final = re.compile(rb"(?:\[" + _SPACE + rb"(?=\[))++")
 _CLOSING: Final = re.compile(rb"(?:" + _SPACE + rb"\])++")
 _CONTROLS: Final = {7: r"\a", 8: r"\b", 9: r"\t", 10: r"\n", 11: r"\v", 12: r"\f", 13: r"\r", 92: r"\\"}
 _LITERALS: Final = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
-_ESCAPES: Final = b'"\\/bfnrt'
 _HEX: Final = b"0123456789abcdefABCDEF"
 _DIGITS: Final = b"0123456789"
 _END: Final = "unexpected end of JSON input"
