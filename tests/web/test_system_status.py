@@ -11,7 +11,10 @@ import pytest
 import yaml
 from django.conf import settings
 from django.db import connection
+from django.template.loader import render_to_string
+from django.utils import timezone
 
+from receivers.health.access_reviews import AccessReviewResults
 from receivers.models import Outcome
 from tests.clusters import DemoCluster, until
 from tests.databases import temporary_database
@@ -125,3 +128,13 @@ def test_an_unreachable_api_server_is_reported(restricted_installation):
     page = status_page(browser)
     assert "The initial cluster sync hasn't finished" in page
     assert "unknown" in page
+
+
+@pytest.mark.parametrize(
+    "reviews", [None, AccessReviewResults(timezone.now(), error="the API server timed out")]
+)
+def test_the_verdict_claims_no_permissions_that_were_not_checked(reviews):
+    context = {"reviews": reviews, "problems": [], "syncing": False}
+    verdict = render_to_string("ops/_status.html", context).partition("</section>")[0]
+    assert "in sync with the cluster." in verdict
+    assert "permissions" not in verdict
