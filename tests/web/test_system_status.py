@@ -138,3 +138,10 @@ def test_the_verdict_claims_no_permissions_that_were_not_checked(reviews):
     verdict = render_to_string("ops/_status.html", context).partition("</section>")[0]
     assert "in sync with the cluster." in verdict
     assert "permissions" not in verdict
+
+
+def test_only_what_was_generated_is_called_so(signed_in, product):
+    page = status_page(signed_in("admin"))
+    cells = dict(re.findall(r"<code>([A-Z_]+)</code>\s*</td>\s*<td>\s*(.*?)\s*</td>", page, re.S))
+    assert "generated" not in cells["KARGOWEB_EMAIL_URL"]
+    assert "generated" not in cells["DATABASE_URL"]
