@@ -92,7 +92,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def reference(text: str) -> tuple[str, str]:
-    """Return repository and tag."""
+    """Return repository and tag. Those of Git are a URL and a ref: `https://github.com/acme/shop:refs/tags/v1.2.3`."""
+    url, marker, ref = text.rpartition(":refs/")
+    if marker and "://" in url and ref:
+        return url, f"refs/{ref}"
     name, digest, _ = text.partition("@")
     repository, _, tag = name.removeprefix("docker.io/").rpartition(":")
     if digest or not repository or not tag or "/" in tag:

@@ -350,6 +350,9 @@ class Migration(migrations.Migration):
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'verbose_name': 'API token',
+            },
         ),
         migrations.CreateModel(
             name='ProviderIdentity',
@@ -386,6 +389,9 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
                 ('held_by', models.UUIDField(blank=True, null=True)),
             ],
+            options={
+                'verbose_name_plural': 'alert duty',
+            },
         ),
         migrations.CreateModel(
             name='PushFailure',

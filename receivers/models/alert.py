@@ -205,5 +205,8 @@ class AlertDuty(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     held_by = models.UUIDField(null=True, blank=True)
 
+    class Meta:
+        verbose_name_plural = "alert duty"
+
     def __str__(self) -> str:
         return str(self.held_by)

@@ -131,7 +131,7 @@ def _context(
     causes = Counter(finding.mute_key for finding in open_)
     waiting = [finding for finding in (*open_, *muted) if finding.check is Check.NO_PUSH_YET]
     return {
-        "health": health_line(problems, ready=cache.ready),
+        "health": health_line(problems, ready=cache.ready, current=cache.is_current),
         "facts": _facts(request, last),
         "figures": figures,
         "problems": [_problem_row(finding, causes) for finding in problems[:PROBLEMS_SHOWN]],
@@ -149,15 +149,22 @@ def _context(
     }
 
 
-def health_line(problems: Sequence[Finding], *, ready: bool) -> HealthLine:
-    """Return the sentence on the health of what a user sees; `ready` says whether the cluster was read."""
+def health_line(problems: Sequence[Finding], *, ready: bool, current: bool) -> HealthLine:
+    """Return the sentence on the health of what a user sees.
+
+    `ready` says whether the cluster was read, and `current` whether what was read is still in sync with it: if not,
+    nobody knows that all is well.
+    """
     if not ready:
         return HealthLine("open", "The cluster is being read. Deliveries are complete.")
+    if not problems and not current:
+        return HealthLine("open", "kargoweb is not in sync with the cluster.")
     if not problems:
         return HealthLine("good", "All is well.")
     count = "1 problem needs" if len(problems) == 1 else f"{len(problems)} problems need"
     urgent = any(finding.severity is Severity.URGENT for finding in problems)
-    return HealthLine("bad" if urgent else "open", f"{count} action. Everything else is healthy.")
+    others = "Everything else is healthy." if current else "kargoweb is not in sync with the cluster."
+    return HealthLine("bad" if urgent else "open", f"{count} action. {others}")
 
 
 def _facts(request: PageRequest, last: Delivery | None) -> Facts:

@@ -67,6 +67,16 @@ def test_the_exit_code_tells_the_outcome_and_the_sentence_is_printed(ask, outcom
     assert re.search(r"http://\S+/pushes/[0-9a-f-]{36}", result.stdout)
 
 
+def test_a_push_to_git_is_named_by_its_url_and_ref(product, shop):  # noqa: F811
+    project, repository = shop
+    program = Program(product, f"viewer:{project}", scope=TokenScope.READ)
+    url = f"https://git.example.com/{repository}"
+    push(project, url, Outcome.FREIGHT_CREATED, tag="refs/tags/v1.2.3")
+    result = run(f"{url}:refs/tags/v1.2.3", KARGOWEB_URL=product.url, KARGOWEB_TOKEN=program.token)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Git tag v1.2.3 was Freight" in result.stdout  # which the cluster does not have
+
+
 def test_a_push_that_does_not_come_is_3_when_the_time_is_over(ask):
     result = ask(None, "--timeout", "1s")
     assert result.returncode == 3

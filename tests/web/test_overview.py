@@ -170,15 +170,16 @@ def test_a_receiver_that_waits_for_a_first_push_is_listed_with_its_repositories(
 
 
 @pytest.mark.parametrize(
-    ("count", "ready", "tone", "words"),
+    ("count", "ready", "current", "tone", "words"),
     [
-        (0, True, "good", "All is well."),
-        (1, True, "bad", "1 problem needs action."),
-        (3, True, "bad", "3 problems need action."),
-        (0, False, "open", "The cluster is being read."),
+        (0, True, True, "good", "All is well."),
+        (0, True, False, "open", "kargoweb is not in sync with the cluster."),
+        (1, True, True, "bad", "1 problem needs action. Everything else is healthy."),
+        (3, True, False, "bad", "3 problems need action. kargoweb is not in sync with the cluster."),
+        (0, False, False, "open", "The cluster is being read."),
     ],
 )
-def test_the_health_is_one_sentence(admin_client, count, ready, tone, words):
+def test_the_health_is_one_sentence(admin_client, count, ready, current, tone, words):
     report = admin_client  # the fixture starts the runtime, whose findings are real
     assert report
     from receivers.health.checks import Check
@@ -196,7 +197,7 @@ def test_the_health_is_one_sentence(admin_client, count, ready, tone, words):
         )
         for number in range(count)
     ]
-    line = health_line(found, ready=ready)
+    line = health_line(found, ready=ready, current=current)
     assert line.tone == tone
     assert line.sentence.startswith(words)
 

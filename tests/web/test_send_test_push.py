@@ -310,7 +310,8 @@ def test_an_unsupported_receiver_is_reported_and_an_unknown_one_is_404(signed_in
     project = routed_project(product, world)
     project.publish("hook", kind="ecr")
     browser = signed_in("operator")
-    browser.open_until(page_path(project), "does not support ecr")
+    page = browser.open_until(page_path(project), "does not support ecr")
+    assert "Send receiver" not in page
     browser.open(page_path(project, "unknown"))
     assert browser.status == 404
 

@@ -11,7 +11,10 @@ import pytest
 import yaml
 from django.conf import settings
 from django.db import connection
+from django.template.loader import render_to_string
+from django.utils import timezone
 
+from receivers.health.access_reviews import AccessReviewResults
 from receivers.models import Outcome
 from tests.clusters import DemoCluster, until
 from tests.databases import temporary_database
@@ -125,3 +128,20 @@ def test_an_unreachable_api_server_is_reported(restricted_installation):
     page = status_page(browser)
     assert "The initial cluster sync hasn't finished" in page
     assert "unknown" in page
+
+
+@pytest.mark.parametrize(
+    "reviews", [None, AccessReviewResults(timezone.now(), error="the API server timed out")]
+)
+def test_the_verdict_claims_no_permissions_that_were_not_checked(reviews):
+    context = {"reviews": reviews, "problems": [], "syncing": False}
+    verdict = render_to_string("ops/_status.html", context).partition("</section>")[0]
+    assert "in sync with the cluster." in verdict
+    assert "permissions" not in verdict
+
+
+def test_only_what_was_generated_is_called_so(signed_in, product):
+    page = status_page(signed_in("admin"))
+    cells = dict(re.findall(r"<code>([A-Z_]+)</code>\s*</td>\s*<td>\s*(.*?)\s*</td>", page, re.S))
+    assert "generated" not in cells["KARGOWEB_EMAIL_URL"]
+    assert "generated" not in cells["DATABASE_URL"]
