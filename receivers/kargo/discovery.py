@@ -97,8 +97,8 @@ def explain_missing_tag(
     """Return a sentence about a tag that Kargo did not discover, with the likely cause."""
     if push.is_git and push.commit:
         return (
-            f"Kargo did not discover commit {push.commit[:12]} of {quoted(push.repository)}; its files or "
-            "expressionFilter may exclude it"
+            f"Kargo did not discover commit {push.commit[:12]} of {quoted(push.repository)}; it does not exist there, "
+            "or its files or expressionFilter exclude it"
         )
     text = f"Kargo did not find {quoted(push.tag)} among the tags of {quoted(push.repository)}"
     platforms = sorted({subscription.platform for subscription in subscriptions if subscription.platform})
