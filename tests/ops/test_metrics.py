@@ -7,15 +7,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receivers.kargo.resources import WAREHOUSES
 from tests.clusters import until
+from tests.databases import temporary_database
 from tests.delivery_rows import routed_project
 from tests.product import Product
 from tests.worlds import image, push_body
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def metered(database, demo_cluster):
-    """A serving process with metrics."""
-    with Product(demo_cluster.kubeconfig, KARGOWEB_METRICS="true") as product:
+    """A serving process with metrics, and a database of its own: it would count what other tests left unfinished."""
+    with temporary_database(), Product(demo_cluster.kubeconfig, KARGOWEB_METRICS="true") as product:
         yield product
 
 
