@@ -73,9 +73,10 @@ def test_retries_end_when_the_warehouse_is_deleted(product, demo_cluster, world)
 def test_if_the_api_server_hangs_the_response_is_in_time_and_the_refresh_is_retried(
     database, demo_cluster, world
 ):
-    with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="5") as product:
+    # Time enough to save it on a busy machine: one that is only on disk is answered with 503.
+    with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="20") as product:
         project = routed_project(product, world, image("example/app"))
-        demo_cluster.faults({"verb": "patch", "namespace": project.name, "silence": 30, "times": 1})
+        demo_cluster.faults({"verb": "patch", "namespace": project.name, "silence": 60, "times": 1})
         response = product.post(project.path(), push_body("example/app"))
         assert (response.status, response.data) == (500, UNREACHABLE_RESPONSE)
         delivery = wait_for_result(response.headers["X-Kargoweb-Delivery"])
