@@ -222,7 +222,7 @@ class ClusterCache:
                 _call(listener, resource, old, new)
 
     def _returned(self) -> None:
-        # The watches first: listeners request refreshes, and the watches bring what came of them.
+        # The watches first: listeners request refreshes, and the watches deliver their results.
         for reflector in self.reflectors:
             reflector.retry()
         for listener in self._return_listeners:
