@@ -200,10 +200,6 @@ class StageWatch:
         by_name = self._stages.get(project, _NONE).by_name
         return tuple(by_name[name] for name in sorted(by_name))
 
-    def stages_of(self, project: str, warehouse: str) -> tuple[Stage, ...]:
-        """Return the Stages that request the Freight of a Warehouse, sorted by name."""
-        return tuple(stage for stage in self.stages(project) if stage.request(warehouse) is not None)
-
     def where_is(self, project: str, freight: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return the names of the Stages that hold each of these pieces of Freight now, sorted; none: no entry."""
         holders = self._stages.get(project, _NONE).holders

@@ -17,28 +17,23 @@ from django.db import models
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import TruncHour
 
-from receivers.deliveries.bounded_scan import NEWEST_FIRST
-from receivers.deliveries.cluster_pushes import reduce_rows
 from receivers.deliveries.outcomes import NOT_EVALUATED, Tone, tone
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.refresh_outcomes import RefreshOutcome
-from receivers.kargo.scopes import CLUSTER_SCOPE, ReceiverKey
+from receivers.kargo.scopes import ReceiverKey
 from receivers.models import (
     DOCKER_HUBS,
     TESTS,
     Delivery,
     Origin,
     Outcome,
-    ProjectDelivery,
     ReceiverUrl,
     Refresh,
 )
 
 HOURS: Final = 24
 PAST_CACHE_SECONDS: Final = 60  # for counts of past hours, which only late Freight changes
-RECEIVERS_READ: Final = 100  # of one project, for its recent deliveries; SQLite allows 500 terms in a UNION
 NEW_READ: Final = 100  # receivers whose URLs are not stored yet; there are more only in the first seconds
-CLUSTER_DELIVERIES_PER_PUSH: Final = 6  # Docker Hub sends five or six for a multi-platform image
 FREIGHT_READ: Final = 50  # refreshes of a project that the median is based on
 REFRESHES_READ: Final = 20  # of a Warehouse, to find the last push and the last one that became Freight
 
@@ -139,26 +134,6 @@ def freight_seconds(refresh: Refresh) -> float | None:
     if refresh.requested_at is None or refresh.ended_at is None:
         return None
     return max(0.0, (refresh.ended_at - refresh.requested_at).total_seconds())
-
-
-def recent_deliveries(project: str, receivers: Iterable[str], count: int) -> list[Delivery]:
-    """Return the newest pushes to the receivers of a project (or `CLUSTER_SCOPE`), newest first. Four queries.
-
-    Includes pushes to cluster receivers that concern the project, reduced to it, which takes another query. A push is
-    represented by its last delivery, and `repeats` is its number of deliveries. `receivers` are the existing receivers;
-    former ones are known by their URLs.
-    """
-    known = ReceiverUrl.objects.filter(project=project).order_by("-pk").values_list("receiver", flat=True)
-    names = list(dict.fromkeys([*receivers, *known[: 4 * RECEIVERS_READ]]))[:RECEIVERS_READ]
-    ids = [delivery.pk for delivery in _newest([(project, name) for name in names], count)]
-    if project != CLUSTER_SCOPE:
-        of_cluster = ProjectDelivery.objects.filter(project=project).order_by("-received_at", "-delivery_id")
-        ids += of_cluster.values_list("delivery_id", flat=True)[: count * CLUSTER_DELIVERIES_PER_PUSH]
-    rows = delivery_log().narrow().filter(pk__in=ids).newest_of_each_push().with_repeats()
-    recent = list(rows.order_by(*NEWEST_FIRST)[:count])
-    if project != CLUSTER_SCOPE:
-        reduce_rows(recent, {project})
-    return recent
 
 
 def _newest(receivers: Sequence[ReceiverKey], count: int, condition: str = "") -> list[Delivery]:

@@ -161,9 +161,3 @@ class StageJourney:
     freight: FreightName
     nodes: tuple[StageNode, ...]
     complete: bool = True
-
-    @property
-    def is_done(self) -> bool:
-        """Return whether the Freight is in every last Stage, or was."""
-        last = [node for node in self.nodes if node.is_last]
-        return bool(last) and all(node.progress.is_reached for node in last)

@@ -158,15 +158,6 @@ def test_where_freight_is_now(shop, watch):
     until("the Stage is gone", lambda: watch.where_is(shop.project, ["1"]) == {})
 
 
-def test_the_stages_of_a_warehouse(shop, watch):
-    shop.stage("test")
-    shop.stage("prod", "test")
-    until("both are known", lambda: len(watch.stages_of(shop.project, "app")) == 2)
-    assert [stage.name for stage in watch.stages_of(shop.project, "app")] == ["prod", "test"]
-    assert watch.stages_of(shop.project, "other") == ()
-    assert watch.stages_of("other", "app") == ()
-
-
 def test_policies_come_from_the_project_config(shop, demo_cluster):
     def config(project: str) -> ReceiverConfig:
         policy = {"stageSelector": {"name": "glob:te*"}, "autoPromotionEnabled": True}

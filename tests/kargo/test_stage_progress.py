@@ -380,9 +380,3 @@ class TestJourney:
     def test_stages_of_other_warehouses_are_left_out(self, line):
         names = [node.name for node in line.stage("x", direct=True, warehouse="y").journey("1").nodes]
         assert "x" not in names
-
-    def test_it_is_done_when_the_freight_has_been_in_every_last_stage(self, line):
-        line.freight("2", 9).enter("test", "1", 1).enter("uat", "1", 2)
-        assert not line.journey("1").is_done
-        line.enter("prod", "1", 3).enter("prod", "2", 9)
-        assert line.journey("1").is_done
