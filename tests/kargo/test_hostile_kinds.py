@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from receivers.kargo.kinds import KINDS, Headers, InvalidBody, Refused, WebhookRequest
@@ -57,7 +57,7 @@ VALUES = st.recursive(
     | st.sampled_from(TEXTS)
     | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=6),
-    max_leaves=40,
+    max_leaves=15,
 )
 ACTIONS = [
     {
@@ -130,7 +130,7 @@ def read(kind, header, value, body, **others):
 
 
 @pytest.mark.parametrize(("kind", "header", "value"), EVERY_EVENT)
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(body=st.binary(max_size=200))
 def test_random_bytes_are_read_or_refused(kind, header, value, body):
     read(kind, header, value, body)
@@ -181,10 +181,13 @@ def test_a_wrong_value_anywhere_in_a_real_body_is_read_or_refused(kind, data, wr
     read(kind, header, value, json.dumps(document[""]).encode())
 
 
-@pytest.mark.parametrize(("kind", "header", "value"), EVERY_EVENT)
+@pytest.mark.parametrize(
+    ("kind", "header", "value"), [event for event in EVERY_EVENT if KINDS[event[0]].signs]
+)
 @settings(max_examples=40)
 @given(value_of_header=st.text(st.characters(max_codepoint=255), max_size=80))
 def test_signatures_of_any_form_are_refused(kind, header, value, value_of_header):
+    assume(value_of_header != "secret")
     names = [
         "X-Hub-Signature-256",
         "X-Hub-Signature",
@@ -192,12 +195,9 @@ def test_signatures_of_any_form_are_refused(kind, header, value, value_of_header
         "Authorization",
         "X-JFrog-Event-Auth",
     ]
-    if KINDS[kind].signs and value_of_header != "secret":
-        request = WebhookRequest(
-            b"{}", Headers([(header, value), *((name, value_of_header) for name in names)])
-        )
-        with pytest.raises(Refused):
-            KINDS[kind].authenticate(request, b"secret")
+    request = WebhookRequest(b"{}", Headers([(header, value), *((name, value_of_header) for name in names)]))
+    with pytest.raises(Refused):
+        KINDS[kind].authenticate(request, b"secret")
 
 
 def filled(start, piece, end):
