@@ -203,7 +203,8 @@ def _checked_url(host: str) -> Url:
 
 def _check_certificates(configuration: Configuration) -> None:
     """Load the certificates once, because the pool would report unusable ones with the first request only."""
-    context = ssl.create_default_context()
+    # Not `create_default_context`, which also reads the authorities of the system: 40 ms of CPU time.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if configuration.ssl_ca_cert:
             context.load_verify_locations(cafile=configuration.ssl_ca_cert)
