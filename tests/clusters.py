@@ -65,12 +65,16 @@ T = TypeVar("T")
 
 
 def until(condition: str, probe: Callable[[], T | None]) -> T:
-    """Call `probe` until it returns a true value, and return that; fail after `PATIENCE` seconds."""
-    deadline = monotonic() + PATIENCE
+    """Call `probe` until it returns a true value, and return that; fail after `PATIENCE` seconds.
+
+    The pause grows, because a test that calls a busy server often makes it slower.
+    """
+    deadline, pause = monotonic() + PATIENCE, 0.01
     while not (result := probe()):
         if monotonic() > deadline:
             raise AssertionError(f"timed out waiting until {condition}")
-        sleep(0.02)
+        sleep(pause)
+        pause = min(1.3 * pause, 0.1)
     return result
 
 
