@@ -329,6 +329,7 @@ class StageWatch:
             for old, new in changes:
                 freight: FreightStatus = new or old
                 projects.add(freight.project)
+                self._looked_up.pop((freight.project, freight.name), None)  # it is older than the change
                 if new is None:
                     self._freight.get(freight.project, {}).pop(freight.name, None)
                 else:
