@@ -243,13 +243,16 @@ def test_unknown_freight_and_freight_of_another_warehouse_have_no_journey(shop, 
 
 
 def test_deleted_freight_is_gone(shop, watch):
+    name = "a" * 40
     shop.stage("test")
-    shop.freight("1")
-    until("the Freight is known", lambda: watch.journey(shop.project, "app", "1"))
-    assert not watch.is_gone(shop.project, "1")
-    shop.world.cluster.delete(FREIGHTS, "1", shop.project)
-    until("it is forgotten", lambda: watch.journey(shop.project, "app", "1") is None)
-    assert watch.is_gone(shop.project, "1")
+    shop.freight(name)
+    assert watch.freight(shop.project, name)  # asks the API server, unless the watch was as fast
+    until("the watch has it", lambda: watch.freight_by_alias_or_name(name, [shop.project]))
+    assert not watch.is_gone(shop.project, name)
+    shop.world.cluster.delete(FREIGHTS, name, shop.project)
+    until("the watch has forgotten it", lambda: not watch.freight_by_alias_or_name(name, [shop.project]))
+    assert watch.journey(shop.project, "app", name) is None
+    assert watch.is_gone(shop.project, name)
 
 
 def test_without_permission_there_is_nothing_and_no_error(shop, demo_cluster):
