@@ -26,7 +26,8 @@ from tests.worlds import World
 SEED_VARIABLE: Final = "KARGOWEB_TEST_SEED"
 # More than one, because many tests wait for a server most of the time.
 WORKERS_PER_CORE: Final = 2
-# The slowest files, slowest first. Workers run them before all others, so that all workers end at about the same time.
+# The slowest files, slowest first: those with end-to-end tests, then the others. Workers run them before all others, so
+# that all workers end at about the same time.
 SLOW_FILES: Final = (
     "tests/browser/test_every_page.py",
     "tests/security/test_access_matrix.py",
@@ -34,23 +35,15 @@ SLOW_FILES: Final = (
     "tests/api/test_schema.py",
     "tests/browser/test_push.py",
     "tests/refreshes/test_restarts.py",
-    "tests/health/test_health.py",
     "tests/refreshes/test_a_thousand_pushes.py",
     "tests/browser/test_deliveries.py",
     "tests/resilience/test_slow_clients.py",
-    "tests/refreshes/test_outcomes.py",
-    "tests/web/test_admin.py",
-    "tests/web/test_send_test_push.py",
-    "tests/kargo/test_hostile_bodies.py",
     "tests/accounts/test_kubernetes_access.py",
-    "tests/kargo/test_hostile_kinds.py",
-    "tests/web/test_needs_action.py",
     "tests/ops/test_alerts_sent.py",
     "tests/ops/test_process.py",
     "tests/browser/test_admin.py",
     "tests/demo/test_demo_command.py",
     "tests/accounts/test_oidc.py",
-    "tests/web/test_system_status.py",
     "tests/browser/test_project.py",
     "tests/bench/test_against.py",
     "tests/bench/test_chaos.py",
@@ -58,7 +51,34 @@ SLOW_FILES: Final = (
     "tests/resilience/test_api_server_hangs.py",
     "tests/browser/test_needs_action.py",
     "tests/ops/test_traces.py",
+    "tests/web/test_admin.py",
+    "tests/health/test_health.py",
+    "tests/refreshes/test_outcomes.py",
+    "tests/webhook/test_upstream.py",
+    "tests/kargo/test_hostile_kinds.py",
+    "tests/web/test_needs_action.py",
+    "tests/kargo/test_hostile_bodies.py",
+    "tests/web/test_send_test_push.py",
     "tests/commands/test_redeliver.py",
+    "tests/kargo/test_vectors.py",
+    "tests/web/test_project_detail.py",
+    "tests/web/test_password.py",
+    "tests/contract/test_cache_recovery.py",
+    "tests/health/test_missed_pushes.py",
+    "tests/test_chart.py",
+    "tests/ops/test_metrics.py",
+    "tests/api/test_serializers.py",
+    "tests/security/test_invalid_input.py",
+    "tests/api/test_wait.py",
+    "tests/ops/test_roles.py",
+    "tests/kargo/test_kind_vectors.py",
+    "tests/web/test_overview.py",
+    "tests/controller/test_receiver_controller.py",
+    "tests/commands/test_pipes.py",
+    "tests/web/test_system_status.py",
+    "tests/web/test_sign_in.py",
+    "tests/commands/test_serve.py",
+    "tests/web/test_error_pages.py",
 )
 
 # No deadlines: on a busy machine they fail without a fault.
