@@ -187,6 +187,7 @@ def resident_memory(pid: int) -> int:
     raise AssertionError("no VmRSS")
 
 
+@pytest.mark.e2e
 def test_memory_does_not_grow_with_rejected_requests(shared_product, path, seed):
     worker = shared_product.pids[-1]
     generator = random.Random(seed)

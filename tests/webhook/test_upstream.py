@@ -306,6 +306,7 @@ def killed_before_the_answer(hook: Hook) -> Delivery:
     return wait_for_result(str(row.pk))
 
 
+@pytest.mark.e2e
 def test_after_a_kill_a_request_that_nobody_authenticated_is_not_passed_on_again(mortal, world):
     product, kargo = mortal
     hook = Hook(product, world, kargo)
@@ -318,6 +319,7 @@ def test_after_a_kill_a_request_that_nobody_authenticated_is_not_passed_on_again
         redeliver(ended, "ada")
 
 
+@pytest.mark.e2e
 def test_after_a_kill_a_request_that_its_url_authenticates_is_passed_on_again(mortal, world):
     product, kargo = mortal
     hook = Hook(product, world, kargo, kind="quay")
