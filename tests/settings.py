@@ -18,3 +18,6 @@ else:
     os.environ.pop("DATABASE_URL", None)  # never the user's own file: SQLite in the data directory
 
 from kargoweb.settings import *  # noqa: E402, F403
+
+# Find static files when they are requested: to list them all takes as long as a page, for each of Django's test clients.
+WHITENOISE_AUTOREFRESH = True
