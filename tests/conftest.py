@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -105,6 +106,22 @@ def pytest_xdist_auto_num_workers() -> int:
     Use one worker on a given cluster: its resource types are installed and removed for the whole cluster.
     """
     return 1 if given_cluster_configured() else WORKERS_PER_CORE * (os.cpu_count() or 1)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Don't import, in each worker, the files that have none of the tests asked for: that would take seconds."""
+    room = collection_path.parent.name
+    if not collection_path.name.startswith("test_"):
+        return None
+    if (
+        config.option.markexpr == "e2e"
+        and room != "browser"
+        and b"mark.e2e" not in collection_path.read_bytes()
+    ):
+        return True
+    if config.option.markexpr.startswith("database ") and room in {"kargo", "cluster"}:
+        return True  # these rooms know no Django: see the import layers in pyproject.toml
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
