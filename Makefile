@@ -48,7 +48,7 @@ test-image: $(VENV)/.dev-installed  ## build the container image without a conta
 	$(PY) -m pytest -m image -n0 $(ARGS)
 
 test-postgres: $(VENV)/.dev-installed  ## run the tests that use the database on PostgreSQL: DATABASE_URL, or a private server
-	$(PY) tools/postgres.py -- $(PY) -m pytest -m "database and not browser" $(PARALLEL) $(ARGS)
+	$(PY) tools/postgres.py -- $(PY) -m pytest -m "database and not browser and not any_database" $(PARALLEL) $(ARGS)
 
 check: $(VENV)/.dev-installed  ## run every check but the tests: format, lint, types, import layers, Django's checks, docs
 	$(PY) -m ruff format --check

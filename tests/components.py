@@ -19,9 +19,9 @@ COMPONENTS: Final = {
     "buildah": "apt-get install buildah",
     "chromium-headless-shell": "apt-get install chromium-headless-shell",
     "curl": "apt-get install curl",
-    "debootstrap": "apt-get install debootstrap",
     "helm": "go install helm.sh/helm/v3/cmd/helm@latest",
     "kubectl": "apt-get install kubernetes-client",
+    "mmdebstrap": "apt-get install mmdebstrap",
     "promtool": "apt-get install prometheus",
 }
 

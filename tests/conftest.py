@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -26,6 +27,8 @@ from tests.worlds import World
 SEED_VARIABLE: Final = "KARGOWEB_TEST_SEED"
 # More than one, because many tests wait for a server most of the time.
 WORKERS_PER_CORE: Final = 2
+# Rooms that know no Django (see the import layers in pyproject.toml), so their tests use no database.
+WITHOUT_DATABASE: Final = {"kargo", "cluster"}
 # The slowest files, slowest first: those with end-to-end tests, then the others. Workers run them before all others, so
 # that all workers end at about the same time.
 SLOW_FILES: Final = (
@@ -127,14 +130,33 @@ def pytest_xdist_auto_num_workers() -> int:
     return 1 if given_cluster_configured() else WORKERS_PER_CORE * (os.cpu_count() or 1)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Don't import, in each worker, the files that have none of the tests asked for: that would take seconds."""
+    room = collection_path.parent.name
+    if not collection_path.name.startswith("test_"):
+        return None
+    if (
+        config.option.markexpr == "e2e"
+        and room != "browser"
+        and b"mark.e2e" not in collection_path.read_bytes()
+    ):
+        return True
+    if config.option.markexpr.startswith("database ") and room in WITHOUT_DATABASE:
+        return True
+    return None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that use the database or a browser, and put the slowest files first."""
     for item in items:
         names = getattr(item, "fixturenames", ())
+        room = item.path.parent.name
         if "database" in names:
+            assert room not in WITHOUT_DATABASE, f"{item.nodeid}: `make test-postgres` would not find it"
             item.add_marker(pytest.mark.database)
         if "chromium" in names:
+            assert room == "browser", f"{item.nodeid}: `make test-e2e` would not find it"
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.e2e)
     rank = {name: position for position, name in enumerate(SLOW_FILES)}

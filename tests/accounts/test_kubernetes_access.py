@@ -25,7 +25,10 @@ from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import KargoProject, World
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.any_database("about the API server's verdicts, which are in memory only"),
+]
 
 REVIEWS = "create subjectaccessreviews"
 VIEW = {"verbs": ["get"], "resources": ["warehouses"]}

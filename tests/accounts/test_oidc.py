@@ -21,7 +21,10 @@ from tests.users import create_user
 from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.any_database("about the provider; test_proxy_sign_in.py stores users of the same sort"),
+]
 
 ROLES = "payments=operator:payments, payments=viewer:shop, platform=admin"
 

@@ -19,7 +19,10 @@ from tests.ports import free_port
 
 STATIC: Final = Path(__file__).parents[2] / "static"
 DOCS: Final = Path(__file__).parents[2] / "docs"
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [
+    pytest.mark.usefixtures("database"),
+    pytest.mark.any_database("about the program that asks; test_wait.py has the answers"),
+]
 
 
 def run(*arguments: str, cwd: Path = STATIC, **environment: str) -> subprocess.CompletedProcess[str]:

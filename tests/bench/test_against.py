@@ -20,7 +20,7 @@ from tests.clusters import DemoCluster
 from tests.product import Product
 from tests.worlds import push_body
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.any_database("about the benchmark's requests and its table")]
 
 SMALL = ("--rounds=2", "--pushes=20", "--warehouses=3", "--single=team/app-{}", "--shared=team/shared")
 

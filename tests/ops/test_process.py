@@ -12,7 +12,7 @@ from tests.clusters import DemoCluster, until
 from tests.product import Product
 from tests.worlds import World, image, push_body
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.any_database("about signals, ports and memory")]
 
 
 def alive(pid: int) -> bool:

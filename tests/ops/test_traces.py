@@ -23,7 +23,10 @@ from tests.ops.sinks import http_sink
 from tests.product import Product
 from tests.worlds import image, push_body
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.any_database("about what a collector receives; spans have no statements"),
+]
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"

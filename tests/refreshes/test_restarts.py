@@ -18,9 +18,9 @@ from tests.worlds import World
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_product(database, kargo, kargo_cluster) -> Iterator[Product]:
-    """A serving process for one test, in which no controller times out."""
+    """A serving process, in which no controller times out. A test that kills it starts it again."""
     environment = SHORT_DELAYS | {"KARGOWEB_HANDLED_WITHIN": "60"}
     with Product(kargo_cluster.kubeconfig_for("kargoweb"), **environment) as product:
         yield product
@@ -98,7 +98,7 @@ def test_another_replica_takes_over_refreshes_whose_lease_has_expired(
     refresh = main.ended_refresh(delivery)
     assert refresh.outcome == RefreshOutcome.FREIGHT_CREATED
     assert refresh.held_by != owner
-    own_product.start()  # so that the fixture can stop it
+    own_product.start()
 
 
 def test_a_refresh_ends_even_if_all_watches_must_relist(main: Shop, kargo_cluster):

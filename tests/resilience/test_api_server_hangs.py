@@ -16,7 +16,10 @@ from tests.users import create_session, create_user
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import World, image, push_body
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.any_database("about the API server; test_restarts.py resumes the same rows"),
+]
 
 UNREACHABLE = "The Kubernetes API is unreachable"
 

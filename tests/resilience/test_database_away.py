@@ -50,84 +50,118 @@ def logged(key: str) -> Delivery | None:
     return Delivery.objects.filter(pk=key).exclude(outcome=Outcome.PENDING).first()
 
 
-def test_a_push_is_processed_while_the_database_is_locked_and_stored_afterward(own_product, world, spool):
-    project = routed_project(own_product, world, image("example/locked"))
-    with locked():
-        response = own_product.post(project.path(), push_body("example/locked", "6.0.0"))
-        assert (response.status, response.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
-        token = project.token()
-        assert token
-        assert spooled_count(spool) == 1
-    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
-    assert (delivery.tag, delivery.status, delivery.warehouses) == ("6.0.0", 200, 1)
-    assert bytes(delivery.body) == push_body("example/locked", "6.0.0")
-    assert delivery.refreshes.get().token == token == project.token()
-    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
-    assert own_product.post(project.path(), push_body("example/locked", "6.0.1")).status == 200
-    assert spooled_count(spool) == 0
+@pytest.fixture(scope="class")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
 
 
-def test_many_pushes_wait_for_a_locked_database_only_once(own_product, world, spool):
-    project = routed_project(own_product, world, image("example/many"))
-    with locked():
-        responses = [
-            own_product.post(project.path(), push_body("example/many", f"7.0.{n}")) for n in range(20)
-        ]
-        assert {response.status for response in responses} == {200}
-        assert spooled_count(spool) == 20
-    keys = [response.headers["X-Kargoweb-Delivery"] for response in responses]
-    until("the deliveries are logged", lambda: all(map(logged, keys)))
-    until("the spooled files are removed", lambda: spooled_count(spool) == 0)
+@pytest.fixture(scope="class")
+def serving(database, demo_cluster, data_dir):
+    with spooling_product(demo_cluster, data_dir) as product:
+        yield product
 
 
-def test_a_rejected_request_is_stored_afterward_with_its_response(own_product, world, spool):
-    project = routed_project(own_product, world, image("example/bad"))
-    with locked():
-        response = own_product.post(project.path(), b"[]")
-        assert response.status == 400
-    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
-    assert (delivery.outcome, delivery.status) == (Outcome.INVALID_BODY, 400)
-    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+class TestLockedDatabase:
+    """One process for all of these, because each of them leaves it with an empty spool and the database in use."""
 
+    @pytest.fixture
+    def spool(self, data_dir):
+        return data_dir / "spool"
 
-def test_a_test_push_gets_503_while_the_database_is_locked(own_product, world, spool):
-    project = routed_project(own_product, world, image("example/tested"))
-    body = push_body("example/tested", "1.0.0")
-    test = signed_test_tokens.TestToken(new_id(), project.name, "hook", "jane", dry_run=False)
-    with locked():
-        # Only the database can tell whether the token was used before.
-        headers = {"X-Kargoweb-Test": signed_test_tokens.issue(test, body)}
-        assert own_product.post(project.path(), body, headers).status == 503
-        assert (spooled_count(spool), project.token()) == (0, "")
+    @pytest.fixture
+    def product(self, serving, spool):
+        yield serving
+        until("the spool is empty", lambda: spooled_count(spool) == 0)
 
+    def test_a_push_is_processed_while_the_database_is_locked_and_stored_afterward(
+        self, product, world, spool
+    ):
+        project = routed_project(product, world, image("example/locked"))
+        with locked():
+            response = product.post(project.path(), push_body("example/locked", "6.0.0"))
+            assert (response.status, response.data) == (200, b'{"msg":"refreshed 1 warehouse(s)"}\n')
+            token = project.token()
+            assert token
+            assert spooled_count(spool) == 1
+        delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
+        assert (delivery.tag, delivery.status, delivery.warehouses) == ("6.0.0", 200, 1)
+        assert bytes(delivery.body) == push_body("example/locked", "6.0.0")
+        assert delivery.refreshes.get().token == token == project.token()
+        until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+        assert product.post(project.path(), push_body("example/locked", "6.0.1")).status == 200
+        assert spooled_count(spool) == 0
 
-def test_a_request_with_an_invalid_test_token_is_recorded_like_any_rejected_request(
-    own_product, world, spool
-):
-    project = routed_project(own_product, world, image("example/tested"))
-    with locked():
-        response = own_product.post(project.path(), b"{}", {"X-Kargoweb-Test": "forged"})
-        assert (response.status, project.token()) == (403, "")
-    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
-    assert (delivery.outcome, delivery.status) == (Outcome.TEST_REFUSED, 403)
+    def test_many_pushes_wait_for_a_locked_database_only_once(self, product, world, spool):
+        project = routed_project(product, world, image("example/many"))
+        with locked():
+            responses = [
+                product.post(project.path(), push_body("example/many", f"7.0.{n}")) for n in range(20)
+            ]
+            assert {response.status for response in responses} == {200}
+            assert spooled_count(spool) == 20
+        keys = [response.headers["X-Kargoweb-Delivery"] for response in responses]
+        until("the deliveries are logged", lambda: all(map(logged, keys)))
+        until("the spooled files are removed", lambda: spooled_count(spool) == 0)
 
+    def test_a_rejected_request_is_stored_afterward_with_its_response(self, product, world, spool):
+        project = routed_project(product, world, image("example/bad"))
+        with locked():
+            response = product.post(project.path(), b"[]")
+            assert response.status == 400
+        delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
+        assert (delivery.outcome, delivery.status) == (Outcome.INVALID_BODY, 400)
+        until("the spooled file is removed", lambda: spooled_count(spool) == 0)
 
-def test_without_database_and_cluster_a_push_gets_503_and_is_processed_when_both_are_back(
-    own_product, demo_cluster, world, spool
-):
-    project = routed_project(own_product, world, image("example/both"))
-    with locked():
-        demo_cluster.kill()
-        try:
-            response = own_product.post(project.path(), push_body("example/both", "8.0.0"))
-        finally:
-            demo_cluster.start()
-        assert response.status == 503
-        assert spooled_count(spool) == 1
-    delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
-    assert delivery.status == 503
-    until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
-    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+    def test_a_test_push_gets_503_while_the_database_is_locked(self, product, world, spool):
+        project = routed_project(product, world, image("example/tested"))
+        body = push_body("example/tested", "1.0.0")
+        test = signed_test_tokens.TestToken(new_id(), project.name, "hook", "jane", dry_run=False)
+        with locked():
+            # Only the database can tell whether the token was used before.
+            headers = {"X-Kargoweb-Test": signed_test_tokens.issue(test, body)}
+            assert product.post(project.path(), body, headers).status == 503
+            assert (spooled_count(spool), project.token()) == (0, "")
+
+    def test_a_request_with_an_invalid_test_token_is_recorded_like_any_rejected_request(
+        self, product, world, spool
+    ):
+        project = routed_project(product, world, image("example/tested"))
+        with locked():
+            response = product.post(project.path(), b"{}", {"X-Kargoweb-Test": "forged"})
+            assert (response.status, project.token()) == (403, "")
+        delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
+        assert (delivery.outcome, delivery.status) == (Outcome.TEST_REFUSED, 403)
+
+    def test_without_database_and_cluster_a_push_gets_503_and_is_processed_when_both_are_back(
+        self, product, demo_cluster, world, spool
+    ):
+        project = routed_project(product, world, image("example/both"))
+        with locked():
+            demo_cluster.kill()
+            try:
+                response = product.post(project.path(), push_body("example/both", "8.0.0"))
+            finally:
+                demo_cluster.start()
+            assert response.status == 503
+            assert spooled_count(spool) == 1
+        delivery = until("the delivery is logged", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
+        assert delivery.status == 503
+        until("it is retried", lambda: delivery.refreshes.get().state == RefreshState.REQUESTED)
+        until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+
+    def test_a_delivery_is_stored_once_if_the_database_is_unlocked_after_it_was_spooled(
+        self, product, world, spool
+    ):
+        """The write of the first push waits for the lock and gets it only after the response."""
+        project = routed_project(product, world, image("example/slow"))
+        before = deliveries_of(project).count()
+        with locked():
+            product.post(project.path(), push_body("example/slow", "1.0.0"))
+            time.sleep(0.5)
+        until("the spooled file is removed", lambda: spooled_count(spool) == 0)
+        delivery = deliveries_of(project).get(tag="1.0.0")
+        assert deliveries_of(project).count() == before + 1
+        assert delivery.refreshes.count() == 1
 
 
 def test_a_process_killed_while_the_database_is_locked_loses_nothing(own_product, world, spool):
@@ -142,21 +176,6 @@ def test_a_process_killed_while_the_database_is_locked_loses_nothing(own_product
     delivery = until("it is processed", lambda: logged(response.headers["X-Kargoweb-Delivery"]))
     assert (delivery.outcome, delivery.tag) == (Outcome.REFRESHED, "9.0.0")
     until("the spooled file is removed", lambda: spooled_count(spool) == 0)
-
-
-def test_a_delivery_is_stored_once_if_the_database_is_unlocked_after_it_was_spooled(
-    own_product, world, spool
-):
-    """The write of the first push waits for the lock and gets it only after the response."""
-    project = routed_project(own_product, world, image("example/slow"))
-    before = deliveries_of(project).count()
-    with locked():
-        own_product.post(project.path(), push_body("example/slow", "1.0.0"))
-        time.sleep(0.5)
-    until("the spooled file is removed", lambda: spooled_count(spool) == 0)
-    delivery = deliveries_of(project).get(tag="1.0.0")
-    assert deliveries_of(project).count() == before + 1
-    assert delivery.refreshes.count() == 1
 
 
 def test_pushes_get_503_if_neither_the_spool_nor_the_database_is_usable(

@@ -11,10 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -44,6 +46,9 @@ METHODS: Final = [(name, method) for name, row in TABLES.items() for method in r
 UNSAFE: Final = [(name, method) for name, method in METHODS if method != "GET" and name not in WITHOUT_CSRF]
 CLUSTER_PATH: Final = f"/dockerhub/{hashlib.sha256(b'orgs3cret').hexdigest()}"
 
+# Each token calls these: an address for each sort of rule. An address doesn't know the token, only what it gives access
+# to, so the others are called with one token of each owner's source for each such access.
+EVERY_TOKEN: Final = {"api-access", "api-project", "api-redeliver", "api-audit"}
 REVEALING: Final = {("receiver", "POST"), ("api-reveal-url", "POST")}
 
 requests: Counter[str] = Counter()
@@ -75,14 +80,33 @@ class Matrix:
     callers: list[Caller]
     token_callers: list[Caller]
     paths: dict[str, str]
+    seed: int
     saved_view: int = 0
     token: UUID | None = None
 
     def of(self, name: str, rule: Rule) -> list[Caller]:
         """Return who calls an address: everyone, or for a method that it does not have, everyone by one source."""
         if rule in (NOT_ALLOWED, NO_METHOD):
-            return [caller for caller in self.callers if caller.source in {"no session", "local account"}]
-        return self.callers + self.token_callers if name in API else self.of_pages
+            return self.of_one_source
+        if connection.vendor == "postgresql":
+            # The source of a role is not the database's business, but each address runs other queries.
+            return self.of_one_source
+        if name in EVERY_TOKEN:
+            return self.callers + self.token_callers
+        if name in API:
+            return self.callers + self.different_token_callers(name)
+        return self.of_pages
+
+    @property
+    def of_one_source(self) -> list[Caller]:
+        """Return everyone by one source."""
+        return [caller for caller in self.callers if caller.source in {"no session", "local account"}]
+
+    def different_token_callers(self, name: str) -> list[Caller]:
+        """Return a random token for each access that tokens give, and each source of their owners."""
+        shuffled = Random(f"{self.seed} {name}").sample(self.token_callers, len(self.token_callers))
+        different = {(caller.source.partition(":")[0], caller.standing): caller for caller in shuffled}
+        return list(different.values())
 
     @property
     def of_pages(self) -> list[Caller]:
@@ -179,7 +203,7 @@ QUERIES: Final[Mapping[str, Callable[[Matrix], str]]] = {
 
 
 @pytest.fixture(scope="module")
-def matrix(database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+def matrix(database: None, tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Matrix]:
     """Everyone and everything, with a cluster cache but no background work in this process."""
     own, another, secret = unique_name(), unique_name(), f"secret{uuid4().hex[:8]}"
     names = {"own": own, "another": another}
@@ -219,6 +243,7 @@ def matrix(database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 callers=everyone,
                 token_callers=list(with_tokens(everyone, names)),
                 paths={},
+                seed=seed,
                 saved_view=SavedView.objects.create(user=someone, page="pushes", name="mine").pk,
                 token=tokens.create(someone, "mine", TokenScope.READ)[0].pk,
             )
