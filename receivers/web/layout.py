@@ -53,16 +53,6 @@ MORE: Final = (
 """The links in the account menu."""
 
 
-STYLESHEETS: Final = tuple(
-    f"css/{name}.css"
-    for name in (
-        "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "overview",
-        "search", "lists", "delivery", "journey", "responsive",
-    )
-)  # fmt: skip
-"""The stylesheets of every page, in the order in which they apply."""
-
-
 @dataclass(frozen=True, slots=True)
 class NavigationItem:
     """A link of the navigation as one user sees it. `count` is None where nothing is counted."""
@@ -87,7 +77,7 @@ class ClusterProblem:
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
-    context: dict[str, Any] = look_of(request) | {"stylesheets": STYLESHEETS, "zone": zone_of(request)}
+    context: dict[str, Any] = look_of(request) | {"zone": zone_of(request)}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
