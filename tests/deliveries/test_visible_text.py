@@ -9,7 +9,7 @@ import pytest
 
 from receivers.deliveries.visible_text import is_visible
 
-UNSEEN = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}  # controls, formatting, line breaks, surrogates, private use
+UNSEEN = {"Cc", "Cf", "Zl", "Zp", "Co"}  # controls, formatting, line breaks, private use
 
 
 def test_characters_that_cannot_be_seen_are_refused():
