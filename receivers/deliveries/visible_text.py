@@ -14,9 +14,8 @@ _FORMATTING: Final = (
     r"\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
 )  # of zero width, and marks that change the direction of the text
-_NO_CHARACTERS: Final = (
-    r"\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff"  # surrogates, and of private use
-)
+# Without surrogates, which are no text: many implementations of patterns refuse them, and so do the fields of the API.
+_NO_CHARACTERS: Final = r"\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff"  # of private use, and never assigned
 _TAGS: Final = "\U000e0000-\U000e0fff"
 HIDDEN: Final = CONTROL + _SPACES + _FORMATTING + _NO_CHARACTERS + _TAGS
 """The characters, as in a character class of a regular expression."""
