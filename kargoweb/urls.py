@@ -2,9 +2,10 @@
 
 from django.urls import include, path
 
-from receivers.web.error_pages import not_found, server_error
+from receivers.web.error_pages import bad_request, not_found, server_error
 
 urlpatterns = [path("", include("receivers.urls"))]
 
+handler400 = bad_request
 handler404 = not_found
 handler500 = server_error

@@ -51,6 +51,13 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && (event.target.getAttribute("hx-trigger") ?? "").startsWith("every")) event.preventDefault();
   });
+  // A page that can't be updated says so, until it can.
+  const note = (isStale) => ({ detail }) => {
+    const polls = (detail.elt?.getAttribute("hx-trigger") ?? "").startsWith("every");
+    if (polls) document.getElementById("stale").hidden = !isStale;
+  };
+  for (const lost of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.addEventListener(lost, note(true));
+  document.addEventListener("htmx:afterOnLoad", ({ detail }) => { if (detail.xhr.status < 400) note(false)({ detail }); });
   // A list doesn't move while it is being read: its rows change in place, and new rows are only counted.
   const isBeingRead = (list) => document.querySelector("[data-pause][aria-pressed=true]") || list.getBoundingClientRect().top < 0 || list.matches(":hover, :focus-within");
   document.addEventListener("htmx:beforeSwap", ({ target: list, detail }) => {

@@ -51,6 +51,7 @@ _DESCRIPTIONS: Final = {
     "text": "Words, in any case, or an artifact such as `example/repo:1.2.3`.",
     "outcome": "Outcomes, or groups of them such as `bad`, separated by commas.",
     "project": "A project, or `cluster` for the cluster receivers.",
+    "repository": "As the provider sends it, or as pages show it: `example/repo`, `github.com/acme/shop`.",
     "status": "A response code, or a class of them such as `4xx`.",
     "warehouse": "A name, or `project/name`.",
     "since": "A time in ISO 8601, or an age such as `2h`.",

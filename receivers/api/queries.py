@@ -17,6 +17,7 @@ from receivers.api.strict_fields import (
     ScopeField,
     TextField,
     Values,
+    VisibleTextField,
     WholeNumberField,
 )
 from receivers.deliveries.delivery_page import CURSOR
@@ -109,14 +110,14 @@ class TestPushQuery(BodySerializer):
 
     __test__ = False  # not a test class for pytest
 
-    repository = TextField(
+    repository = VisibleTextField(
         required=True,
         help_text="As the provider sends it: `example/repo` of Docker Hub, or the URL of a Git repository.",
     )
-    tag = TextField(help_text="The tag or, for Git, the branch or tag, such as `refs/heads/main`.")
-    media_type = TextField(help_text=MEDIA_TYPE)
+    tag = VisibleTextField(help_text="The tag or, for Git, the branch or tag, such as `refs/heads/main`.")
+    media_type = VisibleTextField(help_text=MEDIA_TYPE)
     files = serializers.ListField(
-        child=TextField(required=True),
+        child=VisibleTextField(required=True),
         max_length=MAX_FILES,
         default=list,
         help_text="For Git: the changed files.",
@@ -129,9 +130,11 @@ class PushRefreshQuery(BodySerializer):
     """A push whose Warehouses in `project` are to be refreshed."""
 
     project = ScopeField(help_text="A project, or `cluster` for all projects.")
-    repository = TextField(required=True, help_text="The repository, such as `example/repo` on Docker Hub.")
-    tag = TextField()
-    media_type = TextField(help_text=MEDIA_TYPE)
+    repository = VisibleTextField(
+        required=True, help_text="The repository, such as `example/repo` on Docker Hub."
+    )
+    tag = VisibleTextField()
+    media_type = VisibleTextField(help_text=MEDIA_TYPE)
 
 
 class WarehouseRefreshQuery(BodySerializer):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
+from receivers.deliveries.visible_text import CONTROL, HIDDEN, NO_VISIBLE_TEXT
 from receivers.kargo.scopes import parse_scope
 from receivers.models import NAME_LENGTH, TEXT_LENGTH
 
@@ -19,9 +20,10 @@ Values = dict[str, Any]
 
 # Patterns mean the same in Python and in ECMA-262, whose `\s` and `\d` differ: control characters that are spaces, a
 # space that is none in Python, and digits of other scripts.
-_CONTROL: Final = r"\x00-\x1f\x7f-\x9f"
-TEXT: Final = f"^[^{_CONTROL}]*$"
-NOT_BLANK: Final = rf"^[^{_CONTROL}]*[^{_CONTROL}\s\ufeff][^{_CONTROL}]*$"
+TEXT: Final = f"^[^{CONTROL}]*$"
+NOT_BLANK: Final = rf"^[^{CONTROL}]*[^{CONTROL}\s\ufeff][^{CONTROL}]*$"
+_VISIBLE: Final = f"^[^{HIDDEN}]*$"
+_VISIBLE_NOT_BLANK: Final = f"^ *[^{HIDDEN} ][^{HIDDEN}]*$"
 NO_TEXT: Final = "It can't contain control characters."
 
 _INTEGER: Final = re.compile("-?[0-9]+")
@@ -58,6 +60,18 @@ class TextField(PatternField):
         super().__init__(
             TEXT if options.get("allow_blank") else NOT_BLANK, **{"max_length": TEXT_LENGTH, **options}
         )
+
+
+class VisibleTextField(PatternField):
+    """A text to put into a push: as `TextField`, without characters that can't be seen."""
+
+    default_error_messages = {"pattern": f"It {NO_VISIBLE_TEXT}."}  # noqa: RUF012 - as in DRF
+
+    def __init__(self, **options: Any) -> None:
+        if not options.get("required"):
+            options = {"allow_blank": True, "default": "", **options}
+        pattern = _VISIBLE if options.get("allow_blank") else _VISIBLE_NOT_BLANK
+        super().__init__(pattern, **{"max_length": TEXT_LENGTH, **options})
 
 
 class ObjectNameField(PatternField):

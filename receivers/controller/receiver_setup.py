@@ -28,6 +28,9 @@ from receivers.kargo.resources import (
 CREDENTIAL_LABEL: Final = {"kargo.akuity.io/cred-type": "generic"}
 """Kargo's UI and API manage only Secrets that have it."""
 
+GENERIC: Final = "generic"
+"""The kind whose receivers say what a request does."""
+
 SECRET_LENGTH: Final = 32  # letters and digits, 190 bits
 ATTEMPTS: Final = 3  # to change a configuration that others change at the same time
 
@@ -45,6 +48,8 @@ class NewReceiver:
     """A receiver to create: its name, that of its Secret, and the project; without one it is a cluster receiver.
 
     `secret_namespace` is the project, or the namespace that Kargo reads the Secrets of cluster receivers from.
+    `repository` is the expression for the repository that a request to a `generic` receiver names, as Warehouses
+    subscribe to it; other kinds need none.
     """
 
     project: str
@@ -52,6 +57,7 @@ class NewReceiver:
     secret: str
     secret_namespace: str
     kind: str = DOCKER_HUB
+    repository: str = ""
 
     @property
     def resource(self) -> Resource:
@@ -66,7 +72,10 @@ class NewReceiver:
     @property
     def entry(self) -> dict[str, Any]:
         """Return the entry of `spec.webhookReceivers`."""
-        return {"name": self.name, self.kind: {"secretRef": {"name": self.secret}}}
+        settings: dict[str, Any] = {"secretRef": {"name": self.secret}}
+        if self.kind == GENERIC:
+            settings["actions"] = [_refresh_subscribers(self.repository)]
+        return {"name": self.name, self.kind: settings}
 
     def secret_object(self, value: str) -> dict[str, Any]:
         """Return the Secret with this value."""
@@ -90,6 +99,13 @@ class NewReceiver:
             "metadata": metadata,
             "spec": dict(spec),
         }
+
+
+def _refresh_subscribers(repository: str) -> dict[str, Any]:
+    """Return the action that refreshes the Warehouses with a subscription to a repository, given by an expression."""
+    index = {"key": "subscribedURLs", "operator": "Equals", "value": f"${{{{ {repository} }}}}"}
+    criterion = {"kind": "Warehouse", "indexSelector": {"matchIndices": [index]}}
+    return {"action": "Refresh", "targetSelectionCriteria": [criterion]}
 
 
 def random_secret() -> str:

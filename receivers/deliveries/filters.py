@@ -25,6 +25,7 @@ TONES: Final = (Tone.BAD, Tone.OPEN, Tone.GOOD, Tone.PLAIN)
 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _ARTIFACT: Final = re.compile(r"(?:([^/\s]*[.:][^/\s]*)/)?([^/\s:]+/[^/\s:]+):([\w.-]{1,128})", re.ASCII)
+_WITH_HOST: Final = re.compile(r"((?:[a-z]+://)?[^/\s]*[.:][^/\s]*/[^/\s:][^\s:]*):([\w.][^\s:]*)", re.ASCII)
 _STATUS: Final = re.compile(r"[1-5](\d\d|xx)", re.ASCII)
 _WAREHOUSE: Final = re.compile(r"[^/\s]+(/[^/\s]+)?")
 _ANY: Final = ("", "any")
@@ -35,11 +36,11 @@ class DeliveryFilter:
     """Selects deliveries. A field that is None, or empty for texts and `outcomes`, selects all.
 
     `project` is `CLUSTER_SCOPE` for the cluster receivers, and `kind` that of the receiver. `outcomes` selects any of
-    them. `status` is an inclusive range of response codes. `repository` and `tag` match exactly, as the provider sends
-    them. `warehouse` is the project (None: any) and the name of a Warehouse that the delivery refreshed. `since` and
-    `until` limit `received_at`, both inclusive. `text` is a case-insensitive search in `predicates.SEARCHED`;
-    `repo:1.2` matches the end of a repository and the start of a tag. `push` is the id that the deliveries of one push
-    share.
+    them. `status` is an inclusive range of response codes. `repository` and `tag` match as the provider sends them, or
+    as pages show them (`push_names`). `warehouse` is the project (None: any) and the name of a Warehouse that the
+    delivery refreshed. `since` and `until` limit `received_at`, both inclusive. `text` is a case-insensitive search in
+    `predicates.SEARCHED`; `repo:1.2` matches the end of a repository and the start of a tag. `push` is the id that the
+    deliveries of one push share.
 
     `seen` limits the result to the projects that the reader may see; None means every project and the cluster scope.
     """
@@ -191,11 +192,13 @@ def read_moment(text: str) -> datetime:
 
 
 def named_artifact(text: str) -> tuple[str, str] | None:
-    """Return repository and tag, as Docker Hub sends them, from a reference such as `example/repo:1.2.3`.
+    """Return repository and tag of a push from its name: `example/repo:1.2.3`, `github.com/acme/shop:main`.
 
-    Return None if either is missing, or if the image is on another registry.
+    The host of Docker Hub is left out, as in its webhooks. Return None if either is missing.
     """
-    match = _ARTIFACT.fullmatch(text.strip())
-    if match is None or (match[1] and not is_docker_hub(match[1])):
-        return None
-    return match[2], match[3]
+    text = text.strip()
+    match = _ARTIFACT.fullmatch(text)
+    if match and (not match[1] or is_docker_hub(match[1])):
+        return match[2], match[3]
+    match = _WITH_HOST.fullmatch(text)
+    return (match[1], match[2]) if match else None

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 
 from receivers.deliveries.filters import DeliveryFilter
+from receivers.deliveries.push_names import repository_spellings, tag_spellings
 from receivers.models import Outcome, Refresh
 
 SEARCHED: Final = ("repository", "tag", "project", "receiver", "pusher", "reason", "client_address", "actor")
@@ -61,8 +62,12 @@ def conditions_of_push(wanted: DeliveryFilter) -> Q:
 
 
 def _common_conditions(wanted: DeliveryFilter) -> Q:
-    exact = ("receiver", "kind", "origin", "repository", "tag")
+    exact = ("receiver", "kind", "origin")
     rest = Q(**{name: getattr(wanted, name) for name in exact if getattr(wanted, name)})
+    if wanted.repository:
+        rest &= Q(repository__in=repository_spellings(wanted.repository))
+    if wanted.tag:
+        rest &= Q(tag__in=tag_spellings(wanted.tag))
     if wanted.status:
         rest &= Q(status__range=wanted.status)
     if wanted.push is not None:
@@ -74,7 +79,15 @@ def _contains(text: str, columns: tuple[str, ...]) -> Q:
     """Return the condition that a row contains a text; `repo:1.2` also matches a repository and a tag together."""
     anywhere = reduce(or_, (Q(**{f"{column}__icontains": text}) for column in columns))
     repository, colon, tag = text.rpartition(":")
-    return anywhere | Q(repository__iendswith=repository, tag__istartswith=tag) if colon else anywhere
+    return anywhere | _ends_with(repository) & _starts_with(tag) if colon else anywhere
+
+
+def _ends_with(repository: str) -> Q:
+    return Q(repository__iendswith=repository) | Q(repository__iendswith=f"{repository}.git")
+
+
+def _starts_with(tag: str) -> Q:
+    return reduce(or_, (Q(tag__istartswith=spelled) for spelled in tag_spellings(tag)))
 
 
 def _refreshed(wanted: DeliveryFilter) -> Q:

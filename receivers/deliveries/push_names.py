@@ -1,4 +1,7 @@
-"""How pushes are named on pages: `example/repo:1.2.3`, or `github.com/acme/shop:main` for a branch of Git."""
+"""How pushes are named on pages: `example/repo:1.2.3`, or `github.com/acme/shop:main` for a branch of Git.
+
+What is left out of a name is known, so that a name that was copied from a page leads back to its pushes.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,49 @@ from typing import Final
 from receivers.kargo.kinds import kind_title
 from receivers.kargo.media_types import MediaClass, classify
 from receivers.kargo.quoting import upper_first
+from receivers.kargo.repository_names import split_host
 from receivers.kargo.selectors import BRANCHES, TAGS
 from receivers.models import Delivery
 
 COMMIT_SHOWN: Final = 7  # digits of the id of a commit, as many as Git shows
 
 
+_GIT_SUFFIX: Final = ".git"
+_BEFORE_HOST: Final = ("https://", "http://", "ssh://git@", "ssh://", "git@")
+"""What the URL of a repository has before its host. Azure DevOps also names the organization as the user."""
+
+
 def shown_repository(repository: str, tag: str) -> str:
     """Return the repository of a push. That of a push to Git is shown without scheme, user and `.git`."""
     if not _is_reference(tag):
         return repository
-    return repository.rpartition("://")[2].rpartition("@")[2].removesuffix(".git")
+    shown = repository.rpartition("://")[2].rpartition("@")[2].removesuffix(_GIT_SUFFIX)
+    return shown if repository in repository_spellings(shown) else repository
 
 
 def shown_tag(tag: str) -> str:
     """Return the tag, or the name of the branch or the Git tag."""
     return tag.removeprefix(BRANCHES).removeprefix(TAGS) if _is_reference(tag) else tag
+
+
+def repository_spellings(text: str) -> tuple[str, ...]:
+    """Return the repositories that `shown_repository` may show as `text`, beginning with `text` itself.
+
+    The URL of a repository is spelled with and without `.git`.
+    """
+    host, path = split_host(text)
+    is_url = "://" in text or "@" in text
+    if not (host or is_url):
+        return (text,)
+    before = ("",) if is_url else ("", *_BEFORE_HOST, f"https://{path.partition('/')[0]}@")
+    stem = text.removesuffix(_GIT_SUFFIX)
+    names = (f"{prefix}{stem}{suffix}" for suffix in ("", _GIT_SUFFIX) for prefix in before)
+    return tuple(dict.fromkeys((text, *names)))
+
+
+def tag_spellings(text: str) -> tuple[str, ...]:
+    """Return the tags that `shown_tag` may show as `text`, beginning with `text` itself."""
+    return (text,) if _is_reference(text) else (text, BRANCHES + text, TAGS + text)
 
 
 def push_name(repository: str, tag: str) -> str:

@@ -41,6 +41,7 @@ from receivers.deliveries.predicates import (
     project_of_warehouse,
     selects_one_warehouse,
 )
+from receivers.deliveries.stored_names import stored_artifacts
 from receivers.kargo.scopes import CLUSTER_SCOPE
 from receivers.models import Delivery
 
@@ -162,11 +163,11 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
     ) -> DeliveryPage:
         """Return up to `size` (1 to `MAX_PAGE_SIZE`) deliveries that a filter selects after a cursor, newest first.
 
-        With `each_push_once`, only the newest delivery of each push. Runs three statements. Without a push, a
-        repository, a receiver and a Warehouse, but with a project or for a reader of a few, it scans each of their
-        receivers (two statements, and one to find them); otherwise, with outcomes, it scans each outcome. For a
-        Warehouse it reads the newest `REFRESHES_LOOKED_AT` refreshes first, then scans the receivers of the project
-        and of the cluster.
+        With `each_push_once`, only the newest delivery of each push. Runs three statements. A repository that the log
+        may have under several names costs one to find these, and two for each. Without a push, a repository, a
+        receiver and a Warehouse, but with a project or for a reader of a few, it scans each of their receivers (two
+        statements, and one to find them); otherwise, with outcomes, it scans each outcome. For a Warehouse it reads the
+        newest `REFRESHES_LOOKED_AT` refreshes first, then scans the receivers of the project and of the cluster.
 
         If the filter has a project, or the reader sees only some, the page also has the deliveries to cluster receivers
         that concern these projects, reduced to them, unless `with_cluster` is false: up to six statements for each of
@@ -212,9 +213,9 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
 
         Every delivery that the filter selects meets one of them.
         """
-        selective = _selective_condition(wanted)
+        selective = _selective_conditions(wanted)
         if selective is not None:
-            return [selective]
+            return selective
         if wanted.project is not None:
             return self._receivers_of(wanted.project)
         # Before the outcomes: failures in projects that the reader can't see must not use up the bound.
@@ -265,15 +266,21 @@ def merged(results: Sequence[ScanResult], size: int) -> tuple[list[Position], st
     return positions, "", None
 
 
-def _selective_condition(wanted: DeliveryFilter) -> Q | None:
-    """Return the condition of a push, a repository or a receiver, which has an index by time; None without one."""
+def _selective_conditions(wanted: DeliveryFilter) -> list[Q] | None:
+    """Return the conditions of a push, a repository or a receiver, which have an index by time; None without one.
+
+    One statement if the log may have the repository under several names.
+    """
     if wanted.push is not None:
-        return Q(push_id=wanted.push)
+        return [Q(push_id=wanted.push)]
     if wanted.repository:
-        of_tag = {"tag": wanted.tag} if wanted.tag else {}
-        return Q(repository=wanted.repository, push_id__isnull=False, **of_tag)
+        artifacts = stored_artifacts(wanted.repository, wanted.tag)
+        return [
+            Q(repository=repository, push_id__isnull=False, **({"tag": tag} if tag else {}))
+            for repository, tag in artifacts
+        ]
     if wanted.project is not None and wanted.receiver:
-        return Q(project=wanted.project, receiver=wanted.receiver)
+        return [Q(project=wanted.project, receiver=wanted.receiver)]
     return None
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
 
+from receivers.deliveries.stored_names import stored_artifacts
 from receivers.models import UNDERSTOOD, Delivery, Refresh
 
 CANDIDATES: Final = 200
@@ -23,14 +25,18 @@ _ROW: Final = ("id", "project", "push_id", "received_at")
 
 
 def by_artifact(repository: str, tag: str) -> list[Delivery]:
-    """Return the newest deliveries of a repository as Docker Hub names it, of one tag or (empty) of all."""
-    wanted = Q(repository=repository, tag=tag) if tag else Q(repository=repository)
-    return _newest(wanted)
+    """Return the newest deliveries of a repository, of one tag or (empty) of all, the newest first.
+
+    Both as the provider sends them, or as pages show them. One query, and two if there are several ways to spell them.
+    """
+    artifacts = stored_artifacts(repository, tag)
+    rows = [row for pair in artifacts for row in _newest(Q(**_columns(*pair)))]
+    return rows if len(artifacts) == 1 else sorted(rows, key=_newest_first, reverse=True)
 
 
 def by_tag(tag: str) -> list[Delivery]:
-    """Return the newest deliveries of a tag, of any repository."""
-    return _newest(Q(tag=tag))
+    """Return the newest deliveries of a tag, or of a branch or Git tag of this name, of any repository."""
+    return by_artifact("", tag)
 
 
 def by_id(text: str) -> list[Delivery]:
@@ -66,7 +72,15 @@ def of_refreshes(refreshes: list[Refresh]) -> list[Delivery]:
     """Return the deliveries of refreshes, the newest first. One query."""
     ids = {refresh.delivery_id for refresh in refreshes}
     rows = Delivery.objects.filter(pk__in=ids).only(*_ROW) if ids else ()
-    return sorted(rows, key=lambda row: (row.received_at, row.pk), reverse=True)
+    return sorted(rows, key=_newest_first, reverse=True)
+
+
+def _columns(repository: str, tag: str) -> dict[str, str]:
+    return {name: text for name, text in (("repository", repository), ("tag", tag)) if text}
+
+
+def _newest_first(row: Delivery) -> tuple[datetime, UUID]:
+    return row.received_at, row.pk
 
 
 def _newest(wanted: Q) -> list[Delivery]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final, NoReturn
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
@@ -19,6 +20,7 @@ from receivers.deliveries.escaping import escape_invisible
 from receivers.deliveries.querysets import delivery_log
 from receivers.kargo.scopes import scope_name
 from receivers.models import Delivery
+from receivers.refreshes.leases import running_base_url
 
 MAX_MATCHES_LISTED: Final = 5  # deliveries listed for an ambiguous id; a longer list doesn't help
 SIGNAL_EXIT: Final = 128  # shells add the number of the signal that ended a process
@@ -66,6 +68,17 @@ class ConsoleCommand(BaseCommand):
     def print_json(self, value: Any, *, indent: int | None = 2) -> None:
         """Print a JSON value with all non-ASCII characters escaped."""
         self.stdout.write(json.dumps(value, indent=indent))
+
+
+def base_url() -> str:
+    """Return the base URL of the running installation, which may have other settings than this command.
+
+    `KARGOWEB_BASE_URL` precedes it if it is set. Without both, it is that of the default or of `PORT`. One query.
+    """
+    configuration = settings.KARGOWEB
+    if any(setting.name == "KARGOWEB_BASE_URL" and setting.given for setting in configuration.settings):
+        return str(configuration.base_url)
+    return running_base_url() or str(configuration.base_url)
 
 
 def fail(problem: str, code: ExitCode = ExitCode.ERROR) -> NoReturn:

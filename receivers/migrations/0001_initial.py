@@ -88,6 +88,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
                 ('host', models.CharField(max_length=255)),
                 ('version', models.CharField(max_length=40)),
+                ('base_url', models.CharField(blank=True, max_length=255)),
                 ('started_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
             ],

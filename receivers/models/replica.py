@@ -8,11 +8,15 @@ from receivers.models.columns import TEXT_LENGTH
 
 
 class Replica(models.Model):
-    """A serving process. If it isn't seen for a while, others take over the deliveries and refreshes that it held."""
+    """A serving process. If it isn't seen for a while, others take over the deliveries and refreshes that it held.
+
+    `base_url` is its `KARGOWEB_BASE_URL`, for commands that run beside it with other settings.
+    """
 
     id = models.UUIDField(primary_key=True, editable=False)
     host = models.CharField(max_length=TEXT_LENGTH)
     version = models.CharField(max_length=40)
+    base_url = models.CharField(max_length=TEXT_LENGTH, blank=True)
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 

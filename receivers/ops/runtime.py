@@ -123,7 +123,7 @@ class Runtime:
 
     def _write_log(self, configuration: Configuration) -> None:
         """Create what saves deliveries."""
-        self.lease = ReplicaLease(replica_id(configuration.port), VERSION)
+        self.lease = ReplicaLease(replica_id(configuration.port), VERSION, configuration.base_url)
         self.writer = LogWriter()
         self.spool = Spool(configuration.data_dir / "spool")
         self.store = DeliveryStore(self.writer, self.spool, _storage_timeout(configuration), self.lease.id)

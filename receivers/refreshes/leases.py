@@ -39,9 +39,10 @@ class ReplicaLease:
     to renew, however much the process holds.
     """
 
-    def __init__(self, own_id: UUID, version: str) -> None:
+    def __init__(self, own_id: UUID, version: str, base_url: str = "") -> None:
         self.id = own_id
         self._version = version
+        self._base_url = base_url
         self._started_at = timezone.now()
         self._held_since: float | None = None
         self._renewed_at = 0.0
@@ -57,6 +58,7 @@ class ReplicaLease:
         values = {
             "host": storable(platform.node()),
             "version": self._version,
+            "base_url": self._base_url,
             "started_at": self._started_at,
             "seen_at": Now(),
         }
@@ -116,6 +118,12 @@ class ReplicaLease:
     def _free_refreshes_of_previous_run(self) -> None:
         """Free the refreshes that this process held before a restart, so that it claims them now."""
         Refresh.objects.filter(held_by=self.id, outcome="").update(held_by=None)
+
+
+def running_base_url() -> str:
+    """Return the base URL of the serving process that renewed its lease last; empty if none is running."""
+    running = Replica.objects.filter(seen_at__gte=Now() - LEASE_DURATION).exclude(base_url="")
+    return running.order_by("-seen_at").values_list("base_url", flat=True).first() or ""
 
 
 def _note_downtime() -> None:

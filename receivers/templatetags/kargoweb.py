@@ -52,6 +52,15 @@ SEVERITIES: Final = {
 NO_TIME: Final = mark_safe('<span class="quiet">–</span>')
 KIND_ICON: Final = "kind-"  # how the symbols of receiver kinds start
 GENERIC: Final = "generic"
+STYLESHEETS: Final = tuple(
+    f"css/{name}.css"
+    for name in (
+        "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "overview",
+        "search", "lists", "delivery", "journey", "responsive",
+    )
+)  # fmt: skip
+"""The stylesheets of every page, in the order in which they apply."""
+
 BREAKABLE_SLASH: Final = mark_safe("/<wbr>")
 PARTS_WITHOUT_HOST: Final = 2  # of a repository on Docker Hub
 DIGEST_SHOWN: Final = 12  # hexadecimal digits: as many as Docker shows
@@ -234,6 +243,14 @@ def kind_mark(kind: str) -> SafeString:
         title,
         kind_icon(kind),
         title,
+    )
+
+
+@register.simple_tag
+def stylesheets() -> SafeString:
+    """Return the links to the stylesheets. A tag, so that error pages, which have no context, have them, too."""
+    return format_html_join(
+        "\n", '<link rel="stylesheet" href="{}">', ((static(name),) for name in STYLESHEETS)
     )
 
 

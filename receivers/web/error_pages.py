@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from receivers.accounts.access import access_of, admin_names
+from receivers.web.theme import look_of
 
 EVERYWHERE: Final = frozenset(
     {"cluster", "cluster-receiver", "cluster-test", "cluster-registration", "status", "audit"}
@@ -40,9 +41,16 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "accounts/no_project.html", context, status=404)
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return the 400 page. Runs no query, and doesn't trust the host name."""
+    return HttpResponse(render_to_string("400.html", look_of(request)), status=400)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """Return 503 if the database is locked or unreachable, which is temporary, and 500 otherwise. Runs no query."""
+    # Not the whole context of a page, which has the user and their access, and would fail for the same reason.
+    look = look_of(request)
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         headers = {"Retry-After": RETRY_AFTER}
-        return HttpResponse(render_to_string("503.html"), status=503, headers=headers)
-    return HttpResponse(render_to_string("500.html"), status=500)
+        return HttpResponse(render_to_string("503.html", look), status=503, headers=headers)
+    return HttpResponse(render_to_string("500.html", look), status=500)

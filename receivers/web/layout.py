@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from django.http import HttpRequest
@@ -15,6 +16,7 @@ from receivers.cluster.cache import ClusterCache
 from receivers.health.monitor import HealthMonitor
 from receivers.ops.middleware import runtime_of
 from receivers.web.action_counts import action_count
+from receivers.web.receiving import receives_pushes, receiving_hosts
 from receivers.web.theme import look_of
 from receivers.web.time_zone import zone_of
 
@@ -51,16 +53,6 @@ MORE: Final = (
 """The links in the account menu."""
 
 
-STYLESHEETS: Final = tuple(
-    f"css/{name}.css"
-    for name in (
-        "tokens", "base", "shell", "controls", "blocks", "findings", "projects", "rail", "rows", "charts", "overview",
-        "search", "lists", "delivery", "journey", "responsive",
-    )
-)  # fmt: skip
-"""The stylesheets of every page, in the order in which they apply."""
-
-
 @dataclass(frozen=True, slots=True)
 class NavigationItem:
     """A link of the navigation as one user sees it. `count` is None where nothing is counted."""
@@ -85,7 +77,7 @@ class ClusterProblem:
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """Return the context of `base.html`. A context processor; its only query is for the user and their groups."""
-    context: dict[str, Any] = look_of(request) | {"stylesheets": STYLESHEETS, "zone": zone_of(request)}
+    context: dict[str, Any] = look_of(request) | {"zone": zone_of(request)}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
@@ -96,6 +88,8 @@ def layout(request: HttpRequest) -> dict[str, Any]:
         "access_problem": "" if access.is_empty else access.problem,
         "navigation": [] if access.is_empty else navigation(NAVIGATION, request, access, runtime.health),
         "more": [] if access.is_empty else navigation(MORE, request, access, runtime.health),
+        "receives_pushes": receives_pushes(),
+        "receiving_hosts": partial(receiving_hosts, runtime.cache, access),
         "cluster_problem": None if access.is_empty else cluster_problem(runtime.cache, access),
     }
 

@@ -12,7 +12,7 @@ import yaml
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -21,6 +21,7 @@ from receivers.accounts import audit
 from receivers.accounts.access import Action, require_permission
 from receivers.cluster.errors import ClusterError
 from receivers.controller.receiver_setup import (
+    GENERIC,
     NewReceiver,
     ReceiverExists,
     SecretExists,
@@ -31,9 +32,11 @@ from receivers.controller.receiver_setup import (
     receivers_of,
 )
 from receivers.deliveries import statistics
-from receivers.deliveries.form_fields import SubdomainField
+from receivers.deliveries.form_fields import AS_TYPED, ShortTextField, SubdomainField
 from receivers.health.provider_pages import PROVIDERS
 from receivers.kargo.coverage import DOCKER_HUB
+from receivers.kargo.expressions import EvaluationFailed
+from receivers.kargo.expressions.parser import parse
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.scopes import CLUSTER_SCOPE, CLUSTER_SCOPE_NAME, parse_scope, scope_name
 from receivers.models import NAME_LENGTH
@@ -44,8 +47,18 @@ from receivers.web.receiver_rows import receiver_rows
 from receivers.web.registrations import checklists
 
 REGISTRATION: Final = "registration"
-CONFIGURED: Final = frozenset({"generic"})  # kinds that need more than a Secret
+DEFAULT_EXPRESSION: Final = "normalizeImage(request.body.repository.url)"
+END_OF_EXPRESSION: Final = "}}"  # even in a string of the expression
 SUFFIX: Final = "-webhook"  # of the Secret's name
+
+
+def _validate_expression(text: str) -> None:
+    if END_OF_EXPRESSION in text:
+        raise ValidationError(f"can't contain {END_OF_EXPRESSION}")
+    try:
+        parse(text)
+    except EvaluationFailed as error:
+        raise ValidationError(f"isn't a valid expression: {error}") from None
 
 
 class NewReceiverForm(forms.Form):
@@ -56,13 +69,18 @@ class NewReceiverForm(forms.Form):
     )
     kind = forms.ChoiceField(
         label="Provider",
-        choices=[(name, kind.title) for name, kind in KINDS.items() if name not in CONFIGURED],
+        choices=[(name, kind.title) for name, kind in KINDS.items()],
         widget=forms.RadioSelect,
         initial=DOCKER_HUB,
         required=False,
     )
     name = SubdomainField(label="Name", required=False)
     secret = SubdomainField(label="Secret", required=False)
+    repository = ShortTextField(
+        label="Repository",
+        required=False,
+        widget=forms.TextInput({"placeholder": DEFAULT_EXPRESSION, **AS_TYPED}),
+    )
     do = forms.CharField(required=False)
 
     def __init__(
@@ -74,6 +92,13 @@ class NewReceiverForm(forms.Form):
         if request.access.may(Action.TEST_FIRE, CLUSTER_SCOPE):
             choices.append((CLUSTER_SCOPE_NAME, "Cluster (all projects)"))
         self.fields["project"].choices = choices  # type: ignore[attr-defined]  # a ChoiceField
+
+    def clean_repository(self) -> str:
+        """Return the expression for the repository; empty for kinds that have none. Raises `ValidationError`."""
+        text = str(self.cleaned_data["repository"]) if self.cleaned_data.get("kind") == GENERIC else ""
+        if text:
+            _validate_expression(text)
+        return text
 
     @property
     def new_receiver(self) -> NewReceiver:
@@ -87,6 +112,7 @@ class NewReceiverForm(forms.Form):
             self.cleaned_data["secret"] or f"{name[: NAME_LENGTH - len(SUFFIX)]}{SUFFIX}",
             project or settings.KARGOWEB.system_namespace,
             kind,
+            self.cleaned_data["repository"] or (DEFAULT_EXPRESSION if kind == GENERIC else ""),
         )
 
 

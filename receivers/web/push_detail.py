@@ -21,6 +21,7 @@ from receivers.deliveries.outcomes import NOT_EVALUATED, label
 from receivers.deliveries.push_names import changed_files, push_name, reference_word, what_was_pushed
 from receivers.deliveries.push_record import EarlierPush, PushRecord, find_push, newest_push, other_pushes
 from receivers.deliveries.redelivery import refusal
+from receivers.deliveries.stored_names import stored_artifacts
 from receivers.deliveries.timeline import RefreshTimeline
 from receivers.kargo.matching import MatchResult
 from receivers.kargo.stage_states import StageState
@@ -90,7 +91,10 @@ def push(request: PageRequest, push_id: UUID) -> HttpResponse:
 @require_safe
 def push_by_name(request: PageRequest, repository: str, tag: str) -> HttpResponse:
     """Redirect to the newest push of a tag that the user may see."""
-    newest = newest_push(request.access, _readings(f"{repository}/{tag}"))
+    readings = _readings(f"{repository}/{tag}")
+    newest = newest_push(
+        request.access, (stored for named in readings for stored in stored_artifacts(*named))
+    )
     if newest is None:
         raise Http404
     return redirect("push", newest)

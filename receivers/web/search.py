@@ -140,13 +140,20 @@ def find(request: PageRequest, text: str) -> SearchResult:
 def _named(text: str, lower: str, freight: list[Refresh], seen: Collection[str] | None) -> list[Delivery]:
     """Return the deliveries that the text names exactly, by the first of the ways to name one that fits."""
     repository, colon, tag = text.rpartition(":")
-    if colon and (rows := search_queries.by_artifact(repository.removeprefix("docker.io/").lower(), tag)):
+    if colon and (rows := _of_repository(repository, tag)):
         return rows
     if rows := search_queries.by_id(text) or search_queries.by_tag(text):
         return rows
-    if "/" in text and (rows := search_queries.by_artifact(lower.removeprefix("docker.io/"), "")):
+    if "/" in text and (rows := _of_repository(text, "")):
         return rows
     return search_queries.of_refreshes(freight or search_queries.refreshes_by_digest(lower, seen))
+
+
+def _of_repository(repository: str, tag: str) -> list[Delivery]:
+    """Return the deliveries of a repository; if its capitals don't fit, of the one without, as registries have it."""
+    name = repository.removeprefix("docker.io/")
+    rows = search_queries.by_artifact(name, tag)
+    return rows or (search_queries.by_artifact(name.lower(), tag) if name != name.lower() else [])
 
 
 def _pushes(request: PageRequest, entries: Iterable[PushEntry]) -> Iterator[Hit]:

@@ -21,6 +21,7 @@ from receivers.accounts.client_address import client_address
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.form_fields import AS_TYPED, OpenSelect, ShortTextField
 from receivers.deliveries.querysets import delivery_log
+from receivers.deliveries.visible_text import NO_VISIBLE_TEXT, is_visible
 from receivers.health.provider_pages import PROVIDERS
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.matching import MatchResult, Verdict
@@ -68,9 +69,9 @@ MEDIA_TYPES: Final = (
 )
 
 
-def _validate_printable(text: str) -> None:
-    if not text.isprintable():
-        raise ValidationError("can contain only printable characters")
+def _validate_visible(text: str) -> None:
+    if not is_visible(text):
+        raise ValidationError(NO_VISIBLE_TEXT)
 
 
 class TestPushForm(forms.Form):
@@ -79,23 +80,23 @@ class TestPushForm(forms.Form):
     __test__ = False  # not a test class for pytest
 
     repository = ShortTextField(
-        validators=[_validate_printable], widget=forms.TextInput({"list": "repositories", **AS_TYPED})
+        validators=[_validate_visible], widget=forms.TextInput({"list": "repositories", **AS_TYPED})
     )
     tag = ShortTextField(
         required=False,
-        validators=[_validate_printable],
+        validators=[_validate_visible],
         widget=forms.TextInput({"list": "tags", **AS_TYPED}),
     )
     media_type = ShortTextField(
         label="Type",
         required=False,
-        validators=[_validate_printable],
+        validators=[_validate_visible],
         widget=OpenSelect(choices=MEDIA_TYPES),
     )
     changed = ShortTextField(
         label="Changed files",
         required=False,
-        validators=[_validate_printable],
+        validators=[_validate_visible],
         widget=forms.TextInput({"placeholder": "apps/shop/values.yaml", **AS_TYPED}),
     )
     way = forms.CharField(required=False)

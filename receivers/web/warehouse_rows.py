@@ -103,6 +103,7 @@ def warehouse_rows(
     pushes = statistics.deliveries_by_id({latest_first[0].delivery_id for latest_first in refreshes.values()})
     subscribed = [(warehouse.name, name) for warehouse in warehouses for name in _docker_hub_names(warehouse)]
     unmatched = statistics.unmatched_pushes(project, subscribed)
+    kinds = {(config.project, each.name): each.kind for config in configs for each in config.receivers}
     rows = []
     for warehouse in warehouses:
         own = refreshes.get(warehouse.name, [])
@@ -112,7 +113,7 @@ def warehouse_rows(
                 name=warehouse.name,
                 key=f"{warehouse.project}/{warehouse.name}",
                 manual=warehouse.creation_policy == "Manual",
-                subscriptions=_subscriptions(warehouse, configs),
+                subscriptions=_subscriptions(warehouse, configs, kinds),
                 push=push,
                 refresh=own[0] if own else None,
                 freight=_last_freight(warehouse, newest(warehouse.key), own),
@@ -148,8 +149,9 @@ def _unmatched(
     return UnmatchedPushes(len(since), max(since), _docker_hub_names(warehouse)[0]) if since else None
 
 
-def _subscriptions(warehouse: Warehouse, configs: Sequence[ReceiverConfig]) -> tuple[SubscriptionRow, ...]:
-    kinds = {(config.project, each.name): each.kind for config in configs for each in config.receivers}
+def _subscriptions(
+    warehouse: Warehouse, configs: Sequence[ReceiverConfig], kinds: Mapping[tuple[str, str], str]
+) -> tuple[SubscriptionRow, ...]:
     return tuple(
         SubscriptionRow(
             each, criteria(each), is_on_docker_hub(each), possible_receivers(each, configs), kinds

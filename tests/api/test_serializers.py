@@ -114,6 +114,21 @@ class TestTestPushes:
         problem = Program(product, "operator").post(path, {"tag": "a\nb", "dry_run": "perhaps"}, 400)
         assert problem["fields"].keys() == {"repository", "tag", "dry_run"}
 
+    def test_characters_that_cannot_be_seen_are_refused_as_by_the_form(self, product, shop):
+        program = Program(product, f"operator:{shop.name}")
+        hidden = {
+            "repository": "example/\u202eshop",
+            "tag": "1.\u200b0",
+            "media_type": "\xad",
+            "files": ["a\u2066"],
+        }
+        problem = program.post(f"projects/{shop.name}/receivers/hook/test-pushes", hidden, 400)
+        assert problem["fields"].keys() == {"repository", "tag", "media_type", "files.0"}
+        assert "only printable characters" in str(problem["fields"]["repository"])
+        del hidden["files"]
+        problem = program.post("refresh", {"project": shop.name, **hidden}, 400)
+        assert problem["fields"].keys() == hidden.keys()
+
     def test_an_unknown_receiver_is_404(self, product, shop):
         path = f"projects/{shop.name}/receivers/none/test-pushes"
         Program(product, "operator").post(path, {"repository": "a/b"}, 404)

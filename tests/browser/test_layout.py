@@ -24,6 +24,22 @@ def test_the_theme_changes_at_once_and_is_saved(viewer: Visitor):
         assert page.evaluate(dark) == "rgb(17, 17, 19)"
 
 
+def test_a_page_that_cannot_be_updated_says_so_until_it_can(viewer: Visitor, shop: KargoProject):
+    with viewer.page() as monitored:
+        page = monitored.open("/pushes")
+        notice, live = page.locator("#stale"), page.locator(".live").first
+        expect(notice).to_be_hidden()
+        expect(live).to_be_visible()
+        page.route("**/pushes?*", lambda route: route.fulfill(status=503))
+        expect(notice).to_be_visible()
+        expect(notice).to_contain_text("may be out of date")
+        expect(live).to_be_hidden()
+        page.unroute("**/pushes?*")
+        expect(notice).to_be_hidden()
+        expect(live).to_be_visible()
+        monitored.errors.clear()  # the browser's report of the 503
+
+
 def test_keyboard_shortcuts_search_select_open_and_show_help(viewer: Visitor, shop: KargoProject):
     with viewer.page() as monitored:
         page = monitored.open("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,15 @@ def test_where_freight_is_now(shop, watch):
     shop.freight("2")
     shop.enter("test", "1")
     shop.enter("prod", "1")
-    until("both Stages hold it", lambda: len(watch.where_is(shop.project, ["1"]).get("1", ())) == 2)
-    assert watch.where_is(shop.project, ["1", "2", "3"]) == {"1": ("prod", "test")}
+    for stage in ("test", "prod"):
+        until("the Stage holds it", partial(is_in_state, watch, shop, "1", stage, StageState.CURRENT))
     shop.enter("test", "2")
-    until("it has been replaced", lambda: watch.where_is(shop.project, ["1"]) == {"1": ("prod",)})
+    until("it has been replaced", lambda: is_in_state(watch, shop, "2", "test", StageState.CURRENT))
+    assert not is_in_state(watch, shop, "1", "test", StageState.CURRENT)
+    assert is_in_state(watch, shop, "1", "prod", StageState.CURRENT)
     shop.world.cluster.delete(STAGES, "prod", shop.project)
-    until("the Stage is gone", lambda: watch.where_is(shop.project, ["1"]) == {})
+    until("the Stage is gone", lambda: [stage.name for stage in watch.stages(shop.project)] == ["test"])
+    assert progress(watch, shop, "1", "prod") is None
 
 
 def test_policies_come_from_the_project_config(shop, demo_cluster):
@@ -262,7 +266,7 @@ def test_without_permission_there_is_nothing_and_no_error(shop, demo_cluster):
         assert watch.journey(shop.project, "app", "1") is None
         assert watch.freight(shop.project, "1") is None
         assert not watch.is_gone(shop.project, "1")
-        assert watch.where_is(shop.project, ["1"]) == {}
+        assert watch.stages(shop.project) == ()
 
 
 def test_with_the_setting_true_a_missing_permission_is_an_error(demo_cluster):

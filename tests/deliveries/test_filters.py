@@ -89,7 +89,17 @@ def test_a_tone_selects_all_outcomes_with_that_tone():
         (" docker.io/example/repo:1.2.3 ", ("example/repo", "1.2.3")),
         ("index.docker.io/example/repo:latest", ("example/repo", "latest")),
         ("library/nginx:1.27", ("library/nginx", "1.27")),
-        ("ghcr.io/example/repo:1", None),
+        ("ghcr.io/example/repo:1", ("ghcr.io/example/repo", "1")),
+        ("gitlab.com/acme/group/modules:v1.3.0", ("gitlab.com/acme/group/modules", "v1.3.0")),
+        ("localhost:3000/acme/shop:feature/cart", ("localhost:3000/acme/shop", "feature/cart")),
+        ("github.com:acme/shop:main", ("github.com:acme/shop", "main")),
+        (
+            "https://github.com/acme/shop.git:refs/heads/main",
+            ("https://github.com/acme/shop.git", "refs/heads/main"),
+        ),
+        ("https://github.com/acme/shop.git", None),
+        ("https://example.com:8443/acme", None),
+        ("github.com/acme/shop", None),
         ("nginx:1.27", None),
         ("example/repo", None),
         ("example/repo:", None),
@@ -98,5 +108,5 @@ def test_a_tone_selects_all_outcomes_with_that_tone():
         ("", None),
     ],
 )
-def test_a_docker_hub_reference_is_split_into_repository_and_tag(text, reference):
+def test_the_name_of_a_push_is_split_into_repository_and_tag(text, reference):
     assert named_artifact(text) == reference

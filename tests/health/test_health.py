@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import pytest
 from django.db import connection
@@ -18,13 +18,14 @@ from receivers.health.finding import Finding
 from receivers.health.monitor import HealthMonitor
 from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.resources import CLUSTER_CONFIGS, LEASES, WAREHOUSES
-from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, UnknownCall, new_id
+from receivers.models import Delivery, MissedPush, Origin, Outcome, ReceiverUrl, Replica, UnknownCall, new_id
 from tests.clusters import until
 from tests.commands.running import Completed, run_process
 from tests.contract.caches import running_cache
 from tests.delivery_rows import routed_project, wait_for_result
 from tests.worlds import KargoProject, image, push_body
 
+HOUR = timedelta(hours=1)
 FIVE_MINUTES = timedelta(minutes=5)
 BASE_URL = "https://hooks.example.com"
 
@@ -335,6 +336,35 @@ class TestCommand:
         assert done.code == 1
         expected = [finding.as_dict() for finding in health.findings(project.name)]
         assert done.json == expected
+
+    def test_urls_are_those_of_the_running_installation_unless_the_setting_is_given(
+        self, database, world, demo_cluster
+    ):
+        project = world.bare_project()
+        project.base = "http://localhost:4321"
+        project.publish("hook")
+        now = timezone.now()
+        # It renews its lease later than the serving processes of other tests.
+        row = Replica.objects.create(
+            id=uuid4(),
+            host="demo",
+            version="1",
+            base_url="http://localhost:4321",
+            started_at=now,
+            seen_at=now + HOUR,
+        )
+        try:
+            running = run(demo_cluster.kubeconfig)
+            given = run_process(
+                "manage.py",
+                "health",
+                KUBECONFIG=str(demo_cluster.kubeconfig),
+                KARGOWEB_BASE_URL="http://localhost:99",
+            )
+        finally:
+            row.delete()
+        assert "kargoweb's base URL is http://localhost:4321, " in running.out
+        assert "kargoweb's base URL is http://localhost:99, " in given.out
 
     def test_an_unknown_project_is_an_error(self, world, demo_cluster):
         done = run(demo_cluster.kubeconfig, "--project", "nowhere")

@@ -10,6 +10,7 @@ from tests.clusters import DemoCluster, until
 from tests.delivery_rows import wait_for_result
 from tests.product import Product
 from tests.users import create_session, create_user
+from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import World, image, push_body
 
@@ -54,6 +55,36 @@ def test_a_push_to_a_receiver_is_shown_by_the_dashboard(receiver: Product, dashb
     browser = HttpBrowser(dashboard)
     browser.resume_session(create_session(create_user("viewer")))
     assert repository in browser.open(f"/deliveries/{row.pk}")
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        ("/projects/{}", "No pushes yet."),
+        ("/pushes", "No pushes yet."),
+        ("/deliveries", "No deliveries yet."),
+    ],
+)
+def test_an_empty_list_of_a_dashboard_says_where_pushes_are_received(
+    dashboard: Product, product: Product, world: World, page: str, sentence: str
+):
+    hidden, project = world.bare_project(), world.bare_project()
+    hidden.base, project.base = "https://hidden.example.com", "https://hooks.example.com:8443"
+    for each in (hidden, project):
+        each.publish("hook")
+    user = create_user(f"viewer:{project.name}")
+
+    def text_of(server: Product) -> str:
+        browser = HttpBrowser(server)
+        browser.resume_session(create_session(user))
+        return visible_text(browser.open(page.format(project.name)))
+
+    nowhere = f"{sentence} This process receives no pushes ( KARGOWEB_ROLE=dashboard )."
+    lead = f"{nowhere} The receiver URLs lead to hooks.example.com:8443 ."
+    until("the receiver is listed", lambda: lead in text_of(dashboard))
+    assert "appear here as soon as" not in text_of(dashboard)
+    assert f"{sentence} They appear here as soon as a provider sends" in text_of(product)
+    assert "receives no pushes" not in text_of(product)
 
 
 def test_a_dashboard_takes_no_pushes_and_says_so_in_its_log(dashboard: Product, world: World):

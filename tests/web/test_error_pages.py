@@ -30,6 +30,28 @@ def test_an_error_page_links_to_the_start_page(name):
     assert 'href="/"' in render_to_string(f"{name}.html").partition("<main")[2]
 
 
+@pytest.mark.parametrize("name", ERROR_PAGES)
+def test_an_error_page_looks_like_the_others(name, browser):
+    links = re.findall(r'<link rel="stylesheet" href="[^"]*">', browser.open("/sign-in"))
+    assert len(links) > 1
+    assert re.findall(r'<link rel="stylesheet" href="[^"]*">', render_to_string(f"{name}.html")) == links
+
+
+def test_errors_of_the_server_keep_the_theme(admin_client, monkeypatch):
+    monkeypatch.setattr(runtime, "_current", None)
+    admin_client.raise_request_exception = False
+    admin_client.cookies["theme"] = "dark"
+    assert 'data-theme="dark"' in admin_client.get("/").content.decode()
+
+
+def test_an_unknown_host_name_is_400(product):
+    response = product.http.request("GET", f"{product.url}/sign-in", headers={"Host": "evil.example.com"})
+    page = response.data.decode()
+    assert (response.status, "doesn't serve pages under this host name" in page) == (400, True)
+    assert 'rel="stylesheet"' in page
+    assert "evil.example.com" not in page
+
+
 def test_an_unknown_url_shows_the_404_page(browser):
     page = browser.open("/nothing-here")
     assert (browser.status, "This page doesn't exist" in page) == (404, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -92,6 +93,21 @@ def test_the_page_of_a_delivery_of_commits_names_branch_and_files(signed_in, pro
     assert "Branch main" in text
     assert "Changed files eu/a.yaml and 3 more" in text
     assert "GitHub push" in text
+
+
+@pytest.mark.parametrize("shown", ["{}:v1.3.0", "{}"], ids=["with its tag", "without a tag"])
+@pytest.mark.parametrize("address", ["/pushes?text={}", "/deliveries?text={}", "/search?q={}"])
+def test_commits_are_found_by_the_name_that_pages_show(signed_in, project_name, address, shown):
+    name = f"gitlab.com/Acme/{unique_name()}"
+    fields = {**BRANCH, "kind": "gitlab", "repository": f"https://{name}.git", "tag": "refs/tags/v1.3.0"}
+    [row] = store(delivery(project_name, outcome=Outcome.NO_MATCH, **fields))
+    browser = signed_in("viewer")
+    assert f"{name}:v1.3.0" in visible_text(browser.open(row.get_absolute_url()))
+    page = browser.open(address.format(quote(shown.format(name), safe="")))
+    found = f"/pushes/{row.push_id}" if "deliveries" not in address else row.get_absolute_url()
+    assert f'href="{found}' in page.partition("<main")[2]
+    browser.open(f"/r/{name}/v1.3.0")
+    assert browser.url.endswith(f"/pushes/{row.push_id}")
 
 
 def test_lists_say_what_is_no_image(signed_in, project_name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -75,6 +76,27 @@ class TestWhatToApply:
         assert "--from-literal=auth-header=" in shown(page, "kubectl")
         assert "Register it at Harbor" in page
 
+    @pytest.mark.parametrize("expression", ["", "normalizeGit(request.body.project.url)"])
+    def test_a_generic_receiver_refreshes_the_subscribers_of_the_repository(
+        self, signed_in, project, expression
+    ):
+        fields = {"project": project.name, "kind": "generic", "repository": expression}
+        page = signed_in("operator").submit(PAGE, fields, on=PAGE)
+        secret, config = yaml.safe_load_all(shown(page, "YAML"))
+        value = f"${{{{ {expression or 'normalizeImage(request.body.repository.url)'} }}}}"
+        index = {"key": "subscribedURLs", "operator": "Equals", "value": value}
+        criterion = {"kind": "Warehouse", "indexSelector": {"matchIndices": [index]}}
+        action = {"action": "Refresh", "targetSelectionCriteria": [criterion]}
+        receiver = {"secretRef": {"name": "generic-webhook"}, "actions": [action]}
+        assert config["spec"]["webhookReceivers"][-1] == {"name": "generic", "generic": receiver}
+        assert list(secret["stringData"]) == ["secret"]
+        assert "Register it at your system" in page
+
+    def test_the_repository_of_another_kind_is_ignored(self, signed_in, project):
+        fields = {"project": project.name, "kind": "gitea", "repository": "lower("}
+        page = signed_in("operator").submit(PAGE, fields, on=PAGE)
+        assert "lower(" not in shown(page, "YAML")
+
     def test_a_receiver_without_a_name_has_that_of_its_provider(self, signed_in, project):
         page = signed_in("operator").submit(PAGE, {"project": project.name, "kind": "gitea"}, on=PAGE)
         entry = {"name": "gitea", "gitea": {"secretRef": {"name": "gitea-webhook"}}}
@@ -113,6 +135,8 @@ class TestWhatToApply:
                 "Project doesn&#x27;t exist, or you can&#x27;t add a receiver to it.",
             ),
             ({"name": "hook"}, "Name already exists."),
+            ({"kind": "generic", "repository": "lower("}, "Repository isn&#x27;t a valid expression: "),
+            ({"kind": "generic", "repository": "'}}'"}, "Repository can&#x27;t contain }}."),
         ],
     )
     def test_invalid_fields_are_explained(self, signed_in, project, fields, message):
@@ -159,6 +183,27 @@ class TestApply:
         config = world.cluster.get(PROJECT_CONFIGS, project.name, project.name)
         assert [entry["name"] for entry in receivers_of(config)] == ["hook", "second"]
         assert world.cluster.get(SECRETS, "second-webhook", project.name)["data"]["secret"]
+
+    def test_a_test_push_to_a_new_generic_receiver_refreshes_the_warehouse(
+        self, signed_in, product, world, project
+    ):
+        new = replace(
+            new_receiver(project.name),
+            kind="generic",
+            repository="normalizeImage(request.body.repository.url)",
+        )
+        create_receiver(world.cluster, new)
+        config = world.cluster.get(PROJECT_CONFIGS, project.name, project.name)
+        [action] = config["spec"]["webhookReceivers"][-1]["generic"]["actions"]
+        path = project.path("second", "generic")
+        published = {"name": "second", "path": path, "url": f"http://hooks{path}"}
+        world.cluster.patch_status(
+            PROJECT_CONFIGS, project.name, project.name, {"status": {"webhookReceivers": [published]}}
+        )
+        body = b'{"repository": {"url": "docker.io/example/set-up"}}'
+        until("the receiver is known", lambda: product.post(path, body).status == 200)
+        assert action["action"] == "Refresh"
+        until("the Warehouse is refreshed", lambda: project.token("warehouse-0"))
 
     def test_a_missing_configuration_is_created(self, world, project):
         world.cluster.delete(PROJECT_CONFIGS, project.name, project.name)

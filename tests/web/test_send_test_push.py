@@ -221,6 +221,8 @@ def test_the_preview_does_not_name_hidden_projects(signed_in, product, world, pr
         ({"repository": " "}, "Repository is missing"),
         ({"tag": "x" * 256}, "at most 255"),
         ({"repository": "a\x1bb"}, "only printable characters"),
+        ({"repository": "example/\u202eshop"}, "only printable characters"),
+        ({"tag": "1.\u200b0"}, "only printable characters"),
     ],
 )
 def test_invalid_fields_are_rejected(signed_in, project, fields, problem):

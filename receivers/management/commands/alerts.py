@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from receivers.cluster.client import connect
-from receivers.management.console import ConsoleCommand, ExitCode, fail, table, utc_time
+from receivers.management.console import ConsoleCommand, ExitCode, base_url, fail, table, utc_time
 from receivers.models import AlertChannel, AlertMessage
 from receivers.ops.alerts.channels import destination_shown
 from receivers.ops.alerts.kubernetes_secrets import SecretLookup
@@ -52,7 +52,7 @@ class Command(ConsoleCommand):
         lookup = SecretLookup(
             lambda: connect(context=configuration.kube_context), configuration.system_namespace
         )
-        outbox = Outbox(configuration.base_url, configuration.alert_group, configuration.alert_rate, lookup)
+        outbox = Outbox(base_url(), configuration.alert_group, configuration.alert_rate, lookup)
         message = outbox.send_test(_find(name))
         self.print(f"{'Sent' if message.sent_at else 'Failed'}: {message.answer}")
         if not message.sent_at:

@@ -38,7 +38,7 @@ FILTERS: Final = {
     "kind": "kind of the receiver, such as github",
     "outcome": "outcome codes, or good, plain, bad or open; separated by commas",
     "status": "HTTP status: 404, or 4xx",
-    "repository": "repository as Docker Hub sends it: example/repo",
+    "repository": "repository as the provider sends it or as pages show it: example/repo",
     "tag": "tag",
     "warehouse": "Warehouse that was refreshed: name or project/name",
     "since": "received at or after: a time in UTC, or an age such as 30m, 2h or 7d",

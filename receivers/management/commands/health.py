@@ -19,7 +19,7 @@ from receivers.health.secret_checks import SecretChecks
 from receivers.kargo.quoting import quoted
 from receivers.kargo.scopes import parse_scope, scope_name
 from receivers.management.cluster_reader import cluster_contents
-from receivers.management.console import ConsoleCommand, ExitCode, fail
+from receivers.management.console import ConsoleCommand, ExitCode, base_url, fail
 from receivers.webhook.upstream import configured_upstream
 
 CLUSTER_SECONDS: Final = 60.0  # default timeout; 10,000 Warehouses take a few seconds
@@ -79,7 +79,7 @@ def check_cluster(project: str | None, timeout: float) -> HealthReport:
             heartbeats,
             secrets,
             interval,
-            configuration.base_url,
+            base_url(),
             upstream=configured_upstream(configuration.upstream),
         )
         return monitor.report()
