@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from receivers.cluster.backoff import Backoff
@@ -23,8 +23,6 @@ from receivers.kargo.resources import FREIGHTS, Resource, WarehouseKey
 log = logging.getLogger(__name__)
 
 RECENT_LIMIT: Final = 5_000  # Freight: hours of it in a large installation, in a few megabytes
-# Freight that is created just before a watch starts has no event in it, but may be later than a push.
-OVERLAP: Final = timedelta(seconds=1)
 STOP_TIMEOUT: Final = 5.0  # seconds for the watch threads to end
 
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # sorts Freight without a creation time first
@@ -62,12 +60,9 @@ class FreightWatch:
 
         `cluster` may raise `ClusterError`; it is called again after a delay.
         """
-        self._clock = clock
         self._lock = threading.Lock()
         self._recent: OrderedDict[tuple[str, str], Freight] = OrderedDict()
         self._by_warehouse: dict[WarehouseKey, tuple[Freight, ...]] = {}
-        self._complete_since: dict[str, datetime] = {}
-        self._forgotten_until = datetime.min.replace(tzinfo=clock().tzinfo)
         self._listeners: tuple[FreightListener, ...] = ()
         self._restart_listeners: tuple[Callable[[], None], ...] = ()
         self.reflectors = tuple(
@@ -76,14 +71,13 @@ class FreightWatch:
                 namespace,
                 cluster=cluster,
                 changed=self._apply,
-                settled=lambda namespace=namespace: self._started(namespace),  # type: ignore[misc]
+                settled=self._started,
                 may_be_forbidden=True,
                 backoff=backoff or Backoff(),
                 clock=lambda: clock().timestamp(),
             )
             for namespace in (namespaces or ("",))
         )
-        self._by_namespace = {reflector.namespace: reflector for reflector in self.reflectors}
 
     def start(self) -> None:
         """Start the threads that watch. Never raises; errors are reported by `freshness`."""
@@ -118,15 +112,6 @@ class FreightWatch:
         """Return the remembered Freight of a Warehouse, oldest first."""
         return self._by_warehouse.get(key, ())
 
-    def is_complete_since(self, project: str, at: datetime) -> bool:
-        """Return whether all Freight that was created in a project since `at` is remembered.
-
-        Freight whose event has not arrived yet may be missing.
-        """
-        reflector = self._by_namespace.get("") or self._by_namespace.get(project)
-        since = self._complete_since.get(reflector.namespace) if reflector and reflector.is_watching else None
-        return since is not None and max(since + OVERLAP, self._forgotten_until) <= at
-
     def remember(self, freight: Freight) -> None:
         """Remember Freight that was watched or looked up; forget the oldest if there is too much."""
         with self._lock:
@@ -136,7 +121,6 @@ class FreightWatch:
             self._by_warehouse[key] = tuple(sorted((*others, freight), key=_creation_time))
             if len(self._recent) > RECENT_LIMIT:
                 _, oldest = self._recent.popitem(last=False)
-                self._forgotten_until = max(self._forgotten_until, oldest.created_at or self._clock())
                 self._forget(oldest)
 
     def _forget(self, oldest: Freight) -> None:
@@ -147,8 +131,7 @@ class FreightWatch:
         else:
             self._by_warehouse.pop(key, None)
 
-    def _started(self, namespace: str) -> None:
-        self._complete_since[namespace] = self._clock()
+    def _started(self) -> None:
         for listener in self._restart_listeners:
             listener()
 

@@ -21,7 +21,6 @@ from receivers.cluster.errors import ClusterError, NotFound
 from receivers.cluster.promotion_history import PromotionHistory, PromotionReflector
 from receivers.cluster.reflector import Freshness, Reflector
 from receivers.cluster.snapshot import Change
-from receivers.cluster.stage_index import ProjectStages
 from receivers.kargo.resources import FREIGHTS, ReceiverConfig, Resource, WarehouseKey
 from receivers.kargo.stage_order import upstreams_by_stage
 from receivers.kargo.stage_progress import Pipeline, assess_journey, newest_first
@@ -107,7 +106,7 @@ class StageWatch:
         self._clock = clock
         self._required = required
         self._lock = threading.Lock()  # of writes to the fields below
-        self._stages: dict[str, ProjectStages] = {}
+        self._stages: dict[str, Mapping[str, Stage]] = {}  # by project and name; replaced, not changed
         self._freight: dict[str, dict[str, FreightStatus]] = {}
         self._versions: dict[str, int] = defaultdict(int)
         self._looked_up: dict[tuple[str, str], _Lookup] = {}
@@ -197,13 +196,8 @@ class StageWatch:
 
     def stages(self, project: str) -> tuple[Stage, ...]:
         """Return the Stages of a project, sorted by name."""
-        by_name = self._stages.get(project, _NONE).by_name
+        by_name = self._stages.get(project, {})
         return tuple(by_name[name] for name in sorted(by_name))
-
-    def where_is(self, project: str, freight: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the names of the Stages that hold each of these pieces of Freight now, sorted; none: no entry."""
-        holders = self._stages.get(project, _NONE).holders
-        return {name: holders[name] for name in freight if name in holders}
 
     def freight(self, project: str, name: str) -> FreightStatus | None:
         """Return a piece of Freight; what isn't in memory is read from the API server. None if it doesn't exist."""
@@ -246,7 +240,7 @@ class StageWatch:
         freight = self.freight(project, freight_name)
         if freight is None or freight.warehouse != warehouse:
             return None
-        stages = self._stages.get(project, _NONE).by_name
+        stages = self._stages.get(project, {})
         shown = sorted(upstreams_by_stage(stages.values(), warehouse))
         promotions, listed = self._history.of(project, shown, FIRST_LIST_SECONDS)
         config = self._config(project)
@@ -278,7 +272,7 @@ class StageWatch:
             if key not in pipelines:
                 config = self._config(project)
                 pipelines[key] = Pipeline(
-                    stages=self._stages.get(project, _NONE).by_name,
+                    stages=self._stages.get(project, {}),
                     freight=self._freight_of(key),
                     promotions={},
                     policies=config.promotion_policies if config else (),
@@ -320,7 +314,13 @@ class StageWatch:
             by_project[(new or old).project].append((old, new))
         for project, theirs in by_project.items():
             with self._lock:
-                self._stages[project] = self._stages.get(project, _NONE).changed(theirs)
+                stages = dict(self._stages.get(project, {}))
+                for old, new in theirs:
+                    if old is not None:
+                        stages.pop(old.name, None)
+                    if new is not None:
+                        stages[new.name] = new
+                self._stages[project] = stages
             self._note(project)
 
     def _apply_freight(self, _: Resource, changes: list[Change]) -> None:
@@ -344,6 +344,3 @@ class StageWatch:
                 listener(project)
             except Exception:
                 log.exception("A Stage listener failed")
-
-
-_NONE: Final = ProjectStages()

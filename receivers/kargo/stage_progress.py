@@ -79,11 +79,6 @@ class Pipeline:
         return known.known_as if known else FreightName(freight)
 
 
-def assess_stage(pipeline: Pipeline, freight: FreightStatus, stage: Stage) -> StageProgress:
-    """Return how far a piece of Freight is in a Stage. The first rule that fits decides."""
-    return _Assessment(pipeline, freight).progress(stage)
-
-
 def assess_journey(pipeline: Pipeline, freight: FreightStatus) -> StageJourney:
     """Return how far a piece of Freight is in all Stages of its Warehouse, upstream Stages first."""
     assessment = _Assessment(pipeline, freight)

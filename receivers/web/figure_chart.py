@@ -26,11 +26,8 @@ WORDS: Final = {
     Tone.BAD: "failed",
 }
 
-HEIGHT: Final = 294
 TOP: Final = 10.0  # of the bars
 BASE: Final = 160.0  # of the bars
-LABELS: Final = 177.0  # the baseline of the labels of time
-TITLE: Final = 208.0  # of the lower panel
 LINE_TOP: Final = 222.0
 LINE_BASE: Final = 286.0
 INSET: Final = 0.22  # of a column's width, on each side of its bar

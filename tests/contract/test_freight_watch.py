@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from receivers.cluster.client import connect
-from receivers.cluster.freight_watch import OVERLAP, FreightWatch
+from receivers.cluster.freight_watch import FreightWatch
 from receivers.kargo.artifacts import Freight
 from receivers.kargo.resources import FREIGHTS
 from tests.clusters import Cluster, DemoCluster, until
@@ -85,13 +83,6 @@ def test_existing_freight_is_not_reported(cluster: Cluster, namespace: str) -> N
         assert "old" not in recorder.names()
 
 
-def test_the_watch_is_complete_since_its_start(cluster: Cluster, namespace: str) -> None:
-    before = timezone.now()
-    with watching(cluster.kubeconfig) as recorder:
-        assert not recorder.watch.is_complete_since(namespace, before)
-        assert recorder.watch.is_complete_since(namespace, timezone.now() + OVERLAP)
-
-
 @pytest.fixture
 def isolated_namespace(demo: DemoCluster) -> str:
     demo.api.post("/api/v1/namespaces", {"metadata": {"name": "isolated"}})
@@ -109,10 +100,8 @@ def test_a_dropped_watch_resumes(demo: DemoCluster, isolated_namespace: str) -> 
 
 def test_an_expired_history_restarts_the_watch(demo: DemoCluster, isolated_namespace: str) -> None:
     with watching(demo.kubeconfig) as recorder:
-        first = timezone.now() + timedelta(seconds=1)
         demo.faults(expireWatches=True)
         until("the watch restarts", lambda: recorder.starts == 2)
-        assert not recorder.watch.is_complete_since(isolated_namespace, first - timedelta(minutes=1))
         until(
             "the watch is running",
             lambda: all(reflector.is_watching for reflector in recorder.watch.reflectors),
@@ -121,9 +110,7 @@ def test_an_expired_history_restarts_the_watch(demo: DemoCluster, isolated_names
         until("the new Freight is reported", lambda: "after" in recorder.names())
 
 
-def test_a_forbidden_watch_reports_the_error_and_is_never_complete(
-    demo: DemoCluster, isolated_namespace: str
-) -> None:
+def test_a_forbidden_watch_reports_the_error(demo: DemoCluster) -> None:
     recorder = FreightRecorder(demo.kubeconfig_for("nobody"))
     recorder.watch.start()
     try:
@@ -131,7 +118,6 @@ def test_a_forbidden_watch_reports_the_error_and_is_never_complete(
             "the error is reported", lambda: [entry for entry in recorder.watch.freshness() if entry.error]
         )
         assert "freights" in freshness.error
-        assert not recorder.watch.is_complete_since(isolated_namespace, timezone.now() + timedelta(hours=1))
     finally:
         recorder.watch.stop()
         recorder.client.close()
@@ -142,7 +128,6 @@ def test_the_oldest_freight_is_evicted(
 ) -> None:
     monkeypatch.setattr("receivers.cluster.freight_watch.RECENT_LIMIT", 3)
     with watching(demo.kubeconfig) as recorder:
-        begun = timezone.now() + OVERLAP
         for number in range(5):
             recorder.make(f"f{number}", isolated_namespace, f"w{number % 2}")
         until("all are reported", lambda: len(recorder.reported) == 5)
@@ -150,4 +135,3 @@ def test_the_oldest_freight_is_evicted(
             freight.name for name in ("w0", "w1") for freight in recorder.watch.of((isolated_namespace, name))
         ]
         assert sorted(remaining) == ["f2", "f3", "f4"]
-        assert not recorder.watch.is_complete_since(isolated_namespace, begun - timedelta(seconds=2))

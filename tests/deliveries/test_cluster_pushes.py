@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.accounts.roles import access_from_groups
 from receivers.deliveries import visibility
-from receivers.deliveries.bounded_scan import PORTIONS, REFRESHES_LOOKED_AT
+from receivers.deliveries.bounded_scan import PORTIONS
 from receivers.deliveries.cluster_pushes import MOST_PROJECTS, project_deliveries
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
@@ -121,7 +121,7 @@ def test_a_push_that_matched_nothing_in_the_project_is_no_match(own, other):
     assert (row.pk, row.reason) == (push.pk, "no subscription of the project matches this push")
 
 
-@pytest.mark.parametrize("count", [PORTIONS[0] + 1, REFRESHES_LOOKED_AT + 1])
+@pytest.mark.parametrize("count", [PORTIONS[0] + 1, sum(PORTIONS) + 1])
 def test_pages_are_complete(own, count):
     rows = [delivery("", seconds // 3, outcome=Outcome.NO_MATCH) for seconds in range(count)]
     store(*rows)

@@ -52,7 +52,9 @@ class Detection:
         cache.add_listener(self._add_freight_id)
         self.freight.add_listener(self.missed.on_freight)
         self.freight.start()
-        until("Freight is watched", lambda: self.freight.is_complete_since("", timezone.now() + HOUR))
+        until(
+            "Freight is watched", lambda: all(reflector.is_watching for reflector in self.freight.reflectors)
+        )
 
     def _add_freight_id(self, _: Any, __: Any, new: Any) -> None:
         self.created.add(getattr(new, "last_freight_id", ""))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from receivers.kargo.promotion_policies import PromotionPolicy
-from receivers.kargo.stage_progress import Pipeline, assess_journey, assess_stage
+from receivers.kargo.stage_progress import Pipeline, assess_journey
 from receivers.kargo.stage_states import StageJourney, StageProgress
 from receivers.kargo.stages import decode_freight_status, decode_promotion, decode_stage
 
@@ -137,8 +137,8 @@ class Pipelines:
 
     def assess(self, freight: str, stage: str) -> StageProgress:
         """Return how far Freight is in a Stage."""
-        pipeline = self.build()
-        return assess_stage(pipeline, pipeline.freight[freight], pipeline.stages[stage])
+        [progress] = [node.progress for node in self.journey(freight).nodes if node.name == stage]
+        return progress
 
     def journey(self, freight: str) -> StageJourney:
         """Return how far Freight is in all Stages."""

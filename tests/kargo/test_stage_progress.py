@@ -23,9 +23,10 @@ def state(pipeline: Pipelines, freight: str, stage: str) -> StageState:
 
 
 class TestOtherStages:
-    def test_a_stage_that_does_not_request_the_freight(self, line):
-        line.stage("other", direct=True, warehouse="another")
-        assert state(line, "1", "other") is StageState.NOT_REQUESTED
+    def test_a_stage_that_does_not_request_the_freight_is_no_way_for_it(self, line):
+        line.stage("other", direct=True, warehouse="another").stage("after", "other")
+        assert "other" not in [node.name for node in line.journey("1").nodes]
+        assert line.assess("1", "after").stuck
 
     def test_a_control_flow_stage_is_passed_when_the_freight_is_verified_there(self, line):
         line.stage("gate", "test", flow=True).freight("1", 0, verifiedIn={"gate": {"verifiedAt": text(9)}})

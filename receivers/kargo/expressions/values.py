@@ -16,8 +16,6 @@ from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpressi
 
 Value: TypeAlias = Any
 
-_NANOSECONDS: Final = 1_000_000_000
-
 
 class Unordered(list[Value]):
     """The keys or values of a map, which Go returns in random order."""

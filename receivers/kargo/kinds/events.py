@@ -31,7 +31,6 @@ class NothingToDo:
 
     response: WebhookResponse
     reason: str
-    is_ping: bool = False
 
 
 class TargetsUnknown(Exception):
@@ -124,7 +123,6 @@ def unsupported_event(event: str, status: int = 400) -> Refused:
 PING: NothingToDo = NothingToDo(
     responses.message("ping event received, webhook is configured correctly"),
     "a ping: the sender can reach this receiver",
-    is_ping=True,
 )
 
 
