@@ -93,10 +93,10 @@ def delete(before: datetime) -> tuple[int, float, list[float]]:
     retention = Retention(age / timedelta(days=1))
     oldest = Delivery.objects.count()
     transactions: list[float] = []
-    started, more = time.monotonic(), True
-    while more and time.monotonic() - started < MOST_SECONDS:
+    started, unfinished = time.monotonic(), True
+    while unfinished and time.monotonic() - started < MOST_SECONDS:
         at = time.monotonic()
-        more = retention.work()
+        unfinished = retention.work()
         transactions.append(time.monotonic() - at)
         time.sleep(YIELD_SECONDS)
     seconds = time.monotonic() - started

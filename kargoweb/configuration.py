@@ -106,7 +106,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
     checkout runs. Only their owner can read them.
     Raises `ConfigurationError` with one line per invalid variable: its name, its value and what it must be.
     """
-    # One line for each setting, in one place: whoever looks for a setting finds its default and its bounds.
+    # One line for each setting, in one place, with its default and its bounds.
     env = Environment(variables)
     data_dir = env.read("KARGOWEB_DATA_DIR", PROJECT_ROOT / "var", values.absolute_path)
     port = env.read("PORT", 8000, integer(1, 65535))

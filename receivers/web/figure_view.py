@@ -114,10 +114,10 @@ def figure_view(request: PageRequest, *, project: str | None = None, receiver: s
     if receiver:
         filters["receiver"] = receiver
 
-    def url(span: FigureSpan, **more: Any) -> str:
+    def url(span: FigureSpan, **extra: Any) -> str:
         # The filter includes its end, and a push exactly there belongs to the next column.
         until = span.until - timedelta(microseconds=1)
-        return pushes_url(**filters, **more, since=_moment(span.since), until=_moment(until))
+        return pushes_url(**filters, **extra, since=_moment(span.since), until=_moment(until))
 
     zone = zone_of(request)
     problems = open_problems(request.runtime.health.report(), visible, project)

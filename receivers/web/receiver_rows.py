@@ -107,5 +107,5 @@ def _row(
 def masked(published: PublishedUrl) -> str:
     """Return a receiver URL without its secret part: all of the digest but its last characters."""
     digest = published.digest
-    start, found, _ = (published.url or published.path).partition(digest or " ")
-    return f"{start}…{digest_suffix(digest)}" if found and digest else "…"
+    start, separator, _ = (published.url or published.path).partition(digest or " ")
+    return f"{start}…{digest_suffix(digest)}" if separator and digest else "…"

@@ -289,7 +289,7 @@ def _passed_back(response: HTTPResponse) -> tuple[tuple[str, str], ...]:
 
 
 def _outcome(response: WebhookResponse) -> Outcome:
-    """Return the outcome of a request that was answered. Providers send events that nobody takes; that is no error."""
+    """Return the outcome of a request that was answered. Events that no receiver handles are no error."""
     if response.status < HTTPStatus.BAD_REQUEST:
         return Outcome.FORWARDED
     return Outcome.UNSUPPORTED_EVENT if _UNSUPPORTED.match(response.body) else Outcome.FORWARD_REFUSED

@@ -91,7 +91,7 @@ def test_groups_are_read_again_at_every_sign_in(browser, provider, name):
     assert groups_of(name) == set()
 
 
-def test_a_user_without_a_mapped_group_is_told_so(browser, provider, name):
+def test_a_user_without_a_mapped_group_is_informed(browser, provider, name):
     provider.add(name, preferred_username=name, groups="elsewhere")
     page = sign_in(browser, name)
     assert browser.status == 403
@@ -145,7 +145,7 @@ def test_a_response_of_the_provider_is_valid_once_and_in_one_browser(browser, pr
         assert "Sign in again" in visible_text(page)
 
 
-def test_a_code_that_the_provider_does_not_know_signs_nobody_in(browser):
+def test_a_code_that_the_provider_does_not_know_is_no_sign_in(browser):
     browser.open("/sign-in/provider")
     state = parse_qs(urlsplit(browser.url).query)["state"][0]
     page = browser.open(f"/sign-in/callback?code=guessed&state={state}")
@@ -214,7 +214,8 @@ def test_without_the_provider_and_local_accounts_pages_say_so(database, demo_clu
         assert "The provider does not respond. Try again in a few minutes." in visible_text(page)
         # A failure is remembered for some seconds, so that a provider that hangs is not asked all the time.
         until(
-            "the provider is asked again", lambda: browser.open("/sign-in/provider") and browser.status == 200
+            "the request to the provider is retried",
+            lambda: browser.open("/sign-in/provider") and browser.status == 200,
         )
     wrong = settings | {"KARGOWEB_OIDC_ISSUER": provider.url + "/"}
     with Product(demo_cluster.kubeconfig, **wrong) as product:
@@ -254,11 +255,11 @@ def test_without_any_way_to_sign_in_kargoweb_does_not_start(tmp_path):
 
 
 def test_a_group_can_have_several_roles_and_a_secret_is_not_shown(tmp_path):
-    more = {
+    changes = {
         "KARGOWEB_OIDC_ROLES": "a=viewer:shop, b = admin ,a=operator:blog",
         "KARGOWEB_OIDC_CLIENT_SECRET": "hush",
     }
-    configuration = read_configuration({"KARGOWEB_DATA_DIR": str(tmp_path)} | VALID | more)
+    configuration = read_configuration({"KARGOWEB_DATA_DIR": str(tmp_path)} | VALID | changes)
     assert configuration.oidc.roles == {"a": ("viewer:shop", "operator:blog"), "b": ("admin",)}
     assert "hush" not in repr(configuration)
 

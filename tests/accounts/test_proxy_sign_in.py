@@ -94,7 +94,7 @@ def test_a_disabled_user_stays_out(browser, name):
     assert (browser.status, page) == (403, "Your account is disabled.\n")
 
 
-def test_names_that_can_not_be_told_apart_are_refused(browser):
+def test_names_that_look_the_same_are_refused(browser):
     for user in ("Jos\u00e9", "Zo\u00eb"):
         page = browser.open("/projects", headers=named(user, "platform"))
         assert browser.status == 403

@@ -60,7 +60,7 @@ def ask(product, shop):  # noqa: F811
         (Outcome.NOT_NEWEST, 5, "No Freight from 1.2.3"),
     ],
 )
-def test_the_exit_code_tells_the_outcome_and_the_sentence_is_printed(ask, outcome, code, words):
+def test_the_exit_code_is_that_of_the_outcome_and_the_sentence_is_printed(ask, outcome, code, words):
     result = ask(outcome)
     assert (result.returncode, result.stderr) == (code, "")
     assert words in result.stdout

@@ -126,15 +126,15 @@ def test_pages_are_complete(own, count):
     rows = [delivery("", seconds // 3, outcome=Outcome.NO_MATCH) for seconds in range(count)]
     store(*rows)
     ProjectDelivery.objects.bulk_create(entry for row in rows for entry in project_deliveries(row, [own]))
-    wanted, found, after = DeliveryFilter(project=own), [], ""
+    wanted, read, after = DeliveryFilter(project=own), [], ""
     while True:
         page = delivery_log().page(wanted, size=100, after=after)
-        found += [row.pk for row in page.rows]
+        read += [row.pk for row in page.rows]
         after = page.next
         if not after:
             break
     newest_first = sorted(rows, key=lambda row: (row.received_at, row.pk), reverse=True)
-    assert found == [row.pk for row in newest_first]
+    assert read == [row.pk for row in newest_first]
 
 
 def test_only_the_newest_delivery_of_a_push_is_listed(own):
@@ -181,9 +181,9 @@ def test_the_details_are_reduced_to_the_projects_of_the_reader(own, other):
         details={"commit": "c0ffee", "files": ["secret/plan.yaml"], "files_left_out": 1, "actions": [{}]},
     )
     access = access_from_groups([f"viewer:{own}"])
-    found = visibility.find(access, push.pk)
-    assert found is not None
-    details = visibility.details(access, found)
+    row = visibility.find(access, push.pk)
+    assert row is not None
+    details = visibility.details(access, row)
     assert details.reduced
     assert [refresh.project for refresh in details.refreshes] == [own]
     assert [verdict["project"] for verdict in details.verdicts] == [own]

@@ -278,7 +278,7 @@ class TestCommand:
         finally:
             target.delete()
 
-    def test_it_sends_a_test_and_its_exit_code_tells_whether_it_arrived(self, database, sink):
+    def test_it_sends_a_test_and_its_exit_code_says_whether_it_arrived(self, database, sink):
         target = channel(unique_name(), sink.url)
         try:
             sink.answers = [200, 500]
