@@ -115,7 +115,7 @@ class RealCluster:
                 self._create(admin, CRDS, definition)
         for plural in (definition["spec"]["names"]["plural"] for definition in definitions):
             path = f"/apis/{GROUP}/v1alpha1/{plural}"
-            until(f"{plural} are served", lambda path=path: admin.get(path).status == 200)  # type: ignore[misc]
+            until(f"{plural} are served", lambda path=path: admin.get(path).status == 200)  # type: ignore[misc]  # the default argument
 
     def _make_role(self, admin: ApiClient, role: str, rules: list[dict[str, Any]]) -> str:
         """Create a service account with these permissions; return its token."""

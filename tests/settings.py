@@ -17,4 +17,4 @@ if SERVER_URL.startswith("postgres"):
 else:
     os.environ.pop("DATABASE_URL", None)  # never the user's own file: SQLite in the data directory
 
-from kargoweb.settings import *  # noqa: E402, F403
+from kargoweb.settings import *  # noqa: E402, F403 - after the environment is set

@@ -200,10 +200,10 @@ def _second_scale(most: float) -> tuple[float, float]:
 
 
 def _ticks(
-    top: float, step: float, base_y: float, top_y: float, text: Callable[[int], str]
+    top: float, step: float, base_y: float, top_y: float, text: Callable[[float], str]
 ) -> Iterator[Tick]:
     for number in range(round(top / step) + 1):
-        yield Tick(base_y - (base_y - top_y) * number * step / top, text(number * step))  # type: ignore[arg-type]
+        yield Tick(base_y - (base_y - top_y) * number * step / top, text(number * step))
 
 
 def _parts(span: FigureSpan, highest: int) -> Iterator[Part]:

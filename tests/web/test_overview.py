@@ -31,7 +31,7 @@ HOURS_AGO = 2
 def stored(project: str, outcome: Outcome = Outcome.FREIGHT_CREATED, **fields: object) -> Delivery:
     """Store a push of two hours ago and compute the figures of its hour."""
     at = timezone.now() - timedelta(hours=HOURS_AGO)
-    [row] = store(delivery(project, **({"received_at": at, "outcome": outcome} | fields)))  # type: ignore[arg-type]
+    [row] = store(delivery(project, **({"received_at": at, "outcome": outcome} | fields)))  # type: ignore[arg-type]  # values of many types
     roll_up(hour_of(row.received_at))
     return row
 

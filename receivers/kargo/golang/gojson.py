@@ -151,7 +151,7 @@ class _Reader:
     ) -> None:
         """Read one value; store it as `into[name]` if `expected` is not None."""
         token = self.take(_VALUE, "a value")
-        if token == "null":  # noqa: S105
+        if token == "null":  # noqa: S105 - a token of JSON
             if isinstance(expected, Pointer | ListOf):
                 into.pop(name, None)
             return
