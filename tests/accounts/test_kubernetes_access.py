@@ -65,18 +65,6 @@ def product(database: None, cluster: DemoCluster, provider: OidcProvider) -> Ite
 
 
 @pytest.fixture
-def browser(product: Product) -> HttpBrowser:
-    """A browser without a session."""
-    return HttpBrowser(product)
-
-
-@pytest.fixture
-def name() -> str:
-    """A user that no other test has."""
-    return unique_name()
-
-
-@pytest.fixture
 def project(cluster: DemoCluster, product: Product) -> Iterator[KargoProject]:
     """A project that kargoweb knows."""
     with World(cluster.kubeconfig) as world:

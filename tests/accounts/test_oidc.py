@@ -15,9 +15,8 @@ from kargoweb.configuration import ConfigurationError, read_configuration
 from receivers.models import Audit, ProviderIdentity
 from tests.accounts.oidc_provider import OidcProvider
 from tests.clusters import DemoCluster, until
-from tests.deliveries.rows import unique_name
 from tests.product import Product
-from tests.users import create_user
+from tests.users import create_user, groups_of
 from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 
@@ -47,26 +46,10 @@ def product(database: None, demo_cluster: DemoCluster, provider: OidcProvider) -
         yield product
 
 
-@pytest.fixture
-def browser(product: Product) -> HttpBrowser:
-    """A browser without a session."""
-    return HttpBrowser(product)
-
-
-@pytest.fixture
-def name() -> str:
-    """A user that no other test has."""
-    return unique_name()
-
-
 def sign_in(browser: HttpBrowser, subject: str, *, target: str = "") -> str:
     """Sign in as a user of the provider; return the page that kargoweb shows then."""
     browser.open(f"/sign-in/provider?next={target}")
     return browser.open(browser.url, {"sub": subject})
-
-
-def groups_of(name: str) -> set[str]:
-    return set(User.objects.get(username=name).groups.values_list("name", flat=True))
 
 
 def test_a_user_signs_in_with_the_roles_of_the_groups(browser, provider, name):
