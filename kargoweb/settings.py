@@ -235,7 +235,7 @@ SPECTACULAR_SETTINGS = {
         "ProbeStep": "receivers.api.serializers.PROBE_STEPS",
     },
     "TAGS": [
-        {"name": "Pushes", "description": "What was pushed, what became of it, and what a push would do."},
+        {"name": "Pushes", "description": "What was pushed, its result, and what a push would do."},
         {"name": "Deliveries", "description": "Requests of providers, and what kargoweb responded and did."},
         {"name": "Projects", "description": "Projects, their receivers and Warehouses, and test pushes."},
         {"name": "Findings", "description": "Problems that health checks report."},

@@ -30,7 +30,7 @@ def delivery(outcome: Outcome, warehouses: int = 1) -> Delivery:
 def result(
     outcome: Outcome | str, name: str = "api", stages: list[StageNode] | None = None, **options
 ) -> WarehouseResult:
-    """Return what became of the push in a Warehouse."""
+    """Return the result of the push in a Warehouse."""
     has_freight = outcome in {Outcome.FREIGHT_CREATED, Outcome.ALREADY_CURRENT}
     refresh = Refresh(
         project="shop", warehouse=name, outcome=outcome, reason="because", requested_at=NOW, discovered_at=NOW,

@@ -156,7 +156,7 @@ class GenericSelection:
     def actions(
         self, failed_warehouses: Collection[WarehouseKey], failed_promotions: Collection[WarehouseKey]
     ) -> list[ActionReport]:
-        """Return what became of each action."""
+        """Return the result of each action."""
         failed = {_WAREHOUSE: frozenset(failed_warehouses), _PROMOTION: frozenset(failed_promotions)}
         return [_report(position, action, failed) for position, action in enumerate(self._actions, 1)]
 

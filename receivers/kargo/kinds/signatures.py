@@ -1,4 +1,4 @@
-"""Signatures and tokens of requests. They are compared in constant time, over the bytes as they came."""
+"""Signatures and tokens of requests. They are compared in constant time, over the received bytes."""
 
 from __future__ import annotations
 
