@@ -111,19 +111,19 @@ class Bench:
             cycle(push, min(MAX_WAREHOUSES, self.world.projects * per_project)), connections, seconds
         )
 
-    def same_warehouse(self, connections: int, seconds: float = SECONDS) -> LoadResult:
+    def same_warehouse(self, connections: int) -> LoadResult:
         """Send pushes for a single Warehouse."""
         body = post(receiver_path(project_name(0)), push_body(self.world.repository(0, 0), "1.2.3"))
-        return self._run(cycle(lambda _: body, 1), connections, seconds)
+        return self._run(cycle(lambda _: body, 1), connections, SECONDS)
 
     def repeated(self, request: bytes, seconds: float) -> LoadResult:
         """Send one request over and over."""
         return self._run(cycle(lambda _: request, 1), 4, seconds)
 
-    def fan_out(self, seconds: float = SECONDS) -> LoadResult:
+    def fan_out(self) -> LoadResult:
         """Send pushes that match a hundred Warehouses each, one after the other."""
         body = post(receiver_path(TARGET), push_body(SHARED, "1.2.3"))
-        return self._run(cycle(lambda _: body, 1), 1, seconds)
+        return self._run(cycle(lambda _: body, 1), 1, SECONDS)
 
     def patch_count(self) -> int:
         """Return the number of patches of Warehouses that the API server has received."""

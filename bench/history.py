@@ -21,11 +21,11 @@ from django.utils import timezone
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kargoweb.settings")
 django.setup()
 
-from django.db import transaction  # noqa: E402
+from django.db import transaction
 
-from bench.worlds import HISTORY_PROJECTS, history_project  # noqa: E402
-from receivers.deliveries.bulk_sql import insert  # noqa: E402
-from receivers.models import Delivery, Refresh  # noqa: E402
+from bench.worlds import HISTORY_PROJECTS, history_project
+from receivers.deliveries.bulk_sql import insert
+from receivers.models import Delivery, Refresh
 
 Pair = tuple[Delivery, Refresh | None]
 REPOSITORIES = 3  # per project

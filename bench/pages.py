@@ -145,7 +145,8 @@ def databases(directory: Path) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield each kind of database with the URLs of two databases."""
     for count in (SMALL, LARGE):
         (directory / str(count)).mkdir()
-    yield "SQLite", tuple(f"sqlite:///{directory / str(count) / 'log.sqlite3'}" for count in (SMALL, LARGE))  # type: ignore[misc]
+    small, large = (f"sqlite:///{directory / str(count) / 'log.sqlite3'}" for count in (SMALL, LARGE))
+    yield "SQLite", (small, large)
     server = os.environ.get("DATABASE_URL", "")
     if not server.startswith("postgres"):
         print("PostgreSQL skipped. To measure it, run `python tools/postgres.py -- python -m bench.pages`.")

@@ -22,13 +22,13 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kargoweb.settings")
 django.setup()
 
-from django.db import connection, models, transaction  # noqa: E402
-from django.utils import timezone  # noqa: E402
+from django.db import connection, models, transaction
+from django.utils import timezone
 
-from bench.history import DAYS, fill  # noqa: E402
-from receivers.deliveries.log_writer import LogWriter, Write  # noqa: E402
-from receivers.deliveries.retention import YIELD_SECONDS, Retention  # noqa: E402
-from receivers.models import Delivery, Refresh  # noqa: E402
+from bench.history import DAYS, fill
+from receivers.deliveries.log_writer import LogWriter, Write
+from receivers.deliveries.retention import YIELD_SECONDS, Retention
+from receivers.models import Delivery, Refresh
 
 BASE = 20_000  # deliveries that Python writes
 STORE_EVERY = 0.02  # seconds
@@ -93,10 +93,10 @@ def delete(before: datetime) -> tuple[int, float, list[float]]:
     retention = Retention(age / timedelta(days=1))
     oldest = Delivery.objects.count()
     transactions: list[float] = []
-    started, more = time.monotonic(), True
-    while more and time.monotonic() - started < MOST_SECONDS:
+    started, unfinished = time.monotonic(), True
+    while unfinished and time.monotonic() - started < MOST_SECONDS:
         at = time.monotonic()
-        more = retention.work()
+        unfinished = retention.work()
         transactions.append(time.monotonic() - at)
         time.sleep(YIELD_SECONDS)
     seconds = time.monotonic() - started

@@ -26,15 +26,15 @@ import django
 
 django.setup()
 
-from django.utils import timezone  # noqa: E402
+from django.utils import timezone
 
-from bench import processes  # noqa: E402
-from receivers.accounts import tokens  # noqa: E402
-from receivers.models import Delivery, Outcome, TokenScope  # noqa: E402
-from tests.clusters import DemoCluster  # noqa: E402
-from tests.databases import SERVED, created_databases  # noqa: E402
-from tests.product import Product  # noqa: E402
-from tests.users import create_user  # noqa: E402
+from bench import processes
+from receivers.accounts import tokens
+from receivers.models import Delivery, Outcome, TokenScope
+from tests.clusters import DemoCluster
+from tests.databases import SERVED, created_databases
+from tests.product import Product
+from tests.users import create_user
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
 REPOSITORY = "bench/wait"

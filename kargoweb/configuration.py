@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from kargoweb import setting_values as values
+from kargoweb.alert_settings import AlertConfiguration, read_alerts
 from kargoweb.data_dir import create_files
 from kargoweb.database import POSTGRESQL, SQLITE, database, sqlite
-from kargoweb.email_server import EmailServer, email_server
 from kargoweb.environment import (
     ConfigurationError,
     Environment,
@@ -29,7 +29,6 @@ from kargoweb.environment import (
 )
 from kargoweb.retention_settings import RetentionConfiguration, read_retention
 from kargoweb.retry_settings import RetryConfiguration, read_retries, retry_contradictions
-from kargoweb.setting_values import HOUR
 from kargoweb.sign_on import (
     AccessConfiguration,
     OidcConfiguration,
@@ -89,12 +88,7 @@ class Configuration:
     upstream: UpstreamConfiguration
     metrics: bool
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
-    email: EmailServer | None
-    email_from: str
-    alert_after: float
-    alert_group: float
-    alert_rate: int
-    events: bool
+    alerts: AlertConfiguration
     tracing: bool
     settings: tuple[Setting, ...] = ()
 
@@ -106,7 +100,7 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
     checkout runs. Only their owner can read them.
     Raises `ConfigurationError` with one line per invalid variable: its name, its value and what it must be.
     """
-    # One line for each setting, in one place: whoever looks for a setting finds its default and its bounds.
+    # One line for each setting, in one place, with its default and its bounds.
     env = Environment(variables)
     data_dir = env.read("KARGOWEB_DATA_DIR", PROJECT_ROOT / "var", values.absolute_path)
     port = env.read("PORT", 8000, integer(1, 65535))
@@ -152,24 +146,20 @@ def read_configuration(variables: Mapping[str, str] = os.environ) -> Configurati
         secret_key_fallbacks=env.read(
             "KARGOWEB_SECRET_KEY_FALLBACKS", (), comma_separated(values.secret_key), secret=True
         ),
-        email=env.read("KARGOWEB_EMAIL_URL", None, email_server, secret=True),
-        email_from=env.read(
-            "KARGOWEB_EMAIL_FROM", f"kargoweb@{values.host_name(base_url)}", values.email_address
-        ),
-        alert_after=env.read("KARGOWEB_ALERT_AFTER", 60.0, seconds(0, HOUR)),
-        alert_group=env.read("KARGOWEB_ALERT_GROUP", 15.0, seconds(0, HOUR)),
-        alert_rate=env.read("KARGOWEB_ALERT_RATE", 6, integer(1, 1000)),
-        events=env.read("KARGOWEB_EVENTS", False, boolean),
+        alerts=read_alerts(env, values.host_name(base_url)),
         tracing=read_tracing(env),
     )
     for problem in _contradictions(configuration):
         env.report(problem)
     env.finish()
+    return replace(configuration, secret_key=_create_files(configuration), settings=env.settings)
+
+
+def _create_files(configuration: Configuration) -> str:
+    """Create the files that are needed and missing. Return the secret key."""
     on_sqlite = configuration.database["ENGINE"] == SQLITE
-    key = create_files(
-        data_dir, configuration.secret_key, Path(configuration.database["NAME"]) if on_sqlite else None
-    )
-    return replace(configuration, secret_key=key, settings=env.settings)
+    file = Path(configuration.database["NAME"]) if on_sqlite else None
+    return create_files(configuration.data_dir, configuration.secret_key, file)
 
 
 def _contradictions(configuration: Configuration) -> Iterator[str]:

@@ -74,9 +74,8 @@ def _sqlite_path(url: str) -> Path:
 
 def _postgresql(url: str) -> dict[str, Any]:
     """Parse a URL as `psql` does, with libpq's options (sslmode, host=/run/postgresql, service, ...)."""
-    # Imported here because it takes 0.1 s, which installations on SQLite can save.
-    from psycopg import ProgrammingError  # noqa: PLC0415
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+    from psycopg import ProgrammingError  # noqa: PLC0415 - takes 0.1 s, which installations on SQLite can save
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - likewise
 
     try:
         options: dict[str, Any] = conninfo_to_dict(url)

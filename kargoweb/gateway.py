@@ -72,7 +72,7 @@ class UnfinishedBody(io.BytesIO):
 
 
 class UnreadBody(io.BytesIO):
-    """A body that was not read, because nobody was to need it."""
+    """A body that was not read, because the response does not depend on it."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Raise `UnsupportedOperation`: an empty body would look like one that was cut off."""

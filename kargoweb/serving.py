@@ -23,14 +23,15 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 threading.Thread(target=stop_with, args=[os.getppid()], name="parent-watch", daemon=True).start()
 
-from django.conf import settings  # noqa: E402 - loading takes a second
-from granian import _signals  # noqa: E402
+# Loading these takes a second.
+from django.conf import settings
+from granian import _signals
 
-from kargoweb import wsgi  # noqa: E402
-from kargoweb.gateway import Gateway  # noqa: E402
-from kargoweb.lanes import Lanes  # noqa: E402
-from receivers.ops import runtime  # noqa: E402
-from receivers.ops.push_waiters import TooManyWaiting  # noqa: E402
+from kargoweb import wsgi
+from kargoweb.gateway import Gateway
+from kargoweb.lanes import Lanes
+from receivers.ops import runtime
+from receivers.ops.push_waiters import TooManyWaiting
 
 __all__ = ["application"]
 

@@ -132,12 +132,12 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 
 # E-mail of the alerts.
-if KARGOWEB.email is not None:
-    EMAIL_HOST, EMAIL_PORT = KARGOWEB.email.host, KARGOWEB.email.port
-    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = KARGOWEB.email.user, KARGOWEB.email.password
-    EMAIL_USE_TLS, EMAIL_USE_SSL = KARGOWEB.email.scheme == "smtp+tls", KARGOWEB.email.scheme == "smtps"
+if mail_server := KARGOWEB.alerts.email:
+    EMAIL_HOST, EMAIL_PORT = mail_server.host, mail_server.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = mail_server.user, mail_server.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = mail_server.scheme == "smtp+tls", mail_server.scheme == "smtps"
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = KARGOWEB.email_from
+DEFAULT_FROM_EMAIL = KARGOWEB.alerts.email_from
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -235,7 +235,7 @@ SPECTACULAR_SETTINGS = {
         "ProbeStep": "receivers.api.serializers.PROBE_STEPS",
     },
     "TAGS": [
-        {"name": "Pushes", "description": "What was pushed, what became of it, and what a push would do."},
+        {"name": "Pushes", "description": "What was pushed, its result, and what a push would do."},
         {"name": "Deliveries", "description": "Requests of providers, and what kargoweb responded and did."},
         {"name": "Projects", "description": "Projects, their receivers and Warehouses, and test pushes."},
         {"name": "Findings", "description": "Problems that health checks report."},

@@ -150,7 +150,7 @@ def trace_requests(
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Return middleware with a span for each request, which continues the trace of the client.
 
-    Listed before all other middleware, and only if traces are asked for.
+    Listed before all other middleware, and only if traces are configured.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:

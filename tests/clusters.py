@@ -112,7 +112,45 @@ class Cluster(Protocol):
         ...
 
 
-class DemoCluster:
+class RoleClients:
+    """Clients and kubeconfig files of a cluster in which each role has a token."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = ""
+        self.ca_file: str | None = None
+        self._tokens: dict[str, str] = {}
+        self._clients: dict[str, ApiClient] = {}
+
+    @property
+    def api(self) -> ApiClient:
+        """Return a client that sends raw HTTP requests as the admin."""
+        return self.client("admin")
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return a kubeconfig file of the admin; kubectl needs `anonymous_admin`, since it sends no token over HTTP."""
+        return self.kubeconfig_for("admin")
+
+    def token(self, role: str) -> str:
+        """Return the bearer token of a role in `ROLES`."""
+        return self._tokens[role]
+
+    def client(self, role: str) -> ApiClient:
+        """Return a client that sends raw HTTP requests as that role, or without a token if it is empty."""
+        if role not in self._clients:
+            token = self._tokens.get(role, "")
+            self._clients[role] = ApiClient(self.url, token=token, ca_file=self.ca_file)
+        return self._clients[role]
+
+    def kubeconfig_for(self, role: str) -> Path:
+        """Return a kubeconfig file of that role."""
+        path = self.directory / f"kubeconfig-{role}"
+        write_kubeconfig(path, self.url, token=self._tokens[role], ca_file=self.ca_file or "")
+        return path
+
+
+class DemoCluster(RoleClients):
     """The demo's API server as a separate process, with its files in `directory`."""
 
     name: str = "demo"
@@ -127,20 +165,18 @@ class DemoCluster:
         tls: bool = False,
         options: tuple[str, ...] = (),
     ) -> None:
-        self.url = ""
-        self._directory = directory
+        super().__init__(directory)
         self._tokens = {role: secrets.token_urlsafe(16) for role in ROLES}
         self._port = free_port()
         flags = {"--faults": faults, "--anonymous-admin": anonymous_admin, "--no-kargo": not kargo}
         certificate = ["--certificate", str(SERVER)] if tls else []
         self._options = [*(flag for flag, enabled in flags.items() if enabled), *certificate, *options]
-        self.ca_file: str | None = str(CA) if tls else None
+        self.ca_file = str(CA) if tls else None
         self._process: subprocess.Popen[str] | None = None
         self._subjects: dict[str, Any] = {}
-        self._clients: dict[str, ApiClient] = {}
 
     def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._write_tokens(self._tokens)
         self.start()
         return self
@@ -152,7 +188,7 @@ class DemoCluster:
 
     def start(self) -> None:
         """Start the server. After a restart it has the same port and the same data."""
-        files = {"--data": self._directory / "state.jsonl", "--token-file": self._directory / "tokens.json"}
+        files = {"--data": self.directory / "state.jsonl", "--token-file": self.directory / "tokens.json"}
         arguments = [text for flag, path in files.items() for text in (flag, str(path))]
         command = [
             sys.executable,
@@ -163,14 +199,14 @@ class DemoCluster:
             *arguments,
             *self._options,
         ]
-        with (self._directory / "log").open("a") as log:
+        with (self.directory / "log").open("a") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self._process.stdout is not None
         with self._process.stdout as output:
             self.url = output.readline().strip()
         if not self.url:
             self._process.wait()
-            raise AssertionError((self._directory / "log").read_text())
+            raise AssertionError((self.directory / "log").read_text())
 
     def stop(self) -> None:
         """Stop the server with SIGTERM."""
@@ -200,33 +236,6 @@ class DemoCluster:
         assert self._process is not None
         return self._process.pid
 
-    @property
-    def api(self) -> ApiClient:
-        """Return a client that sends raw HTTP requests as the admin."""
-        return self.client("admin")
-
-    @property
-    def kubeconfig(self) -> Path:
-        """Return a kubeconfig file of the admin; kubectl needs `anonymous_admin`, since it sends no token over HTTP."""
-        return self.kubeconfig_for("admin")
-
-    def token(self, role: str) -> str:
-        """Return the bearer token of a role in `ROLES`."""
-        return self._tokens[role]
-
-    def client(self, role: str) -> ApiClient:
-        """Return a client that sends raw HTTP requests as that role, or without a token if it is empty."""
-        if role not in self._clients:
-            token = self._tokens.get(role, "")
-            self._clients[role] = ApiClient(self.url, token=token, ca_file=self.ca_file)
-        return self._clients[role]
-
-    def kubeconfig_for(self, role: str) -> Path:
-        """Return a kubeconfig file of that role."""
-        path = self._directory / f"kubeconfig-{role}"
-        write_kubeconfig(path, self.url, token=self._tokens[role], ca_file=self.ca_file or "")
-        return path
-
     def revoke(self, role: str) -> None:
         """Revoke a role's token: the server responds with 401 to it from now on."""
         self._reload({name: token for name, token in self._tokens.items() if name != role})
@@ -250,7 +259,7 @@ class DemoCluster:
     def _write_tokens(self, tokens: Mapping[str, str], roles: Mapping[str, Any] = ROLES) -> None:
         users = {token: {"user": role, "rules": roles[role]} for role, token in tokens.items()}
         content = {"tokens": users, "subjects": self._subjects}
-        (self._directory / "tokens.json").write_text(json.dumps(content))
+        (self.directory / "tokens.json").write_text(json.dumps(content))
 
     def _reload(self, tokens: Mapping[str, str], roles: Mapping[str, Any] = ROLES) -> None:
         self._write_tokens(tokens, roles)

@@ -20,9 +20,8 @@ from kubernetes import config
 from kubernetes.client import Configuration
 
 from demo.apiserver.kargo_types import GROUP, kargo_definitions
-from demo.apiserver.kubeconfig import write_kubeconfig
 from tests.api_client import ApiClient
-from tests.clusters import PATIENCE, ROLES, Rules, until
+from tests.clusters import PATIENCE, ROLES, RoleClients, Rules, until
 from tests.ports import free_port
 
 NOT_CONFIGURED = (
@@ -49,47 +48,16 @@ def _policy_rule(rule: dict[str, list[str]]) -> dict[str, Any]:
     return {"apiGroups": ["*"], "resources": rule["resources"], "verbs": rule["verbs"]}
 
 
-class RealCluster:
+class RealCluster(RoleClients):
     """Base of local and given clusters: a service account with a token for each role."""
 
     name: str = "real"
-    url: str
-    ca_file: str | None
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self._own = f"kargoweb-test-{secrets.token_hex(4)}"  # the name of every object created here
-        self._tokens: dict[str, str] = {}
-        self._clients: dict[str, ApiClient] = {}
         self._created: list[str] = []
         self._allowed: list[str] = []
-
-    def token(self, role: str) -> str:
-        """Return the bearer token of a role in `ROLES`."""
-        return self._tokens[role]
-
-    @property
-    def api(self) -> ApiClient:
-        """Return raw HTTP as the admin."""
-        return self.client("admin")
-
-    @property
-    def kubeconfig(self) -> Path:
-        """Return a kubeconfig file of the admin."""
-        return self.kubeconfig_for("admin")
-
-    def client(self, role: str) -> ApiClient:
-        """Return raw HTTP as that role, or without a token if the role is empty."""
-        if role not in self._clients:
-            token = self.token(role) if role else ""
-            self._clients[role] = ApiClient(self.url, token=token, ca_file=self.ca_file)
-        return self._clients[role]
-
-    def kubeconfig_for(self, role: str) -> Path:
-        """Return a kubeconfig file of that role."""
-        path = self.directory / f"kubeconfig-{role}"
-        write_kubeconfig(path, self.url, token=self.token(role), ca_file=self.ca_file or "")
-        return path
 
     def furnish(self, admin: ApiClient) -> None:
         """Install the missing resource types of Kargo and create the roles."""
@@ -115,7 +83,7 @@ class RealCluster:
                 self._create(admin, CRDS, definition)
         for plural in (definition["spec"]["names"]["plural"] for definition in definitions):
             path = f"/apis/{GROUP}/v1alpha1/{plural}"
-            until(f"{plural} are served", lambda path=path: admin.get(path).status == 200)  # type: ignore[misc]
+            until(f"{plural} are served", lambda path=path: admin.get(path).status == 200)  # type: ignore[misc]  # the default argument
 
     def _make_role(self, admin: ApiClient, role: str, rules: list[dict[str, Any]]) -> str:
         """Create a service account with these permissions; return its token."""

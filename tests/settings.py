@@ -17,7 +17,8 @@ if SERVER_URL.startswith("postgres"):
 else:
     os.environ.pop("DATABASE_URL", None)  # never the user's own file: SQLite in the data directory
 
-from kargoweb.settings import *  # noqa: E402, F403
+from kargoweb.settings import *  # noqa: E402, F403 - after the environment is set
 
-# Find static files when they are requested: to list them all takes as long as a page, for each of Django's test clients.
+# Find static files when they are requested: each of Django's test clients would list them all, which takes as long as a
+# page.
 WHITENOISE_AUTOREFRESH = True

@@ -152,7 +152,7 @@ def test_the_url_of_a_mail_server_has_host_port_and_user(
     read: Any, url: str, expected: tuple[Any, ...]
 ) -> None:
     configuration = read(KARGOWEB_EMAIL_URL=url)
-    server = configuration.email
+    server = configuration.alerts.email
     assert (server.scheme, server.host, server.port, server.user, server.password) == expected
     assert not server.password or repr(server.password) not in repr(configuration)
 

@@ -28,6 +28,11 @@ def create_user(*groups: str) -> User:
     return user
 
 
+def groups_of(name: str) -> set[str]:
+    """Return the groups of a user."""
+    return set(User.objects.get(username=name).groups.values_list("name", flat=True))
+
+
 def create_superuser() -> User:
     """Create a superuser with a unique name and the password `PASSWORD`, in no group."""
     user = create_user()

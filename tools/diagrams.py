@@ -45,7 +45,7 @@ class Drawing:
         self._colors = colors
         self._parts: list[str] = []
 
-    def box(self, x: int, y: int, width: int, *lines: str, ours: bool = False, height: int = HEIGHT) -> None:
+    def box(self, x: int, y: int, width: int, *lines: str, ours: bool = False) -> None:
         """Draw a box with lines of text; `ours` marks what kargoweb does."""
         fill, edge = (
             (self._colors["ours"], self._colors["edge"])
@@ -53,9 +53,9 @@ class Drawing:
             else (self._colors["box"], self._colors["line"])
         )
         self._parts.append(
-            f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="8" fill="{fill}" stroke="{edge}"/>'
+            f'<rect x="{x}" y="{y}" width="{width}" height="{HEIGHT}" rx="8" fill="{fill}" stroke="{edge}"/>'
         )
-        first = y + height / 2 + 5 - 9 * (len(lines) - 1)
+        first = y + HEIGHT / 2 + 5 - 9 * (len(lines) - 1)
         for number, line in enumerate(lines):
             self.text(x + width / 2, first + 18 * number, line, soft=number > 0)
 

@@ -138,8 +138,8 @@ def metrics() -> str:
 
 def _outcomes(*, of_refreshes: bool) -> str:
     from receivers.deliveries.outcomes import tone  # noqa: PLC0415 - needs Django
-    from receivers.deliveries.remedies import REMEDIES  # noqa: PLC0415
-    from receivers.kargo.refresh_outcomes import RefreshOutcome  # noqa: PLC0415
+    from receivers.deliveries.remedies import REMEDIES  # noqa: PLC0415 - needs Django
+    from receivers.kargo.refresh_outcomes import RefreshOutcome  # noqa: PLC0415 - needs Django
 
     refresh_codes = {outcome.value for outcome in RefreshOutcome}
     rows = [

@@ -102,7 +102,7 @@ def reload_tokens(api: Api, path: Path) -> None:
     try:
         api.access.users, api.access.subjects = read_tokens(path)
     except (OSError, ValueError, KeyError) as error:
-        logging.getLogger("demo.apiserver").error("cannot reload the token file: %s", error)  # noqa: TRY400
+        logging.getLogger("demo.apiserver").error("cannot reload the token file: %s", error)  # noqa: TRY400 - says it all
     if api.faults is not None:
         api.faults.reloads += 1
 

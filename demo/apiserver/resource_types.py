@@ -5,7 +5,7 @@ The `Catalog` has the types that are currently served. It changes when definitio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -162,8 +162,8 @@ def from_definition(definition: Mapping[str, Any]) -> ResourceType:
 class Catalog:
     """The types that are currently served."""
 
-    def __init__(self, kinds: Iterable[ResourceType] = BUILT_IN) -> None:
-        self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in kinds}
+    def __init__(self) -> None:
+        self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in BUILT_IN}
 
     def get(self, group: str, version: str, plural: str) -> ResourceType | None:
         """Return a type, or None if it is not served."""

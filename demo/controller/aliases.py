@@ -14,7 +14,7 @@ _ADJECTIVES: Final = (  # noqa: SIM905 - words read better without ninety pairs 
     " silent silver sleek smart snappy solar spry steady stout sunny swift tidy tranquil trusty upbeat vivid warm wily"
     " windy wise witty zany zesty"
 ).split()
-_ANIMALS: Final = (  # noqa: SIM905
+_ANIMALS: Final = (  # noqa: SIM905 - as above
     "albatross alpaca anteater antelope badger bat beaver bison bobcat camel capybara caribou cheetah chinchilla cod"
     " condor cougar coyote crane cricket dingo dolphin donkey eagle egret elk falcon ferret finch flamingo fox gazelle"
     " gecko gibbon giraffe gopher grouse gull hare hawk hedgehog heron hippo horse ibex ibis iguana impala jackal"

@@ -87,11 +87,11 @@ class StageController:
         for key in sorted(self._objects[STAGES]):
             if stopping.is_set():
                 break
-            objects, found = self._project(key[0]), self._objects[STAGES].get(key)
-            if found is None:
+            objects, stage = self._project(key[0]), self._objects[STAGES].get(key)
+            if stage is None:
                 continue
             try:
-                due = min(due, StageWork(found.content, objects, self._patch, self._create).run())
+                due = min(due, StageWork(stage.content, objects, self._patch, self._create).run())
             except ClusterError as error:
                 log.info("retrying Stage %s/%s: %s", *key, error)
                 due = min(due, RETRY_DELAY)
@@ -103,7 +103,7 @@ class StageController:
     def _project(self, project: str) -> ProjectObjects:
         with self._lock:
             stages, freight, promotions = (
-                {key[1]: found.content for key, found in self._objects[resource].items() if key[0] == project}
+                {key[1]: item.content for key, item in self._objects[resource].items() if key[0] == project}
                 for resource in (STAGES, FREIGHTS, PROMOTIONS)
             )
             config = self._objects[PROJECT_CONFIGS].get((project, project))

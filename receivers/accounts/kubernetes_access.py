@@ -28,7 +28,7 @@ RESERVED: Final = "system:"  # begins the names of Kubernetes' own users and gro
 
 SLOW: Final = "Kubernetes is still reviewing your access. Reload the page in a few seconds."
 FAILED: Final = "Kubernetes can't review your access at the moment: {}. Try again in a few seconds."
-NOT_SERVING: Final = "Kubernetes is asked only by a serving process."
+NOT_SERVING: Final = "Only a serving process can ask Kubernetes."
 
 
 class ReviewFailed(Exception):

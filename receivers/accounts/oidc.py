@@ -184,10 +184,10 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # has n
         claims = dict(payload)
         configuration = settings.KARGOWEB.oidc
         if not {configuration.groups_claim, configuration.username_claim} <= claims.keys():
-            more = self.get_userinfo(access_token, id_token, payload)
-            if more.get("sub") != claims["sub"]:
+            userinfo = self.get_userinfo(access_token, id_token, payload)
+            if userinfo.get("sub") != claims["sub"]:
                 raise SignInFailed("The provider's claims belong to another user.")
-            claims = {**more, **claims}
+            claims = {**userinfo, **claims}
         with transaction.atomic():
             user = _user_of(claims)
             set_roles(user, roles_of(claims))

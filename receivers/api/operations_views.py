@@ -165,8 +165,8 @@ class AuditView(ApiView):
             after = Position.read(query.validated_data["after"])
             entries = entries.filter(Q(at__lt=after.received_at) | Q(at=after.received_at, id__lt=after.id))
         rows = list(entries[: size + 1])
-        more, rows = len(rows) > size, rows[:size]
-        following = Position(rows[-1].at, rows[-1].pk).cursor() if more else ""
+        has_more, rows = len(rows) > size, rows[:size]
+        following = Position(rows[-1].at, rows[-1].pk).cursor() if has_more else ""
         return Response({"entries": AuditSerializer(rows, many=True).data, "next": following})
 
 

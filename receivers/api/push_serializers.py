@@ -1,4 +1,4 @@
-"""Pushes as JSON values: what a provider announced, and what became of it."""
+"""Pushes as JSON values: what a provider announced, and its result."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class StageSerializer(serializers.Serializer[Any]):
 
 
 class WarehouseResultSerializer(serializers.Serializer[WarehouseResult]):
-    """What became of a push in a Warehouse. `stages` is null if Stages are not followed or there is no Freight."""
+    """The result of a push in a Warehouse. `stages` is null if Stages are not followed or there is no Freight."""
 
     project = serializers.CharField()
     warehouse = serializers.CharField()
@@ -133,7 +133,7 @@ class IssueSerializer(serializers.Serializer[OpenIssue]):
 
 @dataclass(frozen=True, slots=True)
 class PushDetails:
-    """A push and what became of it."""
+    """A push and its result."""
 
     record: PushRecord
     results: PushResults
@@ -175,7 +175,7 @@ class PushDetails:
 
 
 def push_details(record: PushRecord, stages: StageWatch | None) -> PushDetails:
-    """Return a push and what became of it."""
+    """Return a push and its result."""
     by_id = {delivery.pk: delivery for delivery in record.deliveries}
     for refresh in record.refreshes:
         refresh.delivery = by_id[refresh.delivery_id]  # or each would be queried

@@ -1,4 +1,4 @@
-"""Pushes: what providers announced, what became of it, and what a push would do."""
+"""Pushes: what providers announced, the results, and what a push would do."""
 
 from __future__ import annotations
 

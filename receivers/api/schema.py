@@ -30,7 +30,7 @@ class ApiSchema(AutoSchema):
         return str(self.get_description()).partition(". ")[0].partition("\n")[0].removesuffix(".")
 
     def _get_request_body(self, direction: Any = "request") -> Any:
-        body = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        body = super()._get_request_body(direction)
         # drf-spectacular knows which fields of a serializer are required, but not of one or the other.
         if body and isinstance(self.get_request_serializer(), PolymorphicProxySerializer):
             body["required"] = True
@@ -39,18 +39,16 @@ class ApiSchema(AutoSchema):
     def _insert_field_validators(self, field: Any, schema: Any) -> None:
         # For a text that may be empty, drf-spectacular adds an alternative, and the empty text would match both.
         if not isinstance(field, PatternField):
-            super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+            super()._insert_field_validators(field, schema)
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         problem = OpenApiResponse(ProblemSerializer, "An error.")
-        bodies["default"] = self._get_response_for_code(  # type: ignore[no-untyped-call]
-            problem, "default", [MEDIA_TYPE], direction
-        )
+        bodies["default"] = self._get_response_for_code(problem, "default", [MEDIA_TYPE], direction)
         return bodies
 
 
-class PatternFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+class PatternFieldSchema(OpenApiSerializerFieldExtension):
     """A text with a pattern."""
 
     target_class = PatternField
@@ -63,7 +61,7 @@ class PatternFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-un
         return {"type": "string", "pattern": field.pattern, **limit}
 
 
-class BodySchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+class BodySchema(OpenApiSerializerExtension):
     """The body of a request."""
 
     target_class = BodySerializer
@@ -71,13 +69,11 @@ class BodySchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Any:
         """Return the schema, without unknown names."""
-        own = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
-            self.target, direction, bypass_extensions=True
-        )
+        own = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         return {**own, "additionalProperties": False}
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenScheme(OpenApiAuthenticationExtension):
     """API tokens."""
 
     target_class = "receivers.api.authentication.TokenAuthentication"
@@ -85,10 +81,10 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
     def get_security_definition(self, auto_schema: AutoSchema) -> Any:
         """Return the scheme."""
-        return build_bearer_security_scheme_object(header_name="Authorization", token_prefix="Bearer")  # noqa: S106
+        return build_bearer_security_scheme_object(header_name="Authorization", token_prefix="Bearer")  # noqa: S106 - no secret
 
 
-class DeliveryDetailsSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+class DeliveryDetailsSchema(OpenApiSerializerExtension):
     """All data of a delivery: that of lists, and more."""
 
     target_class = "receivers.deliveries.serializers.DeliveryDetailsSerializer"
@@ -96,9 +92,7 @@ class DeliveryDetailsSchema(OpenApiSerializerExtension):  # type: ignore[no-unty
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Any:
         """Return the schema of both."""
         listed = auto_schema.resolve_serializer(DeliverySerializer, direction).ref
-        own = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
-            self.target, direction, bypass_extensions=True
-        )
+        own = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         return {"allOf": [listed, own]}
 
 
@@ -132,7 +126,7 @@ class CachedGenerator(SchemaGenerator):
 
 @cache
 def _generated() -> dict[str, Any]:
-    schema: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    schema: dict[str, Any] = SchemaGenerator().get_schema(public=True)
     return schema
 
 

@@ -42,9 +42,7 @@ def _load_file(paths: str, context: str, configuration: Configuration) -> None:
     if not any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
         raise KubeconfigError(f"the kubeconfig {paths} does not exist")
     try:
-        load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=paths, context=context or None, client_configuration=configuration
-        )
+        load_kube_config(config_file=paths, context=context or None, client_configuration=configuration)
     except Exception as error:  # noqa: BLE001  the loader raises nearly anything for a broken file
         # The loader's messages quote whole entries of the file, tokens included: shorten them, and do not chain.
         raise KubeconfigError(f"invalid kubeconfig {paths}: {_redacted(error)}") from None
@@ -52,7 +50,7 @@ def _load_file(paths: str, context: str, configuration: Configuration) -> None:
 
 def _load_service_account(configuration: Configuration) -> None:
     try:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        load_incluster_config(client_configuration=configuration)
     except (ConfigException, OSError) as error:
         raise KubeconfigError(f"cannot use the pod's service account: {_redacted(error)}") from error
 

@@ -51,16 +51,10 @@ class PromotionReflector(TailReflector):
 class PromotionHistory:
     """The Promotions of requested Stages. Thread-safe."""
 
-    def __init__(
-        self,
-        cluster: Callable[[], KubernetesClient],
-        changed: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, cluster: Callable[[], KubernetesClient], changed: Callable[[str], None]) -> None:
         """`changed` is called with the name of a project when Promotions of a requested Stage have changed."""
         self._cluster = cluster
         self._on_change = changed
-        self._clock = clock
         self._condition = threading.Condition()
         self._promotions: dict[StageKey, dict[str, Promotion]] = {}
         self._requested_at: dict[StageKey, float] = {}
@@ -91,7 +85,7 @@ class PromotionHistory:
         """
         keys = [(project, stage) for stage in stages]
         with self._condition:
-            now = self._clock()
+            now = time.monotonic()
             wait_until = now + timeout
             for key in keys:
                 self._requested_at[key] = now
@@ -130,7 +124,7 @@ class PromotionHistory:
     def restarted(self) -> None:
         """Note that the watch may have missed events."""
         with self._condition:
-            now = self._clock()
+            now = time.monotonic()
             self._list_at = dict.fromkeys(self._list_at, now)
             self._condition.notify_all()
 
@@ -164,7 +158,7 @@ class PromotionHistory:
 
     def _due(self) -> tuple[str, list[str]] | None:
         """Return a project and its Stages that are to be listed now. Forget what no page shows any more."""
-        now = self._clock()
+        now = time.monotonic()
         for key in [key for key, at in self._requested_at.items() if now - at > IDLE_SECONDS]:
             for mapping in (self._requested_at, self._first_requested_at, self._list_at, self._promotions):
                 mapping.pop(key, None)
@@ -177,7 +171,7 @@ class PromotionHistory:
 
     def _retry_later(self, project: str, stages: Sequence[str]) -> None:
         with self._condition:
-            at = self._clock() + RETRY_SECONDS
+            at = time.monotonic() + RETRY_SECONDS
             self._list_at.update({(project, stage): at for stage in stages})
             self._condition.notify_all()
 
@@ -201,7 +195,7 @@ class PromotionHistory:
                     known.pop(name, None)
             for promotion in listed:
                 self._add(promotion)
-            at = self._clock() + RELIST_SECONDS
+            at = time.monotonic() + RELIST_SECONDS
             self._list_at.update({(project, stage): at for stage in stages})
             self._listed.update((project, stage) for stage in stages)
             self._condition.notify_all()

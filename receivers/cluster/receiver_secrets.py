@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,6 @@ from receivers.cluster.client import KubernetesClient
 from receivers.cluster.errors import Forbidden, NotFound, Rejected
 from receivers.kargo.kinds import KINDS
 from receivers.kargo.resources import SECRETS, Receiver
-
-log = logging.getLogger(__name__)
 
 
 class ReceiverError(Exception):

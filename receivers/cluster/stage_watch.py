@@ -106,7 +106,7 @@ class StageWatch:
         self._clock = clock
         self._required = required
         self._lock = threading.Lock()  # of writes to the fields below
-        self._stages: dict[str, Mapping[str, Stage]] = {}
+        self._stages: dict[str, Mapping[str, Stage]] = {}  # by project and name; replaced, not changed
         self._freight: dict[str, dict[str, FreightStatus]] = {}
         self._versions: dict[str, int] = defaultdict(int)
         self._looked_up: dict[tuple[str, str], _Lookup] = {}

@@ -48,11 +48,11 @@ class BodyQuota:
         stored = stored_bytes()
         self.stored = sum(stored.values())
         limit = self._limit(stored.values())
-        more = False
+        unfinished = False
         for receiver, size in stored.items():
             if size > limit:
-                more |= self._drop(receiver, limit)
-        return more
+                unfinished |= self._drop(receiver, limit)
+        return unfinished
 
     def _limit(self, sizes: Collection[int]) -> int:
         """Return the bytes that one receiver may store if all store these sizes."""

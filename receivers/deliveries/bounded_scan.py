@@ -18,10 +18,10 @@ LOOKED_AT: Final = 5_000
 """Rows that one page scans: about 20 ms of work, and more than most installations get in a week."""
 
 PORTIONS: Final = (200, 800)
-"""Refreshes of one Warehouse that each statement reads: first enough for a page, then the rest."""
+"""Refreshes of one Warehouse that each statement reads: first enough for a page, then the rest.
 
-REFRESHES_LOOKED_AT: Final = sum(PORTIONS)
-"""Refreshes of one Warehouse that a page scans: fewer than deliveries, for each costs a lookup of its delivery."""
+In all they are fewer than the deliveries that a page scans, because each costs a lookup of its delivery.
+"""
 
 CLOCK_SKEW: Final = timedelta(seconds=1)
 """Between the clock of the process that received a delivery and of the one that created a refresh for it."""
@@ -48,7 +48,7 @@ def scan(candidates: QuerySet[Delivery], conditions: Q, enough: int, most: int) 
 
 
 def scan_refreshes(wanted: DeliveryFilter, candidates: QuerySet[Delivery], enough: int) -> ScanResult:
-    """Scan the deliveries of the last `REFRESHES_LOOKED_AT` refreshes of the filter's Warehouse.
+    """Scan the deliveries of the newest refreshes of the filter's Warehouse.
 
     The result has a floor if there are more refreshes; `scan` finds what is older. This isn't one statement with a
     subquery, because a database may then read the whole log in search of a few rows.

@@ -86,7 +86,7 @@ def _columns(model: type[models.Model]) -> tuple[Column, ...]:
 @lru_cache
 def _changing(model: type[models.Model], names: tuple[str, ...]) -> tuple[Column, ...]:
     """Return the primary key and the columns that change."""
-    names = names or model.CHANGING  # type: ignore[attr-defined] # only models that declare it are updated
+    names = names or model.CHANGING  # type: ignore[attr-defined]  # only models that declare it are updated
     by_name = {field.name: column for column in _columns(model) for field in [column[1]]}
     return tuple(by_name[name] for name in (model._meta.pk.name, *names))
 
@@ -94,7 +94,7 @@ def _changing(model: type[models.Model], names: tuple[str, ...]) -> tuple[Column
 @lru_cache(maxsize=1024)
 def _insertion(model: type[models.Model], count: int, vendor: str) -> str:
     columns = _columns(model)
-    return f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES {_rows(columns, count, vendor)}"  # noqa: S608
+    return f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES {_rows(columns, count, vendor)}"
 
 
 @lru_cache(maxsize=1024)
@@ -103,7 +103,7 @@ def _change(model: type[models.Model], names: tuple[str, ...], count: int, vendo
     key, *others = (_quoted(field) for _, field, _ in columns)
     changes = ", ".join(f"{name} = new.{name}" for name in others)
     new = f"WITH new ({_names(columns)}) AS (VALUES {_rows(columns, count, vendor)})"
-    return f"{new} UPDATE {_table(model)} SET {changes} FROM new WHERE {_table(model)}.{key} = new.{key}"  # noqa: S608
+    return f"{new} UPDATE {_table(model)} SET {changes} FROM new WHERE {_table(model)}.{key} = new.{key}"
 
 
 def _rows(columns: tuple[Column, ...], count: int, vendor: str) -> str:

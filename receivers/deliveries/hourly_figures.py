@@ -172,7 +172,9 @@ def _unused(hours: Sequence[datetime]) -> list[datetime]:
     before = Delivery.objects.filter(received_at__lt=hours[0] + HOUR).order_by("-received_at")
     newest = before.values_list("received_at", flat=True).first()
     empty = list(takewhile(lambda hour: newest is None or hour > newest, hours))
-    computed = set(RolledUpHour.objects.filter(hour__in=empty).values_list("hour", flat=True)) if empty else ()
+    computed = (
+        set(RolledUpHour.objects.filter(hour__in=empty).values_list("hour", flat=True)) if empty else ()
+    )
     return [hour for hour in empty if hour not in computed]
 
 

@@ -127,7 +127,7 @@ def headline(outcome: str, with_freight: int, warehouses: int) -> str:
 
 
 def named_results(refreshes: Sequence[Refresh], most: int) -> str:
-    """Return what became of each Warehouse in one line: first those with Freight, `most` by name, then the others."""
+    """Return the result of each Warehouse in one line: first those with Freight, `most` by name, then the others."""
     several_projects = len({refresh.project for refresh in refreshes}) > 1
     groups: tuple[list[str], list[str]] = ([], [])
     for refresh in refreshes:

@@ -136,7 +136,7 @@ class ActionTargetSerializer(serializers.Serializer[Any]):
 
 
 class ActionSerializer(serializers.Serializer[Any]):
-    """What became of an action of a generic receiver. `position` counts from 1, `more` the targets that are left out.
+    """The result of an action of a generic receiver. `position` counts from 1, `more` the targets that are left out.
 
     `result` is the word in the response, empty for an unknown action. `failed`: the action needs action by someone;
     refreshes of Warehouses that failed are retried, and do not count.

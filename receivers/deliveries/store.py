@@ -144,8 +144,7 @@ class DeliveryStore:
         except NotKept as error:
             self._losses.append(timezone.now())
             receiver = delivery.receiver_name
-            # The message has both causes, and a traceback adds nothing.
-            log.error("lost a delivery to %s: %s; %s", receiver, database_error, error)  # noqa: TRY400
+            log.error("lost a delivery to %s: %s; %s", receiver, database_error, error)  # noqa: TRY400 - both causes
             raise NotSaved(str(error)) from error
         if delivery.outcome != Outcome.PENDING:
             self._spooled.discard(delivery.pk)  # it has its result already

@@ -94,9 +94,9 @@ class Finding:
         if not self.warehouses:
             return ""
         names = ["/".join(key) for key in self.warehouses[:WAREHOUSES_NAMED]]
-        more = len(self.warehouses) - len(names)
+        others = len(self.warehouses) - len(names)
         noun = "1 Warehouse" if len(self.warehouses) == 1 else f"{len(self.warehouses)} Warehouses"
-        return f"Affects {noun}: {', '.join(names)}{f' and {more} more' if more else ''}."
+        return f"Affects {noun}: {', '.join(names)}{f' and {others} more' if others else ''}."
 
     def reduced_to(self, projects: Collection[str] | None) -> Finding | None:
         """Return what readers of these projects (None: everything) may see of the finding; None if nothing."""

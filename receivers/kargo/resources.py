@@ -123,7 +123,6 @@ class ReceiverConfig:
     name: str
     resource_version: str
     generation: int
-    observed_generation: int
     receivers: tuple[Receiver, ...]
     published: tuple[PublishedUrl, ...]
     conditions: tuple[Condition, ...]
@@ -214,7 +213,6 @@ def decode_config(raw: Mapping[str, Any]) -> ReceiverConfig:
         name=as_text(metadata.get("name")),
         resource_version=as_text(metadata.get("resourceVersion")),
         generation=as_number(metadata.get("generation")),
-        observed_generation=as_number(status.get("observedGeneration")),
         receivers=tuple(map(decode_receiver, as_list(spec.get("webhookReceivers")))),
         published=tuple(map(_published, as_list(status.get("webhookReceivers")))),
         conditions=decode_conditions(status),

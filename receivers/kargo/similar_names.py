@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-SUGGESTED: Final = 3  # names; more help nobody
+SUGGESTED: Final = 3  # names; a longer list does not help
 COMPARED: Final = 200  # names; more than most projects have, and a few milliseconds
 _MAX_LENGTH: Final = 255  # characters; no registry accepts a longer name
 _CACHE_SIZE: Final = 256  # names; repositories that nothing subscribes to are pushed to again and again

@@ -69,7 +69,7 @@ class Pipeline:
             known = promotions.get(last.name)
             if known is None:
                 promotions[last.name] = last
-            elif not known.is_terminal:  # the watches are not in step with each other
+            elif not known.is_terminal:  # the watches are not in sync with each other
                 promotions[last.name] = replace(last, steps=known.steps, uses=known.uses, actor=known.actor)
         return sorted(promotions.values(), key=_order)
 

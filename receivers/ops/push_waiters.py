@@ -67,7 +67,7 @@ class PushWaiters:
             return sum(map(len, self._waiting.values()))
 
     async def changed(self, text: str) -> bool:
-        """Return True when something about a push has changed, or the client's time is over; False if nobody may wait.
+        """Return True when a push has changed, or the client's time is over; False if waiting has ended.
 
         `text` is what `header` returned to the view of the client. Raises `TooManyWaiting`.
         """
@@ -86,7 +86,7 @@ class PushWaiters:
         return not self._closed
 
     def close(self) -> None:
-        """Let nobody wait any more: the process stops, which must not take as long as the most patient client."""
+        """End all waits: the process stops, which must not take as long as the most patient client."""
         self._closed = True
         with self._lock:
             keys = list(self._waiting)

@@ -199,12 +199,14 @@ class Runtime:
             health=self.health,
             outbox=Outbox(
                 configuration.base_url,
-                configuration.alert_group,
-                configuration.alert_rate,
+                configuration.alerts.group,
+                configuration.alerts.rate,
                 SecretLookup(self.cache.cluster, configuration.system_namespace),
             ),
-            after=configuration.alert_after,
-            events_after=timedelta(seconds=configuration.alert_group) if configuration.events else None,
+            after=configuration.alerts.after,
+            events_after=timedelta(seconds=configuration.alerts.group)
+            if configuration.alerts.events
+            else None,
         )
 
     def _add_listeners(self) -> None:
@@ -244,7 +246,7 @@ class Runtime:
         # Alerts link to pages, and processes that face the internet send nothing out.
         if configuration.role != "receiver":
             tasks = [PeriodicTask("alerts", self.alerts.work, pause=1.0)]
-            if configuration.events:
+            if configuration.alerts.events:
                 sender = EventSender(self.cache, lambda: self.alerts.is_on_duty, configuration.base_url)
                 tasks.append(PeriodicTask("events", sender.work, pause=1.0))
             # A thread for each, so that a slow API server doesn't delay the alert about it.
@@ -352,7 +354,7 @@ def _required_permissions(configuration: Configuration) -> tuple[RequiredPermiss
         kargo_namespace=configuration.kargo_namespace,
         follows_stages=configuration.follow_stages != "false",
         creates_receivers=configuration.create_receivers,
-        records_events=configuration.events,
+        records_events=configuration.alerts.events,
         reviews_access=configuration.access.by_kubernetes,
     )
 

@@ -35,13 +35,13 @@ class PeriodicTask:
         """Call `work`; return the seconds until the next call. An exception is logged, and never raised."""
         close_old_connections()
         try:
-            more = self._work()
+            unfinished = self._work()
         except Exception as error:
             self.fault = str(error).strip() or type(error).__name__
             log.exception("%s failed; retrying in %g s", self.name, FAULT_PAUSE)
             return FAULT_PAUSE
         self.fault, self.done_at = "", time.monotonic()
-        return self._again if more else self._pause
+        return self._again if unfinished else self._pause
 
 
 class Scheduler:

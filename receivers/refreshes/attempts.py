@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Final, Self
 from uuid import UUID
 
+from django.utils import timezone
+
 from receivers.kargo.conditions import discovery_failure, is_discovering
 from receivers.kargo.progress import is_handled
 from receivers.kargo.progress_states import RefreshRequest
@@ -83,6 +85,21 @@ def tracked_refresh(refresh: Refresh, delivery: Delivery, attempt: Attempt | Non
     )
     is_test = delivery.origin == Origin.TEST
     return TrackedRefresh(refresh, push, delivery.received_at, is_test, attempt, delivery.traceparent)
+
+
+def last_attempt(row: Refresh) -> Attempt:
+    """Return the last attempt of a stored refresh."""
+    at = parse_time(row.token) or row.requested_at or timezone.now()
+    return Attempt(
+        key=(row.project, row.warehouse),
+        token=row.token,
+        token_time=at,
+        requested_at=row.requested_at or at,
+        discovered_before=row.discovered_before,
+        handled_at=row.handled_at,
+        rediscovered=row.rediscovered,
+        failure=row.failure,
+    )
 
 
 def refresh_request(tracked: TrackedRefresh) -> RefreshRequest:

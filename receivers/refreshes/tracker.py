@@ -33,7 +33,13 @@ from receivers.kargo.refresh_outcomes import RefreshOutcome, RefreshState, Retry
 from receivers.kargo.resources import WAREHOUSES, Resource, Warehouse, WarehouseKey
 from receivers.kargo.times import parse_time
 from receivers.models import Delivery, Refresh
-from receivers.refreshes.attempts import Attempt, TrackedRefresh, refresh_request, tracked_refresh
+from receivers.refreshes.attempts import (
+    Attempt,
+    TrackedRefresh,
+    last_attempt,
+    refresh_request,
+    tracked_refresh,
+)
 from receivers.refreshes.history import (
     record_answer,
     record_end,
@@ -140,7 +146,7 @@ class Tracker:
             if row.token:
                 attempt = attempts.get((tracked.key, row.token))
                 if attempt is None:
-                    attempt = attempts[tracked.key, row.token] = _attempt_of(row)
+                    attempt = attempts[tracked.key, row.token] = last_attempt(row)
                     self._queue.restore(attempt)
                 tracked.attempt = attempt
             elif row.next_attempt_at is None:
@@ -441,21 +447,6 @@ def _trace(tracked: TrackedRefresh) -> None:
 
 def _seconds_until(at: datetime | None, now: datetime) -> float:
     return (at - now).total_seconds() if at is not None else 0.0
-
-
-def _attempt_of(row: Refresh) -> Attempt:
-    """Return the last attempt of a stored refresh."""
-    at = parse_time(row.token) or row.requested_at or timezone.now()
-    return Attempt(
-        key=(row.project, row.warehouse),
-        token=row.token,
-        token_time=at,
-        requested_at=row.requested_at or at,
-        discovered_before=row.discovered_before,
-        handled_at=row.handled_at,
-        rediscovered=row.rediscovered,
-        failure=row.failure,
-    )
 
 
 def _is_relevant(old: Warehouse | None, new: Warehouse | None) -> bool:

@@ -86,9 +86,9 @@ def alerts(request: PageRequest) -> HttpResponse:
         "alerts": [AlertRow(alert, *_state_of_alert(alert)) for alert in newest_alerts],
         "channels": [_channel_row(channel, last_messages.get(last)) for channel, last in rows],
         "history": [MessageRow(message, *_state(message)) for message in shown],
-        "email_is_off": settings.KARGOWEB.email is None,
-        "records_events": settings.KARGOWEB.events,
-        "events_wait": settings.KARGOWEB.events and _failing_events(request.access).exists(),
+        "email_is_off": settings.KARGOWEB.alerts.email is None,
+        "records_events": settings.KARGOWEB.alerts.events,
+        "events_wait": settings.KARGOWEB.alerts.events and _failing_events(request.access).exists(),
     }
     return render(request, "alerts/list.html", context)
 
@@ -218,7 +218,7 @@ def _save(request: PageRequest, form: ChannelForm, channel: AlertChannel, verb: 
 
 
 def _form(request: PageRequest, form: ChannelForm) -> HttpResponse:
-    context = {"form": form, "channel": form.channel, "email_is_off": settings.KARGOWEB.email is None}
+    context = {"form": form, "channel": form.channel, "email_is_off": settings.KARGOWEB.alerts.email is None}
     return render(request, "alerts/channel.html", context)
 
 

@@ -30,11 +30,11 @@ def audit(request: PageRequest) -> HttpResponse:
         at, pk = before
         entries = entries.filter(Q(at__lt=at) | Q(at=at, id__lt=pk))
     shown = list(entries[: PAGE_SIZE + 1])
-    more = len(shown) > PAGE_SIZE
+    has_more = len(shown) > PAGE_SIZE
     shown = shown[:PAGE_SIZE]
     context = {
         "entries": shown,
-        "next": f"{shown[-1].at.isoformat()}~{shown[-1].pk}" if more else "",
+        "next": f"{shown[-1].at.isoformat()}~{shown[-1].pk}" if has_more else "",
         "later": bool(before),
     }
     return render(request, "accounts/audit.html", context)

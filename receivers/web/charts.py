@@ -35,11 +35,11 @@ class Chart:
     text: str
 
 
-def stacked(columns: Sequence[Mapping[Tone, int]], one: str, many: str) -> Chart:
+def stacked(columns: Sequence[Mapping[Tone, int]], singular: str, plural: str) -> Chart:
     """Return a chart with a column for each mapping, oldest first.
 
-    `one` and `many` name the things counted, such as `delivery in 24 h` and `deliveries in 24 h`. Columns are scaled
-    to the tallest; each bar is at least one unit high, so small counts stay visible.
+    `singular` and `plural` name what is counted, such as `delivery in 24 h` and `deliveries in 24 h`. Columns are
+    scaled to the tallest; each bar is at least one unit high, so small counts stay visible.
     """
     tallest = max((sum(column.values()) for column in columns), default=0)
     bars = tuple(bar for at, column in enumerate(columns) for bar in _column(at, column, tallest))
@@ -51,7 +51,7 @@ def stacked(columns: Sequence[Mapping[Tone, int]], one: str, many: str) -> Chart
         HEIGHT,
         bars,
         total,
-        f"{total} {one if total == 1 else many}: {parts}" if total else f"no {many}",
+        f"{total} {singular if total == 1 else plural}: {parts}" if total else f"no {plural}",
     )
 
 

@@ -97,6 +97,7 @@ def _result(request: PageRequest, details: visibility.DeliveryDetails) -> dict[s
         "left_out": max(0, row.warehouses - len(timelines)),
         "not_evaluated": row.outcome in NOT_EVALUATED,
         "verdicts": details.verdicts,
+        "several_projects": not row.project,
         "actions": action_rows(row),
         "matches": sum(verdict["result"] == MatchResult.MATCH for verdict in details.verdicts),
         "body": preview(row),

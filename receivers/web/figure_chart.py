@@ -26,11 +26,8 @@ WORDS: Final = {
     Tone.BAD: "failed",
 }
 
-HEIGHT: Final = 294
 TOP: Final = 10.0  # of the bars
 BASE: Final = 160.0  # of the bars
-LABELS: Final = 177.0  # the baseline of the labels of time
-TITLE: Final = 208.0  # of the lower panel
 LINE_TOP: Final = 222.0
 LINE_BASE: Final = 286.0
 INSET: Final = 0.22  # of a column's width, on each side of its bar
@@ -203,10 +200,10 @@ def _second_scale(most: float) -> tuple[float, float]:
 
 
 def _ticks(
-    top: float, step: float, base_y: float, top_y: float, text: Callable[[int], str]
+    top: float, step: float, base_y: float, top_y: float, text: Callable[[float], str]
 ) -> Iterator[Tick]:
     for number in range(round(top / step) + 1):
-        yield Tick(base_y - (base_y - top_y) * number * step / top, text(number * step))  # type: ignore[arg-type]
+        yield Tick(base_y - (base_y - top_y) * number * step / top, text(number * step))
 
 
 def _parts(span: FigureSpan, highest: int) -> Iterator[Part]:

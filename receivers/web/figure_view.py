@@ -1,4 +1,4 @@
-"""The figures of the overview, of a project and of a receiver, which `overview/_figures.html` shows: tiles, a chart."""
+"""The figures of the overview, which `overview/_figures.html` shows: tiles and a chart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from receivers.deliveries.outcomes import Tone
 from receivers.health.finding import Finding
 from receivers.health.report import NEEDS_ACTION, HealthReport, group_by_cause
 from receivers.kargo.resources import WarehouseKey
-from receivers.kargo.scopes import scope_name
 from receivers.web.figure_chart import STACKED, FigureChart, figure_chart
 from receivers.web.links import pushes_url
 from receivers.web.page_view import PageRequest
@@ -102,25 +101,19 @@ def range_of(request: PageRequest) -> Range:
     return Range(value) if value in Range.values else Range.DAY
 
 
-def figure_view(request: PageRequest, *, project: str | None = None, receiver: str = "") -> FigureView:
-    """Return the figures of a project ("" for the cluster receivers), of a receiver of it, or of all that is visible.
-
-    The caller has checked that the user may see the project. Two queries.
-    """
+def figure_view(request: PageRequest) -> FigureView:
+    """Return the figures of all that is visible. Two queries."""
     range_ = range_of(request)
     visible = request.access.projects
-    current = figures(range_, timezone.now(), projects=visible, project=project, receiver=receiver)
-    filters: dict[str, Any] = {} if project is None else {"project": scope_name(project)}
-    if receiver:
-        filters["receiver"] = receiver
+    current = figures(range_, timezone.now(), projects=visible)
 
-    def url(span: FigureSpan, **more: Any) -> str:
+    def url(span: FigureSpan, **filters: Any) -> str:
         # The filter includes its end, and a push exactly there belongs to the next column.
         until = span.until - timedelta(microseconds=1)
-        return pushes_url(**filters, **more, since=_moment(span.since), until=_moment(until))
+        return pushes_url(**filters, since=_moment(span.since), until=_moment(until))
 
     zone = zone_of(request)
-    problems = open_problems(request.runtime.health.report(), visible, project)
+    problems = open_problems(request.runtime.health.report(), visible)
     return FigureView(
         range_,
         tuple(_range_links(request, range_)),
@@ -138,7 +131,7 @@ def figure_view(request: PageRequest, *, project: str | None = None, receiver: s
                 _percentiles(current.whole),
                 _p95_before(current),
             ),
-            _problems_tile(problems, project),
+            _problems_tile(problems),
         ),
         tuple(
             LegendEntry(tone, _LEGEND[tone], current.whole.tones[tone], url(current.whole, outcome=tone))
@@ -150,12 +143,9 @@ def figure_view(request: PageRequest, *, project: str | None = None, receiver: s
     )
 
 
-def open_problems(
-    report: HealthReport, visible: frozenset[str] | None, project: str | None = None
-) -> list[Finding]:
+def open_problems(report: HealthReport, visible: frozenset[str] | None) -> list[Finding]:
     """Return the findings that need action, one for each cause, most urgent first."""
-    projects = visible if project is None else frozenset({project})
-    open_, _ = report.open_and_muted(projects)
+    open_, _ = report.open_and_muted(visible)
     return [first for first, *_ in group_by_cause(f for f in open_ if f.severity in NEEDS_ACTION)]
 
 
@@ -221,8 +211,7 @@ def _p95_before(current: Figures) -> str:
     return f"p95 was {' '.join(short(current.before.p95))} {_BEFORE[current.range]}"
 
 
-def _problems_tile(problems: list[Finding], project: str | None) -> Tile:
-    query = "" if project is None else f"?project={scope_name(project)}"
+def _problems_tile(problems: list[Finding]) -> Tile:
     warehouses: set[WarehouseKey] = {key for finding in problems for key in finding.warehouses}
     projects = {name for finding in problems for name in finding.projects if name}
     note = f"in {len(projects)} project{'' if len(projects) == 1 else 's'}" if projects else ""
@@ -231,7 +220,7 @@ def _problems_tile(problems: list[Finding], project: str | None) -> Tile:
         note = f"{count} Warehouse{'' if count == 1 else 's'} {note}"
     return Tile(
         "Open problems",
-        f"{reverse('attention')}{query}",
+        reverse("attention"),
         ((str(len(problems)), ""),),
         note if problems else "nothing needs action",
     )

@@ -28,7 +28,7 @@ from receivers.web.page_view import PageRequest, page_view
 
 FEW: Final = 3  # causes of a check shown before "Show all"
 PAGE_SIZE: Final = 50  # causes on a page that shows all findings of one check
-MUTED_SHOWN: Final = 100  # muted causes; they are muted so that nobody has to read them
+MUTED_SHOWN: Final = 100  # muted causes; they are muted because they need no attention
 EVERY: Final = "5s"
 MOST_SELECTED: Final = 500  # findings muted with one request
 

@@ -167,7 +167,7 @@ def new_receiver(request: PageRequest) -> HttpResponse:
 def _scope(form: NewReceiverForm) -> str | None:
     """Return the project that is selected ("" for the cluster), None if it is none of the choices."""
     selected = form["project"].value()
-    choices = {value for value, _ in form.fields["project"].choices}  # type: ignore[attr-defined]
+    choices = {value for value, _ in form.fields["project"].choices}  # type: ignore[attr-defined]  # a ChoiceField
     return parse_scope(selected) if selected in choices else None
 
 

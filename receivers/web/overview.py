@@ -152,8 +152,8 @@ def _context(
 def health_line(problems: Sequence[Finding], *, ready: bool, current: bool) -> HealthLine:
     """Return the sentence on the health of what a user sees.
 
-    `ready` says whether the cluster was read, and `current` whether what was read is still in sync with it: if not,
-    nobody knows that all is well.
+    `ready` says whether the cluster was read, and `current` whether what was read is still in sync with it. If not,
+    the line cannot say that all is well.
     """
     if not ready:
         return HealthLine("open", "The cluster is being read. Deliveries are complete.")

@@ -20,7 +20,7 @@ from receivers.accounts.access import Access, access_of, admin_names, kubernetes
 from receivers.accounts.kubernetes_access import ReviewSubject
 from receivers.ops.runtime import Runtime
 
-RETRY_AFTER: Final = "5"  # seconds; Kubernetes is asked again by then
+RETRY_AFTER: Final = "5"  # seconds; by then kargoweb retries the review
 
 View = Callable[..., HttpResponse]
 

@@ -1,4 +1,4 @@
-"""What became of a push in each Warehouse, whatever the number of its deliveries."""
+"""The result of a push in each Warehouse, whatever the number of its deliveries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RANK: Final = {Tone.BAD: 0, Tone.OPEN: 1, Tone.PLAIN: 2, Tone.GOOD: 3}
 
 @dataclass(frozen=True, slots=True)
 class WarehouseResult:
-    """What became of a push in a Warehouse.
+    """The result of a push in a Warehouse.
 
     `refresh` is the one that counts: the newest with Freight, or else the newest. `attempts` has all of them, the
     oldest first. `journey` is None if Stages are not followed, or if there is no Freight. `looked` is False while
@@ -83,7 +83,7 @@ class PushResults:
 
 
 def push_results(record: PushRecord, stages: StageWatch | None) -> PushResults:
-    """Return what became of a push in each Warehouse. Looks at Stages for `STAGES_SECONDS` at most."""
+    """Return the result of a push in each Warehouse. Looks at Stages for `STAGES_SECONDS` at most."""
     by_warehouse: dict[tuple[str, str], list[Refresh]] = {}
     for refresh in record.refreshes:
         by_warehouse.setdefault((refresh.project, refresh.warehouse), []).append(refresh)

@@ -10,7 +10,7 @@ from typing import Final
 from receivers.health.checks import Check
 from receivers.health.finding import Subject
 from receivers.health.provider_pages import PROVIDERS, ProviderPages
-from receivers.kargo.kinds import KINDS, kind_title
+from receivers.kargo.kinds import KINDS
 from receivers.kargo.receiver_path import digest_suffix
 from receivers.kargo.resources import PublishedUrl, Receiver, ReceiverConfig
 from receivers.kargo.scopes import ReceiverKey
@@ -38,7 +38,6 @@ class ReceiverRow:
     project: str
     name: str
     kind: str
-    kind_title: str
     supported: bool
     masked: str
     url: str
@@ -95,7 +94,6 @@ def _row(
         project=project,
         name=receiver.name,
         kind=receiver.kind,
-        kind_title=kind_title(receiver.kind),
         supported=receiver.kind in KINDS,
         masked=masked(published) if published else "",
         url=published.url if published and revealed else "",
@@ -109,5 +107,5 @@ def _row(
 def masked(published: PublishedUrl) -> str:
     """Return a receiver URL without its secret part: all of the digest but its last characters."""
     digest = published.digest
-    start, found, _ = (published.url or published.path).partition(digest or " ")
-    return f"{start}…{digest_suffix(digest)}" if found and digest else "…"
+    start, separator, _ = (published.url or published.path).partition(digest or " ")
+    return f"{start}…{digest_suffix(digest)}" if separator and digest else "…"

@@ -92,11 +92,11 @@ def search(request: PageRequest) -> HttpResponse:
         text = str(ShortTextField(required=False).clean(request.GET.get("q", "")))
     except ValidationError as invalid:
         text, error = "", f"The text {invalid.messages[0]}."
-    found = find(request, text) if text else SearchResult()
-    if "go" in request.GET and found.exact and found.best:
-        return redirect(found.best.url)
+    result = find(request, text) if text else SearchResult()
+    if "go" in request.GET and result.exact and result.best:
+        return redirect(result.best.url)
     context = {
-        "found": found,
+        "result": result,
         "text": text,
         "error": error,
         "search_query": request.GET.get("q", ""),

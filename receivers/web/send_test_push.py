@@ -215,6 +215,11 @@ class StepRow:
     word: str
     seconds: float | None
 
+    @property
+    def classes(self) -> str:
+        """Return the CSS classes of the stop."""
+        return {"good": "stop on", "bad": "stop now"}.get(self.tone, "stop")
+
 
 def step_strip(target: TestTarget, result: TestResult) -> list[StepRow]:
     """Return all steps of a test push through the receiver URL, with the one that failed."""

@@ -71,8 +71,8 @@ def summary(journey: StageJourney) -> Phrase:
     for progress in (node.progress for node in waiting):
         groups.setdefault((progress.state, progress.upstreams, progress.until), []).append(progress)
     clauses = [clause(group) for group in list(groups.values())[:MOST_CLAUSES]]
-    if more := sum(map(len, list(groups.values())[MOST_CLAUSES:])):
-        clauses.append(phrase(f"{more} more {'Stages wait' if more > 1 else 'Stage waits'}"))
+    if rest := sum(map(len, list(groups.values())[MOST_CLAUSES:])):
+        clauses.append(phrase(f"{rest} more {'Stages wait' if rest > 1 else 'Stage waits'}"))
     first = phrase()
     if live:
         since = _since(live[0].progress, " since ") if len(live) == 1 else phrase()

@@ -163,8 +163,8 @@ def _consequences(subscription: Subscription, loosening: Loosening, tags: Sequen
     if also:
         named = ", ".join(also[:TAGS_NAMED])
         rest = len(also) - TAGS_NAMED
-        more = f" and {rest} more" if rest > 0 else ""
-        yield f"Of the tags pushed lately, it also selects {named}{more}."
+        others = f" and {rest} more" if rest > 0 else ""
+        yield f"Of the tags pushed lately, it also selects {named}{others}."
     elif tags:
         yield f"No other tag that was pushed lately is selected in addition ({len(tags)} checked)."
     if subscription.strategy == "SemVer" or subscription.kind == "chart":

@@ -1,6 +1,6 @@
 """Refreshes that a request of the API asks for: for registries and scripts that send no webhook.
 
-Each is on record like a delivery, with the origin `api`. Its body says what was asked for, so that any process can
+Each is on record like a delivery, with the origin `api`. Its body says what was requested, so that any process can
 finish it.
 """
 

@@ -131,7 +131,7 @@ class Intake:
         webhook = self._webhook_request(target.routes[0], body, Headers(request.headers), request.query)
         if not upstream:  # which checks signatures itself, with a Secret that kargoweb may not read
             rejection = rejection or self._authenticate(target.routes[0], webhook)
-        # The signature is that of the body as it came; everything else is read from what is stored.
+        # The signature is that of the received body; everything else is read from what is stored.
         webhook = replace(webhook, body=delivery.body)
         try:
             if rejection:
@@ -178,7 +178,7 @@ class Intake:
     def _pass_on(
         self, upstream: Upstream, delivery: Delivery, request: IncomingRequest, body: bytes, started: float
     ) -> Reply:
-        """Save a delivery, pass its request on as it came, and answer as Kargo's own server does."""
+        """Save a delivery, pass its request on unchanged, and answer as Kargo's own server does."""
         self._note_push(delivery)
         delivery.passed_on, delivery.authenticated = True, not KINDS[delivery.kind].signs
 

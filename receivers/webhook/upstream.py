@@ -171,7 +171,7 @@ def passes_on(upstream: Upstream | None, project: str, receiver: Receiver) -> bo
 
 
 def pass_on(upstream: Upstream, request: IncomingRequest, body: bytes, deadline: float) -> IntakeResult:
-    """Pass a request on as it came. Only what precedes kind and digest in its path is the upstream's own."""
+    """Pass a request on unchanged. Only what precedes kind and digest in its path is the upstream's own."""
     path = f"/{request.kind}/{request.digest}" + (f"?{request.query}" if request.query else "")
     return upstream.forward(
         path, request.headers, body, client_address=request.client_address, deadline=deadline
@@ -289,7 +289,7 @@ def _passed_back(response: HTTPResponse) -> tuple[tuple[str, str], ...]:
 
 
 def _outcome(response: WebhookResponse) -> Outcome:
-    """Return the outcome of a request that was answered. Providers send events that nobody takes; that is no error."""
+    """Return the outcome of a request that was answered. Events that no receiver handles are no error."""
     if response.status < HTTPStatus.BAD_REQUEST:
         return Outcome.FORWARDED
     return Outcome.UNSUPPORTED_EVENT if _UNSUPPORTED.match(response.body) else Outcome.FORWARD_REFUSED

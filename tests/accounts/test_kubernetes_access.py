@@ -68,18 +68,6 @@ def product(database: None, cluster: DemoCluster, provider: OidcProvider) -> Ite
 
 
 @pytest.fixture
-def browser(product: Product) -> HttpBrowser:
-    """A browser without a session."""
-    return HttpBrowser(product)
-
-
-@pytest.fixture
-def name() -> str:
-    """A user that no other test has."""
-    return unique_name()
-
-
-@pytest.fixture
 def project(cluster: DemoCluster, product: Product) -> Iterator[KargoProject]:
     """A project that kargoweb knows."""
     with World(cluster.kubeconfig) as world:
@@ -386,8 +374,8 @@ def test_requests_of_a_user_at_the_same_time_share_the_reviews():
     review = Rules(shop="get")
     access = KubernetesAccess(review, lambda: PROJECTS, 60.0)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(access.access_of, [ALICE] * 32))
-    assert {frozenset(item.by_project) for item in found} == {frozenset({"shop"})}
+        answers = list(pool.map(access.access_of, [ALICE] * 32))
+    assert {frozenset(item.by_project) for item in answers} == {frozenset({"shop"})}
     assert len(review.requests) == 5
     access.stop()
 
@@ -396,13 +384,13 @@ def test_a_failure_is_remembered_for_a_moment():
     review = Rules(everywhere="get patch")
     review.failure = "it hangs"
     access = KubernetesAccess(review, lambda: PROJECTS, 60.0)
-    found = access.access_of(ALICE)
-    assert found.is_empty
-    assert "it hangs" in found.problem
+    result = access.access_of(ALICE)
+    assert result.is_empty
+    assert "it hangs" in result.problem
     assert "it hangs" in access.access_of(ReviewSubject("bob", ())).problem
     assert len(review.requests) == 1
     review.failure = ""
-    until("it is asked again", lambda: access.access_of(ALICE).everywhere is Role.OPERATOR)
+    until("the review is retried", lambda: access.access_of(ALICE).everywhere is Role.OPERATOR)
     access.stop()
 
 
@@ -416,9 +404,9 @@ def test_what_was_decided_in_time_is_not_asked_again(monkeypatch):
         return rules(subject, verb, namespace)
 
     access = KubernetesAccess(review, lambda: PROJECTS, 60.0)
-    found = access.access_of(ALICE)
-    assert found.is_empty
-    assert "Reload the page" in found.problem
+    result = access.access_of(ALICE)
+    assert result.is_empty
+    assert "Reload the page" in result.problem
     rules.requests.clear()
     hang.set()
     expected = {"blog": Role.VIEWER, "shop": Role.VIEWER}

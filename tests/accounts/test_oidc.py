@@ -15,9 +15,8 @@ from kargoweb.configuration import ConfigurationError, read_configuration
 from receivers.models import Audit, ProviderIdentity
 from tests.accounts.oidc_provider import OidcProvider
 from tests.clusters import DemoCluster, until
-from tests.deliveries.rows import unique_name
 from tests.product import Product
-from tests.users import create_user
+from tests.users import create_user, groups_of
 from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 
@@ -50,26 +49,10 @@ def product(database: None, demo_cluster: DemoCluster, provider: OidcProvider) -
         yield product
 
 
-@pytest.fixture
-def browser(product: Product) -> HttpBrowser:
-    """A browser without a session."""
-    return HttpBrowser(product)
-
-
-@pytest.fixture
-def name() -> str:
-    """A user that no other test has."""
-    return unique_name()
-
-
 def sign_in(browser: HttpBrowser, subject: str, *, target: str = "") -> str:
     """Sign in as a user of the provider; return the page that kargoweb shows then."""
     browser.open(f"/sign-in/provider?next={target}")
     return browser.open(browser.url, {"sub": subject})
-
-
-def groups_of(name: str) -> set[str]:
-    return set(User.objects.get(username=name).groups.values_list("name", flat=True))
 
 
 def test_a_user_signs_in_with_the_roles_of_the_groups(browser, provider, name):
@@ -94,7 +77,7 @@ def test_groups_are_read_again_at_every_sign_in(browser, provider, name):
     assert groups_of(name) == set()
 
 
-def test_a_user_without_a_mapped_group_is_told_so(browser, provider, name):
+def test_a_user_without_a_mapped_group_is_informed(browser, provider, name):
     provider.add(name, preferred_username=name, groups="elsewhere")
     page = sign_in(browser, name)
     assert browser.status == 403
@@ -148,7 +131,7 @@ def test_a_response_of_the_provider_is_valid_once_and_in_one_browser(browser, pr
         assert "Sign in again" in visible_text(page)
 
 
-def test_a_code_that_the_provider_does_not_know_signs_nobody_in(browser):
+def test_a_code_that_the_provider_does_not_know_is_no_sign_in(browser):
     browser.open("/sign-in/provider")
     state = parse_qs(urlsplit(browser.url).query)["state"][0]
     page = browser.open(f"/sign-in/callback?code=guessed&state={state}")
@@ -217,7 +200,8 @@ def test_without_the_provider_and_local_accounts_pages_say_so(database, demo_clu
         assert "The provider does not respond. Try again in a few minutes." in visible_text(page)
         # A failure is remembered for some seconds, so that a provider that hangs is not asked all the time.
         until(
-            "the provider is asked again", lambda: browser.open("/sign-in/provider") and browser.status == 200
+            "the request to the provider is retried",
+            lambda: browser.open("/sign-in/provider") and browser.status == 200,
         )
     wrong = settings | {"KARGOWEB_OIDC_ISSUER": provider.url + "/"}
     with Product(demo_cluster.kubeconfig, **wrong) as product:
@@ -257,11 +241,11 @@ def test_without_any_way_to_sign_in_kargoweb_does_not_start(tmp_path):
 
 
 def test_a_group_can_have_several_roles_and_a_secret_is_not_shown(tmp_path):
-    more = {
+    changes = {
         "KARGOWEB_OIDC_ROLES": "a=viewer:shop, b = admin ,a=operator:blog",
         "KARGOWEB_OIDC_CLIENT_SECRET": "hush",
     }
-    configuration = read_configuration({"KARGOWEB_DATA_DIR": str(tmp_path)} | VALID | more)
+    configuration = read_configuration({"KARGOWEB_DATA_DIR": str(tmp_path)} | VALID | changes)
     assert configuration.oidc.roles == {"a": ("viewer:shop", "operator:blog"), "b": ("admin",)}
     assert "hush" not in repr(configuration)
 

@@ -10,9 +10,8 @@ from django.contrib.auth.models import User
 from kargoweb.configuration import ConfigurationError, read_configuration
 from receivers.models import Audit
 from tests.clusters import DemoCluster
-from tests.deliveries.rows import unique_name
 from tests.product import Product
-from tests.users import create_user
+from tests.users import create_user, groups_of
 from tests.web.http_browser import HttpBrowser
 
 ROLES = "payments=operator:payments,platform=admin"
@@ -26,24 +25,8 @@ def product(database: None, demo_cluster: DemoCluster) -> Iterator[Product]:
         yield product
 
 
-@pytest.fixture
-def browser(product: Product) -> HttpBrowser:
-    """A browser without a session."""
-    return HttpBrowser(product)
-
-
-@pytest.fixture
-def name() -> str:
-    """A user that no other test has."""
-    return unique_name()
-
-
 def named(name: str, groups: str = "", **headers: str) -> dict[str, str]:
     return {"X-Forwarded-User": name, "X-Forwarded-Groups": groups, **headers}
-
-
-def groups_of(name: str) -> set[str]:
-    return set(User.objects.get(username=name).groups.values_list("name", flat=True))
 
 
 def test_the_proxys_user_is_signed_in_with_the_roles_of_the_groups(browser, name):
@@ -94,7 +77,7 @@ def test_a_disabled_user_stays_out(browser, name):
     assert (browser.status, page) == (403, "Your account is disabled.\n")
 
 
-def test_names_that_can_not_be_told_apart_are_refused(browser):
+def test_names_that_look_the_same_are_refused(browser):
     for user in ("Jos\u00e9", "Zo\u00eb"):
         page = browser.open("/projects", headers=named(user, "platform"))
         assert browser.status == 403

@@ -215,32 +215,32 @@ class TestFindings:
         project = world.bare_project()
         project.warehouse("lonely", image("example/lonely"))
         program = Program(product, f"operator:{project.name}")
-        found = until(
-            "the checks found it",
+        findings = until(
+            "the checks find it",
             lambda: program.get("findings", project=project.name)["findings"] or None,
         )
-        return project, program, found[0]
+        return project, program, findings[0]
 
     def test_a_finding_is_muted_and_unmuted(self, product, finding):
-        project, program, found = finding
-        assert (found["project"], found["muted"], found["may_mute"]) == (project.name, None, True)
-        muted = program.send("PUT", f"findings/{found['key']}/mute", {"note": "known"}, 200)
+        project, program, item = finding
+        assert (item["project"], item["muted"], item["may_mute"]) == (project.name, None, True)
+        muted = program.send("PUT", f"findings/{item['key']}/mute", {"note": "known"}, 200)
         assert (muted["muted"]["user"], muted["muted"]["note"]) == (program.user.username, "known")
         keys = [row["key"] for row in program.get("findings", project=project.name, muted=True)["findings"]]
-        assert found["key"] in keys
+        assert item["key"] in keys
         assert Mute.objects.filter(project=project.name).exists()
-        program.send("DELETE", f"findings/{found['key']}/mute", None, 204)
-        assert program.get(f"findings/{found['key']}")["muted"] is None
+        program.send("DELETE", f"findings/{item['key']}/mute", None, 204)
+        assert program.get(f"findings/{item['key']}")["muted"] is None
         actions = Audit.objects.filter(project=project.name).order_by("at").values_list("action", flat=True)
         assert list(actions) == ["mute", "unmute"]
 
     def test_viewers_cannot_mute_and_others_see_nothing(self, product, finding):
-        project, _, found = finding
+        project, _, item = finding
         viewer = Program(product, f"viewer:{project.name}")
-        assert viewer.get(f"findings/{found['key']}")["may_mute"] is False
-        viewer.send("PUT", f"findings/{found['key']}/mute", {}, 403)
+        assert viewer.get(f"findings/{item['key']}")["may_mute"] is False
+        viewer.send("PUT", f"findings/{item['key']}/mute", {}, 403)
         other = Program(product, "operator:other")
-        other.send("PUT", f"findings/{found['key']}/mute", {}, 404)
+        other.send("PUT", f"findings/{item['key']}/mute", {}, 404)
         assert other.get("findings", project=project.name)["findings"] == []
 
     def test_findings_come_in_pages_most_urgent_first(self, product, finding):
@@ -262,8 +262,12 @@ class TestFindings:
 class TestOperations:
     def test_statistics_count_the_pushes_of_a_project(self, product):
         project = unique_name()
-        found = Program(product, f"viewer:{project}").get("statistics", range="7d", project=project)
-        assert (found["range"], found["total"]["pushes"], len(found["columns"])) == ("7d", 0, 28)
+        statistics = Program(product, f"viewer:{project}").get("statistics", range="7d", project=project)
+        assert (statistics["range"], statistics["total"]["pushes"], len(statistics["columns"])) == (
+            "7d",
+            0,
+            28,
+        )
         Program(product, "viewer:other").get("statistics", 404, project=project)
         assert Program(product, "viewer").get("statistics", 400, receiver="x")["fields"].keys() == {
             "receiver"

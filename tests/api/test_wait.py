@@ -101,18 +101,18 @@ def test_what_has_ended_is_answered_at_once(product, shop, outcome, result):
     project, repository = shop
     row = push(project, repository, outcome)
     program = Program(product, f"viewer:{project}", scope=TokenScope.READ)
-    found = program.get("pushes/wait", repository=repository, tag="1.2.3", timeout=60)
-    assert (found["result"], found["code"]) == (result, outcome.value)
-    assert found["push"]["id"] == str(row.push_id)
-    assert found["sentence"]
+    answer = program.get("pushes/wait", repository=repository, tag="1.2.3", timeout=60)
+    assert (answer["result"], answer["code"]) == (result, outcome.value)
+    assert answer["push"]["id"] == str(row.push_id)
+    assert answer["sentence"]
 
 
 def test_a_client_waits_until_the_time_is_over(product, shop):
     project, repository = shop
     program = Program(product, f"viewer:{project}")
     started = time.monotonic()
-    found = program.get("pushes/wait", repository=repository, tag="1.2.3", timeout=1)
-    assert (found["result"], found["code"], found["push"]) == ("waiting", "not_received", None)
+    answer = program.get("pushes/wait", repository=repository, tag="1.2.3", timeout=1)
+    assert (answer["result"], answer["code"], answer["push"]) == ("waiting", "not_received", None)
     assert time.monotonic() - started >= 1.0
 
 
@@ -187,9 +187,9 @@ def test_a_hundred_clients_hold_no_thread_and_all_of_them_get_their_answer(produ
     lock = threading.Lock()
 
     def ask() -> None:
-        found = program.get("pushes/wait", repository=repository, tag="1.2.3", timeout=100)
+        answer = program.get("pushes/wait", repository=repository, tag="1.2.3", timeout=100)
         with lock:
-            answers.append(found["result"])
+            answers.append(answer["result"])
 
     clients = [threading.Thread(target=ask, daemon=True) for _ in range(100)]
     for client in clients:

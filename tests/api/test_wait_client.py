@@ -40,7 +40,7 @@ def run(*arguments: str, cwd: Path = STATIC, **environment: str) -> subprocess.C
 
 
 @pytest.fixture
-def ask(product, shop):  # noqa: F811
+def ask(product, shop):  # noqa: F811 - the fixtures
     """Return a function that stores a push with an outcome, if there is one, and runs the program for it."""
     project, repository = shop
     program = Program(product, f"viewer:{project}", scope=TokenScope.READ)
@@ -63,14 +63,14 @@ def ask(product, shop):  # noqa: F811
         (Outcome.NOT_NEWEST, 5, "No Freight from 1.2.3"),
     ],
 )
-def test_the_exit_code_tells_the_outcome_and_the_sentence_is_printed(ask, outcome, code, words):
+def test_the_exit_code_is_that_of_the_outcome_and_the_sentence_is_printed(ask, outcome, code, words):
     result = ask(outcome)
     assert (result.returncode, result.stderr) == (code, "")
     assert words in result.stdout
     assert re.search(r"http://\S+/pushes/[0-9a-f-]{36}", result.stdout)
 
 
-def test_a_push_to_git_is_named_by_its_url_and_ref(product, shop):  # noqa: F811
+def test_a_push_to_git_is_named_by_its_url_and_ref(product, shop):  # noqa: F811 - the fixtures
     project, repository = shop
     program = Program(product, f"viewer:{project}", scope=TokenScope.READ)
     url = f"https://git.example.com/{repository}"
@@ -137,7 +137,7 @@ def test_gitlab_gets_a_section(ask):
     assert re.search(r"\x1b\[0Ksection_end:\d+:kargoweb_wait\r\x1b\[0K", result.stdout)
 
 
-def test_the_server_offers_the_program_to_everybody(product, tmp_path):  # noqa: F811
+def test_the_server_offers_the_program_to_everybody(product, tmp_path):  # noqa: F811 - the fixtures
     response = product.get("/static/kargoweb_wait.py")
     assert response.status == 200
     (tmp_path / "kargoweb_wait.py").write_bytes(response.data)
@@ -152,7 +152,7 @@ def examples(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", [".github/workflows/release.yaml", ".gitlab-ci.yml"])
-def test_the_examples_in_the_documentation_work(ask, product, shop, tmp_path, name):  # noqa: F811
+def test_the_examples_in_the_documentation_work(ask, product, shop, tmp_path, name):  # noqa: F811 - the fixtures
     """The commands of the last step are run as the CI system would run them."""
     project, repository = shop
     push(project, repository, Outcome.FREIGHT_CREATED)

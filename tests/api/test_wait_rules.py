@@ -30,7 +30,7 @@ def delivery(outcome: Outcome, warehouses: int = 1) -> Delivery:
 def result(
     outcome: Outcome | str, name: str = "api", stages: list[StageNode] | None = None, **options
 ) -> WarehouseResult:
-    """Return what became of the push in a Warehouse."""
+    """Return the result of the push in a Warehouse."""
     has_freight = outcome in {Outcome.FREIGHT_CREATED, Outcome.ALREADY_CURRENT}
     refresh = Refresh(
         project="shop", warehouse=name, outcome=outcome, reason="because", requested_at=NOW, discovered_at=NOW,
@@ -56,11 +56,11 @@ def judged(outcome: Outcome, *results: WarehouseResult, follows: bool = True, **
     return judge(record, PushResults(results, 0, follows), **wanted)
 
 
-def told(outcome: Outcome, *results: WarehouseResult, follows: bool = True, **wanted: str):
+def state_and_code(outcome: Outcome, *results: WarehouseResult, follows: bool = True, **wanted: str):
     """Return the state and the code of it."""
-    found = judged(outcome, *results, follows=follows, **wanted)
-    assert found.sentence
-    return found.state, found.code
+    verdict = judged(outcome, *results, follows=follows, **wanted)
+    assert verdict.sentence
+    return verdict.state, verdict.code
 
 
 class TestFreight:
@@ -83,14 +83,16 @@ class TestFreight:
     )
     def test_the_warehouse_that_most_needs_action_decides(self, outcomes, expected):
         results = [result(outcome, f"w{number}") for number, outcome in enumerate(outcomes)]
-        assert told(Outcome.REFRESHED, *results) == expected
+        assert state_and_code(Outcome.REFRESHED, *results) == expected
 
     def test_one_warehouse_can_be_chosen(self):
         results = [result(Outcome.DISCOVERY_FAILED, "api"), result(Outcome.FREIGHT_CREATED, "web")]
-        assert told(Outcome.DISCOVERY_FAILED, *results, warehouse="web")[0] is WaitState.REACHED
-        assert told(Outcome.DISCOVERY_FAILED, *results, warehouse="shop/web")[0] is WaitState.REACHED
+        assert state_and_code(Outcome.DISCOVERY_FAILED, *results, warehouse="web")[0] is WaitState.REACHED
+        assert (
+            state_and_code(Outcome.DISCOVERY_FAILED, *results, warehouse="shop/web")[0] is WaitState.REACHED
+        )
         expected = (WaitState.FAILED, "not_refreshed")
-        assert told(Outcome.DISCOVERY_FAILED, *results, warehouse="other") == expected
+        assert state_and_code(Outcome.DISCOVERY_FAILED, *results, warehouse="other") == expected
 
     @pytest.mark.parametrize(
         ("outcome", "state"),
@@ -102,14 +104,14 @@ class TestFreight:
         ],
     )
     def test_without_warehouses_the_delivery_decides(self, outcome, state):
-        assert told(outcome) == (state, outcome)
+        assert state_and_code(outcome) == (state, outcome)
         if outcome is Outcome.PENDING:
-            assert told(outcome, warehouse="api") == (state, outcome)
+            assert state_and_code(outcome, warehouse="api") == (state, outcome)
 
     def test_a_push_that_was_passed_on_says_so_whatever_it_is_waited_for(self):
-        found = judged(Outcome.FORWARDED, stage="prod")
-        assert (found.state, found.code) == (WaitState.FAILED, Outcome.FORWARDED)
-        assert found.sentence.startswith("1.2.3 was passed on. Kargo's own server processed the request")
+        verdict = judged(Outcome.FORWARDED, stage="prod")
+        assert (verdict.state, verdict.code) == (WaitState.FAILED, Outcome.FORWARDED)
+        assert verdict.sentence.startswith("1.2.3 was passed on. Kargo's own server processed the request")
 
 
 class TestStage:
@@ -131,20 +133,20 @@ class TestStage:
         ],
     )
     def test_the_state_of_the_stage_decides(self, state, expected):
-        found = told(
+        verdict = state_and_code(
             Outcome.FREIGHT_CREATED,
             result(Outcome.FREIGHT_CREATED, stages=[stage("prod", state, since=NOW)]),
             stage="prod",
         )
-        assert found == (expected, state)
+        assert verdict == (expected, state)
 
     def test_a_failure_says_what_kargo_says(self):
         failed = stage("prod", StageState.FAILED, message="exit status 1", step_alias="push", since=NOW)
-        found = judged(
+        verdict = judged(
             Outcome.FREIGHT_CREATED, result(Outcome.FREIGHT_CREATED, stages=[failed]), stage="prod"
         )
-        assert found.sentence.startswith("prod: ")
-        assert "exit status 1" in found.sentence
+        assert verdict.sentence.startswith("prod: ")
+        assert "exit status 1" in verdict.sentence
 
     @pytest.mark.parametrize(
         ("causes", "all_upstreams", "expected"),
@@ -160,30 +162,35 @@ class TestStage:
         node = stage(
             "prod", StageState.NOT_REACHED, causes=progress, all_upstreams=all_upstreams, upstreams=("s0",)
         )
-        found = told(Outcome.FREIGHT_CREATED, result(Outcome.FREIGHT_CREATED, stages=[node]), stage="prod")
-        assert found[0] is expected
+        verdict = state_and_code(
+            Outcome.FREIGHT_CREATED, result(Outcome.FREIGHT_CREATED, stages=[node]), stage="prod"
+        )
+        assert verdict[0] is expected
 
     def test_an_unknown_stage_fails_and_names_those_that_exist(self):
         nodes = [stage("test", StageState.CURRENT), stage("uat", StageState.CURRENT)]
         row = result(Outcome.FREIGHT_CREATED, stages=nodes)
-        found = judged(Outcome.FREIGHT_CREATED, row, stage="prod")
-        assert (found.state, found.code) == (WaitState.FAILED, "unknown_stage")
-        assert "test and uat" in found.sentence
+        verdict = judged(Outcome.FREIGHT_CREATED, row, stage="prod")
+        assert (verdict.state, verdict.code) == (WaitState.FAILED, "unknown_stage")
+        assert "test and uat" in verdict.sentence
 
     def test_stages_that_are_not_known_yet_are_waited_for(self):
         row = result(Outcome.FREIGHT_CREATED, looked=False)
-        assert told(Outcome.FREIGHT_CREATED, row, stage="prod")[0] is WaitState.WAITING
+        assert state_and_code(Outcome.FREIGHT_CREATED, row, stage="prod")[0] is WaitState.WAITING
 
     def test_without_following_stages_it_fails(self):
         row = result(Outcome.FREIGHT_CREATED)
-        found = told(Outcome.FREIGHT_CREATED, row, follows=False, stage="prod")
-        assert found == (WaitState.FAILED, "stages_not_followed")
+        verdict = state_and_code(Outcome.FREIGHT_CREATED, row, follows=False, stage="prod")
+        assert verdict == (WaitState.FAILED, "stages_not_followed")
 
     def test_deleted_freight_gets_nowhere(self):
         row = result(Outcome.FREIGHT_CREATED, deleted=True)
-        found = told(Outcome.FREIGHT_CREATED, row, stage="prod")
-        assert found == (WaitState.FAILED, "freight_deleted")
+        verdict = state_and_code(Outcome.FREIGHT_CREATED, row, stage="prod")
+        assert verdict == (WaitState.FAILED, "freight_deleted")
 
     def test_what_does_not_become_freight_does_not_get_into_a_stage(self):
         expected = (WaitState.FAILED, Outcome.DISCOVERY_FAILED)
-        assert told(Outcome.DISCOVERY_FAILED, result(Outcome.DISCOVERY_FAILED), stage="prod") == expected
+        assert (
+            state_and_code(Outcome.DISCOVERY_FAILED, result(Outcome.DISCOVERY_FAILED), stage="prod")
+            == expected
+        )

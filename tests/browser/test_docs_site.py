@@ -16,7 +16,7 @@ from tests.tools.test_site import QuietHandler, site  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:  # noqa: F811
+def address(site: Path) -> Iterator[str]:  # noqa: F811 - the fixture
     """The address at which a server has the site."""
     handler = functools.partial(QuietHandler, directory=str(site))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

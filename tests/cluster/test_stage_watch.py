@@ -104,8 +104,8 @@ def progress(watch: StageWatch, shop: Shop, freight: str, stage: str) -> StagePr
 
 
 def is_in_state(watch: StageWatch, shop: Shop, freight: str, stage: str, state: StageState) -> bool:
-    found = progress(watch, shop, freight, stage)
-    return found is not None and found.state is state
+    current = progress(watch, shop, freight, stage)
+    return current is not None and current.state is state
 
 
 def test_a_journey_follows_what_happens(shop, watch):
@@ -120,9 +120,9 @@ def test_a_journey_follows_what_happens(shop, watch):
     step = {"alias": "clone", "status": "Running"}
     shop.set_status(PROMOTIONS, name, phase="Running", stepExecutionMetadata=[step])
     until("it runs", lambda: is_in_state(watch, shop, "1", "test", StageState.PROMOTING))
-    found = progress(watch, shop, "1", "test")
-    assert found is not None
-    assert (found.step, found.steps, found.step_alias, found.promotion) == (1, 2, "clone", name)
+    current = progress(watch, shop, "1", "test")
+    assert current is not None
+    assert (current.step, current.steps, current.step_alias, current.promotion) == (1, 2, "clone", name)
     shop.set_status(PROMOTIONS, name, phase="Succeeded")
     shop.enter("test", "1")
     until("it is there", lambda: is_in_state(watch, shop, "1", "test", StageState.CURRENT))
@@ -139,12 +139,12 @@ def test_promotions_from_before_the_watch_are_listed(shop, demo_cluster):
             "the Promotions are listed",
             lambda: (journey := watch.journey(shop.project, "app", "1")) and journey.complete,
         )
-        found = progress(watch, shop, "1", "test")
-        assert found is not None
-        assert (found.state, found.message) == (StageState.FAILED, "no")
+        current = progress(watch, shop, "1", "test")
+        assert current is not None
+        assert (current.state, current.message) == (StageState.FAILED, "no")
 
 
-def test_where_freight_is_now(shop, watch):
+def test_a_deleted_stage_is_forgotten(shop, watch):
     shop.stage("test")
     shop.stage("prod", "test")
     shop.freight("1")
@@ -181,15 +181,15 @@ def test_freight_is_found_by_alias_and_name_in_the_given_projects_only(shop, wat
     other.freight("abcdef3", "calm-lemur")
     until("all are known", lambda: len(watch.freight_by_alias_or_name("abcdef", None)) >= 3)
 
-    def found(text: str, *projects: str) -> list[str]:
+    def search(text: str, *projects: str) -> list[str]:
         return [freight.name for freight in watch.freight_by_alias_or_name(text, projects)]
 
-    assert found("calm-lemur", shop.project) == ["abcdef1"]
-    assert found("CALM-", shop.project) == ["abcdef2", "abcdef1"]
-    assert found("abcdef", other.project) == ["abcdef3"]
-    assert found("abc", other.project) == []  # too short for a name
-    assert found("calm") == []
-    assert found(" ", shop.project) == []
+    assert search("calm-lemur", shop.project) == ["abcdef1"]
+    assert search("CALM-", shop.project) == ["abcdef2", "abcdef1"]
+    assert search("abcdef", other.project) == ["abcdef3"]
+    assert search("abc", other.project) == []  # too short for a name
+    assert search("calm") == []
+    assert search(" ", shop.project) == []
 
 
 def test_listeners_hear_of_every_change_in_a_project(shop, watch):

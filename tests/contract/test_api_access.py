@@ -90,7 +90,7 @@ def test_users_can_review_their_own_permissions(cluster, role, verb, resource, s
 
 @pytest.mark.parametrize("groups", [[], ["some-team"]])
 def test_reviewers_can_review_the_permissions_of_others(cluster, namespace, groups):
-    name = f"somebody-{namespace}"
+    name = f"reader-{namespace}"
     rules = [{"verbs": ["get"], "resources": ["warehouses"], "namespaces": [namespace]}]
     attributes = {"verb": "get", "group": "kargo.akuity.io", "resource": "warehouses", "namespace": namespace}
     spec = {"user": name, "groups": groups, "resourceAttributes": attributes}
@@ -126,7 +126,7 @@ def test_reviews_of_others_take_a_permission_and_a_subject(cluster):
 
 
 def test_the_client_reviews_users_and_groups(cluster, namespace):
-    name = f"somebody-{namespace}"
+    name = f"reader-{namespace}"
     cluster.allow(
         users={name: [{"verbs": ["get"], "resources": ["warehouses"], "namespaces": [namespace]}]},
         groups={f"team-{namespace}": [{"verbs": ["patch"], "resources": ["warehouses"]}]},
@@ -146,7 +146,7 @@ def test_the_client_reviews_users_and_groups(cluster, namespace):
 
 def test_kargoweb_grants_what_the_api_server_allows(cluster, namespace):
     """The reviews as kargoweb makes them, with rules for one project and for everyone who signs in."""
-    name = f"somebody-{namespace}"
+    name = f"reader-{namespace}"
     with contextlib.closing(connect(str(cluster.kubeconfig_for("reviewer")))) as client:
 
         def review(subject: ReviewSubject, verb: str, scope: str | None) -> bool:
@@ -156,9 +156,9 @@ def test_kargoweb_grants_what_the_api_server_allows(cluster, namespace):
             access = KubernetesAccess(review, lambda: [namespace, "default"], 60.0)
             subject = subject_of(name, [], username_prefix="oidc:", groups_prefix="")
             assert subject
-            found = access.access_of(subject)
+            result = access.access_of(subject)
             access.stop()
-            return found
+            return result
 
         assert granted() == Access()
         operates = [{"verbs": ["get", "patch"], "resources": ["warehouses"], "namespaces": [namespace]}]

@@ -38,7 +38,7 @@ def definition(group: str, **version: Any) -> Json:
     }
 
 
-def thing(group: str, **content: Any) -> Json:
+def custom_object(group: str, **content: Any) -> Json:
     return {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "one"}, **content}
 
 
@@ -54,7 +54,7 @@ def test_a_definition_adds_a_type_and_deleting_it_removes_the_type(cluster, grou
     ok(cluster.api.post(PATH, definition(group)), 201)
     until("the type is established", lambda: established(cluster, group))
     until("the type is served", lambda: cluster.api.get(path).status == 200)
-    ok(cluster.api.post(path, thing(group)), 201)
+    ok(cluster.api.post(path, custom_object(group)), 201)
 
     ok(cluster.api.delete(f"{PATH}/objects.{group}"))
     until("the type is gone", lambda: cluster.api.get(path).status == 404)
@@ -65,7 +65,7 @@ def test_without_a_status_subresource_the_status_is_ordinary_content(cluster, gr
     ok(cluster.api.post(PATH, definition(group)), 201)
     until("the type is served", lambda: cluster.api.get(path).status == 200)
 
-    created = ok(cluster.api.post(path, thing(group, status={"a": "b"})), 201)
+    created = ok(cluster.api.post(path, custom_object(group, status={"a": "b"})), 201)
     patched = ok(cluster.api.patch(f"{path}/one", {"status": {"a": "c"}}))
 
     assert created["status"] == {"a": "b"}

@@ -157,8 +157,8 @@ class Reader:
 
     def _check_steady(self):
         # The mover subscribes to one of the repositories at any time, so a query for all of them must find it.
-        found = {warehouse.name for warehouse in self.cache.warehouses_for(self.names, STEADY)}
-        self._expect(found == {"mover"}, f"the mover is missing from {found}")
+        names = {warehouse.name for warehouse in self.cache.warehouses_for(self.names, STEADY)}
+        self._expect(names == {"mover"}, f"the mover is missing from {names}")
         self._expect(self.cache.warehouse(STEADY, "steady") is not None, "steady is missing")
         self._expect(
             {warehouse.name for warehouse in self.cache.warehouses(STEADY)} == {"mover", "steady"}, "not both"

@@ -110,9 +110,7 @@ def test_an_expired_history_restarts_the_watch(demo: DemoCluster, isolated_names
         until("the new Freight is reported", lambda: "after" in recorder.names())
 
 
-def test_a_forbidden_watch_reports_the_error_and_never_starts(
-    demo: DemoCluster, isolated_namespace: str
-) -> None:
+def test_a_forbidden_watch_reports_the_error(demo: DemoCluster) -> None:
     recorder = FreightRecorder(demo.kubeconfig_for("nobody"))
     recorder.watch.start()
     try:
@@ -120,7 +118,6 @@ def test_a_forbidden_watch_reports_the_error_and_never_starts(
             "the error is reported", lambda: [entry for entry in recorder.watch.freshness() if entry.error]
         )
         assert "freights" in freshness.error
-        assert not any(reflector.is_watching for reflector in recorder.watch.reflectors)
     finally:
         recorder.watch.stop()
         recorder.client.close()

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from receivers.accounts.roles import access_from_groups
 from receivers.deliveries import visibility
-from receivers.deliveries.bounded_scan import PORTIONS, REFRESHES_LOOKED_AT
+from receivers.deliveries.bounded_scan import PORTIONS
 from receivers.deliveries.cluster_pushes import MOST_PROJECTS, project_deliveries
 from receivers.deliveries.filters import DeliveryFilter
 from receivers.deliveries.querysets import delivery_log
@@ -121,20 +121,20 @@ def test_a_push_that_matched_nothing_in_the_project_is_no_match(own, other):
     assert (row.pk, row.reason) == (push.pk, "no subscription of the project matches this push")
 
 
-@pytest.mark.parametrize("count", [PORTIONS[0] + 1, REFRESHES_LOOKED_AT + 1])
+@pytest.mark.parametrize("count", [PORTIONS[0] + 1, sum(PORTIONS) + 1])
 def test_pages_are_complete(own, count):
     rows = [delivery("", seconds // 3, outcome=Outcome.NO_MATCH) for seconds in range(count)]
     store(*rows)
     ProjectDelivery.objects.bulk_create(entry for row in rows for entry in project_deliveries(row, [own]))
-    wanted, found, after = DeliveryFilter(project=own), [], ""
+    wanted, read, after = DeliveryFilter(project=own), [], ""
     while True:
         page = delivery_log().page(wanted, size=100, after=after)
-        found += [row.pk for row in page.rows]
+        read += [row.pk for row in page.rows]
         after = page.next
         if not after:
             break
     newest_first = sorted(rows, key=lambda row: (row.received_at, row.pk), reverse=True)
-    assert found == [row.pk for row in newest_first]
+    assert read == [row.pk for row in newest_first]
 
 
 def test_only_the_newest_delivery_of_a_push_is_listed(own):
@@ -181,9 +181,9 @@ def test_the_details_are_reduced_to_the_projects_of_the_reader(own, other):
         details={"commit": "c0ffee", "files": ["secret/plan.yaml"], "files_left_out": 1, "actions": [{}]},
     )
     access = access_from_groups([f"viewer:{own}"])
-    found = visibility.find(access, push.pk)
-    assert found is not None
-    details = visibility.details(access, found)
+    row = visibility.find(access, push.pk)
+    assert row is not None
+    details = visibility.details(access, row)
     assert details.reduced
     assert [refresh.project for refresh in details.refreshes] == [own]
     assert [verdict["project"] for verdict in details.verdicts] == [own]

@@ -42,7 +42,7 @@ def test_many_threads_can_write_concurrently(writer):
 
 def test_an_invalid_row_does_not_affect_other_rows(writer):
     first, invalid, last = delivery(), delivery(), delivery()
-    invalid.received_at = None  # type: ignore[assignment]
+    invalid.received_at = None  # type: ignore[assignment]  # no database accepts it
     writes = [writer.submit(Write(inserts=[row])) for row in (first, invalid, last)]
     writes[0].wait(PATIENCE)
     writes[2].wait(PATIENCE)

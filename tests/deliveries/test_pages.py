@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS, REFRESHES_LOOKED_AT
+from receivers.deliveries.bounded_scan import LOOKED_AT, PORTIONS
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.cluster_pushes import MOST_PROJECTS
 from receivers.deliveries.delivery_page import InvalidCursor
@@ -255,7 +255,7 @@ def test_the_pages_of_a_warehouse_have_the_deliveries_that_refreshed_it(tag):
 
 def test_later_pages_find_old_refreshes_of_a_warehouse():
     project = unique_name()
-    count = REFRESHES_LOOKED_AT + 150
+    count = sum(PORTIONS) + 150
     old_failure = {"outcome": Outcome.NOT_HANDLED, "tag": "old"}
     fields = [old_failure if n < 40 else {"outcome": Outcome.FREIGHT_CREATED} for n in range(count)]
     rows = store(*(delivery(project, n, **row_fields) for n, row_fields in enumerate(fields)))

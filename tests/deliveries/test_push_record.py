@@ -41,9 +41,9 @@ def test_nothing_reads_or_sorts_the_whole_log(groups, repository):
 
     access = access_from_groups(groups)
     with connection.execute_wrapper(record):
-        found = find_push(access, push_id)
-        assert found is not None
-        other_pushes(access, found)
+        push = find_push(access, push_id)
+        assert push is not None
+        other_pushes(access, push)
         newest_push(access, [("no/such", "1.0.0"), (repository, "1.0.0")])
         tags_pushed(access, repository, "1.0.0")
     assert len(statements) <= 16
@@ -58,10 +58,10 @@ def test_the_newest_deliveries_of_a_push_are_read_and_more_are_announced(monkeyp
     monkeypatch.setattr(push_record, "DELIVERIES_READ", 3)
     push_id = uuid.uuid4()
     rows = store(*(delivery("shop", n, repository=repository, push_id=push_id) for n in range(5)))
-    found = find_push(EVERYTHING, push_id)
-    assert found is not None
-    assert [row.pk for row in found.deliveries] == [row.pk for row in rows[2:]]
-    assert found.more
+    record = find_push(EVERYTHING, push_id)
+    assert record is not None
+    assert [row.pk for row in record.deliveries] == [row.pk for row in rows[2:]]
+    assert record.more
 
 
 def test_redeliveries_of_redeliveries_belong_to_the_push(repository):
@@ -70,12 +70,12 @@ def test_redeliveries_of_redeliveries_belong_to_the_push(repository):
     [second] = store(delivery("shop", 1, original=first, outcome=Outcome.FAILED, **again))
     [third] = store(delivery("shop", 2, original=second, outcome=Outcome.FREIGHT_CREATED, **again))
     assert first.push_id is not None
-    found = find_push(EVERYTHING, first.push_id)
-    assert found is not None
-    assert [row.pk for row in found.deliveries] == [first.pk, second.pk, third.pk]
-    assert found.decisive.pk == third.pk
+    record = find_push(EVERYTHING, first.push_id)
+    assert record is not None
+    assert [row.pk for row in record.deliveries] == [first.pk, second.pk, third.pk]
+    assert record.decisive.pk == third.pk
     assert newest_push(EVERYTHING, [(repository, "1.0.0")]) == first.push_id
-    assert other_pushes(EVERYTHING, found) == ()
+    assert other_pushes(EVERYTHING, record) == ()
 
 
 def test_only_visible_tags_are_named(repository):

@@ -38,13 +38,13 @@ def day(number, hours=0):
     ],
 )
 def test_words_and_times(text, expected):
-    found = read_time_range(text, NOW, UTC)
-    assert (found.since, found.until) == expected
+    result = read_time_range(text, NOW, UTC)
+    assert (result.since, result.until) == expected
 
 
 def test_days_are_those_of_the_zone():
-    found = read_time_range("yesterday", NOW, BERLIN)
-    assert (found.since, found.until) == day(11, hours=1)
+    result = read_time_range("yesterday", NOW, BERLIN)
+    assert (result.since, result.until) == day(11, hours=1)
     assert read_time_range("2026-03-01T09:30", NOW, BERLIN).since == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
 
 

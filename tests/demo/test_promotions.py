@@ -68,10 +68,10 @@ class Line:
         pages = self.cluster.list_pages(PROMOTIONS, self.project)
         theirs = [raw for page in pages for raw in page.items]
         wanted = {"stage": stage, "freight": freight}.items()
-        found = sorted(
+        promotions = sorted(
             (raw for raw in theirs if wanted <= raw["spec"].items()), key=lambda raw: raw["metadata"]["name"]
         )
-        return found[-1] if found else None
+        return promotions[-1] if promotions else None
 
     def phase(self, stage: str, freight: str) -> str:
         promotion = self.promotion_of(stage, freight)
@@ -134,7 +134,7 @@ def test_a_running_promotion_shows_its_step(kargo):
     until("the second one runs", lambda: line.status(PROMOTIONS, second)["phase"] == "Running")
 
 
-def test_a_failing_step_is_not_repeated_until_somebody_promotes_again(kargo):
+def test_a_failing_step_is_not_repeated_before_the_next_promotion(kargo):
     line = Line(kargo, "test")
     line.stage("test", behavior=f"{FAST},fail-step=git-push")
     line.freight("1")

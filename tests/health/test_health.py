@@ -319,7 +319,7 @@ class TestCommand:
         wait_for_result(response)
         product.post(f"/nonsense/{'0' * 64}", b"{}")
         until("the unknown URLs are counted", UnknownCall.objects.filter(kind="nonsense").exists)
-        [finding] = [one for one in health.findings("") if one.check == "misrouted_webhooks"]
+        [finding] = [finding for finding in health.findings("") if finding.check == "misrouted_webhooks"]
         assert finding.severity == "warning"
         assert "receivers of kinds that kargoweb doesn't support (ecr) arrived" in finding.reason
         done = run(demo_cluster.kubeconfig, "--project", "cluster")

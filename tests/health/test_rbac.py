@@ -59,19 +59,19 @@ def test_the_deployed_roles_grant_exactly_the_required_permissions(manages, name
 
 
 def test_the_role_for_stages_grants_exactly_what_following_them_requires():
-    more = granted(required(follows_stages=True)) - granted(required())
-    assert more == deployed("follow-stages")
+    added = granted(required(follows_stages=True)) - granted(required())
+    assert added == deployed("follow-stages")
 
 
 def test_the_role_for_new_receivers_grants_exactly_what_creating_them_requires():
-    more = granted(required(creates_receivers=True)) - granted(required())
-    assert more == deployed("create-receivers")
+    added = granted(required(creates_receivers=True)) - granted(required())
+    assert added == deployed("create-receivers")
 
 
 def test_the_role_for_events_grants_exactly_what_recording_them_requires():
-    more = set(required(records_events=True)) - set(required())
-    assert granted(more) == deployed("events")
-    assert all(item.optional for item in more)
+    added = set(required(records_events=True)) - set(required())
+    assert granted(added) == deployed("events")
+    assert all(item.optional for item in added)
     in_one = [item.namespace for item in required(records_events=True, namespaces=("shop",))]
     assert (
         in_one.count("shop") == [item.namespace for item in required(namespaces=("shop",))].count("shop") + 2
@@ -79,8 +79,8 @@ def test_the_role_for_events_grants_exactly_what_recording_them_requires():
 
 
 def test_the_role_for_reviews_grants_exactly_what_they_require():
-    more = granted(required(reviews_access=True)) - granted(required())
-    assert more == deployed("review-access")
+    added = granted(required(reviews_access=True)) - granted(required())
+    assert added == deployed("review-access")
 
 
 def test_stages_are_optional():

@@ -137,8 +137,8 @@ class Pipelines:
 
     def assess(self, freight: str, stage: str) -> StageProgress:
         """Return how far Freight is in a Stage."""
-        [node] = (node for node in self.journey(freight).nodes if node.name == stage)
-        return node.progress
+        [progress] = [node.progress for node in self.journey(freight).nodes if node.name == stage]
+        return progress
 
     def journey(self, freight: str) -> StageJourney:
         """Return how far Freight is in all Stages."""

@@ -61,7 +61,8 @@ class Replay:
                 raw["metadata"]["name"]: decode_freight_status(raw) for raw in self._of("Freight", project)
             },
             promotions={
-                stage: sorted(theirs, key=lambda one: one.name) for stage, theirs in promotions.items()
+                stage: sorted(theirs, key=lambda promotion: promotion.name)
+                for stage, theirs in promotions.items()
             },
             policies=configs[0].promotion_policies if configs else (),
             now=self.now,
@@ -70,7 +71,7 @@ class Replay:
     def journey(self, project: str, tag: str) -> StageJourney | None:
         """Return how far the Freight with a tag is, or None if there is none yet."""
         pipeline = self.pipeline(project)
-        freight = [one for one in pipeline.freight.values() if one.known_as.tag == tag]
+        freight = [item for item in pipeline.freight.values() if item.known_as.tag == tag]
         return assess_journey(pipeline, freight[0]) if freight else None
 
     def _of(self, kind: str, project: str) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The evaluator of expressions. The values and errors are those of expr-lang 1.17.8, found by running it."""
 
 import json
-import time
 from contextlib import suppress
 
 import pytest
@@ -12,40 +11,12 @@ from receivers.kargo.expressions import (
     Budget,
     CannotEvaluate,
     EvaluationFailed,
-    Function,
     InvalidExpression,
-    NilList,
-    Time,
-    Typed,
     evaluate,
     read,
     render,
 )
-
-BODY = {
-    "repository": {"name": "my-wh", "image": "docker.io/library/nginx"},
-    "ref": "refs/heads/main",
-    "count": 3.0,
-    "ratio": 1.5,
-    "ok": True,
-    "nothing": None,
-    "num": "42",
-    "big": 1e21,
-    "tags": ["v1.0.0", "latest"],
-    "commits": [{"id": "a", "files": ["x", "y"]}, {"id": "b", "files": []}],
-}
-
-
-def headers(name, budget):
-    return Typed(["a", "b"]) if name == "X-Multi" else NilList()
-
-
-NAMES = {
-    "request": {"body": BODY, "headers": Function("headers", headers)},
-    "params": {"team": "blue"},
-    "greet": Function("greet", lambda value, budget: f"hello {value}"),
-}
-NOW = Time(time.time_ns())
+from tests.kargo.expression_names import NAMES, NOW
 
 
 def value_of(source, budget=None):
@@ -387,76 +358,6 @@ def test_all_expressions_of_a_request_share_the_limits():
         value_of(source, budget)
     with pytest.raises(CannotEvaluate, match="too many steps"):
         value_of(";".join([source] * 10), budget)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain", "plain"),
-        ("42", "42"),
-        ('{"a": 1}', '{"a": 1}'),
-        ("${{ params.team }}", "blue"),
-        ("${%params.team%}", "blue"),
-        ("a ${{ 1 }} b ${% 2.5 %} c", "a 1 b 2.5 c"),
-        ("v${{ request.body.big }}", "v1e+21"),
-        ("x${{ nil }}", "xnull"),
-        ("x${{ 1e-7 }}", "x1e-7"),
-        ("x${{ ['<'] }}", 'x["\\u003c"]'),
-        ("${{ quote(42) }}", "42"),
-        ("${{}} ${{ 1 }}", " ${{ 1 }}"),
-        ("${{ quote('a\\n\u200b') }}", "a\\n\\u200b"),
-        ("${{ unsafeQuote('x') }}", '"x"'),
-        ("${{ 'a\\n' }}", "a\n"),
-        ("${{ asJSON([1]) }}", "[\n  1\n]\n"),
-        ("${{ asYAML({b: 1, a: 'x'}) }}", "a: x\nb: 1\n"),
-        ("${{ 'tRue' }}", "tRue"),
-        ("${{ ' \"a\" ' }}", "a"),
-        ("${{ '1e400' }}", "1e400"),
-        ("${{ '+nan' }}", "+nan"),
-        ("${{ '1__0' }}", "1__0"),
-        ("${{ greet('you') }}", "hello you"),
-        ("${{ '\"' }}", '"'),
-    ],
-)
-def test_texts_are_filled_in(text, expected):
-    assert render(text, NAMES, Budget(), NOW) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "${{ 1 }}",
-        "${{ '42' }}",
-        "${{ '1_000' }}",
-        "${{ 'inf' }}",
-        "${{ 'NaN' }}",
-        "${{ true }}",
-        "${{ 'F' }}",
-        "${{ nil }}",
-        "${{ 'null' }}",
-        "${{ ' 42 ' }}",
-        "${{ '[]' }}",
-        "4${{ 2 }}",
-        "${{ 42 }}\n",
-        "${{ }}",
-        "${{ unclosed",
-        "${% 1 }}",
-        "${{ '}}' }}",
-        "${{ unknown() }}",
-        "${{ quote() }}",
-        "${{ quote(1, 2) }}",
-        "${{ 1 / 0 }}",
-    ],
-)
-def test_texts_that_do_not_stay_texts_are_errors(text):
-    with pytest.raises(InvalidExpression):
-        render(text, NAMES, Budget(), NOW)
-
-
-@pytest.mark.parametrize("text", ["${{ asYAML({a: [1]}) }}", "${{ '0x1p3' }}", "${{ 1 }}" + "x" * 10_000])
-def test_texts_beyond_the_evaluator_are_not_filled_in(text):
-    with pytest.raises(CannotEvaluate):
-        render(text, NAMES, Budget(), NOW)
 
 
 @pytest.mark.parametrize("source", ["a b", "true or 1 == 'a'", "1 +"])

@@ -30,8 +30,10 @@ PANIC = 0  # the status of a vector where Kargo closes the connection
 
 
 def entries(name):
-    found = [path for path in (VECTORS / "kinds" / f"{name}.json", VECTORS / f"{name}.json") if path.exists()]
-    return json.loads(found[0].read_text("ascii")) if found else []
+    existing = [
+        path for path in (VECTORS / "kinds" / f"{name}.json", VECTORS / f"{name}.json") if path.exists()
+    ]
+    return json.loads(existing[0].read_text("ascii")) if existing else []
 
 
 def vectors(*names):

@@ -1,7 +1,7 @@
 """The receiver kinds."""
 
 from kargoweb import upstream_settings
-from receivers.kargo.kinds import KARGO_KINDS, KINDS
+from receivers.kargo.kinds import KINDS
 
 
 def test_docker_hub_is_supported():
@@ -13,10 +13,5 @@ def test_kinds_are_keyed_by_name():
     assert all(kind.name == name for name, kind in KINDS.items())
 
 
-def test_every_supported_kind_is_a_kind_of_kargo():
-    assert set(KINDS) <= set(KARGO_KINDS)
-    assert len(set(KARGO_KINDS)) == 10
-
-
 def test_the_configuration_knows_the_same_kinds():
-    assert upstream_settings.KINDS - {"all"} == set(KARGO_KINDS)
+    assert upstream_settings.KINDS - {"all"} == set(KINDS)

@@ -41,7 +41,7 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         inner = list(value.items())
     elif isinstance(value, list):
         inner = list(enumerate(value))
-    return [path, *(found for key, entry in inner for found in paths(entry, (*path, key)))]
+    return [path, *(inner_path for key, entry in inner for inner_path in paths(entry, (*path, key)))]
 
 
 @given(st.sampled_from(sorted(DECODERS)), st.data(), VALUES)

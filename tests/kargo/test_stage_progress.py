@@ -157,7 +157,7 @@ class TestEndedPromotions:
         assert progress.message == "no"
         assert progress.stuck
 
-    def test_the_stage_tells_it_when_promotions_are_not_known(self, line):
+    def test_the_stage_says_it_when_promotions_are_not_known(self, line):
         line.promote("test", "1", "Failed", 5, message="no").promotions.clear()
         assert state(line, "1", "test") is StageState.FAILED
 
@@ -220,7 +220,7 @@ class TestFreightThatLeft:
         )
         assert progress.until == at(20)
 
-    def test_without_promotions_the_history_and_the_freight_in_the_stage_tell_it(self, line):
+    def test_without_promotions_the_history_and_the_freight_in_the_stage_say_it(self, line):
         line.freight("2", 9).enter("test", "1", 5).enter("test", "2", 20)
         line.promotions.clear()
         progress = line.assess("1", "test")

@@ -97,7 +97,7 @@ def problem(key: str, **fields: Any) -> Problem:
     return Problem(key, **({"text": "Text.", "path": "/attention"} | values | fields))
 
 
-def told(sink: Sink) -> list[tuple[str, str]]:
+def sent(sink: Sink) -> list[tuple[str, str]]:
     """Return the status and the title of all alerts that arrived."""
     return [(alert["status"], alert["title"]) for each in sink.received for alert in each.alerts]
 
@@ -110,25 +110,25 @@ class TestOutbox:
         assert sink.received == []
         outbox().work()
         assert [len(each.alerts) for each in sink.received] == [2]
-        assert told(sink) == [("firing", "Title a"), ("firing", "Title b")]
+        assert sent(sink) == [("firing", "Title a"), ("firing", "Title b")]
         message = AlertMessage.objects.get(channel=target)
         assert (message.title, message.answer) == ("Warning: Title a (and 1 more)", "200 thanks")
         assert message.sent_at
 
-    def test_a_problem_that_persists_is_told_once(self, project, sink):
+    def test_a_problem_that_persists_is_reported_once(self, project, sink):
         channel(sink.url)
         for _ in range(3):
             alert_log.begin(EVERYTHING, [problem("a")])
             outbox().work()
-        assert told(sink) == [("firing", "Title a")]
+        assert sent(sink) == [("firing", "Title a")]
 
-    def test_a_problem_that_was_over_before_it_was_told_is_not_told(self, project, sink):
+    def test_a_problem_that_was_over_before_its_report_is_not_reported(self, project, sink):
         channel(sink.url)
         alert_log.finish(alert_log.begin(EVERYTHING, [problem("a")]), AlertEnd.RESOLVED)
         outbox().work()
         assert sink.received == []
 
-    def test_only_channels_that_were_told_of_the_beginning_are_told_of_the_end(self, project, sink):
+    def test_only_channels_that_got_the_beginning_get_the_end(self, project, sink):
         channel(f"{sink.url}/told")
         channel(f"{sink.url}/urgent-only", severity=AlertSeverity.URGENT)
         alerts = alert_log.begin(EVERYTHING, [problem("a")])
@@ -136,7 +136,7 @@ class TestOutbox:
         channel(f"{sink.url}/newer")
         alert_log.finish(alerts, AlertEnd.RESOLVED)
         outbox().work()
-        assert told(sink) == [("firing", "Title a"), ("resolved", "Title a")]
+        assert sent(sink) == [("firing", "Title a"), ("resolved", "Title a")]
         assert {request.path for request in sink.received} == {"/told"}
 
     def test_what_exceeds_the_rate_waits_and_is_sent_together(self, project, sink):
@@ -166,7 +166,7 @@ class TestOutbox:
         _make_due(message)
         outbox().work()
         outbox().work()
-        assert told(sink)[-2:] == [("firing", "Title a"), ("firing", "Title b")]
+        assert sent(sink)[-2:] == [("firing", "Title a"), ("firing", "Title b")]
         assert len({each.headers["webhook-id"] for each in sink.received[:3]}) == 1
 
     def test_a_message_that_is_refused_for_a_day_is_given_up(self, project, sink):
@@ -198,7 +198,7 @@ class TestOutbox:
         channel(sink.url)
         alert_log.begin(EVERYTHING, [problem("a")])
         outbox().work()
-        assert told(sink) == [("firing", "Title a")]
+        assert sent(sink) == [("firing", "Title a")]
         answers = set(AlertMessage.objects.filter(sent_at=None).values_list("answer", flat=True))
         assert any("connection refused" in answer for answer in answers), answers
 
@@ -243,7 +243,7 @@ class TestPushes:
             update_deliveries([row.pk])
         assert PushFailure.objects.get().delivery == row.pk
 
-    def test_a_push_of_a_project_is_told_to_the_project_and_to_everything(self, project):
+    def test_a_push_of_a_project_is_reported_to_the_project_and_to_everything(self, project):
         (row,) = store(delivery(project, outcome=Outcome.DISCOVERY_FAILED, reason="denied"))
         PushFailure.objects.create(delivery=row.pk)
         push_alerts.note_failures([EVERYTHING, project, "other"])
@@ -277,7 +277,7 @@ class TestPushes:
         push_alerts.note_failures([EVERYTHING, project])
         assert not Alert.objects.exists()
 
-    def test_a_body_that_was_not_understood_is_told_as_a_delivery(self, project):
+    def test_a_body_that_was_not_understood_is_reported_as_a_delivery(self, project):
         (row,) = store(
             delivery(
                 project, outcome=Outcome.INVALID_BODY, push_id=None, repository="", tag="", reason="no JSON"
@@ -362,7 +362,7 @@ class TestFindings:
         patient.compare(project, report())
         assert Alert.objects.filter(ended_at=None).count() == 1
 
-    def test_muted_findings_alert_nobody_and_muting_ends_an_alert_silently(self, project):
+    def test_muted_findings_send_no_alerts_and_muting_ends_an_alert_silently(self, project):
         channel("http://127.0.0.1:1/", project)
         muted = finding(project)
         SteadyFindings(0).compare(project, report(muted, muted=muted))
@@ -401,7 +401,7 @@ class TestFindings:
         SteadyFindings(0).compare("third", report(dead))
         assert Alert.objects.count() == 1
 
-    def test_a_downtime_is_told_once_as_resolved(self, project, sink):
+    def test_a_downtime_is_reported_once_as_resolved(self, project, sink):
         channel(sink.url)
         now = timezone.now()
         row = Downtime.objects.create(since=now - timedelta(minutes=5), until=now)
@@ -411,7 +411,7 @@ class TestFindings:
             outbox().work()
         finally:
             row.delete()
-        mine = [each for each in told(sink) if each[1] == "kargoweb received no pushes for 5 minutes"]
+        mine = [each for each in sent(sink) if each[1] == "kargoweb received no pushes for 5 minutes"]
         assert mine == [("resolved", "kargoweb received no pushes for 5 minutes")]
 
 

@@ -116,7 +116,7 @@ def test_a_failed_push_alerts_each_channel_once_and_again_when_it_succeeds(
             again = redeliver(delivery, "ada")
             until("it ended", lambda: Delivery.objects.filter(pk=again.pk, outcome=Outcome.NO_MATCH).first())
             until(
-                "the end is told",
+                "the end is sent",
                 lambda: [each for each in pushes(sink, "/team") if each["status"] == "resolved"],
             )
     statuses = [each["status"] for each in pushes(sink, "/team")]
@@ -174,7 +174,7 @@ def test_pods_that_serve_receiver_urls_leave_the_sending_to_those_with_pages(
         receiver.post(project.path(), push_body("example/alerted", "5.0.0"))
         until("the failure is noted", PushFailure.objects.exists)
         with Product(demo_cluster.kubeconfig, **FAST, KARGOWEB_ROLE="dashboard"):
-            until("it is told", lambda: pushes(sink, "/team"))
+            until("it is sent", lambda: pushes(sink, "/team"))
     assert [alert["title"] for alert in pushes(sink, "/team")] == [
         "example/alerted:5.0.0: invalid subscription"
     ]
@@ -190,10 +190,10 @@ def test_an_unreachable_api_server_alerts_the_channels_for_everything_only(
         until("alerts are on", lambda: Alert.objects.filter(scope="").first())
         demo_cluster.stop()
         try:
-            until("it is told", lambda: _about_kargoweb(sink, "firing"))
+            until("it is sent", lambda: _about_kargoweb(sink, "firing"))
         finally:
             demo_cluster.start()
-        until("the end is told", lambda: _about_kargoweb(sink, "resolved"))
+        until("the end is sent", lambda: _about_kargoweb(sink, "resolved"))
     assert not any(alert["kind"] == "kargoweb" for each in sink.at("/team") for alert in each.alerts)
 
 

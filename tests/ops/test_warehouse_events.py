@@ -94,7 +94,7 @@ def events(project: KargoProject) -> list[dict[str, Any]]:
 
 
 class TestWhatIsTold:
-    def test_a_failed_push_is_told_to_each_warehouse_where_it_failed(self, project, sender):
+    def test_a_failed_push_is_reported_to_each_warehouse_where_it_failed(self, project, sender):
         row = failed(project, "api", "web")
         refresh(row, "other", "freight_created")
         note()
@@ -117,7 +117,7 @@ class TestWhatIsTold:
         assert not WarehouseEvent.objects.exists()
         assert not PushFailure.objects.exists()
 
-    def test_a_subscription_that_cannot_be_evaluated_is_told_to_its_warehouse(self, project):
+    def test_a_subscription_that_cannot_be_evaluated_is_reported_to_its_warehouse(self, project):
         verdicts = [
             {
                 "project": project.name,
@@ -133,7 +133,7 @@ class TestWhatIsTold:
         assert (event.warehouse, event.reason) == ("api", "invalid_subscription")
         assert event.text.endswith("Bad constraint.")
 
-    def test_a_push_to_two_receivers_is_told_once(self, project):
+    def test_a_push_to_two_receivers_is_reported_once(self, project):
         first = failed(project, "api")
         failed(project, "api", receiver="other", push_id=first.push_id)
         note()
@@ -148,7 +148,7 @@ class TestWhatIsTold:
         note()
         assert not WarehouseEvent.objects.exists()
 
-    def test_freight_after_a_failure_is_told_once_to_its_warehouse_only(self, project, sender):
+    def test_freight_after_a_failure_is_reported_once_to_its_warehouse_only(self, project, sender):
         row = failed(project, "api", "web")
         note()
         (again,) = store(
@@ -166,7 +166,7 @@ class TestWhatIsTold:
             f"Push of example/app:1.0.0 became Freight fancy-fox after it had failed. {BASE_URL}/pushes/{row.push_id}"
         )
 
-    def test_a_failed_redelivery_is_told_as_its_push_and_once(self, project):
+    def test_a_failed_redelivery_is_reported_as_its_push_and_once(self, project):
         row = failed(project, "api")
         note()
         failed(project, "api", original=row, origin=Origin.REDELIVERY)
@@ -281,17 +281,20 @@ def own_database(database: None) -> Iterator[None]:
         yield
 
 
-def test_two_serving_replicas_tell_each_failure_once_and_its_end(own_database, demo_cluster, world):
-    with Product(demo_cluster.kubeconfig, **FAST) as one, Product(demo_cluster.kubeconfig, **FAST) as two:
-        project = routed_project(one, world, image("example/evented", constraint="no constraint"))
-        until("both know the Warehouse", lambda: two.post(project.path(), b"[]").status == 400)
-        until("it is evaluated", lambda: verdict_count(two, project, "example/evented"))
-        until("all is told", lambda: not WarehouseEvent.objects.exclude(due_at=None).exists())
+def test_two_serving_replicas_report_each_failure_once_and_its_end(own_database, demo_cluster, world):
+    with (
+        Product(demo_cluster.kubeconfig, **FAST) as first,
+        Product(demo_cluster.kubeconfig, **FAST) as second,
+    ):
+        project = routed_project(first, world, image("example/evented", constraint="no constraint"))
+        until("both know the Warehouse", lambda: second.post(project.path(), b"[]").status == 400)
+        until("it is evaluated", lambda: verdict_count(second, project, "example/evented"))
+        until("all events are sent", lambda: not WarehouseEvent.objects.exclude(due_at=None).exists())
         for number in range(6):
-            (one, two)[number % 2].post(project.path(), push_body("example/evented", f"4.0.{number}"))
-        told = WarehouseEvent.objects.filter(text__contains=":4.0.").exclude(name="")
-        until("all are told", lambda: told.count() == 6)
-        until("all is told", lambda: not WarehouseEvent.objects.exclude(due_at=None).exists())
+            (first, second)[number % 2].post(project.path(), push_body("example/evented", f"4.0.{number}"))
+        rows = WarehouseEvent.objects.filter(text__contains=":4.0.").exclude(name="")
+        until("all have events", lambda: rows.count() == 6)
+        until("all events are sent", lambda: not WarehouseEvent.objects.exclude(due_at=None).exists())
     (event,) = events(project)
     assert event["count"] == WarehouseEvent.objects.filter(project=project.name).count()
     assert event["reason"] == "InvalidSubscription"

@@ -125,9 +125,9 @@ class TestChanges:
     def test_a_change_concerns_the_refreshes_of_the_attempts_that_it_handles(self, queue):
         refreshes = [requested(queue, number) for number in range(5)]
         queue.add_change(KEY, IDLE, handled(refreshes[2].attempt))
-        found = due(queue)
-        assert found
-        assert found.refreshes == refreshes[:3]
+        batch = due(queue)
+        assert batch
+        assert batch.refreshes == refreshes[:3]
         assert [each.attempt is not None and bool(each.attempt.handled_at) for each in refreshes] == [
             True
         ] * 3 + [False] * 2
@@ -137,9 +137,9 @@ class TestChanges:
         second = tracked(first.attempt)
         queue.add(second, NEVER)
         queue.add_change(KEY, IDLE, handled(first.attempt))
-        found = due(queue)
-        assert found
-        assert found.refreshes == [first, second]
+        batch = due(queue)
+        assert batch
+        assert batch.refreshes == [first, second]
 
     def test_every_change_concerns_refreshes_whose_attempt_is_handled(self, queue):
         refresh = requested(queue, 0)
@@ -149,17 +149,17 @@ class TestChanges:
         refresh.refresh.handled_at = START
         queue.settle(refresh, NEVER)
         queue.add_change(KEY, before, replace(before, conditions=(FAILED,)))
-        found = due(queue)
-        assert found
-        assert found.refreshes == [refresh]
+        batch = due(queue)
+        assert batch
+        assert batch.refreshes == [refresh]
 
     def test_only_the_first_change_during_a_discovery_concerns_unhandled_refreshes(self, queue):
         refresh = requested(queue, 0)
         discovering = replace(IDLE, conditions=(DISCOVERING,))
         queue.add_change(KEY, IDLE, discovering)
-        found = due(queue)
-        assert found
-        assert found.refreshes == [refresh]
+        batch = due(queue)
+        assert batch
+        assert batch.refreshes == [refresh]
         queue.settle(refresh, NEVER)
         queue.add_change(KEY, discovering, replace(discovering, conditions=(DISCOVERING, FAILED)))
         assert due(queue) is None
@@ -171,9 +171,9 @@ class TestChanges:
         refreshes = [requested(queue, 0), planned(queue, 1, "2.0.0")]
         for new in (replace(IDLE, generation=2), None):
             queue.add_change(KEY, IDLE, new)
-            found = due(queue)
-            assert found
-            assert found.refreshes == refreshes
+            batch = due(queue)
+            assert batch
+            assert batch.refreshes == refreshes
 
 
 class TestPlanned:
@@ -181,18 +181,18 @@ class TestPlanned:
         refreshes = [planned(queue, number, f"1.0.{number}") for number in range(20)]
         chart = planned(queue, 20, "1.0.0_build")
         queue.add_change(KEY, IDLE, replace(IDLE, discovered_at="2026-05-05T13:00:00Z"))
-        found = due(queue)
-        assert found
-        assert (found.refreshes, found.tags_changed) == ([], True)
+        batch = due(queue)
+        assert batch
+        assert (batch.refreshes, batch.tags_changed) == ([], True)
         assert queue.planned(KEY, {"1.0.7", "9.9.9"}) == [refreshes[7]]
         assert queue.planned(KEY, {"1.0.0+build"}) == [chart]
 
     def test_freight_concerns_the_planned_refreshes_with_its_tags(self, queue):
         refreshes = [planned(queue, number, f"1.0.{number}") for number in range(20)]
         queue.add_freight(KEY, {"1.0.3"})
-        found = due(queue)
-        assert found
-        assert found.refreshes == [refreshes[3]]
+        batch = due(queue)
+        assert batch
+        assert batch.refreshes == [refreshes[3]]
 
     def test_the_next_attempt_serves_those_that_are_planned_until_then(self, queue):
         soon, later = planned(queue, 0, "1.0.0"), planned(queue, 1, "2.0.0")
@@ -204,10 +204,10 @@ class TestPlanned:
 class TestAnswers:
     def answers(self, queue: WorkQueue, refresh: TrackedRefresh) -> tuple[bool | None, str]:
         """Return whether artifacts were discovered since the attempt, and the failure since then."""
-        found = due(queue)
-        assert found
+        batch = due(queue)
+        assert batch
         assert refresh.attempt
-        return found.attempts.rediscovered(refresh.attempt), found.attempts.failure(refresh.attempt)
+        return batch.attempts.rediscovered(refresh.attempt), batch.attempts.failure(refresh.attempt)
 
     def test_what_kargo_does_before_the_refresh_is_tracked_is_not_missed(self, queue):
         """Kargo may be faster than the response to the patch; it keeps a failed discovery for milliseconds."""

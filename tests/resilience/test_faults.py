@@ -84,30 +84,17 @@ def test_if_the_api_server_hangs_the_response_is_in_time_and_the_refresh_is_retr
         demo_cluster.faults()
 
 
-def test_a_dropped_watch_loses_no_change(product, demo_cluster, world):
-    demo_cluster.faults(dropWatches=True)
-    project = routed_project(product, world, image("example/dropped"))
+@pytest.mark.parametrize(
+    "faults",
+    [{"dropWatches": True}, {"expireWatches": True, "compact": True}, {"swapEvents": True}],
+    ids=["dropped", "expired", "out of order"],
+)
+def test_a_watch_with_faults_loses_no_change(product, demo_cluster, world, faults):
+    demo_cluster.faults(**faults)
+    project = routed_project(product, world, image("example/watched"))
     until(
         "the push matches",
-        lambda: b"refreshed 1" in product.post(project.path(), push_body("example/dropped")).data,
-    )
-
-
-def test_a_watch_that_expired_is_relisted(product, demo_cluster, world):
-    demo_cluster.faults(expireWatches=True, compact=True)
-    project = routed_project(product, world, image("example/compacted"))
-    until(
-        "the push matches",
-        lambda: b"refreshed 1" in product.post(project.path(), push_body("example/compacted")).data,
-    )
-
-
-def test_events_out_of_order_result_in_the_same_state(product, demo_cluster, world):
-    demo_cluster.faults(swapEvents=True)
-    project = routed_project(product, world, image("example/swapped"))
-    until(
-        "the push matches",
-        lambda: b"refreshed 1" in product.post(project.path(), push_body("example/swapped")).data,
+        lambda: b"refreshed 1" in product.post(project.path(), push_body("example/watched")).data,
     )
 
 

@@ -247,7 +247,7 @@ NO_METHOD: Final = Rule(allowed=405, **OF_API)
 SEE: Final = Rule(**OF_API)
 SEE_OWN: Final = own(VIEWER, **OF_API)
 INVALID: Final = 400
-"""What an empty body gets; who may not do it is told so first."""
+"""What an empty body gets; permissions are checked first."""
 
 NOT_ON_OWN: Final = own(VIEWER, allowed=405, **OF_API)
 NOT_FOR_OPERATORS: Final = own(OPERATOR, allowed=405, **OF_API)

@@ -88,7 +88,7 @@ class Caller:
             )
         return cast("HttpResponse", response)
 
-    def anew(self) -> Caller:
+    def with_new_session(self) -> Caller:
         """Return the same caller with another session."""
         caller = replace(self, client=new_client())
         if self.backend and self.user:
@@ -166,12 +166,12 @@ def callers(names: Mapping[str, str]) -> Iterator[Caller]:
 def _local(names: Mapping[str, str]) -> Iterator[Caller]:
     for role, standing in ROLES.items():
         user = create_user(*(name.format(**names) for name in GROUPS[role]))
-        yield Caller("local account", role, standing, user, BACKEND).anew()
+        yield Caller("local account", role, standing, user, BACKEND).with_new_session()
     administrator = replace(ROLES["admin"], superuser=True)
-    yield Caller("local account", "superuser", administrator, create_superuser(), BACKEND).anew()
+    yield Caller("local account", "superuser", administrator, create_superuser(), BACKEND).with_new_session()
     user = create_user("operator:{own}".format(**names))
     caller = Caller("local account beside Kubernetes", "operator", ROLES["operator"], user, BACKEND)
-    yield replace(caller, by_kubernetes=True).anew()
+    yield replace(caller, by_kubernetes=True).with_new_session()
 
 
 def _of_provider(role: str, standing: Standing, group: str = "", *, by_kubernetes: bool = False) -> Caller:
@@ -181,7 +181,7 @@ def _of_provider(role: str, standing: Standing, group: str = "", *, by_kubernete
     user = external_user(ISSUER, name, name, groups)
     set_roles(user, {item for group in groups for item in settings.KARGOWEB.oidc.roles.get(group, ())})
     source = "provider, Kubernetes" if by_kubernetes else "provider"
-    return Caller(source, role, standing, user, BY_PROVIDER, by_kubernetes=by_kubernetes).anew()
+    return Caller(source, role, standing, user, BY_PROVIDER, by_kubernetes=by_kubernetes).with_new_session()
 
 
 def _of_proxy(role: str, standing: Standing, group: str = "", *, by_kubernetes: bool = False) -> Caller:

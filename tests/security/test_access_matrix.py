@@ -234,7 +234,7 @@ def matrix(database: None, tmp_path_factory: pytest.TempPathFactory, seed: int) 
             access.use(current.access)
             everyone = list(callers(names))
             someone = create_user("admin")
-            found = Matrix(
+            matrix = Matrix(
                 own=own,
                 another=another,
                 secret=secret,
@@ -247,9 +247,11 @@ def matrix(database: None, tmp_path_factory: pytest.TempPathFactory, seed: int) 
                 saved_view=SavedView.objects.create(user=someone, page="pushes", name="mine").pk,
                 token=tokens.create(someone, "mine", TokenScope.READ)[0].pk,
             )
-            found.delivery()
-            found.finding = next(item.key for item in current.health.report().findings if item.project == own)
-            yield found
+            matrix.delivery()
+            matrix.finding = next(
+                item.key for item in current.health.report().findings if item.project == own
+            )
+            yield matrix
             print(f"\naccess matrix: {sum(requests.values())} requests: {dict(requests)}")
             access.use(None)
             assert current.access
@@ -262,8 +264,8 @@ def matrix(database: None, tmp_path_factory: pytest.TempPathFactory, seed: int) 
 
 
 def test_every_address_has_a_row():
-    found = {name for namespace, name, _ in addresses(get_resolver()) if namespace != ADMIN_SITE}
-    assert found == set(TABLES)
+    names = {name for namespace, name, _ in addresses(get_resolver()) if namespace != ADMIN_SITE}
+    assert names == set(TABLES)
 
 
 @pytest.mark.e2e
@@ -322,7 +324,11 @@ def test_the_django_admin_is_for_superusers(matrix, method):
     wrong = []
     for path in admin_addresses():
         for caller in everyone:
-            response = caller.anew().send(method, path) if "logout" in path else caller.send(method, path)
+            response = (
+                caller.with_new_session().send(method, path)
+                if "logout" in path
+                else caller.send(method, path)
+            )
             requests["Django admin"] += 1
             away = (*SENT_AWAY, "/admin/") if path == "/admin/logout/" else SENT_AWAY
             sent_away = response.status_code == 302 and response["Location"].startswith(away)
@@ -340,7 +346,9 @@ def check(matrix: Matrix, caller: Caller, name: str, method: str, rule: Rule) ->
     permitted = rule.permits(standing)
     path = matrix.path(name, used=rule.audited and permitted)
     before = Audit.objects.count() if rule.audited else 0
-    response = (caller.anew() if name == "sign-out" else caller).send(method, path, rule.form, json=rule.json)
+    response = (caller.with_new_session() if name == "sign-out" else caller).send(
+        method, path, rule.form, json=rule.json
+    )
     requests[caller.source.partition(":")[0]] += 1
     body = b"".join(response) if response.streaming else response.content
     if response.status_code != expected:

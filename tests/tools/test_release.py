@@ -26,8 +26,8 @@ each_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: 
 
 
 def jobs(workflow: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(workflow.read_text())["jobs"]
-    return found
+    content: dict[str, dict[str, Any]] = yaml.safe_load(workflow.read_text())
+    return content["jobs"]
 
 
 def steps(workflow: Path) -> list[dict[str, Any]]:

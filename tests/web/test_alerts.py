@@ -209,11 +209,11 @@ class TestAccess:
 class TestEvents:
     @pytest.fixture
     def with_events(self, settings):
-        settings.KARGOWEB = replace(settings.KARGOWEB, events=True)
+        settings.KARGOWEB = replace(settings.KARGOWEB, alerts=replace(settings.KARGOWEB.alerts, events=True))
 
     def test_the_page_says_whether_pushes_are_recorded_as_events(self, admin_client, settings):
         assert "Kubernetes Events" not in admin_client.get(PAGE).content.decode()
-        settings.KARGOWEB = replace(settings.KARGOWEB, events=True)
+        settings.KARGOWEB = replace(settings.KARGOWEB, alerts=replace(settings.KARGOWEB.alerts, events=True))
         assert "Kubernetes Events" in admin_client.get(PAGE).content.decode()
 
     def test_only_who_sees_the_project_learns_that_an_event_could_not_be_recorded(
@@ -278,7 +278,7 @@ class TestCommand:
         finally:
             target.delete()
 
-    def test_it_sends_a_test_and_its_exit_code_tells_whether_it_arrived(self, database, sink):
+    def test_it_sends_a_test_and_its_exit_code_says_whether_it_arrived(self, database, sink):
         target = channel(unique_name(), sink.url)
         try:
             sink.answers = [200, 500]

@@ -239,11 +239,11 @@ class TestLinks:
 
     def test_deliveries_of_one_push_link_to_each_other(self, signed_in, database):
         project, push = unique_name(), uuid.uuid4()
-        one, two = store(
+        first, second = store(
             *(delivery(project, n, outcome=Outcome.FREIGHT_CREATED, push_id=push) for n in range(2))
         )
-        page = signed_in("viewer").open(f"/deliveries/{one.pk}")
-        assert f'href="/deliveries/{two.pk}"' in page
+        page = signed_in("viewer").open(f"/deliveries/{first.pk}")
+        assert f'href="/deliveries/{second.pk}"' in page
         assert f"push={push}" in page
 
     def test_the_project_page_links_to_its_deliveries(self, signed_in, product, world):

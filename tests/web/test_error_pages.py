@@ -76,7 +76,9 @@ NO_ROLE = "You have no role in this project, or it does not exist"
         ("/nothing-here", "This page doesn't exist"),
     ],
 )
-def test_a_user_of_some_projects_is_told_that_a_role_may_be_missing(signed_in, product, world, path, text):
+def test_a_user_of_some_projects_gets_the_hint_that_a_role_may_be_missing(
+    signed_in, product, world, path, text
+):
     hidden = routed_project(product, world)
     delivery = send_push(product, hidden, push_body("example/hidden"))
     browser = signed_in("viewer:own-project")
@@ -92,7 +94,7 @@ def test_the_page_for_a_missing_role_names_admins_and_projects_with_a_role(signe
     assert 'href="/projects/own-project"' in page
 
 
-def test_a_user_of_all_projects_is_not_told_that_a_role_is_missing(signed_in):
+def test_a_user_of_all_projects_gets_no_hint_that_a_role_is_missing(signed_in):
     browser = signed_in("viewer")
     page = browser.open("/projects/nowhere")
     assert (browser.status, "This page doesn't exist" in page) == (404, True)

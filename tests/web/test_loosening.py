@@ -36,33 +36,33 @@ def chart(constraint: str):
 )
 def test_a_constraint_gets_an_alternative_that_admits_the_version(constraint, tag, loosened):
     subscription = image(constraint=constraint)
-    found = loosen(subscription, tag)
-    assert found is not None
-    assert found.changes == (FieldChange("constraint", constraint, loosened),)
+    proposal = loosen(subscription, tag)
+    assert proposal is not None
+    assert proposal.changes == (FieldChange("constraint", constraint, loosened),)
     assert image(constraint=loosened).selector.evaluate(tag).matches
 
 
 def test_a_chart_has_a_constraint_of_another_name():
-    found = loosen(chart("^1.0.0"), "2.0.0")
-    assert found is not None
-    assert found.changes == (FieldChange("semverConstraint", "^1.0.0", "^1.0.0 || ^2.0.0"),)
+    proposal = loosen(chart("^1.0.0"), "2.0.0")
+    assert proposal is not None
+    assert proposal.changes == (FieldChange("semverConstraint", "^1.0.0", "^1.0.0 || ^2.0.0"),)
 
 
 def test_a_tag_that_no_expression_allows_is_allowed_alone():
-    found = loosen(image(**NIGHTLY), "weekly-1.0")
-    assert found is not None
-    assert found.changes == (
+    proposal = loosen(image(**NIGHTLY), "weekly-1.0")
+    assert proposal is not None
+    assert proposal.changes == (
         FieldChange("allowTagsRegexes", [r"^nightly-\d{8}$"], [r"^nightly-\d{8}$", r"^weekly-1\.0$"]),
     )
-    assert found.consequences == ("It also admits weekly-1.0, and no other tag.",)
-    assert not found.selector.evaluate("weekly-100").matches
+    assert proposal.consequences == ("It also admits weekly-1.0, and no other tag.",)
+    assert not proposal.selector.evaluate("weekly-100").matches
 
 
 @pytest.mark.parametrize("expression", [r"^1\.2\.3$", r"^1[.]2[.]3$"])
 def test_a_rule_that_ignores_only_this_tag_is_removed(expression):
-    found = loosen(image(constraint="^1.0.0", ignoreTagsRegexes=[expression, "x"]), "1.2.3")
-    assert found is not None
-    assert found.changes == (FieldChange("ignoreTagsRegexes", [expression, "x"], ["x"]),)
+    proposal = loosen(image(constraint="^1.0.0", ignoreTagsRegexes=[expression, "x"]), "1.2.3")
+    assert proposal is not None
+    assert proposal.changes == (FieldChange("ignoreTagsRegexes", [expression, "x"], ["x"]),)
 
 
 @pytest.mark.parametrize("expression", [r"^1\.2", "1.2.3", "^1.2.3$", "rc|1"])
@@ -72,10 +72,14 @@ def test_a_rule_that_may_ignore_other_tags_stays(expression):
 
 def test_several_rules_that_reject_a_tag_are_changed_together():
     rules = {"constraint": "^4.0.0", "strictSemvers": True, "ignoreTagsRegexes": ["^v5$"]}
-    found = loosen(image(**rules), "v5")
-    assert found is not None
-    assert [change.field for change in found.changes] == ["ignoreTagsRegexes", "strictSemvers", "constraint"]
-    assert found.changes[0].after is None
+    proposal = loosen(image(**rules), "v5")
+    assert proposal is not None
+    assert [change.field for change in proposal.changes] == [
+        "ignoreTagsRegexes",
+        "strictSemvers",
+        "constraint",
+    ]
+    assert proposal.changes[0].after is None
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_where_nothing_is_to_be_changed_or_no_way_is_safe_there_is_no_proposal(f
 
 def test_it_says_which_other_tags_would_match():
     subscription = image(constraint="^4.0.0")
-    found = loosen(subscription, "5.0.0")
-    assert found is not None
+    proposal = loosen(subscription, "5.0.0")
+    assert proposal is not None
     tags = ("5.1.0", "4.0.1", "6.0.0", "5.0.0-rc.1", "5.9.9", "latest")
-    assert found.also_selects(tags, subscription) == ("5.1.0", "5.9.9")
+    assert proposal.also_selects(tags, subscription) == ("5.1.0", "5.9.9")

@@ -265,7 +265,7 @@ class TestRegistration:
         browser.open_until(path, "The first push has arrived")
         until("its repository is ticked", lambda: "first push <time" in " ".join(browser.open(path).split()))
 
-    def test_it_does_not_tell_whether_a_hidden_project_exists(self, signed_in, project):
+    def test_it_does_not_reveal_whether_a_hidden_project_exists(self, signed_in, project):
         browser = signed_in("viewer:elsewhere")
         browser.open(f"/projects/{project.name}/receivers/hook/registration")
         assert browser.status == 404

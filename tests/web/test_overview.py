@@ -31,7 +31,7 @@ HOURS_AGO = 2
 def stored(project: str, outcome: Outcome = Outcome.FREIGHT_CREATED, **fields: object) -> Delivery:
     """Store a push of two hours ago and compute the figures of its hour."""
     at = timezone.now() - timedelta(hours=HOURS_AGO)
-    [row] = store(delivery(project, **({"received_at": at, "outcome": outcome} | fields)))  # type: ignore[arg-type]
+    [row] = store(delivery(project, **({"received_at": at, "outcome": outcome} | fields)))  # type: ignore[arg-type]  # values of many types
     roll_up(hour_of(row.received_at))
     return row
 
@@ -51,9 +51,9 @@ def page_of(client: Client, path: str = "/") -> str:
 
 def tile(page: str, title: str) -> str:
     """Return the text of a tile."""
-    found = re.search(rf'<a href="[^"]*">\s*<span class="quiet">{title}</span>(.*?)</a>', page, re.S)
-    assert found, page
-    return visible_text(found[1])
+    match = re.search(rf'<a href="[^"]*">\s*<span class="quiet">{title}</span>(.*?)</a>', page, re.S)
+    assert match, page
+    return visible_text(match[1])
 
 
 def test_the_figures_of_a_project_are_those_of_its_readers(admin_client, project_name):
@@ -123,8 +123,8 @@ def test_percentiles_are_close_to_the_times():
 def test_the_chart_stays_within_its_bounds_and_scales_to_the_highest_bar(database, project_name):
     for outcome in (Outcome.FREIGHT_CREATED, Outcome.NO_MATCH, Outcome.FAILED, Outcome.REFRESHED):
         stored(project_name, outcome)
-    found = figures(Range.DAY, timezone.now(), project=project_name)
-    chart = figure_chart(Range.DAY, found.columns, timezone.get_current_timezone(), lambda _: "/x")
+    numbers = figures(Range.DAY, timezone.now(), project=project_name)
+    chart = figure_chart(Range.DAY, numbers.columns, timezone.get_current_timezone(), lambda _: "/x")
     [column] = [column for column in chart.columns if column.parts]
     assert [part.tone for part in column.parts] == [Tone.GOOD, Tone.OPEN, Tone.PLAIN, Tone.BAD]
     assert all(TOP <= part.y <= part.y + part.height <= BASE for part in column.parts)
@@ -185,7 +185,7 @@ def test_the_health_is_one_sentence(admin_client, count, ready, current, tone, w
     from receivers.health.checks import Check
     from receivers.health.finding import Finding, Subject
 
-    found = [
+    findings = [
         Finding(
             Severity.URGENT,
             Check.DISCOVERY_FAILED,
@@ -197,7 +197,7 @@ def test_the_health_is_one_sentence(admin_client, count, ready, current, tone, w
         )
         for number in range(count)
     ]
-    line = health_line(found, ready=ready, current=current)
+    line = health_line(findings, ready=ready, current=current)
     assert line.tone == tone
     assert line.sentence.startswith(words)
 

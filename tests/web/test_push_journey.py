@@ -95,15 +95,15 @@ def test_without_any_stage_reached_the_sentence_goes_on_with_what_happens():
 
 
 def test_without_freight_the_sentence_names_the_warehouse_that_decides():
-    one, two = result("api", **NO_FREIGHT), result("web", **NO_FREIGHT | {"outcome": "not_newest"})
-    record = record_of(two, one)
+    api, web = result("api", **NO_FREIGHT), result("web", **NO_FREIGHT | {"outcome": "not_newest"})
+    record = record_of(web, api)
     record.decisive.outcome = Outcome.ARTIFACTS_MISSING
     assert (
-        str(push_sentence(record, results_of(two, one), UTC)) == "No Freight from 1.2.3. api: no chart yet."
+        str(push_sentence(record, results_of(web, api), UTC)) == "No Freight from 1.2.3. api: no chart yet."
     )
-    alone = record_of(one)
+    alone = record_of(api)
     alone.decisive.outcome = Outcome.ARTIFACTS_MISSING
-    assert str(push_sentence(alone, results_of(one), UTC)) == "No Freight from 1.2.3: no chart yet."
+    assert str(push_sentence(alone, results_of(api), UTC)) == "No Freight from 1.2.3: no chart yet."
 
 
 def test_freight_that_was_deleted():
@@ -121,7 +121,7 @@ def test_without_stages_the_sentence_ends_with_the_freight():
     assert sentence(result("api")) == '1.2.3 is Freight "calm-lemur".'
 
 
-def test_the_stages_of_two_warehouses_are_told_one_after_the_other():
+def test_the_stages_of_two_warehouses_are_listed_one_after_the_other():
     prod = node("prod", StageState.FAILED, last=True)
     assert sentence(result("api", *chain()), result("web", prod)) == (
         '1.2.3 is Freight "calm-lemur" in 2 Warehouses. '
@@ -141,8 +141,8 @@ class TestJourney:
             node("prod-eu", StageState.FAILED, "uat", depth=2, last=True, since=AT, step_alias="git-push"),
             node("prod-us", StageState.PROMOTING, "uat", depth=2, last=True, step=2, steps=4),
         )
-        one = result("api", *stages)
-        picture = journey(VIEWER, record_of(one), results_of(one))
+        api = result("api", *stages)
+        picture = journey(VIEWER, record_of(api), results_of(api))
         lane = only_lane(picture)
         assert [[stop.name for stop in column] for column in lane.columns] == [
             ["api"], ["calm-lemur"], ["test"], ["uat"], ["prod-eu", "prod-us"],
@@ -162,8 +162,8 @@ class TestJourney:
             node("perf", StageState.NOT_REACHED, "test", depth=1),
             node("prod", StageState.NOT_REACHED, "uat", depth=2, last=True),
         )
-        one = result("api", *stages)
-        lane = only_lane(journey(VIEWER, record_of(one), results_of(one)))
+        api = result("api", *stages)
+        lane = only_lane(journey(VIEWER, record_of(api), results_of(api)))
         assert "after uat" in str(lane.columns[-1][0].detail)
         assert "after" not in str(lane.columns[-2][0].detail)
 
@@ -177,8 +177,8 @@ class TestJourney:
             node("eu", waiting, "prod", depth=3, last=True),
             node("us", waiting, "prod", "uat", depth=3, last=True),
         )
-        one = result("api", *stages)
-        picture = journey(VIEWER, record_of(one), results_of(one))
+        api = result("api", *stages)
+        picture = journey(VIEWER, record_of(api), results_of(api))
         assert picture.downwards
         lane = only_lane(picture)
         assert outline(lane) == ["api", "calm-lemur", "test", ["perf", ["uat", "prod", ["eu", "us"]]]]
@@ -192,8 +192,8 @@ class TestJourney:
             node(f"stage-{depth}", StageState.CURRENT, f"stage-{(depth + 1) % 4}", depth=depth)
             for depth in range(4)
         ]
-        one = result("api", *stages)
-        lane = only_lane(journey(VIEWER, record_of(one), results_of(one)))
+        api = result("api", *stages)
+        lane = only_lane(journey(VIEWER, record_of(api), results_of(api)))
         assert outline(lane)[2:] == [[["stage-0", "stage-3"], "stage-1", "stage-2"]]
 
     @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ class TestJourney:
         ],
     )
     def test_it_starts_at_the_provider_of_the_push(self, fields, stop):
-        one = result("api")
-        source = journey(VIEWER, record_of(one, **fields), results_of(one)).source
+        api = result("api")
+        source = journey(VIEWER, record_of(api, **fields), results_of(api)).source
         assert (source.kind, source.name, bool(source.url)) == stop
 
     def test_a_push_that_matches_nothing_ends_with_the_reason(self):
@@ -229,8 +229,8 @@ class TestJourney:
     )
     def test_a_warehouse_without_new_freight_says_how_far_it_is(self, fields, words):
         refresh = {"freight": "", "freight_alias": ""} | fields
-        one = result("api", **refresh)
-        lane = only_lane(journey(VIEWER, record_of(one), results_of(one)))
+        api = result("api", **refresh)
+        lane = only_lane(journey(VIEWER, record_of(api), results_of(api)))
         assert [stop.word for column in lane.columns for stop in column] == words
 
 
@@ -241,8 +241,8 @@ class TestIssues:
             "prod-eu", StageState.WAITING_FOR_SOAK, "uat", depth=2, until=AT, upstreams=("uat",), last=True
         )
         failed = node("prod-us", StageState.FAILED, "uat", depth=2, message="branch is protected", last=True)
-        one = result("api", *chain()[:2], soak, failed)
-        issues = open_issues(results_of(one, result("all", **NO_FREIGHT)))
+        api = result("api", *chain()[:2], soak, failed)
+        issues = open_issues(results_of(api, result("all", **NO_FREIGHT)))
         assert [(issue.tone, str(issue.title).partition(":")[0]) for issue in issues] == [
             ("bad", "api, prod-us"), ("bad", "all"), ("open", "api, prod-eu"),
         ]  # fmt: skip

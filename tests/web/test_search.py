@@ -53,7 +53,7 @@ def pushed(project):
     return row
 
 
-def found(browser, text: str) -> str:
+def search(browser, text: str) -> str:
     """Return the results for a text, without the form."""
     return unescape(browser.fragment(f"/search?q={quote(text)}", "found"))
 
@@ -86,7 +86,7 @@ def known(row, what: str) -> str:
 )  # fmt: skip
 def test_a_push_is_found_by_all_that_people_know_of_it(signed_in, pushed, what):
     browser = signed_in("viewer")
-    page = found(browser, known(pushed, what))
+    page = search(browser, known(pushed, what))
     best = re.search(r'<a href="([^"]*)" class="best">', page)
     assert best
     assert best[1] == f"/pushes/{pushed.push_id}"
@@ -100,7 +100,7 @@ def test_a_push_is_found_by_all_that_people_know_of_it(signed_in, pushed, what):
 def test_nothing_of_other_projects_is_found(signed_in, pushed, project, what):
     browser = signed_in("viewer:elsewhere")
     text = known(pushed, what)
-    page = found(browser, text)
+    page = search(browser, text)
     assert "Nothing matches" in page
     assert str(pushed.push_id) not in page.replace(text, "")
     assert project.name not in page
@@ -118,12 +118,12 @@ def test_freight_of_another_project_is_not_found_through_a_push_that_concerns_bo
     )  # fmt: skip
     browser = signed_in(f"viewer:{own}")
     for text in (alias, freight, freight[:10]):
-        page = found(browser, text)
+        page = search(browser, text)
         assert "Nothing matches" in page
         assert project.name not in page
         assert str(row.push_id) not in page
-    assert alias in found(signed_in(f"viewer:{project.name}"), alias)
-    assert str(row.push_id) in found(browser, f"acme/{own}")
+    assert alias in search(signed_in(f"viewer:{project.name}"), alias)
+    assert str(row.push_id) in search(browser, f"acme/{own}")
 
 
 def test_words_of_an_error_are_found_in_recent_pushes(signed_in, project):
@@ -134,11 +134,11 @@ def test_words_of_an_error_are_found_in_recent_pushes(signed_in, project):
     row.reason = f"registry said {word} to that"
     store(row)
     # Words are searched in the newest deliveries of the reader's projects, and other tests store thousands in theirs.
-    page = found(signed_in(f"viewer:{project.name}"), f"SAID {word}")
+    page = search(signed_in(f"viewer:{project.name}"), f"SAID {word}")
     assert "Recent pushes with these words" in page
     assert f"/pushes/{row.push_id}" in page
     assert "Words were searched" not in page
-    assert "Nothing matches" in found(signed_in("viewer:elsewhere"), f"said {word}")
+    assert "Nothing matches" in search(signed_in("viewer:elsewhere"), f"said {word}")
 
 
 def test_an_artifact_of_another_project_does_not_change_what_a_reader_finds(signed_in):
@@ -147,9 +147,9 @@ def test_an_artifact_of_another_project_does_not_change_what_a_reader_finds(sign
     [row] = store(
         delivery(own, push_id=uuid4(), outcome=Outcome.DISCOVERY_FAILED, reason=f"no manifest of {artifact}")
     )
-    before = found(signed_in(f"viewer:{own}"), artifact)
+    before = search(signed_in(f"viewer:{own}"), artifact)
     store(delivery(unique_name(), repository=repository, tag=tag, push_id=uuid4()))
-    after = found(signed_in(f"viewer:{own}"), artifact)
+    after = search(signed_in(f"viewer:{own}"), artifact)
     assert f"/pushes/{row.push_id}" in before
     assert f"/pushes/{row.push_id}" in after
 
@@ -158,7 +158,7 @@ def test_the_search_says_how_far_back_it_searched_words(signed_in):
     project = unique_name()
     store(*(delivery(project, n, tag=f"0.0.{n}") for n in range(LOOKED_AT + 1)))
     store(delivery(project, -1, repository="acme/needle", reason="the needle"))
-    page = found(signed_in(f"viewer:{project}"), "the needle")
+    page = search(signed_in(f"viewer:{project}"), "the needle")
     assert "Nothing matches" in page
     assert "Words were searched in pushes since" in page
     assert 'href="/pushes?text=the+needle"' in page
@@ -166,22 +166,22 @@ def test_the_search_says_how_far_back_it_searched_words(signed_in):
 
 def test_names_in_the_cluster_are_found(signed_in, project):
     browser = signed_in("viewer")
-    page = found(browser, project.name)
+    page = search(browser, project.name)
     assert f'href="/projects/{project.name}" class="best"' in page
     repository = until(
         "the cache has it", lambda: re.search(r"acme/[\w-]+", browser.open(f"/projects/{project.name}"))
     )
-    assert "Repositories" in found(browser, repository[0])
+    assert "Repositories" in search(browser, repository[0])
     hidden = signed_in("viewer:elsewhere")
-    assert "Nothing matches" in found(hidden, project.name)
-    assert "Nothing matches" in found(hidden, repository[0])
+    assert "Nothing matches" in search(hidden, project.name)
+    assert "Nothing matches" in search(hidden, repository[0])
 
 
 def test_receivers_and_warehouses_are_limited_to_visible_projects(signed_in, project):
-    page = found(signed_in(f"viewer:{project.name}"), "warehouse-0")
+    page = search(signed_in(f"viewer:{project.name}"), "warehouse-0")
     assert "?warehouse=warehouse-0" in page
     assert set(re.findall(r'href="/projects/([\w-]+)\?warehouse', page)) == {project.name}
-    page = found(signed_in(f"viewer:{project.name}"), "hook")
+    page = search(signed_in(f"viewer:{project.name}"), "hook")
     assert set(re.findall(r'href="/projects/([\w-]+)#receiver', page)) == {project.name}
 
 
@@ -236,4 +236,4 @@ def test_a_push_to_two_receivers_is_one_hit(signed_in, project):
             for name in "ab"
         )
     )
-    assert found(signed_in("viewer"), tag).count(f"/pushes/{key}") == 1
+    assert search(signed_in("viewer"), tag).count(f"/pushes/{key}") == 1

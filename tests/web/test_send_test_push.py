@@ -340,11 +340,11 @@ def test_the_newest_discovered_tags_are_suggested(signed_in, world, project):
     warehouse = next(iter(world.cluster.list_pages(WAREHOUSES, project.name))).items[0]
     name, spec = warehouse["metadata"]["name"], warehouse["spec"]["subscriptions"][0]["image"]
     references = [{"tag": tag, "digest": "sha256:1"} for tag in ("7.8.9", "7.8.8")]
-    found = {
+    artifacts = {
         "discoveredAt": "2026-01-01T00:00:00Z",
         "images": [{"repoURL": spec["repoURL"], "references": references}],
     }
-    world.cluster.patch_status(WAREHOUSES, name, project.name, {"status": {"discoveredArtifacts": found}})
+    world.cluster.patch_status(WAREHOUSES, name, project.name, {"status": {"discoveredArtifacts": artifacts}})
     page = signed_in("operator").open(f"{page_path(project)}?repository=example/fire")
     assert '<option value="7.8.9">' in page
     assert ">7.8.8</a>" in page

@@ -26,79 +26,81 @@ def stop(progress: StageProgress) -> str:
     return " / ".join(filter(None, lines))
 
 
-def told(line: Pipelines, freight: str, stage: str) -> str:
+def described(line: Pipelines, freight: str, stage: str) -> str:
     return stop(line.assess(freight, stage))
 
 
 class TestStops:
     def test_live(self, line):
-        assert told(line.enter("test", "1", 60), "1", "test") == "Live since 13:01 / verified 13:01"
+        assert described(line.enter("test", "1", 60), "1", "test") == "Live since 13:01 / verified 13:01"
 
     def test_live_and_not_verified(self, line):
         assert (
-            told(line.enter("test", "1", 60, verified=False), "1", "test")
+            described(line.enter("test", "1", 60, verified=False), "1", "test")
             == "Live since 13:01 / being verified"
         )
 
     def test_live_although_another_was_promoted(self, line):
         line.freight("2", 9).enter("test", "1", 60).promote("test", "2", "Failed", 90)
-        assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, 2 failed to replace it"
+        assert described(line, "1", "test") == "Live since 13:01 / verified 13:01, 2 failed to replace it"
 
     def test_live_and_promoted_again(self, line):
         line.enter("test", "1", 60).promote("test", "1", "Running", 90)
-        assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, being promoted again"
+        assert described(line, "1", "test") == "Live since 13:01 / verified 13:01, being promoted again"
         line.promote("test", "1", "Failed", 90)
-        assert told(line, "1", "test") == "Live since 13:01 / verified 13:01, promoting it again failed"
+        assert described(line, "1", "test") == "Live since 13:01 / verified 13:01, promoting it again failed"
 
     def test_failed_while_newer_freight_is_there(self, line):
         line.freight("2", 9).promote("test", "1", "Failed", 60).enter("test", "2", 90)
-        assert told(line, "1", "test") == "Failed 13:01 / newer 2 is live"
+        assert described(line, "1", "test") == "Failed 13:01 / newer 2 is live"
         why = explanation(line.assess("1", "test"))
         assert str(why.text) == "This Stage already has 2, which is newer."
 
     def test_replaced(self, line):
         line.freight("2", 9).enter("test", "1", 60).enter("test", "2", 180)
-        assert told(line, "1", "test") == "Replaced by 2 at 13:03 / live for 2 min, verified"
+        assert described(line, "1", "test") == "Replaced by 2 at 13:03 / live for 2 min, verified"
 
     def test_replaced_long_ago(self, line):
         line.freight("1", 0, verifiedIn={"test": {"verifiedAt": text(6)}})
-        assert told(line, "1", "test") == "Replaced / verified"
+        assert described(line, "1", "test") == "Replaced / verified"
 
     def test_promoting(self, line):
         results = [{"alias": "clone", "status": "Succeeded"}, {"alias": "commit", "status": "Running"}]
         line.promote("test", "1", "Running", 60, currentStep=1, stepExecutionMetadata=results)
-        assert told(line, "1", "test") == "Promoting since 13:01 / step 2 of 3: commit"
+        assert described(line, "1", "test") == "Promoting since 13:01 / step 2 of 3: commit"
 
     def test_queued(self, line):
         line.freight("2", 9).promote("test", "1", "Running", 5).promote("test", "2", "Pending", 60)
-        assert told(line, "2", "test") == "Queued since 13:01 / after 1"
+        assert described(line, "2", "test") == "Queued since 13:01 / after 1"
 
     def test_failed(self, line):
         results = [{"alias": "clone", "status": "Failed", "message": "no"}]
         line.promote("test", "1", "Failed", 60, stepExecutionMetadata=results)
-        assert told(line, "1", "test") == "Failed 13:01 at step clone"
+        assert described(line, "1", "test") == "Failed 13:01 at step clone"
 
     def test_waiting(self, line):
         line.now = 100
-        assert told(line, "1", "uat") == "Not yet verified in test"
-        assert told(line.enter("test", "1", 60), "1", "uat") == "Waiting for soak time in test until 13:35"
+        assert described(line, "1", "uat") == "Not yet verified in test"
+        assert (
+            described(line.enter("test", "1", 60), "1", "uat") == "Waiting for soak time in test until 13:35"
+        )
 
     def test_one_of_several_upstreams_or_all_of_them(self, line):
         line.stage("qa", direct=True).stage("any", "test", "qa")
         line.stage("all", "test", "qa", availabilityStrategy="All")
-        assert told(line, "1", "any") == "Not yet verified in test or qa"
-        assert told(line, "1", "all") == "Not yet verified in test and qa"
+        assert described(line, "1", "any") == "Not yet verified in test or qa"
+        assert described(line, "1", "all") == "Not yet verified in test and qa"
 
     def test_ready(self, line):
-        assert told(line.enter("uat", "1", 60), "1", "prod") == "Ready for manual promotion"
+        assert described(line.enter("uat", "1", 60), "1", "prod") == "Ready for manual promotion"
 
     def test_superseded(self, line):
-        assert told(line.freight("2", 9), "1", "test") == "Superseded by 2"
+        assert described(line.freight("2", 9), "1", "test") == "Superseded by 2"
 
     def test_paused(self, line):
         hold = {"freightName": "0", "actor": "kubernetes:jane", "createdAt": text(60)}
         line.status("test", effectiveAutoPromotionHolds={"Warehouse/app": hold})
-        assert told(line, "1", "test") == "Paused auto-promotion by jane since 13:01"
+        assert described(line, "1", "test") == "Paused auto-promotion by jane since 13:01"
 
 
 class TestExplanations:
@@ -106,34 +108,34 @@ class TestExplanations:
         message = 'step "clone": no such branch'
         results = [{"alias": "clone", "status": "Failed", "message": message}]
         line.promote("test", "1", "Failed", 60, message=message, stepExecutionMetadata=results)
-        told = explanation(line.assess("1", "test"))
-        assert (told.tone, str(told.title)) == ("bad", "the promotion failed at step clone")
-        assert told.message == "no such branch"
-        assert str(told.text) == "Kargo does not retry a failed promotion. Fix the cause, then promote again."
+        item = explanation(line.assess("1", "test"))
+        assert (item.tone, str(item.title)) == ("bad", "the promotion failed at step clone")
+        assert item.message == "no such branch"
+        assert str(item.text) == "Kargo does not retry a failed promotion. Fix the cause, then promote again."
 
     def test_soak_time(self, line):
         line.now = 100
-        told = explanation(line.enter("test", "1", 60).assess("1", "uat"))
-        assert str(told.title) == "soak time until 13:35"
-        assert str(told.text) == (
+        item = explanation(line.enter("test", "1", 60).assess("1", "uat"))
+        assert str(item.title) == "soak time until 13:35"
+        assert str(item.text) == (
             "alias-1 must stay in test for 34 minutes. Promotion is automatic and starts within 5 minutes after that."
         )
 
     def test_soak_time_that_was_cut_short(self, line):
         line.freight("2", 9).enter("test", "1", 60).enter("test", "2", 120)
-        told = explanation(line.assess("1", "uat"))
-        assert str(told.text) == (
+        item = explanation(line.assess("1", "uat"))
+        assert str(item.text) == (
             "alias-1 was in test for 1 minute of 34 minutes. Promote it to test again, or approve it for this Stage."
         )
 
     def test_a_way_that_ended_upstream(self, line):
         line.freight("2", 9).enter("test", "1", 60, verified=False).enter("test", "2", 120)
-        told = explanation(line.assess("1", "uat"))
-        assert "It won't get here automatically." in str(told.text)
+        item = explanation(line.assess("1", "uat"))
+        assert "It won't get here automatically." in str(item.text)
 
     def test_manual_promotion(self, line):
-        told = explanation(line.enter("uat", "1", 60).assess("1", "prod"))
-        assert str(told.title) == "ready for manual promotion"
+        item = explanation(line.enter("uat", "1", 60).assess("1", "prod"))
+        assert str(item.title) == "ready for manual promotion"
 
 
 class TestSummary:

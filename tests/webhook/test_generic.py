@@ -81,7 +81,7 @@ def test_an_action_that_cannot_be_evaluated_is_answered_as_in_kargo_with_a_reaso
     assert "cannot be evaluated by kargoweb" in delivery.reason
 
 
-def test_an_action_that_fails_is_told_beside_one_that_refreshes(product, world):
+def test_an_action_that_fails_is_shown_beside_one_that_refreshes(product, world):
     project, path = published(product, world, action(whenExpression="request.body.a.b"), action())
     response = product.post(path, b'{"name": "web"}')
     assert response.status == 500

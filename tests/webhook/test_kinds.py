@@ -244,7 +244,7 @@ def test_promotions_are_refreshed_again_until_it_works(product, world, failing, 
 
 
 @pytest.mark.parametrize("verb", ["patch", "list"])
-def test_a_missing_permission_for_promotions_is_told_at_once(product, world, failing, verb):
+def test_a_missing_permission_for_promotions_is_reported_at_once(product, world, failing, verb):
     hook = Hook(product, world, "github", git("https://github.com/acme/app"))
     url = "https://github.com/acme/app/pull/10"
     waiting_promotion(world, hook.project, url)
@@ -253,7 +253,7 @@ def test_a_missing_permission_for_promotions_is_told_at_once(product, world, fai
     assert (delivery.outcome, delivery.status) == (Outcome.PROMOTIONS_FAILED, 500)
 
 
-def test_promotions_that_could_not_be_refreshed_are_told_after_the_last_attempt(product, world, failing):
+def test_promotions_that_could_not_be_refreshed_are_reported_after_the_last_attempt(product, world, failing):
     hook = Hook(product, world, "github", git("https://github.com/acme/app"))
     failing(hook.project, "list")
     row = Delivery(

@@ -31,8 +31,7 @@ class Command(BaseCommand):
         try:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, _stop)
-            # Imported after the signal handlers are set, because it takes a second.
-            from demo.runner import run  # noqa: PLC0415
+            from demo.runner import run  # noqa: PLC0415 - takes a second, in which the signals are handled
 
             run(settings.KARGOWEB, options["api_port"], self._write)
         except Stopped:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from receivers.kargo.expressions import arguments as convert
 from receivers.kargo.expressions import functions, list_functions, text_functions, time_functions
 from receivers.kargo.expressions.budget import Budget
+from receivers.kargo.expressions.constants import is_constant, key_of_constants
 from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpression
 from receivers.kargo.expressions.nodes import (
     Binary,
@@ -162,7 +163,7 @@ class Evaluator:
         try:
             left = _boolean(self.evaluate(node.left))
         except InvalidExpression as error:
-            if _is_constant(node.right):
+            if is_constant(node.right):
                 raise CannotEvaluate(f"{node.operator} with a constant on its right side: {error}") from error
             raise
         return left if left is decisive else self.evaluate(node.right)
@@ -179,7 +180,7 @@ class Evaluator:
                 return False
             case list():
                 if isinstance(node.right, ListLiteral):
-                    left = _key_of_constants(node.right, left)
+                    left = key_of_constants(node.right, left)
                 return any(equal(item, left, self._budget) for item in right)
             case Grouped():
                 raise CannotEvaluate("in for the result of groupBy")
@@ -368,34 +369,6 @@ def _boolean(value: Value) -> bool:
 
 def _bound(position: int, size: int) -> int:
     return max(0, min(position + size if position < 0 else position, size))
-
-
-def _key_of_constants(node: ListLiteral, value: Value) -> Value:
-    """Return what is looked for in a list. expr-lang makes a map of constant texts, so only a text can be in it."""
-    if node.items and all(isinstance(item, Literal) and isinstance(item.value, str) for item in node.items):
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            raise InvalidExpression(f"{described(value)} isn't compared with strings")
-    elif node.items and not isinstance(value, str | int | float) and all(map(_is_constant, node.items)):
-        raise CannotEvaluate(f"{described(value)} in a list of constants")
-    return value
-
-
-def _is_constant(node: Node) -> bool:
-    """Return whether expr-lang may know the value of a node before it evaluates the others."""
-    match node:
-        case Literal():
-            return True
-        case Unary(operand=operand):
-            return _is_constant(operand)
-        case Binary(left=left, right=right):
-            return _is_constant(left) and _is_constant(right)
-        case Conditional(condition=condition, yes=yes, no=no):
-            return all(map(_is_constant, (condition, yes, no)))
-        case ListLiteral(items=items) | BuiltinCall(arguments=items):
-            return all(map(_is_constant, items))
-    return isinstance(node, PredicateCall | MapLiteral | Member | Slice | Let | Sequence)  # perhaps
 
 
 def _named(node: Node) -> str:

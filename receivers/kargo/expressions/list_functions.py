@@ -121,7 +121,7 @@ def sorted_by(
 
     result = sorted(pairs, key=cmp_to_key(compare))
     if len(pairs) > _MAX_STABLE and any(
-        compare(one, other) == 0 and one[1] != other[1] for one, other in pairwise(result)
+        compare(left, right) == 0 and left[1] != right[1] for left, right in pairwise(result)
     ):
         raise CannotEvaluate("the order of elements that sort equally")
     return result

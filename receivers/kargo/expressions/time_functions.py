@@ -32,9 +32,9 @@ _PARTS_OF_DURATION: Final = {
     "Seconds": _NANOSECONDS,
 }
 _COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = {
-    "Before": lambda one, other: one < other,
-    "After": lambda one, other: one > other,
-    "Equal": lambda one, other: one == other,
+    "Before": lambda left, right: left < right,
+    "After": lambda left, right: left > right,
+    "Equal": lambda left, right: left == right,
 }
 _PARTS_OF_TIME: Final[Mapping[str, Callable[[datetime], int]]] = {
     "Year": lambda time: time.year,

@@ -16,8 +16,6 @@ from receivers.kargo.expressions.failures import CannotEvaluate, InvalidExpressi
 
 Value: TypeAlias = Any
 
-_NANOSECONDS: Final = 1_000_000_000
-
 
 class Unordered(list[Value]):
     """The keys or values of a map, which Go returns in random order."""
@@ -121,7 +119,7 @@ def equal(left: Value, right: Value, budget: Budget, depth: int = 0) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         _refuse_unordered(left, right)
         return len(left) == len(right) and all(
-            equal(one, other, budget, depth + 1) for one, other in zip(left, right, strict=True)
+            equal(item, counterpart, budget, depth + 1) for item, counterpart in zip(left, right, strict=True)
         )
     return same(left, right, budget, depth)
 
@@ -143,7 +141,7 @@ def same(left: Value, right: Value, budget: Budget, depth: int = 0) -> bool:
         if isinstance(left, Typed) or isinstance(right, Typed):
             raise CannotEvaluate("lists of different types inside maps are not compared")
         return len(left) == len(right) and all(
-            same(one, other, budget, depth + 1) for one, other in zip(left, right, strict=True)
+            same(item, counterpart, budget, depth + 1) for item, counterpart in zip(left, right, strict=True)
         )
     if isinstance(left, dict):
         if isinstance(left, Grouped) or isinstance(right, Grouped):

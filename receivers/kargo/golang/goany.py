@@ -22,7 +22,6 @@ _NUMBER: Final = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
 _SCALAR: Final = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"(?=[ \t\n\r,\]}]|\Z)|true|false|null)"
 _SPACES: Final = re.compile(_SPACE)
 _COMPLETE: Final = re.compile(_SCALAR)
-_NUMBERS: Final = re.compile(rb"-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _KEY: Final = re.compile(_STRING)
 
 

@@ -139,19 +139,19 @@ class _Reader:
     position: int = 0
 
     def read_document(self, shape: Shape) -> dict[str, Any]:
-        found: dict[str, dict[str, Any]] = {}
-        self.read_value(shape, found, "", "", depth=0)
+        values: dict[str, dict[str, Any]] = {}
+        self.read_value(shape, values, "", "", depth=0)
         self.position = self.end_of_spaces()
         if self.position < len(self.text):
             self.fail("expected the end of the body")
-        return found.get("", {})
+        return values.get("", {})
 
     def read_value(
         self, expected: Expected | None, into: dict[Any, Any], name: str | int, path: str, depth: int
     ) -> None:
         """Read one value; store it as `into[name]` if `expected` is not None."""
         token = self.take(_VALUE, "a value")
-        if token == "null":  # noqa: S105
+        if token == "null":  # noqa: S105 - a token of JSON
             if isinstance(expected, Pointer | ListOf):
                 into.pop(name, None)
             return
@@ -292,12 +292,12 @@ class _Reader:
         at = self.end_of_spaces()
         line = self.text.count("\n", 0, at) + 1
         column = at - self.text.rfind("\n", 0, at)
-        found = _FOUND.get(self.text[at : at + 1]) or quoted(self.text[at])
-        raise InvalidJson(f"line {line}, column {column}: {what}, found {found}")
+        actual = _FOUND.get(self.text[at : at + 1]) or quoted(self.text[at])
+        raise InvalidJson(f"line {line}, column {column}: {what}, found {actual}")
 
     def fail_type(self, token: str, path: str, expected: str) -> NoReturn:
-        found = _TYPE_BY_FIRST.get(token[0], "a number")
-        raise InvalidJson(f"{path or 'the body'} is {found}, not {expected}")
+        actual = _TYPE_BY_FIRST.get(token[0], "a number")
+        raise InvalidJson(f"{path or 'the body'} is {actual}, not {expected}")
 
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")

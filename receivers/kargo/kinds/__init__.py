@@ -25,7 +25,6 @@ from receivers.kargo.kinds.webhook_request import Headers, WebhookRequest
 from receivers.kargo.push import Push
 
 __all__ = [
-    "KARGO_KINDS",
     "KINDS",
     "Headers",
     "InvalidBody",
@@ -143,12 +142,6 @@ KINDS: Final[Mapping[str, ReceiverKind]] = MappingProxyType(
         )
     }
 )  # fmt: skip
-
-KARGO_KINDS: Final = (
-    "artifactory", "azure", "bitbucket", "dockerhub", "generic",
-    "gitea", "github", "gitlab", "harbor", "quay",
-)  # fmt: skip
-"""Every kind in Kargo (`WebhookReceiverConfig` in its `api/v1alpha1`), supported here or not."""
 
 
 def kind_title(kind: str) -> str:

@@ -31,7 +31,6 @@ class NothingToDo:
 
     response: WebhookResponse
     reason: str
-    is_ping: bool = False
 
 
 class TargetsUnknown(Exception):
@@ -40,7 +39,7 @@ class TargetsUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ActionReport:
-    """What became of an action of a receiver that selects its targets itself; `position` counts from 1.
+    """The result of an action of a receiver that selects its targets itself; `position` counts from 1.
 
     `result` is the word in Kargo's response, empty for an action that Kargo doesn't know. `targets` are the kind, the
     key, and whether the first request to refresh it was accepted. `problem` says in a sentence why it refreshed
@@ -76,7 +75,7 @@ class Selection(Protocol):
     def actions(
         self, failed_warehouses: Collection[WarehouseKey], failed_promotions: Collection[WarehouseKey]
     ) -> Sequence[ActionReport]:
-        """Return what became of each action, after the targets that `targets` returned were refreshed, or not."""
+        """Return the result of each action, after the targets that `targets` returned were refreshed, or not."""
         ...
 
     def response(
@@ -124,7 +123,6 @@ def unsupported_event(event: str, status: int = 400) -> Refused:
 PING: NothingToDo = NothingToDo(
     responses.message("ping event received, webhook is configured correctly"),
     "a ping: the sender can reach this receiver",
-    is_ping=True,
 )
 
 

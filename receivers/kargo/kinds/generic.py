@@ -88,18 +88,18 @@ class _Scope:
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[Target]]:
-        found: dict[str, list[Target]] = {}
+        targets: dict[str, list[Target]] = {}
         for target in self._targets:
-            found.setdefault(target.name, []).append(target)
-        return found
+            targets.setdefault(target.name, []).append(target)
+        return targets
 
     @cached_property
     def _by_url(self) -> Mapping[str, list[Target]]:
-        found: dict[str, list[Target]] = {}
+        targets: dict[str, list[Target]] = {}
         for target in self._targets:
             for url in dict.fromkeys(_subscribed_urls(target)):
-                found.setdefault(url, []).append(target)
-        return found
+                targets.setdefault(url, []).append(target)
+        return targets
 
     def candidates(self, criteria: _Criteria) -> list[Target]:
         """Return the targets that can fulfill these criteria."""
@@ -156,7 +156,7 @@ class GenericSelection:
     def actions(
         self, failed_warehouses: Collection[WarehouseKey], failed_promotions: Collection[WarehouseKey]
     ) -> list[ActionReport]:
-        """Return what became of each action."""
+        """Return the result of each action."""
         failed = {_WAREHOUSE: frozenset(failed_warehouses), _PROMOTION: frozenset(failed_promotions)}
         return [_report(position, action, failed) for position, action in enumerate(self._actions, 1)]
 

@@ -1,4 +1,4 @@
-"""Signatures and tokens of requests. They are compared in constant time, over the bytes as they came."""
+"""Signatures and tokens of requests. They are compared in constant time, over the received bytes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def check_hub_signature(header: str, signature: str, body: bytes, secret: bytes)
         raise unauthorized(f"{header} doesn't match the body and the receiver's Secret")
 
 
-def hub_signature(body: bytes, secret: bytes, algorithm: str = "sha256") -> str:
+def hub_signature(body: bytes, secret: bytes) -> str:
     """Return the signature of a body as GitHub, Gitea and Bitbucket send it."""
-    return f"{algorithm}={hmac.new(secret, body, algorithm).hexdigest()}"
+    return f"sha256={hmac.new(secret, body, 'sha256').hexdigest()}"
 
 
 def equal(given: str, expected: bytes) -> bool:

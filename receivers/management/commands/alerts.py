@@ -52,7 +52,7 @@ class Command(ConsoleCommand):
         lookup = SecretLookup(
             lambda: connect(context=configuration.kube_context), configuration.system_namespace
         )
-        outbox = Outbox(base_url(), configuration.alert_group, configuration.alert_rate, lookup)
+        outbox = Outbox(base_url(), configuration.alerts.group, configuration.alerts.rate, lookup)
         message = outbox.send_test(_find(name))
         self.print(f"{'Sent' if message.sent_at else 'Failed'}: {message.answer}")
         if not message.sent_at:

@@ -80,7 +80,7 @@ def begin(scope: str, problems: Iterable[Problem], *, already_over: bool = False
 def finish(alerts: Sequence[Alert], end: AlertEnd) -> None:
     """End these alerts. If they are resolved, the channels that reported the beginning report the end.
 
-    A notice that was not sent yet is dropped instead: nobody needs to know of both.
+    A notice that was not sent yet is dropped instead: neither needs to be reported then.
     """
     now = timezone.now()
     for start in range(0, len(alerts), BATCH):

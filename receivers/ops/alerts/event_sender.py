@@ -115,7 +115,7 @@ class EventSender:
 
     def _event(self, warehouse: Warehouse, series: _Series) -> dict[str, Any]:
         newest, count = series.newest, series.sent + len(series.unsent)
-        more = f"{count} pushes; the newest: " if count > 1 else ""
+        prefix = f"{count} pushes; the newest: " if count > 1 else ""
         link = f" {self._base_url}{reverse('push', args=[newest.push_id])}"
         return {
             "apiVersion": EVENTS.api_version,
@@ -131,7 +131,7 @@ class EventSender:
             },
             "type": "Normal" if newest.recovered else "Warning",
             "reason": _camel_case(newest.reason),
-            "message": _clipped(more + newest.text, MESSAGE_LENGTH - len(link.encode())) + link,
+            "message": _clipped(prefix + newest.text, MESSAGE_LENGTH - len(link.encode())) + link,
             "count": count,
             "firstTimestamp": _time(series.first_at),
             "lastTimestamp": _time(newest.at),

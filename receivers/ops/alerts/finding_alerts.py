@@ -75,13 +75,13 @@ def problems_of(findings: Iterable[Finding]) -> Iterator[Problem]:
         first = group[0]
         kind = QUIET if first.check is Check.NO_RECENT_PUSH else FINDING
         names = [_name(finding) for finding in group[:NAMED]]
-        more = f" and {len(group) - NAMED} more" if len(group) > NAMED else ""
+        others = f" and {len(group) - NAMED} more" if len(group) > NAMED else ""
         yield Problem(
             key=first.mute_key,
             kind=kind,
             severity=AlertSeverity.URGENT if first.severity is Severity.URGENT else AlertSeverity.WARNING,
             project=first.project,
-            title=f"{first.check.label}: {', '.join(names)}{more}",
+            title=f"{first.check.label}: {', '.join(names)}{others}",
             text=" ".join(filter(None, [first.reason, first.remedy])),
             path=reverse("finding", args=[first.key]),
             subject=f"{first.check.value} {first.subject.value} {first.project}/{first.name}",

@@ -145,7 +145,7 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> SendResult:
 
 
 def _send_mail(destination: Destination, bulletin: Bulletin) -> SendResult:
-    if not settings.KARGOWEB.email:
+    if not settings.KARGOWEB.alerts.email:
         return SendResult(False, "KARGOWEB_EMAIL_URL is not set, so kargoweb can't send e-mail")
     to = [address.strip() for address in destination.address.split(",") if address.strip()]
     host = urlsplit(settings.KARGOWEB.base_url).hostname or "localhost"
