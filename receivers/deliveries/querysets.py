@@ -167,7 +167,7 @@ class DeliveryQuerySet(models.QuerySet[Delivery]):
         may have under several names costs one to find these, and two for each. Without a push, a repository, a
         receiver and a Warehouse, but with a project or for a reader of a few, it scans each of their receivers (two
         statements, and one to find them); otherwise, with outcomes, it scans each outcome. For a Warehouse it reads the
-        newest `REFRESHES_LOOKED_AT` refreshes first, then scans the receivers of the project and of the cluster.
+        newest refreshes first, then scans the receivers of the project and of the cluster.
 
         If the filter has a project, or the reader sees only some, the page also has the deliveries to cluster receivers
         that concern these projects, reduced to them, unless `with_cluster` is false: up to six statements for each of
