@@ -275,3 +275,9 @@ def test_the_number_of_queries_does_not_grow_with_rows(admin_client, database):
         for n in range(row.warehouses)
     )
     assert queries(many, 40) == queries(few, 1) <= 12
+
+
+@pytest.mark.parametrize(("page", "what"), [("/pushes", "pushes"), ("/deliveries", "deliveries")])
+def test_an_empty_list_says_when_pushes_appear(signed_in, project_name, page, what):
+    page = signed_in(f"viewer:{project_name}").open(page)
+    assert f"No {what} yet. They appear here as soon as a provider sends" in visible_text(page)
