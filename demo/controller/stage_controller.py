@@ -15,7 +15,7 @@ from demo.controller.stage_work import ProjectObjects, StageWork
 from receivers.cluster.backoff import Backoff
 from receivers.cluster.client import KubernetesClient
 from receivers.cluster.codecs import Codec, Key, key_of, version_of
-from receivers.cluster.errors import ClusterError
+from receivers.cluster.errors import ClusterError, NotFound
 from receivers.cluster.reflector import Reflector
 from receivers.cluster.snapshot import Change
 from receivers.kargo.promotion_policies import decode_policies
@@ -37,7 +37,8 @@ class RawObject:
     content: Mapping[str, Any]
 
 
-def _raw_object(raw: Mapping[str, Any], _: object) -> RawObject:
+def raw_object(raw: Mapping[str, Any], _: object) -> RawObject:
+    """Return an object as the API server sent it; a codec of a `Reflector`."""
     return RawObject(key_of(raw), version_of(raw), raw)
 
 
@@ -59,7 +60,7 @@ class StageController:
                 may_be_forbidden=False,
                 backoff=Backoff(),
                 clock=time.time,
-                codec=Codec(resource, _raw_object),
+                codec=Codec(resource, raw_object),
             )
             for resource in (STAGES, FREIGHTS, PROMOTIONS, PROJECT_CONFIGS)
         ]
@@ -91,7 +92,7 @@ class StageController:
             if stage is None:
                 continue
             try:
-                due = min(due, StageWork(stage.content, objects, self._patch, self._create).run())
+                due = min(due, StageWork(stage.content, objects, self._patch, self._create, self._read).run())
             except ClusterError as error:
                 log.info("retrying Stage %s/%s: %s", *key, error)
                 due = min(due, RETRY_DELAY)
@@ -129,10 +130,16 @@ class StageController:
         project, name = key_of(raw)
         written = self._cluster.patch_status(resource, name, project, {"status": dict(changes)})
         with self._lock:
-            self._store(resource, _raw_object(written, None))
+            self._store(resource, raw_object(written, None))
 
     def _create(self, promotion: Mapping[str, Any], project: str) -> None:
         created = self._cluster.create(PROMOTIONS, promotion, project)
         log.info("created Promotion %s/%s", project, created["metadata"]["name"])
         with self._lock:
-            self._store(PROMOTIONS, _raw_object(created, None))
+            self._store(PROMOTIONS, raw_object(created, None))
+
+    def _read(self, resource: Resource, name: str, project: str) -> Mapping[str, Any] | None:
+        try:
+            return self._cluster.get(resource, name, project)
+        except NotFound:
+            return None

@@ -43,6 +43,8 @@ HISTORY: Final = 10  # entries of `freightHistory`
 Raw = Mapping[str, Any]
 Patch = Callable[[Resource, Raw, Mapping[str, Any]], None]
 """Write part of the status of an object."""
+Read = Callable[[Resource, str, str], Raw | None]
+"""Read an object by its name and project; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,18 @@ class StageWork:
     """One pass over a Stage."""
 
     def __init__(
-        self, raw: Raw, objects: ProjectObjects, patch: Patch, create: Callable[[Raw, str], None]
+        self,
+        raw: Raw,
+        objects: ProjectObjects,
+        patch: Patch,
+        create: Callable[[Raw, str], None],
+        read: Read,
     ) -> None:
         self._raw = raw
         self._objects = objects
         self._patch = patch
         self._create = create
+        self._read = read
         self._status: Mapping[str, Any] = raw.get("status") or {}
         self._name: str = raw["metadata"]["name"]
         self._project: str = raw["metadata"]["namespace"]
@@ -232,9 +240,11 @@ class StageWork:
         verifying = self._current() and not verification_of(self._status)
         if verifying and not last_promotion_failed(self._status):
             return False
-        freight = self._objects.freight.get(pending["spec"]["freight"])
+        name = pending["spec"]["freight"]
+        # The watch of Freight may be behind that of Promotions.
+        freight = self._objects.freight.get(name) or self._read(FREIGHTS, name, self._project)
         if freight is None:
-            message = f"Freight {pending['spec']['freight']} not found"
+            message = f"Freight {name} not found"
             ended = {"phase": "Errored", "finishedAt": rfc3339(self._now), "message": message}
             self._patch(PROMOTIONS, pending, ended)
             return True

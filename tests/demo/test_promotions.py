@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from demo.controller.behaviors import BEHAVIOR_ANNOTATION
 from demo.controller.promotion_steps import ABORT_ANNOTATION
 from demo.controller.stage_behaviors import StageBehavior, parse_stage_behavior
+from demo.controller.stage_controller import StageController, raw_object
 from receivers.cluster.errors import Forbidden, Rejected
 from receivers.kargo.resources import FREIGHTS, PROJECT_CONFIGS, PROJECTS, Resource
 from receivers.kargo.stages import CREATOR_ANNOTATION, PROMOTIONS, STAGES
@@ -132,6 +134,24 @@ def test_a_running_promotion_shows_its_step(kargo):
     until("it is aborted", lambda: line.status(PROMOTIONS, name)["phase"] == "Aborted")
     assert "kubernetes:jane" in line.status(PROMOTIONS, name)["message"]
     until("the second one runs", lambda: line.status(PROMOTIONS, second)["phase"] == "Running")
+
+
+def test_freight_that_the_watch_does_not_have_yet_is_promoted(kargo):
+    kargo.stop()  # only the controller below acts, which learns nothing of Freight
+    try:
+        line = Line(kargo)
+        line.stage("test", behavior="step=1000")
+        line.freight("1")
+        name = line.promote("test", "1")
+        controller = StageController(kargo.cluster)
+        for resource, known in ((STAGES, "test"), (PROMOTIONS, name)):
+            raw = line.cluster.get(resource, known, line.project)
+            controller._apply(resource, [(None, raw_object(raw, None))])
+        while controller._pass(Event()) == 0:
+            pass
+        assert line.status(PROMOTIONS, name)["phase"] == "Running"
+    finally:
+        kargo.start()
 
 
 def test_a_failing_step_is_not_repeated_before_the_next_promotion(kargo):
