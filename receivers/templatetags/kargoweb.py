@@ -166,7 +166,7 @@ def time(context: template.Context, at: datetime | None, form: str = "minutes") 
 def words(context: template.Context, said: Phrase, form: str = "minutes") -> SafeString:
     """Return a phrase, with its times in the reader's zone and its code as code.
 
-    `form` is that of today's times (see `time`); others have their date.
+    `form` is the format of times on the current day (see `time`); other times have their date.
     """
     return format_html_join("", "{}", ((_piece(context, piece, form),) for piece in said))
 
