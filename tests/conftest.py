@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,11 @@ from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from receivers.models import Delivery
 from tests import components
 from tests.clusters import DemoCluster
 from tests.databases import SERVED, UNSERVED, created_databases
+from tests.deliveries.rows import delete_in_batches, insert_in_batches
 from tests.product import Product
 from tests.real_cluster import NOT_CONFIGURED, given_cluster_configured, real_cluster_configured
 from tests.worlds import World
@@ -224,3 +226,19 @@ def world(demo_cluster: DemoCluster) -> Iterator[World]:
     """Creates projects, receivers and Warehouses in the cluster under names that no other test uses."""
     with World(demo_cluster.kubeconfig) as world:
         yield world
+
+
+@pytest.fixture
+def store_many(database: None) -> Iterator[Callable[..., list[Delivery]]]:
+    """Store more rows than a page of a list scans, and delete them after the test.
+
+    Rows that stay would be newer than those of other tests, whose searches would stop before they reach their own.
+    """
+    stored: list[Delivery] = []
+
+    def insert_rows(*rows: Delivery) -> list[Delivery]:
+        stored.extend(rows)
+        return insert_in_batches(rows)
+
+    yield insert_rows
+    delete_in_batches(stored)

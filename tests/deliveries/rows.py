@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 
+from receivers.deliveries.bounded_scan import LOOKED_AT
 from receivers.deliveries.bulk_sql import insert
 from receivers.deliveries.filters import DeliveryFilter, DeliveryFilterForm
 from receivers.deliveries.form_fields import form_errors
@@ -60,7 +62,20 @@ def failed_delivery(project: str, seconds: float = 0, **fields: Any) -> Delivery
 
 
 def store(*rows: Delivery) -> list[Delivery]:
-    """Store and return rows."""
+    """Store and return rows. They stay for the tests that follow; see the fixture `store_many`."""
+    assert len(rows) < LOOKED_AT / 2, "Store so many rows with the fixture store_many."
+    return insert_in_batches(rows)
+
+
+def insert_in_batches(rows: Sequence[Delivery]) -> list[Delivery]:
+    """Insert and return rows."""
     for start in range(0, len(rows), BATCH_SIZE):
         insert(rows[start : start + BATCH_SIZE])
     return list(rows)
+
+
+def delete_in_batches(rows: Sequence[Delivery]) -> None:
+    """Delete rows."""
+    keys = [row.pk for row in rows]
+    for start in range(0, len(keys), BATCH_SIZE):
+        Delivery.objects.filter(pk__in=keys[start : start + BATCH_SIZE]).delete()

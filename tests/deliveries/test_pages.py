@@ -107,10 +107,10 @@ def test_the_newest_delivery_of_a_push_is_the_last_received_even_if_its_id_is_lo
     assert ids(delivery_log().of_push(push)) == ids([later, earlier])
 
 
-def test_the_deliveries_of_a_push_are_found_behind_any_number_of_newer_deliveries():
+def test_the_deliveries_of_a_push_are_found_behind_any_number_of_newer_deliveries(store_many):
     project, push = unique_name(), uuid.uuid4()
     store(*(delivery(project, -3600 + n, push_id=push) for n in range(3)))
-    store(*(delivery(unique_name(), n / 100) for n in range(LOOKED_AT + 1)))
+    store_many(*(delivery(unique_name(), n / 100) for n in range(LOOKED_AT + 1)))
     page = delivery_log().page(DeliveryFilter(push=push), each_push_once=False)
     assert [row.push_id for row in page.rows] == [push] * 3
     assert page.looked_to is None
@@ -211,18 +211,19 @@ def test_deliveries_with_different_outcomes_are_sorted_by_time():
     assert [pk for page in result for pk in ids(page.rows)] == ids(reversed(rows))
 
 
-def test_failures_of_others_do_not_use_up_the_scan_limit_of_a_reader():
+def test_failures_of_others_do_not_use_up_the_scan_limit_of_a_reader(store_many):
     own, other = unique_name(), unique_name()
     failed = {"outcome": Outcome.DISCOVERY_FAILED}
     [row] = store(delivery(own, -1, **failed))
-    store(*(delivery(other, n, **failed) for n in range(LOOKED_AT + 10)))
+    store_many(*(delivery(other, n, **failed) for n in range(LOOKED_AT + 10)))
     page = delivery_log().page(DeliveryFilter(outcomes=frozenset(failed.values()), seen=frozenset({own})))
     assert ids(page.rows) == [row.pk]
 
 
-def test_a_page_stops_at_the_scan_limit_and_reports_its_position():
+def test_a_page_stops_at_the_scan_limit_and_reports_its_position(store_many):
     project = unique_name()
-    store(delivery(project, -1, tag="needle"), *(delivery(project, n) for n in range(LOOKED_AT + 10)))
+    store(delivery(project, -1, tag="needle"))
+    store_many(*(delivery(project, n) for n in range(LOOKED_AT + 10)))
     criteria = DeliveryFilter(project=project, tag="needle")
     first = delivery_log().page(criteria)
     assert not first.rows

@@ -7,7 +7,7 @@ import pytest
 from bench.processes import pss
 from receivers.models import Delivery, Outcome
 from tests.clusters import until
-from tests.deliveries.rows import failed_delivery, store
+from tests.deliveries.rows import failed_delivery
 from tests.delivery_rows import routed_project
 from tests.resilience.slow_clients import clients, get, read_all, unfinished_post
 from tests.users import create_session, create_user
@@ -70,8 +70,8 @@ def test_http_2_is_refused(product):
         assert not read_all(connection).startswith(b"HTTP/1.1 2")
 
 
-def test_exports_that_are_not_read_delay_nothing(product, project):
-    store(*(failed_delivery(project.name, n, pusher="p" * 200) for n in range(6_000)))
+def test_exports_that_are_not_read_delay_nothing(product, project, store_many):
+    store_many(*(failed_delivery(project.name, n, pusher="p" * 200) for n in range(6_000)))
     request = get(f"/deliveries.json?project={project.name}", create_session(create_user("viewer")))
     with clients(product, 40, request, receive_buffer=4_096) as connections:
         assert_unaffected(product, project)

@@ -154,9 +154,9 @@ def test_an_artifact_of_another_project_does_not_change_what_a_reader_finds(sign
     assert f"/pushes/{row.push_id}" in after
 
 
-def test_the_search_says_how_far_back_it_searched_words(signed_in):
+def test_the_search_says_how_far_back_it_searched_words(signed_in, store_many):
     project = unique_name()
-    store(*(delivery(project, n, tag=f"0.0.{n}") for n in range(LOOKED_AT + 1)))
+    store_many(*(delivery(project, n, tag=f"0.0.{n}") for n in range(LOOKED_AT + 1)))
     store(delivery(project, -1, repository="acme/needle", reason="the needle"))
     page = search(signed_in(f"viewer:{project}"), "the needle")
     assert "Nothing matches" in page
