@@ -56,10 +56,8 @@ def test_a_hanging_api_server_is_noticed_and_pushes_are_stored_until_it_returns(
             # Pushes are stored, and no request to the API server is waited for.
             assert product.get("/readyz").status == 200
             answer = product.post(project.path(), push_body("example/app", "2.0.0"))
-            assert answer.status in {
-                500,
-                503,
-            }  # 503 if a commit takes longer than a second: then it is on disk
+            # 503 if a commit takes longer than a second on a busy machine: the push is then on disk.
+            assert answer.status in {500, 503}
             delivery = wait_for_result(answer.headers["X-Kargoweb-Delivery"])
             assert delivery.outcome == Outcome.FAILED
             assert delivery.duration_ms is not None
