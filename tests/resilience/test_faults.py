@@ -83,6 +83,7 @@ def test_retries_end_when_the_warehouse_is_deleted(product, demo_cluster, world)
 def test_if_the_api_server_hangs_the_response_is_in_time_and_the_refresh_is_retried(
     database, demo_cluster, world
 ):
+    # Time enough to save the push on most busy machines.
     with Product(demo_cluster.kubeconfig, KARGOWEB_ANSWER_TIMEOUT="20") as product:
         project = routed_project(product, world, image("example/app"))
         demo_cluster.faults({"verb": "patch", "namespace": project.name, "silence": 60, "times": 1})
