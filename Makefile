@@ -41,7 +41,7 @@ test test-e2e test-image test-postgres: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.dev-installed  ## run the tests on all cores; ARGS are passed to pytest
 	$(PY) -m pytest -m "not e2e and not image" $(PARALLEL) $(ARGS)
 
-test-e2e: $(VENV)/.dev-installed  ## run the tests that take long: browsers, restarts, outages, the access matrix
+test-e2e: $(VENV)/.dev-installed  ## run the end-to-end tests: browsers, installations with other settings, restarts, outages
 	$(PY) -m pytest -m e2e $(PARALLEL) $(ARGS)
 
 test-image: $(VENV)/.dev-installed  ## build the container image without a container engine, and test it; needs root

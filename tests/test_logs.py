@@ -70,6 +70,7 @@ def test_json_lines_have_tracebacks() -> None:
     assert json.loads(JsonLines().format(record))["exception"].endswith("ValueError: broken")
 
 
+@pytest.mark.e2e
 def test_a_delivery_is_a_line_of_json(database, demo_cluster, world) -> None:
     with Product(demo_cluster.kubeconfig, KARGOWEB_LOG_FORMAT="json") as product:
         project = routed_project(product, world, image("example/logged"))

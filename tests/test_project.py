@@ -95,6 +95,7 @@ class TestCommandLine:
         assert "PORT is 'eighty'; it must be an integer from 1 to 65535" in done.err
         assert "hunter2" not in done.err
 
+    @pytest.mark.e2e
     def test_the_files_in_the_image_are_sufficient_for_commands(self, tmp_path: Path) -> None:
         for source, target in re.findall(
             r"^COPY ([a-z]+)/ ([a-z]+)/$", (ROOT / "Dockerfile").read_text(), re.M

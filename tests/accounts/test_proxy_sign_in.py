@@ -14,6 +14,7 @@ from tests.product import Product
 from tests.users import create_user, groups_of
 from tests.web.http_browser import HttpBrowser
 
+pytestmark = pytest.mark.e2e
 ROLES = "payments=operator:payments,platform=admin"
 
 

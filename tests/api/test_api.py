@@ -253,6 +253,7 @@ class TestExplain:
         path = f"/api/v1/explain?project={project}&repository=a/b"
         assert get(signed_in("viewer:x"), path, 404) == NOT_FOUND
 
+    @pytest.mark.e2e
     def test_before_the_initial_sync_it_is_503(self, database, tmp_path):
         with other_installation(tmp_path / "no-kubeconfig", ready=False) as (_, browser):
             response = get(browser, "/api/v1/explain?project=x&repository=a/b", 503)

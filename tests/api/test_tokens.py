@@ -110,6 +110,7 @@ def test_a_token_opens_no_page(product):
     assert "/sign-in" in response.headers["Location"]
 
 
+@pytest.mark.e2e
 def test_too_many_requests_with_a_token_get_429(database, demo_cluster):
     with Product(demo_cluster.kubeconfig, KARGOWEB_API_RATE="3") as product:
         _, text = new()

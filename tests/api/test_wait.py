@@ -248,6 +248,7 @@ def test_a_token_that_is_revoked_while_its_client_waits_gets_401(product, shop):
     assert answer()["code"] == "authentication_failed"
 
 
+@pytest.mark.e2e
 def test_a_process_that_stops_does_not_wait_for_its_clients(database, demo_cluster, shop):
     project, repository = shop
     stopping = Product(demo_cluster.kubeconfig, KARGOWEB_METRICS="true")

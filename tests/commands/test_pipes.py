@@ -14,7 +14,7 @@ from receivers.models import Outcome
 from tests.clusters import PATIENCE, ROOT
 from tests.deliveries.rows import delivery, store, unique_name
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("database")]
 
 
 def run_with_closed_pipe(*arguments: str) -> tuple[int, str]:

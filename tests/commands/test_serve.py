@@ -21,6 +21,7 @@ def damage(directory: Path, start: int) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("start", "command"),
     [
@@ -41,6 +42,7 @@ def test_a_damaged_sqlite_file_is_an_error_of_one_line(tmp_path, start, command)
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.e2e
 def test_a_schema_of_a_newer_version_is_refused(tmp_path):
     variables = {"KARGOWEB_DATA_DIR": str(tmp_path), "DATABASE_URL": ""}
     assert run_process("manage.py", "migrate", "-v0", **variables).code == 0

@@ -269,10 +269,16 @@ DEEP = [b"[", b'{"a":', b'{"repository":', b'[{"commits":']
 
 
 @pytest.mark.parametrize("opening", DEEP, ids=bytes.decode)
+@pytest.mark.parametrize("kind", KINDS)
+def test_bodies_of_the_maximum_length_that_nest_deeply_are_read_or_refused(kind, opening):
+    # Once per kind: the events of a kind differ in what they read from a valid body, and these are none.
+    read(kind, *event_of(kind), filled(b"", opening, b""))
+
+
+@pytest.mark.parametrize("opening", DEEP, ids=bytes.decode)
 @pytest.mark.parametrize(("kind", "header", "value"), EVERY_EVENT)
 def test_bodies_that_nest_deeply_are_read_or_refused(kind, header, value, opening):
     closing = bytes({ord("["): ord("]"), ord("{"): ord("}")}[each] for each in opening[::-1] if each in b"[{")
-    read(kind, header, value, filled(b"", opening, b""))
     for levels in (900, 9_000, 20_000):
         read(kind, header, value, opening * levels + b"1" + closing * levels)
 

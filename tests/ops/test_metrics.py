@@ -12,6 +12,8 @@ from tests.delivery_rows import routed_project
 from tests.product import Product
 from tests.worlds import image, push_body
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def metered(database, demo_cluster):

@@ -14,6 +14,7 @@ from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import World, image, push_body
 
+pytestmark = pytest.mark.e2e
 PAGES = ("/", "/sign-in", "/deliveries", "/api/v1/deliveries", "/admin/", "/static/base.css", "/nothing")
 
 

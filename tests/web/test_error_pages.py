@@ -133,6 +133,7 @@ def test_the_history_is_available_while_the_cluster_is_unreachable(signed_in, pr
     assert "example/history" in page.partition('id="recent"')[2]
 
 
+@pytest.mark.e2e
 def test_every_page_is_available_while_the_api_server_is_down(database, tmp_path):
     with (
         DemoCluster(tmp_path / "cluster") as cluster,

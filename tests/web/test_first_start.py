@@ -28,6 +28,7 @@ def new_installation(tmp_path: Path, database: None):
         product.stop()
 
 
+@pytest.mark.e2e
 def test_a_new_installation_starts_before_its_cluster_and_without_projects(new_installation):
     cluster, browser = new_installation
     assert NOTE in browser.open("/sign-in")

@@ -288,6 +288,7 @@ def test_another_responder_is_described(signed_in, project, response, descriptio
     assert not deliveries_of_tests(project).exists()
 
 
+@pytest.mark.e2e
 def test_an_installation_with_another_secret_key_refuses_the_test(signed_in, demo_cluster, project):
     with Product(demo_cluster.kubeconfig, KARGOWEB_SECRET_KEY="another-" * 8) as other:
         publish_at(project, other.url)
@@ -299,6 +300,7 @@ def test_an_installation_with_another_secret_key_refuses_the_test(signed_in, dem
     assert str(refused.pk) in page
 
 
+@pytest.mark.e2e
 def test_another_replica_accepts_the_test(signed_in, demo_cluster, project):
     with Product(demo_cluster.kubeconfig) as replica:
         publish_at(project, replica.url)

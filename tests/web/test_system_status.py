@@ -84,6 +84,7 @@ def test_the_number_of_queries_is_constant(admin_client):
     assert query_count(admin_client, "/status") == query_count(admin_client, "/status") <= 13
 
 
+@pytest.mark.e2e
 def test_bodies_that_a_quota_costs_are_reported(database, demo_cluster, seed):
     body = random.Random(seed).randbytes(500_000)
     with temporary_database():
@@ -111,6 +112,7 @@ def restricted_installation(database, tmp_path):
             yield cluster, browser
 
 
+@pytest.mark.e2e
 def test_missing_permissions_are_shown_with_objects_that_grant_them(restricted_installation):
     _, browser = restricted_installation
     page = status_page(browser)
@@ -123,6 +125,7 @@ def test_missing_permissions_are_shown_with_objects_that_grant_them(restricted_i
     assert "can't detect a shard without a controller" in page
 
 
+@pytest.mark.e2e
 def test_an_unreachable_api_server_is_reported(restricted_installation):
     cluster, browser = restricted_installation
     cluster.stop()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import pytest
+
 from receivers.models import Delivery
 from receivers.webhook.rate_limit import RateLimiter
 from tests.delivery_rows import routed_project
@@ -47,6 +49,7 @@ def test_refused_requests_are_logged_in_one_line(caplog):
     ]
 
 
+@pytest.mark.e2e
 def test_a_sender_beyond_the_limit_gets_429_and_no_rows(database, demo_cluster, world):
     with Product(demo_cluster.kubeconfig, KARGOWEB_RATE_LIMIT="1") as product:
         project = routed_project(product, world, image("example/app"))
