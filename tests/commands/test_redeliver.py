@@ -57,6 +57,7 @@ class TestSingleDelivery:
         assert row["id"] == done.json["deliveries"][0]["delivery"]
 
 
+@pytest.mark.e2e
 def test_a_redelivery_creates_freight_if_the_tag_has_become_visible(kargo, kargo_cluster):
     with (
         World(kargo_cluster.kubeconfig) as world,

@@ -291,6 +291,7 @@ def run(kubeconfig: Path, *arguments: str) -> Completed:
     return run_process("manage.py", "health", *arguments, KUBECONFIG=str(kubeconfig))
 
 
+@pytest.mark.e2e
 class TestCommand:
     def test_an_urgent_finding_exits_with_1(self, project, demo_cluster):
         done = run(demo_cluster.kubeconfig, "--project", project.name)

@@ -40,6 +40,7 @@ from tests.web.html import visible_text
 from tests.web.http_browser import HttpBrowser
 from tests.worlds import image
 
+pytestmark = pytest.mark.e2e
 SERVER = """
 import json, ssl, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -310,7 +311,6 @@ def killed_before_the_answer(hook: Hook) -> Delivery:
     return wait_for_result(str(row.pk))
 
 
-@pytest.mark.e2e
 def test_after_a_kill_a_request_that_nobody_authenticated_is_not_passed_on_again(mortal, world):
     product, kargo = mortal
     hook = Hook(product, world, kargo)
@@ -323,7 +323,6 @@ def test_after_a_kill_a_request_that_nobody_authenticated_is_not_passed_on_again
         redeliver(ended, "ada")
 
 
-@pytest.mark.e2e
 def test_after_a_kill_a_request_that_its_url_authenticates_is_passed_on_again(mortal, world):
     product, kargo = mortal
     hook = Hook(product, world, kargo, kind="quay")
