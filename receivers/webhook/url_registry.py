@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,12 +55,18 @@ class UrlRegistry:
             self._routes.update({key: url.route for key, url in published.items()})
             self._unsaved.update(published)
 
-    def sync(self, configs: Iterable[ReceiverConfig]) -> None:
-        """Store unsaved URLs, and retire those that none of `configs`, which must be all, publishes any more."""
+    def sync(self, current: Callable[[], Iterable[ReceiverConfig]]) -> frozenset[ReceiverConfig]:
+        """Store unsaved URLs, and retire those that no configuration publishes any more.
+
+        `current` returns all configurations. Return those that were current.
+        """
         now = timezone.now()
         rows = {bytes(row.digest_hash): row for row in ReceiverUrl.objects.all()}
         with self._lock:
-            published, unsaved = _published(configs), dict(self._unsaved)
+            unsaved = dict(self._unsaved)
+        # Read last: whatever is stored or unsaved was published before, so what is missing here has been retired since.
+        configs = frozenset(current())
+        published = _published(configs)
         new = {key: url for key, url in (unsaved | published).items() if key not in rows}
         # Another replica may store the same URLs at the same time.
         ReceiverUrl.objects.bulk_create(
@@ -76,6 +82,7 @@ class UrlRegistry:
             self._routes = self._routes | stored | {key: url.route for key, url in new.items()}
             for key in unsaved:
                 self._unsaved.pop(key, None)
+        return configs
 
 
 def _row(key: bytes, url: KnownUrl, now: datetime, *, retired: bool) -> ReceiverUrl:

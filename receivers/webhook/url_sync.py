@@ -20,9 +20,8 @@ class UrlSync:
     def work(self) -> bool:
         """Store what has changed since the last call. Return False: there is never more to do at once."""
         self._unknown.flush()
-        configs = frozenset(self._cache.configs())
+        changed = self._synced != frozenset(self._cache.configs())
         # Before the cache is in sync, every URL would look retired.
-        if self._cache.ready and (configs != self._synced or self._urls.has_unsaved):
-            self._urls.sync(configs)
-            self._synced = configs
+        if self._cache.ready and (changed or self._urls.has_unsaved):
+            self._synced = self._urls.sync(self._cache.configs)
         return False
