@@ -114,7 +114,7 @@ def test_a_journey_follows_what_happens(shop, watch):
     shop.freight("1")
     waits = StageState.AWAITING_PROMOTION
     until("the Freight waits", lambda: is_in_state(watch, shop, "1", "test", waits))
-    assert is_in_state(watch, shop, "1", "prod", StageState.NOT_REACHED)
+    until("the next Stage is known", lambda: is_in_state(watch, shop, "1", "prod", StageState.NOT_REACHED))
     name = shop.promote("test", "1")
     until("it is queued", lambda: is_in_state(watch, shop, "1", "test", StageState.QUEUED))
     step = {"alias": "clone", "status": "Running"}
@@ -126,7 +126,7 @@ def test_a_journey_follows_what_happens(shop, watch):
     shop.set_status(PROMOTIONS, name, phase="Succeeded")
     shop.enter("test", "1")
     until("it is there", lambda: is_in_state(watch, shop, "1", "test", StageState.CURRENT))
-    assert is_in_state(watch, shop, "1", "prod", waits)
+    until("it is verified", lambda: is_in_state(watch, shop, "1", "prod", waits))
 
 
 def test_promotions_from_before_the_watch_are_listed(shop, demo_cluster):
