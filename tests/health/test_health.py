@@ -53,7 +53,8 @@ def project(product, world, cache) -> KargoProject:
     project = routed_project(product, world, image("acme/shop"))
     until("its URL is stored", lambda: ReceiverUrl.objects.filter(project=project.name).exists())
     Delivery.objects.filter(project=project.name).delete()  # the deliveries of `routed_project`
-    until("the cache has the project", lambda: cache.route(project.path().rpartition("/")[2]))
+    until("the cache has the receiver", lambda: cache.route(project.path().rpartition("/")[2]))
+    until("the cache has the Warehouse", lambda: cache.warehouse(project.name, "warehouse-0"))
     return project
 
 
