@@ -81,11 +81,11 @@ class KargoProject:
         self.repository = f"{name}/app"
         self.base = "http://hooks"  # the host of the published URLs, which doesn't exist
 
-    def warehouse(self, name: str, *subscriptions: dict[str, Any]) -> str:
+    def warehouse(self, name: str, *subscriptions: dict[str, Any], **spec: Any) -> str:
         """Create a Warehouse; return its name."""
         body = {
             "metadata": {"name": name, "namespace": self.name},
-            "spec": {"subscriptions": list(subscriptions)},
+            "spec": {"subscriptions": list(subscriptions), **spec},
         }
         self.world.create(WAREHOUSES, body, self.name)
         return name

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from receivers.health.checks import Check
-from receivers.kargo.resources import PROJECT_CONFIGS, WAREHOUSES
+from receivers.kargo.resources import PROJECT_CONFIGS
 from receivers.models import Audit, KargoController, Mute
 from receivers.ops import runtime
 from tests.clusters import DemoCluster, until
@@ -244,8 +244,7 @@ def test_a_controller_that_stopped_is_one_finding_for_the_warehouses_a_reader_ma
     own, other = world.bare_project(), world.bare_project()
     shard = f"shard-{own.name}"
     for project, name in ((own, "api"), (own, "web"), (other, "app")):
-        project.warehouse(name, image("ghcr.io/acme/shop"))
-        world.cluster.patch(WAREHOUSES, name, project.name, {"spec": {"shard": shard}})
+        project.warehouse(name, image("ghcr.io/acme/shop"), shard=shard)
     now = timezone.now()
     KargoController.objects.create(shard="", until=now + timedelta(hours=1))
     KargoController.objects.create(shard=shard, until=now - timedelta(hours=1))

@@ -347,6 +347,6 @@ def test_the_newest_discovered_tags_are_suggested(signed_in, world, project):
         "images": [{"repoURL": spec["repoURL"], "references": references}],
     }
     world.cluster.patch_status(WAREHOUSES, name, project.name, {"status": {"discoveredArtifacts": artifacts}})
-    page = signed_in("operator").open(f"{page_path(project)}?repository=example/fire")
-    assert '<option value="7.8.9">' in page
+    browser = signed_in("operator")
+    page = browser.open_until(f"{page_path(project)}?repository=example/fire", '<option value="7.8.9">')
     assert ">7.8.8</a>" in page

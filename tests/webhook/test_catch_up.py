@@ -40,9 +40,7 @@ def project(world):
 
 def daily(project: KargoProject, name: str, *subscriptions) -> None:
     """Create a Warehouse with an interval of a day."""
-    project.warehouse(name, *subscriptions)
-    spec = {"spec": {"interval": "24h0m0s"}}
-    project.world.cluster.patch(WAREHOUSES, name, project.name, spec)
+    project.warehouse(name, *subscriptions, interval="24h0m0s")
 
 
 @pytest.fixture
