@@ -56,7 +56,7 @@ class TestRows:
         text = row_of(page, push)
         for part in ("example/app :1.0.0", f"{project_name}, 2 receivers", "Not handled", "No controller."):
             assert part in text
-        assert "200" not in text
+        assert "200" not in text.replace(project_name, "")  # which is random
         assert "1 push in 2 deliveries" in visible_text(page)
 
     def test_the_row_has_the_freight_and_links_to_the_push(self, signed_in, project_name):
