@@ -50,17 +50,20 @@ def test_a_url_that_is_published_while_urls_are_stored_is_not_stored_as_retired(
         if isinstance(new, ReceiverConfig):
             urls.add(new)
 
+    def publish() -> None:
+        project = world.project()
+        published.append(project)
+        until("its URL is known", lambda: urls.retired("dockerhub", project.path().rpartition("/")[2]))
+
     def publish_another(execute: Any, *arguments: Any) -> Any:
         result = execute(*arguments)
         if len(published) == 1:
-            published.append(world.project())
-            until("it is known", lambda: urls.retired("dockerhub", published[1].path().rpartition("/")[2]))
+            publish()
         return result
 
     with running_cache(demo_cluster.kubeconfig) as cache:
         cache.add_listener(add)
-        published.append(world.project())
-        until("a URL is to be stored", lambda: urls.has_unsaved)
+        publish()
         with connection.execute_wrapper(publish_another):
             UrlSync(cache, urls, UnknownUrlCounter()).work()
     rows = ReceiverUrl.objects.filter(project__in=[project.name for project in published])
